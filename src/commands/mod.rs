@@ -1,0 +1,1 @@
+//! What the binary does besides serving, one file each.

@@ -1,0 +1,1 @@
+//! Apache syntax to typed settings; the directive table; the manual pages made from it.

@@ -1,0 +1,1 @@
+//! Files under a root: opened safely, typed, remembered.

@@ -1,0 +1,5 @@
+//! The little languages inside a configuration: regular expressions, log formats, expressions.
+//!
+//! Compiled when settings are read, evaluated per request.
+
+pub mod regex;

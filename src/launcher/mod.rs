@@ -1,0 +1,1 @@
+//! The parent role: binds, starts the other roles, watches, stops.

@@ -1,0 +1,1 @@
+//! Access and error log: records in, lines out.

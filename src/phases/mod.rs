@@ -1,0 +1,1 @@
+//! The steps before a handler, one file each.

@@ -1,0 +1,1 @@
+//! Children, privileges, signals, and messages that carry descriptors. The only room with `unsafe`.

@@ -1,0 +1,1 @@
+//! Programs asked for and watched: queue, caps, deadlines, stderr, diagnosis.

@@ -1,0 +1,1 @@
+//! The serving role: accept, the connection loop, the driver.
