@@ -102,13 +102,10 @@ impl Regex {
     pub fn is_match(&self, text: &[u8]) -> bool {
         match &self.engine {
             Engine::Linear(engine) => engine.is_match(text),
-            Engine::Backtracking(engine) => match engine.is_match(text) {
-                Ok(found) => found,
-                Err(_) => {
-                    self.count_limit_hit();
-                    false
-                }
-            },
+            Engine::Backtracking(engine) => engine.is_match(text).unwrap_or_else(|_| {
+                self.count_limit_hit();
+                false
+            }),
         }
     }
 
@@ -123,13 +120,13 @@ impl Regex {
             Engine::Linear(engine) => Ok(engine
                 .captures(text)
                 .map(|caps| caps.iter().map(|m| m.map(|m| m.range())).collect())),
-            Engine::Backtracking(engine) => match engine.captures(text) {
-                Ok(caps) => Ok(caps.map(|caps| caps.iter().map(|m| m.map(|m| m.range())).collect())),
-                Err(_) => {
+            Engine::Backtracking(engine) => {
+                let caps = engine.captures(text).map_err(|_| {
                     self.count_limit_hit();
-                    Err(GaveUp)
-                }
-            },
+                    GaveUp
+                })?;
+                Ok(caps.map(|caps| caps.iter().map(|m| m.map(|m| m.range())).collect()))
+            }
         }
     }
 
