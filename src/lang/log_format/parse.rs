@@ -28,16 +28,10 @@ pub(super) fn items(format: &str) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-/// One byte of plain text, or an escape: `\n`, `\t`, `\r` and `\\` are known, other backslashes stand for
-/// themselves.
+/// One character of plain text, or an escape: `\n`, `\t`, `\r` and `\\` are known, other backslashes stand for
+/// themselves. (So does the one in `\"`; the configuration's own quoting has usually taken it away before.)
 fn plain<'f>(rest: &'f str, literal: &mut Vec<u8>) -> &'f str {
-    for (escape, byte) in [
-        (r"\n", b'\n'),
-        (r"\t", b'\t'),
-        (r"\r", b'\r'),
-        (r"\\", b'\\'),
-        ("\\\"", b'"'),
-    ] {
+    for (escape, byte) in [(r"\n", b'\n'), (r"\t", b'\t'), (r"\r", b'\r'), (r"\\", b'\\')] {
         if let Some(after) = rest.strip_prefix(escape) {
             literal.push(byte);
             return after;
