@@ -16,6 +16,8 @@ pub struct Config {
     pub server: Server,
     /// `ServerRoot`, without a final slash.
     pub server_root: Vec<u8>,
+    /// The machine's own name, for sites without ServerName.
+    pub host_name: Vec<u8>,
     /// The main server first, then the virtual hosts in order.
     pub sites: Vec<Site>,
     /// Which virtual hosts an address has.
@@ -115,21 +117,37 @@ impl Config {
             .map(|(number, rest, _)| (number, rest))
     }
 
-    /// The site for a connection to `local` and the request's host name (lower case, without port), by Apache's rules:
-    /// the addresses decide first, then the names among those of the address, then the first of them.
-    pub fn site_for(&self, local: SocketAddr, host: Option<&[u8]>) -> &Site {
-        let candidates = self.hosts.at(local);
-        let named = host.and_then(|host| {
-            candidates
-                .iter()
-                .find(|n| self.sites.get(**n).is_some_and(|s| s.answers_to(host)))
-        });
-        let number = named.or_else(|| candidates.first()).copied().unwrap_or(0);
-        self.sites.get(number).unwrap_or(&self.sites[0])
+    /// The site for a connection to `local` and a request for `host` (lower case, without port), by Apache's rules: the
+    /// addresses decide first, then the names among those of the address, then the first of them. A request that names no
+    /// host may name a ServerPath.
+    pub fn site_for(&self, local: SocketAddr, host: Option<&[u8]>, raw_target: &[u8]) -> &Site {
+        let candidates = || self.hosts.at(local).iter().filter_map(|number| self.sites.get(*number));
+        let named = match host {
+            Some(host) => candidates().find(|site| site.answers_to(host)),
+            None => candidates().find(|site| site.has_server_path(raw_target)),
+        };
+        named.or_else(|| candidates().next()).unwrap_or(&self.sites[0])
+    }
+}
+
+/// The directory a site is served from, without a final slash.
+pub fn document_root(config: &Config, site: &Site) -> Vec<u8> {
+    match site.settings.core.document_root.value() {
+        Some(root) => root.clone(),
+        None => crate::config::words::below(&config.server_root, b"htdocs"),
     }
 }
 
 impl Site {
+    fn has_server_path(&self, raw_target: &[u8]) -> bool {
+        let path = self.settings.core.path.value();
+        path.is_some_and(|path| {
+            raw_target
+                .strip_prefix(path.as_slice())
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+        })
+    }
+
     /// Whether `host` is this site's name or one of its aliases.
     pub fn answers_to(&self, host: &[u8]) -> bool {
         let core = &self.settings.core;

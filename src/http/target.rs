@@ -178,6 +178,11 @@ pub enum Slashes {
 pub struct CleanPath(Vec<u8>);
 
 impl CleanPath {
+    /// The path `/`.
+    pub fn root() -> CleanPath {
+        CleanPath(vec![b'/'])
+    }
+
     /// Decodes a raw path exactly once and takes the dot segments out after that, as Apache 2.4.71 does; a path that
     /// leads above the root is refused.
     pub fn decode(raw: &[u8], encoded: EncodedSlashes, slashes: Slashes) -> Result<CleanPath, TargetError> {
