@@ -393,6 +393,7 @@ fn unsafe_is_not_reckless() {
         (b"GET /#x HTTP/1.1\n\n", ParseError::Target),
         (b"GET / http/1.1\n\n", ParseError::Version),
         (b"GET /a b HTTP/1.1\n\n", ParseError::RequestLine),
+        (b"GET\x0b/ HTTP/1.1\n\n", ParseError::Method),
     ] {
         assert_eq!(parse(input, UNSAFE).1, Err(want), "{}", input.escape_ascii());
     }
