@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::lang::local_time;
@@ -21,7 +22,7 @@ const LINE_LIMIT: usize = 8192;
 /// The error log of a site or of the server. Every method can be called from anywhere and never fails.
 #[derive(Debug)]
 pub struct ErrorLog {
-    sink: Sink,
+    sink: Arc<Sink>,
     levels: LogLevels,
 }
 
@@ -66,10 +67,10 @@ impl<'e> Entry<'e> {
 }
 
 impl ErrorLog {
-    /// An error log at Apache's default level, `warn`.
-    pub fn new(sink: Sink) -> ErrorLog {
+    /// An error log at Apache's default level, `warn`. Several may share a sink.
+    pub fn new(sink: impl Into<Arc<Sink>>) -> ErrorLog {
         ErrorLog {
-            sink,
+            sink: sink.into(),
             levels: LogLevels::default(),
         }
     }
