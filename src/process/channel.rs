@@ -89,6 +89,9 @@ impl Channel {
                 "too many descriptors for one message",
             ));
         }
+        if payload.len() as u64 > MAX_PAYLOAD {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "too long for a message"));
+        }
         if payload.len() <= INLINE {
             return self.send_packet(
                 &[IoSlice::new(&[Form::Inline as u8]), IoSlice::new(payload)],
@@ -116,8 +119,8 @@ impl Channel {
         Ok(())
     }
 
-    /// Receives one packet; `None` when the other end is closed. A packet cut short, by its sender or for want of
-    /// descriptors here (EMFILE), is an error.
+    /// Receives one packet; `None` when the other end is closed. A packet longer than any of ours is an error. For want
+    /// of descriptors here (EMFILE) a packet loses some of its own, and is then no message of its kind any more.
     pub fn receive(&self, wait: Wait) -> io::Result<Option<Packet>> {
         let mut form = [0_u8];
         let mut payload = vec![0_u8; INLINE];
@@ -137,7 +140,7 @@ impl Channel {
                 descriptors.extend(rights);
             }
         }
-        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        if received.flags.contains(ReturnFlags::TRUNC) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a message was cut short"));
         }
         let Some(length) = received.bytes.checked_sub(1) else {
@@ -145,7 +148,12 @@ impl Channel {
         };
         payload.truncate(length);
         if form == [Form::Beside as u8] {
-            payload = read_beside(&mut descriptors)?;
+            let lost = received.flags.contains(ReturnFlags::CTRUNC) && descriptors.is_empty();
+            payload = if lost {
+                Vec::new()
+            } else {
+                read_beside(&mut descriptors)?
+            };
         }
         Ok(Some(Packet { payload, descriptors }))
     }

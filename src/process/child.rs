@@ -267,6 +267,8 @@ steps! {
     Signals = 18 "cannot set its signal mask",
     /// execve(2)
     Execute = 19 "cannot execute",
+    /// The worker could not send its request to the spawner.
+    Ask = 20 "cannot ask the spawner",
 }
 
 #[cfg(test)]

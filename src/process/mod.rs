@@ -23,4 +23,5 @@ pub mod probe;
 pub mod say;
 pub mod signal;
 pub mod title;
+pub mod watched;
 mod wire;

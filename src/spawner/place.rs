@@ -110,6 +110,8 @@ mod tests {
     use crate::config::site::{ScriptLinks, ScriptPlace};
     use crate::process::child::Step;
 
+    type Refused = Option<(Step, Errno)>;
+
     fn tree(name: &str) -> PathBuf {
         let root = std::env::temp_dir().join(format!("lychgate-place-{name}-{}", std::process::id()));
         fs::create_dir_all(root.join("bin/sub")).expect("there is room");
@@ -137,7 +139,6 @@ mod tests {
             Some((Step::Open, Errno::NOENT)),
         );
         let xdev = Some((Step::Place, Errno::XDEV));
-        type Refused = Option<(Step, Errno)>;
         let cases: &[(&str, Refused, Refused)] = &[
             // path, under Beneath, under Follow
             ("a.cgi", yes, yes),
