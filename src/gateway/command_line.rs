@@ -53,11 +53,12 @@ mod tests {
     use super::{DashWords, MAX_WORDS, command_line};
 
     fn words(method: &str, query: &str, dash_words: DashWords) -> String {
-        let mut shown = String::new();
-        for word in command_line(method.as_bytes(), query.as_bytes(), dash_words) {
-            shown += &format!("<{}>", String::from_utf8_lossy(&word));
-        }
-        shown
+        let words = command_line(method.as_bytes(), query.as_bytes(), dash_words);
+        let shown: Vec<_> = words
+            .iter()
+            .map(|word| format!("<{}>", String::from_utf8_lossy(word)))
+            .collect();
+        shown.concat()
     }
 
     #[test]

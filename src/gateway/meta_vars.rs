@@ -144,6 +144,11 @@ impl MetaVars {
         self.iter().map(|(name, value)| [name, b"=", value].concat()).collect()
     }
 
+    /// All names and values, to be kept.
+    pub fn into_pairs(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.vars.into_iter().collect()
+    }
+
     /// The configured variables that had no effect, for a warning.
     pub fn ignored(&self) -> &[Ignored] {
         &self.ignored
