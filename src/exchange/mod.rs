@@ -8,10 +8,11 @@ pub mod fail;
 pub mod names;
 pub mod place;
 pub mod response;
+pub mod variables;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::directives::DirConf;
 use crate::config::site::{Config, Site};
@@ -54,6 +55,10 @@ pub struct Exchange {
     pub file: Vec<u8>,
     /// The handler that answered, for `%R`.
     pub handler: &'static str,
+    /// From the head's arrival to the first byte of the response.
+    pub first_byte: Option<Duration>,
+    /// The client's name, where HostnameLookups found one.
+    pub remote_host: Option<Vec<u8>>,
     conf: Arc<DirConf>,
 }
 
@@ -162,6 +167,8 @@ impl Exchange {
             unique_id: [b'-'; 24],
             file: Vec::new(),
             handler: "",
+            first_byte: None,
+            remote_host: None,
             conf: Arc::clone(&site.base),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod conn;
 pub mod drain;
+pub mod logs;
 pub mod reader;
 pub mod record;
 pub mod serve;

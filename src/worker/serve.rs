@@ -125,8 +125,9 @@ fn locate(ex: &mut Exchange) -> Result<Place, Stop> {
         match phases::fixup::run(ex, &mut place)? {
             Fixed::Here => return Ok(place),
             Fixed::Instead(url) => {
-                ex.target.path = crate::http::target::CleanPath::from_decoded(&url, crate::http::target::Slashes::Merge)
-                    .map_err(|e| Fail::internal(format!("index or fallback path: {e}")))?;
+                ex.target.path =
+                    crate::http::target::CleanPath::from_decoded(&url, crate::http::target::Slashes::Merge)
+                        .map_err(|e| Fail::internal(format!("index or fallback path: {e}")))?;
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::config::directives::DirConf;
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, DIRECTORY, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
+use crate::lang::log_level::LogLevels;
 
 settings! {
     /// Apache's `core` settings of a place.
@@ -45,8 +46,8 @@ settings! {
         max_range_overlaps: Setting<Option<u64>>,
         /// `MaxRangeReversals`, likewise.
         max_range_reversals: Setting<Option<u64>>,
-        /// `LogLevel` of this place, the words as they stand in the configuration.
-        log_level: Setting<Vec<Vec<u8>>>,
+        /// `LogLevel`.
+        log_level: LogLevels,
         /// `QualifyRedirectURL`.
         qualify_redirect_url: Setting<bool>,
         /// `<Files>` and `<FilesMatch>` sections, in order.
@@ -127,6 +128,12 @@ impl OptionsEdit {
             whole: Some(options),
             ..OptionsEdit::default()
         }
+    }
+}
+
+impl Merge for LogLevels {
+    fn merge(&mut self, inner: &Self) {
+        self.overlay(inner);
     }
 }
 
@@ -411,7 +418,9 @@ before each they change what the outer section says.",
         manual: "The levels are emerg, alert, crit, error, warn, notice, info, debug and trace1 to trace8. A module's name before \
 the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) sets it for that module alone.",
         set: Set::Dir(|conf, args| {
-            conf.core.log_level.set(args.words.to_vec());
+            for n in 0..args.count() {
+                conf.core.log_level.set(args.text(n)?).map_err(|e| e.0)?;
+            }
             Ok(())
         }),
     },
