@@ -9,6 +9,7 @@ pub mod error;
 pub mod hosts;
 pub mod include;
 pub mod lines;
+pub mod load;
 pub mod logs;
 mod macros;
 pub mod node;
