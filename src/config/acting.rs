@@ -34,7 +34,7 @@ impl Reader<'_> {
         let lower = name.to_ascii_lowercase();
         let makes = matches!(
             lower.as_str(),
-            "include" | "includeoptional" | "define" | "undefine" | "use" | "undefmacro"
+            "include" | "includeoptional" | "define" | "undefine" | "use" | "undefmacro" | "serverroot"
         );
         if makes && self.language.origin == Origin::Htaccess {
             self.error(
