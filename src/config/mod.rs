@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod include;
 pub mod lines;
 mod macros;
+pub mod manual;
 pub mod node;
 pub mod places;
 pub mod quoting;
