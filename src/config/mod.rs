@@ -12,6 +12,7 @@ pub mod lines;
 pub mod load;
 pub mod logs;
 mod macros;
+pub mod manual;
 pub mod node;
 pub mod places;
 pub mod quoting;

@@ -188,8 +188,7 @@ impl Resolver {
     }
 
     fn unknown(&mut self, node: &Node) {
-        let complaint = directives::foreign::answer(node);
-        self.complaints.extend(complaint);
+        self.complaints.push(directives::foreign::answer(node));
     }
 
     /// `<Directory>` and its kin.

@@ -7,6 +7,7 @@ pub mod core;
 pub mod dir;
 pub mod env;
 pub mod foreign;
+pub mod language;
 pub mod log;
 pub mod mime;
 pub mod server;
@@ -66,6 +67,7 @@ pub fn all() -> impl Iterator<Item = &'static Directive> {
         core::DIRECTIVES,
         dir::DIRECTIVES,
         env::DIRECTIVES,
+        language::DIRECTIVES,
         log::DIRECTIVES,
         mime::DIRECTIVES,
         server::DIRECTIVES,
