@@ -3,7 +3,6 @@
 //! The text is the tree after the language has done its part, a NUL, and the lines of the types file, so that every role
 //! sees what the launcher saw, whatever has changed on disk since.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -159,22 +158,6 @@ impl Modules for Here {
     }
 
     fn has_directive(&self, name: &str) -> bool {
-        let names: HashSet<String> = directives::all().map(|d| d.name.to_ascii_lowercase()).collect();
-        let language = reader::language_names();
-        let lower = name.to_ascii_lowercase();
-        names.contains(&lower)
-            || language.iter().any(|known| known.eq_ignore_ascii_case(name))
-            || SECTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+        directives::all().any(|directive| directive.name.trim_end_matches('>').eq_ignore_ascii_case(name))
     }
 }
-
-/// The sections that hold settings of places and sites.
-pub const SECTIONS: &[&str] = &[
-    "<Directory",
-    "<DirectoryMatch",
-    "<Files",
-    "<FilesMatch",
-    "<Location",
-    "<LocationMatch",
-    "<VirtualHost",
-];

@@ -20,6 +20,7 @@ pub mod message;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;
+pub mod replace;
 pub mod say;
 pub mod signal;
 pub mod title;

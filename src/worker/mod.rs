@@ -5,6 +5,7 @@ pub mod drain;
 pub mod logs;
 pub mod reader;
 pub mod record;
+pub mod run;
 pub mod serve;
 pub mod thread;
 pub mod writer;

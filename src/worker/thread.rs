@@ -110,6 +110,13 @@ impl Thread {
         log.record(&ex.conf().core.log_level, &entry);
     }
 
+    /// Writes a line about no request into the main error log.
+    pub fn note(&self, level: Level, message: std::fmt::Arguments<'_>) {
+        if let Some(main) = self.config.sites.first() {
+            self.logs.error_of(main).note(level, "core", message);
+        }
+    }
+
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
         record::write(&self.logs, ex, response, sent);
