@@ -118,7 +118,7 @@ fn count_stdin() -> io::Result<()> {
 
 fn bytes(total: usize) -> io::Result<()> {
     text(b"")?;
-    let block = [b'x'; 65_536];
+    let block = vec![b'x'; 65_536];
     let mut out = io::stdout().lock();
     let mut left = total;
     while left > 0 {

@@ -13,7 +13,7 @@
 //!
 //! config LINE                     a line of httpd.conf; `|` lines below it continue
 //! file NAME [0755] [crlf] [mtime=SECONDS] [owner=UID] [size=BYTES]
-//! | content                       NAME is below $ROOT; htdocs/ is the DocumentRoot
+//! | content                       NAME (\x20 is a space) is below $ROOT; htdocs/ is the DocumentRoot
 //! dir NAME [0755]     link NAME TARGET     fifo NAME     mode NAME 0700 (last of all)
 //!
 //! > GET / HTTP/1.1                sent with CRLF; lines in a row go out in one write
@@ -327,7 +327,7 @@ fn file_item(verb: &str, words: &[&str]) -> Result<FileItem, String> {
         },
     };
     let mut item = FileItem {
-        name: (*name).into(),
+        name: String::from_utf8_lossy(&unescape(name)?).into_owned(),
         kind,
         mode: None,
         mtime: None,

@@ -17,13 +17,13 @@ use crate::support::wire::{Judge, Peer, Reply, Wire, show};
 pub fn play(name: &str, case: &Case) -> Result<(), String> {
     let root = server::fresh_root(name);
     let mut player = Player::new(case, root.clone());
-    let played = player.run(case);
+    let result = player.run(case);
     drop(player);
-    if played.is_ok() {
+    if result.is_ok() {
         open_up(&root);
         let _left_for_the_end = fs::remove_dir_all(&root);
     }
-    played.map_err(|e| {
+    result.map_err(|e| {
         format!(
             "{e}\n--- error log\n{}--- stderr\n{}--- kept: {}",
             tail(&root, "error.log"),

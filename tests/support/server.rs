@@ -192,7 +192,7 @@ pub fn program(root: &Path, as_root: bool, environment: &[(String, String)]) -> 
     if bench().oracle {
         let modules: Vec<String> = APACHE_MODULES.iter().map(|m| load_module(m)).collect();
         let text = format!(
-            "{}\nStartServers 1\nThreadsPerChild 25\nMaxRequestWorkers 50\n",
+            "{}\nStartServers 1\nThreadsPerChild 25\nMaxRequestWorkers 200\nMinSpareThreads 1\n",
             modules.join("\n")
         );
         write(&root.join("oracle.conf"), text.as_bytes())?;

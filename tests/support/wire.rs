@@ -236,8 +236,7 @@ impl Wire {
     }
 
     fn chunks(&mut self, reply: &mut Reply, deadline: Instant) -> Result<(), String> {
-        loop {
-            let Some(line) = self.line(deadline)? else { break };
+        while let Some(line) = self.line(deadline)? {
             let digits = line.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
             let size: usize = parse(digits, 16).ok_or_else(|| format!("bad chunk size: {}", show(&line)))?;
             if size == 0 {
