@@ -68,7 +68,8 @@ fn check_method(ex: &Exchange) -> Result<(), Fail> {
 
 fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
     let now = HttpDate::from(SystemTime::now());
-    let modified = HttpDate::from(file.meta.modified());
+    // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
+    let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
     let tag = etag(place, &file.meta, ex.began.wall);
     let validators = Validators {
         etag: tag.as_deref().and_then(ETag::parse),
@@ -83,11 +84,10 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
             Condition::NotModified => return not_modified(response),
             Condition::PreconditionFailed => return Response::new(Status::PRECONDITION_FAILED, Body::BuiltIn),
         }
-        if let Some(field) = ex.head.field(b"range") {
-            if ex.method == Method::Get && conditional::if_range_holds(&ex.head, &validators, now) {
-                let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
-                return ranged(response, place, file, ranges);
-            }
+        let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
+        if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
+            let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
+            return ranged(response, place, file, ranges);
         }
     }
     let length = file.meta.size;
@@ -155,7 +155,8 @@ fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modifi
     if let Some(tag) = tag {
         fields.append("ETag", tag);
     }
-    fields.append("Accept-Ranges", "bytes");
+    let no_ranges = place.conf.core.max_ranges.or(Some(200)) == Some(0);
+    fields.append("Accept-Ranges", if no_ranges { "none" } else { "bytes" });
     if let Some(content_type) = content_type(place) {
         fields.append("Content-Type", content_type);
     }

@@ -128,7 +128,6 @@ fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sink
     loop {
         match launcher.hear::<ToWorker>(Wait::Yes) {
             Ok(Heard::Message(ToWorker::Drain { limit })) => tell(Order::Drain { limit }),
-            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) => return tell(Order::Stop),
             Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
                 for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
@@ -138,7 +137,7 @@ fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sink
             }
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
-            Err(_) => return tell(Order::Stop),
+            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => return tell(Order::Stop),
         }
     }
 }

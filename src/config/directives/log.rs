@@ -65,13 +65,12 @@ any CustomLog writes to the main server's.",
             let target = target(args, 0)?;
             let format = (args.count() > 1).then(|| args.bytes(1).to_vec());
             let condition = (args.count() > 2).then(|| args.bytes(2).to_vec());
-            if let Some(condition) = &condition {
-                if !condition.starts_with(b"env=") && !condition.starts_with(b"expr=") {
-                    return Err(format!(
-                        "{} is neither `env=` nor `expr=`",
-                        crate::config::words::shown(condition)
-                    ));
-                }
+            let known = |word: &Vec<u8>| word.starts_with(b"env=") || word.starts_with(b"expr=");
+            if let Some(other) = condition.as_ref().filter(|word| !known(word)) {
+                return Err(format!(
+                    "{} is neither `env=` nor `expr=`",
+                    crate::config::words::shown(other)
+                ));
             }
             site.logs.access.push(AccessLog {
                 target,

@@ -6,10 +6,12 @@ pub mod cgi;
 pub mod core;
 pub mod dir;
 pub mod env;
+pub mod etag;
 pub mod foreign;
 pub mod language;
 pub mod log;
 pub mod mime;
+pub mod options;
 pub mod server;
 pub mod site;
 
@@ -67,9 +69,11 @@ pub fn all() -> impl Iterator<Item = &'static Directive> {
         core::DIRECTIVES,
         dir::DIRECTIVES,
         env::DIRECTIVES,
+        etag::DIRECTIVES,
         language::DIRECTIVES,
         log::DIRECTIVES,
         mime::DIRECTIVES,
+        options::DIRECTIVES,
         server::DIRECTIVES,
         site::DIRECTIVES,
         site::SERVER_WIDE,
