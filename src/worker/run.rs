@@ -270,7 +270,7 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
         match accepted {
             Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
             Ok(Accepted::Exhausted(error)) => {
-                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"))
+                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"));
             }
             Err(error) => {
                 thread.note(Level::Crit, format_args!("a listener failed: {error}"));
