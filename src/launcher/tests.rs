@@ -22,8 +22,8 @@ use crate::process::title;
 
 const PLACE: &str = "LYCHGATE_TEST_PLACE";
 
+/// The launcher of the other tests; on its own it does nothing.
 #[test]
-#[ignore = "the launcher of the other tests"]
 fn as_launcher() {
     let Some(place) = std::env::var_os(PLACE).map(PathBuf::from) else {
         return;
@@ -39,8 +39,8 @@ fn as_launcher() {
     std::process::exit(i32::from(result.is_err()));
 }
 
+/// A role of the other tests; on its own it does nothing.
 #[test]
-#[ignore = "a role of the other tests"]
 fn as_role() {
     if std::env::var_os(PLACE).is_none() {
         return;
@@ -56,13 +56,7 @@ fn as_role() {
 
 fn role_argv(role: Role) -> Vec<CString> {
     let title = format!("lychgate: {}", role.name());
-    let words = [
-        &title,
-        "--ignored",
-        "--exact",
-        "launcher::tests::as_role",
-        "--nocapture",
-    ];
+    let words = [&title, "--exact", "launcher::tests::as_role", "--nocapture"];
     words.map(|word| CString::new(word).expect("no NUL")).to_vec()
 }
 
@@ -210,7 +204,7 @@ fn launch(place: &Path, settings: &str) -> Child {
     Command::new("env")
         .arg("--block-signal=TERM,INT,CHLD,HUP,USR1,WINCH")
         .arg(std::env::current_exe().expect("we are a file"))
-        .args(["--ignored", "--exact", "launcher::tests::as_launcher", "--nocapture"])
+        .args(["--exact", "launcher::tests::as_launcher", "--nocapture"])
         .env(PLACE, place)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
