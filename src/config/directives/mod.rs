@@ -60,24 +60,28 @@ settings! {
     }
 }
 
+/// The directives, feature by feature; those of one are in alphabetical order.
+const BY_FEATURE: &[&[Directive]] = &[
+    alias::DIRECTIVES,
+    authz::DIRECTIVES,
+    cgi::DIRECTIVES,
+    core::DIRECTIVES,
+    dir::DIRECTIVES,
+    env::DIRECTIVES,
+    etag::DIRECTIVES,
+    language::DIRECTIVES,
+    log::DIRECTIVES,
+    mime::DIRECTIVES,
+    options::DIRECTIVES,
+    server::DIRECTIVES,
+    site::DIRECTIVES,
+    site::SERVER_WIDE,
+];
+
 /// Every directive of every feature.
 pub fn all() -> impl Iterator<Item = &'static Directive> {
-    [
-        alias::DIRECTIVES,
-        authz::DIRECTIVES,
-        cgi::DIRECTIVES,
-        core::DIRECTIVES,
-        dir::DIRECTIVES,
-        env::DIRECTIVES,
-        etag::DIRECTIVES,
-        language::DIRECTIVES,
-        log::DIRECTIVES,
-        mime::DIRECTIVES,
-        options::DIRECTIVES,
-        server::DIRECTIVES,
-        site::DIRECTIVES,
-        site::SERVER_WIDE,
-    ]
-    .into_iter()
-    .flatten()
+    BY_FEATURE.iter().copied().flatten()
 }
+
+#[cfg(test)]
+mod tests;
