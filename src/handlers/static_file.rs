@@ -12,7 +12,7 @@ use crate::config::directives::core::AcceptPathInfo;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
-use crate::exchange::response::{Body, FileBody, FilePart, Outcome, Response};
+use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::fs::open::{Found, Meta, OpenFile};
 use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::method::Method;
@@ -93,12 +93,22 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
         }
     }
     let length = file.meta.size;
-    response.body = Body::File(FileBody {
-        file,
-        parts: vec![part(Bytes::new(), 0, length)],
-        trailer: Bytes::new(),
-    });
+    response.body = body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new());
     response
+}
+
+fn body(place: &Place, file: OpenFile, parts: Vec<FilePart>, trailer: Bytes) -> Body {
+    let copied = if place.conf.core.enable_sendfile.or(true) {
+        Copied::ByKernel
+    } else {
+        Copied::ByReading
+    };
+    Body::File(FileBody {
+        file,
+        parts,
+        trailer,
+        copied,
+    })
 }
 
 fn part(preface: Bytes, offset: u64, length: u64) -> FilePart {
@@ -220,11 +230,7 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
     let size = file.meta.size;
     match ranges {
         ByteRanges::Whole => {
-            response.body = Body::File(FileBody {
-                file,
-                parts: vec![part(Bytes::new(), 0, size)],
-                trailer: Bytes::new(),
-            });
+            response.body = body(place, file, vec![part(Bytes::new(), 0, size)], Bytes::new());
         }
         ByteRanges::Unsatisfiable => {
             let mut response = Response::new(Status::RANGE_NOT_SATISFIABLE, Body::BuiltIn);
@@ -239,11 +245,7 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
             response.head.fields.append("Content-Range", value);
             response.head.status = Status::PARTIAL_CONTENT;
             let parts = vec![part(Bytes::new(), range.start, range.end - range.start)];
-            response.body = Body::File(FileBody {
-                file,
-                parts,
-                trailer: Bytes::new(),
-            });
+            response.body = body(place, file, parts, Bytes::new());
         }
         ByteRanges::Multiple(list) => {
             let boundary = boundary(&file.meta);
@@ -267,7 +269,7 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
                 .fields
                 .set("Content-Type", format!("multipart/byteranges; boundary={boundary}"));
             response.head.status = Status::PARTIAL_CONTENT;
-            response.body = Body::File(FileBody { file, parts, trailer });
+            response.body = body(place, file, parts, trailer);
         }
     }
     response
