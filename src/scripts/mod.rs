@@ -1,1 +1,3 @@
 //! Programs asked for and watched: queue, caps, deadlines, stderr, diagnosis.
+
+pub mod diagnosis;
