@@ -32,12 +32,18 @@ const FIRST: i64 = -62_167_219_200;
 
 impl HttpDate {
     /// From seconds since the epoch; a time that four digits of year cannot write is moved to the nearest that they can.
-    pub fn from_seconds(seconds: i64) -> HttpDate {
-        HttpDate(seconds.clamp(FIRST, LAST))
+    pub const fn from_seconds(seconds: i64) -> HttpDate {
+        if seconds < FIRST {
+            HttpDate(FIRST)
+        } else if seconds > LAST {
+            HttpDate(LAST)
+        } else {
+            HttpDate(seconds)
+        }
     }
 
     /// Seconds since the epoch.
-    pub fn seconds(self) -> i64 {
+    pub const fn seconds(self) -> i64 {
         self.0
     }
 

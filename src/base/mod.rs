@@ -7,3 +7,4 @@ pub mod path;
 pub mod quote;
 #[cfg(test)]
 pub mod testing;
+pub mod version;

@@ -35,6 +35,8 @@ pub struct Site {
     pub number: usize,
     /// Where its section starts; `None` for the main server.
     pub span: Option<Span>,
+    /// Whether it has a ServerName of its own, not the main server's.
+    pub names_itself: bool,
     /// Its settings, merged over the main server's.
     pub settings: SiteSettings,
     /// What holds everywhere in it, before any section.
@@ -48,12 +50,12 @@ pub struct Site {
 }
 
 /// A section: settings for the paths that a pattern matches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Section {
     /// What paths are compared with; a literal one has no final slash (but for the root).
     pub pattern: Pattern,
     /// The settings inside.
-    pub conf: DirConf,
+    pub conf: Arc<DirConf>,
     /// Where it starts.
     pub span: Span,
 }
@@ -151,7 +153,9 @@ impl Site {
     /// Whether `host` is this site's name or one of its aliases.
     pub fn answers_to(&self, host: &[u8]) -> bool {
         let core = &self.settings.core;
-        core.name.value().is_some_and(|name| name.host == host)
+        core.name
+            .value()
+            .is_some_and(|name| self.names_itself && name.host == host)
             || core
                 .aliases
                 .iter()

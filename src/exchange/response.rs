@@ -23,7 +23,7 @@ pub enum Stop {
     /// They failed.
     Fail(Fail),
     /// They know the outcome already.
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
 }
 
 impl From<Fail> for Stop {
@@ -37,7 +37,7 @@ impl Stop {
     pub fn into_outcome(self) -> Result<Outcome, Fail> {
         match self {
             Stop::Fail(fail) => Err(fail),
-            Stop::Outcome(outcome) => Ok(outcome),
+            Stop::Outcome(outcome) => Ok(*outcome),
         }
     }
 }

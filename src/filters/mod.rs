@@ -1,1 +1,4 @@
 //! The things that change an answer.
+
+pub mod error_document;
+pub mod page;

@@ -168,9 +168,10 @@ impl Fields {
         };
         let start = self.text.as_ptr().addr();
         let entries = &mut self.entries;
+        // The parts are slices of `text`; an empty one may point anywhere.
         let place = |part: &[u8]| {
-            let from = part.as_ptr().addr() - start;
-            from..from + part.len()
+            let from = part.as_ptr().addr().wrapping_sub(start);
+            if part.is_empty() { 0..0 } else { from..from + part.len() }
         };
         match httparse::parse_headers(&self.text, lines) {
             Ok(httparse::Status::Complete((_, lines))) => {

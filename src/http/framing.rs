@@ -221,17 +221,17 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// Decides by a request's fields; requests below HTTP/1.1 have no expectations.
+    /// Decides by a request's fields. `100-continue` below HTTP/1.1 is ignored; what is unknown is so in any version, as
+    /// in Apache.
     pub fn of(head: &RequestHead) -> Expectation {
-        if head.version() < Version::V11 {
-            return Expectation::None;
-        }
         let mut found = Expectation::None;
         for member in head.values(b"expect").flat_map(list_members) {
             if !member.eq_ignore_ascii_case(b"100-continue") {
                 return Expectation::Unknown;
             }
-            found = Expectation::Continue;
+            if head.version() == Version::V11 {
+                found = Expectation::Continue;
+            }
         }
         found
     }

@@ -145,8 +145,9 @@ enum Stage {
     Ended,
 }
 
-/// Empty lines that a client may send before its request line (RFC 9112 §2.2 asks for one); one more is a 400.
-const EMPTY_LINES: usize = 4;
+/// Empty lines that a client may send before its request line (RFC 9112 §2.2 asks for one); one more is a 400. No
+/// directive moves it.
+const EMPTY_LINES: usize = 10;
 /// A head of more bytes is a 431, whatever the limits say; no directive moves it.
 const HEAD_SIZE: usize = 16 << 20;
 
@@ -280,11 +281,12 @@ impl RequestHead {
     /// Refuses a line that is too long although its end has not come; the CR of its end may be there already.
     fn check_unended(&mut self, line: &[u8], limits: &HeadLimits) -> Result<(), ParseError> {
         match self.scan.stage {
-            Stage::RequestLine if line.len() > limits.line + 1 => {
+            Stage::RequestLine if line.len() > limits.line.saturating_add(1) => {
                 self.keep_line(line, limits);
                 Err(ParseError::LineTooLong)
             }
-            Stage::Fields if line.len() > limits.field_size + 1 => Err(ParseError::FieldTooLarge),
+            Stage::Fields if line.len() > limits.field_size.saturating_add(1) => Err(ParseError::FieldTooLarge),
+            _ if self.scan.from > HEAD_SIZE => Err(ParseError::HeadTooLarge),
             _ => Ok(()),
         }
     }

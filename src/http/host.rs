@@ -57,7 +57,8 @@ impl fmt::Display for HostError {
 impl std::error::Error for HostError {}
 
 impl Host {
-    /// Reads `name`, `name:port`, an IPv4 address or an IPv6 address in brackets. `name:` is a name without port.
+    /// Reads `name`, `name:port`, an IPv4 address or an IPv6 address in brackets. A colon
+    /// without a port is refused, as Apache does.
     pub fn parse(text: &[u8]) -> Result<Host, HostError> {
         if text.is_empty() {
             return Err(HostError::Empty);
@@ -76,25 +77,21 @@ impl Host {
                 None => (text, None),
             }
         };
-        Ok(Host {
-            name: checked_name(name)?,
-            port: checked_port(port.unwrap_or_default())?,
-        })
+        let port = port.map(checked_port).transpose()?;
+        let name = checked_name(name)?;
+        Ok(Host { name, port })
     }
 
-    /// The name as the directory of a mass virtual host or the key of a name table may use it.
+    /// The name, fit to be a key or a directory's name: lower case, no slash, no empty label.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
 }
 
-fn checked_port(digits: &[u8]) -> Result<Option<u16>, HostError> {
-    if digits.is_empty() {
-        return Ok(None);
-    }
+fn checked_port(digits: &[u8]) -> Result<u16, HostError> {
     let number = ascii::parse_decimal(digits).ok_or(HostError::Port)?;
     match u16::try_from(number) {
-        Ok(port) if port > 0 => Ok(Some(port)),
+        Ok(port) if port > 0 => Ok(port),
         _ => Err(HostError::Port),
     }
 }

@@ -97,7 +97,7 @@ fn byte_list(field: &[u8]) -> Option<&[u8]> {
 /// One range cut to the length: empty if nothing of it exists, none if it is malformed.
 fn resolve_one(spec: &[u8], length: u64) -> Option<Range<u64>> {
     let dash = memchr::memchr(b'-', spec)?;
-    let (first, last) = (ascii::trim_ows(&spec[..dash]), ascii::trim_ows(&spec[dash + 1..]));
+    let (first, last) = (&spec[..dash], &spec[dash + 1..]);
     if first.is_empty() {
         return Some(length.saturating_sub(position(last)?)..length);
     }

@@ -49,14 +49,14 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
     let url = ex.target.path.as_bytes();
     if url.last() != Some(&b'/') {
         return match place.conf.dir.slash.or(Slash::On) {
-            Slash::On => Err(Stop::Outcome(Outcome::Reply(slash_redirect(ex)))),
+            Slash::On => Err(outcome(slash_redirect(ex))),
             Slash::Off => Ok(Fixed::Here),
             Slash::NotFound => Err(Fail::client(Status::NOT_FOUND, "").into()),
         };
     }
     match index(ex, place)? {
         Some(index) => match place.conf.dir.index_redirect.value() {
-            Some(Some(status)) => Err(Stop::Outcome(Outcome::Reply(index_redirect(ex, *status, &index)))),
+            Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &index))),
             _ => Ok(Fixed::Instead(index)),
         },
         None => Ok(fallback(ex, place)),
@@ -95,6 +95,10 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             ))
         }
     }
+}
+
+fn outcome(response: Response) -> Stop {
+    Stop::Outcome(Box::new(Outcome::Reply(response)))
 }
 
 fn slash_redirect(ex: &Exchange) -> Response {

@@ -135,7 +135,7 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Judged {
             site.directories
                 .iter()
                 .filter(|s| s.covers_directory(directory))
-                .map(|s| &s.conf),
+                .map(|s| &*s.conf),
         );
         let so_far = merged(site, &sections);
         links.push((*length, symlinks(so_far.core.options.in_force())));
@@ -147,7 +147,7 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Judged {
         site.directory_matches
             .iter()
             .filter(|s| matches_any(s, path, directories))
-            .map(|s| &s.conf),
+            .map(|s| &*s.conf),
     );
     if landed.kind != Landing::Directory {
         let files = merged(site, &sections);
@@ -170,7 +170,7 @@ fn with_locations<'a>(url: &[u8], site: &'static Site, sections: &mut Vec<&'a Di
         site.locations
             .iter()
             .filter(|s| s.covers_location(url))
-            .map(|s| &s.conf),
+            .map(|s| &*s.conf),
     );
     merged(site, sections)
 }

@@ -116,6 +116,11 @@ impl OptionsEdit {
             .without(self.removed)
     }
 
+    /// Whether this scope itself turns all of `options` on.
+    pub fn gives(&self, options: Options) -> bool {
+        self.whole.unwrap_or_default().with(self.added).has(options)
+    }
+
     /// A set of its own.
     pub fn replace(options: Options) -> OptionsEdit {
         OptionsEdit {

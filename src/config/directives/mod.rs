@@ -6,6 +6,7 @@ pub mod cgi;
 pub mod core;
 pub mod dir;
 pub mod env;
+pub mod foreign;
 pub mod log;
 pub mod mime;
 pub mod server;

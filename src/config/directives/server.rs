@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::base::version::Detail;
 use crate::config::error::Span;
 use crate::config::setting::{Appended, Setting, settings};
 use crate::config::table::{Directive, Override, SERVER, Set, Words};
@@ -60,6 +61,19 @@ pub enum Tokens {
     Os,
     /// The same; there are no modules to name.
     Full,
+}
+
+impl Tokens {
+    /// How much of the version that is.
+    pub fn detail(self) -> Detail {
+        match self {
+            Tokens::ProductOnly => Detail::Product,
+            Tokens::Major => Detail::Major,
+            Tokens::Minor => Detail::Minor,
+            Tokens::Minimal => Detail::Version,
+            Tokens::Os | Tokens::Full => Detail::System,
+        }
+    }
 }
 
 /// The directives of this file, by name.

@@ -44,7 +44,7 @@ fn words(line: &[u8], syntax: Syntax) -> Option<[Range<usize>; 3]> {
     let mut found = [0..0, 0..0, 0..0];
     let mut count = 0;
     let mut start = 0;
-    for part in line.split(|byte| *byte == b' ' || (syntax == Syntax::Unsafe && b"\t\x0b\x0c".contains(byte))) {
+    for part in line.split(|byte| *byte == b' ' || (syntax == Syntax::Unsafe && *byte == b'\t')) {
         let range = start..start + part.len();
         start = range.end + 1;
         if part.is_empty() && syntax == Syntax::Unsafe {
