@@ -3,6 +3,7 @@
 //! A format is compiled once to a list of items; writing a line appends bytes and allocates nothing else as long
 //! as the format has no `%{…}t` of its own. Escaping is Apache's (`ap_escape_logitem`).
 
+pub mod condition;
 pub mod escape;
 mod json;
 mod parse;

@@ -2,6 +2,7 @@
 //!
 //! Compiled when settings are read, evaluated per request.
 
+pub mod expr;
 pub mod local_time;
 pub mod log_format;
 pub mod regex;

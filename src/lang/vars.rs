@@ -54,7 +54,7 @@ pub trait Vars {
         }
     }
 
-    /// Whether `path` on disk is what the operator asks for (`-d`, `-e`, `-f`, `-s`, `-L`).
+    /// Whether `path` on disk is what the operator asks for (`-d`, `-e`, `-f`, `-s`, `-L`, `-x`).
     fn file_is(&self, _test: FileTest, _path: &[u8]) -> bool {
         false
     }
@@ -93,6 +93,8 @@ pub enum FileTest {
     NotEmpty,
     /// `-L`, `-h`
     Symlink,
+    /// `-x`
+    Executable,
 }
 
 /// What `-F`, `-U` and `-A` ask a subrequest about.
@@ -152,11 +154,7 @@ variables! {
     ServerPort = "SERVER_PORT",
     ServerAdmin = "SERVER_ADMIN",
     ServerProtocol = "SERVER_PROTOCOL",
-    ServerAddr = "SERVER_ADDR",
     ServerSoftware = "SERVER_SOFTWARE",
-    ServerProtocolVersion = "SERVER_PROTOCOL_VERSION",
-    ServerProtocolVersionMajor = "SERVER_PROTOCOL_VERSION_MAJOR",
-    ServerProtocolVersionMinor = "SERVER_PROTOCOL_VERSION_MINOR",
     DocumentRoot = "DOCUMENT_ROOT",
     AuthType = "AUTH_TYPE",
     ContentType = "CONTENT_TYPE",
@@ -248,7 +246,7 @@ pub(crate) mod testing {
                 FileTest::Directory => path.ends_with(b"/") && file.is_some(),
                 FileTest::NotEmpty => file.is_some_and(|(_, text)| !text.is_empty()),
                 FileTest::Symlink => path.ends_with(b"@") && file.is_some(),
-                FileTest::Exists | FileTest::Regular => file.is_some(),
+                FileTest::Exists | FileTest::Regular | FileTest::Executable => file.is_some(),
             }
         }
         fn file_size(&self, path: &[u8]) -> Option<u64> {
