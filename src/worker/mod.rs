@@ -1,1 +1,9 @@
 //! The serving role: accept, the connection loop, the driver.
+
+pub mod conn;
+pub mod drain;
+pub mod reader;
+pub mod record;
+pub mod serve;
+pub mod thread;
+pub mod writer;

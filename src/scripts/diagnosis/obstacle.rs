@@ -160,7 +160,7 @@ pub fn obstacles(script: &Path, runner: &Runner, seen: Option<FirstLine>) -> Vec
 }
 
 /// The first directory above `script` that `runner` cannot pass, also on the far side of symbolic links.
-fn closed_directory(script: &Path, runner: &Runner) -> Option<Obstacle> {
+pub fn closed_directory(script: &Path, runner: &Runner) -> Option<Obstacle> {
     let real = fs::canonicalize(script).ok();
     let paths = [Some(script), real.as_deref().filter(|real| *real != script)];
     paths.into_iter().flatten().find_map(|path| {
@@ -197,8 +197,8 @@ fn is_noexec(path: &Path) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }
 
-/// `None` when we may not read it; then the runner's failure has another reason or the file is a program.
-pub(crate) fn first_line(script: &Path) -> Option<FirstLine> {
+/// What a file begins with. `None` when we may not read it; then the runner's failure has another reason or the file is a program.
+pub fn first_line(script: &Path) -> Option<FirstLine> {
     let mut start = Vec::new();
     File::open(script)
         .ok()?
