@@ -54,6 +54,8 @@ pub struct Exchange {
     pub file: Vec<u8>,
     /// The handler that answered, for `%R`.
     pub handler: &'static str,
+    /// The client's name, where HostnameLookups asked for it and it has one.
+    pub remote_host: Option<Vec<u8>>,
     conf: Arc<DirConf>,
 }
 
@@ -162,6 +164,7 @@ impl Exchange {
             unique_id: [b'-'; 24],
             file: Vec::new(),
             handler: "",
+            remote_host: None,
             conf: Arc::clone(&site.base),
         }
     }
@@ -204,7 +207,7 @@ impl Exchange {
             self.method = Method::Get;
         }
         if next.method == AgainMethod::Get {
-            self.body = RequestBody::none();
+            self.body = self.body.without_data();
         }
         let target = PassTarget {
             raw_path: path,

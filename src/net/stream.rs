@@ -59,7 +59,13 @@ impl Stream {
         if more == More::Nothing {
             return self.tcp.try_write(bytes);
         }
-        self.tcp.try_io(Interest::WRITABLE, || Ok(rustix::net::send(&self.tcp, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?))
+        self.tcp.try_io(Interest::WRITABLE, || {
+            Ok(rustix::net::send(
+                &self.tcp,
+                bytes,
+                SendFlags::MORE | SendFlags::NOSIGNAL,
+            )?)
+        })
     }
 
     /// Writes what there is room for, from several pieces.
@@ -70,7 +76,9 @@ impl Stream {
     /// Lets the kernel send up to `count` bytes of `file` from `offset` on; 0 is the file's end.
     pub fn try_send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
         let mut offset = offset;
-        self.tcp.try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(self.tcp.as_fd(), file, Some(&mut offset), count)?))
+        self.tcp.try_io(Interest::WRITABLE, || {
+            Ok(rustix::fs::sendfile(self.tcp.as_fd(), file, Some(&mut offset), count)?)
+        })
     }
 
     /// Tells the client that no more comes; it may still send.

@@ -8,12 +8,11 @@ use rustix::process::Signal;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, sleep_until};
 
-use crate::base::quote;
 use crate::process::pidfd::Ended;
 use crate::scripts::Care;
 use crate::scripts::client::Running;
 use crate::scripts::life::{Life, Will, Wish};
-use crate::scripts::notes::{Notes, Weight};
+use crate::scripts::notes::Weight;
 use crate::scripts::queue::Slot;
 
 /// So many bytes are read at once, and so often before others have their turn.
@@ -29,7 +28,6 @@ pub(super) struct Keeper {
     stdout: Option<Receiver>,
     care: Care,
     slot: Option<Slot>,
-    notes: Rc<dyn Notes>,
     stage: Stage,
     last_output: Instant,
     last_word: Instant,
@@ -51,14 +49,7 @@ enum Stage {
 }
 
 impl Keeper {
-    pub(super) fn new(
-        life: Rc<Life>,
-        running: Running,
-        stderr: Receiver,
-        care: Care,
-        slot: Slot,
-        notes: Rc<dyn Notes>,
-    ) -> Keeper {
+    pub(super) fn new(life: Rc<Life>, running: Running, stderr: Receiver, care: Care, slot: Slot) -> Keeper {
         Keeper {
             life,
             running,
@@ -66,7 +57,6 @@ impl Keeper {
             stdout: None,
             care,
             slot: Some(slot),
-            notes,
             stage: Stage::Attended,
             last_output: Instant::now(),
             last_word: Instant::now(),
@@ -121,7 +111,9 @@ impl Keeper {
                 let silence = self.care.silence.as_secs();
                 self.note(
                     Weight::Error,
-                    &format!("nobody reads it any more, and it was silent for {silence} s (CGIScriptTimeout): it is ended"),
+                    &format!(
+                        "nobody reads it any more, and it was silent for {silence} s (CGIScriptTimeout): it is ended"
+                    ),
                 );
                 self.terminate();
             }
@@ -135,6 +127,7 @@ impl Keeper {
     }
 
     fn terminate(&mut self) {
+        self.life.note_told_to_end();
         self.running.signal_group(Signal::TERM);
         self.stage = Stage::Terminating(Instant::now() + self.care.grace);
     }
@@ -166,10 +159,10 @@ impl Keeper {
 
     fn read_stderr(&mut self) {
         let Some(stderr) = &self.stderr else { return };
-        let (notes, pid) = (&self.notes, self.life.pid());
+        let (notes, pid) = (&self.life.notes, self.life.pid());
         let mut taken = self.life.stderr.borrow_mut();
         let open = read(stderr, |bytes| {
-            taken.push(bytes, |line| notes.note(Weight::Error, pid, &shown(line)));
+            taken.push(bytes, |line| notes.complaint(pid, line));
         });
         drop(taken);
         self.last_word = Instant::now();
@@ -196,8 +189,8 @@ impl Keeper {
         if self.stderr.take().is_none() {
             return;
         }
-        let (notes, pid) = (&self.notes, self.life.pid());
-        let say = |line: &[u8]| notes.note(Weight::Error, pid, &shown(line));
+        let (notes, pid) = (&self.life.notes, self.life.pid());
+        let say = |line: &[u8]| notes.complaint(pid, line);
         let dropped = self.life.stderr.borrow_mut().end(say);
         if dropped > 0 {
             self.note(
@@ -209,7 +202,7 @@ impl Keeper {
     }
 
     fn note(&self, weight: Weight, text: &str) {
-        self.notes.note(weight, self.life.pid(), text);
+        self.life.notes.note(weight, self.life.pid(), text);
     }
 }
 
@@ -232,11 +225,4 @@ fn read(pipe: &Receiver, mut take: impl FnMut(&[u8])) -> bool {
         }
     }
     true
-}
-
-/// A line as it may stand in the error log.
-fn shown(line: &[u8]) -> String {
-    let mut out = Vec::with_capacity(line.len());
-    quote::escape_error_log(&mut out, line);
-    String::from_utf8_lossy(&out).into_owned()
 }

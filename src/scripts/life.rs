@@ -1,6 +1,7 @@
 //! What a script's request and its keeper know in common.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use tokio::net::unix::pipe::Receiver;
@@ -8,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::process::pidfd::Exit;
+use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::stderr::Stderr;
 
 /// The life of one script.
@@ -15,6 +17,11 @@ pub(super) struct Life {
     pid: Cell<i32>,
     end: Cell<Option<End>>,
     stderr_open: Cell<bool>,
+    /// Whether its reply has begun, so that nobody asks why there is none.
+    answered: Cell<bool>,
+    /// Whether we made it end.
+    told_to_end: Cell<bool>,
+    pub(super) notes: Rc<Notes>,
     /// What it wrote to standard error.
     pub(super) stderr: RefCell<Stderr>,
     /// The request, waiting for the end.
@@ -53,11 +60,14 @@ pub(super) enum Wish {
 }
 
 impl Life {
-    pub(super) fn new(stderr_limit: u64) -> Life {
+    pub(super) fn new(stderr_limit: u64, notes: Rc<Notes>) -> Life {
         Life {
             pid: Cell::new(0),
             end: Cell::new(None),
             stderr_open: Cell::new(true),
+            answered: Cell::new(false),
+            told_to_end: Cell::new(false),
+            notes,
             stderr: RefCell::new(Stderr::new(stderr_limit)),
             waiter: RefCell::new(None),
             will: RefCell::new(None),
@@ -85,7 +95,36 @@ impl Life {
     pub(super) fn note_end(&self, exit: Option<Exit>) {
         let at = Instant::now();
         self.end.set(Some(End { exit, at }));
+        if self.answered.get() {
+            self.judge(exit);
+        }
         self.wake();
+    }
+
+    /// Its reply has begun.
+    pub(super) fn note_answer(&self) {
+        if !self.answered.replace(true)
+            && let Some(end) = self.end.get()
+        {
+            self.judge(end.exit);
+        }
+    }
+
+    /// It is being made to end, so how it does is its own affair.
+    pub(super) fn note_told_to_end(&self) {
+        self.told_to_end.set(true);
+    }
+
+    /// A bad end behind a good beginning deserves a record; SIGPIPE is how one ends whose reader has left.
+    fn judge(&self, exit: Option<Exit>) {
+        let (weight, exit) = match exit {
+            _ if self.told_to_end.get() => return,
+            None | Some(Exit::Code(0) | Exit::Signal(libc::SIGPIPE)) => return,
+            Some(exit @ Exit::Code(_)) => (Weight::Info, exit),
+            Some(exit @ Exit::Signal(_)) => (Weight::Error, exit),
+        };
+        let text = format!("it ended after its reply had begun: {exit}");
+        self.notes.note(weight, self.pid(), &text);
     }
 
     pub(super) fn stderr_is_open(&self) -> bool {

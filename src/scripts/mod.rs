@@ -35,7 +35,7 @@ use crate::process::message::Failed;
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
 use crate::scripts::life::Life;
-use crate::scripts::notes::Notes;
+use crate::scripts::notes::{About, Logs, Notes};
 use crate::scripts::queue::{Slot, Slots};
 use crate::scripts::script::Script;
 
@@ -43,8 +43,11 @@ use crate::scripts::script::Script;
 pub struct Scripts {
     spawner: Spawner,
     slots: Arc<Slots>,
+    logs: Rc<dyn Logs>,
     path: Option<Vec<u8>>,
     time_zone: Option<Vec<u8>>,
+    /// Each keeper holds one more.
+    keepers: Rc<()>,
 }
 
 /// A script to start.
@@ -79,18 +82,30 @@ pub struct Care {
 
 impl Scripts {
     /// Scripts started through `spawner`, at most as many at once as there are `slots` for all threads.
-    pub fn new(spawner: Spawner, slots: Arc<Slots>) -> Scripts {
+    pub fn new(spawner: Spawner, slots: Arc<Slots>, logs: Rc<dyn Logs>) -> Scripts {
         Scripts {
             spawner,
             slots,
+            logs,
             path: std::env::var_os("PATH").map(OsStringExt::into_vec),
             time_zone: std::env::var_os("TZ").map(OsStringExt::into_vec),
+            keepers: Rc::new(()),
         }
+    }
+
+    /// How many of this thread's scripts are still looked after, whether or not a request is interested.
+    pub fn at_work(&self) -> usize {
+        Rc::strong_count(&self.keepers) - 1
     }
 
     /// The turns of all threads' scripts.
     pub fn slots(&self) -> &Slots {
         &self.slots
+    }
+
+    /// Notes about one request, for the logs of its site.
+    pub fn notes(&self, about: About) -> Rc<Notes> {
+        Rc::new(Notes::new(Rc::clone(&self.logs), about))
     }
 
     /// PATH of the server's own environment.
@@ -105,13 +120,7 @@ impl Scripts {
 
     /// Starts a script, within a `LocalSet`. It keeps its slot until its process has ended, and it is ended by the keeper
     /// should this future be dropped before its end.
-    pub async fn start(
-        &self,
-        order: Order,
-        care: Care,
-        slot: Slot,
-        notes: Rc<dyn Notes>,
-    ) -> Result<Script, StartError> {
+    pub async fn start(&self, order: Order, care: Care, slot: Slot, notes: Rc<Notes>) -> Result<Script, StartError> {
         let (stdout, script_stdout) = output_pipe().map_err(|error| no_pipe(&error))?;
         let (stderr, script_stderr) = output_pipe().map_err(|error| no_pipe(&error))?;
         let request = StartRequest {
@@ -123,16 +132,17 @@ impl Scripts {
             stdout: script_stdout,
             stderr: script_stderr,
         };
-        let life = Rc::new(Life::new(care.stderr_limit));
+        let life = Rc::new(Life::new(care.stderr_limit, notes));
         let script = Script::new(Rc::clone(&life), stdout, care);
         let (tell, started) = oneshot::channel();
-        let spawner = self.spawner.clone();
+        let (spawner, mark) = (self.spawner.clone(), Rc::clone(&self.keepers));
         tokio::task::spawn_local(async move {
+            let _until_its_end = mark;
             match spawner.start(request, care.silence).await {
                 Ok(running) => {
                     life.started(running.pid());
                     let _the_request_is_gone = tell.send(Ok(()));
-                    Keeper::new(life, running, stderr, care, slot, notes).run().await;
+                    Keeper::new(life, running, stderr, care, slot).run().await;
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }

@@ -159,6 +159,11 @@ impl Script {
         self.waiting_since.unwrap_or_else(Instant::now)
     }
 
+    /// Its reply has begun: should it end badly from here on, the log says so.
+    pub fn answered(&self) {
+        self.life.note_answer();
+    }
+
     /// From now on it may run to its end although nobody reads it.
     pub fn may_finish(&mut self) {
         self.wish = Some(Wish::Finish);
@@ -174,12 +179,20 @@ impl Script {
         let life = &self.life;
         let ended = poll_fn(|cx| {
             life.watch(cx);
-            if life.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+            if life.has_ended() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         });
         if tokio::time::timeout(limit, ended).await.is_ok() {
             let silent = poll_fn(|cx| {
                 life.watch(cx);
-                if life.stderr_is_open() { Poll::Pending } else { Poll::Ready(()) }
+                if life.stderr_is_open() {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
             });
             let _somebody_else_holds_it = tokio::time::timeout(self.care.quiet.min(limit), silent).await;
         }

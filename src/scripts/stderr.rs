@@ -50,7 +50,9 @@ impl Stderr {
 
     /// The last it wrote, logged or not.
     pub fn tail(&self) -> &[u8] {
-        self.tail.get(self.tail.len().saturating_sub(TAIL)..).unwrap_or_default()
+        self.tail
+            .get(self.tail.len().saturating_sub(TAIL)..)
+            .unwrap_or_default()
     }
 
     fn flush(&mut self, say: &mut impl FnMut(&[u8])) {
@@ -99,7 +101,10 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_limit_is_counted() {
-        assert_eq!(lines(5, &[b"one\ntwo\n", b"three\n"]), (vec!["one".into(), "t".into()], 9));
+        assert_eq!(
+            lines(5, &[b"one\ntwo\n", b"three\n"]),
+            (vec!["one".into(), "t".into()], 9)
+        );
         assert_eq!(lines(0, &[b"one\n"]), (vec![], 4));
     }
 
