@@ -1,6 +1,8 @@
 //! The directives that act while the text is read: `Include`, `Define`, `Use`, `ServerRoot`, `Error` and their like.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::error::Span;
@@ -18,21 +20,6 @@ const MAX_INCLUDES: usize = 128;
 /// How many lines macros may make in all; macros that use macros grow quickly.
 const MAX_MACRO_LINES: usize = 250_000;
 
-/// The names of these directives.
-pub(super) const NAMES: [&str; 11] = [
-    "Define",
-    "Error",
-    "Include",
-    "IncludeOptional",
-    "MacroIgnoreBadNesting",
-    "MacroIgnoreEmptyArgs",
-    "ServerRoot",
-    "UnDefine",
-    "UndefMacro",
-    "Use",
-    "Warning",
-];
-
 impl Reader<'_> {
     /// Acts upon a directive, or keeps it for the tree.
     pub(super) fn directive(
@@ -47,7 +34,7 @@ impl Reader<'_> {
         let lower = name.to_ascii_lowercase();
         let makes = matches!(
             lower.as_str(),
-            "include" | "includeoptional" | "define" | "undefine" | "use" | "undefmacro"
+            "include" | "includeoptional" | "define" | "undefine" | "use" | "undefmacro" | "serverroot"
         );
         if makes && self.language.origin == Origin::Htaccess {
             self.error(
@@ -70,14 +57,25 @@ impl Reader<'_> {
             "macroignoreemptyargs" | "macroignorebadnesting" => {}
             "error" => self.error(span, name, message(args)),
             "warning" => self.warn(span, name, message(args)),
-            _ => {
-                if let ("serverroot", Origin::Server, [root]) =
-                    (lower.as_str(), self.language.origin, words().as_slice())
-                {
-                    self.server_root = below(&self.server_root, root);
-                }
-                building.nodes.push(Node::directive(name, args, span.clone()));
-            }
+            "serverroot" => self.server_root(name, &words(), span),
+            _ => building.nodes.push(Node::directive(name, args, span.clone())),
+        }
+    }
+
+    fn server_root(&mut self, directive: &str, words: &[Vec<u8>], span: &Span) {
+        let [root] = words else {
+            return self.error(span, directive, "it takes one directory");
+        };
+        let root = below(&self.server_root, root);
+        if Path::new(OsStr::from_bytes(&root)).is_dir() {
+            self.server_root = root;
+        } else {
+            let root = String::from_utf8_lossy(&root).into_owned();
+            self.error(
+                span,
+                directive,
+                format!("`{root}` is not a directory; name one that is there"),
+            );
         }
     }
 

@@ -1,5 +1,5 @@
 //! The sections that are read or skipped as a whole: `<IfModule>`, `<IfDefine>`, `<IfVersion>`, `<IfFile>`,
-//! `<IfDirective>`.
+//! `<IfDirective>`, `<IfSection>`.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use crate::config::include::below;
 use crate::config::quoting;
 use crate::lang::regex::Regex;
 
-/// What the server is made of, for `<IfModule>` and `<IfDirective>`.
+/// What the server is made of, for `<IfModule>`, `<IfDirective>` and `<IfSection>`.
 pub trait Modules {
     /// Whether a module of this name is there: `mod_alias.c`, `alias_module`, `core.c`; case matters, as in Apache.
     fn has(&self, module: &str) -> bool;
@@ -35,6 +35,7 @@ pub(crate) enum Condition {
     Version,
     File,
     Directive,
+    Section,
 }
 
 const UNCLOSED: &str = "the closing `>` is missing; end the line with it";
@@ -48,6 +49,7 @@ impl Condition {
             ("IfVersion", Condition::Version),
             ("IfFile", Condition::File),
             ("IfDirective", Condition::Directive),
+            ("IfSection", Condition::Section),
         ]
         .into_iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name))
@@ -73,6 +75,7 @@ impl Condition {
         let holds = match self {
             Condition::Module => facts.modules.has(&text),
             Condition::Directive => facts.modules.has_directive(&text),
+            Condition::Section => facts.modules.has_directive(&format!("<{text}")),
             Condition::Define => facts.defines.has(&word),
             Condition::File => Path::new(OsStr::from_bytes(&below(facts.server_root, &word))).exists(),
             Condition::Version => false,
@@ -87,6 +90,7 @@ impl Condition {
             Condition::Version => "no version is given; write for example `<IfVersion >= 2.4>`",
             Condition::File => "no file is named; write for example `<IfFile conf/local.conf>`",
             Condition::Directive => "no directive is named; write for example `<IfDirective Alias>`",
+            Condition::Section => "no section is named; write for example `<IfSection Directory>`",
         }
     }
 }

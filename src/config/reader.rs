@@ -4,7 +4,6 @@
 //! The rules are Apache's (`server/config.c`, `core.c`, mod_macro, mod_version, asked of 2.4.71), except where an answer
 //! can be better: a wrong section is named at both its ends, and reading goes on after it.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -303,19 +302,27 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Every name the language itself acts upon, sections with their `<`.
-pub fn language_names() -> BTreeSet<&'static str> {
-    let mut names = BTreeSet::from([
-        "<IfDefine",
-        "<IfDirective",
-        "<IfFile",
-        "<IfModule",
-        "<IfVersion",
-        "<Macro",
-    ]);
-    names.extend(crate::config::acting::NAMES);
-    names
-}
+/// Every name the language itself acts upon; sections in `<>`.
+pub const LANGUAGE_NAMES: [&str; 18] = [
+    "<IfDefine>",
+    "<IfDirective>",
+    "<IfFile>",
+    "<IfModule>",
+    "<IfSection>",
+    "<IfVersion>",
+    "<Macro>",
+    "Define",
+    "Error",
+    "Include",
+    "IncludeOptional",
+    "MacroIgnoreBadNesting",
+    "MacroIgnoreEmptyArgs",
+    "ServerRoot",
+    "UnDefine",
+    "UndefMacro",
+    "Use",
+    "Warning",
+];
 
 #[cfg(test)]
 pub(crate) mod tests;

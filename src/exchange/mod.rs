@@ -6,12 +6,14 @@
 pub mod body;
 pub mod fail;
 pub mod names;
+pub mod page;
 pub mod place;
 pub mod response;
+pub mod variables;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::directives::DirConf;
 use crate::config::site::{Config, Site};
@@ -54,7 +56,9 @@ pub struct Exchange {
     pub file: Vec<u8>,
     /// The handler that answered, for `%R`.
     pub handler: &'static str,
-    /// The client's name, where HostnameLookups asked for it and it has one.
+    /// From the head's arrival to the first byte of the response.
+    pub first_byte: Option<Duration>,
+    /// The client's name, where HostnameLookups found one.
     pub remote_host: Option<Vec<u8>>,
     conf: Arc<DirConf>,
 }
@@ -164,6 +168,7 @@ impl Exchange {
             unique_id: [b'-'; 24],
             file: Vec::new(),
             handler: "",
+            first_byte: None,
             remote_host: None,
             conf: Arc::clone(&site.base),
         }

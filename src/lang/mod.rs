@@ -5,5 +5,6 @@
 pub mod expr;
 pub mod local_time;
 pub mod log_format;
+pub mod log_level;
 pub mod regex;
 pub mod vars;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::lang::log_level::Level;
 use crate::log::error::ErrorLog;
-use crate::log::level::Level;
 use crate::log::sink::Sink;
 
 /// Lines beyond this size are written at once.

@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::lang::local_time;
 use crate::lang::log_format::escape;
-use crate::log::level::{Level, LogLevels};
+use crate::lang::log_level::{Level, LogLevels};
 use crate::log::sink::{Sink, strerror};
 
 /// Longer lines are cut, as in Apache (`MAX_STRING_LEN`).
@@ -231,7 +231,7 @@ mod tests {
 
     use super::{Entry, ErrorLog, LINE_LIMIT, Message, append, thread_id};
     use crate::lang::local_time;
-    use crate::log::level::{Level, LogLevels};
+    use crate::lang::log_level::{Level, LogLevels};
     use crate::log::sink::Sink;
 
     const SECOND: u64 = 1_795_170_787;

@@ -5,7 +5,6 @@
 
 pub mod access;
 pub mod error;
-pub mod level;
 pub mod piped;
 pub mod script_log;
 pub mod sink;

@@ -5,7 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::Errno;
 
 use crate::log::piped::{self, Owner, Queue};
+use crate::process::replace::replace;
 
 /// How often a sink's losses are reported.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -97,6 +98,11 @@ impl Sink {
     /// What the sink is called in messages: its path or program.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Goes on into another open file: the log was moved away, and this is the new one of its name.
+    pub fn reopen(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        replace(self.fd.as_fd(), fd)
     }
 
     /// Writes whole lines, each with its end.

@@ -18,7 +18,9 @@ use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::list_has_token;
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version};
+use crate::http::head::{
+    self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
+};
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
@@ -36,7 +38,9 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// Serves a connection until it closes.
 pub async fn run(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) {
     // A connection that is broken before it began has nobody to be told.
-    let (Ok(local), Ok(stream)) = (tcp.local_addr(), Stream::new(tcp)) else { return };
+    let (Ok(local), Ok(stream)) = (tcp.local_addr(), Stream::new(tcp)) else {
+        return;
+    };
     let stream = Rc::new(stream);
     let site = thread.config.site_for(local, None, b"");
     let mut conn = Conn {
@@ -103,7 +107,10 @@ impl Conn {
     async fn next_head(&mut self) -> Next {
         let mut head = RequestHead::new();
         let (limits, options) = (limits_of(self.site), options_of(self.site));
-        let mut began = Began { wall: SystemTime::now(), instant: std::time::Instant::now() };
+        let mut began = Began {
+            wall: SystemTime::now(),
+            instant: std::time::Instant::now(),
+        };
         let mut deadline = None;
         loop {
             let parsed = head.parse(&self.reader.borrow().buffer, &limits, options);
@@ -121,7 +128,10 @@ impl Conn {
             let (waiting, waited_for) = (self.reader.borrow().buffer.len(), deadline);
             match self.wait_for_bytes(waiting, waited_for).await {
                 Waited::Bytes if waiting == 0 => {
-                    began = Began { wall: SystemTime::now(), instant: std::time::Instant::now() };
+                    began = Began {
+                        wall: SystemTime::now(),
+                        instant: std::time::Instant::now(),
+                    };
                     deadline = Some(Instant::now());
                 }
                 Waited::Bytes => {}
@@ -185,22 +195,27 @@ impl Conn {
         let core = &self.site.settings.core;
         let timeout = core.timeout.or(Duration::from_secs(60));
         let stage = core.read_timeout.body.or(StageTimeout::BODY);
-        let mark = self.reader.borrow_mut().begin_body(framing, expectation == Expectation::Continue, stage, timeout);
+        let mark = self
+            .reader
+            .borrow_mut()
+            .begin_body(framing, expectation == Expectation::Continue, stage, timeout);
         self.writer.timeout = timeout;
         let body = BodyHandle::new(Rc::clone(&self.reader), mark);
         let mut ex = self.exchange(head, began, RequestBody::new(Rc::new(RefCell::new(body))));
         let response = if expectation == Expectation::Unknown {
-            let fail = Fail::client(Status::EXPECTATION_FAILED, "the Expect field asks for something unknown");
+            let fail = Fail::client(
+                Status::EXPECTATION_FAILED,
+                "the Expect field asks for something unknown",
+            );
             serve::refuse(&mut ex, &self.thread, fail).await
         } else {
             serve::serve(&mut ex, &self.thread).await
         };
-        let then = match response {
-            Some(response) => self.send(&mut ex, response).await,
-            None => {
-                self.thread.log_request(&ex, None, &Sent::nothing());
-                Then::Reset
-            }
+        let then = if let Some(response) = response {
+            self.send(&mut ex, response).await
+        } else {
+            self.thread.log_request(&ex, None, &Sent::nothing());
+            Then::Reset
         };
         if then == Then::GoOn && !drain(&self.reader).await {
             return Then::Close;
@@ -222,7 +237,11 @@ impl Conn {
     }
 
     fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
-        let connection = Connection { local: self.local, peer: self.peer, earlier_requests: self.requests };
+        let connection = Connection {
+            local: self.local,
+            peer: self.peer,
+            earlier_requests: self.requests,
+        };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();
         ex
@@ -238,14 +257,25 @@ impl Conn {
         } else {
             ResponseFraming::decide(version, ex.head.method(), response.head.status, response.body.length())
         };
-        let stays = if raw { Persistence::Close } else { self.persistence(ex, &response, framing) };
+        let stays = if raw {
+            Persistence::Close
+        } else {
+            self.persistence(ex, &response, framing)
+        };
+        ex.first_byte = Some(ex.began.instant.elapsed());
         if !raw {
             self.put_head(ex, &mut response, framing, stays);
         }
         let sent = self.writer.body(&mut response.body, framing).await;
         let Sending { then, body_bytes } = Sending::of(sent, stays);
         let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;
-        let sent = Sent { body_bytes, bytes_out, stays: then == Then::GoOn, aborted: then == Then::Reset };
+        let sent = Sent {
+            body_bytes,
+            bytes_out,
+            bytes_in: self.reader.borrow_mut().taken(),
+            stays: then == Then::GoOn,
+            aborted: then == Then::Reset,
+        };
         self.thread.log_request(ex, Some(&response), &sent);
         then
     }
@@ -255,12 +285,16 @@ impl Conn {
         let core = &ex.site.settings.core;
         let most = core.max_keep_alive_requests.or(100);
         let willing = core.keep_alive.or(true)
-            && (most == 0 || u64::from(self.requests) + 1 < most)
+            && (most == 0 || u64::from(self.requests) < most)
             && response.connection == AfterResponse::Keep
             && !drops_connection(response.head.status)
             && !self.thread.drain.is_asked()
             && self.reader.borrow().worth_draining();
-        let ours = if willing { Persistence::KeepAlive } else { Persistence::Close };
+        let ours = if willing {
+            Persistence::KeepAlive
+        } else {
+            Persistence::Close
+        };
         Persistence::asked_by(&ex.head).and(framing.persistence()).and(ours)
     }
 
@@ -274,13 +308,19 @@ impl Conn {
         fields.remove("Date");
         fields.remove("Server");
         framing.set_fields(fields);
-        let asked_to_stay = ex.head.values(b"connection").any(|value| list_has_token(value, b"keep-alive"));
+        let asked_to_stay = ex
+            .head
+            .values(b"connection")
+            .any(|value| list_has_token(value, b"keep-alive"));
         if stays == Persistence::KeepAlive && asked_to_stay {
             let core = &ex.site.settings.core;
             let timeout = core.keep_alive_timeout.or(Duration::from_secs(5)).as_secs();
             let value = match core.max_keep_alive_requests.or(100) {
                 0 => format!("timeout={timeout}"),
-                most => format!("timeout={timeout}, max={}", most.saturating_sub(u64::from(self.requests) + 1)),
+                most => format!(
+                    "timeout={timeout}, max={}",
+                    most.saturating_sub(u64::from(self.requests))
+                ),
             };
             fields.append("Keep-Alive", value);
             fields.append("Connection", "Keep-Alive");
@@ -341,10 +381,19 @@ struct Sending {
 impl Sending {
     fn of(sent: Result<u64, Cut>, stays: Persistence) -> Sending {
         match (sent, stays) {
-            (Ok(body_bytes), Persistence::KeepAlive) => Sending { then: Then::GoOn, body_bytes },
-            (Ok(body_bytes), Persistence::Close) => Sending { then: Then::Close, body_bytes },
+            (Ok(body_bytes), Persistence::KeepAlive) => Sending {
+                then: Then::GoOn,
+                body_bytes,
+            },
+            (Ok(body_bytes), Persistence::Close) => Sending {
+                then: Then::Close,
+                body_bytes,
+            },
             // A close without the announced end shows the client that the body is cut.
-            (Err(Cut::Body | Cut::Client), _) => Sending { then: Then::Reset, body_bytes: 0 },
+            (Err(Cut::Body | Cut::Client), _) => Sending {
+                then: Then::Reset,
+                body_bytes: 0,
+            },
         }
     }
 }
@@ -360,11 +409,11 @@ fn broken(error: ParseError) -> Fail {
 
 fn limits_of(site: &Site) -> HeadLimits {
     let core = &site.settings.core;
-    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     HeadLimits {
-        line: size(core.limit_request_line.or(8190)),
-        field_size: size(core.limit_request_field_size.or(8190)),
-        fields: size(core.limit_request_fields.or(100)),
+        line: bytes(core.limit_request_line.or(8190)),
+        field_size: bytes(core.limit_request_field_size.or(8190)),
+        fields: bytes(core.limit_request_fields.or(100)),
     }
 }
 

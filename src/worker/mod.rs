@@ -2,8 +2,10 @@
 
 pub mod conn;
 pub mod drain;
+pub mod logs;
 pub mod reader;
 pub mod record;
+pub mod run;
 pub mod serve;
 pub mod thread;
 pub mod writer;

@@ -36,7 +36,9 @@ pub struct Reader {
     ended: Option<Gone>,
     timing: Timing,
     /// Bytes read from the client since the connection began.
-    pub bytes_in: u64,
+    bytes_in: u64,
+    /// How many of them earlier requests took.
+    counted: u64,
 }
 
 enum BodyState {
@@ -74,6 +76,7 @@ impl Reader {
                 sleep: None,
             },
             bytes_in: 0,
+            counted: 0,
         }
     }
 
@@ -81,13 +84,22 @@ impl Reader {
     pub fn begin_body(&mut self, framing: Framing, expects_continue: bool, stage: StageTimeout, each: Duration) -> u64 {
         self.body = match framing {
             Framing::None | Framing::Length(0) => BodyState::Done,
-            Framing::Length(length) => BodyState::Length { left: length, whole: length },
+            Framing::Length(length) => BodyState::Length {
+                left: length,
+                whole: length,
+            },
             Framing::Chunked => BodyState::Chunked(Box::default()),
         };
         self.request += 1;
         self.left_of_limit = None;
         self.waits_for_continue = expects_continue && !matches!(self.body, BodyState::Done);
-        self.timing = Timing { stage, each, began: None, bytes: 0, sleep: None };
+        self.timing = Timing {
+            stage,
+            each,
+            began: None,
+            bytes: 0,
+            sleep: None,
+        };
         self.request
     }
 
@@ -143,6 +155,14 @@ impl Reader {
     /// Whether the client has closed its sending side.
     pub fn has_ended(&self) -> bool {
         self.ended.is_some()
+    }
+
+    /// How many bytes of the connection were taken since this was last asked: those of one request.
+    pub fn taken(&mut self) -> u64 {
+        let all = self.bytes_in - self.buffer.len() as u64;
+        let taken = all.saturating_sub(self.counted);
+        self.counted = self.counted.max(all);
+        taken
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -297,7 +317,9 @@ pub fn allowance(stage: &StageTimeout, bytes: u64) -> Option<Duration> {
     if stage.first.is_zero() {
         return None;
     }
-    let earned = bytes.checked_div(stage.min_rate).map_or(Duration::ZERO, Duration::from_secs);
+    let earned = bytes
+        .checked_div(stage.min_rate)
+        .map_or(Duration::ZERO, Duration::from_secs);
     let allowed = stage.first.saturating_add(earned);
     Some(stage.most.map_or(allowed, |most| allowed.min(most)))
 }
@@ -330,12 +352,20 @@ impl Incoming for BodyHandle {
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let mut reader = self.reader.borrow_mut();
-        if reader.request == self.request { reader.poll_body(cx) } else { Poll::Ready(Err(BodyError::Gone)) }
+        if reader.request == self.request {
+            reader.poll_body(cx)
+        } else {
+            Poll::Ready(Err(BodyError::Gone))
+        }
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
         let mut reader = self.reader.borrow_mut();
-        if reader.request == self.request { reader.poll_gone(cx) } else { Poll::Pending }
+        if reader.request == self.request {
+            reader.poll_gone(cx)
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -355,9 +385,17 @@ mod tests {
     #[test]
     fn bytes_earn_time_up_to_the_most() {
         for (bytes, want) in [(0, 20), (499, 20), (500, 21), (5000, 30), (1_000_000, 40)] {
-            assert_eq!(allowance(&StageTimeout::HEADER, bytes), Some(Duration::from_secs(want)), "{bytes}");
+            assert_eq!(
+                allowance(&StageTimeout::HEADER, bytes),
+                Some(Duration::from_secs(want)),
+                "{bytes}"
+            );
         }
-        let none = StageTimeout { first: Duration::ZERO, most: None, min_rate: 0 };
+        let none = StageTimeout {
+            first: Duration::ZERO,
+            most: None,
+            min_rate: 0,
+        };
         assert_eq!(allowance(&none, 5), None);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::exchange::response::{Body, BodyStream, FileBody, FilePart};
+use crate::exchange::response::{Body, BodyStream, Copied, FileBody, FilePart};
 use crate::http::chunked::{ChunkHead, LAST_CHUNK};
 use crate::http::framing::ResponseFraming;
 use crate::net::stream::{More, Stream};
@@ -49,7 +49,12 @@ impl From<io::Error> for Cut {
 impl Writer {
     /// Writes to `stream`.
     pub fn new(stream: Rc<Stream>) -> Writer {
-        Writer { stream, out: Vec::new(), timeout: Duration::from_secs(60), bytes_out: 0 }
+        Writer {
+            stream,
+            out: Vec::new(),
+            timeout: Duration::from_secs(60),
+            bytes_out: 0,
+        }
     }
 
     /// Where a head is put; it goes out with what follows it.
@@ -152,16 +157,26 @@ impl Writer {
         let start = self.out.len();
         let length = usize::try_from(part.length).map_err(|_| Cut::Body)?;
         self.out.resize(start + length, 0);
-        let read = self.out.get_mut(start..).map(|room| body.file.read_at(room, part.offset));
+        let read = self
+            .out
+            .get_mut(start..)
+            .map(|room| body.file.read_at(room, part.offset));
         if !matches!(read, Some(Ok(n)) if n == length) {
             // The file shrank after its length was told: the head may go out, wrong bytes must not.
             self.out.truncate(start);
             return Err(Cut::Body);
         }
-        if self.out.len() >= COLLECT { self.flush().await } else { Ok(()) }
+        if self.out.len() >= COLLECT {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     async fn large_part(&mut self, body: &FileBody, part: &FilePart) -> Result<(), Cut> {
+        if body.copied == Copied::ByReading {
+            return self.read_part(body, part, 0).await;
+        }
         self.flush_with(More::Follows).await?;
         let mut done = 0;
         while done < part.length {
@@ -259,6 +274,10 @@ impl Writer {
         self.out.extend_from_slice(ChunkHead::new(chunk.len()).as_bytes());
         self.out.extend_from_slice(chunk);
         self.out.extend_from_slice(crate::http::chunked::CHUNK_END);
-        if self.out.len() >= COLLECT { self.flush().await } else { Ok(()) }
+        if self.out.len() >= COLLECT {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 }

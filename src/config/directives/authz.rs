@@ -1,7 +1,7 @@
 //! Who may: in this version all or nobody, `Require all granted|denied`.
 
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{DIRECTORY, Directive, HTACCESS, Override, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 
 settings! {
     /// Access to a place.
@@ -26,7 +26,7 @@ pub const DIRECTIVES: &[Directive] = &[Directive {
     module: "mod_authz_core",
     syntax: "all granted|denied",
     words: Words::AtLeast(1),
-    allowed: DIRECTORY.or(HTACCESS),
+    allowed: ANYWHERE,
     overrides: Override::AuthConfig,
     default: "",
     summary: "Say who may see a place.",

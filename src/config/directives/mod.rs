@@ -6,9 +6,12 @@ pub mod cgi;
 pub mod core;
 pub mod dir;
 pub mod env;
+pub mod etag;
 pub mod foreign;
+pub mod language;
 pub mod log;
 pub mod mime;
+pub mod options;
 pub mod server;
 pub mod site;
 
@@ -57,21 +60,28 @@ settings! {
     }
 }
 
+/// The directives, feature by feature; those of one are in alphabetical order.
+const BY_FEATURE: &[&[Directive]] = &[
+    alias::DIRECTIVES,
+    authz::DIRECTIVES,
+    cgi::DIRECTIVES,
+    core::DIRECTIVES,
+    dir::DIRECTIVES,
+    env::DIRECTIVES,
+    etag::DIRECTIVES,
+    language::DIRECTIVES,
+    log::DIRECTIVES,
+    mime::DIRECTIVES,
+    options::DIRECTIVES,
+    server::DIRECTIVES,
+    site::DIRECTIVES,
+    site::SERVER_WIDE,
+];
+
 /// Every directive of every feature.
 pub fn all() -> impl Iterator<Item = &'static Directive> {
-    [
-        alias::DIRECTIVES,
-        authz::DIRECTIVES,
-        cgi::DIRECTIVES,
-        core::DIRECTIVES,
-        dir::DIRECTIVES,
-        env::DIRECTIVES,
-        log::DIRECTIVES,
-        mime::DIRECTIVES,
-        server::DIRECTIVES,
-        site::DIRECTIVES,
-        site::SERVER_WIDE,
-    ]
-    .into_iter()
-    .flatten()
+    BY_FEATURE.iter().copied().flatten()
 }
+
+#[cfg(test)]
+mod tests;

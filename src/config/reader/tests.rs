@@ -11,7 +11,7 @@ impl Modules for Few {
         ["mod_env.c", "env_module"].contains(&module)
     }
     fn has_directive(&self, name: &str) -> bool {
-        name.eq_ignore_ascii_case("SetEnv")
+        name.eq_ignore_ascii_case("SetEnv") || name == "<Files"
     }
 }
 
@@ -124,6 +124,11 @@ const GOOD: &[(&str, &str, &[&str])] = &[
     (
         "if directive",
         "<IfDirective setenv>\nA\n</IfDirective>\n<IfDirective No>\nB\n</IfDirective>",
+        &["A"],
+    ),
+    (
+        "if section",
+        "<IfSection Files>\nA\n</IfSection>\n<IfSection No>\nB\n</IfSection>",
         &["A"],
     ),
     (
@@ -301,6 +306,14 @@ const BAD: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "server root",
+        "ServerRoot\nServerRoot /dev/null",
+        &[
+            "t.conf:1: ServerRoot: it takes one directory",
+            "t.conf:2: ServerRoot: `/dev/null` is not a directory; name one that is there",
+        ],
+    ),
+    (
         "macros",
         "Use\nUse Nope\n<Macro Foo>\nUse Foo\n</Macro>\nUse Foo\nUse Fo\nUse Foo x\nUndefMacro Bar\n<Macro M>\nA",
         &[
@@ -340,15 +353,15 @@ fn what_is_wrong_is_told_with_its_place() {
 #[test]
 fn htaccess_makes_no_files_variables_or_macros() {
     let text =
-        "Include /etc/passwd\nDefine A\nServerRoot /x\n<Macro M>\nA\n</Macro>\n<IfModule mod_env.c>\nB\n</IfModule>";
+        "Include /etc/passwd\nDefine A\nServerRoot /\n<Macro M>\nA\n</Macro>\n<IfModule mod_env.c>\nB\n</IfModule>";
     let reading = with_language(Origin::Htaccess, |language| {
         read_text(".htaccess", text.as_bytes(), language)
     });
     let not_here = "it is not allowed in .htaccess; write it in the server's own configuration";
-    let want =
-        [(1, "Include"), (2, "Define"), (4, "<Macro>")].map(|(n, name)| format!(".htaccess:{n}: {name}: {not_here}"));
+    let want = [(1, "Include"), (2, "Define"), (3, "ServerRoot"), (4, "<Macro>")]
+        .map(|(n, name)| format!(".htaccess:{n}: {name}: {not_here}"));
     assert_eq!(complaints(&reading), want);
-    assert_eq!(shape(&reading), ["ServerRoot /x", "B"]);
+    assert_eq!(shape(&reading), ["B"]);
     assert_eq!(reading.settings.server_root, b"/nowhere");
 }
 

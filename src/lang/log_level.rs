@@ -46,9 +46,10 @@ levels! {
 }
 
 /// Up to which level lines are written: `LogLevel info rewrite:trace3`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogLevels {
-    general: Level,
+    /// Without one, Apache's default: `warn`.
+    general: Option<Level>,
     modules: Vec<(Box<str>, Level)>,
 }
 
@@ -62,18 +63,11 @@ impl fmt::Display for LevelError {
     }
 }
 
-/// Apache's default: `warn`.
-impl Default for LogLevels {
-    fn default() -> LogLevels {
-        LogLevels::new(Level::Warn)
-    }
-}
-
 impl LogLevels {
     /// The same level for every module.
     pub fn new(general: Level) -> LogLevels {
         LogLevels {
-            general,
+            general: Some(general),
             modules: Vec::new(),
         }
     }
@@ -112,10 +106,24 @@ impl LogLevels {
         Ok(())
     }
 
+    /// Lays the words of an inner section over these: a general level there forgets everything here.
+    pub fn overlay(&mut self, inner: &LogLevels) {
+        if inner.general.is_some() {
+            self.clone_from(inner);
+            return;
+        }
+        for (module, level) in &inner.modules {
+            match self.modules.iter_mut().find(|(known, _)| known == module) {
+                Some((_, known)) => *known = *level,
+                None => self.modules.push((module.clone(), *level)),
+            }
+        }
+    }
+
     /// Up to which level lines of `module` (by its short name, `rewrite`) are written.
     pub fn of(&self, module: &str) -> Level {
         let known = self.modules.iter().find(|(known, _)| **known == *module);
-        known.map_or(self.general, |(_, level)| *level)
+        known.map_or(self.general.unwrap_or(Level::Warn), |(_, level)| *level)
     }
 
     /// Whether a line is written.
