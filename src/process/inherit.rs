@@ -97,10 +97,7 @@ impl<'a> Outfit<'a> {
 impl Inherited {
     /// Takes what this process inherited. It can be taken once; the descriptors are closed on exec from then on.
     pub fn take() -> io::Result<Inherited> {
-        static TAKEN: AtomicBool = AtomicBool::new(false);
-        if TAKEN.swap(true, Ordering::AcqRel) {
-            return Err(io::Error::other("what was inherited has been taken already"));
-        }
+        take_once()?;
         let table = adopt(TABLE)?;
         let bytes = memfd::read(table.as_fd(), 1024 * 1024)?;
         let mut number = TABLE;
@@ -136,6 +133,22 @@ impl Inherited {
             logs,
         })
     }
+}
+
+/// The one descriptor, number 3, that a process inherited which is no role. It can be taken once, and instead of
+/// [`Inherited::take`].
+pub fn take_one() -> io::Result<OwnedFd> {
+    take_once()?;
+    adopt(TABLE)
+}
+
+/// Numbers are made owned descriptors once in a process.
+fn take_once() -> io::Result<()> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::AcqRel) {
+        return Err(io::Error::other("what was inherited has been taken already"));
+    }
+    Ok(())
 }
 
 /// The table at descriptor 3.

@@ -65,9 +65,15 @@ pub struct Running {
     pid: i32,
     pidfd: Pidfd,
     ended: oneshot::Receiver<Ended>,
-    end: Option<Option<Ended>>,
+    life: Life,
     generation: u64,
     shared: Arc<Shared>,
+}
+
+enum Life {
+    Running,
+    /// With what is known of it.
+    Ended(Option<Ended>),
 }
 
 struct Shared {
@@ -272,14 +278,14 @@ impl Running {
     /// Waits until it has ended; `None` when it has but nobody knows how (the spawner had died before it, and the
     /// kernel does not tell). May be called again, and may be cancelled.
     pub async fn ended(&mut self) -> io::Result<Option<Ended>> {
-        if let Some(end) = self.end {
+        if let Life::Ended(end) = self.life {
             return Ok(end);
         }
         let end = match (&mut self.ended).await {
             Ok(ended) => Some(ended),
             Err(_) => self.ended_by_pidfd().await?,
         };
-        self.end = Some(end);
+        self.life = Life::Ended(end);
         Ok(end)
     }
 
@@ -399,7 +405,7 @@ impl Shared {
             pid,
             pidfd,
             ended,
-            end: None,
+            life: Life::Running,
             generation,
             shared: Arc::clone(self),
         };

@@ -41,7 +41,7 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
                         .tell(&ScriptNews::Failed { id: start.id, failed }, Wait::Yes)
                         .expect("there is room");
                 }
-                ScriptOrder::Start(start) => drop(children.insert(start.id, run(&channel, start))),
+                ScriptOrder::Start(start) => drop(children.insert(start.id, run(&channel, &start))),
                 ScriptOrder::Signal { id, signal } => {
                     if let (Some(child), Some(signal)) = (children.get(&id), Signal::from_named_raw(signal)) {
                         signal_group(child.pid, signal).expect("ours");
@@ -57,7 +57,7 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
 }
 
 /// Runs the path as a shell script.
-fn run(channel: &Channel, start: Start) -> Child {
+fn run(channel: &Channel, start: &Start) -> Child {
     let null: OwnedFd = std::fs::File::open("/dev/null").expect("it is there").into();
     let argv =
         ["sh", "-c", std::str::from_utf8(&start.path).expect("text")].map(|word| CString::new(word).expect("no NUL"));
