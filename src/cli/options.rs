@@ -188,6 +188,7 @@ fn task(matches: &ArgMatches, defines: &[String]) -> Task {
         return Task::Quick(Quick::LoadedModules);
     }
     match matches.get_one::<String>("verb").map(String::as_str) {
+        _ if matches.get_flag("detached") => Task::Run,
         Some("stop") => Task::Signal(Verb::Stop),
         Some("graceful-stop") => Task::Signal(Verb::GracefulStop),
         Some("restart") => Task::Signal(Verb::Restart),
@@ -214,121 +215,139 @@ fn severity(level: &str) -> Severity {
 }
 
 fn command() -> Command {
-    let given = |id: &'static str, letter: char, name: &'static str, help: &'static str| {
-        Arg::new(id).short(letter).value_name(name).help(help)
-    };
-    let flag = |id: &'static str, letter: char, help: &'static str| {
-        Arg::new(id).short(letter).help(help).action(ArgAction::SetTrue)
-    };
     Command::new("lychgate")
         .about("A web server that runs Apache configurations, static files and CGI scripts")
         .args_override_self(true)
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
+        .args(settings())
+        .args(questions())
+        .subcommands([serve_command(), doctor_command()])
+}
+
+fn given(id: &'static str, letter: char, name: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).short(letter).value_name(name).help(help)
+}
+
+fn flag(id: &'static str, letter: char, help: &'static str) -> Arg {
+    Arg::new(id).short(letter).help(help).action(ArgAction::SetTrue)
+}
+
+/// What the server is started with.
+fn settings() -> [Arg; 11] {
+    let path = || value_parser!(PathBuf);
+    [
+        given(
+            "define",
+            'D',
+            "name",
+            "Define a name for <IfDefine>; FOREGROUND stays in the foreground",
+        )
+        .action(ArgAction::Append),
+        given(
+            "root",
+            'd',
+            "directory",
+            "ServerRoot, until the configuration sets another",
+        )
+        .value_parser(path()),
+        given(
+            "file",
+            'f',
+            "file",
+            "The configuration; a relative name is below ServerRoot",
+        )
+        .value_parser(path()),
+        given(
+            "before",
+            'C',
+            "directive",
+            "Process a directive before the configuration",
+        )
+        .action(ArgAction::Append),
+        given("after", 'c', "directive", "Process a directive after the configuration").action(ArgAction::Append),
+        given(
+            "level",
+            'e',
+            "level",
+            "Show complaints of at least this level at startup (see LogLevel)",
+        )
+        .value_parser(PossibleValuesParser::new(LEVELS))
+        .ignore_case(true)
+        .hide_possible_values(true),
+        given("startup-log", 'E', "file", "Write what is said at startup to a file").value_parser(path()),
+        given(
+            "verb",
+            'k',
+            "verb",
+            "Start in the background, or tell the running server what to do",
+        )
+        .value_parser(PossibleValuesParser::new(VERBS)),
+        flag("no-roots", 'T', "Do not look for DocumentRoots"),
+        flag("debug", 'X', "One thread, in the foreground"),
+        Arg::new("detached")
+            .long("detached")
+            .hide(true)
+            .action(ArgAction::SetTrue),
+    ]
+}
+
+/// What it answers instead of serving.
+fn questions() -> [Arg; 7] {
+    [
+        flag(
+            "test",
+            't',
+            "Check the configuration; with -D DUMP_VHOSTS, DUMP_RUN_CFG, DUMP_INCLUDES or DUMP_CONFIG, print it",
+        ),
+        flag(
+            "vhosts",
+            'S',
+            "Print the virtual hosts and settings: -t -D DUMP_VHOSTS -D DUMP_RUN_CFG",
+        ),
+        flag("loaded-modules", 'M', "List the modules it has: -D DUMP_MODULES"),
+        flag("modules", 'l', "List the modules it has, by source file"),
+        flag("directives", 'L', "List the directives it has"),
+        flag("version", 'v', "Print the version").long("version"),
+        flag(
+            "settings",
+            'V',
+            "Print the version and what was settled when it was built",
+        ),
+    ]
+}
+
+fn serve_command() -> Command {
+    let listen = "A port of 127.0.0.1, or an address and a port [default: 127.0.0.1:8000]";
+    let scripts = "The directory of scripts at /cgi-bin/ [default: cgi-bin in DIR, if there is one]";
+    Command::new("serve")
+        .about("Serve a directory without any configuration")
         .args([
-            given(
-                "define",
-                'D',
-                "name",
-                "Define a name for <IfDefine>; FOREGROUND stays in the foreground",
-            )
-            .action(ArgAction::Append),
-            given(
-                "root",
-                'd',
-                "directory",
-                "ServerRoot, until the configuration sets another",
-            )
-            .value_parser(value_parser!(PathBuf)),
-            given(
-                "file",
-                'f',
-                "file",
-                "The configuration; a relative name is below ServerRoot",
-            )
-            .value_parser(value_parser!(PathBuf)),
-            given(
-                "before",
-                'C',
-                "directive",
-                "Process a directive before the configuration",
-            )
-            .action(ArgAction::Append),
-            given("after", 'c', "directive", "Process a directive after the configuration").action(ArgAction::Append),
-            given(
-                "level",
-                'e',
-                "level",
-                "Show complaints of at least this level at startup (see LogLevel)",
-            )
-            .value_parser(PossibleValuesParser::new(LEVELS))
-            .ignore_case(true)
-            .hide_possible_values(true),
-            given("startup-log", 'E', "file", "Write what is said at startup to a file")
+            directory(),
+            Arg::new("listen")
+                .long("listen")
+                .value_name("ADDR")
+                .help(listen)
+                .value_parser(ListenAddress::read),
+            Arg::new("cgi-bin")
+                .long("cgi-bin")
+                .value_name("DIR")
+                .help(scripts)
                 .value_parser(value_parser!(PathBuf)),
-            given(
-                "verb",
-                'k',
-                "verb",
-                "Start in the background, or tell the running server what to do",
-            )
-            .value_parser(PossibleValuesParser::new(VERBS)),
-            flag("version", 'v', "Print the version").long("version"),
-            flag(
-                "settings",
-                'V',
-                "Print the version and what was settled when it was built",
-            ),
-            flag("modules", 'l', "List the modules it has, by source file"),
-            flag("directives", 'L', "List the directives it has"),
-            flag("loaded-modules", 'M', "List the modules it has: -D DUMP_MODULES"),
-            flag(
-                "test",
-                't',
-                "Check the configuration; with -D DUMP_VHOSTS, DUMP_RUN_CFG, DUMP_INCLUDES or DUMP_CONFIG, print it",
-            ),
-            flag("no-roots", 'T', "Do not look for DocumentRoots"),
-            flag(
-                "vhosts",
-                'S',
-                "Print the virtual hosts and settings: -t -D DUMP_VHOSTS -D DUMP_RUN_CFG",
-            ),
-            flag("debug", 'X', "One thread, in the foreground"),
-            Arg::new("detached")
-                .long("detached")
-                .hide(true)
-                .action(ArgAction::SetTrue),
         ])
-        .subcommand(
-            Command::new("serve")
-                .about("Serve a directory without any configuration")
-                .args([
-                    Arg::new("directory")
-                        .value_name("DIR")
-                        .required(true)
-                        .value_parser(value_parser!(PathBuf)),
-                    Arg::new("listen")
-                        .long("listen")
-                        .value_name("ADDR")
-                        .help("A port of 127.0.0.1, or an address and a port [default: 127.0.0.1:8000]")
-                        .value_parser(ListenAddress::read),
-                    Arg::new("cgi-bin")
-                        .long("cgi-bin")
-                        .value_name("DIR")
-                        .help("The directory of scripts at /cgi-bin/ [default: cgi-bin in DIR, if there is one]")
-                        .value_parser(value_parser!(PathBuf)),
-                ]),
-        )
-        .subcommand(
-            Command::new("doctor")
-                .about("Say what would go wrong with the scripts of a directory")
-                .arg(
-                    Arg::new("directory")
-                        .value_name("DIR")
-                        .required(true)
-                        .value_parser(value_parser!(PathBuf)),
-                ),
-        )
+}
+
+fn doctor_command() -> Command {
+    Command::new("doctor")
+        .about("Say what would go wrong with the scripts of a directory")
+        .arg(directory())
+}
+
+fn directory() -> Arg {
+    Arg::new("directory")
+        .value_name("DIR")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
 }
 
 const VERBS: [&str; 5] = ["start", "stop", "restart", "graceful", "graceful-stop"];

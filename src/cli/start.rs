@@ -14,7 +14,7 @@ use crate::commands::serve::Serve;
 use crate::config::dump;
 use crate::config::error::Severity;
 use crate::config::load::{Loaded, Source, load, load_text};
-use crate::launcher::{self, Detached, Launch, LogTarget, NotRunning, Plan, detach, signal_running};
+use crate::launcher::{self, Detached, Launch, LogTarget, NotRunning, Plan, StandardError, detach, signal_running};
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
 use crate::process::pidfile::{Holder, holder};
@@ -152,6 +152,7 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
         },
         role_argv,
         ready: &mut say_where,
+        stderr: StandardError::Log,
     })
 }
 
@@ -185,6 +186,10 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
         },
         role_argv,
         ready,
+        stderr: match options.ground {
+            Ground::Detached => StandardError::Left,
+            Ground::Front | Ground::Back => StandardError::Log,
+        },
     })
 }
 
@@ -213,6 +218,9 @@ fn next_plan(options: &Options, loaded: &Loaded) -> Result<Plan, String> {
 /// The plan, with the directory of the logs made where it is missing.
 fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result<Plan, String> {
     let mut plan = plan::of(loaded, options.threads)?;
+    if options.ground == Ground::Detached && plan.logs.contains(&LogTarget::Stderr) {
+        warn("in the background, logs that go to /dev/stderr are written nowhere; name a file for them".to_owned());
+    }
     let logs = Path::new(OsStr::from_bytes(&loaded.config.server_root)).join("logs");
     let files = plan.logs.iter().filter_map(|log| match log {
         LogTarget::File(path) => Some(path),
