@@ -23,6 +23,11 @@ impl Glob {
         }
     }
 
+    /// The pattern as it was written.
+    pub fn pattern(&self) -> &[u8] {
+        &self.pattern
+    }
+
     /// Whether `word` has any of `*`, `?`, `[`.
     pub fn is_pattern(word: &[u8]) -> bool {
         word.iter().any(|b| matches!(b, b'*' | b'?' | b'['))

@@ -1,3 +1,10 @@
 //! Small facts about text, time and paths, so that the rest of the house sees our types.
 
+pub mod ascii;
+pub mod date;
 pub mod glob;
+pub mod path;
+pub mod quote;
+#[cfg(test)]
+pub mod testing;
+pub mod version;

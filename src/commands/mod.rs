@@ -1,1 +1,3 @@
 //! What the binary does besides serving, one file each.
+
+pub mod doctor;

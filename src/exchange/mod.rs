@@ -1,1 +1,248 @@
 //! The request in progress: what is known of it, its body, its outcome.
+//!
+//! An [`Exchange`] lives from a parsed head to the logged response. A redirect inside the server (a script's local
+//! redirect, a directory's index, an error document) starts another pass over the phases with the same exchange.
+
+pub mod body;
+pub mod fail;
+pub mod names;
+pub mod page;
+pub mod place;
+pub mod response;
+pub mod variables;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::config::directives::DirConf;
+use crate::config::site::{Config, Site};
+use crate::exchange::body::RequestBody;
+use crate::exchange::fail::Fail;
+use crate::http::head::RequestHead;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::http::target::CleanPath;
+
+/// A request in progress.
+pub struct Exchange {
+    /// The settings of this process.
+    pub config: &'static Config,
+    /// The site that the request is for.
+    pub site: &'static Site,
+    /// The connection it came on.
+    pub connection: Connection,
+    /// Its head, as the client sent it.
+    pub head: RequestHead,
+    /// The host that the client asked for, lower case; empty where it named none.
+    pub host: Vec<u8>,
+    /// The port it named with the host.
+    pub host_port: Option<u16>,
+    /// Its body.
+    pub body: RequestBody,
+    /// When its first byte came.
+    pub began: Began,
+    /// The method of this pass: the client's own, or GET behind a redirect inside the server.
+    pub method: Method,
+    /// The target of this pass.
+    pub target: PassTarget,
+    /// Variables set by the phases so far, names and values.
+    pub variables: Variables,
+    /// The pass before this one, if the request was redirected inside the server.
+    pub previous: Option<Box<Previous>>,
+    /// A name for this request that no other has, for UNIQUE_ID and the logs.
+    pub unique_id: [u8; 24],
+    /// The file that the last pass landed on, for `%f`; empty before any.
+    pub file: Vec<u8>,
+    /// The handler that answered, for `%R`.
+    pub handler: &'static str,
+    /// From the head's arrival to the first byte of the response.
+    pub first_byte: Option<Duration>,
+    /// The client's name, where HostnameLookups found one.
+    pub remote_host: Option<Vec<u8>>,
+    conf: Arc<DirConf>,
+}
+
+/// Variables in alphabetical order.
+pub type Variables = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The connection a request came on.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The client's end.
+    pub peer: SocketAddr,
+    /// How many requests it carried before this one.
+    pub earlier_requests: u32,
+}
+
+/// When a request began, by the calendar and by the stopwatch.
+#[derive(Clone, Copy, Debug)]
+pub struct Began {
+    /// The time of day.
+    pub wall: SystemTime,
+    /// For durations.
+    pub instant: Instant,
+}
+
+/// The target of one pass.
+#[derive(Clone, Debug)]
+pub struct PassTarget {
+    /// The path as it came, undecoded, starting with a slash; `*` for `OPTIONS *`.
+    pub raw_path: Vec<u8>,
+    /// The path decoded and cleaned; set by the target phase.
+    pub path: CleanPath,
+    /// What follows the question mark, undecoded.
+    pub query: Option<Vec<u8>>,
+}
+
+/// A pass that ended in a redirect inside the server.
+#[derive(Clone, Debug)]
+pub struct Previous {
+    /// Its decoded path, for REDIRECT_URL.
+    pub url: Vec<u8>,
+    /// Its query, for REDIRECT_QUERY_STRING.
+    pub query: Option<Vec<u8>>,
+    /// Its method, for REDIRECT_METHOD.
+    pub method: Method,
+    /// The status that led to the redirect: an error's, or 200.
+    pub status: Status,
+    /// What an error document may tell the client about the error, for REDIRECT_ERROR_NOTES.
+    pub notes: Option<String>,
+    /// Its variables, which gain REDIRECT_ in the next pass.
+    pub variables: Variables,
+    /// The pass before it.
+    pub before: Option<Box<Previous>>,
+}
+
+/// Where a redirect inside the server goes on.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// A path of this site, undecoded, with its query.
+    pub target: Vec<u8>,
+    /// The status to tell the next pass.
+    pub status: Status,
+    /// What it may tell the client about the error.
+    pub notes: Option<String>,
+    /// What becomes of the method and the body.
+    pub method: AgainMethod,
+}
+
+/// The method behind a redirect inside the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgainMethod {
+    /// GET, and no body (HEAD stays HEAD).
+    Get,
+    /// The same, with the body (DirectoryIndex).
+    Same,
+}
+
+impl Exchange {
+    /// Begins an exchange; `vhost` and `target` are the phases that complete it.
+    pub fn new(
+        config: &'static Config,
+        connection: Connection,
+        head: RequestHead,
+        body: RequestBody,
+        began: Began,
+    ) -> Exchange {
+        let site = &config.sites[0];
+        Exchange {
+            config,
+            site,
+            connection,
+            method: head.method(),
+            head,
+            host: Vec::new(),
+            host_port: None,
+            body,
+            began,
+            target: PassTarget {
+                raw_path: Vec::new(),
+                path: CleanPath::root(),
+                query: None,
+            },
+            variables: Variables::new(),
+            previous: None,
+            unique_id: [b'-'; 24],
+            file: Vec::new(),
+            handler: "",
+            first_byte: None,
+            remote_host: None,
+            conf: Arc::clone(&site.base),
+        }
+    }
+
+    /// The merged settings in force: the site's until the walk has run, then the place's.
+    pub fn conf(&self) -> &Arc<DirConf> {
+        &self.conf
+    }
+
+    /// Sets the settings in force; for the vhost phase, the walk and [`Exchange::again`] alone.
+    pub fn set_conf(&mut self, conf: Arc<DirConf>) {
+        self.conf = conf;
+    }
+
+    /// How many redirects inside the server have led here.
+    pub fn redirects(&self) -> u64 {
+        let mut count = 0;
+        let mut previous = &self.previous;
+        while let Some(pass) = previous {
+            count += 1;
+            previous = &pass.before;
+        }
+        count
+    }
+
+    /// Prepares the next pass. Fails where there were too many.
+    pub fn again(&mut self, next: Again) -> Result<(), Fail> {
+        let bound = self.site.settings.core.limit_internal_recursion.or(10);
+        if self.redirects() >= bound {
+            return Err(Fail::internal(format!(
+                "more than {bound} redirects inside the server; LimitInternalRecursion moves the bound"
+            )));
+        }
+        let (path, query) = match next.target.iter().position(|b| *b == b'?') {
+            Some(at) => (next.target[..at].to_vec(), Some(next.target[at + 1..].to_vec())),
+            None => (next.target, None),
+        };
+        let method = self.method;
+        if next.method == AgainMethod::Get && method != Method::Head {
+            self.method = Method::Get;
+        }
+        if next.method == AgainMethod::Get {
+            self.body = RequestBody::none();
+        }
+        let target = PassTarget {
+            raw_path: path,
+            path: CleanPath::root(),
+            query,
+        };
+        let target = std::mem::replace(&mut self.target, target);
+        self.previous = Some(Box::new(Previous {
+            url: target.path.as_bytes().to_vec(),
+            query: target.query,
+            method,
+            status: next.status,
+            notes: next.notes,
+            variables: std::mem::take(&mut self.variables),
+            before: self.previous.take(),
+        }));
+        self.conf = Arc::clone(&self.site.base);
+        Ok(())
+    }
+
+    /// The status that an error document keeps: the first error's on the way here.
+    pub fn error_status(&self) -> Option<Status> {
+        let mut status = None;
+        let mut previous = &self.previous;
+        while let Some(pass) = previous {
+            if pass.status != Status::OK {
+                status = Some(pass.status);
+            }
+            previous = &pass.before;
+        }
+        status
+    }
+}

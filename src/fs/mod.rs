@@ -1,1 +1,5 @@
-//! Files under a root: opened safely, typed, remembered.
+//! Files under a root: opened safely, listed, spooled.
+
+pub mod dirlist;
+pub mod open;
+pub mod spool;

@@ -1,1 +1,7 @@
 //! How a program is spoken to: CGI/1.1 meta-variables and replies (RFC 3875). No I/O.
+
+pub mod command_line;
+pub mod meta_vars;
+pub mod request;
+pub mod script_path;
+pub mod script_reply;

@@ -1,1 +1,4 @@
 //! The things that answer.
+
+pub mod autoindex;
+pub mod static_file;

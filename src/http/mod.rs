@@ -1,1 +1,13 @@
 //! HTTP/1 messages as data: heads, framing, ranges, conditions (RFC 9110, RFC 9112). No I/O.
+
+pub mod chunked;
+pub mod conditional;
+pub mod fields;
+pub mod framing;
+pub mod head;
+pub mod host;
+pub mod method;
+pub mod range;
+pub mod response;
+pub mod status;
+pub mod target;

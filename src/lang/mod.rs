@@ -2,4 +2,9 @@
 //!
 //! Compiled when settings are read, evaluated per request.
 
+pub mod expr;
+pub mod local_time;
+pub mod log_format;
+pub mod log_level;
 pub mod regex;
+pub mod vars;

@@ -1,1 +1,4 @@
-//! Listening, streams, deadlines.
+//! Listening and streams.
+
+pub mod accept;
+pub mod stream;

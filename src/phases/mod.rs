@@ -1,1 +1,10 @@
-//! The steps before a handler, one file each.
+//! The steps before a handler, one file each, in the order in which `worker::serve` takes them.
+
+pub mod access;
+pub mod choose;
+pub mod client_name;
+pub mod fixup;
+pub mod target;
+pub mod translate;
+pub mod vhost;
+pub mod walk;

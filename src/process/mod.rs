@@ -1,1 +1,29 @@
 //! Children, privileges, signals, and messages that carry descriptors. The only room with `unsafe`.
+//!
+//! A child is described by a [`child::ChildSpec`] and started by [`child::spawn`], the only door to `exec`. Roles talk
+//! over a [`channel::Channel`] in the small enums of [`message`]; what a role inherits is listed in an
+//! [`inherit::Outfit`].
+#![expect(
+    unsafe_code,
+    reason = "system calls that no safe wrapper offers live here and nowhere else"
+)]
+
+pub mod backoff;
+pub mod channel;
+pub mod child;
+mod clone;
+pub mod identity;
+pub mod inherit;
+pub mod limits;
+pub mod memfd;
+pub mod message;
+pub mod names;
+pub mod pidfd;
+pub mod pidfile;
+pub mod probe;
+pub mod replace;
+pub mod say;
+pub mod signal;
+pub mod title;
+pub mod watched;
+mod wire;

@@ -1,1 +1,352 @@
-//! The role that starts scripts.
+//! The role that starts scripts: one thread, one `poll` loop.
+//!
+//! It knows the script places from the settings it has parsed itself and starts nothing else, whatever a worker asks
+//! for. A script that has ended stays a zombie until its worker releases it, so that the number of its process group
+//! is never given to another while somebody may still signal it.
+
+mod line;
+mod place;
+mod prepare;
+mod script;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+
+use crate::config::site::ScriptPlace;
+use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::child::Child;
+use crate::process::inherit::Inherited;
+use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::say::{Weight, say};
+
+use line::Line;
+use prepare::{Refusal, Starter};
+use script::Script;
+
+/// What a spawner may start.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// The script places, by their number.
+    pub places: Vec<ScriptPlace>,
+    /// Variables that reach a script although their name is one of those that are refused otherwise (`LD_*` and the
+    /// like), because the administrator has set them.
+    pub admitted_variables: Vec<Vec<u8>>,
+}
+
+/// Runs the role until the launcher ends it or is gone.
+pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
+    let told = Spawner::new(inherited.launcher, inherited.scripts, rules).and_then(|mut spawner| {
+        spawner.launcher.tell(&FromSpawner::Ready, Wait::Yes)?;
+        spawner.serve()
+    });
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say("spawner", Weight::Error, &format!("cannot go on: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The spawner's whole state.
+pub struct Spawner {
+    launcher: Channel,
+    lines: Vec<Line>,
+    next_line: u64,
+    scripts: Vec<Script>,
+    starter: Starter,
+    ending: Ending,
+}
+
+/// Whether, and how, it is coming to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It is not.
+    No,
+    /// With the last channel and the last script.
+    Retiring,
+    /// All scripts have had their SIGTERM; at this time they get SIGKILL.
+    Stopping(Instant),
+    /// They had it; at this time we leave, dead or not.
+    Killed(Instant),
+}
+
+impl Spawner {
+    /// A spawner that answers to `launcher` and serves these channels of worker threads.
+    pub fn new(launcher: Channel, scripts: Vec<Channel>, rules: Rules) -> io::Result<Spawner> {
+        let mut spawner = Spawner {
+            launcher,
+            lines: Vec::new(),
+            next_line: 0,
+            scripts: Vec::new(),
+            starter: Starter::new(rules)?,
+            ending: Ending::No,
+        };
+        for channel in scripts {
+            spawner.add_line(channel);
+        }
+        Ok(spawner)
+    }
+
+    /// Serves until it is told to end and has, or the launcher is gone.
+    pub fn serve(&mut self) -> io::Result<()> {
+        while !self.has_ended() {
+            let ready = self.wait()?;
+            if ready.launcher && !self.hear_launcher()? {
+                return Ok(());
+            }
+            for key in ready.ended {
+                self.notice_end(key);
+            }
+            for key in ready.lines {
+                self.serve_line(key);
+            }
+            self.stop_further();
+        }
+        Ok(())
+    }
+
+    fn add_line(&mut self, channel: Channel) {
+        self.lines.push(Line::new(self.next_line, channel));
+        self.next_line += 1;
+    }
+
+    fn has_ended(&self) -> bool {
+        match self.ending {
+            Ending::Retiring => self.lines.is_empty() && self.scripts.is_empty(),
+            Ending::No | Ending::Stopping(_) => false,
+            Ending::Killed(until) => self.scripts.iter().all(Script::has_ended) || Instant::now() >= until,
+        }
+    }
+
+    /// Waits until something is to be done.
+    fn wait(&self) -> io::Result<Ready> {
+        let mut polled = vec![PollFd::new(&self.launcher, PollFlags::IN)];
+        polled.extend(
+            self.lines
+                .iter()
+                .map(|line| PollFd::new(line.channel(), line.interest())),
+        );
+        let running = || self.scripts.iter().filter(|script| !script.has_ended());
+        polled.extend(running().map(|script| PollFd::new(script.pidfd(), PollFlags::IN)));
+        let limit = match self.ending {
+            Ending::No | Ending::Retiring => None,
+            Ending::Stopping(at) | Ending::Killed(at) => Some(timespec(at.saturating_duration_since(Instant::now()))),
+        };
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
+        let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
+        let launcher = events.next().unwrap_or(false);
+        let lines = self
+            .lines
+            .iter()
+            .map(Line::key)
+            .zip(events.by_ref())
+            .filter(|(_, ready)| *ready);
+        let lines = lines.map(|(key, _)| key).collect();
+        let ended = running()
+            .map(Script::key)
+            .zip(events)
+            .filter(|(_, ready)| *ready)
+            .map(|(key, _)| key)
+            .collect();
+        Ok(Ready { launcher, lines, ended })
+    }
+
+    /// Does what the launcher says; false when it is gone.
+    fn hear_launcher(&mut self) -> io::Result<bool> {
+        match self.launcher.hear(Wait::No) {
+            Ok(Heard::Closed) => return Ok(false),
+            Ok(Heard::Unknown(error)) => say(
+                "spawner",
+                Weight::Error,
+                &format!("from the launcher: {error}: ignored"),
+            ),
+            Ok(Heard::Message(ToSpawner::Serve { channel })) => self.add_line(Channel::from(channel)),
+            Ok(Heard::Message(ToSpawner::Retire)) if self.ending == Ending::No => self.ending = Ending::Retiring,
+            Ok(Heard::Message(ToSpawner::Retire)) => {}
+            Ok(Heard::Message(ToSpawner::Stop { grace })) => self.stop(grace),
+            Ok(Heard::Message(ToSpawner::ReopenLog { log })) => rustix::stdio::dup2_stderr(&log)?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Takes no more orders and asks every script to end.
+    fn stop(&mut self, grace: Duration) {
+        self.lines.clear();
+        for script in &mut self.scripts {
+            script.signal(Signal::TERM);
+        }
+        self.ending = Ending::Stopping(Instant::now() + grace);
+    }
+
+    /// Goes on with the end when its time has come, or earlier when all scripts have ended. SIGKILL is for what may
+    /// be left of their groups.
+    fn stop_further(&mut self) {
+        if let Ending::Stopping(until) = self.ending
+            && (Instant::now() >= until || self.scripts.iter().all(Script::has_ended))
+        {
+            for script in &mut self.scripts {
+                script.signal(Signal::KILL);
+            }
+            self.ending = Ending::Killed(Instant::now() + AFTER_KILL);
+        }
+    }
+
+    /// Tells the worker of a script's end.
+    fn notice_end(&mut self, key: (u64, u64)) {
+        let Some(position) = self.scripts.iter().position(|script| script.key() == key) else {
+            return;
+        };
+        let ended = self.scripts.get_mut(position).and_then(Script::notice_end);
+        let (line, id) = key;
+        if let Some(ended) = ended {
+            self.tell(line, ScriptNews::Ended { id, ended });
+        }
+        self.scripts.retain(|script| !script.is_done());
+    }
+
+    /// Sends what waits for a worker and does what it orders.
+    fn serve_line(&mut self, key: u64) {
+        for _ in 0..ORDERS_A_TURN {
+            let Some(line) = self.lines.iter_mut().find(|line| line.key() == key) else {
+                return;
+            };
+            let heard = line.flush().and_then(|()| line.hear());
+            match heard {
+                Ok(Heard::Message(order)) => self.obey(key, order),
+                Ok(Heard::Unknown(error)) => say("spawner", Weight::Error, &format!("from a worker: {error}: ignored")),
+                Ok(Heard::Closed) => return self.close_line(key),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    say(
+                        "spawner",
+                        Weight::Error,
+                        &format!("a worker's channel is closed: {error}"),
+                    );
+                    return self.close_line(key);
+                }
+            }
+        }
+    }
+
+    /// Nobody will ask for its scripts again.
+    fn close_line(&mut self, key: u64) {
+        self.lines.retain(|line| line.key() != key);
+        for script in self.scripts.iter_mut().filter(|script| script.key().0 == key) {
+            script.release();
+        }
+        self.scripts.retain(|script| !script.is_done());
+    }
+
+    fn obey(&mut self, line: u64, order: ScriptOrder) {
+        match order {
+            ScriptOrder::Start(start) => self.start(line, &start),
+            ScriptOrder::Signal { id, signal } => {
+                if let (Some(script), Some(signal)) = (self.script((line, id)), Signal::from_named_raw(signal)) {
+                    script.signal(signal);
+                }
+            }
+            ScriptOrder::Release { id } => {
+                if let Some(script) = self.script((line, id)) {
+                    script.release();
+                    self.scripts.retain(|script| !script.is_done());
+                }
+            }
+        }
+    }
+
+    fn script(&mut self, key: (u64, u64)) -> Option<&mut Script> {
+        self.scripts.iter_mut().find(|script| script.key() == key)
+    }
+
+    fn start(&mut self, line: u64, start: &Start) {
+        let id = start.id;
+        if self.script((line, id)).is_some() {
+            return say(
+                "spawner",
+                Weight::Error,
+                &format!("a worker used the number {id} twice: ignored"),
+            );
+        }
+        match self
+            .starter
+            .start(start)
+            .and_then(|child| with_clone(child).map_err(|error| Refusal::system(&error)))
+        {
+            Ok((child, pidfd)) => {
+                let pid = child.pid;
+                self.scripts.push(Script::new((line, id), child));
+                self.tell(line, ScriptNews::Started { id, pid, pidfd });
+            }
+            Err(refusal) => {
+                if let Some(said) = refusal.said {
+                    say("spawner", Weight::Error, &said);
+                }
+                self.tell(
+                    line,
+                    ScriptNews::Failed {
+                        id,
+                        failed: refusal.failed,
+                    },
+                );
+            }
+        }
+    }
+
+    fn tell(&mut self, line: u64, news: ScriptNews) {
+        let Some(found) = self.lines.iter_mut().find(|found| found.key() == line) else {
+            return;
+        };
+        if let Err(error) = found.tell(news) {
+            say(
+                "spawner",
+                Weight::Error,
+                &format!("a worker's channel is closed: {error}"),
+            );
+            self.close_line(line);
+        }
+    }
+}
+
+/// Who wants something.
+struct Ready {
+    launcher: bool,
+    lines: Vec<u64>,
+    ended: Vec<(u64, u64)>,
+}
+
+/// How many orders of one worker thread are taken before the others have their turn.
+const ORDERS_A_TURN: usize = 8;
+
+/// How long killed scripts are waited for: one may sit in a system call that nothing interrupts.
+const AFTER_KILL: Duration = Duration::from_millis(500);
+
+/// A second descriptor of the child, for the worker.
+fn with_clone(child: Child) -> io::Result<(Child, OwnedFd)> {
+    match child.pidfd.as_fd().try_clone_to_owned() {
+        Ok(pidfd) => Ok((child, pidfd)),
+        Err(error) => {
+            // Nobody could watch it: it must not run.
+            child.pidfd.signal(Signal::KILL)?;
+            child.pidfd.wait()?;
+            Err(error)
+        }
+    }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: time.as_secs().cast_signed(),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,11 @@
 //! The serving role: accept, the connection loop, the driver.
+
+pub mod conn;
+pub mod drain;
+pub mod logs;
+pub mod reader;
+pub mod record;
+pub mod run;
+pub mod serve;
+pub mod thread;
+pub mod writer;

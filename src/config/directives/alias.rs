@@ -1,0 +1,142 @@
+//! Parts of the file system outside DocumentRoot: `mod_alias`.
+
+use crate::base::glob::Glob;
+use crate::config::directives::SiteSettings;
+use crate::config::setting::{Appended, settings};
+use crate::config::table::{Directive, Override, SITES, Set, Words};
+use crate::config::words::{Args, Said, shown};
+use crate::lang::regex::Regex;
+
+settings! {
+    /// Aliases of a site; a virtual host's own come before the main server's.
+    pub struct Aliases {
+        /// In the order in which they are tried.
+        list: Appended<Alias>,
+    }
+}
+
+/// One Alias, ScriptAlias, AliasMatch or ScriptAliasMatch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alias {
+    /// What the URL path is compared with.
+    pub from: AliasFrom,
+    /// The file name it leads to; with `$1` and so on for a match.
+    pub to: Vec<u8>,
+    /// Whether everything found there is a script.
+    pub kind: AliasKind,
+}
+
+/// What an alias compares the URL path with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AliasFrom {
+    /// A path of whole segments.
+    Prefix(Vec<u8>),
+    /// A regular expression.
+    Match(Regex),
+}
+
+/// Files or scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasKind {
+    /// Files, handled as anywhere.
+    Files,
+    /// Scripts, all of them.
+    Scripts,
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "Alias",
+        module: "mod_alias",
+        syntax: "url-path path",
+        words: Words::exactly(2),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Serve a URL path from a directory or file elsewhere.",
+        manual: "The URL path matches whole segments. With a slash at its end it matches only below that slash; end both words with \
+a slash or neither.",
+        set: Set::Site(|site, args| add(site, args, AliasKind::Files)),
+    },
+    Directive {
+        name: "AliasMatch",
+        module: "mod_alias",
+        syntax: "regex path",
+        words: Words::exactly(2),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Serve the URL paths that match a pattern from elsewhere.",
+        manual: "In the path, $1 to $9 stand for the pattern's groups.",
+        set: Set::Site(|site, args| add_match(site, args, AliasKind::Files)),
+    },
+    Directive {
+        name: "ScriptAlias",
+        module: "mod_alias",
+        syntax: "url-path path",
+        words: Words::exactly(2),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Run everything below a URL path as a script.",
+        manual: "Like Alias; every file found there is run, whatever its name, and none is ever shown. The path may name one file, \
+with or without a slash at its end; what follows in the URL is then PATH_INFO.",
+        set: Set::Site(|site, args| add(site, args, AliasKind::Scripts)),
+    },
+    Directive {
+        name: "ScriptAliasMatch",
+        module: "mod_alias",
+        syntax: "regex path",
+        words: Words::exactly(2),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Run the URL paths that match a pattern as scripts.",
+        manual: "In the path, $1 to $9 stand for the pattern's groups.",
+        set: Set::Site(|site, args| add_match(site, args, AliasKind::Scripts)),
+    },
+];
+
+fn add(site: &mut SiteSettings, args: &Args, kind: AliasKind) -> Said<()> {
+    let from = args.bytes(0);
+    if from.first() != Some(&b'/') {
+        return Err(format!(
+            "{} is not a URL path; write one that starts with a slash",
+            shown(from)
+        ));
+    }
+    site.aliases.list.push(Alias {
+        from: AliasFrom::Prefix(from.to_vec()),
+        to: args.path(1),
+        kind,
+    });
+    Ok(())
+}
+
+fn add_match(site: &mut SiteSettings, args: &Args, kind: AliasKind) -> Said<()> {
+    site.aliases.list.push(Alias {
+        from: AliasFrom::Match(args.regex(0)?),
+        to: args.path(1),
+        kind,
+    });
+    Ok(())
+}
+
+impl Alias {
+    /// The literal start of the file names that this alias leads to: all of it, or what stands before the first `$`.
+    pub fn literal_target(&self) -> &[u8] {
+        match &self.from {
+            AliasFrom::Prefix(_) => &self.to,
+            AliasFrom::Match(_) => {
+                let end = self.to.iter().position(|b| *b == b'$').unwrap_or(self.to.len());
+                let slash = self.to[..end].iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+                if end == self.to.len() && !Glob::is_pattern(&self.to) {
+                    &self.to
+                } else {
+                    &self.to[..slash]
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! What holds for a place: Options, types forced on it, its error documents, its limits. Apache's `core`, per directory.
+
+use std::sync::Arc;
+
+use crate::base::glob::Glob;
+use crate::config::directives::DirConf;
+use crate::config::directives::etag::ETagEdit;
+use crate::config::directives::options::OptionsEdit;
+use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
+use crate::config::table::{ANYWHERE, DIRECTORY, Directive, Override, SERVER_FILES, Set, Words};
+use crate::config::words::{Args, Pattern, Said, shown};
+use crate::lang::log_level::LogLevels;
+
+settings! {
+    /// Apache's `core` settings of a place.
+    pub struct Core {
+        /// Options in force.
+        options: OptionsEdit,
+        /// What `.htaccess` files may say here.
+        allow_override: Setting<AllowOverride>,
+        /// `AcceptPathInfo`.
+        accept_path_info: Setting<AcceptPathInfo>,
+        /// `FileETag`.
+        file_etag: ETagEdit,
+        /// `ForceType`; `None` takes a type of an outer scope back.
+        force_type: Setting<Option<Vec<u8>>>,
+        /// `SetHandler`; `None` takes a handler of an outer scope back.
+        set_handler: Setting<Option<Vec<u8>>>,
+        /// `AddDefaultCharset`; `None` is `Off`.
+        default_charset: Setting<Option<Vec<u8>>>,
+        /// `ErrorDocument` by status.
+        error_documents: Mapped<u16, ErrorDocument>,
+        /// `LimitRequestBody` in bytes; 0 is no limit.
+        limit_request_body: Setting<u64>,
+        /// `UseCanonicalName`.
+        use_canonical_name: Setting<CanonicalName>,
+        /// `UseCanonicalPhysicalPort`.
+        use_canonical_physical_port: Setting<bool>,
+        /// `HostnameLookups`.
+        hostname_lookups: Setting<HostnameLookups>,
+        /// `ServerSignature`.
+        server_signature: Setting<Signature>,
+        /// `EnableSendfile`.
+        enable_sendfile: Setting<bool>,
+        /// `MaxRanges`; `None` is no limit, 0 is to ignore Range.
+        max_ranges: Setting<Option<u64>>,
+        /// `MaxRangeOverlaps`, likewise.
+        max_range_overlaps: Setting<Option<u64>>,
+        /// `MaxRangeReversals`, likewise.
+        max_range_reversals: Setting<Option<u64>>,
+        /// `LogLevel`.
+        log_level: LogLevels,
+        /// `QualifyRedirectURL`.
+        qualify_redirect_url: Setting<bool>,
+        /// `<Files>` and `<FilesMatch>` sections, in order.
+        files: Appended<Arc<FilesSection>>,
+    }
+}
+
+/// A `<Files>` or `<FilesMatch>` section: settings for files of certain names.
+#[derive(Clone, Debug)]
+pub struct FilesSection {
+    /// What the file's last path segment is compared with.
+    pub name: Pattern,
+    /// The settings inside.
+    pub conf: DirConf,
+}
+
+impl Merge for LogLevels {
+    fn merge(&mut self, inner: &Self) {
+        self.overlay(inner);
+    }
+}
+
+/// Which directives `.htaccess` files may hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowOverride {
+    /// No `.htaccess` is looked for.
+    None,
+    /// Files are looked for; the words say which directives they may hold.
+    Some(Vec<Vec<u8>>),
+}
+
+/// Whether a path may go on behind the file it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptPathInfo {
+    /// The handler decides: scripts take it, files refuse it.
+    Default,
+    /// Always accepted.
+    On,
+    /// Always refused.
+    Off,
+}
+
+/// What to show for an error status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorDocument {
+    /// The built-in page.
+    BuiltIn,
+    /// This text.
+    Text(Vec<u8>),
+    /// A page of this site, by its URL path.
+    Path(Vec<u8>),
+    /// A redirect to another place.
+    Url(Vec<u8>),
+}
+
+/// Where the server's own name and port come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CanonicalName {
+    /// From ServerName.
+    On,
+    /// From the request.
+    Off,
+    /// From a look-up of the server's address.
+    Dns,
+}
+
+/// Whether client names are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostnameLookups {
+    /// Never.
+    Off,
+    /// Address to name.
+    On,
+    /// Address to name and back.
+    Double,
+}
+
+/// The line under server-made pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// None.
+    Off,
+    /// Version and host.
+    On,
+    /// Version, host, and a mail link to ServerAdmin.
+    EMail,
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "AcceptPathInfo",
+        module: "core",
+        syntax: "on|off|default",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "default",
+        summary: "Say whether a URL may go on behind the file it names.",
+        manual: "With default the handler decides: a script gets the rest of the path as PATH_INFO, a plain file is not found.",
+        set: Set::Dir(|conf, args| {
+            conf.core.accept_path_info.set(match args.keyword(0).as_str() {
+                "on" => AcceptPathInfo::On,
+                "off" => AcceptPathInfo::Off,
+                "default" => AcceptPathInfo::Default,
+                _ => return Err(format!("{} is not one of `on`, `off`, `default`", shown(args.bytes(0)))),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "AddDefaultCharset",
+        module: "core",
+        syntax: "on|off|charset",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "off",
+        summary: "Name the character set of text/plain and text/html answers that name none.",
+        manual: "On stands for iso-8859-1; any other word is the name of the character set.",
+        set: Set::Dir(|conf, args| {
+            conf.core.default_charset.set(match args.keyword(0).as_str() {
+                "off" => None,
+                "on" => Some(b"iso-8859-1".to_vec()),
+                _ => Some(args.bytes(0).to_vec()),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "AllowOverride",
+        module: "core",
+        syntax: "None|All|class ...",
+        words: Words::AtLeast(1),
+        allowed: DIRECTORY,
+        overrides: Override::None,
+        default: "None",
+        summary: "Say which directives a .htaccess file may hold.",
+        manual: "The classes are AuthConfig, FileInfo, Indexes, Limit, Options[=option,...] and Nonfatal=class.\n\nThis version \
+does not read .htaccess files. Where they are allowed and one lies on the way to a file, the answer is 500 and the error log \
+names the file, so that nothing it protects is served unprotected.",
+        set: Set::Dir(set_allow_override),
+    },
+    Directive {
+        name: "EnableSendfile",
+        module: "core",
+        syntax: "on|off",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "on",
+        summary: "Let the kernel send large files without copying them.",
+        manual: "Apache's default is off. Set it to off for files on network file systems that do not support sendfile(2).",
+        set: Set::Dir(|conf, args| {
+            conf.core.enable_sendfile.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ErrorDocument",
+        module: "core",
+        syntax: "status document",
+        words: Words::Raw,
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Choose what is shown for an error.",
+        manual: "The document is a text in quotes, a URL path of this site (which keeps the status, and gets the \
+REDIRECT_ variables when it is a script), a full URL (a redirect, so the status is lost; not possible for 401), or the word \
+default for the built-in page.",
+        set: Set::Dir(set_error_document),
+    },
+    Directive {
+        name: "ForceType",
+        module: "core",
+        syntax: "media-type|None",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Give every file of a place one media type.",
+        manual: "None takes a type that an outer section has forced back.",
+        set: Set::Dir(|conf, args| {
+            conf.core.force_type.set(unless_none(args));
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "HostnameLookups",
+        module: "core",
+        syntax: "On|Off|Double",
+        words: Words::exactly(1),
+        allowed: SERVER_FILES,
+        overrides: Override::None,
+        default: "Off",
+        summary: "Look up the names of clients for REMOTE_HOST and the access log.",
+        manual: "Double also looks the name up again and drops it where it does not lead back to the client's address.",
+        set: Set::Dir(|conf, args| {
+            conf.core.hostname_lookups.set(match args.keyword(0).as_str() {
+                "on" => HostnameLookups::On,
+                "off" => HostnameLookups::Off,
+                "double" => HostnameLookups::Double,
+                _ => return Err(format!("{} is not one of `On`, `Off`, `Double`", shown(args.bytes(0)))),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "LimitRequestBody",
+        module: "core",
+        syntax: "bytes",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::Any,
+        default: "1073741824",
+        summary: "Bound the size of a request's body.",
+        manual: "A larger body is answered with 413. 0 is no bound.",
+        set: Set::Dir(|conf, args| {
+            conf.core.limit_request_body.set(args.number(0, 0..=u64::MAX)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "LogLevel",
+        module: "core",
+        syntax: "[module:]level ...",
+        words: Words::AtLeast(1),
+        allowed: SERVER_FILES,
+        overrides: Override::None,
+        default: "warn",
+        summary: "Say how much the error log tells.",
+        manual: "The levels are emerg, alert, crit, error, warn, notice, info, debug and trace1 to trace8. A module's name before \
+the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) sets it for that module alone.",
+        set: Set::Dir(|conf, args| {
+            for n in 0..args.count() {
+                conf.core.log_level.set(args.text(n)?).map_err(|e| e.0)?;
+            }
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "MaxRangeOverlaps",
+        module: "core",
+        syntax: "default|unlimited|none|number",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::None,
+        default: "20",
+        summary: "Bound how many ranges of a request may overlap.",
+        manual: "A request with more gets the whole file.",
+        set: Set::Dir(|conf, args| {
+            conf.core.max_range_overlaps.set(range_bound(args, 20)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "MaxRangeReversals",
+        module: "core",
+        syntax: "default|unlimited|none|number",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::None,
+        default: "20",
+        summary: "Bound how many ranges of a request may go backwards.",
+        manual: "A request with more gets the whole file.",
+        set: Set::Dir(|conf, args| {
+            conf.core.max_range_reversals.set(range_bound(args, 20)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "MaxRanges",
+        module: "core",
+        syntax: "default|unlimited|none|number",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::None,
+        default: "200",
+        summary: "Bound how many ranges a request may ask for.",
+        manual: "A request with more gets the whole file; with none, ranges are ignored.",
+        set: Set::Dir(|conf, args| {
+            conf.core.max_ranges.set(range_bound(args, 200)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "QualifyRedirectURL",
+        module: "core",
+        syntax: "on|off",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "off",
+        summary: "Make REDIRECT_URL a full URL.",
+        manual: "Off leaves the path alone, as scripts since the beginning expect it.",
+        set: Set::Dir(|conf, args| {
+            conf.core.qualify_redirect_url.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ServerSignature",
+        module: "core",
+        syntax: "On|Off|EMail",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::Any,
+        default: "Off",
+        summary: "Put the server's name under the pages it makes itself.",
+        manual: "EMail adds a link to ServerAdmin.",
+        set: Set::Dir(|conf, args| {
+            conf.core.server_signature.set(match args.keyword(0).as_str() {
+                "on" => Signature::On,
+                "off" => Signature::Off,
+                "email" => Signature::EMail,
+                _ => return Err(format!("{} is not one of `On`, `Off`, `EMail`", shown(args.bytes(0)))),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "SetHandler",
+        module: "core",
+        syntax: "handler|None",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Give everything in a place to one handler.",
+        manual: "This version has the handlers cgi-script and default-handler. None takes a handler that an outer section has set back.",
+        set: Set::Dir(|conf, args| {
+            conf.core.set_handler.set(unless_none(args));
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "UseCanonicalName",
+        module: "core",
+        syntax: "On|Off|DNS",
+        words: Words::exactly(1),
+        allowed: SERVER_FILES,
+        overrides: Override::None,
+        default: "Off",
+        summary: "Say where SERVER_NAME and SERVER_PORT come from.",
+        manual: "On: from ServerName. Off: from the request's Host field. DNS: from a look-up of the address that the client reached.",
+        set: Set::Dir(|conf, args| {
+            conf.core.use_canonical_name.set(match args.keyword(0).as_str() {
+                "on" => CanonicalName::On,
+                "off" => CanonicalName::Off,
+                "dns" => CanonicalName::Dns,
+                _ => return Err(format!("{} is not one of `On`, `Off`, `DNS`", shown(args.bytes(0)))),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "UseCanonicalPhysicalPort",
+        module: "core",
+        syntax: "On|Off",
+        words: Words::exactly(1),
+        allowed: SERVER_FILES,
+        overrides: Override::None,
+        default: "Off",
+        summary: "Let the port of the connection count when SERVER_PORT is made.",
+        manual: "It is asked before the default port of the scheme.",
+        set: Set::Dir(|conf, args| {
+            conf.core.use_canonical_physical_port.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+];
+
+fn unless_none(args: &Args) -> Option<Vec<u8>> {
+    (args.keyword(0) != "none").then(|| args.bytes(0).to_vec())
+}
+
+fn range_bound(args: &Args, default: u64) -> Said<Option<u64>> {
+    match args.keyword(0).as_str() {
+        "default" => Ok(Some(default)),
+        "unlimited" => Ok(None),
+        "none" => Ok(Some(0)),
+        _ => args.number(0, 1..=u64::from(u32::MAX)).map(Some),
+    }
+}
+
+fn set_allow_override(conf: &mut DirConf, args: &Args) -> Said<()> {
+    const CLASSES: [&str; 7] = ["none", "all", "authconfig", "fileinfo", "indexes", "limit", "options"];
+    for word in args.words {
+        let word_lower = String::from_utf8_lossy(word).to_ascii_lowercase();
+        let class = word_lower.split('=').next().unwrap_or("");
+        if !CLASSES.contains(&class) && class != "nonfatal" {
+            return Err(format!(
+                "{} is not an override class; write `None`, `All` or class names",
+                shown(word)
+            ));
+        }
+    }
+    conf.core
+        .allow_override
+        .set(if args.words.iter().all(|w| w.eq_ignore_ascii_case(b"none")) {
+            AllowOverride::None
+        } else {
+            AllowOverride::Some(args.words.to_vec())
+        });
+    Ok(())
+}
+
+fn set_error_document(conf: &mut DirConf, args: &Args) -> Said<()> {
+    let line = args.bytes(0);
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let (status, document) = line.split_at(end);
+    let document = document.trim_ascii();
+    let number = std::str::from_utf8(status).ok().and_then(|s| s.parse::<u16>().ok());
+    let Some(number) = number.filter(|n| (400..600).contains(n)) else {
+        return Err(format!(
+            "{} is not an error status; write a number from 400 to 599",
+            shown(status)
+        ));
+    };
+    if document.is_empty() {
+        return Err("a document is missing; write a text in quotes, a path or a URL".into());
+    }
+    let value = if document.eq_ignore_ascii_case(b"default") {
+        ErrorDocument::BuiltIn
+    } else if document.first() == Some(&b'/') {
+        ErrorDocument::Path(document.to_vec())
+    } else if is_url(document) {
+        if number == 401 {
+            return Err("a full URL cannot stand for 401: the client would never be asked for its name".into());
+        }
+        ErrorDocument::Url(document.to_vec())
+    } else {
+        ErrorDocument::Text(unquoted(document))
+    };
+    conf.core.error_documents.insert(number, value);
+    Ok(())
+}
+
+/// Whether a word is an absolute URL as Apache tells it: a scheme and a colon.
+pub fn is_url(word: &[u8]) -> bool {
+    let scheme = word
+        .iter()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        .count();
+    scheme > 0 && word[scheme..].starts_with(b"://")
+}
+
+fn unquoted(text: &[u8]) -> Vec<u8> {
+    // Apache 1.3 wrote `"text` with one quote only; real files still do.
+    let Some(quote @ (b'"' | b'\'')) = text.first().copied() else {
+        return text.to_vec();
+    };
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = &text[1..];
+    while let Some((byte, after)) = rest.split_first() {
+        match (*byte, after.first()) {
+            (b'\\', Some(next)) if *next == quote || *next == b'\\' => {
+                out.push(*next);
+                rest = &after[1..];
+                continue;
+            }
+            (b, _) if b == quote => break,
+            (b, _) => out.push(b),
+        }
+        rest = after;
+    }
+    out
+}
+
+/// The pattern of a `<Files>` section's word; Apache takes shell-style wildcards.
+pub fn files_pattern(word: &[u8]) -> Pattern {
+    if Glob::is_pattern(word) {
+        Pattern::Glob(Glob::new(word))
+    } else {
+        Pattern::Plain(word.to_vec())
+    }
+}

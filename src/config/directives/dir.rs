@@ -1,0 +1,127 @@
+//! What a URL that ends at a directory leads to: `mod_dir`.
+
+use crate::config::setting::{Setting, settings};
+use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
+use crate::config::words::shown;
+
+settings! {
+    /// Directories.
+    pub struct Dir {
+        /// `DirectoryIndex`; an empty list is `disabled`.
+        index: Setting<Vec<Vec<u8>>>,
+        /// `DirectorySlash`.
+        slash: Setting<Slash>,
+        /// `DirectoryIndexRedirect`: the status to redirect with; `None` is off.
+        index_redirect: Setting<Option<u16>>,
+        /// `FallbackResource`; `None` is `disabled`.
+        fallback: Setting<Option<Vec<u8>>>,
+    }
+}
+
+/// What happens to a directory's URL that lacks its final slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slash {
+    /// It is redirected.
+    On,
+    /// It is left alone.
+    Off,
+    /// It is left alone, and not refused where a listing would be shown.
+    NotFound,
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "DirectoryIndex",
+        module: "mod_dir",
+        syntax: "disabled|url-path ...",
+        words: Words::AtLeast(1),
+        allowed: ANYWHERE,
+        overrides: Override::Indexes,
+        default: "index.html",
+        summary: "Name the files that stand for a directory.",
+        manual: "The first that exists is served. A name with a leading slash is a path of the site. Several lines of one section \
+add up; disabled alone empties the list.",
+        set: Set::Dir(|conf, args| {
+            if args.count() == 1 && args.keyword(0) == "disabled" {
+                conf.dir.index.set(Vec::new());
+                return Ok(());
+            }
+            let mut names = conf.dir.index.value().cloned().unwrap_or_default();
+            names.extend_from_slice(args.words);
+            conf.dir.index.set(names);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "DirectoryIndexRedirect",
+        module: "mod_dir",
+        syntax: "on|off|permanent|temp|seeother|status",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::Indexes,
+        default: "off",
+        summary: "Redirect to the index file instead of serving it in place.",
+        manual: "On is the same as temp (302).",
+        set: Set::Dir(|conf, args| {
+            conf.dir.index_redirect.set(match args.keyword(0).as_str() {
+                "off" => None,
+                "on" | "temp" => Some(302),
+                "permanent" => Some(301),
+                "seeother" => Some(303),
+                _ => Some(u16::try_from(args.number(0, 300..=399)?).map_err(|e| e.to_string())?),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "DirectorySlash",
+        module: "mod_dir",
+        syntax: "On|Off|NotFound",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::Indexes,
+        default: "On",
+        summary: "Redirect the URL of a directory to the same with a slash at its end.",
+        manual: "Relative links in the directory's pages need the slash. Off can show a listing in spite of an index file.",
+        set: Set::Dir(|conf, args| {
+            conf.dir.slash.set(match args.keyword(0).as_str() {
+                "on" => Slash::On,
+                "off" => Slash::Off,
+                "notfound" => Slash::NotFound,
+                _ => {
+                    return Err(format!(
+                        "{} is not one of `On`, `Off`, `NotFound`",
+                        shown(args.bytes(0))
+                    ));
+                }
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "FallbackResource",
+        module: "mod_dir",
+        syntax: "disabled|url-path",
+        words: Words::Between(1, 2),
+        allowed: ANYWHERE,
+        overrides: Override::Indexes,
+        default: "disabled",
+        summary: "Name a page or script for everything that does not exist.",
+        manual: "The path starts with a slash.",
+        set: Set::Dir(|conf, args| {
+            if args.keyword(0) == "disabled" {
+                conf.dir.fallback.set(None);
+                return Ok(());
+            }
+            if args.bytes(0).first() != Some(&b'/') {
+                return Err(format!(
+                    "{} does not start with a slash; write a path of the site",
+                    shown(args.bytes(0))
+                ));
+            }
+            conf.dir.fallback.set(Some(args.bytes(0).to_vec()));
+            Ok(())
+        }),
+    },
+];

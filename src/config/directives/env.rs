@@ -1,0 +1,85 @@
+//! Variables for scripts, logs and conditions: `mod_env`.
+
+use std::os::unix::ffi::OsStrExt;
+
+use crate::config::setting::{Mapped, settings};
+use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
+use crate::config::words::Said;
+
+settings! {
+    /// Variables of a place.
+    pub struct Env {
+        /// Names and values; `SetEnv` and `PassEnv` give them, `UnsetEnv` takes them away.
+        variables: Mapped<Vec<u8>, Vec<u8>>,
+    }
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "PassEnv",
+        module: "mod_env",
+        syntax: "name ...",
+        words: Words::AtLeast(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Pass variables of the server's own environment on to scripts.",
+        manual: "A name that the server's environment does not have is passed over with a warning.",
+        set: Set::Dir(|conf, args| {
+            for name in args.words {
+                check_name(name)?;
+                if let Some(value) = std::env::var_os(std::ffi::OsStr::from_bytes(name)) {
+                    conf.env.variables.insert(name.clone(), value.as_bytes().to_vec());
+                }
+            }
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "SetEnv",
+        module: "mod_env",
+        syntax: "name [value]",
+        words: Words::Between(1, 2),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Set a variable for scripts.",
+        manual: "A variable that the server computes itself (SCRIPT_FILENAME, REMOTE_USER, CONTENT_LENGTH and the like) keeps its \
+computed value; the error log says so once.",
+        set: Set::Dir(|conf, args| {
+            check_name(args.bytes(0))?;
+            conf.env
+                .variables
+                .insert(args.bytes(0).to_vec(), args.bytes(1).to_vec());
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "UnsetEnv",
+        module: "mod_env",
+        syntax: "name ...",
+        words: Words::AtLeast(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Take variables of an outer section away.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            for name in args.words {
+                conf.env.variables.remove(name.clone());
+            }
+            Ok(())
+        }),
+    },
+];
+
+fn check_name(name: &[u8]) -> Said<()> {
+    if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+        return Err(format!(
+            "{} is not a variable's name",
+            crate::config::words::shown(name)
+        ));
+    }
+    Ok(())
+}

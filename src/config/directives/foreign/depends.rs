@@ -1,0 +1,223 @@
+//! Answers that depend on what is asked for: `off` needs no support.
+
+use crate::config::directives::foreign::Answer::{self, Ignored, Refused, Warned};
+
+/// Word `n` in lower case.
+fn word(words: &[Vec<u8>], n: usize) -> String {
+    let word = words.get(n).map(Vec::as_slice).unwrap_or_default();
+    String::from_utf8_lossy(word).to_ascii_lowercase()
+}
+
+/// Ignored when the first word is one of `harmless`, otherwise refused with the sentence.
+fn unless(words: &[Vec<u8>], harmless: &[&str], refusal: &'static str) -> Answer {
+    if harmless.contains(&word(words, 0).as_str()) {
+        Ignored("it asks for what holds anyway")
+    } else {
+        Refused(refusal)
+    }
+}
+
+pub(super) fn off_only(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["off"],
+        "not supported by this version; write `off`, or leave it out",
+    )
+}
+
+pub(super) fn off_only_trailers(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; trailers are read and dropped: write `off`";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn off_only_hosts(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; unknown hosts get the first `<VirtualHost>`: let that one deny them";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn off_only_forward(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["off"],
+        "not supported; lychgate is no forward proxy: write `Off`",
+    )
+}
+
+pub(super) fn off_only_expires(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; answers carry Last-Modified and ETag, and no Expires: write `off`";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn off_only_includes(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; pages are not parsed for includes, and their commands would be shown";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn off_only_security(words: &[Vec<u8>]) -> Answer {
+    let refusal =
+        "not supported by this version; no rules look at requests: keep the firewall in front, and write `Off`";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn off_only_xsendfile(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; let the script send the file, or redirect to it";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn none_only_hosts(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["none"],
+        "not supported by this version; write a `<VirtualHost>` for each name",
+    )
+}
+
+pub(super) fn allow_override_list(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; allow the directives' class with AllowOverride";
+    unless(words, &["none"], refusal)
+}
+
+pub(super) fn protocol(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["http"],
+        "not supported by this version; listeners speak plain HTTP: write `http`",
+    )
+}
+
+/// Clients choose among what is offered, so fewer protocols serve them all the same.
+pub(super) fn protocols(words: &[Vec<u8>]) -> Answer {
+    if words.iter().all(|word| word.eq_ignore_ascii_case(b"http/1.1")) {
+        Ignored("it asks for what holds anyway")
+    } else {
+        Warned("HTTP/2 is not supported by this version; clients are served with HTTP/1.1")
+    }
+}
+
+pub(super) fn interpreter_source(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["script"],
+        "there is no registry to ask; scripts name their interpreter in the `#!` line",
+    )
+}
+
+pub(super) fn satisfy(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["all"],
+        "not supported by this version; write `Require all granted` or `Require all denied`",
+    )
+}
+
+pub(super) fn allow_methods(words: &[Vec<u8>]) -> Answer {
+    let refusal =
+        "not supported by this version; files answer GET, HEAD and OPTIONS, and scripts look at REQUEST_METHOD";
+    unless(words, &["reset"], refusal)
+}
+
+pub(super) fn auth_type(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; no passwords are asked for: write `Require all denied` for the place, or \
+                   keep it behind a server that asks";
+    unless(words, &["none"], refusal)
+}
+
+pub(super) fn dav(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["off"],
+        "not supported by this version; WebDAV is not served: write `Off`",
+    )
+}
+
+pub(super) fn identity_check(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["off"],
+        "not supported; nobody is asked who a user is (RFC 1413): write `Off`",
+    )
+}
+
+pub(super) fn rewrite_engine(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; name scripts by ScriptAlias or AddHandler, and the one for missing files \
+                   by FallbackResource";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn user_dir(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; write an Alias for each user's directory";
+    match words {
+        [_only] => unless(words, &["disabled", "disable"], refusal),
+        _ => Refused(refusal),
+    }
+}
+
+pub(super) fn ssl_engine(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; TLS is not spoken, and plain HTTP never takes its place: keep the server \
+                   that speaks it in front";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn ssl_verify_client(words: &[Vec<u8>]) -> Answer {
+    let refusal =
+        "not supported by this version; nobody is asked for a certificate: keep the server that asks in front";
+    unless(words, &["none"], refusal)
+}
+
+pub(super) fn second_file(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["/dev/null"],
+        "it left Apache with 2.0; write `Include` with the file",
+    )
+}
+
+pub(super) fn server_type(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["standalone"],
+        "lychgate keeps running and is not started by inetd; write `standalone`, or leave it out",
+    )
+}
+
+/// Filters that are missed by nobody but the meter: they compress.
+pub(super) fn set_filters(words: &[Vec<u8>]) -> Answer {
+    const COMPRESSING: [&str; 4] = ["deflate", "brotli_compress", "none", "inflate"];
+    let filters = word(words, 0);
+    if filters.split(';').all(|filter| COMPRESSING.contains(&filter)) {
+        Ignored("answers are not compressed by this version")
+    } else if filters.split(';').any(|filter| filter == "includes") {
+        Refused("not supported by this version; pages are not parsed for includes, and their commands would be shown")
+    } else {
+        Refused("not supported by this version; answers pass no configurable filters: let a script change the text")
+    }
+}
+
+pub(super) fn add_filters(words: &[Vec<u8>]) -> Answer {
+    set_filters(words)
+}
+
+/// The well-known work-arounds for browsers of the last century ask for nothing that is missed.
+pub(super) fn browser_match(words: &[Vec<u8>]) -> Answer {
+    const OLD: [&str; 8] = [
+        "nokeepalive",
+        "downgrade-1.0",
+        "force-response-1.0",
+        "gzip-only-text/html",
+        "no-gzip",
+        "redirect-carefully",
+        "ssl-unclean-shutdown",
+        "force-no-vary",
+    ];
+    let is_old = |word: &Vec<u8>| {
+        let word = String::from_utf8_lossy(word);
+        let name = word.trim_start_matches('!').split('=').next().unwrap_or_default();
+        OLD.contains(&name)
+    };
+    match words.split_first() {
+        Some((_, variables)) if !variables.is_empty() && variables.iter().all(is_old) => {
+            Ignored("browsers that need it are long gone")
+        }
+        _ => Refused("not supported by this version; let the script look at HTTP_USER_AGENT"),
+    }
+}

@@ -1,0 +1,92 @@
+//! The core and the processes: what Apache has there and lychgate answers differently.
+
+use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
+use crate::config::directives::foreign::depends::{
+    allow_override_list, interpreter_source, off_only, off_only_hosts, off_only_trailers, protocol, protocols,
+    set_filters,
+};
+use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
+
+const AT_ONCE: &str = "a connection is taken as soon as it is there";
+const BUFFERS: &str = "the system sizes the buffers of sockets";
+const BUILT_IN: &str = "what lychgate has is built in";
+const IF: &str = "not supported by this version; say it with `<Location>`, `<Files>` or `<Directory>` where they can";
+const LIMIT: &str = "not supported by this version; write the rules for every method, outside of a section";
+const MPM: &str = "lychgate sizes its processes and threads itself";
+const NO_STATUS: &str = "there is no server-status page in this version";
+const WINDOWS: &str = "it concerns other systems than Linux";
+
+foreign! {
+    "AcceptFilter" "core" S None "protocol accept_filter" => Ignored(AT_ONCE);
+    "AllowOverrideList" "core" D None "None|directive [directive] ..." => By(allow_override_list);
+    "AsyncRequestWorkerFactor" "mpm" S None "factor" => Ignored(MPM);
+    "CGIMapExtension" "core" DH FileInfo "cgi-path .extension" => Ignored(WINDOWS);
+    "ChrootDir" "mod_unixd" S None "/path/to/directory" =>
+        Refused("not supported by this version; let the service manager confine it, as `RootDirectory=` in its unit");
+    "ContentDigest" "core" SVDH Options "On|Off" => Ignored("Content-MD5 left HTTP with RFC 7231 and is not sent");
+    "CoreDumpDirectory" "mpm" S None "directory" => Ignored("the directory for core files is the system's affair");
+    "DefaultRuntimeDir" "core" S None "directory-path" => Ignored("PidFile is the only file kept while running");
+    "<Else>" "core" SVDH Any "" => Refused(IF);
+    "<ElseIf>" "core" SVDH Any "expression" => Refused(IF);
+    "EnableExceptionHook" "mpm" S None "On|Off" => Ignored("there are no exception hooks");
+    "EnableMMAP" "core" SVDH FileInfo "On|Off" => Ignored("files are sent without being mapped");
+    "ErrorLogFormat" "core" SV None "[connection|request] format" =>
+        Warned("the error log has a form of its own, which cannot be changed by this version");
+    "ExtendedStatus" "core" S None "On|Off" => Ignored(NO_STATUS);
+    "FlushMaxPipelined" "core" SV None "number" =>
+        Ignored("answers to pipelined requests leave together, without a limit on their number");
+    "FlushMaxThreshold" "core" SV None "number-of-bytes" => Ignored("answers leave as they are made");
+    "GprofDir" "core" SV None "/tmp/gprof/|/tmp/gprof/%" => Ignored("it is for profiling Apache itself");
+    "<If>" "core" SVDH Any "expression" => Refused(IF);
+    "<Limit>" "core" DH AuthConfig "method [method]" => Refused(LIMIT);
+    "<LimitExcept>" "core" DH AuthConfig "method [method]" => Refused(LIMIT);
+    "LimitXMLRequestBody" "core" SVDH Any "bytes" =>
+        Ignored("only WebDAV reads XML bodies; LimitRequestBody holds for all");
+    "ListenCoresBucketsRatio" "mpm" S None "ratio" => Ignored("each address has one listening socket");
+    "ListenTCPDeferAccept" "mpm" S None "integer" => Ignored(AT_ONCE);
+    "LoadFile" "mod_so" SV None "filename [filename] ..." => Ignored(BUILT_IN);
+    "LoadModule" "mod_so" SV None "module filename" => Ignored(BUILT_IN);
+    "MaxConnectionsPerChild" "mpm" S None "number" => Ignored(MPM);
+    "MaxMemFree" "mpm" S None "KBytes" => Ignored(MPM);
+    "MaxRequestWorkers" "mpm" S None "number" => Ignored(MPM);
+    "MaxSpareServers" "mpm" S None "number" => Ignored(MPM);
+    "MaxSpareThreads" "mpm" S None "number" => Ignored(MPM);
+    "MaxThreads" "mpm" S None "number" => Ignored(MPM);
+    "MergeTrailers" "core" SV None "[on|off]" => By(off_only_trailers);
+    "MinSpareServers" "mpm" S None "number" => Ignored(MPM);
+    "MinSpareThreads" "mpm" S None "number" => Ignored(MPM);
+    "Mutex" "core" S None "mechanism [default|mutex-name] ... [OmitPID]" =>
+        Ignored("nothing is shared that needs one");
+    "NameVirtualHost" "core" S None "addr[:port]" => Ignored("every address takes virtual hosts by name");
+    "Protocol" "core" SV None "protocol" => By(protocol);
+    "Protocols" "core" SV None "protocol ..." => By(protocols);
+    "ProtocolsHonorOrder" "core" SV None "On|Off" => Ignored("it has no effect: clients are served with HTTP/1.1");
+    "ReadBufferSize" "core" SVD None "bytes" => Ignored("buffers have their own sizes");
+    "ReceiveBufferSize" "mpm" S None "bytes" => Ignored(BUFFERS);
+    "RegexDefaultOptions" "core" S None "[none] [+|-]option [[+|-]option] ..." =>
+        Refused("not supported by this version; write the option into the pattern, as `(?i)`");
+    "RLimitCPU" "core" SVDH Any "seconds|max [seconds|max]" =>
+        Refused("not supported by this version; set the limit for the whole service, as `LimitCPU=` in its unit");
+    "RLimitMEM" "core" SVDH Any "bytes|max [bytes|max]" =>
+        Refused("not supported by this version; set the limit for the whole service, as `LimitAS=` in its unit");
+    "RLimitNPROC" "core" SVDH Any "number|max [number|max]" =>
+        Refused("not supported by this version; set the limit for the whole service, as `LimitNPROC=` in its unit");
+    "ScoreBoardFile" "mpm" S None "file-path" => Ignored("there is no scoreboard file");
+    "ScriptInterpreterSource" "core" SVDH FileInfo "Registry|Registry-Strict|Script" => By(interpreter_source);
+    "SeeRequestTail" "core" S None "On|Off" => Ignored(NO_STATUS);
+    "SendBufferSize" "mpm" S None "bytes" => Ignored(BUFFERS);
+    "ServerLimit" "mpm" S None "number" => Ignored(MPM);
+    "SetInputFilter" "core" SVDH FileInfo "filter[;filter...]" => By(set_filters);
+    "SetOutputFilter" "core" SVDH FileInfo "filter[;filter...]" => By(set_filters);
+    "StartServers" "mpm" S None "number" => Ignored(MPM);
+    "StartThreads" "mpm" S None "number" => Ignored(MPM);
+    "StrictHostCheck" "core" SV None "ON|OFF" => By(off_only_hosts);
+    "Suexec" "mod_unixd" S None "On|Off" => By(off_only);
+    "SuexecUserGroup" "mod_suexec" SV None "User Group" =>
+        Refused("not supported by this version; scripts run as the server's User: start a second lychgate as that user");
+    "ThreadLimit" "mpm" S None "number" => Ignored(MPM);
+    "ThreadsPerChild" "mpm" S None "number" => Ignored(MPM);
+    "ThreadStackSize" "mpm" S None "size" => Ignored(MPM);
+    "UNCList" "core" S None "hostname [hostname...]" => Ignored(WINDOWS);
+    "WatchdogInterval" "mod_watchdog" S None "time-interval[s]" => Ignored("there is no watchdog");
+}

@@ -1,0 +1,192 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Answer, all, answer, did_you_mean, find};
+use crate::config::error::Span;
+use crate::config::node::Node;
+use crate::config::quoting;
+use crate::config::reader::LANGUAGE_NAMES;
+
+#[test]
+fn every_name_is_there_once() {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    let own = crate::config::directives::all().map(|directive| (directive.name, "the table"));
+    let language = LANGUAGE_NAMES.iter().map(|name| (*name, "the language"));
+    for (name, place) in own.chain(all().map(|foreign| (foreign.name, foreign.module))) {
+        let before = seen.insert(name.to_ascii_lowercase(), place);
+        assert_eq!(before, None, "{name} of {place}");
+    }
+    for (name, _) in language {
+        assert!(find(name).is_none(), "{name} is the language's");
+    }
+}
+
+#[test]
+fn tables_are_sorted_and_answers_are_sentences() {
+    let tables = [
+        super::access::TABLE,
+        super::content::TABLE,
+        super::gateways::TABLE,
+        super::legacy::TABLE,
+        super::server::TABLE,
+        super::third_party::TABLE,
+        super::tls::TABLE,
+    ];
+    for table in tables {
+        let names: Vec<String> = table
+            .iter()
+            .map(|f| f.name.trim_matches(['<', '>']).to_ascii_lowercase())
+            .collect();
+        assert!(
+            names.is_sorted(),
+            "{:?}",
+            names.windows(2).find(|pair| pair[0] > pair[1])
+        );
+    }
+    for foreign in all() {
+        for words in [vec![], vec![b"off".to_vec()], vec![b"on".to_vec(), b"x".to_vec()]] {
+            let (Answer::Ignored(why) | Answer::Warned(why) | Answer::Refused(why)) = foreign.answer(&words) else {
+                panic!("{} has no final answer", foreign.name);
+            };
+            assert!(
+                why.len() > 10 && !why.ends_with('.') && !why.contains("  "),
+                "{}: {why}",
+                foreign.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_answers_that_matter_are_pinned() {
+    let span = Span::new(&Arc::from("x.conf"), 7);
+    for (line, want) in [
+        (
+            "SSLEngine on",
+            "x.conf:7: SSLEngine: not supported by this version; TLS is not spoken, and plain HTTP never takes its place: \
+             keep the server that speaks it in front",
+        ),
+        (
+            "sslengine OFF",
+            "x.conf:7: note: sslengine: ignored: it asks for what holds anyway",
+        ),
+        (
+            "StartServers 5",
+            "x.conf:7: note: StartServers: ignored: lychgate sizes its processes and threads itself",
+        ),
+        (
+            "NameVirtualHost *",
+            "x.conf:7: note: NameVirtualHost: ignored: every address takes virtual hosts by name",
+        ),
+        (
+            "php_value a b",
+            "x.conf:7: warning: php_value: ignored: PHP does not run inside the server: write the setting into .user.ini \
+             beside the scripts, or into the pool of php-fpm",
+        ),
+        (
+            "RewriteEngine Off",
+            "x.conf:7: note: RewriteEngine: ignored: it asks for what holds anyway",
+        ),
+        (
+            "Deny from all",
+            "x.conf:7: Deny: not supported by this version; write `Require all granted` or `Require all denied`",
+        ),
+        (
+            "AddOutputFilterByType DEFLATE text/html",
+            "x.conf:7: note: AddOutputFilterByType: ignored: answers are not compressed by this version",
+        ),
+        (
+            "AddOutputFilter INCLUDES .shtml",
+            "x.conf:7: AddOutputFilter: not supported by this version; pages are not parsed for includes, and their \
+             commands would be shown",
+        ),
+        (
+            "BrowserMatch Mozilla/2 nokeepalive downgrade-1.0",
+            "x.conf:7: note: BrowserMatch: ignored: browsers that need it are long gone",
+        ),
+        (
+            "BrowserMatch Bot is_bot=1",
+            "x.conf:7: BrowserMatch: not supported by this version; let the script look at HTTP_USER_AGENT",
+        ),
+        (
+            "UserDir disabled",
+            "x.conf:7: note: UserDir: ignored: it asks for what holds anyway",
+        ),
+        (
+            "UserDir disabled root",
+            "x.conf:7: UserDir: not supported by this version; write an Alias for each user's directory",
+        ),
+        (
+            "PassengerEnabled on",
+            "x.conf:7: PassengerEnabled: not supported by this version; applications do not run inside the server: keep the server that runs them in front",
+        ),
+        (
+            "Port 80",
+            "x.conf:7: Port: it left Apache with 2.0; write `Listen PORT`, and the port in ServerName if it differs",
+        ),
+        (
+            "<If true",
+            "x.conf:7: <If>: not supported by this version; say it with `<Location>`, `<Files>` or `<Directory>` where they can",
+        ),
+        (
+            "DocumentRoots /x",
+            "x.conf:7: DocumentRoots: there is no such directive; did you mean `DocumentRoot`?",
+        ),
+        (
+            "Frobnicate /x",
+            "x.conf:7: Frobnicate: there is no such directive, in Apache or here",
+        ),
+        (
+            "<Frob x",
+            "x.conf:7: <Frob>: there is no such section, in Apache or here",
+        ),
+    ] {
+        let (name, args) = quoting::next_word(line.as_bytes()).expect("there is a name");
+        let name = String::from_utf8(name).expect("it is ASCII");
+        let node = match name.strip_prefix('<') {
+            Some(section) => Node::section(section, args, Vec::new(), span.clone()),
+            None => Node::directive(&name, args, span.clone()),
+        };
+        assert_eq!(answer(&node).to_string(), want);
+    }
+}
+
+#[test]
+fn near_names_are_suggested() {
+    for (name, want) in [
+        ("DocumentRot", Some("DocumentRoot")),
+        ("SSLEngin", Some("SSLEngine")),
+        ("Inclde", Some("Include")),
+        ("<IfModul>", Some("<IfModule>")),
+        ("<Limt>", Some("<Limit>")),
+        ("Frobnicate", None),
+    ] {
+        assert_eq!(did_you_mean(name), want, "{name}");
+    }
+}
+
+/// Every name of Apache 2.4.71's manual (its quick reference), without those of `LANGUAGE_NAMES`.
+#[test]
+fn every_name_of_the_manual_has_an_answer() {
+    let own: Vec<String> = crate::config::directives::all()
+        .map(|d| d.name.to_ascii_lowercase())
+        .collect();
+    let sections = [
+        "<directory>",
+        "<directorymatch>",
+        "<files>",
+        "<filesmatch>",
+        "<location>",
+        "<locationmatch>",
+        "<virtualhost>",
+    ];
+    let missing: Vec<&str> = include_str!("names.txt")
+        .lines()
+        .filter(|name| {
+            let lower = name.to_ascii_lowercase();
+            let language = LANGUAGE_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+            !(own.contains(&lower) || language || sections.contains(&lower.as_str()) || find(name).is_some())
+        })
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}

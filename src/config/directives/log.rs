@@ -1,0 +1,183 @@
+//! Where requests and errors are written down: `mod_log_config`, and `core`'s ErrorLog.
+
+use crate::config::directives::SiteSettings;
+use crate::config::error::Span;
+use crate::config::setting::{Appended, Mapped, Setting, settings};
+use crate::config::table::{Directive, Override, SITES, Set, Words};
+use crate::config::words::{Args, Said, shown};
+use crate::lang::log_format::LogFormat;
+use crate::lang::log_format::condition::LogCondition;
+
+settings! {
+    /// A site's logs.
+    pub struct Logs {
+        /// `ErrorLog`.
+        error: Setting<LogTarget>,
+        /// `LogFormat` with a nickname.
+        formats: Mapped<Vec<u8>, Vec<u8>>,
+        /// `LogFormat` without: TransferLog's format.
+        transfer_format: Setting<Vec<u8>>,
+        /// `CustomLog` and `TransferLog`, in order. A virtual host with none uses the main server's.
+        access: Appended<AccessLog>,
+    }
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogTarget {
+    /// A file, by its absolute name.
+    File(Vec<u8>),
+    /// A program's standard input; run directly (`|` and `||`) or by a shell (`|$`).
+    Program {
+        /// The command line.
+        command: Vec<u8>,
+        /// Whether `/bin/sh -c` runs it.
+        shell: bool,
+    },
+}
+
+/// One CustomLog or TransferLog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where its lines go.
+    pub target: LogTarget,
+    /// A nickname, or a format; `None` is TransferLog's format.
+    pub format: Option<Vec<u8>>,
+    /// `env=` or `expr=` with what follows.
+    pub condition: Option<Vec<u8>>,
+    /// Where it stands, for messages.
+    pub span: Span,
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "CustomLog",
+        module: "mod_log_config",
+        syntax: "file|pipe format|nickname [env=[!]variable|expr=expression]",
+        words: Words::Between(1, 3),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Write an access log.",
+        manual: "A pipe is a vertical bar and a command line; the program is started with the server and started again when it \
+ends. The nicknames common, combined, combinedio, vhost_combined and json are there from the start. A virtual host without \
+any CustomLog writes to the main server's.",
+        set: Set::Site(|site, args| {
+            let target = target(args, 0)?;
+            let format = (args.count() > 1).then(|| args.bytes(1).to_vec());
+            let condition = (args.count() > 2).then(|| args.bytes(2).to_vec());
+            if let Some(format) = format.as_ref().filter(|format| format.contains(&b'%')) {
+                check_format(format)?;
+            }
+            if condition.is_some() {
+                LogCondition::parse(args.text(2)?).map_err(|e| e.0)?;
+            }
+            site.logs.access.push(AccessLog {
+                target,
+                format,
+                condition,
+                span: args.span.clone(),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ErrorLog",
+        module: "core",
+        syntax: "file|pipe",
+        words: Words::exactly(1),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "logs/error_log",
+        summary: "Say where errors are written.",
+        manual: "A pipe is a vertical bar and a command line. /dev/stderr is the server's own standard error output.",
+        set: Set::Site(|site, args| {
+            if args.keyword(0) == "syslog" || args.keyword(0).starts_with("syslog:") {
+                return Err(
+                    "the system's log is not supported by this version; write a file or a pipe to `logger`".into(),
+                );
+            }
+            site.logs.error.set(target(args, 0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "LogFormat",
+        module: "mod_log_config",
+        syntax: "format [nickname]",
+        words: Words::Between(1, 2),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Describe the lines of an access log.",
+        manual: "With a nickname, for CustomLog to name; without, for the TransferLog lines that follow.",
+        set: Set::Site(|site, args| {
+            check_format(args.bytes(0))?;
+            if args.count() == 2 {
+                site.logs.formats.insert(args.bytes(1).to_vec(), args.bytes(0).to_vec());
+            } else {
+                site.logs.transfer_format.set(args.bytes(0).to_vec());
+            }
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "TransferLog",
+        module: "mod_log_config",
+        syntax: "file|pipe",
+        words: Words::exactly(1),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Write an access log in the format of the last LogFormat without a nickname.",
+        manual: "Without such a line, in the common format.",
+        set: Set::Site(|site, args| {
+            let target = target(args, 0)?;
+            site.logs.access.push(AccessLog {
+                target,
+                format: None,
+                condition: None,
+                span: args.span.clone(),
+            });
+            Ok(())
+        }),
+    },
+];
+
+fn check_format(format: &[u8]) -> Said<()> {
+    let text = std::str::from_utf8(format).map_err(|_| format!("{} is not UTF-8 text", shown(format)))?;
+    LogFormat::parse(text).map(|_| ()).map_err(|e| e.0)
+}
+
+fn target(args: &Args, n: usize) -> Said<LogTarget> {
+    let word = args.bytes(n);
+    let Some(command) = word.strip_prefix(b"|") else {
+        return Ok(LogTarget::File(args.path(n)));
+    };
+    let (command, shell) = match command.split_first() {
+        Some((b'$', rest)) => (rest, true),
+        Some((b'|', rest)) => (rest, false),
+        _ => (command, false),
+    };
+    let command = command.trim_ascii();
+    if command.is_empty() {
+        return Err("a command is missing behind the bar".into());
+    }
+    Ok(LogTarget::Program {
+        command: command.to_vec(),
+        shell,
+    })
+}
+
+/// The text of an access log's format: what its nickname stands for, or what it says itself.
+pub fn format_of<'a>(site: &'a SiteSettings, log: &'a AccessLog) -> &'a [u8] {
+    let format = match &log.format {
+        Some(format) => format,
+        None => match site.logs.transfer_format.value() {
+            Some(format) => format,
+            None => return b"common",
+        },
+    };
+    site.logs.formats.find(format).unwrap_or(format)
+}

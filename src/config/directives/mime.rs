@@ -1,0 +1,174 @@
+//! What a file's name says about it: `mod_mime`.
+
+use crate::config::directives::DirConf;
+use crate::config::setting::{Mapped, Setting, settings};
+use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
+use crate::config::words::{Args, Said, shown};
+
+settings! {
+    /// Meanings of file name extensions in a place. Keys are extensions in lower case, without the dot.
+    pub struct Mime {
+        /// `AddType`.
+        types: Mapped<Vec<u8>, Vec<u8>>,
+        /// `AddHandler`.
+        handlers: Mapped<Vec<u8>, Vec<u8>>,
+        /// `AddEncoding`.
+        encodings: Mapped<Vec<u8>, Vec<u8>>,
+        /// `AddCharset`.
+        charsets: Mapped<Vec<u8>, Vec<u8>>,
+        /// `AddLanguage`.
+        languages: Mapped<Vec<u8>, Vec<u8>>,
+        /// `DefaultLanguage`.
+        default_language: Setting<Vec<u8>>,
+        /// `ModMimeUsePathInfo`.
+        use_path_info: Setting<bool>,
+    }
+}
+
+macro_rules! extensions {
+    ($name:literal, $syntax:literal, $what:literal, $field:ident, $manual:literal) => {
+        Directive {
+            name: $name,
+            module: "mod_mime",
+            syntax: $syntax,
+            words: Words::AtLeast(2),
+            allowed: ANYWHERE,
+            overrides: Override::FileInfo,
+            default: "",
+            summary: $what,
+            manual: $manual,
+            set: Set::Dir(|conf, args| {
+                for extension in args.rest(1) {
+                    conf.mime.$field.insert(lower(extension), value(args));
+                }
+                Ok(())
+            }),
+        }
+    };
+}
+
+macro_rules! removal {
+    ($name:literal, $what:literal, $field:ident) => {
+        Directive {
+            name: $name,
+            module: "mod_mime",
+            syntax: "extension ...",
+            words: Words::AtLeast(1),
+            allowed: ANYWHERE,
+            overrides: Override::FileInfo,
+            default: "",
+            summary: $what,
+            manual: "It takes back what outer sections, and earlier lines of this one, say about the extensions.",
+            set: Set::Dir(|conf, args| {
+                for extension in args.words {
+                    conf.mime.$field.remove(lower(extension));
+                }
+                Ok(())
+            }),
+        }
+    };
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    extensions!(
+        "AddCharset",
+        "charset extension ...",
+        "Name the character set of files with an extension.",
+        charsets,
+        "A file name may have several extensions, in any order; each says its part."
+    ),
+    extensions!(
+        "AddEncoding",
+        "encoding extension ...",
+        "Name the content coding of files with an extension.",
+        encodings,
+        "A file that is kept compressed is sent as it is, with Content-Encoding."
+    ),
+    extensions!(
+        "AddHandler",
+        "handler extension ...",
+        "Give files with an extension to a handler.",
+        handlers,
+        "Any of a name's extensions counts, not only the last, as in Apache: upload.cgi.txt is a script where .cgi is. Scripts \
+also need Options ExecCGI."
+    ),
+    extensions!(
+        "AddLanguage",
+        "language extension ...",
+        "Name the language of files with an extension.",
+        languages,
+        "The language is sent as Content-Language."
+    ),
+    extensions!(
+        "AddType",
+        "media-type extension ...",
+        "Name the media type of files with an extension.",
+        types,
+        "It goes before the file that TypesConfig names."
+    ),
+    Directive {
+        name: "DefaultLanguage",
+        module: "mod_mime",
+        syntax: "language",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Name the language of files whose name tells none.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            conf.mime.default_language.set(args.bytes(0).to_vec());
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "DefaultType",
+        module: "core",
+        syntax: "media-type|none",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "none",
+        summary: "Kept for old files; only none has a meaning, and that holds anyway.",
+        manual: "Apache 2.4 ignores it too. Use ForceType or AddType.",
+        set: Set::Dir(|_: &mut DirConf, _: &Args| -> Said<()> { Ok(()) }),
+    },
+    Directive {
+        name: "ModMimeUsePathInfo",
+        module: "mod_mime",
+        syntax: "On|Off",
+        words: Words::exactly(1),
+        allowed: crate::config::table::DIRECTORY,
+        overrides: Override::None,
+        default: "Off",
+        summary: "Let extensions in PATH_INFO count as the file's.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            conf.mime.use_path_info.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    removal!("RemoveCharset", "Forget the character set of extensions.", charsets),
+    removal!("RemoveEncoding", "Forget the content coding of extensions.", encodings),
+    removal!("RemoveHandler", "Forget the handler of extensions.", handlers),
+    removal!("RemoveLanguage", "Forget the language of extensions.", languages),
+    removal!("RemoveType", "Forget the media type of extensions.", types),
+];
+
+fn lower(extension: &[u8]) -> Vec<u8> {
+    extension.strip_prefix(b".").unwrap_or(extension).to_ascii_lowercase()
+}
+
+fn value(args: &Args) -> Vec<u8> {
+    args.bytes(0).to_ascii_lowercase()
+}
+
+/// Checks a media type's form.
+pub fn check_media_type(word: &[u8]) -> Said<()> {
+    if word.contains(&b'/') {
+        Ok(())
+    } else {
+        Err(format!("{} is not a media type; write `text/plain`", shown(word)))
+    }
+}

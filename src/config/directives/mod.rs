@@ -1,0 +1,87 @@
+//! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
+
+pub mod alias;
+pub mod authz;
+pub mod cgi;
+pub mod core;
+pub mod dir;
+pub mod env;
+pub mod etag;
+pub mod foreign;
+pub mod language;
+pub mod log;
+pub mod mime;
+pub mod options;
+pub mod server;
+pub mod site;
+
+use crate::config::setting::settings;
+use crate::config::table::Directive;
+
+settings! {
+    /// The settings of a place, merged from all the sections that cover it.
+    pub struct DirConf {
+        /// Options, documents, limits.
+        core: core::Core,
+        /// Access.
+        authz: authz::Authz,
+        /// Scripts.
+        cgi: cgi::Cgi,
+        /// Directories.
+        dir: dir::Dir,
+        /// Variables.
+        env: env::Env,
+        /// Types.
+        mime: mime::Mime,
+    }
+}
+
+settings! {
+    /// The settings of a site.
+    pub struct SiteSettings {
+        /// Names, root, connections.
+        core: site::Core,
+        /// Aliases.
+        aliases: alias::Aliases,
+        /// Logs.
+        logs: log::Logs,
+        /// The script log.
+        script_log: cgi::ScriptLogs,
+    }
+}
+
+settings! {
+    /// The settings of the server as a whole.
+    pub struct Server {
+        /// Listeners, identity, names.
+        core: server::Core,
+        /// Limits on scripts.
+        scripts: cgi::ScriptLimits,
+    }
+}
+
+/// The directives, feature by feature; those of one are in alphabetical order.
+const BY_FEATURE: &[&[Directive]] = &[
+    alias::DIRECTIVES,
+    authz::DIRECTIVES,
+    cgi::DIRECTIVES,
+    core::DIRECTIVES,
+    dir::DIRECTIVES,
+    env::DIRECTIVES,
+    etag::DIRECTIVES,
+    language::DIRECTIVES,
+    log::DIRECTIVES,
+    mime::DIRECTIVES,
+    options::DIRECTIVES,
+    server::DIRECTIVES,
+    site::DIRECTIVES,
+    site::SERVER_WIDE,
+];
+
+/// Every directive of every feature.
+pub fn all() -> impl Iterator<Item = &'static Directive> {
+    BY_FEATURE.iter().copied().flatten()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The server as a whole: where it listens, who it runs as, what it calls itself. Apache's `core`, `mod_unixd` and MPMs.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::base::version::Detail;
+use crate::config::error::Span;
+use crate::config::setting::{Appended, Setting, settings};
+use crate::config::table::{Directive, Override, SERVER, Set, Words};
+use crate::config::words::{Args, Said, shown};
+
+settings! {
+    /// The server as a whole.
+    pub struct Core {
+        /// `Listen`, in order.
+        listen: Appended<Listen>,
+        /// `ListenBacklog`.
+        backlog: Setting<u64>,
+        /// `User`: a name or `#` and a number.
+        user: Setting<Vec<u8>>,
+        /// `Group`, likewise.
+        group: Setting<Vec<u8>>,
+        /// `PidFile`.
+        pid_file: Setting<Vec<u8>>,
+        /// `ServerTokens`.
+        tokens: Setting<Tokens>,
+        /// `TypesConfig`.
+        types_config: Setting<Vec<u8>>,
+        /// `GracefulShutdownTimeout`; zero is no limit.
+        graceful_shutdown: Setting<Duration>,
+        /// `RegisterHttpMethod`.
+        methods: Appended<Vec<u8>>,
+        /// `ServerThreads`.
+        threads: Setting<u64>,
+    }
+}
+
+/// One `Listen` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; without one, all of both families.
+    pub address: Option<IpAddr>,
+    /// The port; 0 lets the system choose.
+    pub port: u16,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What the Server field says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// `lychgate`.
+    ProductOnly,
+    /// `lychgate/0`.
+    Major,
+    /// `lychgate/0.1`.
+    Minor,
+    /// `lychgate/0.1.0`.
+    Minimal,
+    /// `lychgate/0.1.0 (Linux)`.
+    Os,
+    /// The same; there are no modules to name.
+    Full,
+}
+
+impl Tokens {
+    /// How much of the version that is.
+    pub fn detail(self) -> Detail {
+        match self {
+            Tokens::ProductOnly => Detail::Product,
+            Tokens::Major => Detail::Major,
+            Tokens::Minor => Detail::Minor,
+            Tokens::Minimal => Detail::Version,
+            Tokens::Os | Tokens::Full => Detail::System,
+        }
+    }
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "GracefulShutdownTimeout",
+        module: "mpm_common",
+        syntax: "time",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "0",
+        summary: "Bound how long a graceful stop waits for requests in progress.",
+        manual: "0 is no bound.",
+        set: Set::Server(|server, args| {
+            server.core.graceful_shutdown.set(args.duration(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "Group",
+        module: "mod_unixd",
+        syntax: "name|#number",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Name the group that requests are served as.",
+        manual: "Only where the server is started as root; otherwise it is noted once and ignored. Without it, the group of User.",
+        set: Set::Server(|server, args| {
+            server.core.group.set(args.bytes(0).to_vec());
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "Listen",
+        module: "mpm_common",
+        syntax: "[address:]port [protocol]",
+        words: Words::Between(1, 3),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Name an address and port to listen on.",
+        manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets. Port 0 lets the system \
+choose one. The protocol http is understood; https needs TLS, which this version does not have, and is refused.",
+        set: Set::Server(|server, args| {
+            match args.keyword(1).as_str() {
+                "" | "http" => {}
+                "https" => {
+                    return Err(
+                        "this version has no TLS; it will not listen in the clear where https is asked for".into(),
+                    );
+                }
+                _ if args.keyword(1).starts_with("options=") => {}
+                other => return Err(format!("`{other}` is not a protocol; write `http`")),
+            }
+            let (address, port) = address_and_port(args.bytes(0))?;
+            server.core.listen.push(Listen {
+                address,
+                port,
+                span: args.span.clone(),
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ListenBacklog",
+        module: "mpm_common",
+        syntax: "number",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "511",
+        summary: "Bound how many connections wait to be accepted.",
+        manual: "The system's own limit (net.core.somaxconn) holds as well.",
+        set: Set::Server(|server, args| {
+            server.core.backlog.set(args.number(0, 1..=65_535)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "PidFile",
+        module: "mpm_common",
+        syntax: "file",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "logs/httpd.pid",
+        summary: "Name the file that holds the server's process id while it accepts.",
+        manual: "",
+        set: Set::Server(|server, args| {
+            server.core.pid_file.set(args.path(0));
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ServerThreads",
+        module: "lychgate",
+        syntax: "number",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Say how many threads serve requests.",
+        manual: "Without it, one for each processor.",
+        set: Set::Server(|server, args| {
+            server.core.threads.set(args.number(0, 1..=256)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ServerTokens",
+        module: "core",
+        syntax: "Full|OS|Minimal|Minor|Major|Prod",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "Full",
+        summary: "Say how much the Server field tells.",
+        manual: "Prod: lychgate. Minimal: with the version. OS and Full: with the system too.",
+        set: Set::Server(|server, args| {
+            server.core.tokens.set(match args.keyword(0).as_str() {
+                "prod" | "productonly" => Tokens::ProductOnly,
+                "major" => Tokens::Major,
+                "minor" => Tokens::Minor,
+                "min" | "minimal" => Tokens::Minimal,
+                "os" => Tokens::Os,
+                "full" => Tokens::Full,
+                _ => {
+                    return Err(format!(
+                        "{} is not one of Full, OS, Minimal, Minor, Major, Prod",
+                        shown(args.bytes(0))
+                    ));
+                }
+            });
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "TypesConfig",
+        module: "mod_mime",
+        syntax: "file",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "conf/mime.types",
+        summary: "Name the file that maps file name extensions to media types.",
+        manual: "A line is a media type and the extensions it has.",
+        set: Set::Server(|server, args| {
+            server.core.types_config.set(args.path(0));
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "User",
+        module: "mod_unixd",
+        syntax: "name|#number",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Name the user that requests are served as.",
+        manual: "Required where the server is started as root, unless it listens on loopback addresses alone. Started as another \
+user, it is noted once and ignored.",
+        set: Set::Server(|server, args| {
+            server.core.user.set(args.bytes(0).to_vec());
+            Ok(())
+        }),
+    },
+];
+
+/// `PORT`, `ADDRESS:PORT`, `[IPV6]:PORT`, `*:PORT`.
+pub fn address_and_port(word: &[u8]) -> Said<(Option<IpAddr>, u16)> {
+    let wrong = || {
+        format!(
+            "{} is not an address and port; write `80`, `192.0.2.1:80` or `[2001:db8::1]:80`",
+            shown(word)
+        )
+    };
+    let text = std::str::from_utf8(word).map_err(|_| wrong())?;
+    let (address, port) = match text.rsplit_once(':') {
+        Some((address, port)) => (address, port),
+        None => ("*", text),
+    };
+    let port = port.parse::<u16>().map_err(|_| wrong())?;
+    let address = match address.strip_prefix('[').and_then(|a| a.strip_suffix(']')) {
+        Some(v6) => Some(IpAddr::V6(v6.parse().map_err(|_| wrong())?)),
+        None if address == "*" => None,
+        None => Some(IpAddr::V4(address.parse().map_err(|_| wrong())?)),
+    };
+    Ok((address, port))
+}
+
+/// Checks a word as a file of the server's own, for messages.
+pub fn names_something(args: &Args) -> Said<()> {
+    if args.bytes(0).is_empty() {
+        Err("a name is missing".into())
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! A configuration as a whole: from a file on disk with everything checked, or from the text that the launcher hands on.
+//!
+//! The text is the tree after the language has done its part, a NUL, and the lines of the types file, so that every role
+//! sees what the launcher saw, whatever has changed on disk since.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::base::version;
+use crate::config::condition::Modules;
+use crate::config::define::Defines;
+use crate::config::directives;
+use crate::config::dump;
+use crate::config::error::ConfigError;
+use crate::config::node::Settings;
+use crate::config::reader::{self, Included, Language, Origin};
+use crate::config::resolve::resolve;
+use crate::config::site::Config;
+
+/// What the command line says of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// `-f`; relative to the server root.
+    pub file: PathBuf,
+    /// `-d`: the server root until a directive sets another.
+    pub server_root: PathBuf,
+    /// `-D` names.
+    pub defines: Vec<String>,
+    /// `-C`: lines before the file.
+    pub before: Vec<String>,
+    /// `-c`: lines behind it.
+    pub after: Vec<String>,
+}
+
+/// A configuration, and what there is to say of it.
+pub struct Loaded {
+    /// The tree after the language has done its part.
+    pub settings: Settings,
+    /// The settings; of use when nothing is fatal.
+    pub config: Config,
+    /// Everything worth saying, in the order of the text.
+    pub complaints: Vec<ConfigError>,
+    /// The files that were read.
+    pub included: Vec<Included>,
+    types: Vec<u8>,
+}
+
+/// Reads and checks a configuration.
+pub fn load(source: &Source) -> Loaded {
+    use std::os::unix::ffi::OsStrExt;
+    let language = Language {
+        modules: &Here,
+        environment: &|name| std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(|value| value.as_bytes().to_vec()),
+        version: version::APACHE,
+        server_root: source.server_root.as_os_str().as_bytes().to_vec(),
+        defines: Defines::from_names(source.defines.iter().map(String::as_str)),
+        origin: Origin::Server,
+    };
+    let lines = |lines: &[String]| lines.iter().map(|line| line.clone().into_bytes()).collect::<Vec<_>>();
+    let reading = reader::read_server(&source.file, &lines(&source.before), &lines(&source.after), &language);
+    checked(reading)
+}
+
+/// Reads and checks a configuration that is at hand as text.
+pub fn load_text(name: &str, text: &[u8], server_root: &Path) -> Loaded {
+    use std::os::unix::ffi::OsStrExt;
+    let language = Language {
+        modules: &Here,
+        environment: &|_| None,
+        version: version::APACHE,
+        server_root: server_root.as_os_str().as_bytes().to_vec(),
+        defines: Defines::from_names([]),
+        origin: Origin::Server,
+    };
+    checked(reader::read_text(name, text, &language))
+}
+
+fn checked(reading: reader::Reading) -> Loaded {
+    let types = std::cell::RefCell::new(Vec::new());
+    let read = |path: &Path| {
+        let text = std::fs::read(path)?;
+        types.borrow_mut().clone_from(&text);
+        Ok(text)
+    };
+    let (config, found) = resolve(&reading.settings, &read);
+    let mut complaints = reading.complaints;
+    complaints.extend(found);
+    Loaded {
+        settings: reading.settings,
+        config,
+        complaints,
+        included: reading.included,
+        types: types.into_inner(),
+    }
+}
+
+impl Loaded {
+    /// Whether any complaint keeps the server from starting.
+    pub fn is_fatal(&self) -> bool {
+        self.complaints.iter().any(ConfigError::is_fatal)
+    }
+
+    /// The text for the roles.
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut text = dump::to_text(&self.settings);
+        text.push(0);
+        text.extend_from_slice(&self.types);
+        text
+    }
+}
+
+/// The settings of a role, from the launcher's text. It was checked when it was made, so an error here is a fault of ours.
+pub fn from_text(text: &[u8]) -> Result<Config, String> {
+    let (tree, types) = match memchr::memchr(0, text) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, &[][..]),
+    };
+    let settings = dump::from_text(tree).map_err(|error| error.to_string())?;
+    let given = |_: &Path| {
+        if types.is_empty() {
+            Err(io::ErrorKind::NotFound.into())
+        } else {
+            Ok(types.to_vec())
+        }
+    };
+    let (config, complaints) = resolve(&settings, &given);
+    match complaints.iter().find(|complaint| complaint.is_fatal()) {
+        Some(complaint) => Err(complaint.to_string()),
+        None => Ok(config),
+    }
+}
+
+/// The modules whose directives are here, for `<IfModule>`, `-l` and `-M`.
+pub struct Here;
+
+/// Modules of which every directive is here, by their source file and their identifier.
+pub const MODULES: &[(&str, &str)] = &[
+    ("core.c", "core_module"),
+    ("http_core.c", "http_module"),
+    ("mod_so.c", "so_module"),
+    ("mod_unixd.c", "unixd_module"),
+    ("mod_alias.c", "alias_module"),
+    ("mod_cgi.c", "cgi_module"),
+    ("mod_cgid.c", "cgid_module"),
+    ("mod_dir.c", "dir_module"),
+    ("mod_env.c", "env_module"),
+    ("mod_log_config.c", "log_config_module"),
+    ("mod_logio.c", "logio_module"),
+    ("mod_mime.c", "mime_module"),
+    ("mod_reqtimeout.c", "reqtimeout_module"),
+];
+
+impl Modules for Here {
+    fn has(&self, module: &str) -> bool {
+        MODULES
+            .iter()
+            .any(|(file, identifier)| *file == module || *identifier == module)
+    }
+
+    fn has_directive(&self, name: &str) -> bool {
+        directives::all().any(|directive| directive.name.trim_end_matches('>').eq_ignore_ascii_case(name))
+    }
+}

@@ -1,0 +1,40 @@
+//! The logs of all sites in one list, each target once, so that the launcher that opens them and the workers that write
+//! them number them alike.
+
+use crate::config::directives::log::{LogTarget, format_of};
+use crate::config::site::{Config, Site};
+use crate::config::words::below;
+
+/// Every log target of the configuration, in order; a target's number is its index.
+pub fn targets(config: &Config) -> Vec<LogTarget> {
+    let mut targets: Vec<LogTarget> = Vec::new();
+    let mut add = |target: LogTarget| {
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    };
+    for site in &config.sites {
+        add(error_target(config, site));
+        for log in site.settings.logs.access.iter() {
+            add(log.target.clone());
+        }
+    }
+    targets
+}
+
+/// Where a site's errors go.
+pub fn error_target(config: &Config, site: &Site) -> LogTarget {
+    match site.settings.logs.error.value() {
+        Some(target) => target.clone(),
+        None => LogTarget::File(below(&config.server_root, b"logs/error_log")),
+    }
+}
+
+/// The format of a site's access log `n`, as text.
+pub fn format(site: &Site, n: usize) -> &[u8] {
+    site.settings
+        .logs
+        .access
+        .get(n)
+        .map_or(b"common", |log| format_of(&site.settings, log))
+}

@@ -1,0 +1,80 @@
+//! The script places: where the settings let files be started as scripts, so that the spawner can refuse everything else.
+
+use crate::base::glob::Glob;
+use crate::config::directives::DirConf;
+use crate::config::directives::alias::{AliasFrom, AliasKind};
+use crate::config::directives::options::Options;
+use crate::config::site::{Config, ScriptLinks, ScriptPlace, Section, Site, document_root};
+use crate::config::words::Pattern;
+
+/// All places of all sites, each once: the targets of ScriptAlias, and the directories that Options ExecCGI covers.
+pub fn of(config: &Config) -> Vec<ScriptPlace> {
+    let mut places: Vec<ScriptPlace> = Vec::new();
+    for site in &config.sites {
+        for place in site_places(config, site) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
+}
+
+fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
+    let links = links_of(&site.base);
+    let aliases = &site.settings.aliases.list;
+    let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
+    let mut places: Vec<_> = script_aliases
+        .map(|alias| place(alias.literal_target(), links))
+        .collect();
+    for section in site.directories.iter().chain(&site.directory_matches) {
+        if gives_exec(&section.conf) {
+            places.push(place(literal_root(section), links));
+        }
+    }
+    // A section that goes by URL or by file name reaches wherever the site does.
+    let everywhere = gives_exec(&site.base) || site.locations.iter().any(|section| gives_exec(&section.conf));
+    if everywhere {
+        places.push(place(&document_root(config, site), links));
+        let files = aliases
+            .iter()
+            .filter(|alias| alias.kind == AliasKind::Files && alias.from != AliasFrom::Prefix(b"/".to_vec()));
+        places.extend(files.map(|alias| place(alias.literal_target(), links)));
+    }
+    places
+}
+
+fn gives_exec(conf: &DirConf) -> bool {
+    conf.core.options.gives(Options::EXEC_CGI) || conf.core.files.iter().any(|files| gives_exec(&files.conf))
+}
+
+fn links_of(conf: &DirConf) -> ScriptLinks {
+    if conf.core.options.in_force().has(Options::FOLLOW_SYM_LINKS) {
+        ScriptLinks::Follow
+    } else {
+        ScriptLinks::Beneath
+    }
+}
+
+fn place(root: &[u8], links: ScriptLinks) -> ScriptPlace {
+    let mut root = root.to_vec();
+    while root.len() > 1 && root.last() == Some(&b'/') {
+        root.pop();
+    }
+    ScriptPlace { root, links }
+}
+
+/// The directory above every path that a section can match.
+fn literal_root(section: &Section) -> &[u8] {
+    match &section.pattern {
+        Pattern::Plain(path) => path,
+        Pattern::Glob(glob) => up_to_slash(glob.pattern(), |byte| Glob::is_pattern(&[byte])),
+        Pattern::Regex(_) => b"/",
+    }
+}
+
+fn up_to_slash(pattern: &[u8], special: impl Fn(u8) -> bool) -> &[u8] {
+    let end = pattern.iter().position(|byte| special(*byte)).unwrap_or(pattern.len());
+    let slash = pattern[..end].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    if slash == 0 { b"/" } else { &pattern[..slash] }
+}

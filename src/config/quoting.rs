@@ -1,0 +1,104 @@
+//! The words of a directive, as Apache's `ap_getword_conf` divides them.
+//!
+//! White space separates words. A word that starts with `"` or `'` goes on to the same quote; inside it a backslash
+//! takes away the meaning of that quote and of a backslash, and of nothing else. Outside quotes only `\\` is special.
+
+use crate::config::lines::{is_space, trim_start};
+
+/// The next word of `line` and the rest after it (without leading white space), or `None` at the end.
+pub fn next_word(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let line = trim_start(line);
+    let (quote, mut rest) = match line.split_first()? {
+        (quote @ (b'"' | b'\''), rest) => (Some(*quote), rest),
+        _ => (None, line),
+    };
+    let mut word = Vec::new();
+    while let Some((byte, after)) = rest.split_first() {
+        if Some(*byte) == quote {
+            rest = after;
+            break;
+        }
+        if quote.is_none() && is_space(*byte) {
+            break;
+        }
+        rest = after;
+        match after.split_first() {
+            Some((escaped, after)) if *byte == b'\\' && (*escaped == b'\\' || Some(*escaped) == quote) => {
+                word.push(*escaped);
+                rest = after;
+            }
+            _ => word.push(*byte),
+        }
+    }
+    Some((word, trim_start(rest)))
+}
+
+/// All words of `line`.
+pub fn words(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut rest = line;
+    while let Some((word, after)) = next_word(rest) {
+        words.push(word);
+        rest = after;
+    }
+    words
+}
+
+/// `word` so that [`next_word`] reads it back, always between double quotes.
+pub fn quoted(word: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(word.len() + 2);
+    out.push(b'"');
+    for byte in word {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{next_word, quoted, words};
+
+    #[test]
+    fn words_are_divided_as_apache_divides_them() {
+        for (line, want) in [
+            ("a b\tc", vec!["a", "b", "c"]),
+            ("  a  ", vec!["a"]),
+            ("", vec![]),
+            (r#""a b" c"#, vec!["a b", "c"]),
+            (r#"'a "b"' c"#, vec![r#"a "b""#, "c"]),
+            (r#""b"c"#, vec!["b", "c"]),
+            (r#"b"c d""#, vec![r#"b"c"#, r#"d""#]),
+            (r#""unterminated x"#, vec!["unterminated x"]),
+            (r#"unterminated""#, vec![r#"unterminated""#]),
+            (r#""a\"b\\c\n\'""#, vec![r#"a"b\c\n\'"#]),
+            (r"'x \' \n \\ '", vec![r"x ' \n \ "]),
+            (r"a\\b\c\ d", vec![r"a\b\c\", "d"]),
+            (r#""" x"#, vec!["", "x"]),
+            (r#"""#, vec![""]),
+            (r#""\"#, vec![r"\"]),
+        ] {
+            let got: Vec<String> = words(line.as_bytes())
+                .into_iter()
+                .map(|word| String::from_utf8(word).expect("tests write UTF-8"))
+                .collect();
+            assert_eq!(got, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_rest_after_a_word_keeps_its_quotes() {
+        let (word, rest) = next_word(b"SetEnv  A \"b c\" ").expect("there is a word");
+        assert_eq!((word.as_slice(), rest), (&b"SetEnv"[..], &b"A \"b c\" "[..]));
+    }
+
+    #[test]
+    fn a_quoted_word_reads_back() {
+        for word in [&b""[..], b"a", b"a b", b"\"", b"\\", b"a\\\"'\xff\n"] {
+            assert_eq!(words(&quoted(word)), [word.to_vec()]);
+        }
+    }
+}

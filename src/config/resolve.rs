@@ -1,0 +1,469 @@
+//! From the tree of directives and sections to typed settings: every directive checked against its table entry, every
+//! section put where it is merged from, and what only the whole can tell worked out once.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::directives::authz::Require;
+use crate::config::directives::core::{FilesSection, files_pattern};
+use crate::config::directives::{self, DirConf, Server, SiteSettings};
+use crate::config::error::{ConfigError, Span};
+use crate::config::hosts;
+use crate::config::node::{Node, Settings};
+use crate::config::places;
+use crate::config::setting::Merge;
+use crate::config::site::{Config, Section, Site};
+use crate::config::table::{Contexts, DIRECTORY, Directive, SERVER, Set, VHOST, Words};
+use crate::config::words::{self, Args, Pattern, shown};
+
+/// How files that settings name are read: from the disk, or from what was read before.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// The types that hold where no TypesConfig says otherwise.
+const BUILT_IN_TYPES: &[u8] = include_bytes!("../../conf/mime.types");
+
+/// Makes settings of a tree. All complaints come back, not the first alone; the settings are of use when none is fatal.
+pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigError>) {
+    let mut resolver = Resolver {
+        root: settings.server_root.clone(),
+        table: directives::all().map(|d| (d.name.to_ascii_lowercase(), d)).collect(),
+        server: Server::default(),
+        main: Scope::default(),
+        hosts: Vec::new(),
+        complaints: Vec::new(),
+    };
+    close_what_is_never_for_clients(&mut resolver.main);
+    for node in &settings.nodes {
+        resolver.node(node, &At::Server);
+    }
+    resolver.finish(read)
+}
+
+/// One site while it is read.
+#[derive(Default)]
+struct Scope {
+    settings: SiteSettings,
+    base: DirConf,
+    directories: Vec<Section>,
+    directory_matches: Vec<Section>,
+    locations: Vec<Section>,
+}
+
+/// A virtual host while it is read.
+struct Host {
+    scope: Scope,
+    addresses: Vec<Vec<u8>>,
+    span: Span,
+}
+
+/// Where the reader stands.
+#[derive(Clone, Copy)]
+enum At {
+    Server,
+    Host(usize),
+}
+
+/// The kinds of sections that hold settings of a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    Files,
+    Location,
+}
+
+struct Resolver {
+    root: Vec<u8>,
+    table: HashMap<String, &'static Directive>,
+    server: Server,
+    main: Scope,
+    hosts: Vec<Host>,
+    complaints: Vec<ConfigError>,
+}
+
+impl Resolver {
+    fn scope(&mut self, at: &At) -> &mut Scope {
+        match at {
+            At::Host(n) if *n < self.hosts.len() => &mut self.hosts[*n].scope,
+            _ => &mut self.main,
+        }
+    }
+
+    fn complain(&mut self, node: &Node, message: impl Into<String>) {
+        let name = match node {
+            Node::Directive { name, .. } => name.clone(),
+            Node::Section { name, .. } => format!("<{name}"),
+        };
+        self.complaints.push(ConfigError::error(node.span(), &name, message));
+    }
+
+    fn node(&mut self, node: &Node, at: &At) {
+        match node {
+            Node::Directive { .. } => self.directive(node, at),
+            Node::Section { name, .. } if name.eq_ignore_ascii_case("VirtualHost") => self.virtual_host(node, at),
+            Node::Section { .. } => self.section(node, at),
+        }
+    }
+
+    fn virtual_host(&mut self, node: &Node, at: &At) {
+        if matches!(at, At::Host(_)) {
+            return self.complain(node, "stands in another <VirtualHost>; close that first");
+        }
+        if node.words().is_empty() {
+            return self.complain(node, "an address is missing; write `<VirtualHost *:80>`");
+        }
+        let number = self.hosts.len();
+        self.hosts.push(Host {
+            scope: Scope::default(),
+            addresses: node.words().to_vec(),
+            span: node.span().clone(),
+        });
+        for child in node.children() {
+            self.node(child, &At::Host(number));
+        }
+    }
+
+    /// A directive outside the sections of places.
+    fn directive(&mut self, node: &Node, at: &At) {
+        let context = match at {
+            At::Server => SERVER,
+            At::Host(_) => VHOST,
+        };
+        let Some(entry) = self.entry(node, context) else { return };
+        let root = self.root.clone();
+        let raw = [node.args_raw().to_vec()];
+        let args = args_of(entry, node, &raw, &root, None);
+        let result = match entry.set {
+            Set::Server(set) => set(&mut self.server, &args),
+            Set::Site(set) => set(&mut self.scope(at).settings, &args),
+            Set::Dir(set) => set(&mut self.scope(at).base, &args),
+            Set::Language => Ok(()),
+            Set::Ignored(why) => return self.note(node, why),
+        };
+        if let Err(message) = result {
+            self.complain(node, message);
+        }
+    }
+
+    fn note(&mut self, node: &Node, why: &str) {
+        self.complaints
+            .push(ConfigError::note(node.span(), node.name(), format!("ignored: {why}")));
+    }
+
+    /// A directive inside a section of a place.
+    fn place_directive(&mut self, node: &Node, conf: &mut DirConf, section: &[u8]) {
+        let Some(entry) = self.entry(node, DIRECTORY) else {
+            return;
+        };
+        let root = self.root.clone();
+        let raw = [node.args_raw().to_vec()];
+        let args = args_of(entry, node, &raw, &root, Some(section));
+        match entry.set {
+            Set::Dir(set) => {
+                if let Err(message) = set(conf, &args) {
+                    self.complain(node, message);
+                }
+            }
+            Set::Ignored(why) => self.note(node, why),
+            Set::Language => {}
+            Set::Server(_) | Set::Site(_) => self.complain(node, "has no meaning in a section of a place; move it out"),
+        }
+    }
+
+    /// The table's entry for a node, if it may stand here and has the right number of words.
+    fn entry(&mut self, node: &Node, context: Contexts) -> Option<&'static Directive> {
+        let Some(entry) = self.table.get(&node.name().to_ascii_lowercase()).copied() else {
+            self.unknown(node);
+            return None;
+        };
+        if !entry.allowed.covers(context) {
+            let places = entry.allowed.names().join(", ");
+            self.complain(node, format!("cannot stand here; it belongs in: {places}"));
+            return None;
+        }
+        if !entry.words.takes(node.words().len()) {
+            self.complain(node, format!("takes `{} {}`", entry.name, entry.syntax));
+            return None;
+        }
+        Some(entry)
+    }
+
+    fn unknown(&mut self, node: &Node) {
+        self.complaints.push(directives::foreign::answer(node));
+    }
+
+    /// `<Directory>` and its kin.
+    fn section(&mut self, node: &Node, at: &At) {
+        let Some((kind, pattern)) = self.heading(node) else {
+            return;
+        };
+        let mut conf = DirConf::default();
+        self.inside(node, kind, &mut conf);
+        let span = node.span().clone();
+        match kind {
+            Kind::Files => self
+                .scope(at)
+                .base
+                .core
+                .files
+                .push(Arc::new(FilesSection { name: pattern, conf })),
+            Kind::Location => self.scope(at).locations.push(Section {
+                pattern,
+                conf: Arc::new(conf),
+                span,
+            }),
+            Kind::Directory => {
+                let section = Section {
+                    conf: Arc::new(conf),
+                    span,
+                    pattern,
+                };
+                let scope = self.scope(at);
+                match section.pattern {
+                    Pattern::Regex(_) => scope.directory_matches.push(section),
+                    Pattern::Plain(_) | Pattern::Glob(_) => scope.directories.push(section),
+                }
+            }
+        }
+    }
+
+    fn inside(&mut self, node: &Node, kind: Kind, conf: &mut DirConf) {
+        let path = node.words().last().cloned().unwrap_or_default();
+        for child in node.children() {
+            match child {
+                Node::Directive { .. } => self.place_directive(child, conf, &path),
+                Node::Section { .. } => match self.heading(child) {
+                    Some((Kind::Files, name)) if kind == Kind::Directory => {
+                        let mut inner = DirConf::default();
+                        self.inside(child, Kind::Files, &mut inner);
+                        conf.core.files.push(Arc::new(FilesSection { name, conf: inner }));
+                    }
+                    Some(_) => self.complain(child, format!("cannot stand in <{}>", node.name())),
+                    None => {}
+                },
+            }
+        }
+    }
+
+    /// What a section is about.
+    fn heading(&mut self, node: &Node) -> Option<(Kind, Pattern)> {
+        let name = node.name().to_ascii_lowercase();
+        let (kind, matches) = match name.as_str() {
+            "directory" => (Kind::Directory, false),
+            "directorymatch" => (Kind::Directory, true),
+            "files" => (Kind::Files, false),
+            "filesmatch" => (Kind::Files, true),
+            "location" => (Kind::Location, false),
+            "locationmatch" => (Kind::Location, true),
+            "virtualhost" => {
+                self.complain(node, "cannot stand in another section");
+                return None;
+            }
+            _ => {
+                self.unknown(node);
+                return None;
+            }
+        };
+        let (regex, word) = match node.words() {
+            [tilde, word] if tilde == b"~" && !matches => (true, word),
+            [word] => (matches, word),
+            _ => {
+                self.complain(node, format!("takes one word; write `<{} \"...\">`", node.name()));
+                return None;
+            }
+        };
+        match self.pattern(kind, regex, word) {
+            Ok(pattern) => Some((kind, pattern)),
+            Err(message) => {
+                self.complain(node, message);
+                None
+            }
+        }
+    }
+
+    fn pattern(&self, kind: Kind, regex: bool, word: &[u8]) -> Result<Pattern, String> {
+        if regex {
+            return words::regex(word).map(Pattern::Regex);
+        }
+        match kind {
+            Kind::Files => Ok(files_pattern(word)),
+            Kind::Location if word.first() == Some(&b'/') || word.first() == Some(&b'*') => Ok(Pattern::wild(word)),
+            Kind::Location => Err(format!(
+                "{} is not a URL path; write one that starts with a slash",
+                shown(word)
+            )),
+            Kind::Directory => {
+                let mut path = words::below(&self.root, word);
+                while path.len() > 1 && path.last() == Some(&b'/') {
+                    path.pop();
+                }
+                Ok(Pattern::wild(&path))
+            }
+        }
+    }
+
+    fn finish(mut self, read: ReadFile<'_>) -> (Config, Vec<ConfigError>) {
+        let mut config = Config {
+            server_root: self.root.clone(),
+            host_name: own_name(),
+            ..Config::default()
+        };
+        let types = self.types(read);
+        config.media_types = types;
+        for (number, host) in std::mem::take(&mut self.hosts).into_iter().enumerate() {
+            match hosts::add(&mut config.hosts, &host.addresses, number + 1) {
+                Ok(()) => {}
+                Err(message) => self
+                    .complaints
+                    .push(ConfigError::error(&host.span, "<VirtualHost", message)),
+            }
+            config
+                .sites
+                .push(laid_over(&self.main, host.scope, host.span, number + 1));
+        }
+        config.server = self.server;
+        let mut main = site(self.main, 0);
+        sort(&mut main.directories);
+        config.sites.insert(0, main);
+        config.script_places = places::of(&config);
+        (config, self.complaints)
+    }
+
+    fn types(&mut self, read: ReadFile<'_>) -> HashMap<Vec<u8>, Arc<[u8]>> {
+        use std::os::unix::ffi::OsStrExt;
+        let named = self.server.core.types_config.value().cloned();
+        let path = named
+            .clone()
+            .unwrap_or_else(|| words::below(&self.root, b"conf/mime.types"));
+        match read(Path::new(std::ffi::OsStr::from_bytes(&path))) {
+            Ok(text) => media_types(&text),
+            Err(error) => {
+                if named.is_some() {
+                    let place = Span::new(&Arc::from(String::from_utf8_lossy(&path)), 0);
+                    self.complaints.push(ConfigError::error(
+                        &place,
+                        "TypesConfig",
+                        format!("cannot be read: {error}"),
+                    ));
+                }
+                media_types(BUILT_IN_TYPES)
+            }
+        }
+    }
+}
+
+/// Files that hold settings or passwords, and the innards of version control, are closed unless a later section opens them:
+/// Apache leaves that to every administrator, and many forget.
+fn close_what_is_never_for_clients(main: &mut Scope) {
+    let mut denied = DirConf::default();
+    denied.authz.require.set(Require::Denied);
+    let place = Span::new(&Arc::from("built-in settings"), 0);
+    main.base.core.files.push(Arc::new(FilesSection {
+        name: files_pattern(b".ht*"),
+        conf: denied.clone(),
+    }));
+    let innards = words::regex(br"/\.(git|svn|hg|bzr)(/|$)").map(Pattern::Regex);
+    let section = innards.map(|pattern| Section {
+        pattern,
+        conf: Arc::new(denied),
+        span: place,
+    });
+    main.directory_matches.extend(section);
+}
+
+fn args_of<'a>(
+    entry: &Directive,
+    node: &'a Node,
+    raw: &'a [Vec<u8>],
+    server_root: &'a [u8],
+    section: Option<&'a [u8]>,
+) -> Args<'a> {
+    let words = if entry.words == Words::Raw { raw } else { node.words() };
+    Args {
+        words,
+        server_root,
+        span: node.span(),
+        section,
+    }
+}
+
+fn site(scope: Scope, number: usize) -> Site {
+    Site {
+        number,
+        span: None,
+        names_itself: scope.settings.core.name.value().is_some(),
+        settings: scope.settings,
+        base: Arc::new(scope.base),
+        directories: scope.directories,
+        directory_matches: scope.directory_matches,
+        locations: scope.locations,
+    }
+}
+
+/// A virtual host over the main server: single settings replace, sections come behind the main server's, aliases before them.
+fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
+    let names_itself = host.settings.core.name.value().is_some();
+    let mut settings = main.settings.clone();
+    settings.merge(&host.settings);
+    settings.core.aliases = host.settings.core.aliases.clone();
+    settings.aliases = host.settings.aliases.clone();
+    settings.aliases.merge(&main.settings.aliases);
+    if !host.settings.logs.access.is_empty() {
+        settings.logs.access = host.settings.logs.access.clone();
+    }
+    let mut base = main.base.clone();
+    base.merge(&host.base);
+    let chain = |outer: &[Section], inner: Vec<Section>| outer.iter().cloned().chain(inner).collect::<Vec<_>>();
+    let mut directories = chain(&main.directories, host.directories);
+    sort(&mut directories);
+    Site {
+        number,
+        span: Some(span),
+        names_itself,
+        settings,
+        base: Arc::new(base),
+        directories,
+        directory_matches: chain(&main.directory_matches, host.directory_matches),
+        locations: chain(&main.locations, host.locations),
+    }
+}
+
+/// Shortest first, by segments; those of the same length stay in order.
+fn sort(directories: &mut [Section]) {
+    directories.sort_by_key(|section| match &section.pattern {
+        Pattern::Plain(path) => segments(path),
+        Pattern::Glob(glob) => segments(glob.pattern()),
+        Pattern::Regex(_) => usize::MAX,
+    });
+}
+
+fn segments(path: &[u8]) -> usize {
+    path.split(|b| *b == b'/').filter(|segment| !segment.is_empty()).count()
+}
+
+/// The lines of a types file: a media type, and its extensions.
+fn media_types(text: &[u8]) -> HashMap<Vec<u8>, Arc<[u8]>> {
+    let mut types = HashMap::new();
+    for line in text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let Some(media_type) = words.next().filter(|word| word.first() != Some(&b'#')) else {
+            continue;
+        };
+        let media_type: Arc<[u8]> = media_type.into();
+        for extension in words {
+            types.insert(extension.to_ascii_lowercase(), Arc::clone(&media_type));
+        }
+    }
+    types
+}
+
+fn own_name() -> Vec<u8> {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_bytes();
+    if name.is_empty() {
+        b"localhost".to_vec()
+    } else {
+        name.to_ascii_lowercase()
+    }
+}

@@ -1,0 +1,192 @@
+//! The settings as the rest of the house reads them: the server, its sites, and the sections of each in merge order.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::base::glob::Slash;
+use crate::config::directives::{DirConf, Server, SiteSettings};
+use crate::config::error::Span;
+use crate::config::words::Pattern;
+
+/// Everything that a configuration says.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// What holds for the server as a whole.
+    pub server: Server,
+    /// `ServerRoot`, without a final slash.
+    pub server_root: Vec<u8>,
+    /// The machine's own name, for sites without ServerName.
+    pub host_name: Vec<u8>,
+    /// The main server first, then the virtual hosts in order.
+    pub sites: Vec<Site>,
+    /// Which virtual hosts an address has.
+    pub hosts: Hosts,
+    /// Media types by extension (lower case, no dot), from the file that TypesConfig names.
+    pub media_types: HashMap<Vec<u8>, Arc<[u8]>>,
+    /// The places whose files may be started as scripts; a place's number is its index.
+    pub script_places: Vec<ScriptPlace>,
+}
+
+/// A virtual host, or the main server, ready to serve.
+#[derive(Debug, Default)]
+pub struct Site {
+    /// Its index in [`Config::sites`].
+    pub number: usize,
+    /// Where its section starts; `None` for the main server.
+    pub span: Option<Span>,
+    /// Whether it has a ServerName of its own, not the main server's.
+    pub names_itself: bool,
+    /// Its settings, merged over the main server's.
+    pub settings: SiteSettings,
+    /// What holds everywhere in it, before any section.
+    pub base: Arc<DirConf>,
+    /// `<Directory>` sections with a literal path or shell-style pattern, shortest first.
+    pub directories: Vec<Section>,
+    /// `<Directory ~>` and `<DirectoryMatch>`, in order.
+    pub directory_matches: Vec<Section>,
+    /// `<Location>` and `<LocationMatch>`, in order.
+    pub locations: Vec<Section>,
+}
+
+/// A section: settings for the paths that a pattern matches.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// What paths are compared with; a literal one has no final slash (but for the root).
+    pub pattern: Pattern,
+    /// The settings inside.
+    pub conf: Arc<DirConf>,
+    /// Where it starts.
+    pub span: Span,
+}
+
+impl Section {
+    /// Whether a `<Directory>` section covers exactly the directory `path` (no final slash, but for the root).
+    pub fn covers_directory(&self, path: &[u8]) -> bool {
+        match &self.pattern {
+            Pattern::Plain(plain) => plain == path,
+            Pattern::Glob(glob) => glob.matches(path, Slash::Stops),
+            Pattern::Regex(regex) => regex.is_match(path),
+        }
+    }
+
+    /// Whether a `<Location>` section covers the URL path.
+    pub fn covers_location(&self, path: &[u8]) -> bool {
+        match &self.pattern {
+            Pattern::Plain(plain) => path
+                .strip_prefix(plain.as_slice())
+                .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/') || plain.last() == Some(&b'/')),
+            // As many segments of the path as the pattern has, so that what is below is covered too.
+            Pattern::Glob(glob) => {
+                let segments = glob.pattern().split(|b| *b == b'/').count() - 1;
+                let mut slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+                let prefix = slashes.nth(segments).and_then(|end| path.get(..end)).unwrap_or(path);
+                glob.matches(prefix, Slash::Stops) || glob.matches(path, Slash::Stops)
+            }
+            Pattern::Regex(regex) => regex.is_match(path),
+        }
+    }
+}
+
+/// A place whose files may be started as scripts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptPlace {
+    /// A directory, or one file; absolute, without a final slash.
+    pub root: Vec<u8>,
+    /// Whether symbolic links below it may lead out of it.
+    pub links: ScriptLinks,
+}
+
+/// Symbolic links below a script place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptLinks {
+    /// They are followed, wherever they lead.
+    Follow,
+    /// They must stay below the place.
+    Beneath,
+}
+
+impl Config {
+    /// The narrowest script place that holds the file `path`: its number, and the path below it (empty for the place itself).
+    pub fn script_place<'a>(&self, path: &'a [u8]) -> Option<(usize, &'a [u8])> {
+        let below = |root: &[u8]| {
+            let rest = path.strip_prefix(root)?;
+            if rest.is_empty() || root == b"/" {
+                Some(rest)
+            } else {
+                rest.strip_prefix(b"/")
+            }
+        };
+        self.script_places
+            .iter()
+            .enumerate()
+            .filter_map(|(number, place)| Some((number, below(&place.root)?, place.root.len())))
+            .max_by_key(|(_, _, length)| *length)
+            .map(|(number, rest, _)| (number, rest))
+    }
+
+    /// The site for a connection to `local` and a request for `host` (lower case, without port), by Apache's rules: the
+    /// addresses decide first, then the names among those of the address, then the first of them. A request that names no
+    /// host may name a ServerPath.
+    pub fn site_for(&self, local: SocketAddr, host: Option<&[u8]>, raw_target: &[u8]) -> &Site {
+        let candidates = || self.hosts.at(local).iter().filter_map(|number| self.sites.get(*number));
+        let named = match host {
+            Some(host) => candidates().find(|site| site.answers_to(host)),
+            None => candidates().find(|site| site.has_server_path(raw_target)),
+        };
+        named.or_else(|| candidates().next()).unwrap_or(&self.sites[0])
+    }
+}
+
+/// The directory a site is served from, without a final slash.
+pub fn document_root(config: &Config, site: &Site) -> Vec<u8> {
+    match site.settings.core.document_root.value() {
+        Some(root) => root.clone(),
+        None => crate::config::words::below(&config.server_root, b"htdocs"),
+    }
+}
+
+impl Site {
+    fn has_server_path(&self, raw_target: &[u8]) -> bool {
+        let path = self.settings.core.path.value();
+        path.is_some_and(|path| {
+            raw_target
+                .strip_prefix(path.as_slice())
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+        })
+    }
+
+    /// Whether `host` is this site's name or one of its aliases.
+    pub fn answers_to(&self, host: &[u8]) -> bool {
+        let core = &self.settings.core;
+        core.name
+            .value()
+            .is_some_and(|name| self.names_itself && name.host == host)
+            || core
+                .aliases
+                .iter()
+                .any(|alias| crate::base::glob::Glob::new(alias).matches(host, Slash::Ordinary))
+    }
+}
+
+/// The virtual hosts of each address, in the order in which they are tried.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    /// By address and port; a port of `None` is `*`.
+    pub exact: HashMap<(IpAddr, Option<u16>), Vec<usize>>,
+    /// `*:port` and `_default_:port`.
+    pub any: HashMap<Option<u16>, Vec<usize>>,
+}
+
+impl Hosts {
+    /// The virtual hosts for connections to `local`; none means the main server.
+    pub fn at(&self, local: SocketAddr) -> &[usize] {
+        let (address, port) = (local.ip().to_canonical(), local.port());
+        self.exact
+            .get(&(address, Some(port)))
+            .or_else(|| self.exact.get(&(address, None)))
+            .or_else(|| self.any.get(&Some(port)))
+            .or_else(|| self.any.get(&None))
+            .map_or(&[], Vec::as_slice)
+    }
+}

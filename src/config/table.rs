@@ -1,0 +1,144 @@
+//! One entry per directive: its name, where it may stand, what it takes, what it does, and its page of the manual.
+
+use crate::config::directives::{DirConf, Server, SiteSettings};
+use crate::config::words::Args;
+
+/// The places where a directive may stand, as Apache's manual names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contexts(u8);
+
+/// Outside every section.
+pub const SERVER: Contexts = Contexts(1);
+/// In `<VirtualHost>`.
+pub const VHOST: Contexts = Contexts(2);
+/// In `<Directory>`, `<Location>`, `<Files>` and their like.
+pub const DIRECTORY: Contexts = Contexts(4);
+/// In `.htaccess`.
+pub const HTACCESS: Contexts = Contexts(8);
+
+impl std::ops::BitOr for Contexts {
+    type Output = Contexts;
+    fn bitor(self, other: Contexts) -> Contexts {
+        self.or(other)
+    }
+}
+
+impl Contexts {
+    /// Both sets together.
+    #[must_use]
+    pub const fn or(self, other: Contexts) -> Contexts {
+        Contexts(self.0 | other.0)
+    }
+
+    /// Whether every place of `other` is one of `self`.
+    pub const fn covers(self, other: Contexts) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names as the manual writes them, in its order.
+    pub fn names(self) -> Vec<&'static str> {
+        [
+            (SERVER, "server config"),
+            (VHOST, "virtual host"),
+            (DIRECTORY, "directory"),
+            (HTACCESS, ".htaccess"),
+        ]
+        .iter()
+        .filter(|(place, _)| self.covers(*place))
+        .map(|(_, name)| *name)
+        .collect()
+    }
+}
+
+/// Everywhere in the server's own files: `SERVER`, `VHOST`, `DIRECTORY`.
+pub const SERVER_FILES: Contexts = SERVER.or(VHOST).or(DIRECTORY);
+/// `SERVER` and `VHOST`.
+pub const SITES: Contexts = SERVER.or(VHOST);
+/// All four places.
+pub const ANYWHERE: Contexts = SERVER_FILES.or(HTACCESS);
+
+/// The AllowOverride class under which a directive may stand in `.htaccess`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Override {
+    /// Not in `.htaccess` at all, or there without any class.
+    None,
+    /// Authentication and authorization.
+    AuthConfig,
+    /// Types, handlers, documents, rewriting.
+    FileInfo,
+    /// Directory indexes.
+    Indexes,
+    /// Access by host.
+    Limit,
+    /// Options.
+    Options,
+    /// With any class.
+    Any,
+}
+
+/// How many words a directive takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// Between the two numbers, both included.
+    Between(usize, usize),
+    /// At least so many.
+    AtLeast(usize),
+    /// The rest of the line as one word, quotes and all.
+    Raw,
+}
+
+impl Words {
+    /// Exactly `n` words.
+    pub const fn exactly(n: usize) -> Words {
+        Words::Between(n, n)
+    }
+
+    /// Whether `count` words will do.
+    pub fn takes(self, count: usize) -> bool {
+        match self {
+            Words::Between(low, high) => (low..=high).contains(&count),
+            Words::AtLeast(low) => count >= low,
+            Words::Raw => true,
+        }
+    }
+}
+
+/// What a directive does with its words. A setter records and returns what is wrong as a sentence; the engine adds the
+/// place and the directive's name.
+#[derive(Clone, Copy)]
+pub enum Set {
+    /// Settings of the whole server.
+    Server(fn(&mut Server, &Args) -> Result<(), String>),
+    /// Settings of a site: the main server's, or a virtual host's.
+    Site(fn(&mut SiteSettings, &Args) -> Result<(), String>),
+    /// Settings of a place, which sections and `.htaccess` refine.
+    Dir(fn(&mut DirConf, &Args) -> Result<(), String>),
+    /// Acted upon when the text was read (`Include`, `Define`, …) or a section.
+    Language,
+    /// Accepted without effect; says why in one clause.
+    Ignored(&'static str),
+}
+
+/// A directive that lychgate has.
+pub struct Directive {
+    /// The name, in the case the manual uses.
+    pub name: &'static str,
+    /// Apache's module that has it (`core`, `mod_alias`), or `lychgate` for our own.
+    pub module: &'static str,
+    /// What follows the name, as a manual writes it.
+    pub syntax: &'static str,
+    /// How many words that is.
+    pub words: Words,
+    /// Where it may stand.
+    pub allowed: Contexts,
+    /// The class that allows it in `.htaccess`.
+    pub overrides: Override,
+    /// The words that say what holds without it; empty where there are none.
+    pub default: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// The rest of its manual text; paragraphs are separated by an empty line.
+    pub manual: &'static str,
+    /// What it does.
+    pub set: Set,
+}

@@ -1,0 +1,108 @@
+//! The request's body as a handler reads it, with backpressure: nothing is read from the client before it is asked for.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+/// How much body a request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// None at all.
+    None,
+    /// So many bytes (Content-Length).
+    Known(u64),
+    /// Told at its end (chunked).
+    Unknown,
+}
+
+/// Why no more of a body can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is larger than LimitRequestBody: 413.
+    TooLarge,
+    /// Its framing is broken: 400, and the connection is lost.
+    Malformed,
+    /// It came too slowly: 408.
+    TimedOut,
+    /// The client left before its end.
+    Gone,
+}
+
+/// The connection's side of a body.
+pub trait Incoming {
+    /// How much there is.
+    fn length(&self) -> BodyLength;
+
+    /// Bounds the body to so many bytes from here on (LimitRequestBody); `None` is no bound.
+    fn limit(&mut self, bytes: Option<u64>);
+
+    /// The next bytes, at least one; `None` at the end. `100 Continue` goes out before the first read that has to wait.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>>;
+
+    /// Ready when the client has closed its sending side or the connection is broken. Bytes of a next request do not
+    /// count; they are kept for it.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone>;
+}
+
+/// How a client left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It sends no more; whether it still reads cannot be told.
+    SendingClosed,
+    /// The connection is broken.
+    Reset,
+}
+
+/// A handle to the body; clones share it.
+#[derive(Clone)]
+pub struct RequestBody(Option<Rc<RefCell<dyn Incoming>>>);
+
+impl RequestBody {
+    /// No body, and no connection to ask.
+    pub fn none() -> RequestBody {
+        RequestBody(None)
+    }
+
+    /// The body that `incoming` reads.
+    pub fn new(incoming: Rc<RefCell<dyn Incoming>>) -> RequestBody {
+        RequestBody(Some(incoming))
+    }
+
+    /// How much there is.
+    pub fn length(&self) -> BodyLength {
+        self.0
+            .as_ref()
+            .map_or(BodyLength::None, |incoming| incoming.borrow().length())
+    }
+
+    /// Bounds it, see [`Incoming::limit`].
+    pub fn limit(&self, bytes: Option<u64>) {
+        if let Some(incoming) = &self.0 {
+            incoming.borrow_mut().limit(bytes);
+        }
+    }
+
+    /// See [`Incoming::poll_data`].
+    pub fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        match &self.0 {
+            Some(incoming) => incoming.borrow_mut().poll_data(cx),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// See [`Incoming::poll_gone`].
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<Gone> {
+        match &self.0 {
+            Some(incoming) => incoming.borrow_mut().poll_gone(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    pub async fn data(&self) -> Result<Option<Bytes>, BodyError> {
+        poll_fn(|cx| self.poll_data(cx)).await
+    }
+}

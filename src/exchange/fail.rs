@@ -1,0 +1,130 @@
+//! Why a request gets an error: a status for the client, a sentence for the log, and who is to blame.
+
+use std::fmt;
+
+use crate::http::status::Status;
+
+/// The end of a request without the answer it asked for.
+#[derive(Clone, Debug)]
+pub enum Fail {
+    /// The client gets this status.
+    Reply(Reply),
+    /// The client has left; there is nobody to answer.
+    ClientGone,
+}
+
+/// What the client gets, and what the log says.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status that goes out.
+    pub status: Status,
+    /// For the error log: `what: which: why`. Empty where the log has nothing to say.
+    pub note: String,
+    /// Who is to blame.
+    pub blame: Blame,
+    /// More fields for the answer (`Allow`, `Retry-After`).
+    pub fields: Vec<(&'static str, Vec<u8>)>,
+    /// What the error page may tell the client.
+    pub told: Option<String>,
+    /// What becomes of the connection.
+    pub connection: AfterFail,
+    /// The module whose LogLevel decides.
+    pub module: &'static str,
+}
+
+/// Who is to blame, which decides the level in the error log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The client: logged at `info`.
+    Client,
+    /// The site's files or settings: logged at `error`.
+    Site,
+    /// A script: logged at `error`.
+    Script,
+    /// Ourselves or the system: logged at `error`.
+    Server,
+}
+
+/// What becomes of the connection behind an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterFail {
+    /// It goes on.
+    Keep,
+    /// It is closed, for what follows on it cannot be trusted or is not wanted.
+    Close,
+}
+
+impl Fail {
+    /// An answer of `status`; `note` is for the log.
+    pub fn new(status: Status, blame: Blame, note: impl Into<String>) -> Fail {
+        Fail::Reply(Reply {
+            status,
+            note: note.into(),
+            blame,
+            fields: Vec::new(),
+            told: None,
+            connection: AfterFail::Keep,
+            module: "core",
+        })
+    }
+
+    /// The client's fault.
+    pub fn client(status: Status, note: impl Into<String>) -> Fail {
+        Fail::new(status, Blame::Client, note)
+    }
+
+    /// The site's fault: a file or a setting.
+    pub fn site(status: Status, note: impl Into<String>) -> Fail {
+        Fail::new(status, Blame::Site, note)
+    }
+
+    /// Our own fault or the system's: 500.
+    pub fn internal(note: impl Into<String>) -> Fail {
+        Fail::new(Status::INTERNAL_SERVER_ERROR, Blame::Server, note)
+    }
+
+    /// The same with a field more in the answer.
+    #[must_use]
+    pub fn with_field(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Fail {
+        if let Fail::Reply(reply) = &mut self {
+            reply.fields.push((name, value.into()));
+        }
+        self
+    }
+
+    /// The same with a sentence that the error page shows.
+    #[must_use]
+    pub fn telling(mut self, sentence: impl Into<String>) -> Fail {
+        if let Fail::Reply(reply) = &mut self {
+            reply.told = Some(sentence.into());
+        }
+        self
+    }
+
+    /// The same, and the connection is closed behind it.
+    #[must_use]
+    pub fn closing(mut self) -> Fail {
+        if let Fail::Reply(reply) = &mut self {
+            reply.connection = AfterFail::Close;
+        }
+        self
+    }
+
+    /// The same, logged under another module's level.
+    #[must_use]
+    pub fn of_module(mut self, module: &'static str) -> Fail {
+        if let Fail::Reply(reply) = &mut self {
+            reply.module = module;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fail::Reply(reply) => write!(f, "{}: {}", reply.status.code(), reply.note),
+            Fail::ClientGone => f.write_str("the client has left"),
+        }
+    }
+}

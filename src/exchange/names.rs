@@ -1,0 +1,52 @@
+//! What the server calls itself towards a client: SERVER_NAME, SERVER_PORT, and full URLs of its own.
+
+use crate::config::directives::core::CanonicalName;
+use crate::exchange::Exchange;
+
+impl Exchange {
+    /// SERVER_NAME by UseCanonicalName: what the client asked for, or what ServerName says.
+    pub fn server_name(&self) -> &[u8] {
+        match self.conf().core.use_canonical_name.or(CanonicalName::Off) {
+            CanonicalName::Off if !self.host.is_empty() => &self.host,
+            CanonicalName::Off | CanonicalName::On | CanonicalName::Dns => self.site_name(),
+        }
+    }
+
+    /// What ServerName says, or the machine's own name.
+    pub fn site_name(&self) -> &[u8] {
+        match self.site.settings.core.name.value() {
+            Some(name) => &name.host,
+            None => &self.config.host_name,
+        }
+    }
+
+    /// SERVER_PORT by UseCanonicalName and UseCanonicalPhysicalPort.
+    pub fn server_port(&self) -> u16 {
+        let core = &self.conf().core;
+        let asked = match core.use_canonical_name.or(CanonicalName::Off) {
+            CanonicalName::Off => self.host_port,
+            CanonicalName::On | CanonicalName::Dns => None,
+        };
+        let own = self.site.settings.core.name.value().and_then(|name| name.port);
+        let physical = core
+            .use_canonical_physical_port
+            .or(false)
+            .then(|| self.connection.local.port());
+        match core.use_canonical_name.or(CanonicalName::Off) {
+            CanonicalName::On => own.or(physical).unwrap_or(80),
+            CanonicalName::Off | CanonicalName::Dns => asked.or(physical).or(own).unwrap_or(80),
+        }
+    }
+
+    /// A full URL of this server for a path that is already escaped, as redirects need it.
+    pub fn own_url(&self, escaped_path: &[u8]) -> Vec<u8> {
+        let mut url = b"http://".to_vec();
+        url.extend_from_slice(self.server_name());
+        let port = self.server_port();
+        if port != 80 {
+            url.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        url.extend_from_slice(escaped_path);
+        url
+    }
+}

@@ -1,0 +1,75 @@
+//! Where a target landed: made by the walk alone, so that no handler opens a file that no walk has judged.
+
+use std::sync::Arc;
+
+use crate::config::directives::DirConf;
+use crate::fs::open::Found;
+
+/// Where a target landed.
+#[derive(Debug)]
+pub struct Place {
+    /// The settings merged from every section that covers it.
+    pub conf: Arc<DirConf>,
+    /// The file's absolute name, without what follows it in the URL.
+    pub path: Vec<u8>,
+    /// What follows the file in the URL: empty, or with a leading slash.
+    pub path_info: Vec<u8>,
+    /// What was found under the name.
+    pub found: Found,
+    /// The alias that led here, if one did.
+    pub alias: Alias,
+    /// The part of the URL path that CONTEXT_PREFIX names, and the directory it stands for.
+    pub context_prefix: Vec<u8>,
+    /// CONTEXT_DOCUMENT_ROOT.
+    pub context_root: Vec<u8>,
+    /// What the file's name says of its type; empty before the fixups.
+    pub types: Types,
+}
+
+/// What kind of alias led to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alias {
+    /// None: it is below DocumentRoot.
+    None,
+    /// Alias or AliasMatch.
+    Files,
+    /// ScriptAlias or ScriptAliasMatch: it is a script whatever its name.
+    Scripts,
+}
+
+/// What a place is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Nothing.
+    Missing,
+}
+
+/// What a file's name says of it.
+#[derive(Clone, Debug, Default)]
+pub struct Types {
+    /// Its media type.
+    pub media_type: Option<Arc<[u8]>>,
+    /// Its character set.
+    pub charset: Option<Vec<u8>>,
+    /// Its languages.
+    pub languages: Vec<Vec<u8>>,
+    /// Its content codings, in the order in which they were applied.
+    pub encodings: Vec<Vec<u8>>,
+    /// The name of its handler.
+    pub handler: Option<Vec<u8>>,
+}
+
+impl Place {
+    /// What it is.
+    pub fn landing(&self) -> Landing {
+        match self.found {
+            Found::File(_) => Landing::File,
+            Found::Directory(_) => Landing::Directory,
+            Found::Missing => Landing::Missing,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The answer: its head, its body as bytes, file parts or a stream, and what a handler may say instead of one.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::exchange::Again;
+use crate::exchange::fail::Fail;
+use crate::fs::open::OpenFile;
+use crate::http::response::ResponseHead;
+use crate::http::status::Status;
+
+/// What a handler says.
+pub enum Outcome {
+    /// This is the answer.
+    Reply(Response),
+    /// Go on with another target (RFC 3875 section 6.2.2, DirectoryIndex).
+    Again(Again),
+}
+
+/// Why the phases stop early.
+pub enum Stop {
+    /// They failed.
+    Fail(Fail),
+    /// They know the outcome already.
+    Outcome(Box<Outcome>),
+}
+
+impl From<Fail> for Stop {
+    fn from(fail: Fail) -> Stop {
+        Stop::Fail(fail)
+    }
+}
+
+impl Stop {
+    /// The outcome, or the failure.
+    pub fn into_outcome(self) -> Result<Outcome, Fail> {
+        match self {
+            Stop::Fail(fail) => Err(fail),
+            Stop::Outcome(outcome) => Ok(*outcome),
+        }
+    }
+}
+
+/// An answer. Its head says nothing of framing, Date, Server or Connection: those are the connection's to add.
+pub struct Response {
+    /// Status and fields.
+    pub head: ResponseHead,
+    /// The body.
+    pub body: Body,
+    /// What becomes of the connection.
+    pub connection: AfterResponse,
+}
+
+/// What becomes of the connection behind a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterResponse {
+    /// It goes on if both sides agree.
+    Keep,
+    /// It is closed.
+    Close,
+}
+
+/// A response's body.
+pub enum Body {
+    /// None; a response without any, not one of length zero that a HEAD hides.
+    Empty,
+    /// The server's own page for the status; the filters make it.
+    BuiltIn,
+    /// These bytes.
+    Bytes(Bytes),
+    /// Parts of a file, with text before each and behind the last.
+    File(FileBody),
+    /// Bytes as they come; the length where it is known.
+    Stream(Box<dyn BodyStream>, Option<u64>),
+    /// The whole response, head and all, as an `nph-` script writes it.
+    Raw(Box<dyn BodyStream>),
+}
+
+/// Parts of one open file.
+pub struct FileBody {
+    /// The file.
+    pub file: OpenFile,
+    /// What is sent of it, in order.
+    pub parts: Vec<FilePart>,
+    /// Text behind the last part.
+    pub trailer: Bytes,
+    /// Who copies large parts.
+    pub copied: Copied,
+}
+
+/// Who copies a large file to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// The kernel, by sendfile(2).
+    ByKernel,
+    /// We, by reading and writing (`EnableSendfile off`).
+    ByReading,
+}
+
+/// One part of a file.
+pub struct FilePart {
+    /// Text before it.
+    pub preface: Bytes,
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
+}
+
+impl FileBody {
+    /// How many bytes all of it is.
+    pub fn length(&self) -> u64 {
+        let parts: u64 = self.parts.iter().map(|p| p.length + p.preface.len() as u64).sum();
+        parts + self.trailer.len() as u64
+    }
+}
+
+/// Why a body's stream broke off; what was sent is cut, and the client can see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken;
+
+/// A body that is made while it is sent. Dropping it before its end is how its maker learns that the client has left.
+pub trait BodyStream {
+    /// The next bytes, at least one; `None` at the end.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>>;
+}
+
+impl Body {
+    /// Its length, where that is known before it is sent.
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Body::Empty | Body::BuiltIn => Some(0),
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::File(file) => Some(file.length()),
+            Body::Stream(_, length) => *length,
+            Body::Raw(_) => None,
+        }
+    }
+}
+
+impl Response {
+    /// An answer with fields yet to be added.
+    pub fn new(status: Status, body: Body) -> Response {
+        Response {
+            head: ResponseHead::new(status),
+            body,
+            connection: AfterResponse::Keep,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The request's variables by name, as log formats and expressions ask for them.
+
+use std::borrow::Cow;
+
+use crate::base::version;
+use crate::config::directives::server::Tokens;
+use crate::config::site::document_root;
+use crate::exchange::Exchange;
+use crate::lang::vars::Variable;
+
+impl Exchange {
+    /// A variable that the settings or a phase set, of this pass.
+    pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        self.variables.get(name).map(Vec::as_slice)
+    }
+
+    /// A variable that the server computes; `None` where it has no value.
+    pub fn server_variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+        let text = |text: &'static str| Some(Cow::Borrowed(text.as_bytes()));
+        let bytes = |bytes: &'_ [u8]| Some(Cow::Owned(bytes.to_vec()));
+        match variable {
+            Variable::RequestMethod => bytes(self.head.method_bytes()),
+            Variable::RequestScheme => text("http"),
+            Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
+            Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),
+            Variable::QueryString => bytes(self.target.query.as_deref().unwrap_or(b"")),
+            Variable::IsSubreq | Variable::Http2 | Variable::Https => {
+                text(if variable == Variable::IsSubreq { "false" } else { "off" })
+            }
+            Variable::TheRequest => bytes(self.head.request_line()),
+            Variable::RemoteAddr | Variable::ConnRemoteAddr => bytes(self.peer_ip().as_bytes()),
+            Variable::RemotePort => bytes(self.connection.peer.port().to_string().as_bytes()),
+            Variable::RemoteHost => match &self.remote_host {
+                Some(host) => bytes(host),
+                None => bytes(self.peer_ip().as_bytes()),
+            },
+            Variable::ServerName => bytes(self.server_name()),
+            Variable::ServerPort => bytes(self.server_port().to_string().as_bytes()),
+            Variable::ServerAdmin => self.site.settings.core.admin.value().and_then(|admin| bytes(admin)),
+            Variable::ServerProtocol => text(self.head.version().as_str()),
+            Variable::ServerSoftware => bytes(&version::software(
+                self.config.server.core.tokens.or(Tokens::Full).detail(),
+            )),
+            Variable::DocumentRoot => bytes(&document_root(self.config, self.site)),
+            Variable::Handler => Some(Cow::Borrowed(self.handler.as_bytes())).filter(|handler| !handler.is_empty()),
+            Variable::Ipv6 => text(if self.connection.peer.ip().to_canonical().is_ipv6() {
+                "on"
+            } else {
+                "off"
+            }),
+            Variable::RequestLogId => bytes(&self.unique_id),
+            Variable::ApiVersion => text("20120211:133"),
+            _ => None,
+        }
+    }
+
+    /// The client's address as text; an IPv4 client of an IPv6 socket is told as IPv4.
+    pub fn peer_ip(&self) -> String {
+        self.connection.peer.ip().to_canonical().to_string()
+    }
+}

@@ -1,0 +1,449 @@
+//! Opening what a URL names: by descriptor and kind, under the symbolic link policy of each directory on the way, never a
+//! FIFO, a device or a socket, and without a moment between the check and the open.
+//!
+//! A name is first opened with `O_PATH`, which touches nothing. Its kind and owner are read from that descriptor. A file
+//! that is to be read is opened again under the same policy, and must be the same file.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// What a directory allows of the symbolic links in it (`Options`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symlinks {
+    /// `FollowSymLinks`.
+    Follow,
+    /// `SymLinksIfOwnerMatch`.
+    OwnerMatch,
+    /// Neither.
+    Refuse,
+}
+
+/// What the system says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When its content last changed: seconds since 1970, and nanoseconds.
+    pub mtime: (i64, u32),
+    /// Its file system.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub owner: u32,
+    /// Its group.
+    pub group: u32,
+}
+
+/// What kind of file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Anything else, which is never opened.
+    Other,
+}
+
+impl Meta {
+    fn of(fd: BorrowedFd<'_>) -> io::Result<Meta> {
+        Ok(Meta::from_stat(&rustix::fs::fstat(fd)?))
+    }
+
+    /// From what stat(2) says.
+    pub fn from_stat(stat: &rustix::fs::Stat) -> Meta {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            _ => Kind::Other,
+        };
+        Meta {
+            kind,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            mode: stat.st_mode & 0o7777,
+            owner: stat.st_uid,
+            group: stat.st_gid,
+        }
+    }
+
+    /// The time of last change, to the second, as Last-Modified tells it.
+    pub fn modified(&self) -> SystemTime {
+        match u64::try_from(self.mtime.0) {
+            Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+            Err(_) => SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn same_file(&self, other: &Meta) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// What was found under a name.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file.
+    File(Seen),
+    /// A directory.
+    Directory(Seen),
+    /// Nothing.
+    Missing,
+}
+
+/// Something that exists and was looked at, but not opened for reading.
+#[derive(Debug)]
+pub struct Seen {
+    /// What it is.
+    pub meta: Meta,
+    name: Vec<u8>,
+    links: Links,
+}
+
+/// A file open for reading; clones share the descriptor.
+#[derive(Clone, Debug)]
+pub struct OpenFile {
+    fd: Rc<OwnedFd>,
+    /// What it was when it was opened.
+    pub meta: Meta,
+}
+
+impl OpenFile {
+    /// The descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Up to `buffer.len()` bytes from `offset` on; less only at the file's end.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pread(&self.fd, rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Why a name cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// There is nothing of that name.
+    Missing,
+    /// The system forbids it: a directory on the way, or the file.
+    Permission,
+    /// The link policy forbids it.
+    Link,
+    /// It is neither a file nor a directory.
+    Kind,
+    /// The system has no descriptors left.
+    Exhausted,
+    /// Another error, by its number.
+    System(i32),
+}
+
+impl OpenError {
+    fn from_errno(errno: Errno) -> OpenError {
+        match errno {
+            Errno::NOENT | Errno::NOTDIR => OpenError::Missing,
+            Errno::ACCESS | Errno::PERM => OpenError::Permission,
+            Errno::LOOP | Errno::XDEV => OpenError::Link,
+            Errno::MFILE | Errno::NFILE => OpenError::Exhausted,
+            other => OpenError::System(other.raw_os_error()),
+        }
+    }
+
+    /// Why, for the log.
+    pub fn reason(&self) -> String {
+        match self {
+            OpenError::Missing => "it does not exist".into(),
+            OpenError::Permission => {
+                "permission denied; the server's user needs `x` on every directory above it and `r` on it".into()
+            }
+            OpenError::Link => {
+                "a symbolic link is on the way, and Options allows neither FollowSymLinks nor a link of that owner"
+                    .into()
+            }
+            OpenError::Kind => "it is neither a file nor a directory".into(),
+            OpenError::Exhausted => "the process has no file descriptors left".into(),
+            OpenError::System(number) => io::Error::from_raw_os_error(*number).to_string(),
+        }
+    }
+}
+
+/// The link policy for the directories of one name.
+#[derive(Clone, Debug)]
+enum Links {
+    /// Every directory follows.
+    Follow,
+    /// By directory: the policy for what lies in the directory whose name is so long (1 for the root).
+    PerDirectory(Rc<[(usize, Symlinks)]>),
+}
+
+/// How far a name exists.
+pub struct Extent {
+    /// How many bytes of the name exist.
+    pub length: usize,
+    /// What is there.
+    pub meta: Meta,
+}
+
+/// Finds how far the absolute name exists, following links: `/srv/a.cgi/x/y` may be a file `/srv/a.cgi`. Trailing slashes
+/// belong to what follows.
+pub fn extent(name: &[u8]) -> Result<Extent, OpenError> {
+    let mut end = name.len();
+    loop {
+        while end > 1 && name[end - 1] == b'/' {
+            end -= 1;
+        }
+        match stat(&name[..end.max(1)]) {
+            Ok(meta) => {
+                return Ok(Extent {
+                    length: end.max(1),
+                    meta,
+                });
+            }
+            Err(OpenError::Missing) if end > 1 => {
+                end = name[..end].iter().rposition(|b| *b == b'/').unwrap_or(0).max(1);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What is under the absolute name, following links.
+pub fn stat(name: &[u8]) -> Result<Meta, OpenError> {
+    let stat = rustix::fs::statat(CWD, OsStr::from_bytes(name), AtFlags::empty()).map_err(OpenError::from_errno)?;
+    Ok(Meta::from_stat(&stat))
+}
+
+/// Looks at the absolute name under the policies: pairs of a directory name's length (1 for the root) and the policy for
+/// what lies in that directory, from the root down. A directory without an entry has its parent's.
+pub fn look(name: &[u8], policies: &[(usize, Symlinks)]) -> Result<Seen, OpenError> {
+    let links = if policies.iter().all(|(_, policy)| *policy == Symlinks::Follow) {
+        Links::Follow
+    } else {
+        Links::PerDirectory(policies.into())
+    };
+    let fd = open(name, &links, OFlags::PATH)?;
+    let meta = Meta::of(fd.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
+    if meta.kind == Kind::Other {
+        return Err(OpenError::Kind);
+    }
+    Ok(Seen {
+        meta,
+        name: name.to_vec(),
+        links,
+    })
+}
+
+impl Seen {
+    /// Opens it for reading. It must still be the file that was looked at.
+    pub fn open(&self) -> Result<OpenFile, OpenError> {
+        // O_NONBLOCK: should a FIFO have taken the name meanwhile, the open must not wait for its writer.
+        let fd = open(
+            &self.name,
+            &self.links,
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+        )?;
+        let meta = Meta::of(fd.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
+        if meta.kind != self.meta.kind {
+            return Err(OpenError::Kind);
+        }
+        if !meta.same_file(&self.meta) && meta.kind == Kind::File && !self.replaced_lawfully(&meta) {
+            return Err(OpenError::Missing);
+        }
+        Ok(OpenFile { fd: Rc::new(fd), meta })
+    }
+
+    /// A file renamed over the old one between the two opens is what every editor does; it went through the same policy,
+    /// so it may be served, with its own facts.
+    fn replaced_lawfully(&self, meta: &Meta) -> bool {
+        meta.owner == self.meta.owner
+    }
+
+    /// The absolute name.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+}
+
+fn open(name: &[u8], links: &Links, flags: OFlags) -> Result<OwnedFd, OpenError> {
+    match links {
+        Links::Follow => open_below(CWD, name, flags, ResolveFlags::NO_MAGICLINKS),
+        Links::PerDirectory(policies) => open_by_steps(name, policies, flags),
+    }
+}
+
+fn open_below(at: BorrowedFd<'_>, name: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, OpenError> {
+    loop {
+        match rustix::fs::openat2(
+            at,
+            OsStr::from_bytes(name),
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        ) {
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(errno) => return Err(OpenError::from_errno(errno)),
+            Ok(fd) => return Ok(fd),
+        }
+    }
+}
+
+/// Opens a name one directory after the other, each link judged by the directory it lies in.
+fn open_by_steps(name: &[u8], policies: &[(usize, Symlinks)], flags: OFlags) -> Result<OwnedFd, OpenError> {
+    let mut here = open_below(CWD, b"/", OFlags::PATH, ResolveFlags::NO_MAGICLINKS)?;
+    let mut policy = Symlinks::Follow;
+    let mut at = 0;
+    let mut segments = name.split(|b| *b == b'/').filter(|s| !s.is_empty()).peekable();
+    if segments.peek().is_none() {
+        return open_below(CWD, b"/", flags, ResolveFlags::NO_MAGICLINKS);
+    }
+    while let Some(segment) = segments.next() {
+        let directory_length = at.max(1);
+        if let Some((_, new)) = policies.iter().find(|(length, _)| *length == directory_length) {
+            policy = *new;
+        }
+        at += 1 + segment.len();
+        let flags = if segments.peek().is_some() { OFlags::PATH } else { flags };
+        here = step(here.as_fd(), segment, policy, flags)?;
+    }
+    Ok(here)
+}
+
+fn step(at: BorrowedFd<'_>, segment: &[u8], policy: Symlinks, flags: OFlags) -> Result<OwnedFd, OpenError> {
+    let follow = ResolveFlags::NO_MAGICLINKS;
+    if policy == Symlinks::Follow {
+        return open_below(at, segment, flags, follow);
+    }
+    match open_below(at, segment, flags, ResolveFlags::NO_SYMLINKS) {
+        Err(OpenError::Link) if policy == Symlinks::OwnerMatch => {}
+        other => return other,
+    }
+    let link = open_below(at, segment, OFlags::PATH | OFlags::NOFOLLOW, follow)?;
+    let link = Meta::of(link.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
+    let target = open_below(at, segment, flags, follow)?;
+    let meta = Meta::of(target.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
+    if link.owner == meta.owner {
+        Ok(target)
+    } else {
+        Err(OpenError::Link)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
+
+    use super::{Kind, OpenError, Symlinks, extent, look};
+
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn new(name: &str) -> Tree {
+            let dir = std::env::temp_dir().join(format!("lychgate-open-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&dir);
+            std::fs::create_dir_all(dir.join("a/b")).unwrap();
+            std::fs::write(dir.join("a/f.txt"), "text").unwrap();
+            std::os::unix::fs::symlink("f.txt", dir.join("a/link")).unwrap();
+            std::os::unix::fs::symlink("/proc/self", dir.join("a/magic")).unwrap();
+            nix::unistd::mkfifo(&dir.join("a/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+            Tree(dir)
+        }
+
+        fn at(&self, name: &str) -> Vec<u8> {
+            self.0.join(name).as_os_str().as_bytes().to_vec()
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn links_are_followed_only_where_the_policy_says_so() {
+        let tree = Tree::new("links");
+        let link = tree.at("a/link");
+        assert!(look(&link, &[(1, Symlinks::Follow)]).unwrap().open().is_ok());
+        assert_eq!(
+            look(&link, &[(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::Refuse)]).unwrap_err(),
+            OpenError::Link
+        );
+        assert!(
+            look(
+                &link,
+                &[(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::OwnerMatch)]
+            )
+            .unwrap()
+            .open()
+            .is_ok()
+        );
+        assert!(
+            look(
+                &tree.at("a/f.txt"),
+                &[(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::Refuse)]
+            )
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_fifo_is_never_opened() {
+        let tree = Tree::new("fifo");
+        assert_eq!(
+            look(&tree.at("a/fifo"), &[(1, Symlinks::Follow)]).unwrap_err(),
+            OpenError::Kind
+        );
+    }
+
+    #[test]
+    fn a_file_that_became_a_fifo_is_refused_without_waiting() {
+        let tree = Tree::new("swap");
+        let seen = look(&tree.at("a/f.txt"), &[(1, Symlinks::Follow)]).unwrap();
+        std::fs::remove_file(tree.0.join("a/f.txt")).unwrap();
+        nix::unistd::mkfifo(&tree.0.join("a/f.txt"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(seen.open().unwrap_err(), OpenError::Kind);
+    }
+
+    #[test]
+    fn the_extent_of_a_name_is_its_longest_existing_part() {
+        let tree = Tree::new("extent");
+        for (name, exists, kind) in [
+            ("a/f.txt", "a/f.txt", Kind::File),
+            ("a/f.txt/x/y", "a/f.txt", Kind::File),
+            ("a/b/", "a/b", Kind::Directory),
+            ("a/none/x", "a", Kind::Directory),
+        ] {
+            let found = extent(&tree.at(name)).unwrap();
+            let name = if name.ends_with('/') {
+                [tree.at(name.trim_end_matches('/')), b"/".to_vec()].concat()
+            } else {
+                tree.at(name)
+            };
+            assert_eq!(&name[..found.length], tree.at(exists));
+            assert_eq!(found.meta.kind, kind);
+        }
+    }
+}

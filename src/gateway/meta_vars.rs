@@ -1,0 +1,347 @@
+//! The environment a script is given: the meta-variables of RFC 3875 section 4.1, those Apache 2.4 adds, the variables
+//! the configuration sets, and the rules for which of them wins.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::gateway::request::{Configured, Credentials, Origin, Redirect, Request, Scheme, Script};
+
+#[cfg(test)]
+mod tests;
+
+/// PATH for scripts when the server itself has none.
+pub const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+
+/// Variables that tell the loader, the C library or a shell what to run or where to look: taken only from the server's
+/// own configuration, never from a `.htaccess` or a request, for whoever sets one runs code as the script's user.
+pub const REFUSED: &[&str] = &[
+    "BASHOPTS",
+    "BASH_ENV",
+    "CDPATH",
+    "ENV",
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "GLOBIGNORE",
+    "HOSTALIASES",
+    "HTTP_PROXY",
+    "IFS",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "MALLOC_TRACE",
+    "NIS_PATH",
+    "NLSPATH",
+    "PATH",
+    "PROMPT_COMMAND",
+    "PS4",
+    "RESOLV_HOST_CONF",
+    "RES_OPTIONS",
+    "SHELLOPTS",
+    "TZDIR",
+];
+
+/// Variables that do the same for an interpreter. `SetEnv PERL5LIB` in a `.htaccess` is how shared hosts are used, and
+/// who may write there may write scripts; a value out of a request is another matter.
+pub const REFUSED_FROM_REQUESTS: &[&str] = &[
+    "HOME",
+    "JAVA_TOOL_OPTIONS",
+    "LUA_INIT",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PERL5DB",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PERLLIB",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "RUBYLIB",
+    "RUBYOPT",
+    "TMPDIR",
+];
+
+/// Beginnings of more names of the first kind, and of the second.
+const REFUSED_PREFIXES: &[&str] = &["BASH_FUNC_", "DYLD_", "LD_", "_RLD"];
+const REFUSED_PREFIXES_FROM_REQUESTS: &[&str] = &["PYTHON"];
+
+/// Facts of a request that are computed even when they come out as "none": a configured value would be a lie about the
+/// body or the path. Apache lets these through when it has none of its own.
+const NEVER_CONFIGURED: &[&str] = &["CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "PATH_TRANSLATED"];
+
+/// May nobody at `origin` set the variable `name`?
+pub fn is_refused(name: &[u8], origin: Origin) -> bool {
+    let listed = |names: &[&str], prefixes: &[&str]| {
+        names.iter().any(|refused| refused.as_bytes() == name)
+            || prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+    };
+    match origin {
+        Origin::Server => false,
+        Origin::Htaccess => listed(REFUSED, REFUSED_PREFIXES),
+        Origin::Request => {
+            listed(REFUSED, REFUSED_PREFIXES) || listed(REFUSED_FROM_REQUESTS, REFUSED_PREFIXES_FROM_REQUESTS)
+        }
+    }
+}
+
+/// The finished environment, in the order of names.
+#[derive(Clone, Debug, Default)]
+pub struct MetaVars {
+    vars: BTreeMap<Vec<u8>, Vec<u8>>,
+    ignored: Vec<Ignored>,
+}
+
+/// A configured variable that the script does not see as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Its name as the script would have seen it.
+    pub name: Vec<u8>,
+    /// Why it is not there.
+    pub why: WhyIgnored,
+}
+
+/// Why a configured variable is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyIgnored {
+    /// The server computes this one.
+    Computed,
+    /// One of [`REFUSED`], from a place that may not set it.
+    Refused,
+    /// An empty name, or a NUL in the value: no environment can hold it.
+    Impossible,
+}
+
+impl MetaVars {
+    /// Everything a script is to know about `request`.
+    pub fn of(request: &Request<'_>) -> Self {
+        let mut meta_vars = Self::default();
+        meta_vars.fields(request);
+        meta_vars.request(request);
+        meta_vars.place(&request.place);
+        meta_vars.parties(request);
+        if let Some(redirect) = &request.redirect {
+            meta_vars.redirect(redirect, request.client.user);
+        }
+        meta_vars.configured(&request.configured);
+        meta_vars.set("PATH", request.server.path.unwrap_or(DEFAULT_PATH), Replace::No);
+        if let Some(time_zone) = request.server.time_zone {
+            meta_vars.set("TZ", time_zone, Replace::No);
+        }
+        meta_vars
+    }
+
+    /// The value of one variable.
+    pub fn find(&self, name: &[u8]) -> Option<&[u8]> {
+        self.vars.get(name).map(Vec::as_slice)
+    }
+
+    /// All names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.vars
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
+    /// The environment block: each variable as `NAME=value`, without a NUL anywhere.
+    pub fn block(&self) -> Vec<Vec<u8>> {
+        self.iter().map(|(name, value)| [name, b"=", value].concat()).collect()
+    }
+
+    /// All names and values, to be kept.
+    pub fn into_pairs(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.vars.into_iter().collect()
+    }
+
+    /// The configured variables that had no effect, for a warning.
+    pub fn ignored(&self) -> &[Ignored] {
+        &self.ignored
+    }
+
+    /// HTTP_*: section 4.1.18. Names with other characters than letters, digits and `-` are dropped, so that no two
+    /// fields can meet in one variable and `Content_Length` cannot pose as something else. Fields of one name are joined
+    /// in order.
+    fn fields(&mut self, request: &Request<'_>) {
+        for (name, value) in &request.fields {
+            let Some(variable) = field_variable(name) else { continue };
+            let hidden = match variable.as_slice() {
+                b"HTTP_PROXY" | b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" => true,
+                b"HTTP_AUTHORIZATION" | b"HTTP_PROXY_AUTHORIZATION" => request.credentials == Credentials::Withheld,
+                // The length is known, so the coding is off: a script told of both might decode again.
+                b"HTTP_TRANSFER_ENCODING" => request.content_length.is_some(),
+                b"HTTP_HOST" => request.authority.is_some(),
+                _ => value.contains(&0),
+            };
+            if hidden {
+                continue;
+            }
+            let separator: &[u8] = if variable == b"HTTP_COOKIE" { b"; " } else { b", " };
+            match self.vars.entry(variable) {
+                Entry::Vacant(place) => {
+                    place.insert(value.to_vec());
+                }
+                Entry::Occupied(mut there) => {
+                    there.get_mut().extend_from_slice(separator);
+                    there.get_mut().extend_from_slice(value);
+                }
+            }
+        }
+        self.set_some("HTTP_HOST", request.authority);
+    }
+
+    fn request(&mut self, request: &Request<'_>) {
+        self.set("GATEWAY_INTERFACE", b"CGI/1.1", Replace::Yes);
+        self.set("SERVER_PROTOCOL", request.protocol, Replace::Yes);
+        self.set("REQUEST_METHOD", request.method, Replace::Yes);
+        self.set("REQUEST_URI", request.request_target, Replace::Yes);
+        self.set("QUERY_STRING", request.query, Replace::Yes);
+        let scheme: &[u8] = match request.scheme {
+            Scheme::Http => b"http",
+            Scheme::Https => b"https",
+        };
+        self.set("REQUEST_SCHEME", scheme, Replace::Yes);
+        if request.scheme == Scheme::Https {
+            self.set("HTTPS", b"on", Replace::Yes);
+        }
+        self.set_some("CONTENT_TYPE", request.content_type);
+        if let Some(length) = request.content_length {
+            self.set("CONTENT_LENGTH", length.to_string().as_bytes(), Replace::Yes);
+        }
+        self.set_some("UNIQUE_ID", request.unique_id);
+    }
+
+    fn place(&mut self, place: &Script<'_>) {
+        self.set("SCRIPT_NAME", place.script_name, Replace::Yes);
+        if !place.path_info.is_empty() {
+            self.set("PATH_INFO", place.path_info, Replace::Yes);
+            self.set_some("PATH_TRANSLATED", place.path_translated);
+        }
+        self.set("SCRIPT_FILENAME", place.script_filename, Replace::Yes);
+        self.set("DOCUMENT_ROOT", place.document_root, Replace::Yes);
+        self.set("CONTEXT_PREFIX", place.context_prefix, Replace::Yes);
+        self.set("CONTEXT_DOCUMENT_ROOT", place.context_document_root, Replace::Yes);
+    }
+
+    /// Both ends of the connection. An IPv4 client of an IPv6 listener is shown as the IPv4 address it has.
+    fn parties(&mut self, request: &Request<'_>) {
+        let (server, client) = (&request.server, &request.client);
+        self.set("SERVER_NAME", server.name, Replace::Yes);
+        self.set("SERVER_PORT", server.port.to_string().as_bytes(), Replace::Yes);
+        self.set(
+            "SERVER_ADMIN",
+            server.admin.unwrap_or(b"[no address given]"),
+            Replace::Yes,
+        );
+        self.set("SERVER_SIGNATURE", server.signature, Replace::Yes);
+        self.set("SERVER_SOFTWARE", server.software, Replace::Yes);
+        self.set(
+            "SERVER_ADDR",
+            request.local.ip().to_canonical().to_string().as_bytes(),
+            Replace::Yes,
+        );
+        self.set(
+            "REMOTE_ADDR",
+            request.peer.ip().to_canonical().to_string().as_bytes(),
+            Replace::Yes,
+        );
+        self.set("REMOTE_PORT", request.peer.port().to_string().as_bytes(), Replace::Yes);
+        self.set_some("REMOTE_HOST", client.host);
+        self.set_some("REMOTE_IDENT", client.ident);
+        self.set_some("REMOTE_USER", client.user);
+        self.set_some("AUTH_TYPE", client.auth_type);
+    }
+
+    fn redirect(&mut self, redirect: &Redirect<'_>, user: Option<&[u8]>) {
+        for (name, value) in &redirect.before {
+            if let Some(name) = variable_name(name) {
+                self.insert([b"REDIRECT_", name.as_slice()].concat(), value, Replace::Yes);
+            }
+        }
+        self.set("REDIRECT_STATUS", redirect.status.to_string().as_bytes(), Replace::Yes);
+        self.set("REDIRECT_URL", redirect.url, Replace::Yes);
+        self.set_some("REDIRECT_QUERY_STRING", redirect.query);
+        self.set_some("REDIRECT_REQUEST_METHOD", redirect.method);
+        self.set_some("REDIRECT_ERROR_NOTES", redirect.error_notes);
+        if user.is_none() {
+            self.set_some("REDIRECT_REMOTE_USER", redirect.user);
+        }
+    }
+
+    /// Adds what was set, after everything computed: a computed variable wins (CVE-2025-65082).
+    fn configured(&mut self, configured: &[Configured<'_>]) {
+        let mut chosen = BTreeMap::new();
+        for variable in configured {
+            let name = variable_name(variable.name).unwrap_or_default();
+            match self.why_ignored(&name, variable) {
+                Some(why) => self.ignored.push(Ignored { name, why }),
+                None => {
+                    chosen.insert(name, variable.value);
+                }
+            }
+        }
+        for (name, value) in chosen {
+            self.insert(name, value, Replace::No);
+        }
+    }
+
+    fn why_ignored(&self, name: &[u8], variable: &Configured<'_>) -> Option<WhyIgnored> {
+        if name.is_empty() || variable.value.contains(&0) {
+            Some(WhyIgnored::Impossible)
+        } else if self.vars.contains_key(name) || NEVER_CONFIGURED.iter().any(|never| never.as_bytes() == name) {
+            Some(WhyIgnored::Computed)
+        } else if is_refused(name, variable.origin) {
+            Some(WhyIgnored::Refused)
+        } else {
+            None
+        }
+    }
+
+    fn set_some(&mut self, name: &str, value: Option<&[u8]>) {
+        if let Some(value) = value {
+            self.set(name, value, Replace::Yes);
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &[u8], replace: Replace) {
+        self.insert(name.as_bytes().to_vec(), value, replace);
+    }
+
+    /// A value ends at its first NUL, where the script would see its end anyway; nothing we compute holds one.
+    fn insert(&mut self, name: Vec<u8>, value: &[u8], replace: Replace) {
+        if replace == Replace::No && self.vars.contains_key(&name) {
+            return;
+        }
+        let end = memchr::memchr(0, value).unwrap_or(value.len());
+        self.vars.insert(name, value.get(..end).unwrap_or_default().to_vec());
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replace {
+    Yes,
+    No,
+}
+
+/// `X-Forwarded-For` → `HTTP_X_FORWARDED_FOR`; `None` for a name no script is told of.
+fn field_variable(name: &[u8]) -> Option<Vec<u8>> {
+    if name.is_empty() {
+        return None;
+    }
+    let mut variable = b"HTTP_".to_vec();
+    for byte in name {
+        variable.push(match byte {
+            b'-' => b'_',
+            byte if byte.is_ascii_alphanumeric() => byte.to_ascii_uppercase(),
+            _ => return None,
+        });
+    }
+    Some(variable)
+}
+
+/// A configured name as the environment gets it, by Apache's rule: a leading digit and everything but letters, digits
+/// and `_` becomes `_`. `None` for the empty name.
+fn variable_name(name: &[u8]) -> Option<Vec<u8>> {
+    let letter = |byte: &u8| if byte.is_ascii_alphanumeric() { *byte } else { b'_' };
+    let mut variable: Vec<u8> = name.iter().map(letter).collect();
+    let first = variable.first_mut()?;
+    if first.is_ascii_digit() {
+        *first = b'_';
+    }
+    Some(variable)
+}

@@ -1,0 +1,293 @@
+//! Plain files: validators, conditions, ranges (RFC 9110 sections 8.8, 13 and 14).
+
+use std::time::SystemTime;
+
+use base64::Engine;
+use bytes::Bytes;
+use sha1::Digest;
+
+use crate::base::ascii;
+use crate::base::date::HttpDate;
+use crate::config::directives::core::AcceptPathInfo;
+use crate::exchange::Exchange;
+use crate::exchange::fail::Fail;
+use crate::exchange::place::Place;
+use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
+use crate::fs::open::{Found, Meta, OpenFile};
+use crate::http::conditional::{self, Condition, ETag, Validators};
+use crate::http::method::Method;
+use crate::http::range::{Bound, ByteRanges, RangeLimits, append_content_range, append_unsatisfied_range};
+use crate::http::status::Status;
+
+/// What a plain file can be asked for.
+pub const ALLOWED: &str = "GET,HEAD,OPTIONS";
+
+/// Answers with a file, or a part of it, or with what a condition asks for instead.
+pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+    ex.handler = "default-handler";
+    let Found::File(seen) = &place.found else {
+        return Err(Fail::internal("a place that is no file was given to the file handler"));
+    };
+    if !place.path_info.is_empty() && place.conf.core.accept_path_info.or(AcceptPathInfo::Default) != AcceptPathInfo::On
+    {
+        let note = format!(
+            "`{}` is a file, and the URL goes on behind it with `{}`; AcceptPathInfo On would allow that",
+            String::from_utf8_lossy(&place.path),
+            String::from_utf8_lossy(&place.path_info)
+        );
+        return Err(Fail::client(Status::NOT_FOUND, note));
+    }
+    check_method(ex)?;
+    let file = seen.open().map_err(|error| {
+        let status = match error {
+            crate::fs::open::OpenError::Missing => Status::NOT_FOUND,
+            crate::fs::open::OpenError::Exhausted => Status::SERVICE_UNAVAILABLE,
+            _ => Status::FORBIDDEN,
+        };
+        let url = String::from_utf8_lossy(ex.target.path.as_bytes());
+        Fail::site(
+            status,
+            format!(
+                "access to {url}: `{}`: {}",
+                String::from_utf8_lossy(&place.path),
+                error.reason()
+            ),
+        )
+    })?;
+    Ok(Outcome::Reply(answer(ex, place, file)))
+}
+
+/// A file is read, not posted to. Behind an error document any method is a GET.
+fn check_method(ex: &Exchange) -> Result<(), Fail> {
+    match ex.method {
+        Method::Get | Method::Head => Ok(()),
+        Method::Other => Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known")),
+        _ => {
+            Err(Fail::client(Status::METHOD_NOT_ALLOWED, "a plain file can only be read").with_field("Allow", ALLOWED))
+        }
+    }
+}
+
+fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
+    let now = HttpDate::from(SystemTime::now());
+    // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
+    let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
+    let tag = etag(place, &file, ex.began.wall);
+    let validators = Validators {
+        etag: tag.as_deref().and_then(ETag::parse),
+        last_modified: Some(modified),
+    };
+    let mut response = Response::new(Status::OK, Body::Empty);
+    add_fields(&mut response, place, tag.as_deref(), modified);
+    // An error document is shown whatever the client knows of it.
+    if ex.error_status().is_none() {
+        match conditional::evaluate(ex.method, &ex.head, &validators, now) {
+            Condition::Proceed => {}
+            Condition::NotModified => return not_modified(response),
+            Condition::PreconditionFailed => return Response::new(Status::PRECONDITION_FAILED, Body::BuiltIn),
+        }
+        let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
+        if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
+            let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
+            return ranged(response, place, file, ranges);
+        }
+    }
+    let length = file.meta.size;
+    response.body = body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new());
+    response
+}
+
+fn body(place: &Place, file: OpenFile, parts: Vec<FilePart>, trailer: Bytes) -> Body {
+    let copied = if place.conf.core.enable_sendfile.or(true) {
+        Copied::ByKernel
+    } else {
+        Copied::ByReading
+    };
+    Body::File(FileBody {
+        file,
+        parts,
+        trailer,
+        copied,
+    })
+}
+
+fn part(preface: Bytes, offset: u64, length: u64) -> FilePart {
+    FilePart {
+        preface,
+        offset,
+        length,
+    }
+}
+
+fn limits(place: &Place) -> RangeLimits {
+    let core = &place.conf.core;
+    let bound = |value: Option<u64>| match value {
+        None => Bound::Unlimited,
+        Some(0) => Bound::None,
+        Some(n) => Bound::At(usize::try_from(n).unwrap_or(usize::MAX)),
+    };
+    RangeLimits {
+        ranges: bound(core.max_ranges.or(Some(200))),
+        overlaps: bound(core.max_range_overlaps.or(Some(20))),
+        reversals: bound(core.max_range_reversals.or(Some(20))),
+    }
+}
+
+/// The entity tag of a file as Apache writes it: inode, size and time of change in hexadecimal, the last in microseconds,
+/// or a digest of the content. Weak while the file may still change within the same second.
+fn etag(place: &Place, file: &OpenFile, now: SystemTime) -> Option<Vec<u8>> {
+    let parts = place.conf.core.file_etag.in_force();
+    let meta = &file.meta;
+    if parts.digest {
+        return digest(file).map(|digest| format!("\"{digest}\"").into_bytes());
+    }
+    let mtime = i128::from(meta.mtime.0) * 1_000_000 + i128::from(meta.mtime.1 / 1000);
+    let mut words = Vec::new();
+    if parts.inode {
+        words.push(format!("{:x}", meta.inode));
+    }
+    if parts.size {
+        words.push(format!("{:x}", meta.size));
+    }
+    if parts.mtime {
+        words.push(format!("{mtime:x}"));
+    }
+    if words.is_empty() {
+        return None;
+    }
+    let age = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i128::try_from(since.as_micros()).unwrap_or(0))
+        - mtime;
+    let weak = if age <= 1_000_000 { "W/" } else { "" };
+    Some(format!("{weak}\"{}\"", words.join("-")).into_bytes())
+}
+
+/// The content's SHA-1 in base64; without it (the file cannot be read to its end) there is no tag.
+fn digest(file: &OpenFile) -> Option<String> {
+    let mut sha1 = sha1::Sha1::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut offset = 0;
+    while offset < file.meta.size {
+        let n = file.read_at(&mut buffer, offset).ok().filter(|n| *n > 0)?;
+        sha1.update(buffer.get(..n)?);
+        offset += n as u64;
+    }
+    Some(base64::engine::general_purpose::STANDARD.encode(sha1.finalize()))
+}
+
+fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modified: HttpDate) {
+    let fields = &mut response.head.fields;
+    let mut date = Vec::with_capacity(29);
+    modified.append_to(&mut date);
+    fields.append("Last-Modified", date);
+    if let Some(tag) = tag {
+        fields.append("ETag", tag);
+    }
+    let no_ranges = place.conf.core.max_ranges.or(Some(200)) == Some(0);
+    fields.append("Accept-Ranges", if no_ranges { "none" } else { "bytes" });
+    if let Some(content_type) = content_type(place) {
+        fields.append("Content-Type", content_type);
+    }
+    if !place.types.encodings.is_empty() {
+        fields.append("Content-Encoding", place.types.encodings.join(&b", "[..]));
+    }
+    if !place.types.languages.is_empty() {
+        fields.append("Content-Language", place.types.languages.join(&b", "[..]));
+    }
+}
+
+/// The Content-Type of a place, with its character set.
+pub fn content_type(place: &Place) -> Option<Vec<u8>> {
+    let mut value = place.types.media_type.as_ref()?.to_vec();
+    let default = || {
+        let for_text = value == b"text/html" || value == b"text/plain";
+        place
+            .conf
+            .core
+            .default_charset
+            .value()
+            .and_then(Option::as_ref)
+            .filter(|_| for_text)
+    };
+    if let Some(charset) = place.types.charset.as_ref().or_else(default) {
+        value.extend_from_slice(b"; charset=");
+        value.extend_from_slice(charset);
+    }
+    Some(value)
+}
+
+/// RFC 9110 section 15.4.5: the validators, and nothing of the representation.
+fn not_modified(mut response: Response) -> Response {
+    response.head.status = Status::NOT_MODIFIED;
+    for name in ["Content-Type", "Content-Encoding", "Content-Language", "Accept-Ranges"] {
+        response.head.fields.remove(name);
+    }
+    response
+}
+
+fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRanges) -> Response {
+    let size = file.meta.size;
+    match ranges {
+        ByteRanges::Whole => {
+            response.body = body(place, file, vec![part(Bytes::new(), 0, size)], Bytes::new());
+        }
+        ByteRanges::Unsatisfiable => {
+            let mut response = Response::new(Status::RANGE_NOT_SATISFIABLE, Body::BuiltIn);
+            let mut value = Vec::new();
+            append_unsatisfied_range(&mut value, size);
+            response.head.fields.append("Content-Range", value);
+            return response;
+        }
+        ByteRanges::Single(range) => {
+            let mut value = Vec::new();
+            append_content_range(&mut value, &range, size);
+            response.head.fields.append("Content-Range", value);
+            response.head.status = Status::PARTIAL_CONTENT;
+            let parts = vec![part(Bytes::new(), range.start, range.end - range.start)];
+            response.body = body(place, file, parts, Bytes::new());
+        }
+        ByteRanges::Multiple(list) => {
+            let boundary = boundary(&file.meta);
+            let parts = list
+                .iter()
+                .map(|range| {
+                    let mut preface = format!("\r\n--{boundary}").into_bytes();
+                    if let Some(content_type) = content_type(place) {
+                        preface.extend_from_slice(b"\r\nContent-Type: ");
+                        preface.extend_from_slice(&content_type);
+                    }
+                    preface.extend_from_slice(b"\r\nContent-Range: ");
+                    append_content_range(&mut preface, range, size);
+                    preface.extend_from_slice(b"\r\n\r\n");
+                    part(preface.into(), range.start, range.end - range.start)
+                })
+                .collect();
+            let trailer = format!("\r\n--{boundary}--\r\n").into_bytes().into();
+            response
+                .head
+                .fields
+                .set("Content-Type", format!("multipart/byteranges; boundary={boundary}"));
+            response.head.status = Status::PARTIAL_CONTENT;
+            response.body = body(place, file, parts, trailer);
+        }
+    }
+    response
+}
+
+/// A boundary that no file can be expected to hold: random, and new for every response (RFC 2046 section 5.1.1).
+fn boundary(meta: &Meta) -> String {
+    let mut random = [0; 8];
+    // Without randomness the file's own facts must do; the boundary need not be secret, only unlikely.
+    if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).is_err() {
+        random = (meta.inode ^ meta.mtime.0.unsigned_abs()).to_ne_bytes();
+    }
+    format!("{:016x}", u64::from_ne_bytes(random))
+}
+
+/// Appends a number in decimal, for fields.
+pub fn decimal(number: u64) -> Vec<u8> {
+    let mut digits = Vec::with_capacity(20);
+    ascii::append_decimal(&mut digits, number);
+    digits
+}

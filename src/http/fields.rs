@@ -1,0 +1,294 @@
+//! Fields of a response: ordered names and values (RFC 9110 §5), and what may stand in them.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::base::ascii;
+
+/// An ordered list of fields. Names compare without regard to case and keep the case they were given.
+///
+/// No name or value in it can break a head apart: see [`Fields::append`] and [`Fields::try_append`].
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    text: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+/// Up to so many lines of a head are parsed without asking for memory; more work as well.
+const FEW: usize = 64;
+
+/// Why a field was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldError {
+    /// The name is not a token.
+    Name,
+    /// The value holds a control byte.
+    Value,
+}
+
+impl Fields {
+    /// No fields.
+    pub fn new() -> Fields {
+        Fields::default()
+    }
+
+    /// Adds a field of ours after those there are. A control byte in the value becomes a space (RFC 9110 §5.5), and a
+    /// name that is not a token adds nothing; for names and values made by others there is [`Fields::try_append`].
+    pub fn append(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let name = name.as_ref();
+        if is_field_name(name) {
+            let entry = Entry {
+                name: self.store(name),
+                value: self.store_value(value.as_ref()),
+            };
+            self.entries.push(entry);
+        }
+    }
+
+    /// Adds a field after those there are, or tells what is wrong with it.
+    pub fn try_append(&mut self, name: &[u8], value: &[u8]) -> Result<(), FieldError> {
+        if !is_field_name(name) {
+            return Err(FieldError::Name);
+        }
+        if !is_field_value(value) {
+            return Err(FieldError::Value);
+        }
+        self.append(name, value);
+        Ok(())
+    }
+
+    /// Makes `value` the one value of `name`: it takes the place of the first such field, others go.
+    pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let name = name.as_ref();
+        let Some(first) = self.position(name) else {
+            self.append(name, value);
+            return;
+        };
+        let value = self.store_value(value.as_ref());
+        if let Some(entry) = self.entries.get_mut(first) {
+            entry.value = value;
+        }
+        let (text, mut at) = (&self.text, 0);
+        self.entries.retain(|entry| {
+            at += 1;
+            at - 1 <= first || !named(text, entry, name)
+        });
+    }
+
+    /// Takes every field of that name out; tells whether there was one.
+    pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
+        let (text, before) = (&self.text, self.entries.len());
+        self.entries.retain(|entry| !named(text, entry, name.as_ref()));
+        self.entries.len() < before
+    }
+
+    /// Whether there is a field of that name.
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        self.position(name.as_ref()).is_some()
+    }
+
+    /// The first value of that name.
+    pub fn value(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        let entry = self.entries.get(self.position(name.as_ref())?)?;
+        Some(&self.text[entry.value.clone()])
+    }
+
+    /// Every value of that name in order.
+    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Names and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries
+            .iter()
+            .map(|entry| (&self.text[entry.name.clone()], &self.text[entry.value.clone()]))
+    }
+
+    /// All values of that name as one: joined with `, `, cookies with `; ` (RFC 9110 §5.3, RFC 6265 §5.4).
+    pub fn joined(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let mut values = self
+            .iter()
+            .filter_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value));
+        let mut whole = Cow::Borrowed(values.next()?);
+        let between: &[u8] = if name.eq_ignore_ascii_case(b"cookie") {
+            b"; "
+        } else {
+            b", "
+        };
+        for value in values {
+            let all = whole.to_mut();
+            all.extend_from_slice(between);
+            all.extend_from_slice(value);
+        }
+        Some(whole)
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Takes all fields out and keeps the memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+    }
+
+    /// Appends `Name: value` lines, without the empty line that ends a head.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        for (name, value) in self.iter() {
+            append_line(out, name, value);
+        }
+    }
+
+    /// Replaces everything by the lines of a received head: `block` holds `count` lines and the empty line after them.
+    pub(super) fn parse_block(&mut self, block: &[u8], count: usize) -> Result<(), FieldError> {
+        self.clear();
+        self.text.extend_from_slice(block);
+        let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
+        let lines = if count <= FEW {
+            &mut few[..]
+        } else {
+            many.resize(count, httparse::EMPTY_HEADER);
+            &mut many[..]
+        };
+        let start = self.text.as_ptr().addr();
+        let entries = &mut self.entries;
+        // The parts are slices of `text`; an empty one may point anywhere.
+        let place = |part: &[u8]| {
+            let from = part.as_ptr().addr().wrapping_sub(start);
+            if part.is_empty() { 0..0 } else { from..from + part.len() }
+        };
+        match httparse::parse_headers(&self.text, lines) {
+            Ok(httparse::Status::Complete((_, lines))) => {
+                entries.extend(lines.iter().map(|line| Entry {
+                    name: place(line.name.as_bytes()),
+                    value: place(line.value),
+                }));
+                Ok(())
+            }
+            Err(httparse::Error::HeaderName) => Err(FieldError::Name),
+            Err(_) | Ok(httparse::Status::Partial) => Err(FieldError::Value),
+        }
+    }
+
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.entries.iter().position(|entry| named(&self.text, entry, name))
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.text.len();
+        self.text.extend_from_slice(bytes);
+        start..self.text.len()
+    }
+
+    fn store_value(&mut self, value: &[u8]) -> Range<usize> {
+        let range = self.store(ascii::trim_ows(value));
+        for byte in &mut self.text[range.clone()] {
+            if !is_value_byte(*byte) {
+                *byte = b' ';
+            }
+        }
+        range
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Fields) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+fn named(text: &[u8], entry: &Entry, name: &[u8]) -> bool {
+    text[entry.name.clone()].eq_ignore_ascii_case(name)
+}
+
+/// Appends one line of a head.
+pub fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether `name` may name a field: a token (RFC 9110 §5.1).
+pub fn is_field_name(name: &[u8]) -> bool {
+    ascii::is_token(name)
+}
+
+/// Whether `value` may be a field's value: no control byte but the tab (RFC 9110 §5.5).
+pub fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| is_value_byte(*byte))
+}
+
+fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}
+
+/// The members of a comma-separated list (RFC 9110 §5.6.1): white space around them is cut, empty ones are left out, a
+/// comma inside a quoted string does not part them.
+pub fn list_members(value: &[u8]) -> ListMembers<'_> {
+    ListMembers { rest: value }
+}
+
+/// See [`list_members`].
+#[derive(Clone, Debug)]
+pub struct ListMembers<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for ListMembers<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.rest.is_empty() {
+            let (member, rest) = match comma(self.rest) {
+                Some(at) => (&self.rest[..at], &self.rest[at + 1..]),
+                None => (self.rest, &b""[..]),
+            };
+            self.rest = rest;
+            let member = ascii::trim_ows(member);
+            if !member.is_empty() {
+                return Some(member);
+            }
+        }
+        None
+    }
+}
+
+/// Where the first comma outside of quotes is.
+fn comma(list: &[u8]) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    list.iter().position(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' => return !quoted,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// Whether a comma-separated list of tokens has `token`, in any case.
+pub fn list_has_token(value: &[u8], token: &[u8]) -> bool {
+    list_members(value).any(|member| member.eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests;

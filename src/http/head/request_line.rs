@@ -1,0 +1,87 @@
+//! The request line (RFC 9112 §3): method, target, version.
+
+use std::ops::Range;
+
+use crate::base::ascii;
+use crate::http::head::{Http09, Methods, ParseError, ProtocolOptions, RequestHead, Syntax, Version};
+use crate::http::method::Method;
+
+impl RequestHead {
+    /// Reads the line that was kept. What comes before a fault is known afterwards.
+    pub(super) fn read_request_line(&mut self, options: ProtocolOptions) -> Result<(), ParseError> {
+        let [method, target, version] = words(&self.line, options.syntax).ok_or(ParseError::RequestLine)?;
+        self.method_end = method.end;
+        self.method = Method::from_bytes(&self.line[method]);
+        if !ascii::is_token(self.method_bytes()) {
+            return Err(ParseError::Method);
+        }
+        self.target = target;
+        if self.target.is_empty() || !self.target_bytes().iter().all(|byte| may_stand_in_target(*byte)) {
+            return Err(ParseError::Target);
+        }
+        if version.is_empty() {
+            return self.simple(options);
+        }
+        self.version = read_version(&self.line[version])?;
+        if options.methods == Methods::Registered && !self.method.is_known() {
+            return Err(ParseError::MethodNotRegistered);
+        }
+        Ok(())
+    }
+
+    /// A request line of two words: HTTP/0.9, where all there is is `GET /path` (RFC 1945 §5).
+    fn simple(&mut self, options: ProtocolOptions) -> Result<(), ParseError> {
+        if options.http09 == Http09::Refuse || self.method != Method::Get || !self.target_bytes().starts_with(b"/") {
+            return Err(ParseError::Simple);
+        }
+        self.version = Version::V09;
+        Ok(())
+    }
+}
+
+/// Where the words are; the third is empty in a line of two.
+fn words(line: &[u8], syntax: Syntax) -> Option<[Range<usize>; 3]> {
+    let mut found = [0..0, 0..0, 0..0];
+    let mut count = 0;
+    let mut start = 0;
+    for part in line.split(|byte| *byte == b' ' || (syntax == Syntax::Unsafe && *byte == b'\t')) {
+        let range = start..start + part.len();
+        start = range.end + 1;
+        if part.is_empty() && syntax == Syntax::Unsafe {
+            continue;
+        }
+        if part.is_empty() {
+            return None;
+        }
+        *found.get_mut(count)? = range;
+        count += 1;
+    }
+    (count >= 2).then_some(found)
+}
+
+/// Visible ASCII but `#`, which begins a fragment and is never sent; and bytes above ASCII, as Apache lets pass.
+fn may_stand_in_target(byte: u8) -> bool {
+    byte > b' ' && byte != b'#' && byte != 0x7f
+}
+
+/// `HTTP/` and one digit on each side of a dot; the name is in upper case (RFC 9112 §2.3).
+fn read_version(word: &[u8]) -> Result<Version, ParseError> {
+    match word {
+        [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            major @ b'0'..=b'9',
+            b'.',
+            minor @ b'0'..=b'9',
+        ] => match (major, minor) {
+            (b'1', b'0') => Ok(Version::V10),
+            (b'1', _) => Ok(Version::V11),
+            (b'0', _) => Err(ParseError::Version),
+            _ => Err(ParseError::VersionNotSupported),
+        },
+        _ => Err(ParseError::Version),
+    }
+}

@@ -1,0 +1,153 @@
+//! `ap_expr`: the boolean and string expressions of Apache's manual page "Expressions in Apache HTTP Server", as
+//! 2.4 reads them.
+//!
+//! Parsed when settings are read; evaluation asks the request through [`Vars`] and reads no file itself.
+
+mod eval;
+mod functions;
+mod parse;
+mod scan;
+mod subnet;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::lang::regex::Regex;
+use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
+
+pub use subnet::Subnet;
+
+/// A boolean expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    condition: Condition,
+}
+
+/// A string expression: text with `%{…}` in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StringExpr {
+    word: Word,
+}
+
+/// Where an expression was written: in the server's configuration, or where files must stay out of its reach
+/// (`.htaccess`, server-side includes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Everything may be asked.
+    Full,
+    /// `file()`, `filesize()` and the operators that look at files are refused.
+    Restricted,
+}
+
+/// Why an expression was refused, as a sentence for the configuration error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExprError(pub String);
+
+impl fmt::Display for ExprError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The expression has no value for this request: `file()` named a file that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoValue {
+    /// What could not be read.
+    pub path: Vec<u8>,
+}
+
+impl Expr {
+    /// Reads a boolean expression.
+    pub fn parse(text: &str, trust: Trust) -> Result<Expr, ExprError> {
+        let condition = parse::boolean(text, trust).map_err(ExprError)?;
+        Ok(Expr { condition })
+    }
+
+    /// Whether it is true of the request.
+    pub fn eval(&self, vars: &dyn Vars) -> Result<bool, NoValue> {
+        eval::condition(&self.condition, vars)
+    }
+}
+
+impl StringExpr {
+    /// Reads a string expression.
+    pub fn parse(text: &str, trust: Trust) -> Result<StringExpr, ExprError> {
+        let word = parse::string(text, trust).map_err(ExprError)?;
+        Ok(StringExpr { word })
+    }
+
+    /// The string it makes of the request.
+    pub fn eval(&self, vars: &dyn Vars) -> Result<Vec<u8>, NoValue> {
+        eval::string(&self.word, vars)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Condition {
+    Always(bool),
+    Not(Box<Condition>),
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    Strings(Word, Comparison, Word),
+    Integers(Word, Comparison, Word),
+    In(Word, Vec<Word>),
+    Matches(Word, Box<Regex>),
+    Globs(Word, GlobKind, Word),
+    ClientIn(Subnet),
+    AddressIn(Word, Subnet),
+    File(FileTest, Word),
+    Accessible(Accessible, Word),
+    NotEmpty(Word),
+    Empty(Word),
+    Truth(Word),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GlobKind {
+    Strmatch,
+    Strcmatch,
+    Fnmatch,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Word {
+    Literal(Vec<u8>),
+    Joined(Vec<Word>),
+    Variable(Variable),
+    Field(&'static str),
+    Time(&'static str),
+    Group(u8),
+    Call(Function, Box<Word>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    RequestField,
+    ResponseField,
+    RequestEnv,
+    OsEnv,
+    Note,
+    Env,
+    ToLower,
+    ToUpper,
+    Escape,
+    Unescape,
+    Base64,
+    Unbase64,
+    Md5,
+    Sha1,
+    Ldap,
+    File,
+    FileSize,
+}

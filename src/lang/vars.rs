@@ -1,0 +1,296 @@
+//! What expressions and log formats may ask of a request.
+//!
+//! The languages are pure: they know no connection, no file and no clock but through this trait, which the
+//! request in progress implements (and a map does in tests).
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+/// A request as the little languages see it. Only the first five questions must be answered; the rest have
+/// answers that say "nothing there".
+pub trait Vars {
+    /// The request's field of that name in any case, values of repeated ones joined by `, `.
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+
+    /// The response's field of that name, in any case.
+    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+
+    /// A variable of the request's environment (SetEnv, SetEnvIf, `[E=…]`). Names are case-sensitive.
+    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+
+    /// A server variable; `None` when it has no value for this request. `TIME*` are never asked.
+    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>>;
+
+    /// The client's address, after mod_remoteip's rules.
+    fn client_ip(&self) -> Option<IpAddr>;
+
+    /// A note left by an earlier step of the request.
+    fn note(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    /// A field of the request's trailer section.
+    fn request_trailer(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    /// A field of the response's trailer section.
+    fn response_trailer(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    /// A variable of the server process's own environment.
+    fn os_env(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    /// The value of a cookie: the first of that name in any case, without the white space around it. `None` also
+    /// for an empty value, as `%{name}C` has it.
+    fn cookie(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        match self.request_field("Cookie")? {
+            Cow::Borrowed(fields) => cookie(fields, name).map(Cow::Borrowed),
+            Cow::Owned(fields) => cookie(&fields, name).map(|value| Cow::Owned(value.to_vec())),
+        }
+    }
+
+    /// Whether `path` on disk is what the operator asks for (`-d`, `-e`, `-f`, `-s`, `-L`, `-x`).
+    fn file_is(&self, _test: FileTest, _path: &[u8]) -> bool {
+        false
+    }
+
+    /// The size in bytes of a regular file, for `filesize()`.
+    fn file_size(&self, _path: &[u8]) -> Option<u64> {
+        None
+    }
+
+    /// The contents of a file, for `file()`.
+    fn file_contents(&self, _path: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Whether a subrequest for a file (`-F`) or a URL (`-U`, `-A`) would be allowed and successful.
+    fn is_accessible(&self, _what: Accessible, _name: &[u8]) -> bool {
+        false
+    }
+
+    /// The time that `%{TIME}` and its parts tell.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// What `-d` and its kin ask of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileTest {
+    /// `-e`
+    Exists,
+    /// `-d`
+    Directory,
+    /// `-f`
+    Regular,
+    /// `-s`: exists and is not empty
+    NotEmpty,
+    /// `-L`, `-h`
+    Symlink,
+    /// `-x`
+    Executable,
+}
+
+/// What `-F`, `-U` and `-A` ask a subrequest about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accessible {
+    /// `-F`: a path on disk
+    File,
+    /// `-U`, `-A`: a path of a URL
+    Url,
+}
+
+macro_rules! variables {
+    ($($variant:ident = $name:literal,)*) => {
+        /// The server variables of the manual page "Expressions in Apache HTTP Server" (those that are fields of
+        /// the request are not here: `HTTP_HOST` is the field `Host`).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is named after its variable")]
+        pub enum Variable { $($variant,)* }
+
+        impl Variable {
+            /// The variable of that name, in any case as in Apache.
+            pub fn from_name(name: &str) -> Option<Variable> {
+                $(if name.eq_ignore_ascii_case($name) {
+                    return Some(Variable::$variant);
+                })*
+                None
+            }
+
+            /// The variable's name.
+            pub fn name(self) -> &'static str {
+                match self { $(Variable::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+variables! {
+    RequestMethod = "REQUEST_METHOD",
+    RequestScheme = "REQUEST_SCHEME",
+    RequestUri = "REQUEST_URI",
+    DocumentUri = "DOCUMENT_URI",
+    RequestFilename = "REQUEST_FILENAME",
+    ScriptFilename = "SCRIPT_FILENAME",
+    LastModified = "LAST_MODIFIED",
+    ScriptUser = "SCRIPT_USER",
+    ScriptGroup = "SCRIPT_GROUP",
+    PathInfo = "PATH_INFO",
+    QueryString = "QUERY_STRING",
+    IsSubreq = "IS_SUBREQ",
+    TheRequest = "THE_REQUEST",
+    RemoteAddr = "REMOTE_ADDR",
+    RemotePort = "REMOTE_PORT",
+    RemoteHost = "REMOTE_HOST",
+    RemoteUser = "REMOTE_USER",
+    RemoteIdent = "REMOTE_IDENT",
+    ServerName = "SERVER_NAME",
+    ServerPort = "SERVER_PORT",
+    ServerAdmin = "SERVER_ADMIN",
+    ServerProtocol = "SERVER_PROTOCOL",
+    ServerSoftware = "SERVER_SOFTWARE",
+    DocumentRoot = "DOCUMENT_ROOT",
+    AuthType = "AUTH_TYPE",
+    ContentType = "CONTENT_TYPE",
+    Handler = "HANDLER",
+    Http2 = "HTTP2",
+    Https = "HTTPS",
+    Ipv6 = "IPV6",
+    RequestStatus = "REQUEST_STATUS",
+    RequestLogId = "REQUEST_LOG_ID",
+    ConnLogId = "CONN_LOG_ID",
+    ConnRemoteAddr = "CONN_REMOTE_ADDR",
+    ContextPrefix = "CONTEXT_PREFIX",
+    ContextDocumentRoot = "CONTEXT_DOCUMENT_ROOT",
+    ApiVersion = "API_VERSION",
+}
+
+/// The first cookie called `name` in a `Cookie` field, found as mod_log_config does.
+fn cookie<'f>(fields: &'f [u8], name: &str) -> Option<&'f [u8]> {
+    let value = fields.split(|b| *b == b';').find_map(|pair| {
+        let equals = pair.iter().position(|b| *b == b'=')?;
+        let (left, right) = pair.split_at(equals);
+        left.trim_ascii()
+            .eq_ignore_ascii_case(name.as_bytes())
+            .then(|| right[1..].trim_ascii())
+    })?;
+    (!value.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A request made of tables.
+
+    use std::borrow::Cow;
+    use std::net::IpAddr;
+    use std::time::{Duration, SystemTime};
+
+    use super::{FileTest, Variable, Vars};
+
+    type Pairs = Vec<(&'static str, &'static [u8])>;
+
+    /// Answers from its lists.
+    #[derive(Default)]
+    pub(crate) struct Table {
+        pub(crate) request: Pairs,
+        pub(crate) response: Pairs,
+        pub(crate) env: Pairs,
+        pub(crate) notes: Pairs,
+        pub(crate) os_env: Pairs,
+        pub(crate) variables: Pairs,
+        pub(crate) files: Pairs,
+    }
+
+    fn find<'t>(pairs: &'t Pairs, name: &str) -> Option<Cow<'t, [u8]>> {
+        let pair = pairs.iter().find(|(key, _)| *key == name);
+        pair.map(|(_, value)| Cow::Borrowed(*value))
+    }
+
+    fn find_field<'t>(pairs: &'t Pairs, name: &str) -> Option<Cow<'t, [u8]>> {
+        let pair = pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        pair.map(|(_, value)| Cow::Borrowed(*value))
+    }
+
+    impl Vars for Table {
+        fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            find_field(&self.request, name)
+        }
+        fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            find_field(&self.response, name)
+        }
+        fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            find(&self.env, name)
+        }
+        fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+            find(&self.variables, variable.name())
+        }
+        fn client_ip(&self) -> Option<IpAddr> {
+            let address = find(&self.variables, "REMOTE_ADDR")?;
+            str::from_utf8(&address).ok()?.parse().ok()
+        }
+        fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            find_field(&self.notes, name)
+        }
+        fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            find(&self.os_env, name)
+        }
+        fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
+            let file = self.files.iter().find(|(name, _)| name.as_bytes() == path);
+            match test {
+                FileTest::Directory => path.ends_with(b"/") && file.is_some(),
+                FileTest::NotEmpty => file.is_some_and(|(_, text)| !text.is_empty()),
+                FileTest::Symlink => path.ends_with(b"@") && file.is_some(),
+                FileTest::Exists | FileTest::Regular | FileTest::Executable => file.is_some(),
+            }
+        }
+        fn file_size(&self, path: &[u8]) -> Option<u64> {
+            self.file_contents(path).and_then(|text| u64::try_from(text.len()).ok())
+        }
+        fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
+            let file = self.files.iter().find(|(name, _)| name.as_bytes() == path);
+            file.map(|(_, text)| text.to_vec())
+        }
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_170_787)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Table;
+    use super::{Variable, Vars};
+
+    /// Seen with `%{a}C` of Apache 2.4.71.
+    #[test]
+    fn cookies_are_found_as_in_mod_log_config() {
+        let vars = Table {
+            request: vec![("cookie", b"z=1; a = hello ; B=\"q w\"; a=second; empty=; lone")],
+            ..Table::default()
+        };
+        let table: [(&str, Option<&[u8]>); 6] = [
+            ("a", Some(b"hello")),
+            ("A", Some(b"hello")),
+            ("B", Some(b"\"q w\"")),
+            ("empty", None),
+            ("lone", None),
+            ("y", None),
+        ];
+        for (name, want) in table {
+            assert_eq!(vars.cookie(name).as_deref(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_are_known_by_name_in_any_case() {
+        assert_eq!(Variable::from_name("remote_ADDR"), Some(Variable::RemoteAddr));
+        assert_eq!(Variable::RemoteAddr.name(), "REMOTE_ADDR");
+        assert_eq!(Variable::from_name("REMOTE"), None);
+    }
+}

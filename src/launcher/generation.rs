@@ -1,0 +1,311 @@
+//! A worker and its spawner, made from one reading of the settings, from their start to their end.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::bind::Bound;
+use super::logs::OpenLogs;
+use super::roles::{Given, RoleProcess, Stock};
+use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::identity::Identity;
+use crate::process::inherit::Role;
+use crate::process::memfd;
+use crate::process::message::{FromSpawner, FromWorker, Message, ToSpawner, ToWorker};
+use crate::process::pidfd::Ended;
+use crate::process::say::{Weight, say};
+
+/// One worker, one spawner, and what they were given.
+pub(super) struct Generation {
+    pub(super) worker: RoleProcess,
+    pub(super) spawner: RoleProcess,
+    pub(super) listeners: Vec<Rc<Bound>>,
+    pub(super) logs: OpenLogs,
+    pub(super) phase: Phase,
+    settings: OwnedFd,
+    identity: Option<Identity>,
+    /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
+    /// and what was sent waits for a successor.
+    lines: Vec<(Channel, Channel)>,
+}
+
+/// Where a generation is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not both are ready; it must be by this time.
+    Starting(Instant),
+    /// It serves, and what dies is started again.
+    Serving,
+    /// It finishes what it has.
+    Draining,
+    /// It was told to end at once; at this time it is killed.
+    Stopping(Instant),
+    /// It was killed.
+    Killed,
+}
+
+/// What a generation is made from.
+pub(super) struct Making<'a> {
+    pub(super) settings: &'a [u8],
+    pub(super) identity: Option<Identity>,
+    pub(super) listeners: Vec<Rc<Bound>>,
+    pub(super) logs: OpenLogs,
+    pub(super) threads: usize,
+}
+
+impl Generation {
+    /// Starts both roles.
+    pub(super) fn start(stock: &Stock, making: Making<'_>) -> Result<Generation, String> {
+        let told = |error: io::Error| format!("cannot prepare the roles: {error}");
+        let mut generation = Generation {
+            worker: RoleProcess::new(Role::Worker),
+            spawner: RoleProcess::new(Role::Spawner),
+            listeners: making.listeners,
+            logs: making.logs,
+            phase: Phase::Starting(Instant::now() + START_LIMIT),
+            settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
+            identity: making.identity,
+            lines: lines(making.threads.max(1)).map_err(told)?,
+        };
+        generation.start_spawner(stock)?;
+        generation
+            .start_worker(stock)
+            .inspect_err(|_| generation.spawner.kill())?;
+        Ok(generation)
+    }
+
+    fn start_worker(&mut self, stock: &Stock) -> Result<(), String> {
+        let given = Given {
+            settings: self.settings.as_fd(),
+            scripts: self.lines.iter().map(|(worker, _)| worker.as_fd()).collect(),
+            listeners: self
+                .listeners
+                .iter()
+                .map(|bound| bound.sockets.iter().map(AsFd::as_fd).collect())
+                .collect(),
+            logs: self.logs.descriptors.iter().map(|log| log.as_fd()).collect(),
+            stderr: self.logs.error.as_ref().unwrap_or(&stock.stderr).as_fd(),
+            identity: self.identity.as_ref(),
+        };
+        self.worker.start(stock, given)
+    }
+
+    fn start_spawner(&mut self, stock: &Stock) -> Result<(), String> {
+        let given = Given {
+            settings: self.settings.as_fd(),
+            scripts: self.lines.iter().map(|(_, spawner)| spawner.as_fd()).collect(),
+            listeners: Vec::new(),
+            logs: Vec::new(),
+            stderr: self.logs.error.as_ref().unwrap_or(&stock.stderr).as_fd(),
+            identity: self.identity.as_ref(),
+        };
+        self.spawner.start(stock, given)
+    }
+
+    /// Both have said that they serve.
+    pub(super) fn is_ready(&self) -> bool {
+        self.worker.is_ready && self.spawner.is_ready
+    }
+
+    /// What is wrong with one that should be starting: a role died, or the time is over.
+    pub(super) fn fault(&self) -> Option<String> {
+        let said = match self.phase {
+            Phase::Starting(_) if self.worker.child.is_none() => "the worker ended before it was ready",
+            Phase::Starting(_) if self.spawner.child.is_none() => "the spawner ended before it was ready",
+            Phase::Starting(until) if Instant::now() >= until => "the roles were not ready in time",
+            Phase::Starting(_) => return None,
+            _ => "the start was given up",
+        };
+        Some(said.to_owned())
+    }
+
+    /// Both are gone for good.
+    pub(super) fn is_over(&self) -> bool {
+        let gone = |role: &RoleProcess| role.child.is_none() && role.restart_at.is_none();
+        gone(&self.worker) && gone(&self.spawner)
+    }
+
+    /// Does something go on in it at a certain time?
+    pub(super) fn next_time(&self) -> Option<Instant> {
+        let own = match self.phase {
+            Phase::Starting(until) | Phase::Stopping(until) => Some(until),
+            Phase::Serving | Phase::Draining | Phase::Killed => None,
+        };
+        [own, self.worker.restart_at, self.spawner.restart_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Starts what is due to be started again, and kills what had its time.
+    pub(super) fn pass_time(&mut self, stock: &Stock, now: Instant) {
+        let due = |role: &RoleProcess| role.restart_at.is_some_and(|at| at <= now);
+        if due(&self.spawner) {
+            match self.start_spawner(stock) {
+                Ok(()) => self.worker.tell(&ToWorker::SpawnerRestarted),
+                Err(error) => self.spawner.did_not_start(&error),
+            }
+        }
+        if due(&self.worker)
+            && let Err(error) = self.renew_lines().and_then(|()| self.start_worker(stock))
+        {
+            self.worker.did_not_start(&error);
+        }
+        if matches!(self.phase, Phase::Stopping(until) if until <= now) {
+            self.kill();
+        }
+    }
+
+    /// New channels between a new worker and the spawner: in the old ones are answers for the dead.
+    fn renew_lines(&mut self) -> Result<(), String> {
+        let fresh = lines(self.lines.len()).map_err(|error| format!("cannot start the worker: {error}"))?;
+        self.lines = fresh; // the last of the old spawner ends are the spawner's own, which sees their other ends close
+        for (_, spawner) in &self.lines {
+            if let Ok(channel) = spawner.as_fd().try_clone_to_owned() {
+                self.spawner.tell(&ToSpawner::Serve { channel });
+            }
+        }
+        Ok(())
+    }
+
+    /// Was this one of ours? Then what follows from its end is done.
+    pub(super) fn notice_end(&mut self, pid: i32, ended: &Ended) -> bool {
+        let serving = self.phase == Phase::Serving;
+        if self.worker.is(pid) {
+            if serving {
+                self.worker.died(ended);
+            } else {
+                self.told_end("worker", ended);
+                self.worker.gone();
+                self.retire_spawner();
+            }
+            return true;
+        }
+        if self.spawner.is(pid) {
+            let is_needed = serving || (self.phase == Phase::Draining && self.worker.child.is_some());
+            if is_needed {
+                self.spawner.died(ended);
+            } else {
+                self.told_end("spawner", ended);
+                self.spawner.gone();
+            }
+            return true;
+        }
+        false
+    }
+
+    fn told_end(&self, role: &str, ended: &Ended) {
+        if !ended.exit.is_success() && self.phase != Phase::Killed {
+            say(
+                "launcher",
+                Weight::Error,
+                &format!("the {role} ended with {}", ended.exit),
+            );
+        }
+    }
+
+    /// The worker is gone for good: the spawner ends with its last script.
+    fn retire_spawner(&mut self) {
+        self.lines.clear();
+        self.spawner.restart_at = None;
+        self.spawner.tell(&ToSpawner::Retire);
+    }
+
+    /// Hears what the worker says; true when it has taken its last connection.
+    pub(super) fn hear_worker(&mut self) -> bool {
+        let mut has_accepted_all = false;
+        while let Some(message) = hear(&mut self.worker) {
+            match message {
+                FromWorker::Ready => self.worker.is_ready = true,
+                FromWorker::AcceptingEnded => has_accepted_all = true,
+            }
+        }
+        if has_accepted_all {
+            self.listeners.clear();
+        }
+        has_accepted_all
+    }
+
+    /// Hears what the spawner says.
+    pub(super) fn hear_spawner(&mut self) {
+        while let Some(FromSpawner::Ready) = hear(&mut self.spawner) {
+            self.spawner.is_ready = true;
+        }
+    }
+
+    /// Takes no new connections and ends with the last of the old ones.
+    pub(super) fn drain(&mut self, limit: Duration) {
+        self.phase = Phase::Draining;
+        if self.worker.child.is_none() {
+            self.worker.gone();
+            self.listeners.clear();
+            return self.retire_spawner();
+        }
+        self.worker.tell(&ToWorker::Drain { limit });
+    }
+
+    /// Ends now, within a second or two.
+    pub(super) fn stop(&mut self) {
+        self.worker.restart_at = None;
+        self.spawner.restart_at = None;
+        self.worker.tell(&ToWorker::Stop);
+        self.spawner.tell(&ToSpawner::Stop { grace: SCRIPT_GRACE });
+        self.phase = Phase::Stopping(Instant::now() + STOP_LIMIT);
+    }
+
+    /// Ends at once.
+    pub(super) fn kill(&mut self) {
+        self.phase = Phase::Killed;
+        self.worker.restart_at = None;
+        self.spawner.restart_at = None;
+        self.worker.kill();
+        self.spawner.kill();
+    }
+
+    /// Gives the worker and the spawner newly opened logs of the same plan.
+    pub(super) fn reopen_logs(&mut self, logs: OpenLogs) {
+        self.logs = logs;
+        let mut first = 0;
+        for chunk in self.logs.descriptors.chunks(crate::process::channel::MAX_DESCRIPTORS) {
+            let copies: io::Result<Vec<OwnedFd>> = chunk.iter().map(|log| log.as_fd().try_clone_to_owned()).collect();
+            match copies {
+                Ok(logs) => self.worker.tell(&ToWorker::ReopenLogs { first, logs }),
+                Err(error) => say(
+                    "launcher",
+                    Weight::Error,
+                    &format!("cannot hand over the logs: {error}"),
+                ),
+            }
+            first += u32::try_from(chunk.len()).unwrap_or(0);
+        }
+        if let Some(Ok(log)) = self.logs.error.as_ref().map(|log| log.as_fd().try_clone_to_owned()) {
+            self.spawner.tell(&ToSpawner::ReopenLog { log });
+        }
+    }
+}
+
+/// How long a start may take: reading the settings and starting threads, on a slow machine.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a stop may take before it becomes a kill.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long scripts have after their SIGTERM in a stop; shorter than [`STOP_LIMIT`].
+const SCRIPT_GRACE: Duration = Duration::from_millis(1500);
+
+fn lines(threads: usize) -> io::Result<Vec<(Channel, Channel)>> {
+    (0..threads).map(|_| Channel::pair()).collect()
+}
+
+/// The next message of a role; one whose channel is closed or broken is heard no more.
+fn hear<M: Message>(role: &mut RoleProcess) -> Option<M> {
+    loop {
+        match role.channel.as_ref()?.hear(Wait::No) {
+            Ok(Heard::Message(message)) => return Some(message),
+            Ok(Heard::Unknown(error)) => say("launcher", Weight::Error, &format!("from a role: {error}: ignored")),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Ok(Heard::Closed) | Err(_) => role.channel = None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the launcher needs to know of a configuration: nothing but this.
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A configuration as the launcher sees it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where to listen.
+    pub listeners: Vec<Listen>,
+    /// How many connections may wait to be accepted (ListenBacklog).
+    pub backlog: i32,
+    /// `User`: a name, or `#` and a number.
+    pub user: Option<Vec<u8>>,
+    /// `Group`, likewise.
+    pub group: Option<Vec<u8>>,
+    /// `PidFile`.
+    pub pid_file: Option<PathBuf>,
+    /// All logs, in the order by which worker and launcher number them.
+    pub logs: Vec<LogTarget>,
+    /// Which of them is the main ErrorLog; it becomes the stderr of launcher and roles.
+    pub error_log: Option<usize>,
+    /// How many threads a worker has. The number of listeners for an address is that of the first plan for good.
+    pub threads: usize,
+    /// The settings' text, which each role parses again.
+    pub settings: Vec<u8>,
+    /// GracefulShutdownTimeout; zero is unlimited.
+    pub graceful_limit: Duration,
+}
+
+/// One `Listen`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Whether it is for one family or both.
+    pub families: Families,
+}
+
+/// Which connections an address takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Families {
+    /// Those of its own family.
+    Own,
+    /// `[::]` for IPv4 too, as `Listen PORT` wants; `0.0.0.0` where there is no IPv6.
+    Both,
+}
+
+/// Where a log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Appended to a file.
+    File(PathBuf),
+    /// To a program's standard input.
+    Program(LogProgram),
+    /// To the standard error output the launcher was started with.
+    Stderr,
+}
+
+/// A program that takes a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogProgram {
+    /// The command line.
+    pub command: Vec<u8>,
+    /// Who reads it.
+    pub shell: Shell,
+}
+
+/// Who reads a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// Nobody: it is split into words and the first one executed (`|` and `||`).
+    Without,
+    /// `/bin/sh -c` (`|$`).
+    With,
+}
+
+impl Listen {
+    /// The address alone.
+    pub fn own(address: SocketAddr) -> Listen {
+        Listen {
+            address,
+            families: Families::Own,
+        }
+    }
+
+    /// A port of all addresses of both families.
+    pub fn port(port: u16) -> Listen {
+        Listen {
+            address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+            families: Families::Both,
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.families {
+            Families::Own => write!(f, "Listen {}", self.address),
+            Families::Both => write!(f, "Listen {}", self.address.port()),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A role as a process: started from the program we are, told and heard over a channel, watched.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::process::backoff::Backoff;
+use crate::process::channel::{Channel, Wait};
+use crate::process::child::{Child, ChildSpec, NewPrivileges, Program, Session, spawn};
+use crate::process::identity::Identity;
+use crate::process::inherit::{Outfit, Role};
+use crate::process::limits::Limit;
+use crate::process::message::Message;
+use crate::process::pidfd::Ended;
+use crate::process::say::{Weight, say};
+
+/// What all roles have in common.
+pub(super) struct Stock {
+    /// The program, opened when we started: a role restarted later is of our version.
+    pub(super) program: OwnedFd,
+    /// The command line of a role.
+    pub(super) argv: fn(Role) -> Vec<CString>,
+    pub(super) env: Vec<CString>,
+    pub(super) null: Rc<OwnedFd>,
+    pub(super) stderr: Rc<OwnedFd>,
+}
+
+/// One role of one generation, through all its deaths.
+pub(super) struct RoleProcess {
+    role: Role,
+    /// Its process, while it lives.
+    pub(super) child: Option<Child>,
+    /// Our end of the channel to it.
+    pub(super) channel: Option<Channel>,
+    pub(super) is_ready: bool,
+    pub(super) restart_at: Option<Instant>,
+    started: Instant,
+    backoff: Backoff,
+}
+
+/// What a role is given besides its channel to us.
+pub(super) struct Given<'a> {
+    pub(super) settings: BorrowedFd<'a>,
+    pub(super) scripts: Vec<BorrowedFd<'a>>,
+    pub(super) listeners: Vec<Vec<BorrowedFd<'a>>>,
+    pub(super) logs: Vec<BorrowedFd<'a>>,
+    pub(super) stderr: BorrowedFd<'a>,
+    pub(super) identity: Option<&'a Identity>,
+}
+
+impl RoleProcess {
+    pub(super) fn new(role: Role) -> RoleProcess {
+        RoleProcess {
+            role,
+            child: None,
+            channel: None,
+            is_ready: false,
+            restart_at: None,
+            started: Instant::now(),
+            backoff: Backoff::default(),
+        }
+    }
+
+    pub(super) fn is(&self, pid: i32) -> bool {
+        self.child.as_ref().is_some_and(|child| child.pid == pid)
+    }
+
+    /// Starts it, for the first time or again.
+    pub(super) fn start(&mut self, stock: &Stock, given: Given<'_>) -> Result<(), String> {
+        let name = self.role.name();
+        let told = |error: &dyn std::fmt::Display| format!("cannot start the {name}: {error}");
+        let (ours, theirs) = Channel::pair().map_err(|error| told(&error))?;
+        let Given {
+            settings,
+            scripts,
+            listeners,
+            logs,
+            stderr,
+            identity,
+        } = given;
+        let outfit = Outfit {
+            role: self.role,
+            settings,
+            launcher: theirs.as_fd(),
+            scripts,
+            listeners,
+            logs,
+        };
+        let table = outfit.table().map_err(|error| told(&error))?;
+        let mut descriptors = vec![stock.null.as_fd(), stock.null.as_fd(), stderr, table.as_fd()];
+        descriptors.extend(outfit.descriptors());
+        let mut spec = ChildSpec::new(
+            Program::Descriptor(stock.program.as_fd()),
+            (stock.argv)(self.role),
+            descriptors,
+        );
+        spec.env.clone_from(&stock.env);
+        spec.session = Session::Own; // a Ctrl-C at the terminal is for the launcher alone
+        spec.identity = identity;
+        spec.parent_death = Some(Signal::KILL);
+        if self.role == Role::Worker {
+            spec.new_privileges = NewPrivileges::Never;
+            spec.limits = vec![Limit::all_files()];
+        }
+        self.child = Some(spawn(&spec).map_err(|error| told(&error))?);
+        self.channel = Some(ours);
+        self.started = Instant::now();
+        self.restart_at = None;
+        self.is_ready = false;
+        Ok(())
+    }
+
+    /// Tells it something. One that is dead or does not listen hears it no more: it is dealt with as such elsewhere.
+    pub(super) fn tell(&self, message: &impl Message) {
+        let Some(channel) = &self.channel else { return };
+        if let Err(error) = channel.tell(message, Wait::No) {
+            say(
+                "launcher",
+                Weight::Warning,
+                &format!("the {} does not hear us: {error}", self.role.name()),
+            );
+        }
+    }
+
+    /// Notes its unexpected end; it is due to be started again after a while.
+    pub(super) fn died(&mut self, ended: &Ended) {
+        let lived = self.started.elapsed();
+        let wait = self.backoff.died(lived);
+        self.gone();
+        self.restart_at = Some(Instant::now() + wait);
+        let when = if wait == Duration::ZERO {
+            String::new()
+        } else {
+            format!(" in {wait:?}")
+        };
+        let name = self.role.name();
+        say(
+            "launcher",
+            Weight::Error,
+            &format!("the {name} died ({}): it is started again{when}", ended.exit),
+        );
+    }
+
+    /// It could not even be started.
+    pub(super) fn did_not_start(&mut self, error: &str) {
+        let wait = self.backoff.died(Duration::ZERO).max(Duration::from_millis(100));
+        self.restart_at = Some(Instant::now() + wait);
+        say("launcher", Weight::Error, error);
+    }
+
+    /// It has ended as it should.
+    pub(super) fn gone(&mut self) {
+        self.child = None;
+        self.channel = None;
+        self.is_ready = false;
+        self.restart_at = None;
+    }
+
+    /// Ends it without asking.
+    pub(super) fn kill(&self) {
+        if let Some(child) = &self.child
+            && let Err(error) = child.pidfd.signal(Signal::KILL)
+        {
+            say(
+                "launcher",
+                Weight::Error,
+                &format!("cannot kill the {}: {error}", self.role.name()),
+            );
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The error log: one line an entry, in the shape that Apache 2.4 gives it.
+//!
+//! ```text
+//! [Wed Oct 11 14:32:52.123456 2000] [core:error] [pid 35708:tid 35712] (13)Permission denied: [client 72.15.99.187:1234] message, referer: http://…
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::lang::local_time;
+use crate::lang::log_format::escape;
+use crate::lang::log_level::{Level, LogLevels};
+use crate::log::sink::{Sink, strerror};
+
+/// Longer lines are cut, as in Apache (`MAX_STRING_LEN`).
+const LINE_LIMIT: usize = 8192;
+
+/// The error log of a site or of the server. Every method can be called from anywhere and never fails.
+#[derive(Debug)]
+pub struct ErrorLog {
+    sink: Arc<Sink>,
+    levels: LogLevels,
+}
+
+/// One line to be.
+#[derive(Clone, Copy)]
+pub struct Entry<'e> {
+    /// How urgent it is.
+    pub level: Level,
+    /// Apache's short name of the module whose work it is about: `core`, `cgi`, `rewrite`.
+    pub module: &'e str,
+    /// The client whose request it is about.
+    pub client: Option<SocketAddr>,
+    /// The request's Referer.
+    pub referer: Option<&'e [u8]>,
+    /// The system's error behind it.
+    pub os_error: Option<&'e io::Error>,
+    /// What happened.
+    pub message: Message<'e>,
+}
+
+/// Text of ours, or bytes that may be anything. Both are escaped.
+#[derive(Clone, Copy)]
+pub enum Message<'e> {
+    /// As `format_args!` makes it.
+    Text(fmt::Arguments<'e>),
+    /// As it came, such as a line of a script's standard error.
+    Bytes(&'e [u8]),
+}
+
+impl<'e> Entry<'e> {
+    /// A line about no request.
+    pub fn new(level: Level, module: &'e str, message: Message<'e>) -> Entry<'e> {
+        Entry {
+            level,
+            module,
+            client: None,
+            referer: None,
+            os_error: None,
+            message,
+        }
+    }
+}
+
+impl ErrorLog {
+    /// An error log at Apache's default level, `warn`. Several may share a sink.
+    pub fn new(sink: impl Into<Arc<Sink>>) -> ErrorLog {
+        ErrorLog {
+            sink: sink.into(),
+            levels: LogLevels::default(),
+        }
+    }
+
+    /// The same log with other levels.
+    #[must_use]
+    pub fn with_levels(self, levels: LogLevels) -> ErrorLog {
+        ErrorLog { levels, ..self }
+    }
+
+    /// The levels of the server or site.
+    pub fn levels(&self) -> &LogLevels {
+        &self.levels
+    }
+
+    /// Writes a line about no request, if the log's own levels allow it.
+    pub fn note(&self, level: Level, module: &str, message: fmt::Arguments<'_>) {
+        if self.levels.allow(level, module) {
+            self.write(&Entry::new(level, module, Message::Text(message)));
+        }
+    }
+
+    /// Writes a line if the levels in force for the request allow it.
+    pub fn record(&self, levels: &LogLevels, entry: &Entry<'_>) {
+        if levels.allow(entry.level, entry.module) {
+            self.write(entry);
+        }
+    }
+
+    /// Writes a line whatever the levels.
+    pub fn write(&self, entry: &Entry<'_>) {
+        thread_local! {
+            static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        if self.sink.lost() > 0
+            && let Some(report) = self.sink.loss_report(Instant::now())
+        {
+            let report = Entry::new(Level::Error, "core", Message::Bytes(report.as_bytes()));
+            let mut line = Vec::new();
+            append(&report, SystemTime::now(), &mut line);
+            self.sink.write(&line);
+        }
+        // No buffer while the thread ends, or when writing an entry writes another (a `Display` in it might).
+        let written = LINE.try_with(|buffer| {
+            let mut line = buffer.try_borrow_mut().ok()?;
+            self.write_with(&mut line, entry);
+            Some(())
+        });
+        if !matches!(written, Ok(Some(()))) {
+            self.write_with(&mut Vec::new(), entry);
+        }
+    }
+
+    fn write_with(&self, line: &mut Vec<u8>, entry: &Entry<'_>) {
+        line.clear();
+        append(entry, SystemTime::now(), line);
+        self.sink.write(line);
+    }
+
+    /// Writes what waits for a slow reader.
+    pub fn flush(&self) {
+        self.sink.write_waiting();
+    }
+}
+
+/// Appends the entry's line.
+fn append(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
+    let start = out.len();
+    prefix(entry, now, out);
+    match entry.message {
+        Message::Text(text) => {
+            let _ = fmt::write(&mut Escaping(out), text);
+        }
+        Message::Bytes(bytes) => escape::error(bytes, out),
+    }
+    if let Some(referer) = entry.referer {
+        out.extend_from_slice(b", referer: ");
+        escape::error(referer, out);
+    }
+    if out.len() - start >= LINE_LIMIT {
+        cut(out, start);
+    }
+    out.push(b'\n');
+}
+
+fn prefix(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
+    let time = local_time::since_epoch(now);
+    let date = local_time::error(time.as_secs());
+    let (day_and_time, year) = date.split_at(date.len() - 5);
+    out.push(b'[');
+    out.extend_from_slice(day_and_time);
+    let micros = time.subsec_micros();
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, ".{micros:06}");
+    out.extend_from_slice(year);
+    let (module, level) = (entry.module, entry.level.name());
+    let _ = write!(
+        out,
+        "] [{module}:{level}] [pid {}:tid {}] ",
+        std::process::id(),
+        thread_id()
+    );
+    if let Some(error) = entry.os_error {
+        if let Some(number) = error.raw_os_error() {
+            let _ = write!(out, "({number})");
+        }
+        escape::error(strerror(error).as_bytes(), out);
+        out.extend_from_slice(b": ");
+    }
+    if let Some(client) = entry.client {
+        let _ = write!(out, "[client {}:{}] ", client.ip(), client.port());
+    }
+}
+
+/// The kernel's number of this thread.
+fn thread_id() -> i32 {
+    thread_local! {
+        static ID: Cell<i32> = const { Cell::new(0) };
+    }
+    let mut id = ID.get();
+    if id == 0 {
+        id = rustix::thread::gettid().as_raw_nonzero().get();
+        ID.set(id);
+    }
+    id
+}
+
+/// Cuts the line to its limit, not inside an escape (`\xhh` is the longest).
+fn cut(out: &mut Vec<u8>, start: usize) {
+    let mut end = start + LINE_LIMIT - 1;
+    let near = out.get(end - 4..end).unwrap_or_default();
+    // An escape's backslash follows an even number of backslashes; the run before may be long.
+    if let Some(at) = near.iter().rposition(|b| *b == b'\\') {
+        let backslash = end - 4 + at;
+        let before = out[start..backslash].iter().rev().take_while(|b| **b == b'\\').count();
+        let len = if out.get(backslash + 1) == Some(&b'x') { 4 } else { 2 };
+        if before % 2 == 0 && backslash + len > end {
+            end = backslash;
+        }
+    }
+    out.truncate(end);
+}
+
+/// Text on its way into a line.
+struct Escaping<'o>(&'o mut Vec<u8>);
+
+impl fmt::Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escape::error(text.as_bytes(), self.0);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read, pipe};
+    use std::time::{Duration, SystemTime};
+
+    use super::{Entry, ErrorLog, LINE_LIMIT, Message, append, thread_id};
+    use crate::lang::local_time;
+    use crate::lang::log_level::{Level, LogLevels};
+    use crate::log::sink::Sink;
+
+    const SECOND: u64 = 1_795_170_787;
+
+    fn line(entry: &Entry<'_>) -> String {
+        let mut out = Vec::new();
+        append(
+            entry,
+            SystemTime::UNIX_EPOCH + Duration::new(SECOND, 7_618_999),
+            &mut out,
+        );
+        String::from_utf8(out).expect("escaped")
+    }
+
+    /// The shapes of lines that Apache 2.4.71 wrote, without its numbers.
+    #[test]
+    fn lines_have_apaches_shape() {
+        let date = String::from_utf8(local_time::error(SECOND).to_vec()).expect("ASCII");
+        let (day, year) = date.split_at(date.len() - 5);
+        let ids = format!("[pid {}:tid {}]", std::process::id(), thread_id());
+        let denied = io::Error::from_raw_os_error(13);
+        let client = "127.0.0.1:36286".parse().ok();
+        let mut entry = Entry::new(Level::Notice, "core", Message::Bytes(b"resuming"));
+        assert_eq!(
+            line(&entry),
+            format!("[{day}.007618{year}] [core:notice] {ids} resuming\n")
+        );
+        entry = Entry {
+            level: Level::Error,
+            module: "cgi",
+            client,
+            referer: Some(b"http://r/\"\xe9"),
+            os_error: None,
+            message: Message::Bytes(b"stderr from /cgi/long.cgi: err  \x01\xe9\\\n"),
+        };
+        let want = r#"[client 127.0.0.1:36286] stderr from /cgi/long.cgi: err  \x01\xe9\\\n, referer: http://r/"\xe9"#;
+        assert_eq!(line(&entry), format!("[{day}.007618{year}] [cgi:error] {ids} {want}\n"));
+        entry.os_error = Some(&denied);
+        entry.referer = None;
+        entry.level = Level::Trace3;
+        entry.client = "[2001:db8::1]:80".parse().ok();
+        entry.message = Message::Bytes(b"exec of '/x' failed");
+        let want = "(13)Permission denied: [client 2001:db8::1:80] exec of '/x' failed";
+        assert_eq!(
+            line(&entry),
+            format!("[{day}.007618{year}] [cgi:trace3] {ids} {want}\n")
+        );
+    }
+
+    #[test]
+    fn text_of_ours_is_escaped_too() {
+        let name = "a\u{1b}[31m\"é\n";
+        let got = line(&Entry::new(
+            Level::Error,
+            "core",
+            Message::Text(format_args!("file `{name}`: gone")),
+        ));
+        assert!(got.ends_with("] file `a\\x1b[31m\"\\xc3\\xa9\\n`: gone\n"));
+    }
+
+    #[test]
+    fn long_lines_are_cut_between_escapes() {
+        for fill in ["x", "\u{1}", "\\", "\n", "\\\u{1}"] {
+            for shift in 0..8 {
+                let message = "y".repeat(shift) + &fill.repeat(LINE_LIMIT);
+                let line = line(&Entry::new(Level::Error, "core", Message::Bytes(message.as_bytes())));
+                assert!(
+                    line.len() <= LINE_LIMIT && line.len() >= LINE_LIMIT - 4,
+                    "{}",
+                    line.len()
+                );
+                let start = line.find("] y").or_else(|| line.find("] ")).expect("a prefix");
+                let text = line[start..]
+                    .trim_end()
+                    .replace("\\\\", "")
+                    .replace("\\n", "")
+                    .replace("\\x01", "");
+                assert!(!text.contains('\\'), "{fill:?} {shift}: {}", &line[line.len() - 10..]);
+            }
+        }
+    }
+
+    #[test]
+    fn levels_decide_what_is_written() {
+        let (mut reader, writer) = pipe().expect("a pipe");
+        let sink = Sink::program("errors", writer.into()).expect("non-blocking");
+        let log = ErrorLog::new(sink).with_levels(LogLevels::parse(["info", "cgi:crit"]).expect("valid"));
+        log.note(Level::Info, "core", format_args!("one"));
+        log.note(Level::Debug, "core", format_args!("no"));
+        log.note(Level::Error, "cgi", format_args!("no"));
+        let entry = Entry::new(Level::Debug, "rewrite", Message::Bytes(b"two"));
+        log.record(log.levels(), &entry);
+        log.record(&LogLevels::new(Level::Trace8), &entry);
+        log.flush();
+        drop(log);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("read");
+        let ends: Vec<&str> = text.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(ends, ["one", "two"]);
+    }
+}

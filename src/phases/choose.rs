@@ -1,0 +1,105 @@
+//! Who answers.
+
+use crate::config::directives::options::Options;
+use crate::exchange::Exchange;
+use crate::exchange::fail::Fail;
+use crate::exchange::place::{Alias, Landing, Place};
+use crate::http::method::Method;
+use crate::http::status::Status;
+
+/// The things that answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler {
+    /// `handlers::static_file`.
+    StaticFile,
+    /// `handlers::autoindex`.
+    Autoindex,
+    /// `handlers::cgi`.
+    Cgi,
+}
+
+/// Chooses the handler of a place.
+pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+    let named = place.types.handler.as_deref();
+    let script = match (place.alias, named) {
+        (Alias::Scripts, _) => return script(ex, place),
+        (_, Some(b"cgi-script")) => true,
+        (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
+        // Served as it is, a PHP file would show its source.
+        (_, Some(other)) => return Err(unknown(other)),
+    };
+    // Only a script may know a method that the server does not.
+    if !script && ex.method == Method::Other {
+        return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known"));
+    }
+    match place.landing() {
+        Landing::Missing if !script => Err(missing(ex)),
+        Landing::Directory if !script => directory(ex, place),
+        _ if !script => match place.types.media_type.as_deref() {
+            Some(kind) if kind.starts_with(b"application/x-httpd-") => Err(unknown(kind)),
+            _ => Ok(Handler::StaticFile),
+        },
+        Landing::Missing => Err(missing(ex)),
+        Landing::Directory => directory(ex, place),
+        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),
+        Landing::File => Err(not_a_script_here(ex)),
+    }
+}
+
+fn script(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+    match place.landing() {
+        Landing::File => Ok(Handler::Cgi),
+        Landing::Missing => Err(Fail::site(
+            Status::NOT_FOUND,
+            format!("script not found: `{}`", String::from_utf8_lossy(&ex.file)),
+        )
+        .of_module("cgi")),
+        Landing::Directory => Err(Fail::site(
+            Status::FORBIDDEN,
+            format!(
+                "`{}` is a directory, and this place has scripts only",
+                String::from_utf8_lossy(&ex.file)
+            ),
+        )
+        .of_module("cgi")),
+    }
+}
+
+fn not_a_script_here(ex: &Exchange) -> Fail {
+    let file = String::from_utf8_lossy(&ex.file);
+    Fail::site(
+        Status::FORBIDDEN,
+        format!("`{file}` would be run as a script, but Options ExecCGI is off here; add `Options +ExecCGI` for its directory"),
+    )
+    .of_module("cgi")
+}
+
+fn unknown(handler: &[u8]) -> Fail {
+    let handler = String::from_utf8_lossy(handler);
+    Fail::site(
+        Status::INTERNAL_SERVER_ERROR,
+        format!("handler `{handler}` is not one that this version has; the file is not shown, for it may be a program"),
+    )
+}
+
+/// Not worth a line in the error log at its usual level: the access log has it.
+fn missing(ex: &Exchange) -> Fail {
+    Fail::client(
+        Status::NOT_FOUND,
+        format!("file does not exist: `{}`", String::from_utf8_lossy(&ex.file)),
+    )
+}
+
+fn directory(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+    if place.conf.core.options.in_force().has(Options::INDEXES) {
+        return Ok(Handler::Autoindex);
+    }
+    Err(Fail::site(
+        Status::FORBIDDEN,
+        format!(
+            "cannot serve directory `{}`: it has no index file (DirectoryIndex), and Options Indexes is off",
+            String::from_utf8_lossy(&ex.file)
+        ),
+    )
+    .of_module("autoindex"))
+}

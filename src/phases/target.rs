@@ -1,0 +1,59 @@
+//! The request target: which of its forms it has, and its path, decoded once and without dot segments (RFC 9112 section 3.2,
+//! RFC 3986 section 6.2).
+
+use crate::config::directives::site::EncodedSlashes as Setting;
+use crate::exchange::fail::Fail;
+use crate::exchange::{Exchange, PassTarget};
+use crate::http::method::Method;
+use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target};
+
+/// What a target asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A path of the site.
+    Path,
+    /// The server as a whole: `OPTIONS *`.
+    Server,
+}
+
+/// Parts the target of the first pass, and decodes the path of every pass.
+pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
+    if ex.previous.is_none() {
+        let target = ex.head.target().map_err(|e| Fail::client(e.status(), e.to_string()))?;
+        match target {
+            Target::Asterisk => return Ok(Asked::Server),
+            // CONNECT asks for a tunnel, which a gateway does not dig (RFC 9110 section 9.3.6).
+            Target::Authority(_) => {
+                return Err(
+                    Fail::client(crate::http::status::Status::METHOD_NOT_ALLOWED, "CONNECT is not served")
+                        .with_field("Allow", "GET,POST,OPTIONS,HEAD"),
+                );
+            }
+            Target::Origin { .. } | Target::Absolute { .. } => {}
+        }
+        let (raw_path, query) = (target.path().to_vec(), target.query().map(<[u8]>::to_vec));
+        ex.target = PassTarget {
+            raw_path,
+            path: CleanPath::root(),
+            query,
+        };
+    }
+    ex.target.path = decode(ex)?;
+    debug_assert!(ex.method != Method::Connect, "CONNECT has no path");
+    Ok(Asked::Path)
+}
+
+fn decode(ex: &Exchange) -> Result<CleanPath, Fail> {
+    let core = &ex.site.settings.core;
+    let encoded = match core.encoded_slashes.or(Setting::Refused) {
+        Setting::Refused => EncodedSlashes::Off,
+        Setting::Decoded => EncodedSlashes::On,
+        Setting::Kept => EncodedSlashes::NoDecode,
+    };
+    let slashes = if core.merge_slashes.or(true) {
+        Slashes::Merge
+    } else {
+        Slashes::Keep
+    };
+    CleanPath::decode(&ex.target.raw_path, encoded, slashes).map_err(|e| Fail::client(e.status(), e.to_string()))
+}

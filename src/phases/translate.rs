@@ -1,0 +1,104 @@
+//! From the URL's world to the file system's: aliases in order, then DocumentRoot.
+
+use crate::config::directives::alias::{Alias as Entry, AliasFrom, AliasKind};
+use crate::exchange::Exchange;
+use crate::exchange::place::Alias;
+
+/// The file name a URL path stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// Absolute; may go on behind an existing file.
+    pub path: Vec<u8>,
+    /// The alias that led here.
+    pub alias: Alias,
+    /// What CONTEXT_PREFIX says: the URL path of the alias.
+    pub context_prefix: Vec<u8>,
+    /// What CONTEXT_DOCUMENT_ROOT says: the directory it stands for.
+    pub context_root: Vec<u8>,
+}
+
+/// Translates the path of this pass.
+pub fn run(ex: &Exchange) -> Translated {
+    path(ex, ex.target.path.as_bytes())
+}
+
+/// Translates any path of the site, as PATH_TRANSLATED needs it.
+pub fn path(ex: &Exchange, url: &[u8]) -> Translated {
+    let aliases = &ex.site.settings.aliases.list;
+    if let Some(found) = aliases.iter().find_map(|alias| through(alias, url)) {
+        return found;
+    }
+    let root = crate::config::site::document_root(ex.config, ex.site);
+    let mut path = root.clone();
+    path.extend_from_slice(url);
+    Translated {
+        path,
+        alias: Alias::None,
+        context_prefix: Vec::new(),
+        context_root: root,
+    }
+}
+
+fn through(alias: &Entry, url: &[u8]) -> Option<Translated> {
+    let kind = match alias.kind {
+        AliasKind::Files => Alias::Files,
+        AliasKind::Scripts => Alias::Scripts,
+    };
+    match &alias.from {
+        AliasFrom::Prefix(prefix) => {
+            let rest = below(prefix, url)?;
+            let mut path = alias.to.clone();
+            path.extend_from_slice(rest);
+            let trimmed = |path: &[u8]| path.strip_suffix(b"/").unwrap_or(path).to_vec();
+            Some(Translated {
+                path,
+                alias: kind,
+                context_prefix: trimmed(prefix),
+                context_root: trimmed(&alias.to),
+            })
+        }
+        AliasFrom::Match(regex) => {
+            let groups = regex.captures(url)?;
+            let path = crate::lang::regex::expand(&alias.to, url, &groups);
+            if path.first() != Some(&b'/') {
+                return None;
+            }
+            Some(Translated {
+                path,
+                alias: kind,
+                context_prefix: Vec::new(),
+                context_root: alias.literal_target().to_vec(),
+            })
+        }
+    }
+}
+
+/// What follows `prefix` in `url`, if it matches whole segments: `/icons` matches `/icons` and `/icons/x`, `/icons/` only
+/// what is below it.
+fn below<'a>(prefix: &[u8], url: &'a [u8]) -> Option<&'a [u8]> {
+    let rest = url.strip_prefix(prefix)?;
+    let whole = rest.is_empty() || rest.first() == Some(&b'/') || prefix.last() == Some(&b'/');
+    whole.then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below;
+
+    #[test]
+    fn an_alias_matches_whole_segments() {
+        for (prefix, url, want) in [
+            ("/icons", "/icons", Some("")),
+            ("/icons", "/icons/a.png", Some("/a.png")),
+            ("/icons", "/iconset", None),
+            ("/icons/", "/icons", None),
+            ("/icons/", "/icons/a.png", Some("a.png")),
+        ] {
+            assert_eq!(
+                below(prefix.as_bytes(), url.as_bytes()),
+                want.map(str::as_bytes),
+                "{prefix} {url}"
+            );
+        }
+    }
+}

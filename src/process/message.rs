@@ -1,0 +1,455 @@
+//! What roles say to one another: one small enum per direction, in a compact form of our own.
+//!
+//! Both ends are the same version of the same program, so there is no negotiation; still an unknown message is told
+//! as an error and ignored, never trusted. Layout: one byte for the kind, then its fields in order; descriptors travel
+//! beside the bytes in the order of the fields.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use super::child::Step;
+use super::pidfd::{Ended, Exit};
+use super::wire::{Malformed, Reader, Writer};
+
+/// Something that can be sent over a channel.
+pub trait Message: Sized {
+    /// Its bytes and the descriptors that go with them.
+    fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>);
+
+    /// Reads it back; descriptors that turn out not to belong are closed.
+    fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<Self, MessageError>;
+}
+
+/// Launcher to worker.
+#[derive(Debug)]
+pub enum ToWorker {
+    /// Accept what waits on the listeners, close them, say [`FromWorker::AcceptingEnded`], finish what is under way,
+    /// end. `limit` is how long that may take, unlimited when zero (GracefulShutdownTimeout).
+    Drain {
+        /// The longest time.
+        limit: Duration,
+    },
+    /// End now: within a second or so.
+    Stop,
+    /// Log `first` and those after it are written to these descriptors from now on.
+    ReopenLogs {
+        /// The number of the first log.
+        first: u32,
+        /// The descriptors.
+        logs: Vec<OwnedFd>,
+    },
+    /// The spawner died and another took over: requests that were not answered must be sent again.
+    SpawnerRestarted,
+}
+
+/// Worker to launcher.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FromWorker {
+    /// It serves.
+    Ready,
+    /// Draining, it has taken the last connection.
+    AcceptingEnded,
+}
+
+/// Launcher to spawner.
+#[derive(Debug)]
+pub enum ToSpawner {
+    /// Serve one more channel of a worker.
+    Serve {
+        /// The spawner's end.
+        channel: OwnedFd,
+    },
+    /// End once all channels are closed and the last script has ended.
+    Retire,
+    /// End now: SIGTERM to all scripts, SIGKILL after the grace.
+    Stop {
+        /// The grace.
+        grace: Duration,
+    },
+    /// Write log lines here from now on.
+    ReopenLog {
+        /// The main error log.
+        log: OwnedFd,
+    },
+}
+
+/// Spawner to launcher.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FromSpawner {
+    /// It serves.
+    Ready,
+}
+
+/// Worker to spawner.
+#[derive(Debug)]
+pub enum ScriptOrder {
+    /// Start a script.
+    Start(Start),
+    /// Send a signal to the process group of a script.
+    Signal {
+        /// Which script.
+        id: u64,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Nobody cares for the script and its group any more; it may be reaped once it has ended. Until then the spawner
+    /// keeps even an ended script as a zombie, so that its group's number stays its own.
+    Release {
+        /// Which script.
+        id: u64,
+    },
+}
+
+/// A script to be started.
+#[derive(Debug)]
+pub struct Start {
+    /// The worker's number for it, used once per channel.
+    pub id: u64,
+    /// The number of the script place in the settings.
+    pub place: u32,
+    /// The path below the place, without leading slash; empty when the place is the script itself.
+    pub path: Vec<u8>,
+    /// The arguments after the script's name (RFC 3875 §4.4).
+    pub arguments: Vec<Vec<u8>>,
+    /// The environment: names and values.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Standard input; /dev/null when there is none.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
+}
+
+/// Spawner to worker.
+#[derive(Debug)]
+pub enum ScriptNews {
+    /// A script runs.
+    Started {
+        /// Which.
+        id: u64,
+        /// Its process id, which is its session's and group's too.
+        pid: i32,
+        /// Its descriptor; readable once it has ended.
+        pidfd: OwnedFd,
+    },
+    /// A script could not be started.
+    Failed {
+        /// Which.
+        id: u64,
+        /// What did not work.
+        failed: Failed,
+    },
+    /// A script has ended.
+    Ended {
+        /// Which.
+        id: u64,
+        /// How.
+        ended: Ended,
+    },
+}
+
+/// Why a script was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// What did not work.
+    pub step: Step,
+    /// The system's error number.
+    pub errno: i32,
+    /// After a failed `exec`: the script's first line with its end, cut at 256 bytes, where it could be read. It
+    /// tells a missing interpreter, or a carriage return after it.
+    pub first_line: Vec<u8>,
+}
+
+/// A packet that is no message of its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageError {
+    /// No kind has this tag.
+    UnknownKind(u8),
+    /// The fields are not those of its kind.
+    Malformed,
+    /// Not the descriptors of its kind.
+    Descriptors,
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MessageError::UnknownKind(tag) => write!(f, "a message of unknown kind {tag}"),
+            MessageError::Malformed => f.write_str("a malformed message"),
+            MessageError::Descriptors => f.write_str("a message with the wrong descriptors"),
+        }
+    }
+}
+
+impl std::error::Error for MessageError {}
+
+impl From<Malformed> for MessageError {
+    fn from(Malformed: Malformed) -> MessageError {
+        MessageError::Malformed
+    }
+}
+
+impl Message for ToWorker {
+    fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        match self {
+            ToWorker::Drain { limit } => plain(Writer::with_tag(1).u64(millis(*limit))),
+            ToWorker::Stop => plain(Writer::with_tag(2)),
+            ToWorker::ReopenLogs { first, logs } => (
+                Writer::with_tag(3).u32(*first).done(),
+                logs.iter().map(AsFd::as_fd).collect(),
+            ),
+            ToWorker::SpawnerRestarted => plain(Writer::with_tag(4)),
+        }
+    }
+
+    fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<ToWorker, MessageError> {
+        let (mut reader, mut beside) = (Reader::new(payload), Beside::new(descriptors));
+        let message = match reader.u8()? {
+            1 => ToWorker::Drain {
+                limit: Duration::from_millis(reader.u64()?),
+            },
+            2 => ToWorker::Stop,
+            3 => ToWorker::ReopenLogs {
+                first: reader.u32()?,
+                logs: beside.all(),
+            },
+            4 => ToWorker::SpawnerRestarted,
+            tag => return Err(MessageError::UnknownKind(tag)),
+        };
+        finish(message, reader, beside)
+    }
+}
+
+impl Message for FromWorker {
+    fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        plain(Writer::with_tag(match self {
+            FromWorker::Ready => 1,
+            FromWorker::AcceptingEnded => 2,
+        }))
+    }
+
+    fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<FromWorker, MessageError> {
+        let mut reader = Reader::new(payload);
+        let message = match reader.u8()? {
+            1 => FromWorker::Ready,
+            2 => FromWorker::AcceptingEnded,
+            tag => return Err(MessageError::UnknownKind(tag)),
+        };
+        finish(message, reader, Beside::new(descriptors))
+    }
+}
+
+impl Message for ToSpawner {
+    fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        match self {
+            ToSpawner::Serve { channel } => (Writer::with_tag(1).done(), vec![channel.as_fd()]),
+            ToSpawner::Retire => plain(Writer::with_tag(2)),
+            ToSpawner::Stop { grace } => plain(Writer::with_tag(3).u64(millis(*grace))),
+            ToSpawner::ReopenLog { log } => (Writer::with_tag(4).done(), vec![log.as_fd()]),
+        }
+    }
+
+    fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<ToSpawner, MessageError> {
+        let (mut reader, mut beside) = (Reader::new(payload), Beside::new(descriptors));
+        let message = match reader.u8()? {
+            1 => ToSpawner::Serve {
+                channel: beside.next()?,
+            },
+            2 => ToSpawner::Retire,
+            3 => ToSpawner::Stop {
+                grace: Duration::from_millis(reader.u64()?),
+            },
+            4 => ToSpawner::ReopenLog { log: beside.next()? },
+            tag => return Err(MessageError::UnknownKind(tag)),
+        };
+        finish(message, reader, beside)
+    }
+}
+
+impl Message for FromSpawner {
+    fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        match self {
+            FromSpawner::Ready => plain(Writer::with_tag(1)),
+        }
+    }
+
+    fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<FromSpawner, MessageError> {
+        let mut reader = Reader::new(payload);
+        let message = match reader.u8()? {
+            1 => FromSpawner::Ready,
+            tag => return Err(MessageError::UnknownKind(tag)),
+        };
+        finish(message, reader, Beside::new(descriptors))
+    }
+}
+
+impl Message for ScriptOrder {
+    fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        match self {
+            ScriptOrder::Start(start) => start.encode(),
+            ScriptOrder::Signal { id, signal } => plain(Writer::with_tag(2).u64(*id).i32(*signal)),
+            ScriptOrder::Release { id } => plain(Writer::with_tag(3).u64(*id)),
+        }
+    }
+
+    fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<ScriptOrder, MessageError> {
+        let (mut reader, mut beside) = (Reader::new(payload), Beside::new(descriptors));
+        let message = match reader.u8()? {
+            1 => ScriptOrder::Start(Start::decode(&mut reader, &mut beside)?),
+            2 => ScriptOrder::Signal {
+                id: reader.u64()?,
+                signal: reader.i32()?,
+            },
+            3 => ScriptOrder::Release { id: reader.u64()? },
+            tag => return Err(MessageError::UnknownKind(tag)),
+        };
+        finish(message, reader, beside)
+    }
+}
+
+impl Start {
+    /// The message that asks for this script, as [`ScriptOrder::Start`] encodes it.
+    pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        let mut writer = Writer::with_tag(1).u64(self.id).u32(self.place).bytes(&self.path);
+        writer = writer.count(self.arguments.len());
+        for argument in &self.arguments {
+            writer = writer.bytes(argument);
+        }
+        writer = writer.count(self.env.len());
+        for (name, value) in &self.env {
+            writer = writer.bytes(name).bytes(value);
+        }
+        writer = writer.u8(u8::from(self.stdin.is_some()));
+        let descriptors = self
+            .stdin
+            .iter()
+            .chain([&self.stdout, &self.stderr])
+            .map(AsFd::as_fd)
+            .collect();
+        (writer.done(), descriptors)
+    }
+
+    fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
+        Ok(Start {
+            id: reader.u64()?,
+            place: reader.u32()?,
+            path: reader.bytes()?,
+            arguments: reader.list(|reader| reader.bytes())?,
+            env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
+            stdin: match reader.u8()? {
+                0 => None,
+                1 => Some(beside.next()?),
+                _ => return Err(MessageError::Malformed),
+            },
+            stdout: beside.next()?,
+            stderr: beside.next()?,
+        })
+    }
+}
+
+impl Message for ScriptNews {
+    fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        match self {
+            ScriptNews::Started { id, pid, pidfd } => {
+                (Writer::with_tag(1).u64(*id).i32(*pid).done(), vec![pidfd.as_fd()])
+            }
+            ScriptNews::Failed { id, failed } => {
+                let writer = Writer::with_tag(2).u64(*id).u32(failed.step.number()).i32(failed.errno);
+                plain(writer.bytes(&failed.first_line))
+            }
+            ScriptNews::Ended { id, ended } => {
+                let (kind, number) = match ended.exit {
+                    Exit::Code(code) => (0, code),
+                    Exit::Signal(signal) => (1, signal),
+                };
+                let writer = Writer::with_tag(3).u64(*id).u8(kind).i32(number);
+                plain(writer.u64(micros(ended.user)).u64(micros(ended.system)))
+            }
+        }
+    }
+
+    fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<ScriptNews, MessageError> {
+        let (mut reader, mut beside) = (Reader::new(payload), Beside::new(descriptors));
+        let message = match reader.u8()? {
+            1 => ScriptNews::Started {
+                id: reader.u64()?,
+                pid: reader.i32()?,
+                pidfd: beside.next()?,
+            },
+            2 => {
+                let id = reader.u64()?;
+                let step = Step::from_number(reader.u32()?).ok_or(MessageError::Malformed)?;
+                let failed = Failed {
+                    step,
+                    errno: reader.i32()?,
+                    first_line: reader.bytes()?,
+                };
+                ScriptNews::Failed { id, failed }
+            }
+            3 => ScriptNews::Ended {
+                id: reader.u64()?,
+                ended: read_ended(&mut reader)?,
+            },
+            tag => return Err(MessageError::UnknownKind(tag)),
+        };
+        finish(message, reader, beside)
+    }
+}
+
+fn read_ended(reader: &mut Reader<'_>) -> Result<Ended, MessageError> {
+    let exit = match (reader.u8()?, reader.i32()?) {
+        (0, code) => Exit::Code(code),
+        (1, signal) => Exit::Signal(signal),
+        _ => return Err(MessageError::Malformed),
+    };
+    let (user, system) = (reader.u64()?, reader.u64()?);
+    Ok(Ended {
+        exit,
+        user: Duration::from_micros(user),
+        system: Duration::from_micros(system),
+    })
+}
+
+/// The descriptors of a message, taken in order.
+struct Beside(std::vec::IntoIter<OwnedFd>);
+
+impl Beside {
+    fn new(descriptors: Vec<OwnedFd>) -> Beside {
+        Beside(descriptors.into_iter())
+    }
+
+    fn next(&mut self) -> Result<OwnedFd, MessageError> {
+        self.0.next().ok_or(MessageError::Descriptors)
+    }
+
+    fn all(&mut self) -> Vec<OwnedFd> {
+        self.0.by_ref().collect()
+    }
+}
+
+/// A message is one only when nothing is left over.
+fn finish<M>(message: M, reader: Reader<'_>, mut beside: Beside) -> Result<M, MessageError> {
+    reader.end()?;
+    if beside.next().is_ok() {
+        Err(MessageError::Descriptors)
+    } else {
+        Ok(message)
+    }
+}
+
+fn plain<'a>(writer: Writer) -> (Vec<u8>, Vec<BorrowedFd<'a>>) {
+    (writer.done(), Vec::new())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

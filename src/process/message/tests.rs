@@ -1,0 +1,203 @@
+//! Every message goes round; every cut, every tail and every odd descriptor is refused.
+
+use std::fmt::Debug;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::{
+    Failed, FromSpawner, FromWorker, Message, MessageError, ScriptNews, ScriptOrder, Start, ToSpawner, ToWorker,
+};
+use crate::process::child::Step;
+use crate::process::pidfd::{Ended, Exit};
+
+fn fd() -> OwnedFd {
+    std::fs::File::open("/dev/null").expect("it is there").into()
+}
+
+fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
+    ScriptOrder::Start(Start {
+        id: u64::MAX - 1,
+        place: 7,
+        path: b"sub/env.cgi".to_vec(),
+        arguments: vec![b"a".to_vec(), Vec::new()],
+        env: vec![
+            (b"QUERY_STRING".to_vec(), b"x=\xff".to_vec()),
+            (b"EMPTY".to_vec(), Vec::new()),
+        ],
+        stdin,
+        stdout: fd(),
+        stderr: fd(),
+    })
+}
+
+fn clones(message: &impl Message) -> Vec<OwnedFd> {
+    message
+        .encode()
+        .1
+        .iter()
+        .map(|fd| fd.try_clone_to_owned().expect("descriptors are free"))
+        .collect()
+}
+
+/// The debugging form without descriptor numbers, which differ.
+fn shown(message: &impl Debug) -> String {
+    let mut shown = format!("{message:?}");
+    while let Some(at) = shown.find("OwnedFd") {
+        let end = shown[at..].find('}').map_or(shown.len(), |end| at + end + 1);
+        shown.replace_range(at..end, "_");
+    }
+    shown
+}
+
+fn check<M: Message + Debug>(message: &M) {
+    let payload = message.encode().0;
+    let decoded = M::decode(&payload, clones(message)).unwrap_or_else(|error| panic!("{message:?}: {error}"));
+    assert_eq!(shown(&decoded), shown(message));
+    for cut in 0..payload.len() {
+        let error = M::decode(&payload[..cut], clones(message)).expect_err("cut short");
+        assert_eq!(error, MessageError::Malformed, "{message:?} at {cut}");
+    }
+    let mut longer = payload.clone();
+    longer.push(0);
+    assert_eq!(
+        M::decode(&longer, clones(message)).expect_err("one byte more"),
+        MessageError::Malformed
+    );
+    let mut odd = payload.clone();
+    odd[0] = 200;
+    assert_eq!(
+        M::decode(&odd, clones(message)).expect_err("odd kind"),
+        MessageError::UnknownKind(200)
+    );
+    for position in 1..payload.len() {
+        for value in [0, 1, 2, 0x7f, 0x80, 0xff] {
+            let mut garbled = payload.clone();
+            garbled[position] = value;
+            let _any_answer_but_panic = M::decode(&garbled, clones(message));
+        }
+    }
+}
+
+fn check_descriptors<M: Message + Debug>(message: &M) {
+    let payload = message.encode().0;
+    let mut one_more = clones(message);
+    one_more.push(fd());
+    assert_eq!(
+        M::decode(&payload, one_more).expect_err("one more"),
+        MessageError::Descriptors,
+        "{message:?}"
+    );
+    let mut one_less = clones(message);
+    if one_less.pop().is_some() {
+        assert_eq!(
+            M::decode(&payload, one_less).expect_err("one less"),
+            MessageError::Descriptors,
+            "{message:?}"
+        );
+    }
+}
+
+#[test]
+fn messages_of_the_launcher_go_round() {
+    let to_worker = [
+        ToWorker::Drain {
+            limit: Duration::from_secs(5),
+        },
+        ToWorker::Stop,
+        ToWorker::SpawnerRestarted,
+    ];
+    for message in &to_worker {
+        check(message);
+        check_descriptors(message);
+    }
+    for logs in [Vec::new(), vec![fd()], vec![fd(), fd()]] {
+        check(&ToWorker::ReopenLogs { first: 3, logs });
+    }
+    let stop = ToSpawner::Stop {
+        grace: Duration::from_millis(1500),
+    };
+    for message in [
+        ToSpawner::Serve { channel: fd() },
+        ToSpawner::Retire,
+        stop,
+        ToSpawner::ReopenLog { log: fd() },
+    ] {
+        check(&message);
+        check_descriptors(&message);
+    }
+    for message in [FromWorker::Ready, FromWorker::AcceptingEnded] {
+        check(&message);
+        check_descriptors(&message);
+    }
+    check(&FromSpawner::Ready);
+}
+
+#[test]
+fn script_messages_go_round() {
+    let orders = [
+        start(None),
+        start(Some(fd())),
+        ScriptOrder::Signal { id: 1, signal: 15 },
+        ScriptOrder::Release { id: 2 },
+    ];
+    for message in &orders {
+        check(message);
+        check_descriptors(message);
+    }
+    let failed = Failed {
+        step: Step::Execute,
+        errno: 2,
+        first_line: b"#!/bin/nope\r\n".to_vec(),
+    };
+    let (user, system) = (Duration::from_micros(1234), Duration::from_micros(7));
+    let news = [
+        ScriptNews::Started {
+            id: 3,
+            pid: 4711,
+            pidfd: fd(),
+        },
+        ScriptNews::Failed { id: 4, failed },
+        ScriptNews::Ended {
+            id: 5,
+            ended: Ended {
+                exit: Exit::Code(3),
+                user,
+                system,
+            },
+        },
+        ScriptNews::Ended {
+            id: 6,
+            ended: Ended {
+                exit: Exit::Signal(9),
+                user,
+                system,
+            },
+        },
+    ];
+    for message in &news {
+        check(message);
+        check_descriptors(message);
+    }
+}
+
+#[test]
+fn a_list_that_claims_more_than_there_is_takes_no_memory() {
+    let (mut payload, _) = start(None).encode();
+    let at = payload
+        .windows(4)
+        .position(|window| window == 2_u32.to_le_bytes())
+        .expect("the number of arguments");
+    payload[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(
+        ScriptOrder::decode(&payload, vec![fd(), fd()]).expect_err("a lie"),
+        MessageError::Malformed
+    );
+}
+
+#[test]
+fn steps_have_numbers_of_their_own() {
+    for step in Step::ALL {
+        assert_eq!(Step::from_number(step.number()), Some(*step));
+    }
+    assert_eq!(Step::from_number(0), None);
+}

@@ -1,0 +1,490 @@
+//! A worker thread's side of the channel to the spawner: ask for a script, watch it, signal it, let go of it.
+//!
+//! [`connect`] gives a handle and a [`Driver`]; the driver must run for as long as the handle is used. A spawner may die
+//! and be replaced at any time ([`Spawner::restarted`]): requests it had not answered are asked again, and scripts it
+//! had started go on and are watched by their pidfds.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fmt, mem};
+
+use rustix::process::Signal;
+use tokio::io::Interest;
+use tokio::sync::{Notify, oneshot};
+
+use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::child::Step;
+use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start};
+use crate::process::pidfd::{Ended, Pidfd, signal_group};
+use crate::process::say::{Weight, say};
+use crate::process::watched::Watched;
+
+/// A script to start.
+#[derive(Debug)]
+pub struct StartRequest {
+    /// The number of its script place.
+    pub place: u32,
+    /// Its path below the place; empty when the place is the script itself.
+    pub path: Vec<u8>,
+    /// Arguments after its name.
+    pub arguments: Vec<Vec<u8>>,
+    /// Its whole environment.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Its standard input; /dev/null when there is none.
+    pub stdin: Option<OwnedFd>,
+    /// Its standard output. Our copy is closed as soon as it runs.
+    pub stdout: OwnedFd,
+    /// Its standard error, likewise.
+    pub stderr: OwnedFd,
+}
+
+/// Why there is no script.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// It could not be started, or must not be.
+    Failed(Failed),
+    /// The spawner did not answer in time.
+    NoAnswer,
+    /// There is no spawner any more: the server is about to end.
+    Gone,
+}
+
+/// The handle to the spawner, for one worker thread; clones are the same.
+#[derive(Clone)]
+pub struct Spawner(Arc<Shared>);
+
+/// Reads news and sends what could not be sent at once.
+pub struct Driver(Arc<Shared>);
+
+/// A script that runs, or ran. When it is dropped the spawner may reap it; it is not ended thereby.
+pub struct Running {
+    id: u64,
+    pid: i32,
+    pidfd: Pidfd,
+    ended: oneshot::Receiver<Ended>,
+    life: Life,
+    generation: u64,
+    shared: Arc<Shared>,
+}
+
+enum Life {
+    Running,
+    /// With what is known of it.
+    Ended(Option<Ended>),
+}
+
+struct Shared {
+    channel: Watched<Channel>,
+    state: Mutex<State>,
+    /// There is something in `State::unsent`, or the spawner was restarted.
+    to_do: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    next_id: u64,
+    waiting: HashMap<u64, Waiting>,
+    running: HashMap<u64, oneshot::Sender<Ended>>,
+    unsent: VecDeque<Arc<ScriptOrder>>,
+    restarted: bool,
+    /// How many spawners there have been before this one.
+    generation: u64,
+    gone: bool,
+}
+
+/// A request without an answer.
+struct Waiting {
+    order: Arc<ScriptOrder>,
+    answer: oneshot::Sender<Result<Running, StartError>>,
+}
+
+/// Takes the worker's end of the channel, within the runtime that is to use it.
+pub fn connect(channel: Channel) -> io::Result<(Spawner, Driver)> {
+    let shared = Shared {
+        channel: Watched::new(channel, Interest::READABLE | Interest::WRITABLE)?,
+        state: Mutex::default(),
+        to_do: Notify::new(),
+    };
+    let shared = Arc::new(shared);
+    Ok((Spawner(Arc::clone(&shared)), Driver(shared)))
+}
+
+impl Spawner {
+    /// Starts a script; waits at most `limit` for the spawner's answer. One whose answer is not waited for any more is
+    /// killed should it start all the same.
+    pub async fn start(&self, request: StartRequest, limit: Duration) -> Result<Running, StartError> {
+        let (answer, answered) = oneshot::channel();
+        let (order_id, order) = {
+            let mut state = self.0.state();
+            if state.gone {
+                return Err(StartError::Gone);
+            }
+            let id = state.next_id;
+            state.next_id += 1;
+            let order = Arc::new(request.into_order(id));
+            state.waiting.insert(
+                id,
+                Waiting {
+                    order: Arc::clone(&order),
+                    answer,
+                },
+            );
+            (id, order)
+        };
+        let _until_answered = Asked {
+            shared: &self.0,
+            id: order_id,
+        };
+        self.0.send(order);
+        match tokio::time::timeout(limit, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StartError::Gone),
+            Err(_) => Err(StartError::NoAnswer),
+        }
+    }
+
+    /// The launcher says that another spawner has taken over the channel.
+    pub fn restarted(&self) {
+        self.0.state().restarted = true;
+        self.0.to_do.notify_one();
+    }
+
+    /// How many scripts run or are about to.
+    pub fn count(&self) -> usize {
+        let state = self.0.state();
+        state.waiting.len() + state.running.len()
+    }
+}
+
+impl StartRequest {
+    fn into_order(self, id: u64) -> ScriptOrder {
+        let StartRequest {
+            place,
+            path,
+            arguments,
+            env,
+            stdin,
+            stdout,
+            stderr,
+        } = self;
+        ScriptOrder::Start(Start {
+            id,
+            place,
+            path,
+            arguments,
+            env,
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+}
+
+impl Driver {
+    /// Runs until the channel fails, which in a healthy server it never does.
+    pub async fn run(self) -> io::Result<()> {
+        tokio::select! {
+            result = self.read() => result,
+            result = self.write() => result,
+        }
+    }
+
+    async fn read(&self) -> io::Result<()> {
+        loop {
+            let heard = self.0.channel.read(|channel| channel.hear(Wait::No)).await?;
+            if !self.0.take(heard) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn write(&self) -> io::Result<()> {
+        loop {
+            self.0.to_do.notified().await;
+            self.take_over()?;
+            loop {
+                let Some(order) = self.0.state().unsent.pop_front() else {
+                    break;
+                };
+                self.write_one(&order).await?;
+            }
+        }
+    }
+
+    async fn write_one(&self, order: &ScriptOrder) -> io::Result<()> {
+        match self.0.channel.write(|channel| channel.tell(order, Wait::No)).await {
+            Err(error) if is_fatal(&error) => Err(error),
+            Err(error) => {
+                self.0.could_not_ask(order, &error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// After a restart: what the old spawner said is read first, then what it did not answer is asked again.
+    ///
+    /// A script that it had started without having said so runs twice; that window is a few microseconds wide.
+    fn take_over(&self) -> io::Result<()> {
+        if !mem::take(&mut self.0.state().restarted) {
+            return Ok(());
+        }
+        loop {
+            match self.0.channel.inner().hear(Wait::No) {
+                Ok(heard) => {
+                    self.0.take(heard);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let mut state = self.0.state();
+        state.generation += 1;
+        state.running.clear(); // nobody will send their ends: those who wait turn to the pidfds
+        let mut again: Vec<(u64, Arc<ScriptOrder>)> = state
+            .waiting
+            .iter()
+            .map(|(id, waiting)| (*id, Arc::clone(&waiting.order)))
+            .collect();
+        again.sort_unstable_by_key(|(id, _)| *id);
+        state.unsent = again.into_iter().map(|(_, order)| order).collect();
+        Ok(())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.gone = true;
+        let unanswered = (
+            mem::take(&mut state.waiting),
+            mem::take(&mut state.running),
+            mem::take(&mut state.unsent),
+        );
+        drop(state);
+        drop(unanswered);
+    }
+}
+
+impl Running {
+    /// Its process id, which is its process group's too.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Waits until it has ended; `None` when it has but nobody knows how (the spawner had died before it, and the
+    /// kernel does not tell). May be called again, and may be cancelled.
+    pub async fn ended(&mut self) -> io::Result<Option<Ended>> {
+        if let Life::Ended(end) = self.life {
+            return Ok(end);
+        }
+        let end = match (&mut self.ended).await {
+            Ok(ended) => Some(ended),
+            Err(_) => self.ended_by_pidfd().await?,
+        };
+        self.life = Life::Ended(end);
+        Ok(end)
+    }
+
+    async fn ended_by_pidfd(&self) -> io::Result<Option<Ended>> {
+        let pidfd = Pidfd::from(self.pidfd.as_fd().try_clone_to_owned()?);
+        Watched::new(pidfd, Interest::READABLE)?.read(|_| Ok(())).await?;
+        for _ in 0..REAPING_TRIES {
+            if let Some(exit) = self.pidfd.exit_told_by_kernel() {
+                return Ok(Some(Ended {
+                    exit,
+                    user: Duration::ZERO,
+                    system: Duration::ZERO,
+                }));
+            }
+            tokio::time::sleep(REAPING_PAUSE).await; // until the launcher, its parent now, has reaped it
+        }
+        Ok(None)
+    }
+
+    /// Sends a signal to its process group, what it left behind included.
+    pub fn signal_group(&self, signal: Signal) {
+        if self.has_spawner() {
+            return self.shared.send(Arc::new(ScriptOrder::Signal {
+                id: self.id,
+                signal: signal.as_raw(),
+            }));
+        }
+        // Its spawner is gone, so nothing keeps the group's number once the leader has ended.
+        if !self.pidfd.ends_within(Duration::ZERO).unwrap_or(true)
+            && let Err(error) = signal_group(self.pid, signal)
+        {
+            say(
+                "worker",
+                Weight::Error,
+                &format!("cannot signal the process group {}: {error}", self.pid),
+            );
+        }
+    }
+
+    /// Does the spawner that started it still watch it?
+    fn has_spawner(&self) -> bool {
+        self.shared.state().generation == self.generation
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.state().running.remove(&self.id);
+        self.shared.send(Arc::new(ScriptOrder::Release { id: self.id }));
+    }
+}
+
+impl Shared {
+    /// The lock is held for moments only, never across a wait.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends at once, or leaves it to the driver.
+    fn send(&self, order: Arc<ScriptOrder>) {
+        let mut state = self.state();
+        if state.gone
+            || (state.unsent.is_empty() && !state.restarted && self.channel.inner().tell(&*order, Wait::No).is_ok())
+        {
+            return;
+        }
+        state.unsent.push_back(order); // an error other than a full channel meets the driver again
+        drop(state);
+        self.to_do.notify_one();
+    }
+
+    /// Passes news on to whom they concern; false when there will be no more.
+    fn take(self: &Arc<Shared>, heard: Heard<ScriptNews>) -> bool {
+        match heard {
+            Heard::Closed => return false,
+            Heard::Unknown(error) => say("worker", Weight::Error, &format!("from the spawner: {error}: ignored")),
+            Heard::Message(ScriptNews::Started { id, pid, pidfd }) => self.started(id, pid, pidfd.into()),
+            Heard::Message(ScriptNews::Failed { id, failed }) => {
+                if let Some(waiting) = self.state().waiting.remove(&id) {
+                    let _nobody_waits_any_more = waiting.answer.send(Err(StartError::Failed(failed)));
+                }
+            }
+            Heard::Message(ScriptNews::Ended { id, ended }) => {
+                if let Some(watcher) = self.state().running.remove(&id) {
+                    let _nobody_waits_any_more = watcher.send(ended);
+                }
+            }
+        }
+        true
+    }
+
+    /// A request that could not even be sent (no descriptors, no memory) has failed.
+    fn could_not_ask(&self, order: &ScriptOrder, error: &io::Error) {
+        let ScriptOrder::Start(start) = order else { return };
+        let failed = Failed {
+            step: Step::Ask,
+            errno: error.raw_os_error().unwrap_or(0),
+            first_line: Vec::new(),
+        };
+        if let Some(waiting) = self.state().waiting.remove(&start.id) {
+            let _nobody_waits_any_more = waiting.answer.send(Err(StartError::Failed(failed)));
+        }
+    }
+
+    fn started(self: &Arc<Shared>, id: u64, pid: i32, pidfd: Pidfd) {
+        let (tell, ended) = oneshot::channel();
+        let (waiting, generation) = {
+            let mut state = self.state();
+            let Some(waiting) = state.waiting.remove(&id) else {
+                return;
+            };
+            state.running.insert(id, tell);
+            (waiting, state.generation)
+        };
+        let running = Running {
+            id,
+            pid,
+            pidfd,
+            ended,
+            life: Life::Running,
+            generation,
+            shared: Arc::clone(self),
+        };
+        if let Err(Ok(unwanted)) = waiting.answer.send(Ok(running)) {
+            unwanted.signal_group(Signal::KILL);
+        }
+    }
+}
+
+/// A request until it is answered. Given up before, it is taken back, or ended if it was sent already: the orders reach
+/// a spawner in this order, whichever it is by then.
+struct Asked<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let id = self.id;
+        {
+            let mut state = self.shared.state();
+            if state.waiting.remove(&id).is_none() {
+                return;
+            }
+            let before = state.unsent.len();
+            state
+                .unsent
+                .retain(|order| !matches!(&**order, ScriptOrder::Start(start) if start.id == id));
+            if state.unsent.len() < before {
+                return;
+            }
+        }
+        self.shared.send(Arc::new(ScriptOrder::Signal {
+            id,
+            signal: Signal::KILL.as_raw(),
+        }));
+        self.shared.send(Arc::new(ScriptOrder::Release { id }));
+    }
+}
+
+/// Is the channel itself broken?
+fn is_fatal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("id", &self.id)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Failed(failed) => {
+                write!(
+                    f,
+                    "{}: {}",
+                    failed.step.told(),
+                    io::Error::from_raw_os_error(failed.errno)
+                )
+            }
+            StartError::NoAnswer => f.write_str("the spawner did not answer in time"),
+            StartError::Gone => f.write_str("there is no spawner"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// How often, and after what pauses, the kernel is asked how an orphan ended: a second in all.
+const REAPING_TRIES: u32 = 50;
+const REAPING_PAUSE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests;

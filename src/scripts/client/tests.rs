@@ -1,0 +1,271 @@
+//! The client against a spawner made of a few lines: what it asks, when it asks again, what it lets go of.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::{Spawner, StartError, StartRequest, connect};
+use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::child::{Child, ChildSpec, Program, Session, Step, spawn};
+use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start};
+use crate::process::pidfd::{Exit, Reap, signal_group};
+
+/// Serves the channel until it is closed, or `orders` orders have come; tells each order.
+fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHandle<Channel> {
+    std::thread::spawn(move || {
+        let mut children = HashMap::new();
+        for _ in 0..orders {
+            let Ok(Heard::Message(order)) = channel.hear(Wait::Yes) else {
+                break;
+            };
+            let word = match &order {
+                ScriptOrder::Start(start) => format!("start {}", start.id),
+                ScriptOrder::Signal { id, signal } => format!("signal {id} {signal}"),
+                ScriptOrder::Release { id } => format!("release {id}"),
+            };
+            match order {
+                ScriptOrder::Start(start) if start.path == b"silent" => {}
+                ScriptOrder::Start(start) if start.path == b"none" => {
+                    let failed = Failed {
+                        step: Step::Open,
+                        errno: libc::ENOENT,
+                        first_line: Vec::new(),
+                    };
+                    channel
+                        .tell(&ScriptNews::Failed { id: start.id, failed }, Wait::Yes)
+                        .expect("there is room");
+                }
+                ScriptOrder::Start(start) => drop(children.insert(start.id, run(&channel, &start))),
+                ScriptOrder::Signal { id, signal } => {
+                    if let (Some(child), Some(signal)) = (children.get(&id), Signal::from_named_raw(signal)) {
+                        signal_group(child.pid, signal).expect("ours");
+                    }
+                    tell_end(&channel, &children, id);
+                }
+                ScriptOrder::Release { id } => drop(children.remove(&id).map(|child: Child| child.pidfd.wait())),
+            }
+            let _test_is_over = told.send(word);
+        }
+        channel
+    })
+}
+
+/// Runs the path as a shell script.
+fn run(channel: &Channel, start: &Start) -> Child {
+    let null: OwnedFd = std::fs::File::open("/dev/null").expect("it is there").into();
+    let argv =
+        ["sh", "-c", std::str::from_utf8(&start.path).expect("text")].map(|word| CString::new(word).expect("no NUL"));
+    let descriptors = vec![null.as_fd(), start.stdout.as_fd(), start.stderr.as_fd()];
+    let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv.to_vec(), descriptors);
+    spec.session = Session::Own;
+    let child = spawn(&spec).expect("the shell is there");
+    let pidfd = child.pidfd.as_fd().try_clone_to_owned().expect("descriptors are free");
+    channel
+        .tell(
+            &ScriptNews::Started {
+                id: start.id,
+                pid: child.pid,
+                pidfd,
+            },
+            Wait::Yes,
+        )
+        .expect("there is room");
+    if start.path.starts_with(b"exit") {
+        tell_end(channel, &HashMap::from([(start.id, &child)]), start.id);
+    }
+    child
+}
+
+fn tell_end(channel: &Channel, children: &HashMap<u64, impl std::borrow::Borrow<Child>>, id: u64) {
+    if let Some(child) = children.get(&id).map(std::borrow::Borrow::borrow) {
+        child
+            .pidfd
+            .ends_within(Duration::from_secs(60))
+            .expect("it can be polled");
+        let ended = child.pidfd.try_wait(Reap::No).expect("ours").expect("it has ended");
+        channel
+            .tell(&ScriptNews::Ended { id, ended }, Wait::Yes)
+            .expect("there is room");
+    }
+}
+
+fn request(path: &str) -> (StartRequest, PipeReader) {
+    let (reader, writer) = io::pipe().expect("pipes work");
+    let stderr = writer.try_clone().expect("descriptors are free").into();
+    let (path, stdout) = (path.as_bytes().to_vec(), writer.into());
+    (
+        StartRequest {
+            place: 0,
+            path,
+            arguments: Vec::new(),
+            env: Vec::new(),
+            stdin: None,
+            stdout,
+            stderr,
+        },
+        reader,
+    )
+}
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn pair() -> (Spawner, tokio::task::JoinHandle<io::Result<()>>, Channel) {
+    let (mine, other) = Channel::pair().expect("sockets work");
+    let (spawner, driver) = connect(mine).expect("a runtime is there");
+    (spawner, tokio::spawn(driver.run()), other)
+}
+
+async fn started(spawner: &Spawner, path: &str) -> (super::Running, PipeReader) {
+    let (request, reader) = request(path);
+    (spawner.start(request, LIMIT).await.expect("it starts"), reader)
+}
+
+fn all(mut reader: PipeReader) -> String {
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("text");
+    text
+}
+
+#[tokio::test]
+async fn a_script_runs_ends_and_is_released() {
+    let (spawner, driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let thread = play(other, 2, told);
+    let (mut running, reader) = started(&spawner, "exit 3").await;
+    assert_eq!(all(reader), "", "our copies of its output are closed");
+    assert_eq!(
+        running.ended().await.expect("it works").expect("it is told").exit,
+        Exit::Code(3)
+    );
+    assert_eq!(
+        running.ended().await.expect("it works").expect("it is kept").exit,
+        Exit::Code(3)
+    );
+    drop(running);
+    assert_eq!(spawner.count(), 0);
+    drop(thread.join().expect("no panic"));
+    assert_eq!(tells.iter().collect::<Vec<_>>(), ["start 0", "release 0"]);
+    driver.await.expect("no panic").expect("closed, which is no error");
+    assert_eq!(
+        spawner.start(request("x").0, LIMIT).await.map(drop),
+        Err(StartError::Gone)
+    );
+}
+
+#[tokio::test]
+async fn failures_are_passed_on() {
+    let (spawner, _driver, other) = pair();
+    let _thread = play(other, 1, mpsc::channel().0);
+    let error = spawner
+        .start(request("none").0, LIMIT)
+        .await
+        .expect_err("it is not there");
+    assert_eq!(error.to_string(), "cannot open: No such file or directory (os error 2)");
+    assert_eq!(spawner.count(), 0);
+}
+
+#[tokio::test]
+async fn the_group_is_signalled_by_the_spawner() {
+    let (spawner, _driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let thread = play(other, 3, told);
+    let (mut running, reader) = started(&spawner, "sleep 1000 & sleep 1000").await;
+    running.signal_group(Signal::TERM);
+    assert_eq!(
+        running.ended().await.expect("it works").expect("it is told").exit,
+        Exit::Signal(15)
+    );
+    assert_eq!(all(reader), "");
+    drop(running);
+    drop(thread.join().expect("no panic"));
+    assert_eq!(
+        tells.iter().collect::<Vec<_>>(),
+        ["start 0", "signal 0 15", "release 0"]
+    );
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_has_the_script_ended() {
+    let (spawner, _driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let thread = play(other, 3, told);
+    let (request, reader) = request("silent");
+    assert_eq!(
+        spawner.start(request, Duration::from_millis(20)).await.map(drop),
+        Err(StartError::NoAnswer)
+    );
+    drop(thread.join().expect("no panic"));
+    assert_eq!(tells.iter().collect::<Vec<_>>(), ["start 0", "signal 0 9", "release 0"]);
+    assert_eq!(all(reader), "");
+    assert_eq!(spawner.count(), 0);
+}
+
+#[tokio::test]
+async fn a_new_spawner_is_asked_again_and_scripts_of_the_old_go_on() {
+    let (spawner, _driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let first = play(other, 2, told.clone());
+    let (mut old, old_output) = started(&spawner, "sleep 1000").await;
+    let (asked, _reader) = request("silent");
+    let again = tokio::spawn({
+        let spawner = spawner.clone();
+        async move { spawner.start(asked, LIMIT).await.map(drop) }
+    });
+    let other = tokio::task::spawn_blocking(|| first.join().expect("no panic"))
+        .await
+        .expect("no panic");
+    // The first spawner is dead; the second one takes over the same channel and leaves after two orders.
+    let second = play(other, 2, told);
+    spawner.restarted();
+    let (mut new, _output) = started(&spawner, "exit 5").await;
+    assert_eq!(
+        new.ended().await.expect("it works").expect("it is told").exit,
+        Exit::Code(5)
+    );
+    again.abort();
+    drop(
+        tokio::task::spawn_blocking(|| second.join().expect("no panic"))
+            .await
+            .expect("no panic"),
+    );
+    assert_eq!(
+        tells.iter().collect::<Vec<_>>(),
+        ["start 0", "start 1", "start 1", "start 2"]
+    );
+    old.signal_group(Signal::KILL); // by ourselves: nobody else knows of it
+    let pid = old.pid();
+    let reaped = tokio::task::spawn_blocking(move || super::Pidfd::open(pid).expect("a zombie").wait().expect("ours"));
+    let ended = old.ended().await.expect("it works");
+    assert_eq!(reaped.await.expect("no panic").exit, Exit::Signal(9));
+    assert!(ended.is_none_or(|ended| ended.exit == Exit::Signal(9))); // the kernel tells from 6.15 on
+    assert_eq!(all(old_output), "");
+}
+
+#[tokio::test]
+async fn requests_wait_while_the_channel_is_full() {
+    let (spawner, _driver, other) = pair();
+    let mut asked = Vec::new();
+    for _ in 0..40 {
+        let (mut request, reader) = request("exit 0");
+        request.env = vec![(b"LONG".to_vec(), vec![b'x'; 20_000])];
+        let spawner = spawner.clone();
+        asked.push((tokio::spawn(async move { spawner.start(request, LIMIT).await }), reader));
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(spawner.count(), 40);
+    let _thread = play(other, usize::MAX, mpsc::channel().0);
+    for (start, reader) in asked {
+        let mut running = start.await.expect("no panic").expect("it starts");
+        assert_eq!(
+            running.ended().await.expect("it works").expect("it is told").exit,
+            Exit::Code(0)
+        );
+        drop(reader);
+    }
+}

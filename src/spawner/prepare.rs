@@ -1,0 +1,173 @@
+//! From an order to a running script: its place, its words, its environment, its descriptors.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Rules;
+use super::place::{self, Found};
+use crate::process::child::{Child, ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
+use crate::process::message::{Failed, Start};
+
+/// Starts what the rules allow.
+pub(super) struct Starter {
+    rules: Rules,
+    /// The standard input of a script whose request has no body.
+    null: OwnedFd,
+}
+
+/// Why nothing was started: for the worker, and for our own log where the worker should never have asked.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) failed: Failed,
+    pub(super) said: Option<String>,
+}
+
+impl Starter {
+    pub(super) fn new(rules: Rules) -> io::Result<Starter> {
+        Ok(Starter {
+            rules,
+            null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
+        })
+    }
+
+    /// Starts the script that an order names, in a session of its own and in the directory it lies in.
+    pub(super) fn start(&self, start: &Start) -> Result<Child, Refusal> {
+        let number = usize::try_from(start.place).ok();
+        let Some(place) = number.and_then(|number| self.rules.places.get(number)) else {
+            return Err(refused(start, Step::Place, Errno::ACCESS));
+        };
+        let found = place::find(place, &start.path).map_err(|(step, errno)| refused(start, step, errno))?;
+        let words = |_| refused(start, Step::Words, Errno::INVAL);
+        let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it
+        for argument in &start.arguments {
+            argv.push(CString::new(argument.as_slice()).map_err(words)?);
+        }
+        let stdin = start.stdin.as_ref().unwrap_or(&self.null);
+        let descriptors = vec![stdin.as_fd(), start.stdout.as_fd(), start.stderr.as_fd()];
+        let mut spec = ChildSpec::new(Program::Path(&found.path), argv, descriptors);
+        spec.env = self.environment(&start.env).map_err(words)?;
+        spec.directory = Directory::Descriptor(found.directory.as_fd());
+        spec.session = Session::Own;
+        spawn(&spec).map_err(|error| Refusal::of_spawn(error, &found))
+    }
+
+    /// The environment that the script gets, without the variables that are refused.
+    fn environment(&self, env: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<CString>, std::ffi::NulError> {
+        let admitted = |name: &[u8]| self.rules.admitted_variables.iter().any(|admitted| admitted == name);
+        env.iter()
+            .filter(|(name, _)| admitted(name) || !is_refused(name))
+            .map(|(name, value)| CString::new([name.as_slice(), b"=", value].concat()))
+            .collect()
+    }
+}
+
+impl Refusal {
+    /// A failure of the system that is no fault of the script.
+    pub(super) fn system(error: &io::Error) -> Refusal {
+        let SpawnError { step, errno } = SpawnError::new(Step::Clone, error);
+        Refusal {
+            failed: Failed {
+                step,
+                errno,
+                first_line: Vec::new(),
+            },
+            said: Some(format!("{}: {error}", step.told())),
+        }
+    }
+
+    fn of_spawn(error: SpawnError, found: &Found) -> Refusal {
+        let first_line = if error.step == Step::Execute {
+            found.first_line()
+        } else {
+            Vec::new()
+        };
+        Refusal {
+            failed: Failed {
+                step: error.step,
+                errno: error.errno,
+                first_line,
+            },
+            said: None,
+        }
+    }
+}
+
+/// A refusal before anything was started. What leaves a place is logged: no worker in its right mind asks for it.
+fn refused(start: &Start, step: Step, errno: Errno) -> Refusal {
+    let (place, path) = (start.place, start.path.escape_ascii());
+    let said =
+        (step == Step::Place).then(|| format!("refused to start `{path}` of script place {place}: {}", step.told()));
+    Refusal {
+        failed: Failed {
+            step,
+            errno: errno.raw_os_error(),
+            first_line: Vec::new(),
+        },
+        said,
+    }
+}
+
+/// Is this a name that changes how programs are loaded or shells behave, or no name at all?
+fn is_refused(name: &[u8]) -> bool {
+    name.is_empty()
+        || name.contains(&b'=')
+        || REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || REFUSED.contains(&name)
+}
+
+const REFUSED_PREFIXES: &[&[u8]] = &[b"LD_", b"BASH_FUNC_", b"MALLOC_", b"DYLD_"];
+
+const REFUSED: &[&[u8]] = &[
+    b"BASHOPTS",
+    b"BASH_ENV",
+    b"ENV",
+    b"GCONV_PATH",
+    b"GETCONF_DIR",
+    b"GLIBC_TUNABLES",
+    b"HOSTALIASES",
+    b"IFS",
+    b"LOCALDOMAIN",
+    b"LOCPATH",
+    b"NLSPATH",
+    b"PS4",
+    b"RESOLV_HOST_CONF",
+    b"RES_OPTIONS",
+    b"SHELLOPTS",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::is_refused;
+
+    #[test]
+    fn names_that_steer_loaders_and_shells_are_refused() {
+        for name in [
+            "",
+            "A=B",
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "BASH_FUNC_x%%",
+            "IFS",
+            "ENV",
+            "BASH_ENV",
+            "GLIBC_TUNABLES",
+        ] {
+            assert!(is_refused(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "PATH",
+            "HTTP_HOST",
+            "QUERY_STRING",
+            "LDAP",
+            "ENVIRONMENT",
+            "REDIRECT_STATUS",
+            "HTTP_LD_PRELOAD",
+        ] {
+            assert!(!is_refused(name.as_bytes()), "{name}");
+        }
+    }
+}

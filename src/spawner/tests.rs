@@ -1,0 +1,390 @@
+//! A spawner in a thread, spoken to as a worker speaks; also as one that has been taken over.
+
+use std::fs;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{Rules, Spawner};
+use crate::config::site::{ScriptLinks, ScriptPlace};
+use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::child::Step;
+use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::pidfd::{Exit, Pidfd};
+
+/// A spawner, the channel of its launcher and that of one worker thread.
+struct Setup {
+    launcher: Channel,
+    worker: Channel,
+    thread: JoinHandle<io::Result<()>>,
+    root: PathBuf,
+}
+
+impl Setup {
+    fn new(name: &str, scripts: &[(&str, &str)]) -> Setup {
+        let root = std::env::temp_dir().join(format!("lychgate-spawner-{name}-{}", std::process::id()));
+        fs::create_dir_all(&root).expect("there is room");
+        for (name, text) in scripts {
+            install(&root.join(name), text);
+        }
+        let place = ScriptPlace {
+            root: root.as_os_str().as_bytes().to_vec(),
+            links: ScriptLinks::Beneath,
+        };
+        let rules = Rules {
+            places: vec![place],
+            admitted_variables: vec![b"LD_LIBRARY_PATH".to_vec()],
+        };
+        let (launcher, to_launcher) = Channel::pair().expect("sockets work");
+        let (worker, to_worker) = Channel::pair().expect("sockets work");
+        let mut spawner = Spawner::new(to_launcher, vec![to_worker], rules).expect("/dev/null is there");
+        Setup {
+            launcher,
+            worker,
+            thread: std::thread::spawn(move || spawner.serve()),
+            root,
+        }
+    }
+
+    fn order(&self, order: &ScriptOrder) {
+        self.worker.tell(order, Wait::Yes).expect("there is room");
+    }
+
+    fn start(&self, id: u64, path: &str) -> PipeReader {
+        let (reader, writer) = io::pipe().expect("pipes work");
+        self.order(&ScriptOrder::Start(start(id, path, writer.into())));
+        reader
+    }
+
+    fn news(&self) -> ScriptNews {
+        match self.worker.hear(Wait::Yes).expect("it works") {
+            Heard::Message(news) => news,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn started(&self) -> (u64, i32, Pidfd) {
+        match self.news() {
+            ScriptNews::Started { id, pid, pidfd } => (id, pid, Pidfd::from(pidfd)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn failed(&self) -> Failed {
+        match self.news() {
+            ScriptNews::Failed { failed, .. } => failed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ended(&self) -> (u64, Exit) {
+        match self.news() {
+            ScriptNews::Ended { id, ended } => (id, ended.exit),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Closes the worker's channel, retires the spawner and waits for it.
+    fn finish(self) {
+        self.launcher
+            .tell(&ToSpawner::Retire, Wait::Yes)
+            .expect("there is room");
+        drop(self.worker);
+        self.thread.join().expect("no panic").expect("no error");
+        fs::remove_dir_all(self.root).expect("ours");
+    }
+}
+
+/// Writes a script by a process of its own: a child that another test starts meanwhile would inherit our descriptor for
+/// a moment, and a file open for writing cannot be executed (ETXTBSY).
+fn install(path: &Path, text: &str) {
+    let mut child = Command::new("install")
+        .args(["-m", "755", "/dev/stdin"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn();
+    let child = child.as_mut().expect("coreutils are there");
+    io::Write::write_all(&mut child.stdin.take().expect("piped"), text.as_bytes()).expect("it reads");
+    assert!(child.wait().expect("ours").success());
+}
+
+fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
+    let stderr = stdout.try_clone().expect("descriptors are free");
+    let variable = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let env = vec![
+        variable("PATH", "/usr/bin:/bin"),
+        variable("A", "b c"),
+        variable("LD_LIBRARY_PATH", "/opt/lib"),
+    ];
+    Start {
+        id,
+        place: 0,
+        path: path.as_bytes().to_vec(),
+        arguments: vec![b"x y".to_vec()],
+        env,
+        stdin: None,
+        stdout,
+        stderr,
+    }
+}
+
+fn all(mut reader: PipeReader) -> String {
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("text");
+    text
+}
+
+#[test]
+fn a_script_runs_as_it_does_under_apache() {
+    let script = "#!/bin/sh\necho \"$0 $@\"; pwd; cat; echo $A $LD_LIBRARY_PATH; ls /proc/self/fd | wc -l; ps -o pid=,pgid=,sid= $$; exit 3\n";
+    let setup = Setup::new("apache", &[("env.cgi", script)]);
+    let reader = setup.start(1, "env.cgi");
+    let (id, pid, pidfd) = setup.started();
+    assert_eq!(id, 1);
+    let root = setup.root.display();
+    let output = all(reader);
+    let (told, ids) = output.split_at(output.trim_end().rfind('\n').expect("lines") + 1);
+    assert_eq!(told, format!("{root}/env.cgi x y\n{root}\nb c /opt/lib\n4\n")); // 0 to 2, and that of `ls`
+    assert_eq!(
+        ids.split_whitespace().collect::<Vec<_>>(),
+        [pid.to_string(), pid.to_string(), pid.to_string()]
+    );
+    assert_eq!(setup.ended(), (1, Exit::Code(3)));
+    assert!(pidfd.ends_within(Duration::ZERO).expect("it can be polled"));
+    setup.finish();
+}
+
+#[test]
+fn failures_are_told_with_step_errno_and_first_line() {
+    let scripts = [
+        ("crlf", "#!/bin/sh\r\necho\r\n"),
+        ("none", "#!/no/such/interpreter -w\n"),
+        ("text", "hello\n"),
+    ];
+    let setup = Setup::new("failures", &scripts);
+    let exec = |errno, line: &[u8]| Failed {
+        step: Step::Execute,
+        errno,
+        first_line: line.to_vec(),
+    };
+    let early = |step, errno| Failed {
+        step,
+        errno,
+        first_line: Vec::new(),
+    };
+    fs::write(setup.root.join("plain"), "").expect("there is room");
+    fs::create_dir(setup.root.join("directory")).expect("there is room");
+    for (path, expected) in [
+        ("crlf", exec(libc::ENOENT, b"#!/bin/sh\r\n")),
+        ("none", exec(libc::ENOENT, b"#!/no/such/interpreter -w\n")),
+        ("text", exec(libc::ENOEXEC, b"hello\n")),
+        ("gone", early(Step::Open, libc::ENOENT)),
+        ("plain", early(Step::Executable, libc::EACCES)),
+        ("directory", early(Step::Kind, libc::EACCES)),
+        ("../x", early(Step::Place, libc::EACCES)),
+    ] {
+        setup.start(1, path);
+        assert_eq!(setup.failed(), expected, "{path}");
+    }
+    setup.finish();
+}
+
+#[test]
+fn a_worker_that_has_been_taken_over_gets_nothing() {
+    let setup = Setup::new("taken", &[("ok", "#!/bin/sh\necho $LD_PRELOAD$IFS$BASH_ENV\n")]);
+    let (_reader, writer) = io::pipe().expect("pipes work");
+    let mut order = start(1, "ok", writer.into());
+    order.place = 1;
+    setup.order(&ScriptOrder::Start(order));
+    assert_eq!(setup.failed().step, Step::Place);
+    for path in ["/bin/sh", "../../bin/sh", "ok/../../x", "", "ok\0"] {
+        setup.start(2, path);
+        assert!(matches!(setup.failed().step, Step::Place | Step::Kind), "{path}");
+    }
+    let (reader, writer) = io::pipe().expect("pipes work");
+    let mut order = start(3, "ok", writer.into());
+    order.arguments = vec![b"a\0b".to_vec()];
+    setup.order(&ScriptOrder::Start(order));
+    assert_eq!(setup.failed().step, Step::Words);
+    drop(reader);
+    let (reader, writer) = io::pipe().expect("pipes work");
+    let mut order = start(4, "ok", writer.into());
+    let refused = [
+        b"LD_PRELOAD".to_vec(),
+        b"BASH_ENV".to_vec(),
+        b"IFS".to_vec(),
+        Vec::new(),
+        b"a=b".to_vec(),
+    ];
+    order.env.extend(refused.map(|name| (name, b"evil".to_vec())));
+    setup.order(&ScriptOrder::Start(order));
+    assert_eq!(setup.started().0, 4);
+    assert_eq!(all(reader), "\n");
+    // Signals go to the groups of its own scripts only.
+    setup.order(&ScriptOrder::Signal { id: 99, signal: 9 });
+    setup.order(&ScriptOrder::Signal { id: 4, signal: -1 });
+    setup.order(&ScriptOrder::Release { id: 99 });
+    assert_eq!(setup.ended(), (4, Exit::Code(0)));
+    setup.finish();
+}
+
+#[test]
+fn garbage_is_ignored_and_orders_after_it_are_obeyed() {
+    let setup = Setup::new("garbage", &[("ok", "#!/bin/sh\n")]);
+    let null: OwnedFd = fs::File::open("/dev/null").expect("it is there").into();
+    let mut start_bytes = start(1, "ok", null.try_clone().expect("free")).encode().0;
+    setup.worker.send(&[], &[], Wait::Yes).expect("there is room");
+    setup
+        .worker
+        .send(&[77, 1, 2], &[null.as_fd()], Wait::Yes)
+        .expect("there is room");
+    for cut in (0..start_bytes.len()).step_by(7) {
+        setup
+            .worker
+            .send(&start_bytes[..cut], &[null.as_fd(), null.as_fd()], Wait::Yes)
+            .expect("there is room");
+    }
+    setup
+        .worker
+        .send(&start_bytes, &[null.as_fd()], Wait::Yes)
+        .expect("there is room");
+    start_bytes.push(0);
+    setup
+        .worker
+        .send(&start_bytes, &[null.as_fd(), null.as_fd()], Wait::Yes)
+        .expect("there is room");
+    setup.start(2, "ok");
+    assert_eq!(setup.started().0, 2);
+    assert_eq!(setup.ended(), (2, Exit::Code(0)));
+    setup.finish();
+}
+
+#[test]
+fn a_script_stays_until_it_is_released() {
+    let setup = Setup::new(
+        "release",
+        &[("ok", "#!/bin/sh\n"), ("sleep", "#!/bin/sh\nsleep 1000 & sleep 1000\n")],
+    );
+    setup.start(1, "ok");
+    let (_, pid, pidfd) = setup.started();
+    assert_eq!(setup.ended(), (1, Exit::Code(0)));
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a zombie is listed");
+    assert!(stat.contains(") Z "), "{stat}");
+    setup.order(&ScriptOrder::Release { id: 1 });
+    let reader = setup.start(2, "sleep"); // its answer comes after the release was obeyed
+    let (_, _, _sleeping) = setup.started();
+    assert!(!PathBuf::from(format!("/proc/{pid}")).exists());
+    if let Some(exit) = pidfd.exit_told_by_kernel() {
+        assert_eq!(exit, Exit::Code(0));
+    }
+    setup.order(&ScriptOrder::Signal {
+        id: 2,
+        signal: libc::SIGTERM,
+    });
+    assert_eq!(setup.ended(), (2, Exit::Signal(libc::SIGTERM)));
+    assert_eq!(
+        all(reader),
+        "",
+        "the background process held stdout until the group was signalled"
+    );
+    setup.finish();
+}
+
+#[test]
+fn stopping_ends_the_stubborn_too() {
+    let script = "#!/bin/sh\ntrap '' TERM\necho ready\nwhile :; do sleep 1000; done\n";
+    let setup = Setup::new(
+        "stop",
+        &[("stubborn", script), ("sleep", "#!/bin/sh\nexec sleep 1000\n")],
+    );
+    let mut stubborn = setup.start(1, "stubborn");
+    let (_, pid, pidfd) = setup.started();
+    setup.start(2, "sleep");
+    setup.started();
+    stubborn.read_exact(&mut [0; 6]).expect("its trap is set");
+    setup
+        .launcher
+        .tell(
+            &ToSpawner::Stop {
+                grace: Duration::from_millis(100),
+            },
+            Wait::Yes,
+        )
+        .expect("there is room");
+    setup.thread.join().expect("no panic").expect("no error");
+    assert!(pidfd.ends_within(Duration::ZERO).expect("it can be polled"), "{pid}");
+    fs::remove_dir_all(setup.root).expect("ours");
+}
+
+#[test]
+fn it_ends_with_its_launcher() {
+    let setup = Setup::new("alone", &[]);
+    drop(setup.launcher);
+    setup.thread.join().expect("no panic").expect("no error");
+    fs::remove_dir_all(setup.root).expect("ours");
+}
+
+#[test]
+fn another_channel_can_be_added() {
+    let mut setup = Setup::new("serve", &[("ok", "#!/bin/sh\necho hi\n")]);
+    let (mine, other) = Channel::pair().expect("sockets work");
+    setup
+        .launcher
+        .tell(&ToSpawner::Serve { channel: other.into() }, Wait::Yes)
+        .expect("there is room");
+    setup.worker = mine; // the first one is closed
+    let reader = setup.start(1, "ok");
+    assert_eq!(setup.started().0, 1);
+    assert_eq!(all(reader), "hi\n");
+    assert_eq!(setup.ended(), (1, Exit::Code(0)));
+    setup.finish();
+}
+
+#[test]
+fn a_thousand_scripts_leave_no_zombie_and_no_descriptor() {
+    let setup = Setup::new("thousand", &[("ok", "#!/bin/true\n")]);
+    let mut pids = Vec::new();
+    for id in 0..1000 {
+        setup.start(id, "ok");
+        let (started, pid, pidfd) = setup.started();
+        assert_eq!(started, id);
+        assert_eq!(setup.ended(), (id, Exit::Code(0)));
+        setup.order(&ScriptOrder::Release { id });
+        assert!(std::os::fd::AsRawFd::as_raw_fd(&pidfd) < 900, "descriptors leak");
+        pids.push(pid);
+    }
+    setup.finish();
+    for pid in pids {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(!stat.contains(") Z "), "{stat}");
+    }
+}
+
+#[test]
+fn fifty_at_once_are_all_answered() {
+    let setup = Setup::new("fifty", &[("read", "#!/bin/sh\nread x\necho $x\n")]);
+    let mut inputs = Vec::new();
+    for id in 0..50 {
+        let (stdin, feed) = io::pipe().expect("pipes work");
+        let (reader, writer) = io::pipe().expect("pipes work");
+        let mut order = start(id, "read", writer.into());
+        order.stdin = Some(stdin.into());
+        setup.order(&ScriptOrder::Start(order));
+        inputs.push((id, feed, reader));
+    }
+    for _ in 0..50 {
+        setup.started();
+    }
+    for (id, mut feed, reader) in inputs {
+        io::Write::write_all(&mut feed, format!("{id}\n").as_bytes()).expect("there is room");
+        assert_eq!(all(reader), format!("{id}\n"));
+    }
+    let mut ended: Vec<u64> = (0..50).map(|_| setup.ended().0).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, (0..50).collect::<Vec<u64>>());
+    setup.finish();
+}

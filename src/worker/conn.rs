@@ -1,0 +1,436 @@
+//! The connection loop: heads in, responses out, in order, until either side has had enough.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Buf;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::base::date::HttpDate;
+use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
+use crate::config::site::Site;
+use crate::exchange::body::RequestBody;
+use crate::exchange::fail::Fail;
+use crate::exchange::response::{AfterResponse, Body, Response};
+use crate::exchange::{Began, Connection, Exchange};
+use crate::http::fields::list_has_token;
+use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
+use crate::http::head::{
+    self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
+};
+use crate::http::response::append_status_line;
+use crate::http::status::Status;
+use crate::net::stream::Stream;
+use crate::worker::reader::{BodyHandle, Reader, allowance, drain};
+use crate::worker::record::Sent;
+use crate::worker::serve;
+use crate::worker::thread::Thread;
+use crate::worker::writer::{Cut, Writer};
+
+/// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
+const LINGER: Duration = Duration::from_secs(30);
+/// How long it may be silent meanwhile.
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// Serves a connection until it closes.
+pub async fn run(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) {
+    // A connection that is broken before it began has nobody to be told.
+    let (Ok(local), Ok(stream)) = (tcp.local_addr(), Stream::new(tcp)) else {
+        return;
+    };
+    let stream = Rc::new(stream);
+    let site = thread.config.site_for(local, None, b"");
+    let mut conn = Conn {
+        reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
+        writer: Writer::new(Rc::clone(&stream)),
+        stream,
+        thread,
+        site,
+        local,
+        peer,
+        requests: 0,
+    };
+    conn.serve_all().await;
+}
+
+struct Conn {
+    thread: Rc<Thread>,
+    stream: Rc<Stream>,
+    reader: Rc<RefCell<Reader>>,
+    writer: Writer,
+    /// The site that a request without a host is for; its limits hold until the host is known.
+    site: &'static Site,
+    local: SocketAddr,
+    peer: SocketAddr,
+    requests: u32,
+}
+
+/// What came instead of nothing.
+enum Next {
+    Head(RequestHead, Began),
+    Broken(RequestHead, Began, Fail),
+    Closed,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    Close,
+    /// The response was cut; the client must see it.
+    Reset,
+}
+
+impl Conn {
+    async fn serve_all(&mut self) {
+        loop {
+            let then = match self.next_head().await {
+                Next::Head(head, began) => Box::pin(self.request(head, began)).await,
+                Next::Broken(head, began, fail) => {
+                    Box::pin(self.refused(head, began, fail)).await;
+                    Then::Close
+                }
+                Next::Closed => Then::Close,
+            };
+            match then {
+                Then::GoOn => {}
+                Then::Close => return self.close().await,
+                Then::Reset => return self.stream.reset_on_close(),
+            }
+        }
+    }
+
+    /// Reads until a head is whole, broken, or too late. What was collected for the client goes out before any wait.
+    async fn next_head(&mut self) -> Next {
+        let mut head = RequestHead::new();
+        let (limits, options) = (limits_of(self.site), options_of(self.site));
+        let mut began = Began {
+            wall: SystemTime::now(),
+            instant: std::time::Instant::now(),
+        };
+        let mut deadline = None;
+        loop {
+            let parsed = head.parse(&self.reader.borrow().buffer, &limits, options);
+            match parsed {
+                Ok(Progress::Complete { consumed }) => {
+                    self.reader.borrow_mut().buffer.advance(consumed);
+                    return Next::Head(head, began);
+                }
+                Ok(Progress::Partial) => {}
+                Err(error) => return Next::Broken(head, began, broken(error)),
+            }
+            if self.writer.flush().await.is_err() {
+                return Next::Closed;
+            }
+            let (waiting, waited_for) = (self.reader.borrow().buffer.len(), deadline);
+            match self.wait_for_bytes(waiting, waited_for).await {
+                Waited::Bytes if waiting == 0 => {
+                    began = Began {
+                        wall: SystemTime::now(),
+                        instant: std::time::Instant::now(),
+                    };
+                    deadline = Some(Instant::now());
+                }
+                Waited::Bytes => {}
+                Waited::TooLate if waiting > 0 => {
+                    let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
+                    return Next::Broken(head, began, fail);
+                }
+                Waited::TooLate | Waited::Ended => return Next::Closed,
+            }
+        }
+    }
+
+    /// Waits for bytes of a head: for the first by KeepAliveTimeout (or, on a new connection, as long as a head may take),
+    /// for the rest by RequestReadTimeout, counted from the first byte on.
+    async fn wait_for_bytes(&mut self, waiting: usize, first_byte: Option<Instant>) -> Waited {
+        let core = &self.site.settings.core;
+        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
+        let timeout = core.timeout.or(Duration::from_secs(60));
+        let now = Instant::now();
+        let deadline = if waiting == 0 && self.requests > 0 {
+            now + core.keep_alive_timeout.or(Duration::from_secs(5))
+        } else {
+            let began = first_byte.unwrap_or(now);
+            let stage_end = allowance(&stage, waiting as u64).map(|allowed| began + allowed);
+            stage_end.map_or(now + timeout, |end| end.min(now + timeout))
+        };
+        let idle = waiting == 0;
+        loop {
+            let filled = self.reader.borrow_mut().fill();
+            match filled {
+                Ok(0) => return Waited::Ended,
+                Ok(_) => return Waited::Bytes,
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return Waited::Ended,
+            }
+            if idle && self.thread.drain.is_asked() && self.requests > 0 {
+                return Waited::Ended;
+            }
+            if idle {
+                self.reader.borrow_mut().end_request();
+            }
+            tokio::select! {
+                readable = self.stream.readable() => if readable.is_err() { return Waited::Ended },
+                () = tokio::time::sleep_until(deadline) => return Waited::TooLate,
+                () = self.thread.drain.asked(), if idle => {}
+            }
+        }
+    }
+
+    /// Serves one request.
+    async fn request(&mut self, head: RequestHead, began: Began) -> Then {
+        let framing = match Framing::of(&head) {
+            Ok(framing) => framing,
+            Err(error) => {
+                let fail = Fail::client(error.status(), error.to_string()).closing();
+                self.refused(head, began, fail).await;
+                return Then::Close;
+            }
+        };
+        let expectation = Expectation::of(&head);
+        let core = &self.site.settings.core;
+        let timeout = core.timeout.or(Duration::from_secs(60));
+        let stage = core.read_timeout.body.or(StageTimeout::BODY);
+        let mark = self
+            .reader
+            .borrow_mut()
+            .begin_body(framing, expectation == Expectation::Continue, stage, timeout);
+        self.writer.timeout = timeout;
+        let body = BodyHandle::new(Rc::clone(&self.reader), mark);
+        let mut ex = self.exchange(head, began, RequestBody::new(Rc::new(RefCell::new(body))));
+        let response = if expectation == Expectation::Unknown {
+            let fail = Fail::client(
+                Status::EXPECTATION_FAILED,
+                "the Expect field asks for something unknown",
+            );
+            serve::refuse(&mut ex, &self.thread, fail).await
+        } else {
+            serve::serve(&mut ex, &self.thread).await
+        };
+        let then = if let Some(response) = response {
+            self.send(&mut ex, response).await
+        } else {
+            self.thread.log_request(&ex, None, &Sent::nothing());
+            Then::Reset
+        };
+        if then == Then::GoOn && !drain(&self.reader).await {
+            return Then::Close;
+        }
+        self.requests = self.requests.saturating_add(1);
+        if then == Then::GoOn {
+            self.reader.borrow_mut().end_request();
+        }
+        then
+    }
+
+    /// Answers what could not be read as a request, and closes.
+    async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) {
+        let mut ex = self.exchange(head, began, RequestBody::none());
+        if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
+            response.connection = AfterResponse::Close;
+            self.send(&mut ex, response).await;
+        }
+    }
+
+    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
+        let connection = Connection {
+            local: self.local,
+            peer: self.peer,
+            earlier_requests: self.requests,
+        };
+        let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
+        ex.unique_id = self.thread.unique_id();
+        ex
+    }
+
+    /// Sends a response: head, then body, and logs it.
+    async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
+        let before = self.writer.bytes_out + self.writer.head().len() as u64;
+        let version = ex.head.version();
+        let raw = matches!(response.body, Body::Raw(_));
+        let framing = if raw {
+            ResponseFraming::UntilClose
+        } else {
+            ResponseFraming::decide(version, ex.head.method(), response.head.status, response.body.length())
+        };
+        let stays = if raw {
+            Persistence::Close
+        } else {
+            self.persistence(ex, &response, framing)
+        };
+        ex.first_byte = Some(ex.began.instant.elapsed());
+        if !raw {
+            self.put_head(ex, &mut response, framing, stays);
+        }
+        let sent = self.writer.body(&mut response.body, framing).await;
+        let Sending { then, body_bytes } = Sending::of(sent, stays);
+        let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;
+        let sent = Sent {
+            body_bytes,
+            bytes_out,
+            bytes_in: self.reader.borrow_mut().taken(),
+            stays: then == Then::GoOn,
+            aborted: then == Then::Reset,
+        };
+        self.thread.log_request(ex, Some(&response), &sent);
+        then
+    }
+
+    /// Whether the connection goes on behind this response.
+    fn persistence(&self, ex: &Exchange, response: &Response, framing: ResponseFraming) -> Persistence {
+        let core = &ex.site.settings.core;
+        let most = core.max_keep_alive_requests.or(100);
+        let willing = core.keep_alive.or(true)
+            && (most == 0 || u64::from(self.requests) < most)
+            && response.connection == AfterResponse::Keep
+            && !drops_connection(response.head.status)
+            && !self.thread.drain.is_asked()
+            && self.reader.borrow().worth_draining();
+        let ours = if willing {
+            Persistence::KeepAlive
+        } else {
+            Persistence::Close
+        };
+        Persistence::asked_by(&ex.head).and(framing.persistence()).and(ours)
+    }
+
+    fn put_head(&mut self, ex: &Exchange, response: &mut Response, framing: ResponseFraming, stays: Persistence) {
+        let version = ex.head.version();
+        if version == Version::V09 {
+            return;
+        }
+        let fields = &mut response.head.fields;
+        // These two are the server's own to say, whatever a script has said.
+        fields.remove("Date");
+        fields.remove("Server");
+        framing.set_fields(fields);
+        let asked_to_stay = ex
+            .head
+            .values(b"connection")
+            .any(|value| list_has_token(value, b"keep-alive"));
+        if stays == Persistence::KeepAlive && asked_to_stay {
+            let core = &ex.site.settings.core;
+            let timeout = core.keep_alive_timeout.or(Duration::from_secs(5)).as_secs();
+            let value = match core.max_keep_alive_requests.or(100) {
+                0 => format!("timeout={timeout}"),
+                most => format!(
+                    "timeout={timeout}, max={}",
+                    most.saturating_sub(u64::from(self.requests))
+                ),
+            };
+            fields.append("Keep-Alive", value);
+            fields.append("Connection", "Keep-Alive");
+        } else {
+            stays.append_field(version, fields);
+        }
+        let out = self.writer.head();
+        append_status_line(out, response.head.status, response.head.reason());
+        out.extend_from_slice(b"Date: ");
+        HttpDate::from(SystemTime::now()).append_to(out);
+        out.extend_from_slice(b"\r\nServer: ");
+        out.extend_from_slice(&self.thread.server_field);
+        out.extend_from_slice(b"\r\n");
+        response.head.fields.append_to(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Closes so that the client can read the last response: first our sending side, then, when it has stopped sending,
+    /// the rest. A close with bytes unread would reset the connection and lose the response (RFC 9112 section 9.6).
+    async fn close(&mut self) {
+        if self.writer.flush().await.is_err() {
+            return;
+        }
+        self.stream.shut_down_sending();
+        let over = Instant::now() + LINGER;
+        while !self.reader.borrow().has_ended() && Instant::now() < over {
+            self.reader.borrow_mut().buffer.clear();
+            let filled = self.reader.borrow_mut().fill();
+            match filled {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    let silence = (Instant::now() + LINGER_SILENCE).min(over);
+                    match tokio::time::timeout_at(silence, self.stream.readable()).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) | Err(_) => return,
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// What came of waiting for a head's bytes.
+enum Waited {
+    Bytes,
+    TooLate,
+    Ended,
+}
+
+/// What came of sending a body.
+struct Sending {
+    then: Then,
+    body_bytes: u64,
+}
+
+impl Sending {
+    fn of(sent: Result<u64, Cut>, stays: Persistence) -> Sending {
+        match (sent, stays) {
+            (Ok(body_bytes), Persistence::KeepAlive) => Sending {
+                then: Then::GoOn,
+                body_bytes,
+            },
+            (Ok(body_bytes), Persistence::Close) => Sending {
+                then: Then::Close,
+                body_bytes,
+            },
+            // A close without the announced end shows the client that the body is cut.
+            (Err(Cut::Body | Cut::Client), _) => Sending {
+                then: Then::Reset,
+                body_bytes: 0,
+            },
+        }
+    }
+}
+
+/// The statuses behind which Apache closes: the request, or our state, cannot be trusted any further.
+fn drops_connection(status: Status) -> bool {
+    matches!(status.code(), 400 | 408 | 411 | 413 | 414 | 431 | 500 | 501 | 503)
+}
+
+fn broken(error: ParseError) -> Fail {
+    Fail::client(error.status(), error.to_string()).closing()
+}
+
+fn limits_of(site: &Site) -> HeadLimits {
+    let core = &site.settings.core;
+    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    HeadLimits {
+        line: bytes(core.limit_request_line.or(8190)),
+        field_size: bytes(core.limit_request_field_size.or(8190)),
+        fields: bytes(core.limit_request_fields.or(100)),
+    }
+}
+
+fn options_of(site: &Site) -> ProtocolOptions {
+    let protocol = &site.settings.core.protocol;
+    ProtocolOptions {
+        syntax: match protocol.strictness.or(Strictness::Strict) {
+            Strictness::Strict => Syntax::Strict,
+            Strictness::Unsafe => Syntax::Unsafe,
+        },
+        http09: match protocol.simple_requests.or(SimpleRequests::Allowed) {
+            SimpleRequests::Allowed => Http09::Allow,
+            SimpleRequests::Refused => Http09::Refuse,
+        },
+        methods: match protocol.methods.or(Methods::Lenient) {
+            Methods::Lenient => head::Methods::Lenient,
+            Methods::Registered => head::Methods::Registered,
+        },
+    }
+}

@@ -1,0 +1,401 @@
+//! The reading side of a connection: bytes waiting to be parsed, and the body of the request in progress.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, Sleep};
+
+use crate::config::directives::site::StageTimeout;
+use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming};
+use crate::http::chunked::{ChunkError, Decoder, Step};
+use crate::http::framing::Framing;
+use crate::http::response::CONTINUE;
+use crate::net::stream::{More, Stream};
+
+/// What one read asks for.
+const READ: usize = 16 * 1024;
+/// More than this of later requests is not taken in while one is being answered.
+const AHEAD: usize = 64 * 1024;
+
+/// The reading side of a connection.
+pub struct Reader {
+    stream: Rc<Stream>,
+    /// Bytes that are read and not yet used.
+    pub buffer: BytesMut,
+    body: BodyState,
+    /// Counts requests, so that a body's handle that outlives its request reads nothing of the next.
+    request: u64,
+    left_of_limit: Option<u64>,
+    waits_for_continue: bool,
+    ended: Option<Gone>,
+    timing: Timing,
+    /// Bytes read from the client since the connection began.
+    bytes_in: u64,
+    /// How many of them earlier requests took.
+    counted: u64,
+}
+
+enum BodyState {
+    Done,
+    Length { left: u64, whole: u64 },
+    Chunked(Box<Decoder>),
+    Failed(BodyError),
+}
+
+/// The deadline of a body, and what moves it.
+struct Timing {
+    stage: StageTimeout,
+    each: Duration,
+    began: Option<Instant>,
+    bytes: u64,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Reader {
+    /// Reads from `stream`.
+    pub fn new(stream: Rc<Stream>) -> Reader {
+        Reader {
+            stream,
+            buffer: BytesMut::new(),
+            body: BodyState::Done,
+            request: 0,
+            left_of_limit: None,
+            waits_for_continue: false,
+            ended: None,
+            timing: Timing {
+                stage: StageTimeout::BODY,
+                each: Duration::from_secs(60),
+                began: None,
+                bytes: 0,
+                sleep: None,
+            },
+            bytes_in: 0,
+            counted: 0,
+        }
+    }
+
+    /// Sets out on the body of a request that was just parsed; returns its handle's mark.
+    pub fn begin_body(&mut self, framing: Framing, expects_continue: bool, stage: StageTimeout, each: Duration) -> u64 {
+        self.body = match framing {
+            Framing::None | Framing::Length(0) => BodyState::Done,
+            Framing::Length(length) => BodyState::Length {
+                left: length,
+                whole: length,
+            },
+            Framing::Chunked => BodyState::Chunked(Box::default()),
+        };
+        self.request += 1;
+        self.left_of_limit = None;
+        self.waits_for_continue = expects_continue && !matches!(self.body, BodyState::Done);
+        self.timing = Timing {
+            stage,
+            each,
+            began: None,
+            bytes: 0,
+            sleep: None,
+        };
+        self.request
+    }
+
+    /// Whether the request's body has been read to its end.
+    pub fn body_is_done(&self) -> bool {
+        matches!(self.body, BodyState::Done)
+    }
+
+    /// Whether what is left of the body is little enough to be read away so that the connection can go on.
+    pub fn worth_draining(&self) -> bool {
+        match &self.body {
+            BodyState::Done => true,
+            BodyState::Length { left, .. } => !self.waits_for_continue && *left <= AHEAD as u64,
+            BodyState::Chunked(_) => !self.waits_for_continue,
+            BodyState::Failed(_) => false,
+        }
+    }
+
+    /// Reads the rest of the body away, at most so many bytes of it; whether its end was reached.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>, drained: &mut usize) -> Poll<bool> {
+        while *drained <= AHEAD {
+            match self.poll_body(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Some(bytes))) => *drained += bytes.len(),
+                Poll::Ready(Ok(None)) => return Poll::Ready(true),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+            }
+        }
+        Poll::Ready(false)
+    }
+
+    /// Ends the request: handles to its body read nothing more.
+    pub fn end_request(&mut self) {
+        self.request += 1;
+        self.body = BodyState::Done;
+        self.timing.sleep = None;
+        if self.buffer.is_empty() {
+            // An idle connection keeps no buffer.
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    /// Reads what is there into the buffer without waiting; `Ok(0)` is the end.
+    pub fn fill(&mut self) -> io::Result<usize> {
+        let n = self.stream.try_read(&mut self.buffer, READ)?;
+        self.bytes_in += n as u64;
+        if n == 0 {
+            self.ended = Some(Gone::SendingClosed);
+        }
+        Ok(n)
+    }
+
+    /// Whether the client has closed its sending side.
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// How many bytes of the connection were taken since this was last asked: those of one request.
+    pub fn taken(&mut self) -> u64 {
+        let all = self.bytes_in - self.buffer.len() as u64;
+        let taken = all.saturating_sub(self.counted);
+        self.counted = self.counted.max(all);
+        taken
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            match self.fill() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
+            match self.stream.poll_readable(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        loop {
+            match self.take_body() {
+                Taken::Bytes(bytes) => return Poll::Ready(self.count(bytes).map(Some)),
+                Taken::End => return Poll::Ready(Ok(None)),
+                Taken::Failed(error) => return Poll::Ready(Err(self.fail(error))),
+                Taken::Nothing => {}
+            }
+            if std::mem::take(&mut self.waits_for_continue) {
+                // Nothing else is on its way out at this point, so there is room for these few bytes.
+                let _ = self.stream.try_write(CONTINUE, More::Nothing);
+            }
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(self.fail(BodyError::Gone))),
+                Poll::Ready(Ok(n)) => self.timing.read(n),
+                Poll::Pending => {
+                    if self.timing.poll_over(cx).is_ready() {
+                        return Poll::Ready(Err(self.fail(BodyError::TimedOut)));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> BodyError {
+        self.body = BodyState::Failed(error);
+        error
+    }
+
+    /// Takes body bytes out of the buffer.
+    fn take_body(&mut self) -> Taken {
+        match &mut self.body {
+            BodyState::Done => Taken::End,
+            BodyState::Failed(error) => Taken::Failed(*error),
+            BodyState::Length { left: 0, .. } => {
+                self.body = BodyState::Done;
+                Taken::End
+            }
+            BodyState::Length { left, .. } => {
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(self.buffer.len());
+                if take == 0 {
+                    return Taken::Nothing;
+                }
+                *left -= take as u64;
+                Taken::Bytes(self.buffer.split_to(take).freeze())
+            }
+            BodyState::Chunked(decoder) => {
+                if self.buffer.is_empty() {
+                    return Taken::Nothing;
+                }
+                let step = decoder.decode(&self.buffer);
+                self.take_step(step)
+            }
+        }
+    }
+
+    fn take_step(&mut self, step: Result<Step, ChunkError>) -> Taken {
+        match step {
+            Ok(Step::Data { consumed, data }) => {
+                let mut piece = self.buffer.split_to(consumed);
+                piece.truncate(data.end);
+                Taken::Bytes(piece.split_off(data.start).freeze())
+            }
+            Ok(Step::NeedMore) => {
+                self.buffer.clear();
+                Taken::Nothing
+            }
+            Ok(Step::End { consumed }) => {
+                let _ = self.buffer.split_to(consumed);
+                self.body = BodyState::Done;
+                Taken::End
+            }
+            Err(ChunkError::ExtensionsTooLarge | ChunkError::TrailersTooLarge) => Taken::Failed(BodyError::TooLarge),
+            Err(_) => Taken::Failed(BodyError::Malformed),
+        }
+    }
+
+    fn count(&mut self, bytes: Bytes) -> Result<Bytes, BodyError> {
+        if let Some(left) = &mut self.left_of_limit {
+            match left.checked_sub(bytes.len() as u64) {
+                Some(rest) => *left = rest,
+                None => return Err(self.fail(BodyError::TooLarge)),
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        loop {
+            if let Some(gone) = self.ended {
+                return Poll::Ready(gone);
+            }
+            if self.buffer.len() >= AHEAD {
+                return Poll::Pending;
+            }
+            match self.poll_fill(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => self.ended = Some(Gone::Reset),
+            }
+        }
+    }
+}
+
+enum Taken {
+    Bytes(Bytes),
+    End,
+    Nothing,
+    Failed(BodyError),
+}
+
+impl Timing {
+    fn read(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.sleep = None;
+    }
+
+    /// Ready when the body has taken too long: in all (RequestReadTimeout), or since its last bytes (Timeout).
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let began = *self.began.get_or_insert(now);
+        let bytes = self.bytes;
+        let (stage, each) = (self.stage, self.each);
+        let sleep = self.sleep.get_or_insert_with(|| {
+            let idle = now + each;
+            let deadline = allowance(&stage, bytes).map_or(idle, |allowed| idle.min(began + allowed));
+            Box::pin(tokio::time::sleep_until(deadline))
+        });
+        sleep.as_mut().poll(cx)
+    }
+}
+
+/// How long a stage may take in all after so many bytes; `None` is for ever.
+pub fn allowance(stage: &StageTimeout, bytes: u64) -> Option<Duration> {
+    if stage.first.is_zero() {
+        return None;
+    }
+    let earned = bytes
+        .checked_div(stage.min_rate)
+        .map_or(Duration::ZERO, Duration::from_secs);
+    let allowed = stage.first.saturating_add(earned);
+    Some(stage.most.map_or(allowed, |most| allowed.min(most)))
+}
+
+/// A request's handle to its body.
+pub struct BodyHandle {
+    reader: Rc<RefCell<Reader>>,
+    request: u64,
+}
+
+impl BodyHandle {
+    /// The body of the request that [`Reader::begin_body`] marked.
+    pub fn new(reader: Rc<RefCell<Reader>>, request: u64) -> BodyHandle {
+        BodyHandle { reader, request }
+    }
+}
+
+impl Incoming for BodyHandle {
+    fn length(&self) -> BodyLength {
+        match &self.reader.borrow().body {
+            BodyState::Done | BodyState::Failed(_) => BodyLength::None,
+            BodyState::Length { whole, .. } => BodyLength::Known(*whole),
+            BodyState::Chunked(_) => BodyLength::Unknown,
+        }
+    }
+
+    fn limit(&mut self, bytes: Option<u64>) {
+        self.reader.borrow_mut().left_of_limit = bytes;
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let mut reader = self.reader.borrow_mut();
+        if reader.request == self.request {
+            reader.poll_body(cx)
+        } else {
+            Poll::Ready(Err(BodyError::Gone))
+        }
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        let mut reader = self.reader.borrow_mut();
+        if reader.request == self.request {
+            reader.poll_gone(cx)
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Waits until the rest of a body has been read away; whether its end was reached.
+pub async fn drain(reader: &Rc<RefCell<Reader>>) -> bool {
+    let mut drained = 0;
+    poll_fn(|cx| reader.borrow_mut().poll_drain(cx, &mut drained)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::allowance;
+    use crate::config::directives::site::StageTimeout;
+
+    #[test]
+    fn bytes_earn_time_up_to_the_most() {
+        for (bytes, want) in [(0, 20), (499, 20), (500, 21), (5000, 30), (1_000_000, 40)] {
+            assert_eq!(
+                allowance(&StageTimeout::HEADER, bytes),
+                Some(Duration::from_secs(want)),
+                "{bytes}"
+            );
+        }
+        let none = StageTimeout {
+            first: Duration::ZERO,
+            most: None,
+            min_rate: 0,
+        };
+        assert_eq!(allowance(&none, 5), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! A finished request as the access log sees it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use crate::exchange::response::Response;
+use crate::exchange::{Exchange, Previous};
+use crate::lang::log_format::{AccessRecord, ConnectionState, Pass};
+use crate::lang::vars::{Variable, Vars};
+use crate::worker::logs::Logs;
+
+/// What was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Bytes of the body, without framing.
+    pub body_bytes: u64,
+    /// Bytes on the wire.
+    pub bytes_out: u64,
+    /// Bytes read for this request.
+    pub bytes_in: u64,
+    /// Whether the connection goes on.
+    pub stays: bool,
+    /// Whether the response was cut.
+    pub aborted: bool,
+}
+
+impl Sent {
+    /// Nothing, for the client has left.
+    pub fn nothing() -> Sent {
+        Sent {
+            body_bytes: 0,
+            bytes_out: 0,
+            bytes_in: 0,
+            stays: false,
+            aborted: true,
+        }
+    }
+}
+
+/// Writes a request into its site's access logs.
+pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
+    let access = logs.access_of(ex.site);
+    if access.is_empty() {
+        return;
+    }
+    let view = View { ex, response };
+    let (status, first_status) = statuses(ex, response);
+    let (path, raw_query) = crate::http::target::split_query(ex.head.target_bytes());
+    let server_name = String::from_utf8_lossy(ex.site_name());
+    let canonical_name = String::from_utf8_lossy(ex.server_name());
+    let id = std::str::from_utf8(&ex.unique_id).ok();
+    let record = AccessRecord {
+        vars: &view,
+        request_line: Some(ex.head.request_line()).filter(|line| !line.is_empty()),
+        protocol: ex.head.version().as_str().as_bytes(),
+        first: Pass {
+            method: Some(ex.head.method_bytes()).filter(|method| !method.is_empty()),
+            path: Some(first_path(ex, path)).filter(|path| !path.is_empty()),
+            query: first_query(ex, raw_query),
+            status: first_status,
+            user: None,
+            filename: None,
+            handler: None,
+        },
+        last: Pass {
+            method: Some(ex.head.method_bytes()).filter(|method| !method.is_empty()),
+            path: Some(ex.target.path.as_bytes()),
+            query: ex.target.query.as_deref(),
+            status,
+            user: None,
+            filename: Some(ex.file.as_slice()).filter(|file| !file.is_empty()),
+            handler: Some(ex.handler.as_bytes()).filter(|handler| !handler.is_empty()),
+        },
+        body_bytes: sent.body_bytes,
+        bytes_in: sent.bytes_in,
+        bytes_out: sent.bytes_out,
+        started: ex.began.wall,
+        duration: ex.began.instant.elapsed(),
+        first_byte: ex.first_byte,
+        client: ex.connection.peer,
+        peer: ex.connection.peer,
+        local: ex.connection.local,
+        remote_host: ex.remote_host.as_deref(),
+        remote_logname: None,
+        keepalive_number: ex.connection.earlier_requests,
+        connection: match (sent.aborted, sent.stays) {
+            (true, _) => ConnectionState::Aborted,
+            (false, true) => ConnectionState::KeptAlive,
+            (false, false) => ConnectionState::Closed,
+        },
+        log_id: id,
+        connection_log_id: None,
+        server_name: &server_name,
+        canonical_name: &canonical_name,
+        server_port: ex.server_port(),
+        pid: std::process::id(),
+        tid: thread_id(),
+    };
+    for log in access {
+        if log.condition.as_ref().is_none_or(|condition| condition.holds(&view)) {
+            logs.push(log.target, |line| log.format.append(&record, line));
+        }
+    }
+}
+
+fn thread_id() -> u64 {
+    thread_local! {
+        static ID: u64 = u64::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0);
+    }
+    ID.with(|id| *id)
+}
+
+fn first(ex: &Exchange) -> Option<&Previous> {
+    let mut pass = ex.previous.as_deref()?;
+    while let Some(before) = &pass.before {
+        pass = before;
+    }
+    Some(pass)
+}
+
+fn first_path<'a>(ex: &'a Exchange, raw: &'a [u8]) -> &'a [u8] {
+    match first(ex) {
+        Some(pass) => &pass.url,
+        None if ex.target.raw_path.is_empty() => raw,
+        None => ex.target.path.as_bytes(),
+    }
+}
+
+fn first_query<'a>(ex: &'a Exchange, raw: Option<&'a [u8]>) -> Option<&'a [u8]> {
+    match first(ex) {
+        Some(pass) => pass.query.as_deref(),
+        None => raw,
+    }
+}
+
+/// The last status, and the first: what the first pass came to.
+fn statuses(ex: &Exchange, response: Option<&Response>) -> (u16, u16) {
+    // Nginx's 499 for a client that left is no status of HTTP; Apache logs what it would have answered.
+    let last = response.map_or(200, |response| response.head.status.code());
+    (last, first(ex).map_or(last, |pass| pass.status.code()))
+}
+
+struct View<'a> {
+    ex: &'a Exchange,
+    response: Option<&'a Response>,
+}
+
+impl Vars for View<'_> {
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.ex.head.joined(name.as_bytes())
+    }
+
+    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.response?.head.fields.joined(name.as_bytes())
+    }
+
+    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.ex.variable(name.as_bytes()).map(Cow::Borrowed)
+    }
+
+    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+        self.ex.server_variable(variable)
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        Some(self.ex.connection.peer.ip().to_canonical())
+    }
+}

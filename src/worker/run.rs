@@ -1,0 +1,291 @@
+//! The worker's life: threads that accept and serve, and the launcher's orders.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::config::load;
+use crate::config::logs::targets;
+use crate::config::site::Config;
+use crate::lang::log_level::Level;
+use crate::log::sink::Sink;
+use crate::net::accept::{self, Accepted};
+use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::inherit::Inherited;
+use crate::process::message::{FromWorker, ToWorker};
+use crate::worker::conn;
+use crate::worker::logs::Logs;
+use crate::worker::thread::Thread;
+
+/// How often a thread without work looks after lines that wait for a slow log.
+const LOG_TICK: Duration = Duration::from_secs(1);
+
+/// An order for one thread.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    /// Accept what waits, close the listeners, end with the last connection or at the limit.
+    Drain { limit: Duration },
+    /// The spawner was replaced.
+    SpawnerRestarted,
+    /// End now.
+    Stop,
+}
+
+/// Serves until the launcher says otherwise. The error says why it could not, for the log.
+pub fn run(inherited: Inherited) -> Result<(), String> {
+    let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
+    let sinks = sinks(config, inherited.logs)?;
+    // Formats were checked when the settings were; this says so before any thread relies on it.
+    Logs::new(config, &sinks)?;
+    let count = inherited.scripts.len().max(1);
+    let mut shares = shared_out(inherited.listeners, count);
+    let accepting = Arc::new(AtomicUsize::new(count));
+    let launcher = Arc::new(inherited.launcher);
+    let mut orders = Vec::new();
+    let mut threads = Vec::new();
+    for (number, scripts) in inherited.scripts.into_iter().enumerate() {
+        let (give, take) = mpsc::unbounded_channel();
+        orders.push(give);
+        let part = Part {
+            config,
+            number,
+            sinks: sinks.clone(),
+            listeners: std::mem::take(&mut shares[number]),
+            scripts,
+            orders: take,
+            accepting: Arc::clone(&accepting),
+            launcher: Arc::clone(&launcher),
+        };
+        let thread = std::thread::Builder::new().name(format!("serve {number}"));
+        threads.push(
+            thread
+                .spawn(move || serve(part))
+                .map_err(|e| format!("cannot start a thread: {e}"))?,
+        );
+    }
+    launcher
+        .tell(&FromWorker::Ready, Wait::Yes)
+        .map_err(|e| format!("cannot reach the launcher: {e}"))?;
+    std::thread::Builder::new()
+        .name("orders".into())
+        .spawn(move || take_orders(&launcher, &orders, &sinks))
+        .map_err(|e| format!("cannot start a thread: {e}"))?;
+    for thread in threads {
+        match thread.join() {
+            Ok(result) => result?,
+            Err(_) => return Err("a thread panicked".into()),
+        }
+    }
+    Ok(())
+}
+
+fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> {
+    let names = targets(config);
+    if names.len() != logs.len() {
+        return Err(format!(
+            "{} logs were handed over, and the settings have {}",
+            logs.len(),
+            names.len()
+        ));
+    }
+    let open = |(target, fd)| {
+        let name = format!("{target:?}");
+        Sink::inherited(&name, fd)
+            .map(Arc::new)
+            .map_err(|e| format!("{name}: {e}"))
+    };
+    names.iter().zip(logs).map(open).collect()
+}
+
+/// Thread i of n takes copies i, i+n, … of every address, so that none is without a thread.
+fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> Vec<Vec<OwnedFd>> {
+    let mut shares: Vec<Vec<OwnedFd>> = (0..threads).map(|_| Vec::new()).collect();
+    for copies in listeners {
+        for (n, listener) in copies.into_iter().enumerate() {
+            shares[n % threads].push(listener);
+        }
+    }
+    shares
+}
+
+/// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
+fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sinks: &[Arc<Sink>]) {
+    let tell = |order: Order| {
+        for thread in orders {
+            // A thread that has ended needs no orders.
+            let _ = thread.send(order);
+        }
+    };
+    loop {
+        match launcher.hear::<ToWorker>(Wait::Yes) {
+            Ok(Heard::Message(ToWorker::Drain { limit })) => tell(Order::Drain { limit }),
+            Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
+            Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
+                for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
+                    // On an error the old file goes on; the launcher, which opened the new one, has said what it had to.
+                    let _ = sink.reopen(fd.as_fd());
+                }
+            }
+            // An order of another version is none of ours.
+            Ok(Heard::Unknown(_)) => {}
+            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => return tell(Order::Stop),
+        }
+    }
+}
+
+/// What one thread is given.
+struct Part {
+    config: &'static Config,
+    number: usize,
+    sinks: Vec<Arc<Sink>>,
+    listeners: Vec<OwnedFd>,
+    scripts: Channel,
+    orders: mpsc::UnboundedReceiver<Order>,
+    accepting: Arc<AtomicUsize>,
+    launcher: Arc<Channel>,
+}
+
+fn serve(part: Part) -> Result<(), String> {
+    let logs = Rc::new(Logs::new(part.config, &part.sinks)?);
+    thread_local! {
+        static LOGS: std::cell::OnceCell<Rc<Logs>> = const { std::cell::OnceCell::new() };
+    }
+    LOGS.with(|cell| {
+        // The thread begins here, so the cell is empty.
+        let _ = cell.set(Rc::clone(&logs));
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(|| {
+            LOGS.with(|cell| {
+                if let Some(logs) = cell.get() {
+                    logs.flush();
+                }
+            });
+        })
+        .build()
+        .map_err(|e| format!("cannot start the event loop: {e}"))?;
+    let local = LocalSet::new();
+    let result = local.block_on(&runtime, accept_and_serve(part, Rc::clone(&logs)));
+    // Tasks that are still there are ended with the runtime, and with them what they own.
+    drop(local);
+    logs.flush();
+    result
+}
+
+async fn accept_and_serve(mut part: Part, logs: Rc<Logs>) -> Result<(), String> {
+    let thread = Rc::new(Thread::new(part.config, logs, part.number));
+    let connections = Rc::new(Connections::default());
+    let mut acceptors = Vec::new();
+    for listener in std::mem::take(&mut part.listeners) {
+        let listener = listener_of(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
+        let (thread, connections) = (Rc::clone(&thread), Rc::clone(&connections));
+        acceptors.push(tokio::task::spawn_local(acceptor(listener, thread, connections)));
+    }
+    let mut tick = tokio::time::interval(LOG_TICK);
+    loop {
+        tokio::select! {
+            order = part.orders.recv() => match order {
+                Some(Order::Drain { limit }) => {
+                    return drain(part, thread, connections, acceptors, limit).await;
+                }
+                Some(Order::SpawnerRestarted) => {}
+                Some(Order::Stop) | None => return Ok(()),
+            },
+            _ = tick.tick() => {}
+        }
+    }
+}
+
+/// Ends with the last connection, or at the limit, or when told to stop.
+async fn drain(
+    mut part: Part,
+    thread: Rc<Thread>,
+    connections: Rc<Connections>,
+    acceptors: Vec<tokio::task::JoinHandle<()>>,
+    limit: Duration,
+) -> Result<(), String> {
+    thread.drain.ask();
+    for acceptor in acceptors {
+        // It ends by itself once the order is given and nothing waits to be accepted.
+        let _ = acceptor.await;
+    }
+    if part.accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Should the launcher be gone, nobody waits for the word.
+        let _ = part.launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
+    }
+    let over = (!limit.is_zero()).then(|| Instant::now() + limit);
+    let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
+    loop {
+        if connections.none() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = connections.changed() => {}
+            () = tokio::time::sleep_until(over.unwrap_or(far)) => return Ok(()),
+            order = part.orders.recv() => if matches!(order, Some(Order::Stop) | None) { return Ok(()) },
+        }
+    }
+}
+
+fn listener_of(fd: OwnedFd) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(fd);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// How many connections a thread has.
+#[derive(Default)]
+struct Connections {
+    count: std::cell::Cell<usize>,
+    changed: tokio::sync::Notify,
+}
+
+impl Connections {
+    fn none(&self) -> bool {
+        self.count.get() == 0
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Connections>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = accept::next(&listener) => accepted,
+            () = thread.drain.asked() => return,
+        };
+        match accepted {
+            Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
+            Ok(Accepted::Exhausted(error)) => {
+                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"));
+            }
+            Err(error) => {
+                thread.note(Level::Crit, format_args!("a listener failed: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net::TcpStream, peer: SocketAddr) {
+    let (thread, connections) = (Rc::clone(thread), Rc::clone(connections));
+    connections.count.set(connections.count.get() + 1);
+    tokio::task::spawn_local(async move {
+        conn::run(thread, stream, peer).await;
+        connections.count.set(connections.count.get().saturating_sub(1));
+        connections.changed.notify_one();
+    });
+}

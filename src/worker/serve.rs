@@ -1,0 +1,167 @@
+//! The driver: from a parsed head to a response. Start reading lychgate here.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::config::directives::site::Trace;
+use crate::exchange::Exchange;
+use crate::exchange::body::BodyLength;
+use crate::exchange::fail::{Fail, Reply};
+use crate::exchange::place::Place;
+use crate::exchange::response::{Body, Outcome, Response, Stop};
+use crate::filters::error_document::{self, Replacement};
+use crate::handlers;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::phases;
+use crate::phases::choose::Handler;
+use crate::phases::fixup::Fixed;
+use crate::phases::target::Asked;
+use crate::worker::thread::Thread;
+
+/// Serves one request: from parsed head to response. `None` when the client has left.
+pub async fn serve(ex: &mut Exchange, thread: &Rc<Thread>) -> Option<Response> {
+    let answer = match phases::vhost::run(ex) {
+        Ok(()) => answer(ex, thread).await,
+        Err(fail) => Err(fail),
+    };
+    finish(ex, thread, answer).await
+}
+
+/// Answers a request that failed before it could be served (a broken head, a body that cannot be framed).
+pub async fn refuse(ex: &mut Exchange, thread: &Rc<Thread>, fail: Fail) -> Option<Response> {
+    // The site decides how an error looks; that the host cannot be found is part of the failure.
+    let _ = phases::vhost::run(ex);
+    finish(ex, thread, Err(fail)).await
+}
+
+async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response, Fail>) -> Option<Response> {
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(Fail::ClientGone) => return None,
+        Err(Fail::Reply(fail)) => {
+            thread.record(ex, &fail);
+            replaced(ex, thread, &fail).await?
+        }
+    };
+    error_document::fill_in(ex, &mut response);
+    Some(response)
+}
+
+/// What the client sees of a failure: the error document, or the built-in page where that fails too.
+async fn replaced(ex: &mut Exchange, thread: &Rc<Thread>, fail: &Reply) -> Option<Response> {
+    let again = match error_document::choose(ex, fail) {
+        Replacement::Response(response) => return Some(response),
+        Replacement::Again(again) => again,
+    };
+    let second = match ex.again(again) {
+        Ok(()) => Box::pin(answer(ex, thread)).await,
+        Err(too_many) => Err(too_many),
+    };
+    match second {
+        Ok(mut response) => {
+            keep_status(&mut response, fail);
+            Some(response)
+        }
+        Err(Fail::ClientGone) => None,
+        Err(Fail::Reply(second)) => {
+            thread.record(ex, &second);
+            Some(error_document::last_resort(ex, fail, second.status))
+        }
+    }
+}
+
+/// An error document answers with the error's status, unless it is a script that chose another.
+fn keep_status(response: &mut Response, fail: &Reply) {
+    if response.head.status == Status::OK {
+        response.head.status = fail.status;
+    }
+    for (name, value) in &fail.fields {
+        response.head.fields.set(name, value);
+    }
+    if fail.connection == crate::exchange::fail::AfterFail::Close {
+        response.connection = crate::exchange::response::AfterResponse::Close;
+    }
+}
+
+async fn answer(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Response, Fail> {
+    loop {
+        match one_pass(ex, thread).await.or_else(Stop::into_outcome)? {
+            Outcome::Reply(response) => return Ok(response),
+            Outcome::Again(next) => ex.again(next)?,
+        }
+    }
+}
+
+/// The phases in their order. `?` leaves early: a phase failed, or already knows the outcome.
+async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Stop> {
+    if phases::target::run(ex)? == Asked::Server {
+        return Ok(Outcome::Reply(options(thread.server_methods(ex))));
+    }
+    if ex.method == Method::Trace {
+        return Ok(Outcome::Reply(trace(ex)?));
+    }
+    let place = locate(ex)?;
+    phases::client_name::run(ex).await;
+    let handler = phases::choose::run(ex, &place)?;
+    if ex.method == Method::Options && handler != Handler::Cgi {
+        return Ok(Outcome::Reply(options(handlers::static_file::ALLOWED)));
+    }
+    Ok(match handler {
+        Handler::StaticFile => handlers::static_file::run(ex, &place)?,
+        Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
+        Handler::Cgi => return Err(Fail::internal("scripts are not started yet").into()),
+    })
+}
+
+/// How often a place may give way to another (an index file, a fallback) in one pass.
+const SUBSTITUTIONS: usize = 10;
+
+/// Finds the place of this pass: the path's own, or that of an index file or fallback which stands for it.
+fn locate(ex: &mut Exchange) -> Result<Place, Stop> {
+    for _ in 0..SUBSTITUTIONS {
+        let translated = phases::translate::run(ex);
+        let mut place = phases::walk::run(ex, translated)?;
+        phases::access::run(ex, &place)?;
+        match phases::fixup::run(ex, &mut place)? {
+            Fixed::Here => return Ok(place),
+            Fixed::Instead(url) => {
+                ex.target.path =
+                    crate::http::target::CleanPath::from_decoded(&url, crate::http::target::Slashes::Merge)
+                        .map_err(|e| Fail::internal(format!("index or fallback path: {e}")))?;
+            }
+        }
+    }
+    Err(Fail::internal("index files and fallbacks lead round in a circle").into())
+}
+
+fn options(allowed: &str) -> Response {
+    let mut response = Response::new(Status::OK, Body::Empty);
+    response.head.fields.append("Allow", allowed);
+    response
+}
+
+/// Sends the request's head back (RFC 9110 section 9.3.8), where TraceEnable asks for it.
+fn trace(ex: &Exchange) -> Result<Response, Fail> {
+    let enabled = ex.site.settings.core.trace.or(Trace::Off);
+    if enabled == Trace::On && ex.body.length() != BodyLength::None {
+        return Err(Fail::client(
+            Status::CONTENT_TOO_LARGE,
+            "TRACE with a body; TraceEnable extended would allow that",
+        ));
+    }
+    if enabled == Trace::Off {
+        let note = "TRACE denied by server configuration; TraceEnable on would allow it";
+        return Err(Fail::client(Status::METHOD_NOT_ALLOWED, note).with_field("Allow", handlers::static_file::ALLOWED));
+    }
+    let mut head = ex.head.request_line().to_vec();
+    head.extend_from_slice(b"\r\n");
+    for (name, value) in ex.head.fields() {
+        crate::http::fields::append_line(&mut head, name, value);
+    }
+    head.extend_from_slice(b"\r\n");
+    let mut response = Response::new(Status::OK, Body::Bytes(Bytes::from(head)));
+    response.head.fields.append("Content-Type", "message/http");
+    Ok(response)
+}

@@ -1,0 +1,283 @@
+//! The writing side of a connection: heads and small bodies are collected and go out together, large files by the kernel,
+//! streams as they come.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::exchange::response::{Body, BodyStream, Copied, FileBody, FilePart};
+use crate::http::chunked::{ChunkHead, LAST_CHUNK};
+use crate::http::framing::ResponseFraming;
+use crate::net::stream::{More, Stream};
+
+/// More than this is not collected before it is sent.
+const COLLECT: usize = 64 * 1024;
+/// A file part up to this size is read and sent with the head in one write; a larger one is sent by the kernel.
+const SMALL_FILE: u64 = 32 * 1024;
+/// What one sendfile(2) call is asked for, so that one client does not hold the thread.
+const SEND_FILE: usize = 1024 * 1024;
+
+/// The writing side of a connection.
+pub struct Writer {
+    stream: Rc<Stream>,
+    out: Vec<u8>,
+    /// How long a wait for room may last (Timeout).
+    pub timeout: Duration,
+    /// Bytes handed to the system since the connection began.
+    pub bytes_out: u64,
+}
+
+/// Why a response could not be sent whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The client is gone, or takes nothing.
+    Client,
+    /// The body broke off: its file shrank, its script failed.
+    Body,
+}
+
+impl From<io::Error> for Cut {
+    /// An error of the stream is always the client's end of it.
+    fn from(_: io::Error) -> Cut {
+        Cut::Client
+    }
+}
+
+impl Writer {
+    /// Writes to `stream`.
+    pub fn new(stream: Rc<Stream>) -> Writer {
+        Writer {
+            stream,
+            out: Vec::new(),
+            timeout: Duration::from_secs(60),
+            bytes_out: 0,
+        }
+    }
+
+    /// Where a head is put; it goes out with what follows it.
+    pub fn head(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Whether anything waits to be sent.
+    pub fn has_unsent(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Sends all that was collected.
+    pub async fn flush(&mut self) -> Result<(), Cut> {
+        self.flush_with(More::Nothing).await
+    }
+
+    async fn flush_with(&mut self, more: More) -> Result<(), Cut> {
+        let mut sent = 0;
+        while let Some(rest) = self.out.get(sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.try_write(rest, more) {
+                Ok(n) => {
+                    sent += n;
+                    self.bytes_out += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.room().await?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.out.clear();
+                    return Err(e.into());
+                }
+            }
+        }
+        self.out.clear();
+        if self.out.capacity() > 2 * COLLECT {
+            self.out = Vec::new();
+        }
+        Ok(())
+    }
+
+    async fn room(&self) -> Result<(), Cut> {
+        match tokio::time::timeout(self.timeout, self.stream.writable()).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Cut::Client),
+        }
+    }
+
+    /// Puts a body behind its head; how many bytes of it there were. Small ones wait for [`Writer::flush`].
+    pub async fn body(&mut self, body: &mut Body, framing: ResponseFraming) -> Result<u64, Cut> {
+        if !framing.has_body() {
+            return self.discard(body).await;
+        }
+        match body {
+            Body::Empty | Body::BuiltIn => Ok(0),
+            Body::Bytes(bytes) => self.bytes(bytes).await,
+            Body::File(file) => self.file(file).await,
+            Body::Stream(stream, _) => self.streamed(stream.as_mut(), framing).await,
+            Body::Raw(stream) => self.streamed(stream.as_mut(), ResponseFraming::UntilClose).await,
+        }
+    }
+
+    /// A body that is not to be sent: a script behind it still runs to its end.
+    async fn discard(&mut self, body: &mut Body) -> Result<u64, Cut> {
+        if let Body::Stream(stream, _) = body {
+            self.flush().await?;
+            while let Some(Ok(_)) = poll_fn(|cx| stream.poll_chunk(cx)).await {}
+        }
+        Ok(0)
+    }
+
+    async fn bytes(&mut self, bytes: &Bytes) -> Result<u64, Cut> {
+        self.add(bytes).await?;
+        Ok(bytes.len() as u64)
+    }
+
+    async fn add(&mut self, bytes: &[u8]) -> Result<(), Cut> {
+        for piece in bytes.chunks(COLLECT) {
+            self.out.extend_from_slice(piece);
+            if self.out.len() >= COLLECT {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn file(&mut self, body: &FileBody) -> Result<u64, Cut> {
+        for part in &body.parts {
+            self.add(&part.preface).await?;
+            if part.length <= SMALL_FILE {
+                self.small_part(body, part).await?;
+            } else {
+                self.large_part(body, part).await?;
+            }
+        }
+        self.add(&body.trailer).await?;
+        Ok(body.length())
+    }
+
+    async fn small_part(&mut self, body: &FileBody, part: &FilePart) -> Result<(), Cut> {
+        let start = self.out.len();
+        let length = usize::try_from(part.length).map_err(|_| Cut::Body)?;
+        self.out.resize(start + length, 0);
+        let read = self
+            .out
+            .get_mut(start..)
+            .map(|room| body.file.read_at(room, part.offset));
+        if !matches!(read, Some(Ok(n)) if n == length) {
+            // The file shrank after its length was told: the head may go out, wrong bytes must not.
+            self.out.truncate(start);
+            return Err(Cut::Body);
+        }
+        if self.out.len() >= COLLECT {
+            self.flush().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn large_part(&mut self, body: &FileBody, part: &FilePart) -> Result<(), Cut> {
+        if body.copied == Copied::ByReading {
+            return self.read_part(body, part, 0).await;
+        }
+        self.flush_with(More::Follows).await?;
+        let mut done = 0;
+        while done < part.length {
+            let count = usize::try_from(part.length - done).unwrap_or(usize::MAX).min(SEND_FILE);
+            match self.stream.try_send_file(body.file.fd(), part.offset + done, count) {
+                Ok(0) => return Err(Cut::Body),
+                Ok(n) => {
+                    done += n as u64;
+                    self.bytes_out += n as u64;
+                    tokio::task::consume_budget().await;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.room().await?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // sendfile(2) is not there for every file system; those are read.
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
+                    return self.read_part(body, part, done).await;
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_part(&mut self, body: &FileBody, part: &FilePart, mut done: u64) -> Result<(), Cut> {
+        let mut buffer = vec![0; COLLECT];
+        while done < part.length {
+            let count = usize::try_from(part.length - done).unwrap_or(usize::MAX).min(COLLECT);
+            let room = buffer.get_mut(..count).unwrap_or_default();
+            match body.file.read_at(room, part.offset + done) {
+                Ok(n) if n > 0 => {
+                    self.add(buffer.get(..n).unwrap_or_default()).await?;
+                    done += n as u64;
+                }
+                _ => return Err(Cut::Body),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a stream as it comes: what is there at once goes out together, and nothing is held back to wait for more.
+    async fn streamed(&mut self, stream: &mut dyn BodyStream, framing: ResponseFraming) -> Result<u64, Cut> {
+        let mut sent = 0;
+        let mut left = match framing {
+            ResponseFraming::Length(length) => Some(length),
+            _ => None,
+        };
+        loop {
+            match self.next_chunk(stream).await? {
+                Some(Ok(chunk)) => {
+                    let chunk = match left {
+                        Some(n) => chunk.slice(..usize::try_from(n).unwrap_or(usize::MAX).min(chunk.len())),
+                        None => chunk,
+                    };
+                    left = left.map(|n| n - chunk.len() as u64);
+                    sent += chunk.len() as u64;
+                    self.chunk(&chunk, framing).await?;
+                }
+                Some(Err(_)) => {
+                    self.flush().await?;
+                    return Err(Cut::Body);
+                }
+                None => break,
+            }
+        }
+        if left.is_some_and(|n| n > 0) {
+            self.flush().await?;
+            return Err(Cut::Body);
+        }
+        if framing == ResponseFraming::Chunked {
+            self.add(LAST_CHUNK).await?;
+        }
+        Ok(sent)
+    }
+
+    /// The next chunk; what was collected is sent before waiting for it.
+    async fn next_chunk(
+        &mut self,
+        stream: &mut dyn BodyStream,
+    ) -> Result<Option<Result<Bytes, crate::exchange::response::Broken>>, Cut> {
+        let ready = poll_fn(|cx| std::task::Poll::Ready(stream.poll_chunk(cx))).await;
+        if let std::task::Poll::Ready(chunk) = ready {
+            return Ok(chunk);
+        }
+        self.flush().await?;
+        Ok(poll_fn(|cx| stream.poll_chunk(cx)).await)
+    }
+
+    async fn chunk(&mut self, chunk: &Bytes, framing: ResponseFraming) -> Result<(), Cut> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        if framing != ResponseFraming::Chunked {
+            return self.add(chunk).await;
+        }
+        self.out.extend_from_slice(ChunkHead::new(chunk.len()).as_bytes());
+        self.out.extend_from_slice(chunk);
+        self.out.extend_from_slice(crate::http::chunked::CHUNK_END);
+        if self.out.len() >= COLLECT {
+            self.flush().await
+        } else {
+            Ok(())
+        }
+    }
+}
