@@ -1,15 +1,22 @@
 //! The logs as a thread writes them: one collection of lines a target, and what each site writes where.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::site::{Config, Site};
 use crate::config::{logs, words};
 use crate::lang::log_format::LogFormat;
 use crate::lang::log_format::condition::LogCondition;
+use crate::lang::log_level::Level;
 use crate::log::access::AccessLog;
-use crate::log::error::ErrorLog;
+use crate::log::error::{Entry, ErrorLog, Message};
+use crate::log::script_log::ScriptLog;
 use crate::log::sink::Sink;
+use crate::scripts::notes::{self, About, Weight};
 
 /// All logs of one thread.
 pub struct Logs {
@@ -20,6 +27,10 @@ pub struct Logs {
 struct SiteLogs {
     error: Arc<ErrorLog>,
     access: Vec<Access>,
+    /// What ScriptLog, ScriptLogLength and ScriptLogBuffer say.
+    script: Option<(Vec<u8>, u64, usize)>,
+    /// The script log, opened when it is first needed and with the worker's own rights, as Apache does.
+    script_log: OnceCell<Option<Rc<ScriptLog>>>,
 }
 
 /// One access log of a site.
@@ -55,6 +66,8 @@ impl Logs {
             sites.push(SiteLogs {
                 error: Arc::new(error),
                 access,
+                script: script_log(site),
+                script_log: OnceCell::new(),
             });
         }
         let collections = RefCell::new(sinks.iter().map(|sink| AccessLog::new(Arc::clone(sink))).collect());
@@ -100,6 +113,56 @@ impl Logs {
             site.error.flush();
         }
     }
+}
+
+impl notes::Logs for Logs {
+    fn note(&self, about: &About, weight: Weight, text: &str) {
+        let Some(site) = self.sites.get(about.site) else { return };
+        let entry = Entry {
+            client: Some(about.client),
+            ..Entry::new(
+                match weight {
+                    Weight::Error => Level::Error,
+                    Weight::Warning => Level::Warn,
+                    Weight::Info => Level::Info,
+                },
+                "cgi",
+                Message::Escaped(text),
+            )
+        };
+        site.error.record(&about.conf.core.log_level, &entry);
+    }
+
+    fn script_log(&self, site: usize) -> Option<Rc<ScriptLog>> {
+        let site = self.sites.get(site)?;
+        let (path, length, buffer) = site.script.as_ref()?;
+        let log = site.script_log.get_or_init(|| {
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(OsStr::from_bytes(path));
+            match file {
+                Ok(file) => Some(Rc::new(ScriptLog::new(file, *length, *buffer))),
+                Err(error) => {
+                    let path = words::shown(path);
+                    let note = format_args!("the script log {path} cannot be opened: {error}");
+                    site.error.note(Level::Error, "cgi", note);
+                    None
+                }
+            }
+        });
+        log.clone()
+    }
+}
+
+fn script_log(site: &Site) -> Option<(Vec<u8>, u64, usize)> {
+    let settings = &site.settings.script_log;
+    let buffer = settings.buffer.value().and_then(|buffer| usize::try_from(*buffer).ok());
+    Some((
+        settings.file.value()?.clone(),
+        settings.length.or(ScriptLog::DEFAULT_LENGTH),
+        buffer.unwrap_or(ScriptLog::DEFAULT_BUFFER),
+    ))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, String> {

@@ -22,6 +22,9 @@ use crate::net::accept::{self, Accepted};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromWorker, ToWorker};
+use crate::scripts::Scripts;
+use crate::scripts::client::{self, Spawner};
+use crate::scripts::queue::Slots;
 use crate::worker::conn;
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
@@ -50,6 +53,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));
     let launcher = Arc::new(inherited.launcher);
+    let slots = Arc::new(Slots::of(&config.server.scripts));
     let mut orders = Vec::new();
     let mut threads = Vec::new();
     for (number, scripts) in inherited.scripts.into_iter().enumerate() {
@@ -60,7 +64,8 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
             number,
             sinks: sinks.clone(),
             listeners: std::mem::take(&mut shares[number]),
-            scripts,
+            scripts: Some(scripts),
+            slots: Arc::clone(&slots),
             orders: take,
             accepting: Arc::clone(&accepting),
             launcher: Arc::clone(&launcher),
@@ -148,7 +153,8 @@ struct Part {
     number: usize,
     sinks: Vec<Arc<Sink>>,
     listeners: Vec<OwnedFd>,
-    scripts: Channel,
+    scripts: Option<Channel>,
+    slots: Arc<Slots>,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
     launcher: Arc<Channel>,
@@ -183,7 +189,8 @@ fn serve(part: Part) -> Result<(), String> {
 }
 
 async fn accept_and_serve(mut part: Part, logs: Rc<Logs>) -> Result<(), String> {
-    let thread = Rc::new(Thread::new(part.config, logs, part.number));
+    let (scripts, spawner) = scripts(&mut part, Rc::clone(&logs))?;
+    let thread = Rc::new(Thread::new(part.config, logs, scripts, part.number));
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
     for listener in std::mem::take(&mut part.listeners) {
@@ -196,9 +203,9 @@ async fn accept_and_serve(mut part: Part, logs: Rc<Logs>) -> Result<(), String> 
         tokio::select! {
             order = part.orders.recv() => match order {
                 Some(Order::Drain { limit }) => {
-                    return drain(part, thread, connections, acceptors, limit).await;
+                    return drain(part, thread, connections, acceptors, spawner, limit).await;
                 }
-                Some(Order::SpawnerRestarted) => {}
+                Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => return Ok(()),
             },
             _ = tick.tick() => {}
@@ -206,12 +213,28 @@ async fn accept_and_serve(mut part: Part, logs: Rc<Logs>) -> Result<(), String> 
     }
 }
 
-/// Ends with the last connection, or at the limit, or when told to stop.
+/// What runs the thread's scripts, and the handle by which it learns that its spawner was replaced.
+fn scripts(part: &mut Part, logs: Rc<Logs>) -> Result<(Rc<Scripts>, Spawner), String> {
+    let channel = part.scripts.take().ok_or("there is no channel to the spawner")?;
+    let (spawner, driver) = client::connect(channel).map_err(|e| format!("cannot take the spawner's channel: {e}"))?;
+    let (notes, main) = (Rc::clone(&logs), part.config.sites.first());
+    tokio::task::spawn_local(async move {
+        if let (Err(error), Some(main)) = (driver.run().await, main) {
+            let note = format_args!("the spawner cannot be reached: {error}");
+            notes.error_of(main).note(Level::Crit, "cgi", note);
+        }
+    });
+    let scripts = Scripts::new(spawner.clone(), Arc::clone(&part.slots), logs);
+    Ok((Rc::new(scripts), spawner))
+}
+
+/// Ends with the last connection and script, or at the limit, or when told to stop.
 async fn drain(
     mut part: Part,
     thread: Rc<Thread>,
     connections: Rc<Connections>,
     acceptors: Vec<tokio::task::JoinHandle<()>>,
+    spawner: Spawner,
     limit: Duration,
 ) -> Result<(), String> {
     thread.drain.ask();
@@ -226,13 +249,18 @@ async fn drain(
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
     loop {
-        if connections.none() {
+        if connections.none() && thread.scripts.at_work() == 0 {
             return Ok(());
         }
         tokio::select! {
             () = connections.changed() => {}
+            () = thread.scripts.idle(), if thread.scripts.at_work() > 0 => {}
             () = tokio::time::sleep_until(over.unwrap_or(far)) => return Ok(()),
-            order = part.orders.recv() => if matches!(order, Some(Order::Stop) | None) { return Ok(()) },
+            order = part.orders.recv() => match order {
+                Some(Order::Stop) | None => return Ok(()),
+                Some(Order::SpawnerRestarted) => spawner.restarted(),
+                Some(Order::Drain { .. }) => {}
+            },
         }
     }
 }

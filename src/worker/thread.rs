@@ -11,6 +11,7 @@ use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
+use crate::scripts::Scripts;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
 use crate::worker::record::{self, Sent};
@@ -25,6 +26,8 @@ pub struct Thread {
     pub drain: Drain,
     /// The logs of all sites.
     pub logs: Rc<Logs>,
+    /// What runs scripts.
+    pub scripts: Rc<Scripts>,
     number: u8,
     /// Random for each process, so that ids of two processes differ.
     seed: u64,
@@ -33,7 +36,7 @@ pub struct Thread {
 
 impl Thread {
     /// Thread `number` of its process.
-    pub fn new(config: &'static Config, logs: Rc<Logs>, number: usize) -> Thread {
+    pub fn new(config: &'static Config, logs: Rc<Logs>, scripts: Rc<Scripts>, number: usize) -> Thread {
         let mut seed = [0; 8];
         // Without randomness the process number alone tells processes apart.
         if rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).is_err() {
@@ -44,6 +47,7 @@ impl Thread {
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
             drain: Drain::default(),
             logs,
+            scripts,
             number: u8::try_from(number).unwrap_or(u8::MAX),
             seed: u64::from_ne_bytes(seed),
             requests: Cell::new(0),
@@ -127,15 +131,26 @@ impl Thread {
 mod tests {
     use std::collections::HashSet;
     use std::rc::Rc;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use super::Thread;
     use crate::config::site::Config;
+    use crate::process::channel::Channel;
+    use crate::scripts::Scripts;
+    use crate::scripts::client::connect;
+    use crate::scripts::queue::Slots;
     use crate::worker::logs::Logs;
 
-    #[test]
-    fn no_two_requests_have_the_same_id() {
+    #[tokio::test]
+    async fn no_two_requests_have_the_same_id() {
         let config: &'static Config = Box::leak(Box::default());
-        let thread = Thread::new(config, Rc::new(Logs::nowhere()), 3);
+        let logs = Rc::new(Logs::nowhere());
+        let (channel, _spawner) = Channel::pair().expect("sockets work");
+        let (spawner, _driver) = connect(channel).expect("a runtime is there");
+        let slots = Arc::new(Slots::new(1, 0, Duration::ZERO));
+        let scripts = Scripts::new(spawner, slots, Rc::clone(&logs) as Rc<_>);
+        let thread = Thread::new(config, logs, Rc::new(scripts), 3);
         let ids: HashSet<_> = (0..10_000).map(|_| thread.unique_id()).collect();
         assert_eq!(ids.len(), 10_000);
     }
