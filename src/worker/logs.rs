@@ -1,9 +1,10 @@
 //! The logs as a thread writes them: one collection of lines a target, and what each site writes where.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,12 +26,9 @@ pub struct Logs {
 }
 
 struct SiteLogs {
+    script: Option<Rc<ScriptLog>>,
     error: Arc<ErrorLog>,
     access: Vec<Access>,
-    /// What ScriptLog, ScriptLogLength and ScriptLogBuffer say.
-    script: Option<(Vec<u8>, u64, usize)>,
-    /// The script log, opened when it is first needed and with the worker's own rights, as Apache does.
-    script_log: OnceCell<Option<Rc<ScriptLog>>>,
 }
 
 /// One access log of a site.
@@ -64,23 +62,13 @@ impl Logs {
                 });
             }
             sites.push(SiteLogs {
+                script: script_log(site, &error),
                 error: Arc::new(error),
                 access,
-                script: script_log(site),
-                script_log: OnceCell::new(),
             });
         }
         let collections = RefCell::new(sinks.iter().map(|sink| AccessLog::new(Arc::clone(sink))).collect());
         Ok(Logs { collections, sites })
-    }
-
-    /// No logs at all but standard error output, for tests of what lies around them.
-    #[cfg(test)]
-    pub fn nowhere() -> Logs {
-        Logs {
-            collections: RefCell::default(),
-            sites: Vec::new(),
-        }
     }
 
     /// A site's error log.
@@ -115,54 +103,47 @@ impl Logs {
     }
 }
 
+/// The log of a site's failed scripts. One that cannot be opened is told of, and done without: it is a means to find faults.
+fn script_log(site: &Site, errors: &ErrorLog) -> Option<Rc<ScriptLog>> {
+    let settings = &site.settings.script_log;
+    let path = Path::new(OsStr::from_bytes(settings.file.value()?));
+    match OpenOptions::new().append(true).create(true).open(path) {
+        Ok(file) => {
+            let buffer = settings.buffer.value().and_then(|bytes| usize::try_from(*bytes).ok());
+            let length = settings.length.or(ScriptLog::DEFAULT_LENGTH);
+            Some(Rc::new(ScriptLog::new(
+                file,
+                length,
+                buffer.unwrap_or(ScriptLog::DEFAULT_BUFFER),
+            )))
+        }
+        Err(error) => {
+            errors.note(
+                Level::Error,
+                "cgi",
+                format_args!("ScriptLog `{}`: {error}", path.display()),
+            );
+            None
+        }
+    }
+}
+
 impl notes::Logs for Logs {
     fn note(&self, about: &About, weight: Weight, text: &str) {
         let Some(site) = self.sites.get(about.site) else { return };
-        let entry = Entry {
-            client: Some(about.client),
-            ..Entry::new(
-                match weight {
-                    Weight::Error => Level::Error,
-                    Weight::Warning => Level::Warn,
-                    Weight::Info => Level::Info,
-                },
-                "cgi",
-                Message::Escaped(text),
-            )
+        let level = match weight {
+            Weight::Error => Level::Error,
+            Weight::Warning => Level::Warn,
+            Weight::Info => Level::Info,
         };
+        let mut entry = Entry::new(level, "cgi", Message::Bytes(text.as_bytes()));
+        entry.client = Some(about.client);
         site.error.record(&about.conf.core.log_level, &entry);
     }
 
     fn script_log(&self, site: usize) -> Option<Rc<ScriptLog>> {
-        let site = self.sites.get(site)?;
-        let (path, length, buffer) = site.script.as_ref()?;
-        let log = site.script_log.get_or_init(|| {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(OsStr::from_bytes(path));
-            match file {
-                Ok(file) => Some(Rc::new(ScriptLog::new(file, *length, *buffer))),
-                Err(error) => {
-                    let path = words::shown(path);
-                    let note = format_args!("the script log {path} cannot be opened: {error}");
-                    site.error.note(Level::Error, "cgi", note);
-                    None
-                }
-            }
-        });
-        log.clone()
+        self.sites.get(site)?.script.clone()
     }
-}
-
-fn script_log(site: &Site) -> Option<(Vec<u8>, u64, usize)> {
-    let settings = &site.settings.script_log;
-    let buffer = settings.buffer.value().and_then(|buffer| usize::try_from(*buffer).ok());
-    Some((
-        settings.file.value()?.clone(),
-        settings.length.or(ScriptLog::DEFAULT_LENGTH),
-        buffer.unwrap_or(ScriptLog::DEFAULT_BUFFER),
-    ))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, String> {
