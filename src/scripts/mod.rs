@@ -36,7 +36,7 @@ use crate::process::message::Failed;
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
 use crate::scripts::life::Life;
-use crate::scripts::notes::{About, Logs, Notes};
+use crate::scripts::notes::{About, Asked, Logs, Notes};
 use crate::scripts::queue::{Slot, Slots};
 use crate::scripts::script::Script;
 
@@ -138,9 +138,9 @@ impl Scripts {
         &self.slots
     }
 
-    /// Notes about one request, for the logs of its site.
-    pub fn notes(&self, about: About) -> Rc<Notes> {
-        Rc::new(Notes::new(Rc::clone(&self.logs), about))
+    /// Notes about one request, for the logs of its site; `asked` tells a script log what was asked.
+    pub fn notes(&self, about: About, asked: impl FnOnce() -> Asked) -> Rc<Notes> {
+        Rc::new(Notes::new(Rc::clone(&self.logs), about, asked))
     }
 
     /// PATH of the server's own environment.

@@ -23,7 +23,6 @@ const DROPPED_TOLD: usize = 8;
 
 /// Waits for the head of the reply and makes an answer of it.
 pub(super) async fn wait(ex: &Exchange, place: &Place, mut talk: Talk, mut case: Case) -> Result<Outcome, Fail> {
-    talk.feed.keep(case.body_to_keep());
     let nph = is_nph(&place.path);
     let mut reader = ReplyReader::new();
     loop {

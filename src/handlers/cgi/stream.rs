@@ -91,11 +91,11 @@ impl ScriptStream {
         }
     }
 
-    fn break_off(&mut self, why: &str) -> Option<Result<Bytes, Broken>> {
+    fn break_off(&mut self, why: &str) -> Broken {
         self.over = true;
         self.talk.script.must_end();
         self.note(Weight::Error, why);
-        Some(Err(Broken))
+        Broken
     }
 
     fn note(&self, weight: Weight, text: &str) {
@@ -123,11 +123,13 @@ impl BodyStream for ScriptStream {
             Event::Output(Output::End(_)) => self.end(),
             Event::Output(Output::Silence) => {
                 let silence = self.talk.script.care().silence.as_secs();
-                self.break_off(&format!(
-                    "it was silent for {silence} s in the middle of its reply: it is ended, or raise CGIScriptTimeout"
-                ))
+                let why =
+                    format!("it was silent for {silence} s in the middle of its reply: it is ended (CGIScriptTimeout)");
+                Some(Err(self.break_off(&why)))
             }
-            Event::Body(_) => self.break_off("the request's body broke off while it was answering: it is ended"),
+            Event::Body(_) => Some(Err(
+                self.break_off("the request's body broke off while it was answering: it is ended")
+            )),
             // Dropping the stream says the rest.
             Event::Gone => {
                 self.over = true;
