@@ -200,7 +200,7 @@ fn first_plan(options: &Options, loaded: &Loaded) -> Result<Plan, String> {
         return Err(String::new());
     }
     finished(options, loaded, |warning| {
-        terminal::err(&format!("lychgate: warning: {warning}"))
+        terminal::err(&format!("lychgate: warning: {warning}"));
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::base::glob::Glob;
 use crate::config::directives::DirConf;
 use crate::config::directives::alias::{AliasFrom, AliasKind};
-use crate::config::directives::core::Options;
+use crate::config::directives::options::Options;
 use crate::config::site::{Config, ScriptLinks, ScriptPlace, Section, Site, document_root};
 use crate::config::words::Pattern;
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::directives::authz::Require;
 use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::{self, DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
@@ -33,6 +34,7 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
         hosts: Vec::new(),
         complaints: Vec::new(),
     };
+    close_what_is_never_for_clients(&mut resolver.main);
     for node in &settings.nodes {
         resolver.node(node, &At::Server);
     }
@@ -349,6 +351,25 @@ impl Resolver {
             }
         }
     }
+}
+
+/// Files that hold settings or passwords, and the innards of version control, are closed unless a later section opens them:
+/// Apache leaves that to every administrator, and many forget.
+fn close_what_is_never_for_clients(main: &mut Scope) {
+    let mut denied = DirConf::default();
+    denied.authz.require.set(Require::Denied);
+    let place = Span::new(&Arc::from("built-in settings"), 0);
+    main.base.core.files.push(Arc::new(FilesSection {
+        name: files_pattern(b".ht*"),
+        conf: denied.clone(),
+    }));
+    let innards = words::regex(br"/\.(git|svn|hg|bzr)(/|$)").map(Pattern::Regex);
+    let section = innards.map(|pattern| Section {
+        pattern,
+        conf: Arc::new(denied),
+        span: place,
+    });
+    main.directory_matches.extend(section);
 }
 
 fn args_of<'a>(

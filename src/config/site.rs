@@ -76,7 +76,13 @@ impl Section {
             Pattern::Plain(plain) => path
                 .strip_prefix(plain.as_slice())
                 .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/') || plain.last() == Some(&b'/')),
-            Pattern::Glob(glob) => glob.matches(path, Slash::Stops),
+            // As many segments of the path as the pattern has, so that what is below is covered too.
+            Pattern::Glob(glob) => {
+                let segments = glob.pattern().split(|b| *b == b'/').count() - 1;
+                let mut slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+                let prefix = slashes.nth(segments).and_then(|end| path.get(..end)).unwrap_or(path);
+                glob.matches(prefix, Slash::Stops) || glob.matches(path, Slash::Stops)
+            }
             Pattern::Regex(regex) => regex.is_match(path),
         }
     }

@@ -25,6 +25,7 @@ impl std::ops::BitOr for Contexts {
 
 impl Contexts {
     /// Both sets together.
+    #[must_use]
     pub const fn or(self, other: Contexts) -> Contexts {
         Contexts(self.0 | other.0)
     }

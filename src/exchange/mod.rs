@@ -6,6 +6,7 @@
 pub mod body;
 pub mod fail;
 pub mod names;
+pub mod page;
 pub mod place;
 pub mod response;
 pub mod variables;

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use crate::base::quote;
 use crate::config::directives::core::{ErrorDocument, Signature};
 use crate::exchange::fail::{AfterFail, Reply};
+use crate::exchange::page;
 use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Again, AgainMethod, Exchange};
-use crate::filters::page;
 use crate::http::status::Status;
 
 /// What stands for an error.

@@ -1,4 +1,3 @@
 //! The things that change an answer.
 
 pub mod error_document;
-pub mod page;

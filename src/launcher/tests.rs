@@ -22,8 +22,8 @@ use crate::process::title;
 
 const PLACE: &str = "LYCHGATE_TEST_PLACE";
 
+/// The launcher of the other tests; on its own it does nothing.
 #[test]
-#[ignore = "the launcher of the other tests"]
 fn as_launcher() {
     let Some(place) = std::env::var_os(PLACE).map(PathBuf::from) else {
         return;
@@ -40,8 +40,8 @@ fn as_launcher() {
     std::process::exit(i32::from(result.is_err()));
 }
 
+/// A role of the other tests; on its own it does nothing.
 #[test]
-#[ignore = "a role of the other tests"]
 fn as_role() {
     if std::env::var_os(PLACE).is_none() {
         return;
@@ -57,13 +57,7 @@ fn as_role() {
 
 fn role_argv(role: Role) -> Vec<CString> {
     let title = format!("lychgate: {}", role.name());
-    let words = [
-        &title,
-        "--ignored",
-        "--exact",
-        "launcher::tests::as_role",
-        "--nocapture",
-    ];
+    let words = [&title, "--exact", "launcher::tests::as_role", "--nocapture"];
     words.map(|word| CString::new(word).expect("no NUL")).to_vec()
 }
 
@@ -73,7 +67,7 @@ fn plan(place: &Path) -> Result<Plan, String> {
     if settings.starts_with(b"bad") {
         return Err("settings:1: Bad: is no word\nsettings:2: nor this".to_owned());
     }
-    let command = format!("cat >> {}", place.join("piped").display()).into_bytes();
+    let command = format!("exec cat >> {}", place.join("piped").display()).into_bytes();
     let user = settings.starts_with(b"nobody").then(|| b"nobody".to_vec());
     let address = match settings.strip_prefix(b"port ") {
         Some(port) => std::str::from_utf8(port)
@@ -211,7 +205,7 @@ fn launch(place: &Path, settings: &str) -> Child {
     Command::new("env")
         .arg("--block-signal=TERM,INT,CHLD,HUP,USR1,WINCH")
         .arg(std::env::current_exe().expect("we are a file"))
-        .args(["--ignored", "--exact", "launcher::tests::as_launcher", "--nocapture"])
+        .args(["--exact", "launcher::tests::as_launcher", "--nocapture"])
         .env(PLACE, place)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -318,7 +312,7 @@ impl Server {
     }
 
     /// Waits for the launcher's end, which must be good and leave nothing.
-    fn ends_well(mut self) {
+    fn ends_well(&mut self) {
         let status = self.launcher.wait().expect("ours");
         assert!(status.success(), "{status}: {}", self.log());
         self.output
@@ -326,12 +320,23 @@ impl Server {
             .expect("nobody holds its output any more");
         assert!(!self.place.join("pid").exists());
         TcpStream::connect(self.address).expect_err("nobody listens");
-        fs::remove_dir_all(self.place).expect("ours");
     }
 
-    fn stop(self) {
+    fn stop(mut self) {
         self.signal(Signal::TERM);
         self.ends_well();
+    }
+}
+
+impl Drop for Server {
+    /// Leaves no process behind when a test fails, and the directory only then.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _it_may_have_ended = self.launcher.kill();
+            let _it_may_have_ended = self.launcher.wait();
+        } else {
+            fs::remove_dir_all(&self.place).expect("ours");
+        }
     }
 }
 
@@ -526,7 +531,7 @@ fn program_of(server: &Server) -> Option<i32> {
 
 #[test]
 fn a_graceful_stop_waits_for_what_is_under_way() {
-    let server = Server::start("graceful", "one");
+    let mut server = Server::start("graceful", "one");
     let held = server.connect();
     let worker = server.worker_pid();
     server.signal(Signal::WINCH);
@@ -544,7 +549,6 @@ fn roles_do_not_outlive_a_killed_launcher() {
     until("the roles to end", || {
         roles.iter().all(|(pid, _)| !is_alive(*pid)).then_some(())
     });
-    fs::remove_dir_all(&server.place).expect("ours");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Who answers.
 
-use crate::config::directives::core::Options;
+use crate::config::directives::options::Options;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
+use crate::http::method::Method;
 use crate::http::status::Status;
 
 /// The things that answer.
@@ -27,6 +28,10 @@ pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
     };
+    // Only a script may know a method that the server does not.
+    if !script && ex.method == Method::Other {
+        return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known"));
+    }
     match place.landing() {
         Landing::Missing if !script => Err(missing(ex)),
         Landing::Directory if !script => directory(ex, place),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::base::glob::Slash;
 use crate::config::directives::DirConf;
-use crate::config::directives::core::{AllowOverride, Options};
+use crate::config::directives::core::AllowOverride;
+use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
 use crate::config::site::{Section, Site};
 use crate::config::words::Pattern;
@@ -165,7 +166,7 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Judged {
     }
 }
 
-fn with_locations<'a>(url: &[u8], site: &'static Site, sections: &mut Vec<&'a DirConf>) -> Arc<DirConf> {
+fn with_locations(url: &[u8], site: &'static Site, sections: &mut Vec<&DirConf>) -> Arc<DirConf> {
     sections.extend(
         site.locations
             .iter()
@@ -265,18 +266,15 @@ fn refuse_access_files(ex: &Exchange, judged: &Judged) -> Result<(), Fail> {
                 file.push(b'/');
             }
             file.extend_from_slice(name);
-            match open::stat(&file) {
-                Err(OpenError::Missing) => {}
-                _ => {
-                    let file = String::from_utf8_lossy(&file);
-                    return Err(Fail::site(
-                        Status::INTERNAL_SERVER_ERROR,
-                        format!(
-                            "`{file}`: AllowOverride lets this file rule here, but this version does not read it; \
-move its directives into a <Directory> section and set AllowOverride None"
-                        ),
-                    ));
-                }
+            if open::stat(&file) != Err(OpenError::Missing) {
+                let file = String::from_utf8_lossy(&file);
+                return Err(Fail::site(
+                    Status::INTERNAL_SERVER_ERROR,
+                    format!(
+                        "`{file}`: AllowOverride lets this file rule here, but this version does not read it; move its \
+                         directives into a <Directory> section and set AllowOverride None"
+                    ),
+                ));
             }
         }
     }

@@ -211,12 +211,11 @@ impl Conn {
         } else {
             serve::serve(&mut ex, &self.thread).await
         };
-        let then = match response {
-            Some(response) => self.send(&mut ex, response).await,
-            None => {
-                self.thread.log_request(&ex, None, &Sent::nothing());
-                Then::Reset
-            }
+        let then = if let Some(response) = response {
+            self.send(&mut ex, response).await
+        } else {
+            self.thread.log_request(&ex, None, &Sent::nothing());
+            Then::Reset
         };
         if then == Then::GoOn && !drain(&self.reader).await {
             return Then::Close;
@@ -286,7 +285,7 @@ impl Conn {
         let core = &ex.site.settings.core;
         let most = core.max_keep_alive_requests.or(100);
         let willing = core.keep_alive.or(true)
-            && (most == 0 || u64::from(self.requests) + 1 < most)
+            && (most == 0 || u64::from(self.requests) < most)
             && response.connection == AfterResponse::Keep
             && !drops_connection(response.head.status)
             && !self.thread.drain.is_asked()
@@ -320,7 +319,7 @@ impl Conn {
                 0 => format!("timeout={timeout}"),
                 most => format!(
                     "timeout={timeout}, max={}",
-                    most.saturating_sub(u64::from(self.requests) + 1)
+                    most.saturating_sub(u64::from(self.requests))
                 ),
             };
             fields.append("Keep-Alive", value);
@@ -410,11 +409,11 @@ fn broken(error: ParseError) -> Fail {
 
 fn limits_of(site: &Site) -> HeadLimits {
     let core = &site.settings.core;
-    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     HeadLimits {
-        line: size(core.limit_request_line.or(8190)),
-        field_size: size(core.limit_request_field_size.or(8190)),
-        fields: size(core.limit_request_fields.or(100)),
+        line: bytes(core.limit_request_line.or(8190)),
+        field_size: bytes(core.limit_request_field_size.or(8190)),
+        fields: bytes(core.limit_request_fields.or(100)),
     }
 }
 

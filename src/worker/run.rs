@@ -128,7 +128,6 @@ fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sink
     loop {
         match launcher.hear::<ToWorker>(Wait::Yes) {
             Ok(Heard::Message(ToWorker::Drain { limit })) => tell(Order::Drain { limit }),
-            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) => return tell(Order::Stop),
             Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
                 for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
@@ -138,7 +137,7 @@ fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sink
             }
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
-            Err(_) => return tell(Order::Stop),
+            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => return tell(Order::Stop),
         }
     }
 }
@@ -271,7 +270,7 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
         match accepted {
             Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
             Ok(Accepted::Exhausted(error)) => {
-                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"))
+                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"));
             }
             Err(error) => {
                 thread.note(Level::Crit, format_args!("a listener failed: {error}"));

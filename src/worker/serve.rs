@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::config::directives::site::Trace;
 use crate::exchange::Exchange;
+use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response, Stop};
@@ -102,6 +103,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
         return Ok(Outcome::Reply(trace(ex)?));
     }
     let place = locate(ex)?;
+    phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     if ex.method == Method::Options && handler != Handler::Cgi {
         return Ok(Outcome::Reply(options(handlers::static_file::ALLOWED)));
@@ -142,7 +144,14 @@ fn options(allowed: &str) -> Response {
 
 /// Sends the request's head back (RFC 9110 section 9.3.8), where TraceEnable asks for it.
 fn trace(ex: &Exchange) -> Result<Response, Fail> {
-    if ex.site.settings.core.trace.or(Trace::Off) == Trace::Off {
+    let enabled = ex.site.settings.core.trace.or(Trace::Off);
+    if enabled == Trace::On && ex.body.length() != BodyLength::None {
+        return Err(Fail::client(
+            Status::CONTENT_TOO_LARGE,
+            "TRACE with a body; TraceEnable extended would allow that",
+        ));
+    }
+    if enabled == Trace::Off {
         let note = "TRACE denied by server configuration; TraceEnable on would allow it";
         return Err(Fail::client(Status::METHOD_NOT_ALLOWED, note).with_field("Allow", handlers::static_file::ALLOWED));
     }

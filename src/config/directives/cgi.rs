@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{
-    ANYWHERE, DIRECTORY, Directive, HTACCESS, Override, SERVER, SERVER_FILES, SITES, Set, Words,
-};
+use crate::config::table::{ANYWHERE, Directive, Override, SERVER, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::shown;
 
 settings! {
@@ -135,7 +133,7 @@ end and its output is thrown away. With pipe-only its pipes are closed, as Apach
         module: "core",
         syntax: "On|Off",
         words: Words::exactly(1),
-        allowed: DIRECTORY.or(HTACCESS),
+        allowed: ANYWHERE,
         overrides: Override::AuthConfig,
         default: "Off",
         summary: "Let scripts see the Authorization field.",
@@ -226,7 +224,7 @@ long, the response ends; the process is left alone.",
         module: "core",
         syntax: "REQUEST_URI original-uri|current-uri",
         words: Words::exactly(2),
-        allowed: DIRECTORY.or(HTACCESS),
+        allowed: ANYWHERE,
         overrides: Override::FileInfo,
         default: "",
         summary: "Say what REQUEST_URI tells a script after an internal redirect.",

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::base::glob::Glob;
 use crate::config::directives::DirConf;
+use crate::config::directives::etag::ETagEdit;
+use crate::config::directives::options::OptionsEdit;
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, DIRECTORY, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
@@ -64,87 +66,9 @@ pub struct FilesSection {
     pub conf: DirConf,
 }
 
-/// A set of `Options`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options(u16);
-
-impl Options {
-    /// `Indexes`: a directory without an index file is listed.
-    pub const INDEXES: Options = Options(1);
-    /// `FollowSymLinks`.
-    pub const FOLLOW_SYM_LINKS: Options = Options(2);
-    /// `SymLinksIfOwnerMatch`.
-    pub const SYM_LINKS_IF_OWNER_MATCH: Options = Options(4);
-    /// `ExecCGI`.
-    pub const EXEC_CGI: Options = Options(8);
-    /// `Includes`.
-    pub const INCLUDES: Options = Options(16);
-    /// `IncludesNOEXEC`.
-    pub const INCLUDES_NO_EXEC: Options = Options(32);
-    /// `MultiViews`.
-    pub const MULTI_VIEWS: Options = Options(64);
-    /// `All`: everything but MultiViews.
-    pub const ALL: Options = Options(1 | 2 | 4 | 8 | 16);
-
-    /// Whether all of `other` are on.
-    pub fn has(self, other: Options) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    fn with(self, other: Options) -> Options {
-        Options(self.0 | other.0)
-    }
-
-    fn without(self, other: Options) -> Options {
-        Options(self.0 & !other.0)
-    }
-}
-
-/// What a scope says about options: a set of its own, or changes to the one around it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OptionsEdit {
-    whole: Option<Options>,
-    added: Options,
-    removed: Options,
-}
-
-impl OptionsEdit {
-    /// The options in force; Apache's default is FollowSymLinks.
-    pub fn in_force(&self) -> Options {
-        self.whole
-            .unwrap_or(Options::FOLLOW_SYM_LINKS)
-            .with(self.added)
-            .without(self.removed)
-    }
-
-    /// Whether this scope itself turns all of `options` on.
-    pub fn gives(&self, options: Options) -> bool {
-        self.whole.unwrap_or_default().with(self.added).has(options)
-    }
-
-    /// A set of its own.
-    pub fn replace(options: Options) -> OptionsEdit {
-        OptionsEdit {
-            whole: Some(options),
-            ..OptionsEdit::default()
-        }
-    }
-}
-
 impl Merge for LogLevels {
     fn merge(&mut self, inner: &Self) {
         self.overlay(inner);
-    }
-}
-
-impl Merge for OptionsEdit {
-    fn merge(&mut self, inner: &Self) {
-        if inner.whole.is_some() {
-            *self = *inner;
-        } else {
-            self.added = self.added.without(inner.removed).with(inner.added);
-            self.removed = self.removed.without(inner.added).with(inner.removed);
-        }
     }
 }
 
@@ -212,51 +136,6 @@ pub enum Signature {
     On,
     /// Version, host, and a mail link to ServerAdmin.
     EMail,
-}
-
-/// What an entity tag is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ETagParts {
-    /// The file's inode number.
-    pub inode: bool,
-    /// Its time of last change.
-    pub mtime: bool,
-    /// Its size.
-    pub size: bool,
-    /// A digest of its content.
-    pub digest: bool,
-}
-
-/// What a scope says about entity tags: parts of its own, or changes to those around it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ETagEdit {
-    whole: Option<u8>,
-    added: u8,
-    removed: u8,
-}
-
-impl ETagEdit {
-    /// The parts in force; Apache's default is MTime and Size.
-    pub fn in_force(&self) -> ETagParts {
-        let bits = (self.whole.unwrap_or(2 | 4) | self.added) & !self.removed;
-        ETagParts {
-            inode: bits & 1 != 0,
-            mtime: bits & 2 != 0,
-            size: bits & 4 != 0,
-            digest: bits & 8 != 0,
-        }
-    }
-}
-
-impl Merge for ETagEdit {
-    fn merge(&mut self, inner: &Self) {
-        if inner.whole.is_some() {
-            *self = *inner;
-        } else {
-            self.added = self.added & !inner.removed | inner.added;
-            self.removed = self.removed & !inner.added | inner.removed;
-        }
-    }
 }
 
 /// The directives of this file, by name.
@@ -344,24 +223,11 @@ default for the built-in page.",
         set: Set::Dir(set_error_document),
     },
     Directive {
-        name: "FileETag",
-        module: "core",
-        syntax: "component ...",
-        words: Words::AtLeast(1),
-        allowed: ANYWHERE,
-        overrides: Override::FileInfo,
-        default: "MTime Size",
-        summary: "Say what the entity tag of a file is made of.",
-        manual: "The components are INode, MTime, Size, Digest (a hash of the content), All (the first three) and None. With + or - \
-before each they change what the outer section says.",
-        set: Set::Dir(set_file_etag),
-    },
-    Directive {
         name: "ForceType",
         module: "core",
         syntax: "media-type|None",
         words: Words::exactly(1),
-        allowed: DIRECTORY.or(crate::config::table::HTACCESS),
+        allowed: ANYWHERE,
         overrides: Override::FileInfo,
         default: "",
         summary: "Give every file of a place one media type.",
@@ -468,19 +334,6 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
             conf.core.max_ranges.set(range_bound(args, 200)?);
             Ok(())
         }),
-    },
-    Directive {
-        name: "Options",
-        module: "core",
-        syntax: "[+|-]option ...",
-        words: Words::AtLeast(1),
-        allowed: ANYWHERE,
-        overrides: Override::Options,
-        default: "FollowSymLinks",
-        summary: "Say what may happen in a place.",
-        manual: "The options are Indexes, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, Includes, IncludesNOEXEC, MultiViews, All \
-and None. Bare words replace what an outer section says; words with + or - change it. The two forms cannot be mixed.",
-        set: Set::Dir(set_options),
     },
     Directive {
         name: "QualifyRedirectURL",
@@ -664,81 +517,6 @@ fn unquoted(text: &[u8]) -> Vec<u8> {
         rest = after;
     }
     out
-}
-
-fn set_file_etag(conf: &mut DirConf, args: &Args) -> Said<()> {
-    let mut edit = ETagEdit::default();
-    for word in args.words {
-        let (sign, name) = signed(word);
-        let bits = match name.to_ascii_lowercase().as_slice() {
-            b"inode" => 1,
-            b"mtime" => 2,
-            b"size" => 4,
-            b"digest" => 8,
-            b"all" => 1 | 2 | 4,
-            b"none" if sign.is_none() => 0,
-            _ => {
-                return Err(format!(
-                    "{} is not one of INode, MTime, Size, Digest, All, None",
-                    shown(word)
-                ));
-            }
-        };
-        match sign {
-            Some(b'+') => (edit.added, edit.removed) = (edit.added | bits, edit.removed & !bits),
-            Some(_) => (edit.removed, edit.added) = (edit.removed | bits, edit.added & !bits),
-            None => edit.whole = Some(edit.whole.unwrap_or(0) | bits),
-        }
-    }
-    conf.core.file_etag.merge(&edit);
-    Ok(())
-}
-
-fn signed(word: &[u8]) -> (Option<u8>, &[u8]) {
-    match word.split_first() {
-        Some((sign @ (b'+' | b'-'), name)) => (Some(*sign), name),
-        _ => (None, word),
-    }
-}
-
-fn option(name: &[u8]) -> Option<Options> {
-    Some(match name.to_ascii_lowercase().as_slice() {
-        b"indexes" => Options::INDEXES,
-        b"followsymlinks" => Options::FOLLOW_SYM_LINKS,
-        b"symlinksifownermatch" => Options::SYM_LINKS_IF_OWNER_MATCH,
-        b"execcgi" => Options::EXEC_CGI,
-        b"includes" => Options::INCLUDES,
-        b"includesnoexec" => Options::INCLUDES_NO_EXEC,
-        b"multiviews" => Options::MULTI_VIEWS,
-        b"all" => Options::ALL,
-        b"none" => Options(0),
-        _ => return None,
-    })
-}
-
-fn set_options(conf: &mut DirConf, args: &Args) -> Said<()> {
-    let mut edit = OptionsEdit::default();
-    let relative = args.words.iter().filter(|w| signed(w).0.is_some()).count();
-    if relative != 0 && relative != args.count() {
-        return Err("options with `+` or `-` cannot be mixed with options without; write all of one kind".into());
-    }
-    for word in args.words {
-        let (sign, name) = signed(word);
-        let known = option(name).ok_or_else(|| {
-            format!(
-                "{} is not an option; write Indexes, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, Includes, \
-IncludesNOEXEC, MultiViews, All or None",
-                shown(word)
-            )
-        })?;
-        match sign {
-            Some(b'+') => (edit.added, edit.removed) = (edit.added.with(known), edit.removed.without(known)),
-            Some(_) => (edit.removed, edit.added) = (edit.removed.with(known), edit.added.without(known)),
-            None => edit.whole = Some(edit.whole.unwrap_or_default().with(known)),
-        }
-    }
-    conf.core.options.merge(&edit);
-    Ok(())
 }
 
 /// The pattern of a `<Files>` section's word; Apache takes shell-style wildcards.

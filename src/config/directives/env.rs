@@ -1,6 +1,7 @@
 //! Variables for scripts, logs and conditions: `mod_env`.
 
-use crate::config::directives::DirConf;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::config::setting::{Mapped, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::Said;
@@ -64,18 +65,14 @@ computed value; the error log says so once.",
         default: "",
         summary: "Take variables of an outer section away.",
         manual: "",
-        set: Set::Dir(unset),
+        set: Set::Dir(|conf, args| {
+            for name in args.words {
+                conf.env.variables.remove(name.clone());
+            }
+            Ok(())
+        }),
     },
 ];
-
-use std::os::unix::ffi::OsStrExt;
-
-fn unset(conf: &mut DirConf, args: &crate::config::words::Args) -> Said<()> {
-    for name in args.words {
-        conf.env.variables.remove(name.clone());
-    }
-    Ok(())
-}
 
 fn check_name(name: &[u8]) -> Said<()> {
     if name.is_empty() || name.contains(&b'=') || name.contains(&0) {

@@ -1,0 +1,121 @@
+//! All tests that run the program or look at the sources; one binary, each case one test named by its path.
+//!
+//! - `cases/`: data, one file a test (format: `support/case.rs`)
+//! - `house`: the walls between the rooms, sizes, words
+//! - `support`: server, wire, cases, golden files
+//!
+//! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
+//! too: a case that `differs-from-apache` must then fail.
+
+mod house;
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::support::case::{self, Case};
+use crate::support::play::play;
+use crate::support::server::bench;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Cases mostly wait: twice as many as cores.
+    arguments
+        .test_threads
+        .get_or_insert_with(|| 2 * std::thread::available_parallelism().map_or(2, usize::from));
+    let mut trials = cases();
+    if !bench().oracle {
+        trials.extend(house::trials());
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !conclusion.has_failed() {
+        let _left_for_the_system = std::fs::remove_dir_all(&bench().directory);
+    }
+    conclusion.exit_code()
+}
+
+/// A trial from a plain function that panics when it fails.
+fn trial(name: &str, test: fn()) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
+}
+
+fn cases() -> Vec<Trial> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut paths = Vec::new();
+    collect(&directory, &mut paths);
+    paths.sort();
+    let name = |path: &Path| {
+        path.strip_prefix(&directory)
+            .unwrap_or(path)
+            .with_extension("")
+            .display()
+            .to_string()
+    };
+    paths.iter().map(|path| case_trial(name(path), path.clone())).collect()
+}
+
+fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+    {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|e| e == "case") {
+            paths.push(path);
+        }
+    }
+}
+
+fn case_trial(name: String, path: PathBuf) -> Trial {
+    Trial::ignorable_test(name.clone(), move || {
+        let case = case::load(&path)?;
+        if let Some(reason) = missing(&case)? {
+            return Ok(Completion::ignored_with(reason));
+        }
+        let result = play(&name, &case);
+        match &case.differs {
+            Some(reason) if bench().oracle => match result {
+                Ok(()) => Err(Failed::from(format!("Apache does not differ (any more): {reason}"))),
+                Err(_) => Ok(Completion::Completed),
+            },
+            _ => result.map(|()| Completion::Completed).map_err(Failed::from),
+        }
+    })
+}
+
+/// Why the case cannot run here; under CI that is a failure unless it is in the nature of the case.
+fn missing(case: &Case) -> Result<Option<String>, String> {
+    if bench().oracle
+        && let Some(reason) = &case.ours
+    {
+        return Ok(Some(reason.clone()));
+    }
+    let search = std::env::var("PATH").unwrap_or_default();
+    let found = |tool: &str| {
+        search
+            .split(':')
+            .any(|directory| Path::new(directory).join(tool).exists())
+    };
+    for tool in &case.needs {
+        let there = if tool == "root" {
+            bench().privileged
+        } else {
+            found(tool)
+        };
+        if !there && std::env::var_os("CI").is_some() {
+            return Err(format!("`{tool}` is missing"));
+        }
+        if !there {
+            return Ok(Some(format!("`{tool}` is missing")));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,8 @@
+//! What the tests stand on: the server, the wire, the .case format and its player, golden files.
+
+pub mod case;
+pub mod golden;
+pub mod play;
+pub mod processes;
+pub mod server;
+pub mod wire;

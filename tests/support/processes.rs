@@ -1,0 +1,75 @@
+//! What /proc says about the server's processes: descendants, zombies, open descriptors.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+/// One process, told apart from a later one with the same pid by its start time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot.
+    pub start: u64,
+    /// `Z` is a zombie.
+    pub state: char,
+    /// Name of the program.
+    pub name: String,
+    parent: u32,
+}
+
+/// The process `pid`, if it lives (a zombie does).
+pub fn process(pid: u32) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (before, after) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    Some(Process {
+        pid,
+        name: before.split_once('(')?.1.into(),
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// All processes below `pid`, not itself.
+pub fn descendants(pid: u32) -> Vec<Process> {
+    let names = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let all: Vec<Process> = names
+        .filter_map(|e| e.file_name().to_str()?.parse().ok())
+        .filter_map(process)
+        .collect();
+    let mut family = vec![pid];
+    let mut found: Vec<Process> = Vec::new();
+    loop {
+        let next: Vec<&Process> = all
+            .iter()
+            .filter(|p| family.contains(&p.parent) && !family.contains(&p.pid))
+            .collect();
+        if next.is_empty() {
+            found.sort();
+            return found;
+        }
+        family.extend(next.iter().map(|p| p.pid));
+        found.extend(next.into_iter().cloned());
+    }
+}
+
+/// How many pipes, sockets and pidfds each process holds; a process that may not be looked at is left out.
+pub fn channels(processes: &[Process]) -> BTreeMap<u32, usize> {
+    processes
+        .iter()
+        .filter_map(|p| Some((p.pid, open_channels(p.pid)?)))
+        .collect()
+}
+
+fn open_channels(pid: u32) -> Option<usize> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let targets = descriptors.filter_map(|e| fs::read_link(e.ok()?.path()).ok());
+    let counts = |t: &std::path::PathBuf| {
+        let target = t.to_string_lossy();
+        ["pipe:", "socket:", "anon_inode:[pidfd]"]
+            .iter()
+            .any(|kind| target.starts_with(kind))
+    };
+    Some(targets.filter(counts).count())
+}
