@@ -1,3 +1,5 @@
+//! Command lines and what they mean.
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 

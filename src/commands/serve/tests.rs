@@ -1,3 +1,5 @@
+//! Directories and addresses as `lychgate serve` writes them down.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
