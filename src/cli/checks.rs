@@ -73,7 +73,7 @@ mod tests {
     use std::path::Path;
 
     use super::{missing_document_roots, repeated_listeners};
-    use crate::config::load::load_text;
+    use crate::config::load::{Source, load, load_text};
 
     #[test]
     fn an_address_is_named_once() {
@@ -108,5 +108,22 @@ mod tests {
                 "a.conf:3: warning: DocumentRoot: `/nowhere/a b` is not a directory; make it, or name one that is there",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_shipped_is_right() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for file in ["conf/httpd.conf", "conf/extra/vhosts.conf", "conf/extra/cgi.conf"] {
+            let loaded = load(&Source {
+                file: top.join(file),
+                server_root: top.to_owned(),
+                ..Source::default()
+            });
+            assert_eq!(loaded.complaints, [], "{file}");
+            if file == "conf/httpd.conf" {
+                assert_eq!(missing_document_roots(&loaded.settings), []);
+                assert_eq!(repeated_listeners(&loaded.config.server.core.listen), []);
+            }
+        }
     }
 }
