@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! What becomes of settings in the plan.
+=======
+//! From settings to the launcher's plan.
+>>>>>>> main
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
