@@ -1,4 +1,8 @@
+<<<<<<< HEAD
+//! Directories and addresses as `lychgate serve` writes them down.
+=======
 //! The configuration that `serve` writes for itself.
+>>>>>>> main
 
 use std::ffi::OsStr;
 use std::fs;
