@@ -46,6 +46,7 @@
 //! !access regex
 //! grep NAME regex   !grep NAME regex        lines of another file below $ROOT
 //! until /target regex             asks again until a line of the reply matches
+//! again /target NAME regex        asks again until a line of the file matches
 //! remains NAME      gone NAME     a file is (not) there, waited for
 //!
 //! write NAME "bytes"    append NAME "bytes"    remove NAME    rename NAME NAME    signal USR1
@@ -192,6 +193,12 @@ pub enum Step {
     Rename(String, String),
     /// Ask for a target, each time on a new connection, until a line matches.
     Until(String, String),
+    /// Ask for a target until a line of a file matches.
+    Again {
+        target: String,
+        name: String,
+        pattern: String,
+    },
     /// Send the server a signal.
     Signal(String),
     /// Run the program.
@@ -441,6 +448,15 @@ fn world_step(verb: &str, rest: &str, words: &[&str]) -> Option<Step> {
         "remove" => Step::Remove(text()),
         "rename" => Step::Rename(name()?, tail()?),
         "until" => Step::Until(name()?, tail()?),
+        "again" => {
+            let (target, rest) = rest.split_once(' ')?;
+            let (name, pattern) = rest.split_once(' ')?;
+            Step::Again {
+                target: target.into(),
+                name: name.into(),
+                pattern: pattern.into(),
+            }
+        }
         "signal" => Step::Signal(text()),
         "run" => Step::Run(text()),
         "exit" => Step::Exit(match rest.strip_prefix('!') {
