@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
-use super::{Launch, Listen, LogProgram, LogTarget, Plan, Shell, run, signal_running};
+use super::{Launch, Listen, LogProgram, LogTarget, Plan, Shell, StandardError, run, signal_running};
 use crate::process::channel::{Heard, Wait};
 use crate::process::inherit::{Inherited, Role};
 use crate::process::message::{FromSpawner, FromWorker, ToSpawner, ToWorker};
@@ -32,6 +32,7 @@ fn as_launcher() {
         load: &mut || plan(&place),
         role_argv,
         ready: &mut |addresses: &[SocketAddr]| println!("\nready {}", addresses.first().expect("there is one")),
+        stderr: StandardError::Log,
     });
     if let Err(error) = &result {
         eprintln!("{error}");

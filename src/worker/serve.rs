@@ -111,7 +111,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
-        Handler::Cgi => return Err(Fail::internal("scripts are not started yet").into()),
+        Handler::Cgi => handlers::cgi::run(ex, &place, &thread.scripts).await?,
     })
 }
 

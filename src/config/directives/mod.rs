@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod authz;
+pub mod autoindex;
 pub mod cgi;
 pub mod core;
 pub mod dir;
@@ -25,6 +26,8 @@ settings! {
         core: core::Core,
         /// Access.
         authz: authz::Authz,
+        /// Listings.
+        autoindex: autoindex::Autoindex,
         /// Scripts.
         cgi: cgi::Cgi,
         /// Directories.
@@ -64,6 +67,7 @@ settings! {
 const BY_FEATURE: &[&[Directive]] = &[
     alias::DIRECTIVES,
     authz::DIRECTIVES,
+    autoindex::DIRECTIVES,
     cgi::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
