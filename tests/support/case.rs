@@ -23,7 +23,7 @@
 //! >drip 100 "bytes"               one byte every so many milliseconds
 //! >flush                          what stands above goes out now
 //! >eof                            we close our side
-//! leave                           we close the connection altogether
+//! leave     reset                 we close the connection altogether, in order or by a reset
 //! >wait TEXT                      wait until TEXT has arrived, before anything more is sent or read
 //! on NAME [ADDRESS]               use (and first open) another connection
 //!
@@ -149,8 +149,8 @@ pub enum Step {
     Flush,
     /// We close our side.
     HalfClose,
-    /// We close the connection.
-    Leave,
+    /// We close the connection; `reset`: at once and without ceremony.
+    Leave { reset: bool },
     /// Wait for this text.
     WaitFor(String),
     /// Switch to a connection; open it first if new.
@@ -387,7 +387,7 @@ fn send_step(verb: &str, rest: &str) -> Option<Step> {
         }
         ">flush" => Step::Flush,
         ">eof" => Step::HalfClose,
-        "leave" => Step::Leave,
+        "leave" | "reset" => Step::Leave { reset: verb == "reset" },
         ">wait" => Step::WaitFor(rest.into()),
         "on" => match rest.split_once(' ') {
             Some((name, address)) => Step::On(name.into(), Some(address.into())),

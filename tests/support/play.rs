@@ -151,8 +151,11 @@ impl Player {
             }
             Step::Flush | Step::Tolerate(_) => {}
             Step::HalfClose => self.wire()?.half_close(),
-            Step::Leave => {
-                self.wires.remove(&self.here);
+            Step::Leave { reset } => {
+                let wire = self.wires.remove(&self.here).ok_or("no connection")?;
+                if *reset {
+                    wire.reset();
+                }
             }
             Step::WaitFor(text) => {
                 let text = self.fill(text);

@@ -1,3 +1,5 @@
+//! Tests: flags read as Apache reads them.
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 

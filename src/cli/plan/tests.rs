@@ -1,3 +1,5 @@
+//! Tests: what the flags come to.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

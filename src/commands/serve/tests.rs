@@ -1,3 +1,5 @@
+//! Tests: the configuration of a directory that is served as it is.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
