@@ -1,10 +1,100 @@
 //! The command line: Apache's flags with Apache's meaning, our subcommands, and the hidden `--role`.
+//!
+//! `httpd(8)` and the outputs of Apache 2.4.71 are what is followed: scripts read them.
+
+mod checks;
+mod complaints;
+mod dumps;
+mod listing;
+mod options;
+mod place;
+mod plan;
+mod start;
+mod terminal;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+
+use crate::commands::doctor;
+use crate::config::load;
+use crate::process::inherit::{Inherited, Role};
+use crate::process::say::{Weight, say};
+use crate::process::title;
+use crate::{spawner, worker};
+
+use options::{Options, Quick, Task};
 
 /// Runs the program with its arguments (the first is its own name) and returns its exit code:
 /// 0 done, 1 failed, 2 wrong usage.
-pub fn run(_args: Vec<OsString>) -> ExitCode {
-    ExitCode::from(2)
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    if let [_, flag, role] = args.as_slice()
+        && flag == "--role"
+    {
+        return take_role(role.as_encoded_bytes());
+    }
+    match options::parse(args) {
+        Ok(options) => perform(&options),
+        Err(error) => {
+            // What clap prints here is help or a usage message; nowhere is left to say that it could not.
+            let _unprintable = error.print();
+            ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+        }
+    }
+}
+
+fn perform(options: &Options) -> ExitCode {
+    let result = match &options.task {
+        Task::Quick(Quick::Version) => listing::version(&mut io::stdout()).map_err(|error| error.to_string()),
+        Task::Quick(Quick::Settings) => listing::settings(&mut io::stdout()).map_err(|error| error.to_string()),
+        Task::Quick(Quick::Modules) => listing::compiled_in(&mut io::stdout()).map_err(|error| error.to_string()),
+        Task::Quick(Quick::LoadedModules) => {
+            listing::loaded_modules(&mut io::stdout()).map_err(|error| error.to_string())
+        }
+        Task::Quick(Quick::Directives) => listing::directives(&mut io::stdout()).map_err(|error| error.to_string()),
+        Task::Check => start::check(options),
+        Task::Run => start::run(options),
+        Task::Signal(verb) => start::signal(options, *verb),
+        Task::Serve(serve) => start::serve(serve),
+        Task::Doctor(directory) => match doctor::run(directory, &mut io::stdout()) {
+            Ok(verdict) => return ExitCode::from(verdict.exit_code()),
+            Err(error) => Err(format!("{}: {error}", directory.display())),
+        },
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.lines() {
+                terminal::err(&format!("lychgate: {line}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the launcher executes us for.
+fn take_role(name: &[u8]) -> ExitCode {
+    let taken = Inherited::take().and_then(|inherited| {
+        title::keep_first_argument(c"lychgate")?;
+        Ok(inherited)
+    });
+    let told = |role: &str, error: &str| {
+        say(role, Weight::Error, error);
+        ExitCode::FAILURE
+    };
+    let inherited = match taken {
+        Ok(inherited) if Role::from_name(name) == Some(inherited.role) => inherited,
+        Ok(_) => return told("lychgate", "--role is for the launcher's use alone"),
+        Err(error) => return told("lychgate", &format!("--role is for the launcher's use alone: {error}")),
+    };
+    match inherited.role {
+        Role::Worker => match worker::run::run(inherited) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => told("worker", &error),
+        },
+        Role::Spawner => match load::from_text(&inherited.settings) {
+            Ok(config) => spawner::run(inherited, plan::spawner_rules(&config)),
+            Err(error) => told("spawner", &error),
+        },
+    }
 }

@@ -4,7 +4,7 @@
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The version of Apache whose behaviour it follows, for `<IfVersion>` and tools that ask.
-pub const APACHE: [u32; 3] = [2, 4, 66];
+pub const APACHE: [u32; 3] = [2, 4, 71];
 
 /// How much the Server field tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,3 +1,4 @@
 //! What the binary does besides serving, one file each.
 
 pub mod doctor;
+pub mod serve;

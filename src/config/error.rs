@@ -11,7 +11,7 @@ pub const COMMAND_LINE: &str = "command line";
 pub struct Span {
     /// The file as it was opened, or [`COMMAND_LINE`].
     pub file: Arc<str>,
-    /// The line a directive begins on, counted from 1.
+    /// The line a directive begins on, counted from 1; 0 is the file as a whole.
     pub line: u32,
 }
 
@@ -27,7 +27,10 @@ impl Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file), // the file as a whole
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 

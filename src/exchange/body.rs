@@ -58,36 +58,58 @@ pub enum Gone {
 
 /// A handle to the body; clones share it.
 #[derive(Clone)]
-pub struct RequestBody(Option<Rc<RefCell<dyn Incoming>>>);
+pub struct RequestBody {
+    incoming: Option<Rc<RefCell<dyn Incoming>>>,
+    /// Whether the body is there to be read, or only the connection to be watched.
+    given: bool,
+}
 
 impl RequestBody {
     /// No body, and no connection to ask.
     pub fn none() -> RequestBody {
-        RequestBody(None)
+        RequestBody {
+            incoming: None,
+            given: false,
+        }
     }
 
     /// The body that `incoming` reads.
     pub fn new(incoming: Rc<RefCell<dyn Incoming>>) -> RequestBody {
-        RequestBody(Some(incoming))
+        RequestBody {
+            incoming: Some(incoming),
+            given: true,
+        }
+    }
+
+    /// The same connection for a request that has no body, as one behind a redirect inside the server.
+    #[must_use]
+    pub fn without_data(&self) -> RequestBody {
+        RequestBody {
+            incoming: self.incoming.clone(),
+            given: false,
+        }
+    }
+
+    fn given(&self) -> Option<&Rc<RefCell<dyn Incoming>>> {
+        self.incoming.as_ref().filter(|_| self.given)
     }
 
     /// How much there is.
     pub fn length(&self) -> BodyLength {
-        self.0
-            .as_ref()
+        self.given()
             .map_or(BodyLength::None, |incoming| incoming.borrow().length())
     }
 
     /// Bounds it, see [`Incoming::limit`].
     pub fn limit(&self, bytes: Option<u64>) {
-        if let Some(incoming) = &self.0 {
+        if let Some(incoming) = self.given() {
             incoming.borrow_mut().limit(bytes);
         }
     }
 
     /// See [`Incoming::poll_data`].
     pub fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        match &self.0 {
+        match self.given() {
             Some(incoming) => incoming.borrow_mut().poll_data(cx),
             None => Poll::Ready(Ok(None)),
         }
@@ -95,7 +117,7 @@ impl RequestBody {
 
     /// See [`Incoming::poll_gone`].
     pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<Gone> {
-        match &self.0 {
+        match &self.incoming {
             Some(incoming) => incoming.borrow_mut().poll_gone(cx),
             None => Poll::Pending,
         }

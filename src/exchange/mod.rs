@@ -212,7 +212,7 @@ impl Exchange {
             self.method = Method::Get;
         }
         if next.method == AgainMethod::Get {
-            self.body = RequestBody::none();
+            self.body = self.body.without_data();
         }
         let target = PassTarget {
             raw_path: path,

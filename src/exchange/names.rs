@@ -1,6 +1,8 @@
 //! What the server calls itself towards a client: SERVER_NAME, SERVER_PORT, and full URLs of its own.
 
-use crate::config::directives::core::CanonicalName;
+use crate::base::{quote, version};
+use crate::config::directives::core::{CanonicalName, Signature};
+use crate::config::directives::server::Tokens;
 use crate::exchange::Exchange;
 
 impl Exchange {
@@ -48,5 +50,36 @@ impl Exchange {
         }
         url.extend_from_slice(escaped_path);
         url
+    }
+
+    /// What the server calls itself: the Server field, SERVER_SOFTWARE.
+    pub fn software(&self) -> Vec<u8> {
+        version::software(self.config.server.core.tokens.or(Tokens::Full).detail())
+    }
+
+    /// The line under a page, HTML already, as ServerSignature asks for it.
+    pub fn signature(&self) -> Option<Vec<u8>> {
+        let kind = self.conf().core.server_signature.or(Signature::Off);
+        if kind == Signature::Off {
+            return None;
+        }
+        let mut line = self.software();
+        line.extend_from_slice(b" Server at ");
+        let admin = self.site.settings.core.admin.value();
+        let admin = admin.filter(|_| kind == Signature::EMail);
+        if let Some(admin) = admin {
+            line.extend_from_slice(b"<a href=\"");
+            if !admin.starts_with(b"http:") && !admin.starts_with(b"https:") {
+                line.extend_from_slice(b"mailto:");
+            }
+            quote::escape_html(&mut line, admin);
+            line.extend_from_slice(b"\">");
+        }
+        quote::escape_html(&mut line, self.server_name());
+        if admin.is_some() {
+            line.extend_from_slice(b"</a>");
+        }
+        line.extend_from_slice(format!(" Port {}", self.server_port()).as_bytes());
+        Some(line)
     }
 }

@@ -14,6 +14,8 @@ pub struct Place {
     pub path: Vec<u8>,
     /// What follows the file in the URL: empty, or with a leading slash.
     pub path_info: Vec<u8>,
+    /// The file that `path_info` would name as a path of this site, for PATH_TRANSLATED; empty without one.
+    pub path_translated: Vec<u8>,
     /// What was found under the name.
     pub found: Found,
     /// The alias that led here, if one did.

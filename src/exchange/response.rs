@@ -85,6 +85,17 @@ pub struct FileBody {
     pub parts: Vec<FilePart>,
     /// Text behind the last part.
     pub trailer: Bytes,
+    /// Who copies large parts.
+    pub copied: Copied,
+}
+
+/// Who copies a large file to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// The kernel, by sendfile(2).
+    ByKernel,
+    /// We, by reading and writing (`EnableSendfile off`).
+    ByReading,
 }
 
 /// One part of a file.

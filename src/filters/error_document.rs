@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::quote;
-use crate::config::directives::core::{ErrorDocument, Signature};
+use crate::config::directives::core::ErrorDocument;
 use crate::exchange::fail::{AfterFail, Reply};
 use crate::exchange::page;
 use crate::exchange::response::{AfterResponse, Body, Response};
@@ -120,40 +120,8 @@ fn built_in(
                 .as_bytes(),
         );
     }
-    page::end(&mut page, signature(ex).as_deref());
+    page::end(&mut page, ex.signature().as_deref());
     page
-}
-
-/// The line under a page, as ServerSignature asks for it.
-pub fn signature(ex: &Exchange) -> Option<Vec<u8>> {
-    let kind = ex.conf().core.server_signature.or(Signature::Off);
-    if kind == Signature::Off {
-        return None;
-    }
-    let mut line = crate::base::version::software(
-        ex.config
-            .server
-            .core
-            .tokens
-            .or(crate::config::directives::server::Tokens::Full)
-            .detail(),
-    );
-    line.extend_from_slice(b" Server at ");
-    let admin = ex.site.settings.core.admin.value().filter(|_| kind == Signature::EMail);
-    if let Some(admin) = admin {
-        line.extend_from_slice(b"<a href=\"");
-        if !admin.starts_with(b"http:") && !admin.starts_with(b"https:") {
-            line.extend_from_slice(b"mailto:");
-        }
-        quote::escape_html(&mut line, admin);
-        line.extend_from_slice(b"\">");
-    }
-    quote::escape_html(&mut line, ex.server_name());
-    if admin.is_some() {
-        line.extend_from_slice(b"</a>");
-    }
-    line.extend_from_slice(format!(" Port {}", ex.server_port()).as_bytes());
-    Some(line)
 }
 
 fn explanation(status: Status) -> &'static str {

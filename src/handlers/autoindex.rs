@@ -38,13 +38,13 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
     let directory = seen.open().map_err(|error| refused(error.reason()))?;
     let entries = dirlist::read(&directory).map_err(|error| refused(error.to_string()))?;
     let url = ex.target.path.as_bytes();
-    let mut response = Response::new(Status::OK, Body::Bytes(Bytes::from(listing(url, &entries))));
+    let mut response = Response::new(Status::OK, Body::Bytes(Bytes::from(listing(url, &entries, place))));
     response.head.fields.append("Content-Type", "text/html;charset=UTF-8");
     Ok(Outcome::Reply(response))
 }
 
 /// The page. Names that begin with a dot are left out, as are those that look like passwords' and editors' files.
-fn listing(url: &[u8], entries: &[Entry]) -> Vec<u8> {
+fn listing(url: &[u8], entries: &[Entry], place: &Place) -> Vec<u8> {
     let mut title = b"Index of ".to_vec();
     title.extend_from_slice(url);
     let mut page = page::begin(&title);
@@ -54,7 +54,7 @@ fn listing(url: &[u8], entries: &[Entry]) -> Vec<u8> {
     }
     let (directories, files): (Vec<_>, Vec<_>) = entries
         .iter()
-        .filter(|entry| shown(&entry.name))
+        .filter(|entry| shown(&entry.name) && !place.conf.autoindex.ignores(&entry.name))
         .partition(|entry| entry.meta.kind == Kind::Directory);
     for entry in directories.into_iter().chain(files) {
         row(&mut page, entry);

@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
+use base64::Engine;
 use bytes::Bytes;
+use sha1::Digest;
 
 use crate::base::ascii;
 use crate::base::date::HttpDate;
@@ -10,7 +12,7 @@ use crate::config::directives::core::AcceptPathInfo;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
-use crate::exchange::response::{Body, FileBody, FilePart, Outcome, Response};
+use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::fs::open::{Found, Meta, OpenFile};
 use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::method::Method;
@@ -70,7 +72,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
-    let tag = etag(place, &file.meta, ex.began.wall);
+    let tag = etag(place, &file, ex.began.wall);
     let validators = Validators {
         etag: tag.as_deref().and_then(ETag::parse),
         last_modified: Some(modified),
@@ -91,12 +93,22 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
         }
     }
     let length = file.meta.size;
-    response.body = Body::File(FileBody {
-        file,
-        parts: vec![part(Bytes::new(), 0, length)],
-        trailer: Bytes::new(),
-    });
+    response.body = body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new());
     response
+}
+
+fn body(place: &Place, file: OpenFile, parts: Vec<FilePart>, trailer: Bytes) -> Body {
+    let copied = if place.conf.core.enable_sendfile.or(true) {
+        Copied::ByKernel
+    } else {
+        Copied::ByReading
+    };
+    Body::File(FileBody {
+        file,
+        parts,
+        trailer,
+        copied,
+    })
 }
 
 fn part(preface: Bytes, offset: u64, length: u64) -> FilePart {
@@ -121,10 +133,14 @@ fn limits(place: &Place) -> RangeLimits {
     }
 }
 
-/// The entity tag of a file as Apache writes it: inode, size and time of change in hexadecimal, the last in microseconds.
-/// Weak while the file may still change within the same second.
-pub fn etag(place: &Place, meta: &Meta, now: SystemTime) -> Option<Vec<u8>> {
+/// The entity tag of a file as Apache writes it: inode, size and time of change in hexadecimal, the last in microseconds,
+/// or a digest of the content. Weak while the file may still change within the same second.
+fn etag(place: &Place, file: &OpenFile, now: SystemTime) -> Option<Vec<u8>> {
     let parts = place.conf.core.file_etag.in_force();
+    let meta = &file.meta;
+    if parts.digest {
+        return digest(file).map(|digest| format!("\"{digest}\"").into_bytes());
+    }
     let mtime = i128::from(meta.mtime.0) * 1_000_000 + i128::from(meta.mtime.1 / 1000);
     let mut words = Vec::new();
     if parts.inode {
@@ -145,6 +161,19 @@ pub fn etag(place: &Place, meta: &Meta, now: SystemTime) -> Option<Vec<u8>> {
         - mtime;
     let weak = if age <= 1_000_000 { "W/" } else { "" };
     Some(format!("{weak}\"{}\"", words.join("-")).into_bytes())
+}
+
+/// The content's SHA-1 in base64; without it (the file cannot be read to its end) there is no tag.
+fn digest(file: &OpenFile) -> Option<String> {
+    let mut sha1 = sha1::Sha1::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut offset = 0;
+    while offset < file.meta.size {
+        let n = file.read_at(&mut buffer, offset).ok().filter(|n| *n > 0)?;
+        sha1.update(buffer.get(..n)?);
+        offset += n as u64;
+    }
+    Some(base64::engine::general_purpose::STANDARD.encode(sha1.finalize()))
 }
 
 fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modified: HttpDate) {
@@ -201,11 +230,7 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
     let size = file.meta.size;
     match ranges {
         ByteRanges::Whole => {
-            response.body = Body::File(FileBody {
-                file,
-                parts: vec![part(Bytes::new(), 0, size)],
-                trailer: Bytes::new(),
-            });
+            response.body = body(place, file, vec![part(Bytes::new(), 0, size)], Bytes::new());
         }
         ByteRanges::Unsatisfiable => {
             let mut response = Response::new(Status::RANGE_NOT_SATISFIABLE, Body::BuiltIn);
@@ -220,11 +245,7 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
             response.head.fields.append("Content-Range", value);
             response.head.status = Status::PARTIAL_CONTENT;
             let parts = vec![part(Bytes::new(), range.start, range.end - range.start)];
-            response.body = Body::File(FileBody {
-                file,
-                parts,
-                trailer: Bytes::new(),
-            });
+            response.body = body(place, file, parts, Bytes::new());
         }
         ByteRanges::Multiple(list) => {
             let boundary = boundary(&file.meta);
@@ -248,7 +269,7 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
                 .fields
                 .set("Content-Type", format!("multipart/byteranges; boundary={boundary}"));
             response.head.status = Status::PARTIAL_CONTENT;
-            response.body = Body::File(FileBody { file, parts, trailer });
+            response.body = body(place, file, parts, trailer);
         }
     }
     response

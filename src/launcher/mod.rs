@@ -49,6 +49,18 @@ pub struct Launch<'a> {
     pub role_argv: fn(Role) -> Vec<CString>,
     /// Called once, when the server accepts connections: with the addresses it listens on.
     pub ready: &'a mut dyn FnMut(&[SocketAddr]),
+    /// What becomes of our standard error output.
+    pub stderr: StandardError,
+}
+
+/// What becomes of the standard error output that a launcher was started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandardError {
+    /// It is a log like others, and takes what log programs say.
+    Log,
+    /// It is let go of once we serve; logs that name it and what log programs say are written nowhere. Whoever started us
+    /// and waits for the end of our output would wait for ours otherwise.
+    Left,
 }
 
 /// Serves until it is told to stop. The error says why it could not start, in words for people.
@@ -121,7 +133,10 @@ impl<'a> Launcher<'a> {
             OFlags::RDWR | OFlags::CLOEXEC,
             Mode::empty(),
         )?);
-        let stderr = Rc::new(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?);
+        let stderr = match launch.stderr {
+            StandardError::Log => Rc::new(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?),
+            StandardError::Left => Rc::clone(&null),
+        };
         let env = environment();
         let programs = Programs::new(Rc::clone(&null), Rc::clone(&stderr), env.clone());
         let program = OwnedFd::from(File::open("/proc/self/exe")?);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
-use super::{Launch, Listen, LogProgram, LogTarget, Plan, Shell, run, signal_running};
+use super::{Launch, Listen, LogProgram, LogTarget, Plan, Shell, StandardError, run, signal_running};
 use crate::process::channel::{Heard, Wait};
 use crate::process::inherit::{Inherited, Role};
 use crate::process::message::{FromSpawner, FromWorker, ToSpawner, ToWorker};
@@ -22,8 +22,8 @@ use crate::process::title;
 
 const PLACE: &str = "LYCHGATE_TEST_PLACE";
 
+/// The launcher of the other tests; on its own it does nothing.
 #[test]
-#[ignore = "the launcher of the other tests"]
 fn as_launcher() {
     let Some(place) = std::env::var_os(PLACE).map(PathBuf::from) else {
         return;
@@ -32,6 +32,7 @@ fn as_launcher() {
         load: &mut || plan(&place),
         role_argv,
         ready: &mut |addresses: &[SocketAddr]| println!("\nready {}", addresses.first().expect("there is one")),
+        stderr: StandardError::Log,
     });
     if let Err(error) = &result {
         eprintln!("{error}");
@@ -39,8 +40,8 @@ fn as_launcher() {
     std::process::exit(i32::from(result.is_err()));
 }
 
+/// A role of the other tests; on its own it does nothing.
 #[test]
-#[ignore = "a role of the other tests"]
 fn as_role() {
     if std::env::var_os(PLACE).is_none() {
         return;
@@ -56,13 +57,7 @@ fn as_role() {
 
 fn role_argv(role: Role) -> Vec<CString> {
     let title = format!("lychgate: {}", role.name());
-    let words = [
-        &title,
-        "--ignored",
-        "--exact",
-        "launcher::tests::as_role",
-        "--nocapture",
-    ];
+    let words = [&title, "--exact", "launcher::tests::as_role", "--nocapture"];
     words.map(|word| CString::new(word).expect("no NUL")).to_vec()
 }
 
@@ -210,7 +205,7 @@ fn launch(place: &Path, settings: &str) -> Child {
     Command::new("env")
         .arg("--block-signal=TERM,INT,CHLD,HUP,USR1,WINCH")
         .arg(std::env::current_exe().expect("we are a file"))
-        .args(["--ignored", "--exact", "launcher::tests::as_launcher", "--nocapture"])
+        .args(["--exact", "launcher::tests::as_launcher", "--nocapture"])
         .env(PLACE, place)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

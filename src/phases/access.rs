@@ -6,14 +6,26 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::http::status::Status;
 
-/// Refuses what `Require all denied` closes.
+/// Refuses what `Require` closes to this client.
 pub fn run(ex: &Exchange, place: &Place) -> Result<(), Fail> {
-    match place.conf.authz.require.or(Require::Granted) {
-        Require::Granted => Ok(()),
-        Require::Denied => {
-            let file = String::from_utf8_lossy(&ex.file);
-            let note = format!("client denied by server configuration: {file}");
-            Err(Fail::site(Status::FORBIDDEN, note).of_module("authz_core"))
-        }
+    let open = match place.conf.authz.require.or(Require::Granted) {
+        Require::Granted => true,
+        Require::Local => is_local(ex),
+        Require::Denied => false,
+    };
+    if open {
+        return Ok(());
     }
+    let file = String::from_utf8_lossy(&ex.file);
+    let note = format!("client denied by server configuration: {file}");
+    Err(Fail::site(Status::FORBIDDEN, note).of_module("authz_core"))
+}
+
+/// Whether the client is on this machine: a loopback address, or the same address at both ends.
+fn is_local(ex: &Exchange) -> bool {
+    let (peer, local) = (
+        ex.connection.peer.ip().to_canonical(),
+        ex.connection.local.ip().to_canonical(),
+    );
+    peer.is_loopback() || peer == local
 }

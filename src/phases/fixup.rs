@@ -33,7 +33,14 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         for (name, value) in place.conf.env.variables.iter() {
             ex.variables.insert(name.clone(), value.clone());
         }
-        place.types = types_of(ex.config, &place.conf, &place.path);
+        let whole;
+        let named = if place.conf.mime.use_path_info.or(false) {
+            whole = [place.path.as_slice(), &place.path_info].concat();
+            &whole
+        } else {
+            &place.path
+        };
+        place.types = types_of(ex.config, &place.conf, named);
     }
     Ok(fixed)
 }

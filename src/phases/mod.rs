@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod choose;
+pub mod client_name;
 pub mod fixup;
 pub mod target;
 pub mod translate;

@@ -17,7 +17,7 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
 use crate::fs::open::{self, Extent, Found, Kind, OpenError, Symlinks};
 use crate::http::status::Status;
-use crate::phases::translate::Translated;
+use crate::phases::translate::{self, Translated};
 
 /// Finds the file and merges its settings.
 pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
@@ -37,6 +37,10 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         conf: judged.conf,
         path: landed.path.to_vec(),
         path_info: landed.path_info.to_vec(),
+        path_translated: match landed.path_info {
+            [] => Vec::new(),
+            path_info => translate::path(ex, path_info).path,
+        },
         found,
         alias: translated.alias,
         context_prefix: translated.context_prefix,

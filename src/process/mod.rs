@@ -17,6 +17,7 @@ pub mod inherit;
 pub mod limits;
 pub mod memfd;
 pub mod message;
+pub mod names;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;

@@ -158,9 +158,10 @@ fn signal_name(signal: i32) -> String {
 
 /// waitid(2) as the kernel has it: with the resources used, which the C library's leaves out.
 fn wait_id(kind: libc::idtype_t, id: i32, options: i32) -> io::Result<Option<(i32, Ended)>> {
-    // SAFETY: both are plain numbers, for which all zero is a value.
-    let (mut end, mut used): (libc::siginfo_t, libc::rusage) =
-        unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
+    // SAFETY: plain numbers, for which all zero is a value.
+    let mut end: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: likewise.
+    let mut used: libc::rusage = unsafe { MaybeUninit::zeroed().assume_init() };
     loop {
         // SAFETY: both outlive the call, which writes them whole or not at all.
         let result = unsafe { libc::syscall(libc::SYS_waitid, kind, id, &raw mut end, options, &raw mut used) };

@@ -1,4 +1,170 @@
 //! Programs asked for and watched: queue, caps, deadlines, stderr, diagnosis.
+//!
+//! [`Scripts`] starts one and gives a [`Script`](script::Script), through which its request reads the output. Beside it a
+//! task of its own, the keeper, reads standard error, waits for the end, and goes on when the request has lost interest:
+//! it drains, asks the process group to end, kills it. Each keeper ends when its script has.
 
 pub mod client;
 pub mod diagnosis;
+mod keeper;
+mod life;
+pub mod notes;
+pub mod queue;
+pub mod script;
+pub mod stderr;
+
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::oneshot;
+
+use crate::config::directives::cgi::ClientGone;
+use crate::process::child::Step;
+use crate::process::message::Failed;
+use crate::scripts::client::{Spawner, StartError, StartRequest};
+use crate::scripts::keeper::Keeper;
+use crate::scripts::life::Life;
+use crate::scripts::notes::{About, Logs, Notes};
+use crate::scripts::queue::{Slot, Slots};
+use crate::scripts::script::Script;
+
+/// What one worker thread needs to run scripts.
+pub struct Scripts {
+    spawner: Spawner,
+    slots: Arc<Slots>,
+    logs: Rc<dyn Logs>,
+    path: Option<Vec<u8>>,
+    time_zone: Option<Vec<u8>>,
+    /// Each keeper holds one more.
+    keepers: Rc<()>,
+}
+
+/// A script to start.
+#[derive(Debug)]
+pub struct Order {
+    /// The number of its script place.
+    pub place: u32,
+    /// Its path below the place; empty when the place is the script itself.
+    pub path: Vec<u8>,
+    /// Arguments after its name.
+    pub arguments: Vec<Vec<u8>>,
+    /// Its whole environment.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Its standard input; /dev/null when there is none.
+    pub stdin: Option<OwnedFd>,
+}
+
+/// How a script is to be treated.
+#[derive(Clone, Copy, Debug)]
+pub struct Care {
+    /// It may be silent for so long (CGIScriptTimeout, Timeout).
+    pub silence: Duration,
+    /// Between SIGTERM and SIGKILL (CGIKillGrace).
+    pub grace: Duration,
+    /// What it left behind may be silent for so long before the response ends (CGIQuietTime).
+    pub quiet: Duration,
+    /// So much of its error output is logged (CGIStderrLimit), in bytes.
+    pub stderr_limit: u64,
+    /// What happens when its client leaves (CGIClientGone).
+    pub client_gone: ClientGone,
+}
+
+impl Scripts {
+    /// Scripts started through `spawner`, at most as many at once as there are `slots` for all threads.
+    pub fn new(spawner: Spawner, slots: Arc<Slots>, logs: Rc<dyn Logs>) -> Scripts {
+        Scripts {
+            spawner,
+            slots,
+            logs,
+            path: std::env::var_os("PATH").map(OsStringExt::into_vec),
+            time_zone: std::env::var_os("TZ").map(OsStringExt::into_vec),
+            keepers: Rc::new(()),
+        }
+    }
+
+    /// How many of this thread's scripts are still looked after, whether or not a request is interested.
+    pub fn at_work(&self) -> usize {
+        Rc::strong_count(&self.keepers) - 1
+    }
+
+    /// The turns of all threads' scripts.
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// Notes about one request, for the logs of its site.
+    pub fn notes(&self, about: About) -> Rc<Notes> {
+        Rc::new(Notes::new(Rc::clone(&self.logs), about))
+    }
+
+    /// PATH of the server's own environment.
+    pub fn path(&self) -> Option<&[u8]> {
+        self.path.as_deref()
+    }
+
+    /// TZ of the server's own environment.
+    pub fn time_zone(&self) -> Option<&[u8]> {
+        self.time_zone.as_deref()
+    }
+
+    /// Starts a script, within a `LocalSet`. It keeps its slot until its process has ended, and it is ended by the keeper
+    /// should this future be dropped before its end.
+    pub async fn start(&self, order: Order, care: Care, slot: Slot, notes: Rc<Notes>) -> Result<Script, StartError> {
+        let (stdout, script_stdout) = output_pipe().map_err(|error| no_pipe(&error))?;
+        let (stderr, script_stderr) = output_pipe().map_err(|error| no_pipe(&error))?;
+        let request = StartRequest {
+            place: order.place,
+            path: order.path,
+            arguments: order.arguments,
+            env: order.env,
+            stdin: order.stdin,
+            stdout: script_stdout,
+            stderr: script_stderr,
+        };
+        let life = Rc::new(Life::new(care.stderr_limit, notes));
+        let script = Script::new(Rc::clone(&life), stdout, care);
+        let (tell, started) = oneshot::channel();
+        let (spawner, mark) = (self.spawner.clone(), Rc::clone(&self.keepers));
+        tokio::task::spawn_local(async move {
+            let _until_its_end = mark;
+            match spawner.start(request, care.silence).await {
+                Ok(running) => {
+                    life.started(running.pid());
+                    let _the_request_is_gone = tell.send(Ok(()));
+                    Keeper::new(life, running, stderr, care, slot).run().await;
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        });
+        match started.await {
+            Ok(Ok(())) => Ok(script),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StartError::Gone),
+        }
+    }
+}
+
+/// A pipe for a script's output: our end, which never blocks, and the script's.
+fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((Receiver::from_owned_fd(reader)?, writer))
+}
+
+fn no_pipe(error: &io::Error) -> StartError {
+    StartError::Failed(Failed {
+        step: Step::Ask,
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+        first_line: Vec::new(),
+    })
+}

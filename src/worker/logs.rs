@@ -1,15 +1,23 @@
 //! The logs as a thread writes them: one collection of lines a target, and what each site writes where.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::site::{Config, Site};
 use crate::config::{logs, words};
 use crate::lang::log_format::LogFormat;
 use crate::lang::log_format::condition::LogCondition;
+use crate::lang::log_level::Level;
 use crate::log::access::AccessLog;
-use crate::log::error::ErrorLog;
+use crate::log::error::{Entry, ErrorLog, Message};
+use crate::log::script_log::ScriptLog;
 use crate::log::sink::Sink;
+use crate::scripts::notes::{self, About, Weight};
 
 /// All logs of one thread.
 pub struct Logs {
@@ -18,6 +26,7 @@ pub struct Logs {
 }
 
 struct SiteLogs {
+    script: Option<Rc<ScriptLog>>,
     error: Arc<ErrorLog>,
     access: Vec<Access>,
 }
@@ -53,21 +62,13 @@ impl Logs {
                 });
             }
             sites.push(SiteLogs {
+                script: script_log(site, &error),
                 error: Arc::new(error),
                 access,
             });
         }
         let collections = RefCell::new(sinks.iter().map(|sink| AccessLog::new(Arc::clone(sink))).collect());
         Ok(Logs { collections, sites })
-    }
-
-    /// No logs at all but standard error output, for tests of what lies around them.
-    #[cfg(test)]
-    pub fn nowhere() -> Logs {
-        Logs {
-            collections: RefCell::default(),
-            sites: Vec::new(),
-        }
     }
 
     /// A site's error log.
@@ -99,6 +100,49 @@ impl Logs {
         for site in &self.sites {
             site.error.flush();
         }
+    }
+}
+
+/// The log of a site's failed scripts. One that cannot be opened is told of, and done without: it is a means to find faults.
+fn script_log(site: &Site, errors: &ErrorLog) -> Option<Rc<ScriptLog>> {
+    let settings = &site.settings.script_log;
+    let path = Path::new(OsStr::from_bytes(settings.file.value()?));
+    match OpenOptions::new().append(true).create(true).open(path) {
+        Ok(file) => {
+            let buffer = settings.buffer.value().and_then(|bytes| usize::try_from(*bytes).ok());
+            let length = settings.length.or(ScriptLog::DEFAULT_LENGTH);
+            Some(Rc::new(ScriptLog::new(
+                file,
+                length,
+                buffer.unwrap_or(ScriptLog::DEFAULT_BUFFER),
+            )))
+        }
+        Err(error) => {
+            errors.note(
+                Level::Error,
+                "cgi",
+                format_args!("ScriptLog `{}`: {error}", path.display()),
+            );
+            None
+        }
+    }
+}
+
+impl notes::Logs for Logs {
+    fn note(&self, about: &About, weight: Weight, text: &str) {
+        let Some(site) = self.sites.get(about.site) else { return };
+        let level = match weight {
+            Weight::Error => Level::Error,
+            Weight::Warning => Level::Warn,
+            Weight::Info => Level::Info,
+        };
+        let mut entry = Entry::new(level, "cgi", Message::Bytes(text.as_bytes()));
+        entry.client = Some(about.client);
+        site.error.record(&about.conf.core.log_level, &entry);
+    }
+
+    fn script_log(&self, site: usize) -> Option<Rc<ScriptLog>> {
+        self.sites.get(site)?.script.clone()
     }
 }
 

@@ -8,4 +8,5 @@ pub mod record;
 pub mod run;
 pub mod serve;
 pub mod thread;
+pub mod unique_id;
 pub mod writer;

@@ -22,6 +22,9 @@ use crate::net::accept::{self, Accepted};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromWorker, ToWorker};
+use crate::scripts::client::{self, Spawner};
+use crate::scripts::queue::Slots;
+use crate::scripts::{Scripts, notes};
 use crate::worker::conn;
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
@@ -49,6 +52,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     let count = inherited.scripts.len().max(1);
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));
+    let slots = Arc::new(Slots::of(&config.server.scripts));
     let launcher = Arc::new(inherited.launcher);
     let mut orders = Vec::new();
     let mut threads = Vec::new();
@@ -61,6 +65,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
             sinks: sinks.clone(),
             listeners: std::mem::take(&mut shares[number]),
             scripts,
+            slots: Arc::clone(&slots),
             orders: take,
             accepting: Arc::clone(&accepting),
             launcher: Arc::clone(&launcher),
@@ -149,6 +154,7 @@ struct Part {
     sinks: Vec<Arc<Sink>>,
     listeners: Vec<OwnedFd>,
     scripts: Channel,
+    slots: Arc<Slots>,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
     launcher: Arc<Channel>,
@@ -182,11 +188,32 @@ fn serve(part: Part) -> Result<(), String> {
     result
 }
 
-async fn accept_and_serve(mut part: Part, logs: Rc<Logs>) -> Result<(), String> {
-    let thread = Rc::new(Thread::new(part.config, logs, part.number));
+async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
+    let Part {
+        config,
+        number,
+        listeners,
+        scripts,
+        slots,
+        mut orders,
+        accepting,
+        launcher,
+        ..
+    } = part;
+    let (spawner, driver) = client::connect(scripts).map_err(|e| format!("cannot reach the spawner: {e}"))?;
+    tokio::task::spawn_local(async move {
+        // When the spawner's channel ends, so do we: the launcher sees to both.
+        let _ = driver.run().await;
+    });
+    let scripts = Rc::new(Scripts::new(
+        spawner.clone(),
+        slots,
+        Rc::clone(&logs) as Rc<dyn notes::Logs>,
+    ));
+    let thread = Rc::new(Thread::new(config, logs, scripts, number));
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
-    for listener in std::mem::take(&mut part.listeners) {
+    for listener in listeners {
         let listener = listener_of(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
         let (thread, connections) = (Rc::clone(&thread), Rc::clone(&connections));
         acceptors.push(tokio::task::spawn_local(acceptor(listener, thread, connections)));
@@ -194,11 +221,17 @@ async fn accept_and_serve(mut part: Part, logs: Rc<Logs>) -> Result<(), String> 
     let mut tick = tokio::time::interval(LOG_TICK);
     loop {
         tokio::select! {
-            order = part.orders.recv() => match order {
+            order = orders.recv() => match order {
                 Some(Order::Drain { limit }) => {
-                    return drain(part, thread, connections, acceptors, limit).await;
+                    stop_accepting(&thread, acceptors).await;
+                    if accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
+                        // Should the launcher be gone, nobody waits for the word.
+                        let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
+                    }
+                    drain(&mut orders, &thread, &connections, &spawner, limit).await;
+                    return Ok(());
                 }
-                Some(Order::SpawnerRestarted) => {}
+                Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => return Ok(()),
             },
             _ = tick.tick() => {}
@@ -206,33 +239,38 @@ async fn accept_and_serve(mut part: Part, logs: Rc<Logs>) -> Result<(), String> 
     }
 }
 
-/// Ends with the last connection, or at the limit, or when told to stop.
-async fn drain(
-    mut part: Part,
-    thread: Rc<Thread>,
-    connections: Rc<Connections>,
-    acceptors: Vec<tokio::task::JoinHandle<()>>,
-    limit: Duration,
-) -> Result<(), String> {
+async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {
     thread.drain.ask();
     for acceptor in acceptors {
         // It ends by itself once the order is given and nothing waits to be accepted.
         let _ = acceptor.await;
     }
-    if part.accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
-        // Should the launcher be gone, nobody waits for the word.
-        let _ = part.launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
-    }
+}
+
+/// How often a draining thread looks whether its last script has ended.
+const SCRIPT_TICK: Duration = Duration::from_millis(100);
+
+/// Ends with the last connection and script, or at the limit, or when told to stop.
+async fn drain(
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    thread: &Thread,
+    connections: &Connections,
+    spawner: &Spawner,
+    limit: Duration,
+) {
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
-    let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
-    loop {
-        if connections.none() {
-            return Ok(());
+    while !(connections.none() && thread.scripts.at_work() == 0) {
+        if over.is_some_and(|over| Instant::now() >= over) {
+            return;
         }
         tokio::select! {
             () = connections.changed() => {}
-            () = tokio::time::sleep_until(over.unwrap_or(far)) => return Ok(()),
-            order = part.orders.recv() => if matches!(order, Some(Order::Stop) | None) { return Ok(()) },
+            () = tokio::time::sleep(SCRIPT_TICK) => {}
+            order = orders.recv() => match order {
+                Some(Order::SpawnerRestarted) => spawner.restarted(),
+                Some(Order::Drain { .. }) => {}
+                Some(Order::Stop) | None => return,
+            },
         }
     }
 }
@@ -270,7 +308,7 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
         match accepted {
             Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
             Ok(Accepted::Exhausted(error)) => {
-                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"))
+                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"));
             }
             Err(error) => {
                 thread.note(Level::Crit, format_args!("a listener failed: {error}"));

@@ -103,6 +103,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
         return Ok(Outcome::Reply(trace(ex)?));
     }
     let place = locate(ex)?;
+    phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     if ex.method == Method::Options && handler != Handler::Cgi {
         return Ok(Outcome::Reply(options(handlers::static_file::ALLOWED)));
@@ -110,7 +111,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
-        Handler::Cgi => return Err(Fail::internal("scripts are not started yet").into()),
+        Handler::Cgi => handlers::cgi::run(ex, &place, &thread.scripts).await?,
     })
 }
 

@@ -1,6 +1,5 @@
 //! What the connections of one thread share: settings, logs, the order to stop.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::config::directives::server::Tokens;
@@ -11,9 +10,11 @@ use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
+use crate::scripts::Scripts;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
 use crate::worker::record::{self, Sent};
+use crate::worker::unique_id::UniqueIds;
 
 /// One serving thread.
 pub struct Thread {
@@ -25,60 +26,27 @@ pub struct Thread {
     pub drain: Drain,
     /// The logs of all sites.
     pub logs: Rc<Logs>,
-    number: u8,
-    /// Random for each process, so that ids of two processes differ.
-    seed: u64,
-    requests: Cell<u64>,
+    /// Scripts.
+    pub scripts: Rc<Scripts>,
+    ids: UniqueIds,
 }
 
 impl Thread {
     /// Thread `number` of its process.
-    pub fn new(config: &'static Config, logs: Rc<Logs>, number: usize) -> Thread {
-        let mut seed = [0; 8];
-        // Without randomness the process number alone tells processes apart.
-        if rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).is_err() {
-            seed = u64::from(std::process::id()).to_ne_bytes();
-        }
+    pub fn new(config: &'static Config, logs: Rc<Logs>, scripts: Rc<Scripts>, number: usize) -> Thread {
         Thread {
             config,
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
             drain: Drain::default(),
             logs,
-            number: u8::try_from(number).unwrap_or(u8::MAX),
-            seed: u64::from_ne_bytes(seed),
-            requests: Cell::new(0),
+            scripts,
+            ids: UniqueIds::new(number),
         }
     }
 
-    /// A name for a request that no other request has: 24 characters that can stand in a URL and in a log.
+    /// A name for a request that no other request has.
     pub fn unique_id(&self) -> [u8; 24] {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let count = self.requests.get().wrapping_add(1);
-        self.requests.set(count);
-        let seconds = std::time::SystemTime::UNIX_EPOCH
-            .elapsed()
-            .map_or(0, |since| since.as_secs());
-        let mut bytes = [0; 18];
-        let parts = seconds
-            .to_be_bytes()
-            .into_iter()
-            .skip(4)
-            .chain(self.seed.to_be_bytes())
-            .chain([self.number]);
-        for (byte, part) in bytes
-            .iter_mut()
-            .zip(parts.chain(count.to_be_bytes().into_iter().skip(3)))
-        {
-            *byte = part;
-        }
-        let mut id = [0; 24];
-        for (four, three) in id.chunks_mut(4).zip(bytes.chunks(3)) {
-            let bits = three.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-            for (n, digit) in four.iter_mut().enumerate() {
-                *digit = DIGITS[bits >> (18 - 6 * n) & 63];
-            }
-        }
-        id
+        self.ids.next()
     }
 
     /// What the server as a whole can be asked for.
@@ -120,23 +88,5 @@ impl Thread {
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
         record::write(&self.logs, ex, response, sent);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-    use std::rc::Rc;
-
-    use super::Thread;
-    use crate::config::site::Config;
-    use crate::worker::logs::Logs;
-
-    #[test]
-    fn no_two_requests_have_the_same_id() {
-        let config: &'static Config = Box::leak(Box::default());
-        let thread = Thread::new(config, Rc::new(Logs::nowhere()), 3);
-        let ids: HashSet<_> = (0..10_000).map(|_| thread.unique_id()).collect();
-        assert_eq!(ids.len(), 10_000);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::exchange::response::{Body, BodyStream, FileBody, FilePart};
+use crate::exchange::response::{Body, BodyStream, Copied, FileBody, FilePart};
 use crate::http::chunked::{ChunkHead, LAST_CHUNK};
 use crate::http::framing::ResponseFraming;
 use crate::net::stream::{More, Stream};
@@ -174,6 +174,9 @@ impl Writer {
     }
 
     async fn large_part(&mut self, body: &FileBody, part: &FilePart) -> Result<(), Cut> {
+        if body.copied == Copied::ByReading {
+            return self.read_part(body, part, 0).await;
+        }
         self.flush_with(More::Follows).await?;
         let mut done = 0;
         while done < part.length {

@@ -23,6 +23,7 @@
 //! >drip 100 "bytes"               one byte every so many milliseconds
 //! >flush                          what stands above goes out now
 //! >eof                            we close our side
+//! leave                           we close the connection altogether
 //! >wait TEXT                      wait until TEXT has arrived, before anything more is sent or read
 //! on NAME [ADDRESS]               use (and first open) another connection
 //!
@@ -44,6 +45,7 @@
 //! access~ regex  access TEXT      a line of access.log (regex, or exactly)
 //! !access regex
 //! grep NAME regex   !grep NAME regex        lines of another file below $ROOT
+//! until /target regex             asks again until a line of the reply matches
 //! remains NAME      gone NAME     a file is (not) there, waited for
 //!
 //! write NAME "bytes"    append NAME "bytes"    remove NAME    rename NAME NAME    signal USR1
@@ -146,6 +148,8 @@ pub enum Step {
     Flush,
     /// We close our side.
     HalfClose,
+    /// We close the connection.
+    Leave,
     /// Wait for this text.
     WaitFor(String),
     /// Switch to a connection; open it first if new.
@@ -186,6 +190,8 @@ pub enum Step {
     Remove(String),
     /// Rename a file.
     Rename(String, String),
+    /// Ask for a target, each time on a new connection, until a line matches.
+    Until(String, String),
     /// Send the server a signal.
     Signal(String),
     /// Run the program.
@@ -289,7 +295,12 @@ fn one_line(case: &mut Case, number: usize, line: &str) -> Result<Tail, String> 
             let (name, value) = rest.split_once('=').ok_or("environment NAME=VALUE")?;
             case.environment.push((name.into(), value.into()));
         }
-        "arguments" => case.arguments.extend(words.iter().map(ToString::to_string)),
+        "arguments" => {
+            for word in words {
+                case.arguments
+                    .push(String::from_utf8_lossy(&unescape(word)?).into_owned());
+            }
+        }
         "config" => {
             if !rest.is_empty() {
                 case.config.push(rest.into());
@@ -369,6 +380,7 @@ fn send_step(verb: &str, rest: &str) -> Option<Step> {
         }
         ">flush" => Step::Flush,
         ">eof" => Step::HalfClose,
+        "leave" => Step::Leave,
         ">wait" => Step::WaitFor(rest.into()),
         "on" => match rest.split_once(' ') {
             Some((name, address)) => Step::On(name.into(), Some(address.into())),
@@ -428,6 +440,7 @@ fn world_step(verb: &str, rest: &str, words: &[&str]) -> Option<Step> {
         },
         "remove" => Step::Remove(text()),
         "rename" => Step::Rename(name()?, tail()?),
+        "until" => Step::Until(name()?, tail()?),
         "signal" => Step::Signal(text()),
         "run" => Step::Run(text()),
         "exit" => Step::Exit(match rest.strip_prefix('!') {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, UNIX_EPOCH};
 
 use regex::bytes::Regex;
@@ -151,6 +151,9 @@ impl Player {
             }
             Step::Flush | Step::Tolerate(_) => {}
             Step::HalfClose => self.wire()?.half_close(),
+            Step::Leave => {
+                self.wires.remove(&self.here);
+            }
             Step::WaitFor(text) => {
                 let text = self.fill(text);
                 self.wire()?.wait_for(text.as_bytes())?;
@@ -304,6 +307,16 @@ impl Player {
             Step::Rename(from, to) => {
                 fs::rename(self.root.join(from), self.root.join(to)).map_err(|e| format!("{from}: {e}"))
             }
+            Step::Until(target, pattern) => poll(self.patience, || {
+                let mut wire = Wire::connect(&self.address, self.patience)?;
+                let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+                wire.send(request.as_bytes())?;
+                self.judge_lines(
+                    &Want::Match(pattern.clone()),
+                    "reply",
+                    &mut wire.reply(Judge::Loose)?.lines(),
+                )
+            }),
             Step::Signal(name) => {
                 self.disturbed = true;
                 self.server.as_ref().ok_or("no server runs")?.signal(name)
@@ -363,20 +376,9 @@ impl Player {
     fn program_step(&mut self, step: &Step, environment: &[(String, String)]) -> Result<(), String> {
         if let Step::Run(arguments) = step {
             let mut command = server::program(&self.root, self.as_root, environment)?;
-            command
-                .args(self.fill(arguments).split_whitespace())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-            let mut child = command.spawn().map_err(|e| format!("run: {e}"))?;
-            let ended = poll(self.patience, || match child.try_wait() {
-                Ok(Some(_)) => Ok(()),
-                _ => Err("the program does not end".to_string()),
-            });
-            if ended.is_err() {
-                let _already_gone = child.kill();
-            }
-            self.output = Some(child.wait_with_output().map_err(|e| format!("run: {e}"))?);
-            return ended;
+            command.args(self.fill(arguments).split_whitespace());
+            self.output = Some(server::run(&self.root, command, self.patience)?);
+            return Ok(());
         }
         let output = self.output.as_ref().ok_or("nothing was run")?;
         let shown = || format!("stdout\n  {}\nstderr\n  {}", show(&output.stdout), show(&output.stderr));

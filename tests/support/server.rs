@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -202,6 +202,32 @@ pub fn program(root: &Path, as_root: bool, environment: &[(String, String)]) -> 
         command.uid(NOBODY).gid(NOBODY);
     }
     Ok(command)
+}
+
+/// Runs a program to its end. Output goes through files, so that a child left behind cannot hold it open; one that
+/// does not end in time is killed with all that it started.
+pub fn run(root: &Path, mut command: Command, patience: Duration) -> Result<Output, String> {
+    let names = [root.join("run.stdout"), root.join("run.stderr")];
+    let create = |path: &PathBuf| File::create(path).map_err(|e| format!("{}: {e}", path.display()));
+    command.stdout(create(&names[0])?).stderr(create(&names[1])?);
+    let mut child = command.spawn().map_err(|e| format!("run: {e}"))?;
+    let ended = poll(patience, || match child.try_wait() {
+        Ok(Some(status)) => Ok(status),
+        _ => Err("the program does not end".to_string()),
+    });
+    if ended.is_err() {
+        for process in processes::descendants(child.id()) {
+            kill(process.pid, Signal::KILL);
+        }
+        let _already_gone = child.kill();
+        let _reaped = child.wait();
+    }
+    let read = |path: &PathBuf| fs::read(path).unwrap_or_default();
+    ended.map(|status| Output {
+        status,
+        stdout: read(&names[0]),
+        stderr: read(&names[1]),
+    })
 }
 
 fn load_module(name: &str) -> String {

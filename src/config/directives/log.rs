@@ -4,7 +4,9 @@ use crate::config::directives::SiteSettings;
 use crate::config::error::Span;
 use crate::config::setting::{Appended, Mapped, Setting, settings};
 use crate::config::table::{Directive, Override, SITES, Set, Words};
-use crate::config::words::{Args, Said};
+use crate::config::words::{Args, Said, shown};
+use crate::lang::log_format::LogFormat;
+use crate::lang::log_format::condition::LogCondition;
 
 settings! {
     /// A site's logs.
@@ -65,12 +67,11 @@ any CustomLog writes to the main server's.",
             let target = target(args, 0)?;
             let format = (args.count() > 1).then(|| args.bytes(1).to_vec());
             let condition = (args.count() > 2).then(|| args.bytes(2).to_vec());
-            let known = |word: &Vec<u8>| word.starts_with(b"env=") || word.starts_with(b"expr=");
-            if let Some(other) = condition.as_ref().filter(|word| !known(word)) {
-                return Err(format!(
-                    "{} is neither `env=` nor `expr=`",
-                    crate::config::words::shown(other)
-                ));
+            if let Some(format) = format.as_ref().filter(|format| format.contains(&b'%')) {
+                check_format(format)?;
+            }
+            if condition.is_some() {
+                LogCondition::parse(args.text(2)?).map_err(|e| e.0)?;
             }
             site.logs.access.push(AccessLog {
                 target,
@@ -112,6 +113,7 @@ any CustomLog writes to the main server's.",
         summary: "Describe the lines of an access log.",
         manual: "With a nickname, for CustomLog to name; without, for the TransferLog lines that follow.",
         set: Set::Site(|site, args| {
+            check_format(args.bytes(0))?;
             if args.count() == 2 {
                 site.logs.formats.insert(args.bytes(1).to_vec(), args.bytes(0).to_vec());
             } else {
@@ -142,6 +144,11 @@ any CustomLog writes to the main server's.",
         }),
     },
 ];
+
+fn check_format(format: &[u8]) -> Said<()> {
+    let text = std::str::from_utf8(format).map_err(|_| format!("{} is not UTF-8 text", shown(format)))?;
+    LogFormat::parse(text).map(|_| ()).map_err(|e| e.0)
+}
 
 fn target(args: &Args, n: usize) -> Said<LogTarget> {
     let word = args.bytes(n);

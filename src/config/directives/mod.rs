@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod authz;
+pub mod autoindex;
 pub mod cgi;
 pub mod core;
 pub mod dir;
@@ -25,6 +26,8 @@ settings! {
         core: core::Core,
         /// Access.
         authz: authz::Authz,
+        /// Listings.
+        autoindex: autoindex::Autoindex,
         /// Scripts.
         cgi: cgi::Cgi,
         /// Directories.
@@ -60,24 +63,29 @@ settings! {
     }
 }
 
+/// The directives, feature by feature; those of one are in alphabetical order.
+const BY_FEATURE: &[&[Directive]] = &[
+    alias::DIRECTIVES,
+    authz::DIRECTIVES,
+    autoindex::DIRECTIVES,
+    cgi::DIRECTIVES,
+    core::DIRECTIVES,
+    dir::DIRECTIVES,
+    env::DIRECTIVES,
+    etag::DIRECTIVES,
+    language::DIRECTIVES,
+    log::DIRECTIVES,
+    mime::DIRECTIVES,
+    options::DIRECTIVES,
+    server::DIRECTIVES,
+    site::DIRECTIVES,
+    site::SERVER_WIDE,
+];
+
 /// Every directive of every feature.
 pub fn all() -> impl Iterator<Item = &'static Directive> {
-    [
-        alias::DIRECTIVES,
-        authz::DIRECTIVES,
-        cgi::DIRECTIVES,
-        core::DIRECTIVES,
-        dir::DIRECTIVES,
-        env::DIRECTIVES,
-        etag::DIRECTIVES,
-        language::DIRECTIVES,
-        log::DIRECTIVES,
-        mime::DIRECTIVES,
-        options::DIRECTIVES,
-        server::DIRECTIVES,
-        site::DIRECTIVES,
-        site::SERVER_WIDE,
-    ]
-    .into_iter()
-    .flatten()
+    BY_FEATURE.iter().copied().flatten()
 }
+
+#[cfg(test)]
+mod tests;

@@ -292,20 +292,20 @@ sent them. RegisteredMethods answers methods that are not known with 501. Requir
         "A request beyond it is answered with 500."
     ),
     number!(
-        "LimitRequestFieldSize",
-        limit_request_field_size,
-        "8190",
-        1..=16_777_216,
-        "Bound the bytes of one request field.",
-        "A longer field is answered with 431 (Apache: 400)."
-    ),
-    number!(
         "LimitRequestFields",
         limit_request_fields,
         "100",
         0..=32767,
         "Bound the number of request fields.",
         "More are answered with 431 (Apache: 400). 0 is no bound but what LimitRequestFieldSize allows for a hundred thousand."
+    ),
+    number!(
+        "LimitRequestFieldSize",
+        limit_request_field_size,
+        "8190",
+        1..=16_777_216,
+        "Bound the bytes of one request field.",
+        "A longer field is answered with 431 (Apache: 400)."
     ),
     number!(
         "LimitRequestLine",

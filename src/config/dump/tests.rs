@@ -1,3 +1,5 @@
+//! Tests: settings written down and read back.
+
 use super::{dump, from_text, to_text};
 use crate::config::define::Defines;
 use crate::config::node::Settings;

@@ -1,3 +1,5 @@
+//! Tests: what is read from a file.
+
 use super::{Language, Origin, Reading, read_server, read_text};
 use crate::config::condition::Modules;
 use crate::config::define::Defines;

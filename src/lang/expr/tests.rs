@@ -1,3 +1,5 @@
+//! Tests: expressions parsed and evaluated.
+
 use super::{Expr, NoValue, StringExpr, Trust};
 use crate::lang::vars::testing::Table;
 

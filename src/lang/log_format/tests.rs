@@ -1,3 +1,5 @@
+//! Tests: formats compiled and written.
+
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 

@@ -1,3 +1,5 @@
+//! Tests: both engines behind one type.
+
 use super::{GaveUp, Regex, RegexError, expand};
 
 fn matches(pattern: &str, text: &[u8]) -> bool {

@@ -141,8 +141,6 @@ foreign! {
     "ImapDefault" "mod_imagemap" SVDH Indexes "error|nocontent|map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapMenu" "mod_imagemap" SVDH Indexes "none|formatted|semiformatted|unformatted" => Ignored(NO_IMAGE_MAP);
     "IndexHeadInsert" "mod_autoindex" SVDH Indexes "\"markup ...\"" => Ignored(LISTING);
-    "IndexIgnore" "mod_autoindex" SVDH Indexes "file [file] ..." =>
-        Refused("not supported by this version; listings would show the files: forbid them with `Options -Indexes`");
     "IndexIgnoreReset" "mod_autoindex" SVDH Indexes "ON|OFF" => Ignored(LISTING);
     "IndexOptions" "mod_autoindex" SVDH Indexes "[+|-]option [[+|-]option] ..." => Ignored(LISTING);
     "IndexOrderDefault" "mod_autoindex" SVDH Indexes "Ascending|Descending Name|Date|Size|Description" =>

@@ -1,3 +1,5 @@
+//! Tests: every foreign directive is answered.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,0 +1,75 @@
+//! What is looked for on this machine besides the settings themselves, as Apache does at every start.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::config::error::{ConfigError, Severity};
+use crate::config::load::Loaded;
+use crate::config::node::{Node, Settings};
+use crate::config::words::{below, shown};
+use crate::process::identity::Identity;
+
+/// The DocumentRoots that are not there: an error for the main server, a warning for a virtual host, as in Apache.
+pub(super) fn missing_document_roots(settings: &Settings) -> Vec<ConfigError> {
+    let mut missing = Vec::new();
+    for node in &settings.nodes {
+        look(node, Severity::Error, &settings.server_root, &mut missing);
+        if node.name().eq_ignore_ascii_case("VirtualHost") {
+            for child in node.children() {
+                look(child, Severity::Warning, &settings.server_root, &mut missing);
+            }
+        }
+    }
+    missing
+}
+
+fn look(node: &Node, severity: Severity, server_root: &[u8], missing: &mut Vec<ConfigError>) {
+    let [root] = node.words() else { return };
+    let path = below(server_root, root);
+    if node.name().eq_ignore_ascii_case("DocumentRoot") && !Path::new(OsStr::from_bytes(&path)).is_dir() {
+        let sentence = format!(
+            "{} is not a directory; make it, or name one that is there",
+            shown(&path)
+        );
+        missing.push(ConfigError::new(severity, node.span(), node.name(), sentence));
+    }
+}
+
+/// Whether root could take the identity that the settings ask for. Nobody else can take any, and is not asked.
+pub(super) fn identity(loaded: &Loaded) -> Result<(), String> {
+    let core = &loaded.config.server.core;
+    match core.user.value() {
+        Some(user) if Identity::process_is_root() => {
+            Identity::look_up(user, core.group.value().map(Vec::as_slice)).map_err(|error| error.to_string())?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::missing_document_roots;
+    use crate::config::load::load_text;
+
+    #[test]
+    fn document_roots_must_be_there() {
+        let text = b"DocumentRoot /nowhere/main\n<VirtualHost *:80>\nDocumentRoot \"/nowhere/a b\"\n</VirtualHost>\n\
+            <VirtualHost *:81>\nDocumentRoot /tmp\n</VirtualHost>\nDocumentRoot etc\n";
+        let loaded = load_text("a.conf", text, Path::new("/"));
+        let missing: Vec<String> = missing_document_roots(&loaded.settings)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            missing,
+            [
+                "a.conf:1: DocumentRoot: `/nowhere/main` is not a directory; make it, or name one that is there",
+                "a.conf:3: warning: DocumentRoot: `/nowhere/a b` is not a directory; make it, or name one that is there",
+            ]
+        );
+    }
+}

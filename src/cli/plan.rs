@@ -1,0 +1,142 @@
+//! From the settings to what the launcher and the spawner need of them.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::directives::DirConf;
+use crate::config::directives::log::LogTarget;
+use crate::config::directives::server::Listen as ListenLine;
+use crate::config::load::Loaded;
+use crate::config::logs::{error_target, targets};
+use crate::config::site::{Config, Site};
+use crate::config::words::below;
+use crate::launcher::{self, Listen, LogProgram, Plan, Shell};
+use crate::spawner::Rules;
+
+use super::options::Threads;
+
+/// Apache's default for ListenBacklog.
+const BACKLOG: i32 = 511;
+
+/// The launcher's plan. An error is a sentence.
+pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
+    let config = &loaded.config;
+    let core = &config.server.core;
+    let listeners = listeners(&core.listen);
+    if listeners.is_empty() {
+        return Err("no `Listen` line says where to listen; write for example `Listen 80`".to_owned());
+    }
+    let logs = targets(config);
+    let error_log = config.sites.first().and_then(|main| {
+        let target = error_target(config, main);
+        logs.iter().position(|log| *log == target)
+    });
+    Ok(Plan {
+        listeners,
+        backlog: core
+            .backlog
+            .value()
+            .and_then(|backlog| i32::try_from(*backlog).ok())
+            .unwrap_or(BACKLOG),
+        user: core.user.value().cloned(),
+        group: core.group.value().cloned(),
+        pid_file: Some(pid_file(config)),
+        logs: logs.into_iter().map(log).collect(),
+        error_log,
+        threads: match threads {
+            Threads::One => 1,
+            Threads::Configured => configured_threads(config),
+        },
+        settings: loaded.to_text(),
+        graceful_limit: core.graceful_shutdown.or(Duration::ZERO),
+    })
+}
+
+/// `PidFile`, or its default.
+pub(super) fn pid_file(config: &Config) -> PathBuf {
+    let path = config.server.core.pid_file.value().cloned();
+    path_of(path.unwrap_or_else(|| below(&config.server_root, b"logs/httpd.pid")))
+}
+
+/// What the spawner may start.
+pub(super) fn spawner_rules(config: &Config) -> Rules {
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for site in &config.sites {
+        for conf in confs(site) {
+            admit(conf, &mut names);
+        }
+    }
+    names.sort();
+    names.dedup();
+    Rules {
+        places: config.script_places.clone(),
+        admitted_variables: names,
+    }
+}
+
+/// Everything a site says of its places.
+fn confs(site: &Site) -> impl Iterator<Item = &DirConf> {
+    let sections = site
+        .directories
+        .iter()
+        .chain(&site.directory_matches)
+        .chain(&site.locations);
+    std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf))
+}
+
+/// The names that SetEnv and PassEnv give a value.
+fn admit(conf: &DirConf, names: &mut Vec<Vec<u8>>) {
+    names.extend(conf.env.variables.iter().map(|(name, _)| name.clone()));
+    for files in conf.core.files.iter() {
+        admit(&files.conf, names);
+    }
+}
+
+fn listeners(lines: &[ListenLine]) -> Vec<Listen> {
+    let mut all = Vec::new();
+    for line in lines {
+        let listen = match line.address {
+            Some(address) => Listen::own((address, line.port).into()),
+            None => Listen::port(line.port),
+        };
+        // Port 0 is another port each time.
+        if line.port == 0 || !all.contains(&listen) {
+            all.push(listen);
+        }
+    }
+    all
+}
+
+fn configured_threads(config: &Config) -> usize {
+    let named = config
+        .server
+        .core
+        .threads
+        .value()
+        .and_then(|threads| usize::try_from(*threads).ok());
+    named.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn log(target: LogTarget) -> launcher::LogTarget {
+    match target {
+        LogTarget::File(path) if STANDARD_ERROR.contains(&path.as_slice()) => launcher::LogTarget::Stderr,
+        LogTarget::File(path) => launcher::LogTarget::File(path_of(path)),
+        LogTarget::Program { command, shell } => launcher::LogTarget::Program(LogProgram {
+            command,
+            shell: if shell { Shell::With } else { Shell::Without },
+        }),
+    }
+}
+
+/// Names that are our own standard error output, which cannot always be opened by them: not as another user, and not
+/// where it is a socket.
+const STANDARD_ERROR: &[&[u8]] = &[b"/dev/stderr", b"/dev/fd/2", b"/proc/self/fd/2"];
+
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! Checking, starting and signalling a server: `-t`, the plain start, `-k`, and `lychgate serve`.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use rustix::fs::Access;
+use rustix::process::Signal;
+
+use crate::commands::serve::Serve;
+use crate::config::dump;
+use crate::config::error::Severity;
+use crate::config::load::{Loaded, Source, load, load_text};
+use crate::launcher::{self, Detached, Launch, LogTarget, NotRunning, Plan, StandardError, detach, signal_running};
+use crate::process::identity::Identity;
+use crate::process::inherit::Role;
+use crate::process::pidfile::{Holder, holder};
+use crate::process::say::{Weight, say};
+
+use super::options::{DETACHED, DocumentRoots, Ground, Options, Threads, Verb};
+use super::{checks, complaints, dumps, listing, place, plan, terminal};
+
+/// `-t`, `-S` and the `DUMP_` names. An empty error means that everything has been said.
+pub(super) fn check(options: &Options) -> Result<(), String> {
+    redirect(options)?;
+    let loaded = read(options, &place::source(options)?);
+    if options.defines("DUMP_INCLUDES") {
+        terminal::out(dumps::includes(&loaded.included).trim_end());
+    }
+    let dumped = ["DUMP_VHOSTS", "DUMP_RUN_CFG", "DUMP_MODULES", "DUMP_INCLUDES"];
+    let is_dump = dumped.iter().any(|name| options.defines(name));
+    let least = if is_dump { Severity::Warning } else { Severity::Note };
+    complaints::print(&loaded.complaints, options.least.unwrap_or(least));
+    if loaded.is_fatal() {
+        return Err(String::new());
+    }
+    checks::identity(&loaded)?;
+    print_dumps(options, &loaded).map_err(|error| error.to_string())?;
+    if !is_dump {
+        terminal::err("Syntax OK");
+    }
+    Ok(())
+}
+
+fn print_dumps(options: &Options, loaded: &Loaded) -> io::Result<()> {
+    use io::Write;
+    let mut out = io::stdout().lock();
+    if options.defines("DUMP_VHOSTS") {
+        out.write_all(dumps::virtual_hosts(&loaded.config).as_bytes())?;
+    }
+    if options.defines("DUMP_RUN_CFG") {
+        out.write_all(dumps::run_settings(loaded).as_bytes())?;
+    }
+    if options.defines("DUMP_MODULES") {
+        listing::loaded_modules(&mut out)?;
+    }
+    if options.defines("DUMP_CONFIG") {
+        out.write_all(&dump::dump(&loaded.settings.nodes))?;
+    }
+    Ok(())
+}
+
+/// Serves, here or in the background.
+pub(super) fn run(options: &Options) -> Result<(), String> {
+    match options.ground {
+        Ground::Back => start_in_background(options),
+        Ground::Front => {
+            redirect(options)?;
+            launch(options, &mut say_where)
+        }
+        Ground::Detached => {
+            redirect(options)?;
+            let mut detached =
+                Some(Detached::take().map_err(|error| format!("{DETACHED} is for our own use: {error}"))?);
+            // Executed by descriptor, we are called by its number.
+            rustix::thread::set_name(c"lychgate").map_err(|error| error.to_string())?;
+            launch(options, &mut |_| {
+                if let Some(Err(error)) = detached.take().map(Detached::tell_ready) {
+                    say(
+                        "launcher",
+                        Weight::Error,
+                        &format!("cannot leave the terminal: {error}"),
+                    );
+                }
+            })
+        }
+    }
+}
+
+/// `-k start`: what is wrong is said by the process that is to serve.
+fn start_in_background(options: &Options) -> Result<(), String> {
+    let loaded = read(options, &place::source(options)?);
+    if let Holder::Running(pid) = holder(&plan::pid_file(&loaded.config)) {
+        terminal::out(&format!("lychgate (pid {pid}) already running"));
+        return Ok(());
+    }
+    let mut words: Vec<_> = std::env::args_os().collect();
+    words.insert(words.len().min(1), DETACHED.into());
+    let argv: Result<Vec<CString>, _> = words.into_iter().map(|word| CString::new(word.into_vec())).collect();
+    detach(argv.map_err(|error| error.to_string())?)
+}
+
+/// `-k` for a server that runs.
+pub(super) fn signal(options: &Options, verb: Verb) -> Result<(), String> {
+    let loaded = read(options, &place::source(options)?);
+    let (signal, starts) = match verb {
+        Verb::Stop => (Signal::TERM, false),
+        Verb::GracefulStop => (Signal::WINCH, false),
+        Verb::Restart => (Signal::HUP, true),
+        Verb::Graceful => (Signal::USR1, true),
+    };
+    if loaded.is_fatal() {
+        complaints::print(&loaded.complaints, Severity::Error);
+        // A server whose configuration was spoilt meanwhile can still be stopped.
+        if starts {
+            return Err(String::new());
+        }
+    }
+    let pid_file = plan::pid_file(&loaded.config);
+    match signal_running(&pid_file, signal) {
+        Ok(_) => Ok(()),
+        Err(NotRunning::Nobody) if starts => {
+            terminal::out("lychgate not running, trying to start");
+            run(options)
+        }
+        // Exit status 0, as Apache has it: what was asked for is so.
+        Err(NotRunning::Nobody) => {
+            terminal::out(&format!("lychgate not running (nobody in {})", pid_file.display()));
+            Ok(())
+        }
+        Err(refused) => Err(refused.to_string()),
+    }
+}
+
+/// `lychgate serve DIR`.
+pub(super) fn serve(serve: &Serve) -> Result<(), String> {
+    if serve.listen.is_public() && Identity::process_is_root() {
+        return Err("started as root, it serves this machine only; start it as another user".to_owned());
+    }
+    launcher::run(Launch {
+        load: &mut || {
+            let loaded = load_text("lychgate serve", &serve.configuration()?, Path::new("/"));
+            if loaded.is_fatal() {
+                return Err(complaints::lines(&loaded.complaints, Severity::Error).join("\n"));
+            }
+            let mut plan = plan::of(&loaded, Threads::Configured)?;
+            plan.pid_file = None;
+            Ok(plan)
+        },
+        role_argv,
+        ready: &mut say_where,
+        stderr: StandardError::Log,
+    })
+}
+
+/// Reads the configuration and looks for what it names.
+fn read(options: &Options, source: &Source) -> Loaded {
+    let mut loaded = load(source);
+    if options.document_roots == DocumentRoots::Checked {
+        let missing = checks::missing_document_roots(&loaded.settings);
+        loaded.complaints.extend(missing);
+    }
+    loaded
+}
+
+/// Runs the launcher with the configuration of the command line, read at the start and at every reload.
+fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(), String> {
+    let source = place::source(options)?;
+    if options.ground == Ground::Detached {
+        std::env::set_current_dir("/").map_err(|error| format!("/: {error}"))?;
+    }
+    let mut is_first = true;
+    launcher::run(Launch {
+        load: &mut || {
+            let loaded = read(options, &source);
+            let plan = if is_first {
+                first_plan(options, &loaded)
+            } else {
+                next_plan(options, &loaded)
+            };
+            is_first = false;
+            plan
+        },
+        role_argv,
+        ready,
+        stderr: match options.ground {
+            Ground::Detached => StandardError::Left,
+            Ground::Front | Ground::Back => StandardError::Log,
+        },
+    })
+}
+
+/// The plan to start with. Complaints go to standard error as they are, which editors and scripts can read.
+fn first_plan(options: &Options, loaded: &Loaded) -> Result<Plan, String> {
+    complaints::print(&loaded.complaints, options.least.unwrap_or(Severity::Warning));
+    if loaded.is_fatal() {
+        return Err(String::new());
+    }
+    finished(options, loaded, |warning| {
+        terminal::err(&format!("lychgate: warning: {warning}"))
+    })
+}
+
+/// The plan of a reload. Complaints go to the error log.
+fn next_plan(options: &Options, loaded: &Loaded) -> Result<Plan, String> {
+    if loaded.is_fatal() {
+        return Err(complaints::lines(&loaded.complaints, Severity::Error).join("\n"));
+    }
+    for line in complaints::lines(&loaded.complaints, Severity::Warning) {
+        say("launcher", Weight::Warning, &line);
+    }
+    finished(options, loaded, |warning| say("launcher", Weight::Warning, &warning))
+}
+
+/// The plan, with the directory of the logs made where it is missing.
+fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result<Plan, String> {
+    let mut plan = plan::of(loaded, options.threads)?;
+    if options.ground == Ground::Detached && plan.logs.contains(&LogTarget::Stderr) {
+        warn("in the background, logs that go to /dev/stderr are written nowhere; name a file for them".to_owned());
+    }
+    let logs = Path::new(OsStr::from_bytes(&loaded.config.server_root)).join("logs");
+    let files = plan.logs.iter().filter_map(|log| match log {
+        LogTarget::File(path) => Some(path),
+        LogTarget::Program(_) | LogTarget::Stderr => None,
+    });
+    if files.chain(&plan.pid_file).any(|file| file.parent() == Some(&logs)) && !logs.exists() {
+        // What cannot be made is told by whoever opens a file there.
+        let _told_later = fs::create_dir(&logs);
+    }
+    // The default alone keeps nobody from serving: a clone of the sources may be somebody else's.
+    if loaded.config.server.core.pid_file.value().is_none() && rustix::fs::access(&logs, Access::WRITE_OK).is_err() {
+        warn(format!("no PidFile: {} cannot be written to", logs.display()));
+        plan.pid_file = None;
+    }
+    Ok(plan)
+}
+
+/// `-E`.
+fn redirect(options: &Options) -> Result<(), String> {
+    let Some(path) = &options.startup_log else {
+        return Ok(());
+    };
+    let told = |error: io::Error| format!("-E {}: {error}", path.display());
+    let log = File::options().append(true).create(true).open(path).map_err(told)?;
+    rustix::stdio::dup2_stderr(&log).map_err(|error| told(error.into()))
+}
+
+/// The command line of a role; its first word is what `ps` shows.
+fn role_argv(role: Role) -> Vec<CString> {
+    let shown = match role {
+        Role::Worker => c"lychgate: worker",
+        Role::Spawner => c"lychgate: spawner",
+    };
+    let name = match role {
+        Role::Worker => c"worker",
+        Role::Spawner => c"spawner",
+    };
+    [shown, c"--role", name].map(CString::from).to_vec()
+}
+
+/// The one line that a server in the foreground prints.
+fn say_where(addresses: &[SocketAddr]) {
+    terminal::out(&where_it_listens(addresses));
+}
+
+fn where_it_listens(addresses: &[SocketAddr]) -> String {
+    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}/")).collect();
+    format!("lychgate: listening on {}", urls.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::where_it_listens;
+
+    #[test]
+    fn one_line_says_where_it_listens() {
+        let addresses = ["127.0.0.1:8080", "[::]:80"].map(|text| text.parse().expect("an address"));
+        assert_eq!(
+            where_it_listens(&addresses),
+            "lychgate: listening on http://127.0.0.1:8080/, http://[::]:80/"
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! Scripts: CGI/1.1 (RFC 3875) and `nph-` scripts, from the request to the first byte of the answer.
+//!
+//! The body is put on its way, a turn is waited for, the script is started; then its output, its silence and the client
+//! are watched until the head of its reply is there. What follows the head is a [`stream`].
+
+mod environment;
+mod failure;
+mod feed;
+mod reply;
+mod stream;
+mod talk;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::{Future, poll_fn};
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::config::directives::cgi::ClientGone;
+use crate::exchange::Exchange;
+use crate::exchange::body::{BodyError, BodyLength, Gone};
+use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::place::Place;
+use crate::exchange::response::Outcome;
+use crate::fs::spool::Spool;
+use crate::gateway::command_line::{DashWords, command_line};
+use crate::handlers::cgi::failure::Case;
+use crate::handlers::cgi::feed::Feed;
+use crate::handlers::cgi::talk::Talk;
+use crate::http::status::Status;
+use crate::scripts::notes::About;
+use crate::scripts::queue::{NoSlot, Slot};
+use crate::scripts::{Care, Order, Scripts};
+
+/// LimitRequestBody where nothing is said, in bytes; Apache's since 2.4.53.
+const BODY_LIMIT: u64 = 1 << 30;
+
+/// Runs the script of `place` and answers with what it says.
+pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
+    ex.handler = "cgi-script";
+    let (number, path) = ex.config.script_place(&place.path).ok_or_else(|| no_place(place))?;
+    let (number, path) = (u32::try_from(number).map_err(|_| no_place(place))?, path.to_vec());
+    let notes = scripts.notes(about(ex, place));
+    let mut input = input(ex, place).await?;
+    let env = environment::of(ex, place, scripts, input.length);
+    environment::warn_ignored(&env, &notes);
+    let slot = turn(ex, scripts).await?;
+    // What has come of the body already is in the pipe before the script starts.
+    input.feed.prime().await;
+    let order = Order {
+        place: number,
+        path,
+        arguments: arguments(ex),
+        env: env.into_pairs(),
+        stdin: input.stdin.take(),
+    };
+    let case = Case::new(ex, place, scripts, Rc::clone(&notes));
+    let care = care(ex, place);
+    match scripts.start(order, care, slot, notes).await {
+        Ok(script) => {
+            let talk = Talk::new(script, input.feed, ex.body.clone());
+            reply::wait(ex, place, talk, case).await
+        }
+        Err(error) => Err(case.not_started(&error)),
+    }
+}
+
+/// A script's standard input.
+struct Input {
+    /// What it gets; nothing when there is no body.
+    stdin: Option<OwnedFd>,
+    /// What goes into it.
+    feed: Feed,
+    /// CONTENT_LENGTH.
+    length: Option<u64>,
+}
+
+/// Prepares standard input: a body of known length streams, another is kept until its length is known.
+async fn input(ex: &Exchange, place: &Place) -> Result<Input, Fail> {
+    let limit = match place.conf.core.limit_request_body.or(BODY_LIMIT) {
+        0 => None,
+        limit => Some(limit),
+    };
+    ex.body.limit(limit);
+    match ex.body.length() {
+        BodyLength::None => Ok(Input {
+            stdin: None,
+            feed: Feed::none(),
+            length: None,
+        }),
+        BodyLength::Known(length) if limit.is_some_and(|limit| length > limit) => Err(broken_body(BodyError::TooLarge)),
+        BodyLength::Known(0) => Ok(Input {
+            stdin: None,
+            feed: Feed::none(),
+            length: Some(0),
+        }),
+        BodyLength::Known(length) => {
+            let (feed, stdin) = Feed::new(ex.body.clone()).map_err(|error| no_input(&error))?;
+            Ok(Input {
+                stdin: Some(stdin),
+                feed,
+                length: Some(length),
+            })
+        }
+        BodyLength::Unknown => spooled(ex).await,
+    }
+}
+
+/// Keeps a chunked body, so that the script can be told its length.
+async fn spooled(ex: &Exchange) -> Result<Input, Fail> {
+    let mut spool = Spool::new().map_err(|error| no_input(&error))?;
+    while let Some(bytes) = ex.body.data().await.map_err(broken_body)? {
+        spool.add(&bytes).map_err(|error| no_input(&error))?;
+    }
+    let length = spool.length();
+    let stdin = spool.into_reader().map_err(|error| no_input(&error))?;
+    Ok(Input {
+        stdin: Some(stdin),
+        feed: Feed::none(),
+        length: Some(length),
+    })
+}
+
+/// Waits for a turn, but not for a client that has left.
+async fn turn(ex: &Exchange, scripts: &Scripts) -> Result<Slot, Fail> {
+    let mut taken = pin!(scripts.slots().take());
+    let taken = poll_fn(|cx| {
+        if let Poll::Ready(taken) = taken.as_mut().poll(cx) {
+            return Poll::Ready(Some(taken));
+        }
+        match ex.body.poll_gone(cx) {
+            Poll::Ready(Gone::Reset) => Poll::Ready(None),
+            Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
+        }
+    });
+    match taken.await {
+        None => Err(Fail::ClientGone),
+        Some(Ok(slot)) => Ok(slot),
+        Some(Err(why)) => Err(busy(scripts, why)),
+    }
+}
+
+fn busy(scripts: &Scripts, why: NoSlot) -> Fail {
+    let note = match why {
+        NoSlot::QueueFull => {
+            "as many scripts run as may, and as many requests wait: CGIMaxScripts, CGIQueueLength".to_owned()
+        }
+        NoSlot::WaitedTooLong => {
+            "as many scripts run as may, and none ended in time: CGIMaxScripts, CGIQueueTime".to_owned()
+        }
+    };
+    Fail::new(Status::SERVICE_UNAVAILABLE, Blame::Server, note)
+        .with_field("Retry-After", scripts.slots().retry_after().to_string())
+        .of_module("cgi")
+}
+
+/// What a body that cannot be read means for the client.
+fn broken_body(error: BodyError) -> Fail {
+    let (status, note) = match error {
+        BodyError::Gone => return Fail::ClientGone,
+        BodyError::TooLarge => (
+            Status::CONTENT_TOO_LARGE,
+            "the request's body is larger than LimitRequestBody",
+        ),
+        BodyError::Malformed => (Status::BAD_REQUEST, "the request's body is malformed"),
+        BodyError::TimedOut => (Status::REQUEST_TIMEOUT, "the request's body came too slowly"),
+    };
+    Fail::client(status, note).closing().of_module("cgi")
+}
+
+fn no_input(error: &std::io::Error) -> Fail {
+    Fail::internal(format!("the request's body cannot be passed to the script: {error}")).of_module("cgi")
+}
+
+fn no_place(place: &Place) -> Fail {
+    let file = String::from_utf8_lossy(&place.path);
+    Fail::site(
+        Status::FORBIDDEN,
+        format!("`{file}` is not within a directory whose scripts may be started: ScriptAlias, or Options ExecCGI with a handler"),
+    )
+    .of_module("cgi")
+}
+
+fn about(ex: &Exchange, place: &Place) -> About {
+    About {
+        site: ex.site.number,
+        client: ex.connection.peer,
+        conf: Arc::clone(&place.conf),
+        unique_id: ex.unique_id,
+        script: place.path.clone(),
+    }
+}
+
+/// The words of an indexed query (RFC 3875 section 4.4).
+fn arguments(ex: &Exchange) -> Vec<Vec<u8>> {
+    let query = ex.target.query.as_deref().unwrap_or_default();
+    command_line(environment::method(ex), query, DashWords::Refuse)
+}
+
+fn care(ex: &Exchange, place: &Place) -> Care {
+    let cgi = &place.conf.cgi;
+    let timeout = ex.site.settings.core.timeout.or(Duration::from_secs(60));
+    Care {
+        silence: cgi.script_timeout.or(timeout),
+        grace: cgi.kill_grace.or(Duration::from_secs(3)),
+        quiet: cgi.quiet_time.or(Duration::from_millis(250)),
+        stderr_limit: cgi.stderr_limit.or(65536),
+        client_gone: cgi.client_gone.or(ClientGone::Terminate),
+    }
+}
+
+/// Whether the script of this name writes the whole response itself.
+fn is_nph(path: &[u8]) -> bool {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    name.starts_with(b"nph-")
+}

@@ -1,0 +1,142 @@
+//! What a script is told of its request: from the exchange and the place to its meta-variables (RFC 3875 section 4.1).
+
+use crate::config::directives::cgi::RequestUri;
+use crate::config::site::document_root;
+use crate::exchange::place::Place;
+use crate::exchange::{Exchange, Previous};
+use crate::gateway::meta_vars::{MetaVars, WhyIgnored};
+use crate::gateway::request::{Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server};
+use crate::gateway::script_path::split_path;
+use crate::http::method::Method;
+use crate::scripts::Scripts;
+use crate::scripts::notes::{Notes, Weight, escaped};
+
+/// The script's environment. `length` is what its standard input will bring.
+pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option<u64>) -> MetaVars {
+    let root = document_root(ex.config, ex.site);
+    let (script_name, path_info) = split_path(ex.target.path.as_bytes(), &place.path_info);
+    let (software, signature, request_target) = (ex.software(), signature(ex), request_target(ex, place));
+    MetaVars::of(&Request {
+        method: method(ex),
+        request_target: &request_target,
+        protocol: ex.head.version().as_str().as_bytes(),
+        scheme: Scheme::Http,
+        query: ex.target.query.as_deref().unwrap_or_default(),
+        authority: ex.head.target().ok().and_then(|target| target.authority()),
+        fields: ex.head.fields().collect(),
+        credentials: match place.conf.cgi.pass_auth.or(false) {
+            true => Credentials::Passed,
+            false => Credentials::Withheld,
+        },
+        content_type: content_type(ex, length),
+        content_length: length,
+        place: Script {
+            script_name,
+            path_info,
+            path_translated: Some(place.path_translated.as_slice()).filter(|path| !path.is_empty()),
+            script_filename: &place.path,
+            document_root: &root,
+            context_prefix: &place.context_prefix,
+            context_document_root: &place.context_root,
+        },
+        server: Server {
+            name: ex.server_name(),
+            port: ex.server_port(),
+            admin: ex.site.settings.core.admin.value().map(Vec::as_slice),
+            signature: &signature,
+            software: &software,
+            path: scripts.path(),
+            time_zone: scripts.time_zone(),
+        },
+        local: ex.connection.local,
+        peer: ex.connection.peer,
+        client: Client {
+            host: ex.remote_host.as_deref(),
+            ..Client::default()
+        },
+        unique_id: Some(&ex.unique_id),
+        configured: configured(ex),
+        redirect: ex.previous.as_deref().map(redirect),
+    })
+}
+
+/// REQUEST_METHOD.
+pub(super) fn method(ex: &Exchange) -> &[u8] {
+    match ex.method {
+        Method::Other => ex.head.method_bytes(),
+        method => method.as_str().as_bytes(),
+    }
+}
+
+/// The type of a body that is not there would be a riddle, as behind a redirect from a POST.
+fn content_type(ex: &Exchange, length: Option<u64>) -> Option<&[u8]> {
+    if ex.previous.is_some() && length.is_none() {
+        return None;
+    }
+    ex.head.field(b"Content-Type")
+}
+
+fn request_target(ex: &Exchange, place: &Place) -> Vec<u8> {
+    match place.conf.cgi.request_uri.or(RequestUri::OriginalUri) {
+        RequestUri::OriginalUri => ex.head.target_bytes().to_vec(),
+        RequestUri::CurrentUri => match &ex.target.query {
+            Some(query) => [ex.target.raw_path.as_slice(), b"?", query].concat(),
+            None => ex.target.raw_path.clone(),
+        },
+    }
+}
+
+fn signature(ex: &Exchange) -> Vec<u8> {
+    match ex.signature() {
+        Some(line) => [b"<address>", line.as_slice(), b"</address>\n"].concat(),
+        None => Vec::new(),
+    }
+}
+
+fn configured(ex: &Exchange) -> Vec<Configured<'_>> {
+    let variable = |(name, value)| Configured {
+        name,
+        value,
+        origin: Origin::Server,
+    };
+    let variables = ex.variables.iter();
+    variables
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .map(variable)
+        .collect()
+}
+
+/// What is said of the pass before; REDIRECT_REQUEST_METHOD is for error documents, whose own method is GET.
+fn redirect(previous: &Previous) -> Redirect<'_> {
+    let is_error = previous.status.is_error();
+    Redirect {
+        status: previous.status.code(),
+        url: &previous.url,
+        query: previous.query.as_deref(),
+        method: is_error.then(|| previous.method.as_str().as_bytes()),
+        error_notes: previous.notes.as_deref().map(str::as_bytes),
+        user: None,
+        before: previous
+            .variables
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect(),
+    }
+}
+
+/// A variable that was set in vain is worth a line.
+pub(super) fn warn_ignored(env: &MetaVars, notes: &Notes) {
+    for ignored in env.ignored() {
+        let name = escaped(&ignored.name);
+        let why = match ignored.why {
+            WhyIgnored::Computed => "the server computes this one",
+            WhyIgnored::Refused => "it may be set in the server's own configuration only",
+            WhyIgnored::Impossible => "no environment can hold it",
+        };
+        notes.note(
+            Weight::Warning,
+            None,
+            &format!("variable `{name}` is not passed as set: {why}"),
+        );
+    }
+}

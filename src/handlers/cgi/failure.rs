@@ -1,0 +1,229 @@
+//! A script that gave no reply: one record in the error log with its cause and cure, the script log's, and the status that
+//! the client gets.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::exchange::Exchange;
+use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::place::Place;
+use crate::gateway::script_reply::ReplyError;
+use crate::handlers::cgi::environment;
+use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::http::status::Status;
+use crate::log::script_log::{Conversation, ScriptLog, ScriptRequest};
+use crate::process::child::Step;
+use crate::process::message::Failed;
+use crate::process::pidfd::Exit;
+use crate::scripts::Scripts;
+use crate::scripts::client::StartError;
+use crate::scripts::diagnosis::obstacle::Runner;
+use crate::scripts::diagnosis::{Core, End, Failure, explain, record};
+use crate::scripts::notes::{Notes, Weight};
+use crate::scripts::script::{Output, State};
+
+/// A script whose reply is no good, or over too soon, has so long to end by itself before it is judged.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// So much of a failed script's output is kept for the script log.
+const KEPT_OUTPUT: usize = 64 * 1024;
+
+/// What is known of a request in case its script fails.
+pub(super) struct Case {
+    notes: Rc<Notes>,
+    script: Vec<u8>,
+    path: Vec<u8>,
+    log: Option<Logged>,
+}
+
+/// What the script log wants to know.
+struct Logged {
+    log: Rc<ScriptLog>,
+    method: Vec<u8>,
+    url: Vec<u8>,
+    query: Option<Vec<u8>>,
+    protocol: &'static str,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    output: Vec<u8>,
+}
+
+impl Case {
+    pub(super) fn new(ex: &Exchange, place: &Place, scripts: &Scripts, notes: Rc<Notes>) -> Case {
+        let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+        let log = notes.script_log().map(|log| Logged {
+            log,
+            method: environment::method(ex).to_vec(),
+            url: ex.target.path.as_bytes().to_vec(),
+            query: ex.target.query.clone(),
+            protocol: ex.head.version().as_str(),
+            fields: ex.head.fields().map(owned).collect(),
+            output: Vec::new(),
+        });
+        Case {
+            notes,
+            script: place.path.clone(),
+            path: scripts.path().unwrap_or_default().to_vec(),
+            log,
+        }
+    }
+
+    /// Notes about the request.
+    pub(super) fn notes(&self) -> &Rc<Notes> {
+        &self.notes
+    }
+
+    /// How much of the body the script log wants, in bytes.
+    pub(super) fn body_to_keep(&self) -> usize {
+        self.log.as_ref().map_or(0, |logged| logged.log.buffer())
+    }
+
+    /// Keeps output for the script log.
+    pub(super) fn keep_output(&mut self, bytes: &[u8]) {
+        if let Some(logged) = &mut self.log {
+            let room = KEPT_OUTPUT.saturating_sub(logged.output.len()).min(bytes.len());
+            logged.output.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        }
+    }
+
+    /// The script could not be started.
+    pub(super) fn not_started(&self, error: &StartError) -> Fail {
+        let StartError::Failed(failed) = error else {
+            return Fail::new(Status::SERVICE_UNAVAILABLE, Blame::Server, error.to_string())
+                .with_field("Retry-After", "5")
+                .of_module("cgi");
+        };
+        let text = self.told(&Failure {
+            script: self.script(),
+            runner: &self.runner(),
+            first_bytes: &failed.first_line,
+            end: End::NotStarted {
+                doing: failed.step.told(),
+                errno: failed.errno,
+            },
+            reply: None,
+            stdout_bytes: 0,
+            stderr_tail: b"",
+            elapsed: Duration::ZERO,
+        });
+        let status = status_of(failed);
+        if let Some(logged) = &self.log {
+            logged
+                .log
+                .error(&logged.request(&self.script), status.code(), text.as_bytes());
+        }
+        self.fail(status)
+    }
+
+    /// What the script wrote is no reply.
+    pub(super) async fn no_reply(mut self, mut talk: Talk, error: &ReplyError) -> Fail {
+        let state = self.settle(&mut talk).await;
+        talk.script.must_end();
+        let end = match state {
+            State::Running | State::Ended(None) => End::StillRunning,
+            State::Ended(Some(Exit::Code(code))) => End::Exited(code),
+            State::Ended(Some(Exit::Signal(signal))) => End::Killed {
+                signal,
+                core: Core::None,
+            },
+        };
+        self.failed(&talk, end, Some(error), Status::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The script was silent for too long; it is ended.
+    pub(super) fn silent(self, mut talk: Talk) -> Fail {
+        talk.script.must_end();
+        let end = End::TimedOut(talk.script.care().silence);
+        self.failed(&talk, end, None, Status::GATEWAY_TIMEOUT)
+    }
+
+    /// Reads what else it writes, until it has ended or its time is up.
+    async fn settle(&mut self, talk: &mut Talk) -> State {
+        let drained = async {
+            while let Event::Output(Output::Bytes(bytes)) =
+                std::future::poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await
+            {
+                self.keep_output(&bytes);
+            }
+        };
+        let _it_goes_on = tokio::time::timeout(SETTLE, drained).await;
+        talk.script.settle(SETTLE).await
+    }
+
+    fn failed(&self, talk: &Talk, end: End, reply: Option<&ReplyError>, status: Status) -> Fail {
+        let script = &talk.script;
+        self.told(&Failure {
+            script: self.script(),
+            runner: &self.runner(),
+            first_bytes: b"",
+            end,
+            reply,
+            stdout_bytes: script.bytes(),
+            stderr_tail: &script.stderr_tail(),
+            elapsed: script.elapsed(),
+        });
+        if let Some(logged) = &self.log {
+            logged.failure(&self.script, status, talk.feed.kept());
+        }
+        self.fail(status)
+    }
+
+    /// Writes the record, and says what it was.
+    fn told(&self, failure: &Failure<'_>) -> String {
+        let text = record(failure, &explain(failure));
+        self.notes.whole(Weight::Error, &text);
+        text
+    }
+
+    /// The log has its record, so the failure has no note.
+    fn fail(&self, status: Status) -> Fail {
+        Fail::new(status, Blame::Script, "").of_module("cgi")
+    }
+
+    fn script(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.script))
+    }
+
+    fn runner(&self) -> Runner {
+        Runner::current(&self.path)
+    }
+}
+
+impl Logged {
+    fn request<'a>(&'a self, script: &'a [u8]) -> ScriptRequest<'a> {
+        ScriptRequest {
+            method: &self.method,
+            path: &self.url,
+            query: self.query.as_deref(),
+            protocol: self.protocol.as_bytes(),
+            script,
+        }
+    }
+
+    fn failure(&self, script: &[u8], status: Status, body: &[u8]) {
+        let fields: Vec<(&[u8], &[u8])> = self
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect();
+        let conversation = Conversation {
+            request_fields: &fields,
+            request_body: Some(body).filter(|body| !body.is_empty()),
+            stdout: &self.output,
+            ..Conversation::default()
+        };
+        self.log.failure(&self.request(script), status.code(), &conversation);
+    }
+}
+
+/// A place that may not be used is forbidden, want of processes will pass, and all else is the script's fault.
+fn status_of(failed: &Failed) -> Status {
+    match failed.step {
+        Step::Place | Step::Kind => Status::FORBIDDEN,
+        Step::Open if failed.errno == libc::ENOENT => Status::NOT_FOUND,
+        Step::Clone | Step::Ask => Status::SERVICE_UNAVAILABLE,
+        _ => Status::INTERNAL_SERVER_ERROR,
+    }
+}

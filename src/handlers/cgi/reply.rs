@@ -1,0 +1,147 @@
+//! From the first byte of a script's output to an answer: the head of its reply, and what it asks for (RFC 3875 section 6).
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+
+use crate::exchange::fail::Fail;
+use crate::exchange::place::Place;
+use crate::exchange::response::{AfterResponse, Body, Outcome, Response};
+use crate::exchange::{Again, AgainMethod, Exchange};
+use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
+use crate::handlers::cgi::failure::Case;
+use crate::handlers::cgi::stream::{Length, ScriptStream};
+use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::handlers::cgi::{broken_body, is_nph};
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::scripts::notes::{Notes, Weight};
+use crate::scripts::script::Output;
+
+/// So many lines that were left out of a reply get a record each.
+const DROPPED_TOLD: usize = 8;
+
+/// Waits for the head of the reply and makes an answer of it.
+pub(super) async fn wait(ex: &Exchange, place: &Place, mut talk: Talk, mut case: Case) -> Result<Outcome, Fail> {
+    talk.feed.keep(case.body_to_keep());
+    let nph = is_nph(&place.path);
+    let mut reader = ReplyReader::new();
+    loop {
+        match poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await {
+            Event::Gone => return Err(Fail::ClientGone),
+            Event::Body(error) => {
+                // The rest of the body will never come.
+                talk.script.must_end();
+                return Err(broken_body(error));
+            }
+            Event::Output(Output::Silence) => return Err(case.silent(talk)),
+            Event::Output(Output::End(_)) => return Err(case.no_reply(talk, &reader.end()).await),
+            Event::Output(Output::Bytes(bytes)) if nph => return Ok(Outcome::Reply(raw(talk, &case, bytes))),
+            Event::Output(Output::Bytes(bytes)) => {
+                case.keep_output(&bytes);
+                match reader.push(&bytes) {
+                    Ok(None) => {}
+                    Ok(Some(reply)) => return begin(ex, talk, &case, reply).await,
+                    Err(error) => return Err(case.no_reply(talk, &error).await),
+                }
+            }
+        }
+    }
+}
+
+/// The whole response is the script's own: nothing of it is read but the status, for the access log.
+fn raw(talk: Talk, case: &Case, first: Bytes) -> Response {
+    let digits = first.split(|b| matches!(b, b' ' | b'\r' | b'\n')).nth(1);
+    let status = digits.and_then(Status::from_bytes).unwrap_or(Status::OK);
+    let stream = ScriptStream::new(talk, case, first, Length::Open);
+    Response {
+        connection: AfterResponse::Close,
+        ..Response::new(status, Body::Raw(Box::new(stream)))
+    }
+}
+
+async fn begin(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Result<Outcome, Fail> {
+    tell_dropped(case.notes(), &reply.dropped);
+    match std::mem::replace(&mut reply.kind, Kind::Document) {
+        Kind::Document => Ok(Outcome::Reply(document(ex, talk, case, reply))),
+        Kind::LocalRedirect(target) => {
+            finish(&mut talk).await?;
+            Ok(Outcome::Again(Again {
+                target,
+                status: Status::OK,
+                notes: None,
+                method: AgainMethod::Get,
+            }))
+        }
+        Kind::ClientRedirect(location) => {
+            finish(&mut talk).await?;
+            let mut response = head(case, &reply, Body::BuiltIn);
+            response.head.fields.append("Location", location);
+            Ok(Outcome::Reply(response))
+        }
+    }
+}
+
+/// Lets a script whose document nobody wants come to its end: what it does is done before the client goes on.
+async fn finish(talk: &mut Talk) -> Result<(), Fail> {
+    talk.script.answered();
+    loop {
+        match poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await {
+            Event::Gone => return Err(Fail::ClientGone),
+            Event::Output(Output::Bytes(_)) => {}
+            Event::Output(Output::End(_)) => return Ok(()),
+            Event::Output(Output::Silence) | Event::Body(_) => {
+                talk.script.must_end();
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Response {
+    let first = Bytes::from(std::mem::take(&mut reply.body_start));
+    let mut response = head(case, &reply, Body::Empty);
+    let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
+    let length = if unwanted {
+        // A client that leaves misses nothing.
+        talk.script.may_finish();
+        Length::Open
+    } else {
+        reply.content_length.map_or(Length::Open, Length::Promised)
+    };
+    let stream = ScriptStream::new(talk, case, first, length);
+    response.body = Body::Stream(Box::new(stream), reply.content_length);
+    response
+}
+
+fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {
+    let status = Status::new(reply.status).unwrap_or(Status::OK);
+    let mut response = Response::new(status, body);
+    response.head.reason.clone_from(&reply.reason);
+    for (name, value) in &reply.fields {
+        if response.head.fields.try_append(name, value).is_err() {
+            let name = crate::scripts::notes::escaped(name);
+            case.notes().note(
+                Weight::Warning,
+                None,
+                &format!("field `{name}` of its reply cannot be sent"),
+            );
+        }
+    }
+    response
+}
+
+fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {
+    let mistakes = || dropped.iter().filter(|dropped| dropped.why.is_mistake());
+    for mistake in mistakes().take(DROPPED_TOLD) {
+        notes.note(Weight::Warning, None, &mistake.to_string());
+    }
+    let more = mistakes().count().saturating_sub(DROPPED_TOLD);
+    if more > 0 {
+        notes.note(
+            Weight::Warning,
+            None,
+            &format!("and {more} more lines dropped from its reply"),
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! The client's name, where HostnameLookups asks for it: for REMOTE_HOST, and `%h` in logs.
+
+use std::time::Duration;
+
+use crate::config::directives::core::HostnameLookups;
+use crate::exchange::Exchange;
+use crate::process::names;
+
+/// A resolver that answers later is not waited for; the client is then known by its address.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks the client's name up once for a request.
+pub async fn run(ex: &mut Exchange) {
+    let lookups = ex.conf().core.hostname_lookups.or(HostnameLookups::Off);
+    if lookups == HostnameLookups::Off || ex.remote_host.is_some() {
+        return;
+    }
+    let address = ex.connection.peer.ip().to_canonical();
+    let asked = tokio::task::spawn_blocking(move || {
+        let name = names::of_address(address)?;
+        (lookups == HostnameLookups::On || names::leads_to(&name, address)).then_some(name)
+    });
+    if let Ok(Ok(Some(name))) = tokio::time::timeout(PATIENCE, asked).await {
+        ex.remote_host = Some(name.into_bytes());
+    }
+}

@@ -1,0 +1,72 @@
+//! Names for requests that no other request has: UNIQUE_ID (`mod_unique_id`), and the id in the logs.
+
+use std::cell::Cell;
+use std::time::SystemTime;
+
+/// The names that one thread gives.
+pub struct UniqueIds {
+    thread: u8,
+    /// Random for each thread, so that names of two processes differ.
+    seed: u64,
+    count: Cell<u64>,
+}
+
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+impl UniqueIds {
+    /// For thread `number` of this process.
+    pub fn new(number: usize) -> UniqueIds {
+        let mut seed = [0; 8];
+        // Without randomness the process number tells processes apart.
+        if rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).is_err() {
+            seed = u64::from(std::process::id()).to_ne_bytes();
+        }
+        UniqueIds {
+            thread: u8::try_from(number).unwrap_or(u8::MAX),
+            seed: u64::from_ne_bytes(seed),
+            count: Cell::new(0),
+        }
+    }
+
+    /// The next: 24 characters that can stand in a URL and in a log, made of the time, the seed, the thread and a count.
+    pub fn next(&self) -> [u8; 24] {
+        let count = self.count.get().wrapping_add(1);
+        self.count.set(count);
+        let seconds = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let mut bytes = [0; 18];
+        let parts = seconds
+            .to_be_bytes()
+            .into_iter()
+            .skip(4)
+            .chain(self.seed.to_be_bytes())
+            .chain([self.thread]);
+        for (byte, part) in bytes
+            .iter_mut()
+            .zip(parts.chain(count.to_be_bytes().into_iter().skip(3)))
+        {
+            *byte = part;
+        }
+        let mut id = [0; 24];
+        for (four, three) in id.chunks_mut(4).zip(bytes.chunks(3)) {
+            let bits = three.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+            for (n, digit) in four.iter_mut().enumerate() {
+                *digit = DIGITS[bits >> (18 - 6 * n) & 63];
+            }
+        }
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::UniqueIds;
+
+    #[test]
+    fn no_two_requests_have_the_same_name() {
+        let (one, other) = (UniqueIds::new(0), UniqueIds::new(1));
+        let ids: HashSet<_> = (0..10_000).flat_map(|_| [one.next(), other.next()]).collect();
+        assert_eq!(ids.len(), 20_000);
+    }
+}
