@@ -33,7 +33,7 @@ use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
-use crate::scripts::notes::About;
+use crate::scripts::notes::{About, Asked};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Order, Scripts};
 
@@ -45,13 +45,15 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     ex.handler = "cgi-script";
     let (number, path) = ex.config.script_place(&place.path).ok_or_else(|| no_place(place))?;
     let (number, path) = (u32::try_from(number).map_err(|_| no_place(place))?, path.to_vec());
-    let notes = scripts.notes(about(ex, place));
+    let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
     let env = environment::of(ex, place, scripts, input.length);
     environment::warn_ignored(&env, &notes);
     let slot = turn(ex, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
+    input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;
+    let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
     let order = Order {
         place: number,
         path,
@@ -59,9 +61,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
         env: env.into_pairs(),
         stdin: input.stdin.take(),
     };
-    let case = Case::new(ex, place, scripts, Rc::clone(&notes));
-    let care = care(ex, place);
-    match scripts.start(order, care, slot, notes).await {
+    match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
             reply::wait(ex, place, talk, case).await
@@ -193,6 +193,17 @@ fn about(ex: &Exchange, place: &Place) -> About {
         conf: Arc::clone(&place.conf),
         unique_id: ex.unique_id,
         script: place.path.clone(),
+    }
+}
+
+fn asked(ex: &Exchange) -> Asked {
+    let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+    Asked {
+        method: environment::method(ex).to_vec(),
+        path: ex.target.path.as_bytes().to_vec(),
+        query: ex.target.query.clone(),
+        protocol: ex.head.version().as_str(),
+        fields: ex.head.fields().map(owned).collect(),
     }
 }
 

@@ -92,7 +92,7 @@ impl Keeper {
     fn deadline(&self) -> Option<Instant> {
         let ended = self.life.end();
         match (self.stage, ended) {
-            (Stage::Attended, _) | (Stage::Alone, None) | (Stage::Killed, _) => None,
+            (Stage::Attended | Stage::Killed, _) | (Stage::Alone, None) => None,
             (Stage::Finishing, None) => Some(self.last_output + self.care.silence),
             (Stage::Finishing | Stage::Alone, Some(end)) => {
                 Some(end.at.max(self.last_output).max(self.last_word) + self.care.quiet)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::quote;
 use crate::config::directives::DirConf;
-use crate::log::script_log::ScriptLog;
+use crate::log::script_log::{Conversation, ScriptLog, ScriptRequest};
 
 /// How much a note weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +44,37 @@ pub struct About {
     pub script: Vec<u8>,
 }
 
+/// The request as the script log tells it; fields in order.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The method.
+    pub method: Vec<u8>,
+    /// The decoded path.
+    pub path: Vec<u8>,
+    /// The query, without `?`.
+    pub query: Option<Vec<u8>>,
+    /// `HTTP/1.1`
+    pub protocol: &'static str,
+    /// Names and values.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
 /// Takes notes about one script's request.
 pub struct Notes {
     logs: Rc<dyn Logs>,
     about: About,
+    script_log: Option<(Rc<ScriptLog>, Asked)>,
 }
 
 impl Notes {
-    /// Notes about a request, for these logs.
-    pub fn new(logs: Rc<dyn Logs>, about: About) -> Notes {
-        Notes { logs, about }
+    /// Notes about a request, for these logs. `asked` is called where its site has a script log.
+    pub fn new(logs: Rc<dyn Logs>, about: About, asked: impl FnOnce() -> Asked) -> Notes {
+        let script_log = logs.script_log(about.site).map(|log| (log, asked()));
+        Notes {
+            logs,
+            about,
+            script_log,
+        }
     }
 
     /// The request.
@@ -61,9 +82,43 @@ impl Notes {
         &self.about
     }
 
-    /// The ScriptLog of its site.
-    pub fn script_log(&self) -> Option<Rc<ScriptLog>> {
-        self.logs.script_log(self.about.site)
+    /// How much of the request's body the script log wants, in bytes; `None` without a script log.
+    pub fn script_log_buffer(&self) -> Option<usize> {
+        self.script_log.as_ref().map(|(log, _)| log.buffer())
+    }
+
+    /// Tells the script log that the script could not be run, or what it complains about.
+    pub fn log_error(&self, status: u16, message: &[u8]) {
+        if let Some((log, asked)) = &self.script_log {
+            log.error(&self.request(asked), status, message);
+        }
+    }
+
+    /// Tells the script log of a reply that is none: what went in, what came out.
+    pub fn log_failure(&self, status: u16, body: &[u8], stdout: &[u8]) {
+        let Some((log, asked)) = &self.script_log else { return };
+        let fields: Vec<(&[u8], &[u8])> = asked
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect();
+        let conversation = Conversation {
+            request_fields: &fields,
+            request_body: Some(body).filter(|body| !body.is_empty()),
+            stdout,
+            ..Conversation::default()
+        };
+        log.failure(&self.request(asked), status, &conversation);
+    }
+
+    fn request<'a>(&'a self, asked: &'a Asked) -> ScriptRequest<'a> {
+        ScriptRequest {
+            method: &asked.method,
+            path: &asked.path,
+            query: asked.query.as_deref(),
+            protocol: asked.protocol.as_bytes(),
+            script: &self.about.script,
+        }
     }
 
     /// A record that speaks for itself: it names the script.
@@ -84,6 +139,7 @@ impl Notes {
 
     /// A line of its standard error, as it wrote it.
     pub fn complaint(&self, pid: Option<i32>, line: &[u8]) {
+        self.log_error(200, line); // whatever becomes of it, as Apache says here
         self.note(Weight::Error, pid, &format!("stderr: {}", escaped(line)));
     }
 }

@@ -96,17 +96,13 @@ impl Script {
         }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         self.life.watch(cx);
-        match self.life.end() {
-            Some(end) => {
-                ready!(self.poll_until(cx, since.max(end.at) + self.care.quiet));
-                self.stdout = None;
-                Poll::Ready(Output::End(OutputEnd::Quiet))
-            }
-            None => {
-                ready!(self.poll_until(cx, since + self.care.silence));
-                Poll::Ready(Output::Silence)
-            }
-        }
+        let Some(end) = self.life.end() else {
+            ready!(self.poll_until(cx, since + self.care.silence));
+            return Poll::Ready(Output::Silence);
+        };
+        ready!(self.poll_until(cx, since.max(end.at) + self.care.quiet));
+        self.stdout = None;
+        Poll::Ready(Output::End(OutputEnd::Quiet))
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {

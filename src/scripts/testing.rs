@@ -90,9 +90,7 @@ impl Bench {
 
     /// Waits until no script is left, not even as a zombie, and takes everything down.
     pub(crate) async fn finish(self) {
-        while self.scripts.at_work() > 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        self.scripts.idle().await;
         self.driver.abort();
         let _cancelled = self.driver.await;
         drop((self.scripts, self.spawner));
@@ -158,7 +156,7 @@ fn play(channel: Channel, directory: &Path) {
         match order {
             ScriptOrder::Start(start) => {
                 let id = start.id;
-                if let Some(played) = begin(&channel, directory, start) {
+                if let Some(played) = begin(&channel, directory, &start) {
                     scripts.insert(id, played);
                 }
             }
@@ -178,9 +176,9 @@ fn play(channel: Channel, directory: &Path) {
     assert!(scripts.is_empty(), "a script was forgotten");
 }
 
-fn begin(channel: &Arc<Channel>, directory: &Path, start: Start) -> Option<Played> {
+fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Played> {
     let id = start.id;
-    match execute(directory, &start) {
+    match execute(directory, start) {
         Err(error) => {
             let first_line = std::fs::read(directory.join(text(&start.path))).unwrap_or_default();
             let failed = Failed {
@@ -199,10 +197,10 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: Start) -> Option<Playe
                 pidfd: pidfd.as_fd().try_clone_to_owned().expect("descriptors"),
             };
             let _worker_is_gone = channel.tell(&news, Wait::Yes);
-            let (watched, channel) = (Arc::clone(&pidfd), Arc::clone(channel));
+            let (its_pidfd, channel) = (Arc::clone(&pidfd), Arc::clone(channel));
             let watcher = std::thread::spawn(move || {
-                while !watched.ends_within(PATIENCE).expect("it can be polled") {}
-                let ended = watched.try_wait(Reap::No).expect("ours").expect("it has ended");
+                while !its_pidfd.ends_within(PATIENCE).expect("it can be polled") {}
+                let ended = its_pidfd.try_wait(Reap::No).expect("ours").expect("it has ended");
                 let _worker_is_gone = channel.tell(&ScriptNews::Ended { id, ended }, Wait::Yes);
             });
             Some(Played { pid, pidfd, watcher })

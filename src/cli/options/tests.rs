@@ -1,3 +1,9 @@
+<<<<<<< HEAD
+//! Command lines and what they mean.
+=======
+//! What the command line makes of its words.
+>>>>>>> main
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 

@@ -1,3 +1,9 @@
+<<<<<<< HEAD
+//! Directories and addresses as `lychgate serve` writes them down.
+=======
+//! The configuration that `serve` writes for itself.
+>>>>>>> main
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

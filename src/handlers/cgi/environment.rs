@@ -24,9 +24,10 @@ pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option
         query: ex.target.query.as_deref().unwrap_or_default(),
         authority: ex.head.target().ok().and_then(|target| target.authority()),
         fields: ex.head.fields().collect(),
-        credentials: match place.conf.cgi.pass_auth.or(false) {
-            true => Credentials::Passed,
-            false => Credentials::Withheld,
+        credentials: if place.conf.cgi.pass_auth.or(false) {
+            Credentials::Passed
+        } else {
+            Credentials::Withheld
         },
         content_type: content_type(ex, length),
         content_length: length,

@@ -7,18 +7,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Fail};
-use crate::exchange::place::Place;
 use crate::gateway::script_reply::ReplyError;
-use crate::handlers::cgi::environment;
-use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::handlers::cgi::talk::{Event, Talk};
 use crate::http::status::Status;
-use crate::log::script_log::{Conversation, ScriptLog, ScriptRequest};
 use crate::process::child::Step;
 use crate::process::message::Failed;
 use crate::process::pidfd::Exit;
-use crate::scripts::Scripts;
 use crate::scripts::client::StartError;
 use crate::scripts::diagnosis::obstacle::Runner;
 use crate::scripts::diagnosis::{Core, End, Failure, explain, record};
@@ -34,39 +29,18 @@ const KEPT_OUTPUT: usize = 64 * 1024;
 /// What is known of a request in case its script fails.
 pub(super) struct Case {
     notes: Rc<Notes>,
-    script: Vec<u8>,
     path: Vec<u8>,
-    log: Option<Logged>,
-}
-
-/// What the script log wants to know.
-struct Logged {
-    log: Rc<ScriptLog>,
-    method: Vec<u8>,
-    url: Vec<u8>,
-    query: Option<Vec<u8>>,
-    protocol: &'static str,
-    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The script's output, for the script log.
     output: Vec<u8>,
 }
 
 impl Case {
-    pub(super) fn new(ex: &Exchange, place: &Place, scripts: &Scripts, notes: Rc<Notes>) -> Case {
-        let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
-        let log = notes.script_log().map(|log| Logged {
-            log,
-            method: environment::method(ex).to_vec(),
-            url: ex.target.path.as_bytes().to_vec(),
-            query: ex.target.query.clone(),
-            protocol: ex.head.version().as_str(),
-            fields: ex.head.fields().map(owned).collect(),
-            output: Vec::new(),
-        });
+    /// `path` is the PATH that the script gets.
+    pub(super) fn new(path: Option<&[u8]>, notes: Rc<Notes>) -> Case {
         Case {
             notes,
-            script: place.path.clone(),
-            path: scripts.path().unwrap_or_default().to_vec(),
-            log,
+            path: path.unwrap_or_default().to_vec(),
+            output: Vec::new(),
         }
     }
 
@@ -75,16 +49,11 @@ impl Case {
         &self.notes
     }
 
-    /// How much of the body the script log wants, in bytes.
-    pub(super) fn body_to_keep(&self) -> usize {
-        self.log.as_ref().map_or(0, |logged| logged.log.buffer())
-    }
-
-    /// Keeps output for the script log.
+    /// Keeps output for the script log, if there is one.
     pub(super) fn keep_output(&mut self, bytes: &[u8]) {
-        if let Some(logged) = &mut self.log {
-            let room = KEPT_OUTPUT.saturating_sub(logged.output.len()).min(bytes.len());
-            logged.output.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        if self.notes.script_log_buffer().is_some() {
+            let room = KEPT_OUTPUT.saturating_sub(self.output.len()).min(bytes.len());
+            self.output.extend_from_slice(bytes.get(..room).unwrap_or_default());
         }
     }
 
@@ -109,12 +78,8 @@ impl Case {
             elapsed: Duration::ZERO,
         });
         let status = status_of(failed);
-        if let Some(logged) = &self.log {
-            logged
-                .log
-                .error(&logged.request(&self.script), status.code(), text.as_bytes());
-        }
-        self.fail(status)
+        self.notes.log_error(status.code(), text.as_bytes());
+        fail(status)
     }
 
     /// What the script wrote is no reply.
@@ -142,9 +107,7 @@ impl Case {
     /// Reads what else it writes, until it has ended or its time is up.
     async fn settle(&mut self, talk: &mut Talk) -> State {
         let drained = async {
-            while let Event::Output(Output::Bytes(bytes)) =
-                std::future::poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await
-            {
+            while let Event::Output(Output::Bytes(bytes)) = std::future::poll_fn(|cx| talk.poll(cx)).await {
                 self.keep_output(&bytes);
             }
         };
@@ -164,10 +127,8 @@ impl Case {
             stderr_tail: &script.stderr_tail(),
             elapsed: script.elapsed(),
         });
-        if let Some(logged) = &self.log {
-            logged.failure(&self.script, status, talk.feed.kept());
-        }
-        self.fail(status)
+        self.notes.log_failure(status.code(), talk.feed.kept(), &self.output);
+        fail(status)
     }
 
     /// Writes the record, and says what it was.
@@ -177,13 +138,8 @@ impl Case {
         text
     }
 
-    /// The log has its record, so the failure has no note.
-    fn fail(&self, status: Status) -> Fail {
-        Fail::new(status, Blame::Script, "").of_module("cgi")
-    }
-
     fn script(&self) -> &Path {
-        Path::new(OsStr::from_bytes(&self.script))
+        Path::new(OsStr::from_bytes(&self.notes.about().script))
     }
 
     fn runner(&self) -> Runner {
@@ -191,31 +147,11 @@ impl Case {
     }
 }
 
-impl Logged {
-    fn request<'a>(&'a self, script: &'a [u8]) -> ScriptRequest<'a> {
-        ScriptRequest {
-            method: &self.method,
-            path: &self.url,
-            query: self.query.as_deref(),
-            protocol: self.protocol.as_bytes(),
-            script,
-        }
-    }
-
-    fn failure(&self, script: &[u8], status: Status, body: &[u8]) {
-        let fields: Vec<(&[u8], &[u8])> = self
-            .fields
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
-            .collect();
-        let conversation = Conversation {
-            request_fields: &fields,
-            request_body: Some(body).filter(|body| !body.is_empty()),
-            stdout: &self.output,
-            ..Conversation::default()
-        };
-        self.log.failure(&self.request(script), status.code(), &conversation);
-    }
+/// The log has its record, so the failure has no note.
+fn fail(status: Status) -> Fail {
+    Fail::new(status, Blame::Script, "")
+        .telling("The program behind this page failed.")
+        .of_module("cgi")
 }
 
 /// A place that may not be used is forbidden, want of processes will pass, and all else is the script's fault.

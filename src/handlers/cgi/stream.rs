@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::exchange::response::{BodyStream, Broken};
 use crate::handlers::cgi::failure::Case;
-use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::handlers::cgi::talk::{Event, Talk};
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::script::Output;
 
@@ -91,11 +91,11 @@ impl ScriptStream {
         }
     }
 
-    fn break_off(&mut self, why: &str) -> Option<Result<Bytes, Broken>> {
+    fn break_off(&mut self, why: &str) -> Broken {
         self.over = true;
         self.talk.script.must_end();
         self.note(Weight::Error, why);
-        Some(Err(Broken))
+        Broken
     }
 
     fn note(&self, weight: Weight, text: &str) {
@@ -112,7 +112,7 @@ impl BodyStream for ScriptStream {
             let first = std::mem::take(&mut self.first);
             return Poll::Ready(self.take(first));
         }
-        let event = match self.talk.poll(cx, Sent::Something) {
+        let event = match self.talk.poll(cx) {
             Poll::Ready(event) => event,
             // It may have more to say, but not to this client.
             Poll::Pending if self.length == Length::Promised(self.sent) => return Poll::Ready(None),
@@ -123,11 +123,13 @@ impl BodyStream for ScriptStream {
             Event::Output(Output::End(_)) => self.end(),
             Event::Output(Output::Silence) => {
                 let silence = self.talk.script.care().silence.as_secs();
-                self.break_off(&format!(
-                    "it was silent for {silence} s in the middle of its reply: it is ended, or raise CGIScriptTimeout"
-                ))
+                let why =
+                    format!("it was silent for {silence} s in the middle of its reply: it is ended (CGIScriptTimeout)");
+                Some(Err(self.break_off(&why)))
             }
-            Event::Body(_) => self.break_off("the request's body broke off while it was answering: it is ended"),
+            Event::Body(_) => Some(Err(
+                self.break_off("the request's body broke off while it was answering: it is ended")
+            )),
             // Dropping the stream says the rest.
             Event::Gone => {
                 self.over = true;

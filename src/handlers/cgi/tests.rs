@@ -1,1 +1,565 @@
-//! Requests for real scripts.
+//! Requests for real scripts, from the exchange to what would go out.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+
+use crate::config::directives::DirConf;
+use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
+use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming, Probed, RequestBody};
+use crate::exchange::fail::Fail;
+use crate::exchange::place::{Alias, Place, Types};
+use crate::exchange::response::{Body, BodyStream, Broken, Outcome, Response};
+use crate::exchange::{AgainMethod, Began, Connection, Exchange};
+use crate::fs::open::Found;
+use crate::http::head::{HeadLimits, ProtocolOptions, RequestHead};
+use crate::http::target::{CleanPath, EncodedSlashes, Slashes};
+use crate::scripts::testing::{Bench, on_thread};
+
+/// A client's side.
+struct Client {
+    chunks: VecDeque<Bytes>,
+    end: Option<BodyError>,
+    length: BodyLength,
+    gone: Option<Gone>,
+    waker: Option<Waker>,
+}
+
+impl Incoming for Client {
+    fn length(&self) -> BodyLength {
+        self.length
+    }
+
+    fn limit(&mut self, _bytes: Option<u64>) {}
+
+    fn poll_data(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        match (self.chunks.pop_front(), self.end) {
+            (Some(chunk), _) => Poll::Ready(Ok(Some(chunk))),
+            (None, None) => Poll::Ready(Ok(None)),
+            (None, Some(error)) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        self.waker = Some(cx.waker().clone());
+        self.gone.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn probe(&mut self) -> Probed {
+        Probed::Impossible
+    }
+}
+
+fn client(chunks: &[&[u8]], length: BodyLength) -> Rc<RefCell<Client>> {
+    Rc::new(RefCell::new(Client {
+        chunks: chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk)).collect(),
+        end: None,
+        length,
+        gone: None,
+        waker: None,
+    }))
+}
+
+fn no_body() -> Rc<RefCell<Client>> {
+    client(&[], BodyLength::None)
+}
+
+fn body(bytes: &[u8]) -> Rc<RefCell<Client>> {
+    let chunks: Vec<&[u8]> = bytes.chunks(16 * 1024).collect();
+    client(&chunks, BodyLength::Known(bytes.len() as u64))
+}
+
+fn leave(client: &Rc<RefCell<Client>>, gone: Gone) {
+    let mut client = client.borrow_mut();
+    client.gone = Some(gone);
+    if let Some(waker) = client.waker.take() {
+        waker.wake();
+    }
+}
+
+/// An exchange for `/SCRIPT...`, and the place it has.
+fn exchange(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>, conf: DirConf) -> (Exchange, Place) {
+    let config: &'static Config = Box::leak(Box::new(Config {
+        sites: vec![Site::default()],
+        script_places: vec![ScriptPlace {
+            root: bench.directory.to_str().expect("text").into(),
+            links: ScriptLinks::Follow,
+        }],
+        ..Config::default()
+    }));
+    let mut head = RequestHead::new();
+    let text = format!("{request}\r\nHost: a.example\r\n\r\n")
+        .replace('\n', "\r\n")
+        .replace("\r\r", "\r");
+    head.parse(text.as_bytes(), &HeadLimits::default(), ProtocolOptions::default())
+        .expect("a good head");
+    let connection = Connection {
+        local: SocketAddr::from(([127, 0, 0, 1], 80)),
+        peer: SocketAddr::from(([127, 0, 0, 1], 4321)),
+        earlier_requests: 0,
+    };
+    let began = Began {
+        wall: SystemTime::now(),
+        instant: Instant::now(),
+    };
+    let incoming: Rc<RefCell<dyn Incoming>> = Rc::clone(client) as Rc<_>;
+    let mut ex = Exchange::new(config, connection, head, RequestBody::new(incoming), began);
+    let target = ex.head.target().expect("a good target");
+    let (path, query) = (target.path().to_vec(), target.query().map(<[u8]>::to_vec));
+    ex.target.path = CleanPath::decode(&path, EncodedSlashes::Off, Slashes::Merge).expect("a good path");
+    ex.target.query = query;
+    let name = path.split(|b| *b == b'/').nth(1).expect("a script").to_vec();
+    let place = Place {
+        conf: Arc::new(conf),
+        path: [bench.directory.to_str().expect("text").as_bytes(), b"/", &name].concat(),
+        path_info: path.get(name.len() + 1..).expect("behind it").to_vec(),
+        path_translated: Vec::new(),
+        found: Found::Missing,
+        alias: Alias::Scripts,
+        context_prefix: Vec::new(),
+        context_root: Vec::new(),
+        types: Types::default(),
+    };
+    (ex, place)
+}
+
+async fn ask(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>, conf: DirConf) -> Result<Outcome, Fail> {
+    let (mut ex, place) = exchange(bench, request, client, conf);
+    super::run(&mut ex, &place, &bench.scripts).await
+}
+
+async fn reply(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>) -> Response {
+    match ask(bench, request, client, DirConf::default()).await {
+        Ok(Outcome::Reply(response)) => response,
+        Ok(Outcome::Again(again)) => panic!("{again:?}"),
+        Err(fail) => panic!("{fail}: {:?}", bench.logs.all()),
+    }
+}
+
+async fn failure(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>) -> String {
+    match ask(bench, request, client, DirConf::default()).await {
+        Ok(_) => panic!("there is an answer"),
+        Err(fail) => fail.to_string(),
+    }
+}
+
+fn stream(body: &mut Body) -> &mut dyn BodyStream {
+    match body {
+        Body::Stream(stream, _) | Body::Raw(stream) => stream.as_mut(),
+        _ => panic!("the body is no stream"),
+    }
+}
+
+async fn chunk(body: &mut Body) -> Option<Result<Bytes, Broken>> {
+    poll_fn(|cx| stream(body).poll_chunk(cx)).await
+}
+
+/// The rest of a body; whether it came to its end.
+async fn read(body: &mut Body) -> (Vec<u8>, bool) {
+    let mut all = Vec::new();
+    loop {
+        match chunk(body).await {
+            Some(Ok(bytes)) => all.extend_from_slice(&bytes),
+            Some(Err(Broken)) => return (all, false),
+            None => return (all, true),
+        }
+    }
+}
+
+async fn text(response: &mut Response) -> String {
+    let (bytes, whole) = read(&mut response.body).await;
+    assert!(whole, "it broke off behind {}", String::from_utf8_lossy(&bytes));
+    String::from_utf8(bytes).expect("text")
+}
+
+const PLAIN: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n";
+
+fn plain(rest: &str) -> String {
+    format!("{PLAIN}{rest}")
+}
+
+#[test]
+fn a_document_has_its_status_fields_and_body() {
+    on_thread(async {
+        let script = "#!/bin/sh\nprintf 'Status: 404 Not Here\\r\\nX-A: b\\nContent-Type: text/x\\n\\nbody of %s' \"$SCRIPT_NAME$PATH_INFO\"\n";
+        let bench = Bench::new(&[("x", script)], 1);
+        let mut response = reply(&bench, "GET /x/tail HTTP/1.1", &no_body()).await;
+        assert_eq!(
+            (response.head.status.code(), response.head.reason()),
+            (404, b"Not Here".as_slice())
+        );
+        assert_eq!(response.head.fields.value("X-A"), Some(b"b".as_slice()));
+        assert_eq!(response.body.length(), None);
+        assert_eq!(text(&mut response).await, "body of /x/tail");
+        drop(response);
+        assert_eq!(bench.logs.all(), [""; 0]);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn output_is_passed_on_as_it_comes() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("echo one\nread go <go\necho two\n"))], 1);
+        let go = bench.directory.join("go");
+        nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).expect("ours");
+        let mut response = reply(&bench, "GET /x HTTP/1.1", &no_body()).await;
+        assert_eq!(chunk(&mut response.body).await, Some(Ok(Bytes::from("one\n"))));
+        std::fs::write(go, "go\n").expect("the script reads it");
+        assert_eq!(text(&mut response).await, "two\n");
+        drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_body_of_known_length_reaches_the_script() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("printf '%s ' \"$CONTENT_LENGTH\"; cat\n"))], 1);
+        let mut response = reply(&bench, "POST /x HTTP/1.1\r\nContent-Length: 5", &body(b"hello")).await;
+        assert_eq!(text(&mut response).await, "5 hello");
+        drop(response);
+        let large = vec![b'x'; 1_000_000];
+        let mut response = reply(&bench, "POST /x HTTP/1.1\r\nContent-Length: 1000000", &body(&large)).await;
+        assert_eq!(text(&mut response).await.len(), 1_000_008);
+        drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_body_of_unknown_length_is_kept_until_it_is_known() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("printf '%s ' \"$CONTENT_LENGTH\"; cat\n"))], 1);
+        let chunked = client(&[b"hel", b"lo"], BodyLength::Unknown);
+        let mut response = reply(&bench, "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked", &chunked).await;
+        assert_eq!(text(&mut response).await, "5 hello");
+        drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn bodies_that_fail_are_told() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("cat\n"))], 1);
+        for (length, error, want) in [
+            (BodyLength::Unknown, BodyError::TooLarge, "413: "),
+            (BodyLength::Unknown, BodyError::Malformed, "400: "),
+            (BodyLength::Unknown, BodyError::TimedOut, "408: "),
+            (BodyLength::Unknown, BodyError::Gone, "the client has left"),
+            (BodyLength::Known(9), BodyError::TimedOut, "408: "),
+            (BodyLength::Known(9), BodyError::Gone, "the client has left"),
+            (BodyLength::Known(2 << 30), BodyError::Gone, "413: "),
+        ] {
+            let broken = client(&[b"begin"], length);
+            broken.borrow_mut().end = Some(error);
+            let fail = failure(&bench, "POST /x HTTP/1.1", &broken).await;
+            assert!(fail.starts_with(want), "{length:?} {error:?}: {fail}");
+        }
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_script_that_never_reads_answers_all_the_same() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("echo done\n"))], 1);
+        let large = vec![b'x'; 10_000_000];
+        let mut response = reply(&bench, "POST /x HTTP/1.1", &body(&large)).await;
+        assert_eq!(text(&mut response).await, "done\n");
+        drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_script_may_write_much_before_it_reads() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("head -c 500000 /dev/zero\nwc -c\n"))], 1);
+        let large = vec![b'x'; 1_000_000];
+        let mut response = reply(&bench, "POST /x HTTP/1.1", &body(&large)).await;
+        let text = text(&mut response).await;
+        assert_eq!(text.trim_start_matches('\0').trim(), "1000000");
+        drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_length_is_kept_cut_or_broken_off() {
+    on_thread(async {
+        let script =
+            |promised: u32| format!("#!/bin/sh\nprintf 'Content-Type: t/t\\nContent-Length: {promised}\\n\\n12345'\n");
+        let bench = Bench::new(
+            &[
+                ("right", &script(5)),
+                ("less", &script(3)),
+                ("none", &script(0)),
+                ("more", &script(9)),
+            ],
+            1,
+        );
+        for (name, promised, want, whole) in [
+            ("right", 5, "12345", true),
+            ("less", 3, "123", true),
+            ("none", 0, "", true),
+            ("more", 9, "12345", false),
+        ] {
+            let mut response = reply(&bench, &format!("GET /{name} HTTP/1.1"), &no_body()).await;
+            assert_eq!(response.body.length(), Some(promised), "{name}");
+            assert_eq!(read(&mut response.body).await, (want.into(), whole), "{name}");
+        }
+        let told: Vec<String> = bench
+            .logs
+            .all()
+            .iter()
+            .map(|note| note.split_once("): ").expect("whose it is").1.to_owned())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "it wrote more than the 3 bytes of its Content-Length: the rest is dropped",
+                "it wrote more than the 0 bytes of its Content-Length: the rest is dropped",
+                "it wrote 5 bytes, and its Content-Length promised 9: the connection is closed"
+            ]
+        );
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_script_asked_by_head_runs_to_its_end() {
+    on_thread(async {
+        let script = "#!/bin/sh\nprintf 'Content-Type: t/t\\nContent-Length: 9\\n\\n'\nhead -c 200000 /dev/zero\necho done >end\n";
+        let bench = Bench::new(&[("x", script)], 1);
+        let response = reply(&bench, "HEAD /x HTTP/1.1", &no_body()).await;
+        assert_eq!(response.body.length(), Some(9));
+        drop(response);
+        assert_eq!(bench.file("end").await, "done\n");
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn an_nph_script_writes_everything_itself() {
+    on_thread(async {
+        let script = "#!/bin/sh\nprintf 'HTTP/1.1 207 Whatever\\r\\nX: y\\r\\n\\r\\nbody'\n";
+        let bench = Bench::new(&[("nph-x", script), ("nph-none", "#!/bin/sh\nexit 1\n")], 1);
+        let mut response = reply(&bench, "GET /nph-x HTTP/1.1", &no_body()).await;
+        assert!(matches!(response.body, Body::Raw(_)));
+        assert_eq!(response.head.status.code(), 207);
+        assert_eq!(text(&mut response).await, "HTTP/1.1 207 Whatever\r\nX: y\r\n\r\nbody");
+        drop(response);
+        assert_eq!(failure(&bench, "GET /nph-none HTTP/1.1", &no_body()).await, "500: ");
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn redirects_are_local_or_the_clients() {
+    on_thread(async {
+        let local = "#!/bin/sh\nprintf 'Location: /other?a=b\\n\\nignored'\necho done >end\n";
+        let away = "#!/bin/sh\nprintf 'Location: http://b.example/x\\nSet-Cookie: a=b\\n\\n'\n";
+        let bench = Bench::new(&[("local", local), ("away", away)], 1);
+        match ask(&bench, "POST /local HTTP/1.1", &body(b"hello"), DirConf::default()).await {
+            Ok(Outcome::Again(again)) => {
+                assert_eq!(
+                    (again.target.as_slice(), again.method),
+                    (b"/other?a=b".as_slice(), AgainMethod::Get)
+                );
+            }
+            _ => panic!("no local redirect"),
+        }
+        assert_eq!(bench.file("end").await, "done\n");
+        let response = reply(&bench, "GET /away HTTP/1.1", &no_body()).await;
+        assert_eq!(response.head.status.code(), 302);
+        assert_eq!(
+            response.head.fields.value("Location"),
+            Some(b"http://b.example/x".as_slice())
+        );
+        assert_eq!(response.head.fields.value("Set-Cookie"), Some(b"a=b".as_slice()));
+        assert!(matches!(response.body, Body::BuiltIn));
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_script_without_a_reply_has_one_record_with_cause_and_cure() {
+    on_thread(async {
+        let bench = Bench::new(
+            &[
+                ("text", "#!/bin/sh\necho hello\n"),
+                ("empty", "#!/bin/sh\n"),
+                ("status", "#!/bin/sh\nexit 3\n"),
+                ("signal", "#!/bin/sh\nkill -ABRT $$\n"),
+                ("crlf", "#!/bin/sh\r\necho\r\n"),
+            ],
+            1,
+        );
+        let header = "let it write `Content-Type: text/html` and an empty line before anything else";
+        for (name, want) in [
+            ("text", format!("the script wrote text before its header: `hello`; {header} (exit status 0, ")),
+            ("empty", format!("the script ended well and had written nothing; {header} (exit status 0, ")),
+            ("status", "the script ended with exit status 3 and had written nothing; its lines on stderr, if any, tell more (exit status 3, ".into()),
+            ("signal", "the script was ended by signal 6 (SIGABRT) (signal 6, ".into()),
+            ("crlf", "line 1 ends in CR LF, so its last word is not what it seems: `#!/bin/sh\\r`; `sed -i 's/\\r$//' ".into()),
+        ] {
+            let before = bench.logs.all().len();
+            let fail = failure(&bench, &format!("GET /{name} HTTP/1.1"), &no_body()).await;
+            assert_eq!(fail, "500: ", "{name}");
+            let notes = bench.logs.all().split_off(before);
+            let want = format!("E {}: {want}", bench.directory.join(name).display());
+            assert!(notes.len() == 1 && notes[0].starts_with(&want), "{notes:?}\n{want}");
+        }
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_silent_script_is_ended_with_504() {
+    on_thread(async {
+        let bench = Bench::new(
+            &[
+                ("before", "#!/bin/sh\nexec sleep 1000\n"),
+                ("within", &plain("echo begin\nexec sleep 1000\n")),
+            ],
+            1,
+        );
+        let conf = || {
+            let mut conf = DirConf::default();
+            conf.cgi.script_timeout.set(Duration::from_millis(300));
+            conf
+        };
+        match ask(&bench, "GET /before HTTP/1.1", &no_body(), conf()).await {
+            Err(fail) => assert_eq!(fail.to_string(), "504: "),
+            Ok(_) => panic!("there is an answer"),
+        }
+        match ask(&bench, "GET /within HTTP/1.1", &no_body(), conf()).await {
+            Ok(Outcome::Reply(mut response)) => {
+                assert_eq!(read(&mut response.body).await, (b"begin\n".to_vec(), false));
+            }
+            _ => panic!("no answer"),
+        }
+        bench.logs.with("in the middle of its reply").await;
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_client_that_resets_ends_its_script() {
+    on_thread(async {
+        let trap = "trap 'echo asked >end; exit' TERM\n";
+        let wait = "echo ready >ready\nwhile :; do sleep 0.05; done\n";
+        let before = format!("#!/bin/sh\n{trap}{wait}");
+        let within = plain(&format!("{trap}echo begin\n{wait}"));
+        let bench = Bench::new(&[("before", &before), ("within", &within)], 1);
+        let resetting = no_body();
+        let (result, ()) = tokio::join!(
+            ask(&bench, "GET /before HTTP/1.1", &resetting, DirConf::default()),
+            async {
+                bench.file("ready").await;
+                leave(&resetting, Gone::Reset);
+            }
+        );
+        assert!(matches!(result, Err(Fail::ClientGone)));
+        assert_eq!(bench.file("end").await, "asked\n");
+        std::fs::remove_file(bench.directory.join("end")).expect("ours");
+
+        let resetting = no_body();
+        let mut response = reply(&bench, "GET /within HTTP/1.1", &resetting).await;
+        assert_eq!(chunk(&mut response.body).await, Some(Ok(Bytes::from("begin\n"))));
+        leave(&resetting, Gone::Reset);
+        assert_eq!(read(&mut response.body).await, (Vec::new(), false));
+        drop(response);
+        assert_eq!(bench.file("end").await, "asked\n");
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_client_that_sends_no_more_still_gets_its_answer() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("echo hello\n"))], 1);
+        let half_closed = no_body();
+        leave(&half_closed, Gone::SendingClosed);
+        let mut response = reply(&bench, "GET /x HTTP/1.1", &half_closed).await;
+        assert_eq!(text(&mut response).await, "hello\n");
+        drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn without_a_turn_the_client_may_come_back() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("echo ready\nread go <go\n"))], 1);
+        let go = bench.directory.join("go");
+        nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).expect("ours");
+        let mut running = reply(&bench, "GET /x HTTP/1.1", &no_body()).await;
+        assert!(chunk(&mut running.body).await.is_some());
+        let impatient = no_body();
+        let waiting = ask(&bench, "GET /x HTTP/1.1", &impatient, DirConf::default());
+        let (waited, refused) = tokio::join!(waiting, async {
+            let refused = ask(&bench, "GET /x HTTP/1.1", &no_body(), DirConf::default()).await;
+            leave(&impatient, Gone::Reset);
+            refused
+        });
+        assert!(matches!(waited, Err(Fail::ClientGone)));
+        match refused {
+            Err(Fail::Reply(reply)) => {
+                assert_eq!(
+                    (reply.status.code(), reply.fields),
+                    (503, vec![("Retry-After", b"20".to_vec())])
+                );
+            }
+            _ => panic!("not refused"),
+        }
+        std::fs::write(go, "go\n").expect("the script reads it");
+        assert_eq!(text(&mut running).await, "");
+        drop(running);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_file_outside_every_script_place_is_forbidden() {
+    on_thread(async {
+        let bench = Bench::new(&[], 1);
+        let (mut ex, mut place) = exchange(&bench, "GET /x HTTP/1.1", &no_body(), DirConf::default());
+        place.path = b"/somewhere/else".to_vec();
+        match super::run(&mut ex, &place, &bench.scripts).await {
+            Err(fail) => assert!(
+                fail.to_string().starts_with("403: `/somewhere/else` is not within"),
+                "{fail}"
+            ),
+            Ok(_) => panic!("it was run"),
+        }
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn lines_that_may_not_go_out_are_dropped_and_told() {
+    on_thread(async {
+        let script = "#!/bin/sh\nprintf 'Content-Type: t/t\\n<!--: spam\\nX-Bad: a\\rb\\nConnection: close\\n\\n'\n";
+        let bench = Bench::new(&[("x", script)], 1);
+        let response = reply(&bench, "GET /x HTTP/1.1", &no_body()).await;
+        assert_eq!(response.head.fields.iter().count(), 1);
+        let notes = bench.logs.all();
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(
+            notes[0].contains("dropped from the reply: `<!--: spam` is not a field name"),
+            "{notes:?}"
+        );
+        drop(response);
+        bench.finish().await;
+    });
+}
