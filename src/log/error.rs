@@ -43,13 +43,16 @@ pub struct Entry<'e> {
     pub message: Message<'e>,
 }
 
-/// Text of ours, or bytes that may be anything. Both are escaped.
+/// Text of ours, or bytes that may be anything. Both are escaped, unless that was done before.
 #[derive(Clone, Copy)]
 pub enum Message<'e> {
     /// As `format_args!` makes it.
     Text(fmt::Arguments<'e>),
     /// As it came, such as a line of a script's standard error.
     Bytes(&'e [u8]),
+    /// Text in which whatever others wrote is escaped already, and whose backslashes stand as they are: the cure of a fault
+    /// may be a command to paste.
+    Escaped(&'e str),
 }
 
 impl<'e> Entry<'e> {
@@ -145,6 +148,14 @@ fn append(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
             let _ = fmt::write(&mut Escaping(out), text);
         }
         Message::Bytes(bytes) => escape::error(bytes, out),
+        Message::Escaped(text) => {
+            for (n, piece) in text.as_bytes().split(|b| *b == b'\\').enumerate() {
+                if n > 0 {
+                    out.push(b'\\');
+                }
+                escape::error(piece, out);
+            }
+        }
     }
     if let Some(referer) = entry.referer {
         out.extend_from_slice(b", referer: ");
@@ -290,6 +301,16 @@ mod tests {
             Message::Text(format_args!("file `{name}`: gone")),
         ));
         assert!(got.ends_with("] file `a\\x1b[31m\"\\xc3\\xa9\\n`: gone\n"));
+    }
+
+    #[test]
+    fn backslashes_of_escaped_text_stay() {
+        let got = line(&Entry::new(
+            Level::Error,
+            "cgi",
+            Message::Escaped("`sed -i 's/\\r$//' x`\n"),
+        ));
+        assert!(got.ends_with("] `sed -i 's/\\r$//' x`\\n\n"), "{got}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
@@ -46,8 +47,31 @@ pub struct Scripts {
     logs: Rc<dyn Logs>,
     path: Option<Vec<u8>>,
     time_zone: Option<Vec<u8>>,
-    /// Each keeper holds one more.
-    keepers: Rc<()>,
+    keepers: Rc<Keepers>,
+}
+
+/// How many keepers there are.
+#[derive(Default)]
+struct Keepers {
+    count: Cell<usize>,
+    changed: Notify,
+}
+
+/// One of them, until it is dropped.
+struct Counted(Rc<Keepers>);
+
+impl Counted {
+    fn new(keepers: &Rc<Keepers>) -> Counted {
+        keepers.count.set(keepers.count.get() + 1);
+        Counted(Rc::clone(keepers))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get().saturating_sub(1));
+        self.0.changed.notify_waiters();
+    }
 }
 
 /// A script to start.
@@ -89,13 +113,24 @@ impl Scripts {
             logs,
             path: std::env::var_os("PATH").map(OsStringExt::into_vec),
             time_zone: std::env::var_os("TZ").map(OsStringExt::into_vec),
-            keepers: Rc::new(()),
+            keepers: Rc::default(),
         }
     }
 
     /// How many of this thread's scripts are still looked after, whether or not a request is interested.
     pub fn at_work(&self) -> usize {
-        Rc::strong_count(&self.keepers) - 1
+        self.keepers.count.get()
+    }
+
+    /// Waits until no script is looked after.
+    pub async fn idle(&self) {
+        loop {
+            let changed = self.keepers.changed.notified();
+            if self.at_work() == 0 {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// The turns of all threads' scripts.
@@ -135,9 +170,9 @@ impl Scripts {
         let life = Rc::new(Life::new(care.stderr_limit, notes));
         let script = Script::new(Rc::clone(&life), stdout, care);
         let (tell, started) = oneshot::channel();
-        let (spawner, mark) = (self.spawner.clone(), Rc::clone(&self.keepers));
+        let (spawner, counted) = (self.spawner.clone(), Counted::new(&self.keepers));
         tokio::task::spawn_local(async move {
-            let _until_its_end = mark;
+            let _until_its_end = counted;
             match spawner.start(request, care.silence).await {
                 Ok(running) => {
                     life.started(running.pid());

@@ -90,9 +90,7 @@ impl Bench {
 
     /// Waits until no script is left, not even as a zombie, and takes everything down.
     pub(crate) async fn finish(self) {
-        while self.scripts.at_work() > 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        self.scripts.idle().await;
         self.driver.abort();
         let _cancelled = self.driver.await;
         drop((self.scripts, self.spawner));

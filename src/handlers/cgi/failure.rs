@@ -12,7 +12,7 @@ use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::gateway::script_reply::ReplyError;
 use crate::handlers::cgi::environment;
-use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::handlers::cgi::talk::{Event, Talk};
 use crate::http::status::Status;
 use crate::log::script_log::{Conversation, ScriptLog, ScriptRequest};
 use crate::process::child::Step;
@@ -142,9 +142,7 @@ impl Case {
     /// Reads what else it writes, until it has ended or its time is up.
     async fn settle(&mut self, talk: &mut Talk) -> State {
         let drained = async {
-            while let Event::Output(Output::Bytes(bytes)) =
-                std::future::poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await
-            {
+            while let Event::Output(Output::Bytes(bytes)) = std::future::poll_fn(|cx| talk.poll(cx)).await {
                 self.keep_output(&bytes);
             }
         };
@@ -179,7 +177,9 @@ impl Case {
 
     /// The log has its record, so the failure has no note.
     fn fail(&self, status: Status) -> Fail {
-        Fail::new(status, Blame::Script, "").of_module("cgi")
+        Fail::new(status, Blame::Script, "")
+            .telling("The program behind this page failed.")
+            .of_module("cgi")
     }
 
     fn script(&self) -> &Path {
