@@ -59,8 +59,8 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
             query: first_query(ex, raw_query),
             status: first_status,
             user: None,
-            filename: None,
-            handler: None,
+            filename: Some(first_file(ex)).filter(|file| !file.is_empty()),
+            handler: Some(first_handler(ex)).filter(|handler| !handler.is_empty()),
         },
         last: Pass {
             method: Some(ex.head.method_bytes()).filter(|method| !method.is_empty()),
@@ -69,7 +69,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
             status,
             user: None,
             filename: Some(ex.file.as_slice()).filter(|file| !file.is_empty()),
-            handler: Some(ex.handler.as_bytes()).filter(|handler| !handler.is_empty()),
+            handler: Some(ex.handler.as_slice()).filter(|handler| !handler.is_empty()),
         },
         body_bytes: sent.body_bytes,
         bytes_in: sent.bytes_in,
@@ -93,7 +93,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         connection_log_id: None,
         server_name: &server_name,
         canonical_name: &canonical_name,
-        server_port: ex.server_port(),
+        server_port: ex.canonical_port(),
         pid: std::process::id(),
         tid: thread_id(),
     };
@@ -132,6 +132,14 @@ fn first_query<'a>(ex: &'a Exchange, raw: Option<&'a [u8]>) -> Option<&'a [u8]> 
         Some(pass) => pass.query.as_deref(),
         None => raw,
     }
+}
+
+fn first_file(ex: &Exchange) -> &[u8] {
+    first(ex).map_or(&ex.file, |pass| &pass.file)
+}
+
+fn first_handler(ex: &Exchange) -> &[u8] {
+    first(ex).map_or(&ex.handler, |pass| &pass.handler)
 }
 
 /// The last status, and the first: what the first pass came to.
