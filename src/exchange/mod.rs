@@ -10,6 +10,7 @@ pub mod page;
 pub mod place;
 pub mod response;
 pub mod variables;
+pub mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,12 +1,9 @@
 //! A finished request as the access log sees it.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
-
 use crate::exchange::response::Response;
+use crate::exchange::view::View;
 use crate::exchange::{Exchange, Previous};
 use crate::lang::log_format::{AccessRecord, ConnectionState, Pass};
-use crate::lang::vars::{Variable, Vars};
 use crate::worker::logs::Logs;
 
 /// What was sent.
@@ -147,34 +144,4 @@ fn statuses(ex: &Exchange, response: Option<&Response>) -> (u16, u16) {
     // Nginx's 499 for a client that left is no status of HTTP; Apache logs what it would have answered.
     let last = response.map_or(200, |response| response.head.status.code());
     (last, first(ex).map_or(last, |pass| pass.status.code()))
-}
-
-struct View<'a> {
-    ex: &'a Exchange,
-    response: Option<&'a Response>,
-}
-
-impl Vars for View<'_> {
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.ex.head.joined(name.as_bytes())
-    }
-
-    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.response?.head.fields.joined(name.as_bytes())
-    }
-
-    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.ex.variable(name.as_bytes()).map(Cow::Borrowed)
-    }
-
-    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
-        if variable == Variable::RequestStatus {
-            return Some(Cow::Owned(self.response?.head.status.digits().to_vec()));
-        }
-        self.ex.server_variable(variable)
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        Some(self.ex.connection.peer.ip().to_canonical())
-    }
 }
