@@ -11,6 +11,7 @@ use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::server::Listen;
 use crate::config::directives::{self, DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
+use crate::config::handlers;
 use crate::config::hosts;
 use crate::config::node::{Node, Settings};
 use crate::config::places;
@@ -147,6 +148,7 @@ impl Resolver {
         if let Err(message) = result {
             self.complain(node, message);
         }
+        self.complaints.extend(handlers::complaint(node));
     }
 
     fn note(&mut self, node: &Node, why: &str) {
@@ -169,6 +171,7 @@ impl Resolver {
                 if let Err(message) = set(conf, &args) {
                     self.complain(node, message);
                 }
+                self.complaints.extend(handlers::complaint(node));
             }
             Set::Ignored(why) => self.note(node, why),
             Set::Language => {}

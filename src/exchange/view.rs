@@ -66,7 +66,7 @@ impl Vars for View<'_> {
 
     fn file_size(&self, path: &[u8]) -> Option<u64> {
         let meta = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
-        meta.is_file().then(|| meta.len())
+        meta.is_file().then_some(meta.len())
     }
 
     fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! Who answers.
 
 use crate::config::directives::options::Options;
+use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
@@ -36,7 +37,7 @@ pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
         Landing::Missing if !script => Err(missing(ex)),
         Landing::Directory if !script => directory(ex, place),
         _ if !script => match place.types.media_type.as_deref() {
-            Some(kind) if kind.starts_with(b"application/x-httpd-") => Err(unknown(kind)),
+            Some(kind) if handlers::is_foreign_type(kind) => Err(unknown(kind)),
             _ => Ok(Handler::StaticFile),
         },
         Landing::Missing => Err(missing(ex)),

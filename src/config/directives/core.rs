@@ -379,7 +379,9 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         overrides: Override::FileInfo,
         default: "",
         summary: "Give everything in a place to one handler.",
-        manual: "This version has the handlers cgi-script and default-handler. None takes a handler that an outer section has set back.",
+        manual: "This version has the handlers cgi-script and default-handler; any other is told of when the configuration is read, and \
+what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
+AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back.",
         set: Set::Dir(|conf, args| {
             conf.core.set_handler.set(unless_none(args));
             Ok(())

@@ -21,8 +21,11 @@ pub struct Rule {
     /// Of which kind.
     pub condition: Condition,
     /// The variables, with their values (`$1` is the pattern's first group); `None` takes one away.
-    pub variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub variables: Vec<Change>,
 }
+
+/// A variable and its new value; `None` takes it away.
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// What must be true of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +151,7 @@ fn add_expression(conf: &mut DirConf, args: &Args) -> Said<()> {
     Ok(())
 }
 
-fn variables(words: &[Vec<u8>]) -> Said<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn variables(words: &[Vec<u8>]) -> Said<Vec<Change>> {
     words.iter().map(|word| variable(word)).collect()
 }
 
@@ -173,7 +176,7 @@ fn attribute_of(word: &[u8]) -> Said<Attribute> {
     })
 }
 
-fn variable(word: &[u8]) -> Said<(Vec<u8>, Option<Vec<u8>>)> {
+fn variable(word: &[u8]) -> Said<Change> {
     let (name, value) = match word.iter().position(|b| *b == b'=') {
         _ if word.first() == Some(&b'!') => (&word[1..], None),
         Some(at) => (&word[..at], Some(word[at + 1..].to_vec())),
