@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::config::directives::authz::Require;
 use crate::config::directives::core::{FilesSection, files_pattern};
+use crate::config::directives::server::Listen;
 use crate::config::directives::{self, DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
 use crate::config::hosts;
@@ -93,7 +94,7 @@ impl Resolver {
     fn complain(&mut self, node: &Node, message: impl Into<String>) {
         let name = match node {
             Node::Directive { name, .. } => name.clone(),
-            Node::Section { name, .. } => format!("<{name}"),
+            Node::Section { name, .. } => format!("<{name}>"),
         };
         self.complaints.push(ConfigError::error(node.span(), &name, message));
     }
@@ -126,11 +127,13 @@ impl Resolver {
 
     /// A directive outside the sections of places.
     fn directive(&mut self, node: &Node, at: &At) {
-        let context = match at {
-            At::Server => SERVER,
-            At::Host(_) => VHOST,
+        let (context, inside) = match at {
+            At::Server => (SERVER, "the server's part"),
+            At::Host(_) => (VHOST, "<VirtualHost>"),
         };
-        let Some(entry) = self.entry(node, context) else { return };
+        let Some(entry) = self.entry(node, context, inside) else {
+            return;
+        };
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
         let args = args_of(entry, node, &raw, &root, None);
@@ -152,13 +155,15 @@ impl Resolver {
     }
 
     /// A directive inside a section of a place.
-    fn place_directive(&mut self, node: &Node, conf: &mut DirConf, section: &[u8]) {
-        let Some(entry) = self.entry(node, DIRECTORY) else {
+    fn place_directive(&mut self, node: &Node, conf: &mut DirConf, section: &Node) {
+        let inside = format!("<{}>", section.name());
+        let Some(entry) = self.entry(node, DIRECTORY, &inside) else {
             return;
         };
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
-        let args = args_of(entry, node, &raw, &root, Some(section));
+        let path = section.words().last().map(Vec::as_slice);
+        let args = args_of(entry, node, &raw, &root, path);
         match entry.set {
             Set::Dir(set) => {
                 if let Err(message) = set(conf, &args) {
@@ -172,18 +177,24 @@ impl Resolver {
     }
 
     /// The table's entry for a node, if it may stand here and has the right number of words.
-    fn entry(&mut self, node: &Node, context: Contexts) -> Option<&'static Directive> {
+    fn entry(&mut self, node: &Node, context: Contexts, inside: &str) -> Option<&'static Directive> {
         let Some(entry) = self.table.get(&node.name().to_ascii_lowercase()).copied() else {
             self.unknown(node);
             return None;
         };
         if !entry.allowed.covers(context) {
             let places = entry.allowed.names().join(", ");
-            self.complain(node, format!("cannot stand here; it belongs in: {places}"));
+            self.complain(node, format!("cannot stand in {inside}; it belongs in: {places}"));
             return None;
         }
         if !entry.words.takes(node.words().len()) {
-            self.complain(node, format!("takes `{} {}`", entry.name, entry.syntax));
+            let comment = node.words().iter().any(|word| word.first() == Some(&b'#'));
+            let hint = if comment {
+                "; a comment needs a line of its own"
+            } else {
+                ""
+            };
+            self.complain(node, format!("takes `{} {}`{hint}", entry.name, entry.syntax));
             return None;
         }
         Some(entry)
@@ -229,10 +240,9 @@ impl Resolver {
     }
 
     fn inside(&mut self, node: &Node, kind: Kind, conf: &mut DirConf) {
-        let path = node.words().last().cloned().unwrap_or_default();
         for child in node.children() {
             match child {
-                Node::Directive { .. } => self.place_directive(child, conf, &path),
+                Node::Directive { .. } => self.place_directive(child, conf, node),
                 Node::Section { .. } => match self.heading(child) {
                     Some((Kind::Files, name)) if kind == Kind::Directory => {
                         let mut inner = DirConf::default();
@@ -316,12 +326,13 @@ impl Resolver {
                 Ok(()) => {}
                 Err(message) => self
                     .complaints
-                    .push(ConfigError::error(&host.span, "<VirtualHost", message)),
+                    .push(ConfigError::error(&host.span, "<VirtualHost>", message)),
             }
             config
                 .sites
                 .push(laid_over(&self.main, host.scope, host.span, number + 1));
         }
+        self.complaints.extend(listened_on_twice(&self.server));
         config.server = self.server;
         let mut main = site(self.main, 0);
         sort(&mut main.directories);
@@ -370,6 +381,22 @@ fn close_what_is_never_for_clients(main: &mut Scope) {
         span: place,
     });
     main.directory_matches.extend(section);
+}
+
+/// One address and port on two lines would fail to bind in Apache; here it is told with both lines.
+fn listened_on_twice(server: &Server) -> Vec<ConfigError> {
+    let listen = &server.core.listen;
+    let twice = |n: usize, line: &Listen| {
+        let same = |other: &&Listen| line.port != 0 && (other.address, other.port) == (line.address, line.port);
+        let earlier = listen.iter().take(n).find(same)?;
+        let message = format!("port {} is listened on already, at {}", line.port, earlier.span);
+        Some(ConfigError::error(&line.span, "Listen", message))
+    };
+    listen
+        .iter()
+        .enumerate()
+        .filter_map(|(n, line)| twice(n, line))
+        .collect()
 }
 
 fn args_of<'a>(

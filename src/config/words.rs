@@ -134,7 +134,7 @@ pub fn duration(word: &[u8]) -> Said<Duration> {
 /// Text as a regular expression.
 pub fn regex(pattern: &[u8]) -> Said<Regex> {
     let text = std::str::from_utf8(pattern).map_err(|_| format!("{} is not UTF-8 text", shown(pattern)))?;
-    Regex::new(text, false).map_err(|e| format!("`{text}` is not a regular expression: {}", e.0))
+    Regex::new(text, false).map_err(|e| e.0)
 }
 
 /// What a section's path or name is compared with.

@@ -45,6 +45,21 @@ pub trait Incoming {
     /// Ready when the client has closed its sending side or the connection is broken. Bytes of a next request do not
     /// count; they are kept for it.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone>;
+
+    /// Sends a few bytes that mean nothing, to find out whether a client that sends no more still reads. To be called only
+    /// while the response waits for its maker.
+    fn probe(&mut self) -> Probed;
+}
+
+/// What came of asking whether a client still reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// It does not.
+    Gone,
+    /// It may; the answer to this probe is not known before the next.
+    Perhaps,
+    /// There are no bytes at this point that mean nothing.
+    Impossible,
 }
 
 /// How a client left.
@@ -121,6 +136,13 @@ impl RequestBody {
             Some(incoming) => incoming.borrow_mut().poll_gone(cx),
             None => Poll::Pending,
         }
+    }
+
+    /// See [`Incoming::probe`].
+    pub fn probe(&self) -> Probed {
+        self.incoming
+            .as_ref()
+            .map_or(Probed::Impossible, |incoming| incoming.borrow_mut().probe())
     }
 
     /// The next bytes; `None` at the end.

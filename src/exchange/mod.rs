@@ -112,6 +112,8 @@ pub struct Previous {
     pub notes: Option<String>,
     /// Its variables, which gain REDIRECT_ in the next pass.
     pub variables: Variables,
+    /// The settings it had.
+    pub conf: Arc<DirConf>,
     /// The pass before it.
     pub before: Option<Box<Previous>>,
 }
@@ -227,9 +229,9 @@ impl Exchange {
             status: next.status,
             notes: next.notes,
             variables: std::mem::take(&mut self.variables),
+            conf: std::mem::replace(&mut self.conf, Arc::clone(&self.site.base)),
             before: self.previous.take(),
         }));
-        self.conf = Arc::clone(&self.site.base);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! A role as a process: started from the program we are, told and heard over a channel, watched.
 
 use std::ffi::CString;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -116,7 +117,9 @@ impl RoleProcess {
     /// Tells it something. One that is dead or does not listen hears it no more: it is dealt with as such elsewhere.
     pub(super) fn tell(&self, message: &impl Message) {
         let Some(channel) = &self.channel else { return };
-        if let Err(error) = channel.tell(message, Wait::No) {
+        if let Err(error) = channel.tell(message, Wait::No)
+            && !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+        {
             say(
                 "launcher",
                 Weight::Warning,

@@ -1,5 +1,7 @@
 //! Whether the place may be seen at all.
 
+use std::sync::Arc;
+
 use crate::config::directives::authz::Require;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -8,6 +10,15 @@ use crate::http::status::Status;
 
 /// Refuses what `Require` closes to this client.
 pub fn run(ex: &Exchange, place: &Place) -> Result<(), Fail> {
+    // A redirect inside the server that stays under the same settings is not judged again: the error document of a closed
+    // place may lie in it, as in Apache.
+    if ex
+        .previous
+        .as_ref()
+        .is_some_and(|previous| Arc::ptr_eq(&previous.conf, &place.conf))
+    {
+        return Ok(());
+    }
     let open = match place.conf.authz.require.or(Require::Granted) {
         Require::Granted => true,
         Require::Local => is_local(ex),

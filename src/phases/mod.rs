@@ -3,6 +3,7 @@
 pub mod access;
 pub mod choose;
 pub mod client_name;
+pub mod early;
 pub mod fixup;
 pub mod target;
 pub mod translate;

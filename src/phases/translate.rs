@@ -49,12 +49,11 @@ fn through(alias: &Entry, url: &[u8]) -> Option<Translated> {
             let rest = below(prefix, url)?;
             let mut path = alias.to.clone();
             path.extend_from_slice(rest);
-            let trimmed = |path: &[u8]| path.strip_suffix(b"/").unwrap_or(path).to_vec();
             Some(Translated {
                 path,
                 alias: kind,
-                context_prefix: trimmed(prefix),
-                context_root: trimmed(&alias.to),
+                context_prefix: prefix.clone(),
+                context_root: alias.to.clone(),
             })
         }
         AliasFrom::Match(regex) => {

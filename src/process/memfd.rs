@@ -1,8 +1,9 @@
 //! Files without a name, sealed against change: how settings and long messages travel (memfd_create(2)).
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
@@ -23,14 +24,15 @@ pub fn read(fd: BorrowedFd<'_>, limit: u64) -> io::Result<Vec<u8>> {
     if !rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SEALS)) {
         return Err(refused("not a sealed memory file"));
     }
-    let mut file = File::from(fd.try_clone_to_owned()?);
+    let file = File::from(fd.try_clone_to_owned()?);
     let length = file.metadata()?.len();
     if length > limit {
         return Err(refused("too long"));
     }
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(length).read_to_end(&mut bytes)?;
+    let length = usize::try_from(length).map_err(|_| refused("too long"))?;
+    let mut bytes = vec![0; length];
+    // At positions of our own: another role may be reading the same file at this moment.
+    file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes)
 }
 

@@ -1,8 +1,10 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Buf;
@@ -24,7 +26,7 @@ use crate::http::head::{
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
-use crate::worker::reader::{BodyHandle, Reader, allowance, drain};
+use crate::worker::reader::{BodyHandle, Filler, Reader, allowance, drain};
 use crate::worker::record::Sent;
 use crate::worker::serve;
 use crate::worker::thread::Thread;
@@ -202,6 +204,9 @@ impl Conn {
         self.writer.timeout = timeout;
         let body = BodyHandle::new(Rc::clone(&self.reader), mark);
         let mut ex = self.exchange(head, began, RequestBody::new(Rc::new(RefCell::new(body))));
+        if expectation == Expectation::Continue && self.writer.flush().await.is_err() {
+            return Then::Close;
+        }
         let response = if expectation == Expectation::Unknown {
             let fail = Fail::client(
                 Status::EXPECTATION_FAILED,
@@ -209,7 +214,11 @@ impl Conn {
             );
             serve::refuse(&mut ex, &self.thread, fail).await
         } else {
-            serve::serve(&mut ex, &self.thread).await
+            self.reader.borrow_mut().filler = interim(&ex);
+            let Ok(response) = self.answer(&mut ex).await else {
+                return Then::Close;
+            };
+            response
         };
         let then = if let Some(response) = response {
             self.send(&mut ex, response).await
@@ -225,6 +234,19 @@ impl Conn {
             self.reader.borrow_mut().end_request();
         }
         then
+    }
+
+    /// Serves a request. Should that take its time, earlier responses that were collected go out first: their clients wait,
+    /// and nothing else may be sent before them.
+    async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
+        let thread = Rc::clone(&self.thread);
+        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
+        let at_once = std::future::poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
+        if let Poll::Ready(response) = at_once {
+            return Ok(response);
+        }
+        self.writer.flush().await?;
+        Ok(serving.await)
     }
 
     /// Answers what could not be read as a request, and closes.
@@ -263,6 +285,11 @@ impl Conn {
             self.persistence(ex, &response, framing)
         };
         ex.first_byte = Some(ex.began.instant.elapsed());
+        self.reader.borrow_mut().filler = if framing == ResponseFraming::Chunked {
+            Filler::ChunkSize
+        } else {
+            Filler::None
+        };
         if !raw {
             self.put_head(ex, &mut response, framing, stays);
         }
@@ -285,6 +312,7 @@ impl Conn {
         let core = &ex.site.settings.core;
         let most = core.max_keep_alive_requests.or(100);
         let willing = core.keep_alive.or(true)
+            && ex.variable(b"nokeepalive").is_none()
             && (most == 0 || u64::from(self.requests) < most)
             && response.connection == AfterResponse::Keep
             && !drops_connection(response.head.status)
@@ -401,6 +429,15 @@ impl Sending {
 /// The statuses behind which Apache closes: the request, or our state, cannot be trusted any further.
 fn drops_connection(status: Status) -> bool {
     matches!(status.code(), 400 | 408 | 411 | 413 | 414 | 431 | 500 | 501 | 503)
+}
+
+/// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
+fn interim(ex: &Exchange) -> Filler {
+    if ex.head.version() == Version::V11 {
+        Filler::Interim
+    } else {
+        Filler::None
+    }
 }
 
 fn broken(error: ParseError) -> Fail {

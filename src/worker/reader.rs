@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep};
 
 use crate::config::directives::site::StageTimeout;
-use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming};
+use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming, Probed};
 use crate::http::chunked::{ChunkError, Decoder, Step};
 use crate::http::framing::Framing;
 use crate::http::response::CONTINUE;
@@ -34,11 +34,34 @@ pub struct Reader {
     left_of_limit: Option<u64>,
     waits_for_continue: bool,
     ended: Option<Gone>,
+    /// What means nothing to the client at this point of the response.
+    pub filler: Filler,
     timing: Timing,
     /// Bytes read from the client since the connection began.
     bytes_in: u64,
     /// How many of them earlier requests took.
     counted: u64,
+}
+
+/// Bytes that may be sent to a client at any time of a response's wait without a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filler {
+    /// There are none.
+    None,
+    /// An interim response, before the final one (RFC 9110 section 15.2).
+    Interim,
+    /// A leading zero of the next chunk's size (RFC 9112 section 7.1).
+    ChunkSize,
+}
+
+impl Filler {
+    fn bytes(self) -> Option<&'static [u8]> {
+        match self {
+            Filler::None => None,
+            Filler::Interim => Some(b"HTTP/1.1 102 Processing\r\n\r\n"),
+            Filler::ChunkSize => Some(b"0"),
+        }
+    }
 }
 
 enum BodyState {
@@ -68,6 +91,7 @@ impl Reader {
             left_of_limit: None,
             waits_for_continue: false,
             ended: None,
+            filler: Filler::None,
             timing: Timing {
                 stage: StageTimeout::BODY,
                 each: Duration::from_secs(60),
@@ -365,6 +389,19 @@ impl Incoming for BodyHandle {
             reader.poll_gone(cx)
         } else {
             Poll::Pending
+        }
+    }
+
+    fn probe(&mut self) -> Probed {
+        let reader = self.reader.borrow();
+        let Some(filler) = reader.filler.bytes().filter(|_| reader.request == self.request) else {
+            return Probed::Impossible;
+        };
+        match reader.stream.try_write(filler, More::Nothing) {
+            Ok(n) if n == filler.len() => Probed::Perhaps,
+            // A client that takes nothing is dealt with by the write that waits for room.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Probed::Perhaps,
+            Ok(_) | Err(_) => Probed::Gone,
         }
     }
 }

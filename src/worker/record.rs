@@ -82,7 +82,8 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         local: ex.connection.local,
         remote_host: ex.remote_host.as_deref(),
         remote_logname: None,
-        keepalive_number: ex.connection.earlier_requests,
+        // Apache counts a request when it keeps the connection, so the last one has the number of the one before it.
+        keepalive_number: ex.connection.earlier_requests.saturating_sub(u32::from(!sent.stays)),
         connection: match (sent.aborted, sent.stays) {
             (true, _) => ConnectionState::Aborted,
             (false, true) => ConnectionState::KeptAlive,
@@ -159,6 +160,9 @@ impl Vars for View<'_> {
     }
 
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+        if variable == Variable::RequestStatus {
+            return Some(Cow::Owned(self.response?.head.status.digits().to_vec()));
+        }
         self.ex.server_variable(variable)
     }
 

@@ -123,6 +123,7 @@ fn locate(ex: &mut Exchange) -> Result<Place, Stop> {
     for _ in 0..SUBSTITUTIONS {
         let translated = phases::translate::run(ex);
         let mut place = phases::walk::run(ex, translated)?;
+        phases::early::run(ex);
         phases::access::run(ex, &place)?;
         match phases::fixup::run(ex, &mut place)? {
             Fixed::Here => return Ok(place),

@@ -1,3 +1,5 @@
+//! What the command line makes of its words.
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! From settings to the launcher's plan.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The configuration that `serve` writes for itself.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

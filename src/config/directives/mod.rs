@@ -14,6 +14,7 @@ pub mod log;
 pub mod mime;
 pub mod options;
 pub mod server;
+pub mod setenvif;
 pub mod site;
 
 use crate::config::setting::settings;
@@ -36,6 +37,8 @@ settings! {
         env: env::Env,
         /// Types.
         mime: mime::Mime,
+        /// Conditional variables.
+        set_env_if: setenvif::SetEnvIf,
     }
 }
 
@@ -78,6 +81,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     mime::DIRECTIVES,
     options::DIRECTIVES,
     server::DIRECTIVES,
+    setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
 ];

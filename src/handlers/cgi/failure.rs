@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::exchange::fail::{Blame, Fail};
 use crate::gateway::script_reply::ReplyError;
-use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::handlers::cgi::talk::{Event, Talk};
 use crate::http::status::Status;
 use crate::process::child::Step;
 use crate::process::message::Failed;
@@ -107,9 +107,7 @@ impl Case {
     /// Reads what else it writes, until it has ended or its time is up.
     async fn settle(&mut self, talk: &mut Talk) -> State {
         let drained = async {
-            while let Event::Output(Output::Bytes(bytes)) =
-                std::future::poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await
-            {
+            while let Event::Output(Output::Bytes(bytes)) = std::future::poll_fn(|cx| talk.poll(cx)).await {
                 self.keep_output(&bytes);
             }
         };
@@ -151,7 +149,9 @@ impl Case {
 
 /// The log has its record, so the failure has no note.
 fn fail(status: Status) -> Fail {
-    Fail::new(status, Blame::Script, "").of_module("cgi")
+    Fail::new(status, Blame::Script, "")
+        .telling("The program behind this page failed.")
+        .of_module("cgi")
 }
 
 /// A place that may not be used is forbidden, want of processes will pass, and all else is the script's fault.

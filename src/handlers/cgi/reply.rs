@@ -11,7 +11,7 @@ use crate::exchange::{Again, AgainMethod, Exchange};
 use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
 use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::stream::{Length, ScriptStream};
-use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, is_nph};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -26,7 +26,7 @@ pub(super) async fn wait(ex: &Exchange, place: &Place, mut talk: Talk, mut case:
     let nph = is_nph(&place.path);
     let mut reader = ReplyReader::new();
     loop {
-        match poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await {
+        match poll_fn(|cx| talk.poll(cx)).await {
             Event::Gone => return Err(Fail::ClientGone),
             Event::Body(error) => {
                 // The rest of the body will never come.
@@ -85,7 +85,7 @@ async fn begin(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptRepl
 async fn finish(talk: &mut Talk) -> Result<(), Fail> {
     talk.script.answered();
     loop {
-        match poll_fn(|cx| talk.poll(cx, Sent::Nothing)).await {
+        match poll_fn(|cx| talk.poll(cx)).await {
             Event::Gone => return Err(Fail::ClientGone),
             Event::Output(Output::Bytes(_)) => {}
             Event::Output(Output::End(_)) => return Ok(()),

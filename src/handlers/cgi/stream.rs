@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::exchange::response::{BodyStream, Broken};
 use crate::handlers::cgi::failure::Case;
-use crate::handlers::cgi::talk::{Event, Sent, Talk};
+use crate::handlers::cgi::talk::{Event, Talk};
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::script::Output;
 
@@ -112,7 +112,7 @@ impl BodyStream for ScriptStream {
             let first = std::mem::take(&mut self.first);
             return Poll::Ready(self.take(first));
         }
-        let event = match self.talk.poll(cx, Sent::Something) {
+        let event = match self.talk.poll(cx) {
             Poll::Ready(event) => event,
             // It may have more to say, but not to this client.
             Poll::Pending if self.length == Length::Promised(self.sent) => return Poll::Ready(None),

@@ -7,12 +7,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::exchange::body::{BodyError, Gone, RequestBody};
+use crate::exchange::body::{BodyError, Gone, Probed, RequestBody};
 use crate::handlers::cgi::feed::{Feed, WaitsFor};
 use crate::scripts::script::{Output, Script};
 
-/// A client that sends no more may still read. It is taken for gone when the script has then been silent for so long.
+/// A client that sends no more may still read. When the script has been silent for so long, it is asked by bytes that mean
+/// nothing; where there are none (HTTP/1.0), it is taken for gone after [`HALF_CLOSED`].
+const FIRST_PROBE: Duration = Duration::from_secs(1);
 const HALF_CLOSED: Duration = Duration::from_secs(3);
+
+/// The answer to the first probe comes at once or, from a client that still reads, not at all. The later ones are for
+/// clients that leave later; each waits twice as long as the one before.
+const SECOND_PROBE: Duration = Duration::from_millis(250);
+const PROBES: u32 = 12;
 
 /// A script at work for a client.
 pub(super) struct Talk {
@@ -25,6 +32,7 @@ pub(super) struct Talk {
 struct HalfClosed {
     since: Instant,
     timer: Pin<Box<Sleep>>,
+    probes: u32,
 }
 
 /// What happened.
@@ -35,15 +43,6 @@ pub(super) enum Event {
     Body(BodyError),
     /// The client has left.
     Gone,
-}
-
-/// Whether the client has got anything of the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
-    /// Nothing.
-    Nothing,
-    /// Its beginning at least.
-    Something,
 }
 
 impl Talk {
@@ -57,7 +56,7 @@ impl Talk {
     }
 
     /// The next event.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, sent: Sent) -> Poll<Event> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Poll::Ready(Err(error)) = self.feed.poll(cx) {
             return Poll::Ready(match error {
                 BodyError::Gone => Event::Gone,
@@ -70,23 +69,21 @@ impl Talk {
         if let Poll::Ready(output) = self.script.poll_output(cx) {
             return Poll::Ready(Event::Output(output));
         }
-        if self.poll_gone(cx, sent).is_ready() {
+        if self.poll_gone(cx).is_ready() {
             return Poll::Ready(Event::Gone);
         }
         Poll::Pending
     }
 
     /// While a body is being read, its reader sees when the client leaves.
-    fn poll_gone(&mut self, cx: &mut Context<'_>, sent: Sent) -> Poll<()> {
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waits_for = self.feed.waits_for();
         if waits_for == WaitsFor::Client {
             return Poll::Pending;
         }
         match self.client.poll_gone(cx) {
             Poll::Ready(Gone::Reset) => Poll::Ready(()),
-            Poll::Ready(Gone::SendingClosed) if sent == Sent::Nothing && waits_for == WaitsFor::Nobody => {
-                self.poll_half_closed(cx)
-            }
+            Poll::Ready(Gone::SendingClosed) if waits_for == WaitsFor::Nobody => self.poll_half_closed(cx),
             Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
         }
     }
@@ -94,12 +91,29 @@ impl Talk {
     fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let half_closed = self.half_closed.get_or_insert_with(|| HalfClosed {
             since: Instant::now(),
-            timer: Box::pin(sleep_until(Instant::now() + HALF_CLOSED)),
+            timer: Box::pin(sleep_until(Instant::now() + FIRST_PROBE)),
+            probes: 0,
         });
-        let until = half_closed.since.max(self.script.silent_since()) + HALF_CLOSED;
-        if half_closed.timer.deadline() < until {
-            half_closed.timer.as_mut().reset(until);
+        loop {
+            if half_closed.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let silent_since = half_closed.since.max(self.script.silent_since());
+            let now = Instant::now();
+            if now < silent_since + FIRST_PROBE {
+                // It has been heard of meanwhile: what it wrote shows whether the client reads.
+                half_closed.timer.as_mut().reset(silent_since + FIRST_PROBE);
+                continue;
+            }
+            let next = match self.client.probe() {
+                Probed::Gone => return Poll::Ready(()),
+                Probed::Impossible if now >= silent_since + HALF_CLOSED => return Poll::Ready(()),
+                Probed::Impossible => silent_since + HALF_CLOSED,
+                Probed::Perhaps if half_closed.probes >= PROBES => return Poll::Pending,
+                Probed::Perhaps => now + SECOND_PROBE * 2_u32.pow(half_closed.probes),
+            };
+            half_closed.probes += 1;
+            half_closed.timer.as_mut().reset(next);
         }
-        half_closed.timer.as_mut().poll(cx)
     }
 }

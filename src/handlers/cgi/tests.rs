@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::config::directives::DirConf;
 use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
-use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming, RequestBody};
+use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming, Probed, RequestBody};
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Place, Types};
 use crate::exchange::response::{Body, BodyStream, Broken, Outcome, Response};
@@ -29,6 +29,7 @@ struct Client {
     end: Option<BodyError>,
     length: BodyLength,
     gone: Option<Gone>,
+    probed: Option<Probed>,
     waker: Option<Waker>,
 }
 
@@ -51,6 +52,10 @@ impl Incoming for Client {
         self.waker = Some(cx.waker().clone());
         self.gone.map_or(Poll::Pending, Poll::Ready)
     }
+
+    fn probe(&mut self) -> Probed {
+        self.probed.unwrap_or(Probed::Impossible)
+    }
 }
 
 fn client(chunks: &[&[u8]], length: BodyLength) -> Rc<RefCell<Client>> {
@@ -59,6 +64,7 @@ fn client(chunks: &[&[u8]], length: BodyLength) -> Rc<RefCell<Client>> {
         end: None,
         length,
         gone: None,
+        probed: None,
         waker: None,
     }))
 }
@@ -489,6 +495,21 @@ fn a_client_that_sends_no_more_still_gets_its_answer() {
         let mut response = reply(&bench, "GET /x HTTP/1.1", &half_closed).await;
         assert_eq!(text(&mut response).await, "hello\n");
         drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_client_that_sends_no_more_and_does_not_read_is_found_out() {
+    on_thread(async {
+        let waits = "#!/bin/sh\ntrap 'echo asked >end; exit' TERM\nwhile :; do sleep 0.05; done\n";
+        let bench = Bench::new(&[("x", waits)], 1);
+        let half_closed = no_body();
+        half_closed.borrow_mut().probed = Some(Probed::Gone);
+        leave(&half_closed, Gone::SendingClosed);
+        let result = ask(&bench, "GET /x HTTP/1.1", &half_closed, DirConf::default()).await;
+        assert!(matches!(result, Err(Fail::ClientGone)));
+        assert_eq!(bench.file("end").await, "asked\n");
         bench.finish().await;
     });
 }

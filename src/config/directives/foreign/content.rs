@@ -2,7 +2,7 @@
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{
-    add_filters, browser_match, dav, none_only_hosts, off_only, off_only_expires, off_only_includes, user_dir,
+    add_filters, dav, none_only_hosts, off_only, off_only_expires, off_only_includes, user_dir,
 };
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, VDH, foreign};
 
@@ -47,10 +47,6 @@ foreign! {
     "BrotliCompressionQuality" "mod_brotli" SV None "value" => Ignored(COMPRESS);
     "BrotliCompressionWindow" "mod_brotli" SV None "value" => Ignored(COMPRESS);
     "BrotliFilterNote" "mod_brotli" SV None "[type] notename" => Ignored(COMPRESS);
-    "BrowserMatch" "mod_setenvif" SVDH FileInfo "regex [!]env-variable[=value] [[!]env-variable[=value]] ..." =>
-        By(browser_match);
-    "BrowserMatchNoCase" "mod_setenvif" SVDH FileInfo "regex [!]env-variable[=value] [[!]env-variable[=value]] ..." =>
-        By(browser_match);
     "BufferedLogs" "mod_log_config" S None "On|Off" => Ignored("the log decides itself when to write");
     "BufferSize" "mod_buffer" DH None "integer" => Ignored("it has no effect: there is no BUFFER filter");
     "CacheDefaultExpire" "mod_cache" SVDH None "seconds" => Ignored(NOCACHE);
@@ -175,11 +171,7 @@ foreign! {
     "RemoveOutputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
     "RequestHeader" "mod_headers" SVDH FileInfo "action field [value [replacement]] [early|env=[!]variable|expr=expression]" =>
         Refused(HEADER);
-    "SetEnvIf" "mod_setenvif" SVDH FileInfo "attribute regex [!]env-variable[=value] [[!]env-variable[=value]] ..." =>
-        Refused(SET_ENV_IF);
     "SetEnvIfExpr" "mod_setenvif" SVDH FileInfo "expr [!]env-variable[=value] [[!]env-variable[=value]] ..." =>
-        Refused(SET_ENV_IF);
-    "SetEnvIfNoCase" "mod_setenvif" SVDH FileInfo "attribute regex [!]env-variable[=value] [[!]env-variable[=value]] ..." =>
         Refused(SET_ENV_IF);
     "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
     "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);

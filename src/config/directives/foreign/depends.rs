@@ -196,28 +196,3 @@ pub(super) fn set_filters(words: &[Vec<u8>]) -> Answer {
 pub(super) fn add_filters(words: &[Vec<u8>]) -> Answer {
     set_filters(words)
 }
-
-/// The well-known work-arounds for browsers of the last century ask for nothing that is missed.
-pub(super) fn browser_match(words: &[Vec<u8>]) -> Answer {
-    const OLD: [&str; 8] = [
-        "nokeepalive",
-        "downgrade-1.0",
-        "force-response-1.0",
-        "gzip-only-text/html",
-        "no-gzip",
-        "redirect-carefully",
-        "ssl-unclean-shutdown",
-        "force-no-vary",
-    ];
-    let is_old = |word: &Vec<u8>| {
-        let word = String::from_utf8_lossy(word);
-        let name = word.trim_start_matches('!').split('=').next().unwrap_or_default();
-        OLD.contains(&name)
-    };
-    match words.split_first() {
-        Some((_, variables)) if !variables.is_empty() && variables.iter().all(is_old) => {
-            Ignored("browsers that need it are long gone")
-        }
-        _ => Refused("not supported by this version; let the script look at HTTP_USER_AGENT"),
-    }
-}

@@ -103,14 +103,6 @@ fn the_answers_that_matter_are_pinned() {
              commands would be shown",
         ),
         (
-            "BrowserMatch Mozilla/2 nokeepalive downgrade-1.0",
-            "x.conf:7: note: BrowserMatch: ignored: browsers that need it are long gone",
-        ),
-        (
-            "BrowserMatch Bot is_bot=1",
-            "x.conf:7: BrowserMatch: not supported by this version; let the script look at HTTP_USER_AGENT",
-        ),
-        (
             "UserDir disabled",
             "x.conf:7: note: UserDir: ignored: it asks for what holds anyway",
         ),

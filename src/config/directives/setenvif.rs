@@ -1,0 +1,161 @@
+//! Variables that depend on the request: `mod_setenvif`.
+
+use crate::config::directives::DirConf;
+use crate::config::setting::{Appended, settings};
+use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
+use crate::config::words::{Args, Said, shown};
+use crate::lang::regex::Regex;
+
+settings! {
+    /// Conditional variables of a place, in the order in which they are tried.
+    pub struct SetEnvIf {
+        /// The rules.
+        rules: Appended<Rule>,
+    }
+}
+
+/// When a part of the request matches, variables are set or taken away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// What is looked at.
+    pub attribute: Attribute,
+    /// What it is compared with.
+    pub pattern: Regex,
+    /// The variables, with their values (`$1` is the pattern's first group); `None` takes one away.
+    pub variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+/// A part of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// `Remote_Host`.
+    RemoteHost,
+    /// `Remote_Addr`.
+    RemoteAddr,
+    /// `Server_Addr`.
+    ServerAddr,
+    /// `Request_Method`.
+    RequestMethod,
+    /// `Request_Protocol`.
+    RequestProtocol,
+    /// `Request_URI`: the path without the query.
+    RequestUri,
+    /// A field, or a variable that is set already.
+    Named(Vec<u8>),
+    /// Any field whose name matches.
+    Fields(Regex),
+}
+
+macro_rules! rule {
+    ($name:literal, $syntax:literal, $least:literal, $ignore_case:literal, $attribute:expr, $summary:literal, $manual:literal) => {
+        Directive {
+            name: $name,
+            module: "mod_setenvif",
+            syntax: $syntax,
+            words: Words::AtLeast($least),
+            allowed: ANYWHERE,
+            overrides: Override::FileInfo,
+            default: "",
+            summary: $summary,
+            manual: $manual,
+            set: Set::Dir(|conf, args| add(conf, args, $attribute, $ignore_case)),
+        }
+    };
+}
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    rule!(
+        "BrowserMatch",
+        "regex [!]name[=value] ...",
+        2,
+        false,
+        Some(b"User-Agent"),
+        "Set variables by the User-Agent field.",
+        "The same as SetEnvIf User-Agent."
+    ),
+    rule!(
+        "BrowserMatchNoCase",
+        "regex [!]name[=value] ...",
+        2,
+        true,
+        Some(b"User-Agent"),
+        "Set variables by the User-Agent field, in any case.",
+        "The same as SetEnvIfNoCase User-Agent."
+    ),
+    rule!(
+        "SetEnvIf",
+        "attribute regex [!]name[=value] ...",
+        3,
+        false,
+        None,
+        "Set variables by parts of the request.",
+        "The attribute is Remote_Host, Remote_Addr, Server_Addr, Request_Method, Request_Protocol, Request_URI, the name of a \
+         field, a pattern for names of fields, or a variable that an earlier line has set. A name without a value gets 1; one \
+         with an exclamation mark is taken away; in a value, $1 to $9 stand for the pattern's groups."
+    ),
+    rule!(
+        "SetEnvIfNoCase",
+        "attribute regex [!]name[=value] ...",
+        3,
+        true,
+        None,
+        "Set variables by parts of the request, in any case.",
+        "The same as SetEnvIf, but the pattern matches in any case."
+    ),
+];
+
+fn add(conf: &mut DirConf, args: &Args, attribute: Option<&[u8]>, ignore_case: bool) -> Said<()> {
+    let (attribute, rest) = match attribute {
+        Some(field) => (Attribute::Named(field.to_vec()), 0),
+        None => (attribute_of(args.bytes(0))?, 1),
+    };
+    let pattern =
+        std::str::from_utf8(args.bytes(rest)).map_err(|_| format!("{} is not UTF-8 text", shown(args.bytes(rest))))?;
+    let pattern = Regex::new(pattern, ignore_case).map_err(|e| e.0)?;
+    let variables = args
+        .rest(rest + 1)
+        .iter()
+        .map(|word| variable(word))
+        .collect::<Said<Vec<_>>>()?;
+    conf.set_env_if.rules.push(Rule {
+        attribute,
+        pattern,
+        variables,
+    });
+    Ok(())
+}
+
+fn attribute_of(word: &[u8]) -> Said<Attribute> {
+    Ok(match word.to_ascii_lowercase().as_slice() {
+        b"remote_host" => Attribute::RemoteHost,
+        b"remote_addr" => Attribute::RemoteAddr,
+        b"server_addr" => Attribute::ServerAddr,
+        b"request_method" => Attribute::RequestMethod,
+        b"request_protocol" => Attribute::RequestProtocol,
+        b"request_uri" => Attribute::RequestUri,
+        _ if word
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) =>
+        {
+            Attribute::Named(word.to_vec())
+        }
+        _ => {
+            let pattern = std::str::from_utf8(word).map_err(|_| format!("{} is not UTF-8 text", shown(word)))?;
+            Attribute::Fields(Regex::new(pattern, true).map_err(|e| e.0)?)
+        }
+    })
+}
+
+fn variable(word: &[u8]) -> Said<(Vec<u8>, Option<Vec<u8>>)> {
+    let (name, value) = match word.iter().position(|b| *b == b'=') {
+        _ if word.first() == Some(&b'!') => (&word[1..], None),
+        Some(at) => (&word[..at], Some(word[at + 1..].to_vec())),
+        None => (word, Some(b"1".to_vec())),
+    };
+    if name.is_empty() {
+        Err(format!("{} names no variable", shown(word)))
+    } else {
+        Ok((name.to_vec(), value))
+    }
+}

@@ -1,0 +1,69 @@
+//! Variables that depend on the request, set before anything asks for them: SetEnvIf, BrowserMatch.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::config::directives::setenvif::{Attribute, Rule};
+use crate::exchange::Exchange;
+use crate::lang::regex::expand;
+
+/// Sets the variables of the place's rules.
+pub fn run(ex: &mut Exchange) {
+    let conf = Arc::clone(ex.conf());
+    for rule in conf.set_env_if.rules.iter() {
+        apply(ex, rule);
+    }
+}
+
+fn apply(ex: &mut Exchange, rule: &Rule) {
+    let Some((subject, groups)) = matched(ex, rule) else {
+        return;
+    };
+    for (name, value) in &rule.variables {
+        match value {
+            Some(value) => {
+                ex.variables.insert(name.clone(), expand(value, &subject, &groups));
+            }
+            None => {
+                ex.variables.remove(name);
+            }
+        }
+    }
+}
+
+type Match = (Vec<u8>, Vec<Option<std::ops::Range<usize>>>);
+
+fn matched(ex: &Exchange, rule: &Rule) -> Option<Match> {
+    let test = |subject: &[u8]| Some((subject.to_vec(), rule.pattern.captures(subject)?.to_vec()));
+    match &rule.attribute {
+        Attribute::Fields(names) => {
+            let mut values = ex
+                .head
+                .fields()
+                .filter(|(name, _)| names.is_match(name))
+                .map(|(_, value)| value);
+            values.find_map(test)
+        }
+        // What is not there is compared as nothing, so that `^$` finds its absence.
+        attribute => test(&subject(ex, attribute)),
+    }
+}
+
+fn subject<'a>(ex: &'a Exchange, attribute: &'a Attribute) -> Cow<'a, [u8]> {
+    match attribute {
+        Attribute::RemoteHost => match &ex.remote_host {
+            Some(name) => Cow::Borrowed(name.as_slice()),
+            None => Cow::Owned(ex.peer_ip().into_bytes()),
+        },
+        Attribute::RemoteAddr => Cow::Owned(ex.peer_ip().into_bytes()),
+        Attribute::ServerAddr => Cow::Owned(ex.connection.local.ip().to_canonical().to_string().into_bytes()),
+        Attribute::RequestMethod => Cow::Borrowed(ex.head.method_bytes()),
+        Attribute::RequestProtocol => Cow::Borrowed(ex.head.version().as_str().as_bytes()),
+        Attribute::RequestUri => Cow::Borrowed(ex.target.path.as_bytes()),
+        Attribute::Named(name) => match ex.head.joined(name) {
+            Some(value) => value,
+            None => Cow::Borrowed(ex.variable(name).unwrap_or_default()),
+        },
+        Attribute::Fields(_) => Cow::Borrowed(&[]),
+    }
+}
