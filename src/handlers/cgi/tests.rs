@@ -207,6 +207,26 @@ fn a_document_has_its_status_fields_and_body() {
 }
 
 #[test]
+fn a_variable_set_in_vain_is_told_once() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("echo $SERVER_PROTOCOL $GOOD\n"))], 1);
+        for _ in 0..2 {
+            let (mut ex, place) = exchange(&bench, "GET /x HTTP/1.1", &no_body(), DirConf::default());
+            ex.variables.insert(b"SERVER_PROTOCOL".to_vec(), b"evil".to_vec());
+            ex.variables.insert(b"GOOD".to_vec(), b"one".to_vec());
+            match super::run(&mut ex, &place, &bench.scripts).await {
+                Ok(Outcome::Reply(mut response)) => assert_eq!(text(&mut response).await, "HTTP/1.1 one\n"),
+                _ => panic!("no answer"),
+            }
+        }
+        let notes = bench.logs.all();
+        let want = "variable `SERVER_PROTOCOL` is not passed as set: the server computes this one";
+        assert!(notes.len() == 1 && notes[0].ends_with(want), "{notes:?}");
+        bench.finish().await;
+    });
+}
+
+#[test]
 fn output_is_passed_on_as_it_comes() {
     on_thread(async {
         let bench = Bench::new(&[("x", &plain("echo one\nread go <go\necho two\n"))], 1);
