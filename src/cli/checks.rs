@@ -1,14 +1,34 @@
 //! What is looked for on this machine besides the settings themselves, as Apache does at every start.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::config::directives::server::Listen;
 use crate::config::error::{ConfigError, Severity};
 use crate::config::load::Loaded;
 use crate::config::node::{Node, Settings};
 use crate::config::words::{below, shown};
 use crate::process::identity::Identity;
+
+/// The Listen lines that name an address another one has named; an error in Apache too. Port 0 is another each time.
+pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
+    let mut repeated = Vec::new();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.port != 0) {
+        let before = lines.iter().take(at);
+        let mut same = before.filter(|other| (other.address, other.port) == (line.address, line.port));
+        if let Some(first) = same.next() {
+            let address = line.address.map_or_else(
+                || format!("port {}", line.port),
+                |address| SocketAddr::new(address, line.port).to_string(),
+            );
+            let sentence = format!("{} names {address} already; one of the two lines is enough", first.span);
+            repeated.push(ConfigError::error(&line.span, "Listen", sentence));
+        }
+    }
+    repeated
+}
 
 /// The DocumentRoots that are not there: an error for the main server, a warning for a virtual host, as in Apache.
 pub(super) fn missing_document_roots(settings: &Settings) -> Vec<ConfigError> {
@@ -52,8 +72,25 @@ pub(super) fn identity(loaded: &Loaded) -> Result<(), String> {
 mod tests {
     use std::path::Path;
 
-    use super::missing_document_roots;
-    use crate::config::load::load_text;
+    use super::{missing_document_roots, repeated_listeners};
+    use crate::config::load::{Source, load, load_text};
+
+    #[test]
+    fn an_address_is_named_once() {
+        let text = b"Listen 80\nListen 127.0.0.1:80\nListen *:80\nListen 0.0.0.0:80\nListen 127.0.0.1:80\nListen 0\nListen 0\n";
+        let loaded = load_text("a.conf", text, Path::new("/"));
+        let repeated: Vec<String> = repeated_listeners(&loaded.config.server.core.listen)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            repeated,
+            [
+                "a.conf:3: Listen: a.conf:1 names port 80 already; one of the two lines is enough",
+                "a.conf:5: Listen: a.conf:2 names 127.0.0.1:80 already; one of the two lines is enough",
+            ]
+        );
+    }
 
     #[test]
     fn document_roots_must_be_there() {
@@ -71,5 +108,22 @@ mod tests {
                 "a.conf:3: warning: DocumentRoot: `/nowhere/a b` is not a directory; make it, or name one that is there",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_shipped_is_right() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for file in ["conf/httpd.conf", "conf/extra/vhosts.conf", "conf/extra/cgi.conf"] {
+            let loaded = load(&Source {
+                file: top.join(file),
+                server_root: top.to_owned(),
+                ..Source::default()
+            });
+            assert_eq!(loaded.complaints, [], "{file}");
+            if file == "conf/httpd.conf" {
+                assert_eq!(missing_document_roots(&loaded.settings), []);
+                assert_eq!(repeated_listeners(&loaded.config.server.core.listen), []);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! From the settings to what the launcher and the spawner need of them.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -94,19 +95,20 @@ fn admit(conf: &DirConf, names: &mut Vec<Vec<u8>>) {
     }
 }
 
+/// Every Listen line. A port alone is for both families, unless IPv4 has a line of its own.
 fn listeners(lines: &[ListenLine]) -> Vec<Listen> {
-    let mut all = Vec::new();
-    for line in lines {
-        let listen = match line.address {
-            Some(address) => Listen::own((address, line.port).into()),
-            None => Listen::port(line.port),
-        };
-        // Port 0 is another port each time.
-        if line.port == 0 || !all.contains(&listen) {
-            all.push(listen);
-        }
-    }
-    all
+    let all_of_ipv4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let has_own = |port| {
+        lines
+            .iter()
+            .any(|line| line.port == port && line.address == Some(all_of_ipv4))
+    };
+    let listen = |line: &ListenLine| match line.address {
+        Some(address) => Listen::own((address, line.port).into()),
+        None if has_own(line.port) => Listen::own((Ipv6Addr::UNSPECIFIED, line.port).into()),
+        None => Listen::port(line.port),
+    };
+    lines.iter().map(listen).collect()
 }
 
 fn configured_threads(config: &Config) -> usize {

@@ -159,6 +159,8 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
 /// Reads the configuration and looks for what it names.
 fn read(options: &Options, source: &Source) -> Loaded {
     let mut loaded = load(source);
+    let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
+    loaded.complaints.extend(repeated);
     if options.document_roots == DocumentRoots::Checked {
         let missing = checks::missing_document_roots(&loaded.settings);
         loaded.complaints.extend(missing);
@@ -200,7 +202,7 @@ fn first_plan(options: &Options, loaded: &Loaded) -> Result<Plan, String> {
         return Err(String::new());
     }
     finished(options, loaded, |warning| {
-        terminal::err(&format!("lychgate: warning: {warning}"))
+        terminal::err(&format!("lychgate: warning: {warning}"));
     })
 }
 

@@ -1,7 +1,7 @@
 //! A configuration as a whole: from a file on disk with everything checked, or from the text that the launcher hands on.
 //!
-//! The text is the tree after the language has done its part, a NUL, and the lines of the types file, so that every role
-//! sees what the launcher saw, whatever has changed on disk since.
+//! The text is the tree after the language has done its part and, if there is a types file, a NUL and its lines: every
+//! role sees what the launcher saw, whatever has changed on disk since.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ pub struct Loaded {
     pub complaints: Vec<ConfigError>,
     /// The files that were read.
     pub included: Vec<Included>,
-    types: Vec<u8>,
+    /// The types file, if there is one; it may be empty.
+    types: Option<Vec<u8>>,
 }
 
 /// Reads and checks a configuration.
@@ -76,10 +77,10 @@ pub fn load_text(name: &str, text: &[u8], server_root: &Path) -> Loaded {
 }
 
 fn checked(reading: reader::Reading) -> Loaded {
-    let types = std::cell::RefCell::new(Vec::new());
+    let types = std::cell::RefCell::new(None);
     let read = |path: &Path| {
         let text = std::fs::read(path)?;
-        types.borrow_mut().clone_from(&text);
+        *types.borrow_mut() = Some(text.clone());
         Ok(text)
     };
     let (config, found) = resolve(&reading.settings, &read);
@@ -103,8 +104,10 @@ impl Loaded {
     /// The text for the roles.
     pub fn to_text(&self) -> Vec<u8> {
         let mut text = dump::to_text(&self.settings);
-        text.push(0);
-        text.extend_from_slice(&self.types);
+        if let Some(types) = &self.types {
+            text.push(0);
+            text.extend_from_slice(types);
+        }
         text
     }
 }
@@ -112,17 +115,11 @@ impl Loaded {
 /// The settings of a role, from the launcher's text. It was checked when it was made, so an error here is a fault of ours.
 pub fn from_text(text: &[u8]) -> Result<Config, String> {
     let (tree, types) = match memchr::memchr(0, text) {
-        Some(at) => (&text[..at], &text[at + 1..]),
-        None => (text, &[][..]),
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
     };
     let settings = dump::from_text(tree).map_err(|error| error.to_string())?;
-    let given = |_: &Path| {
-        if types.is_empty() {
-            Err(io::ErrorKind::NotFound.into())
-        } else {
-            Ok(types.to_vec())
-        }
-    };
+    let given = |_: &Path| types.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::NotFound.into());
     let (config, complaints) = resolve(&settings, &given);
     match complaints.iter().find(|complaint| complaint.is_fatal()) {
         Some(complaint) => Err(complaint.to_string()),
@@ -159,5 +156,20 @@ impl Modules for Here {
 
     fn has_directive(&self, name: &str) -> bool {
         directives::all().any(|directive| directive.name.trim_end_matches('>').eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{from_text, load_text};
+
+    #[test]
+    fn an_empty_types_file_reaches_the_roles_as_one() {
+        let loaded = load_text("httpd.conf", b"TypesConfig /dev/null\n", Path::new("/nonexistent"));
+        assert!(!loaded.is_fatal());
+        let config = from_text(&loaded.to_text()).expect("the launcher found nothing fatal");
+        assert!(config.media_types.is_empty());
     }
 }

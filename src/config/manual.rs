@@ -319,7 +319,12 @@ mod tests {
 
     #[test]
     fn mandoc_has_nothing_to_say_about_the_pages() {
-        for (file, made) in [("lychgate.conf.5", conf_page()), ("lychgate-apache.7", apache_page())] {
+        let written = include_str!("../../man/lychgate.8").to_owned();
+        for (file, made) in [
+            ("lychgate.8", written),
+            ("lychgate.conf.5", conf_page()),
+            ("lychgate-apache.7", apache_page()),
+        ] {
             match lint(&made) {
                 Ok(said) => assert_eq!(said, Vec::<String>::new(), "{file}"),
                 Err(_) if std::env::var_os("CI").is_none() => {

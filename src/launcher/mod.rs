@@ -297,14 +297,14 @@ impl<'a> Launcher<'a> {
     /// Reads the settings again and starts a candidate; where that does not work, the logs are opened again at least.
     fn reload(&mut self) {
         say("launcher", Weight::Notice, "reading the settings again");
+        // Those that serve now may have long to go: what they write belongs into the new files at once.
+        self.reopen_logs();
         if let Err(error) = (self.launch.load)().and_then(|plan| self.begin(plan, Notes::Kept)) {
             for line in error.lines() {
                 say("launcher", Weight::Error, line);
             }
             say("launcher", Weight::Error, "the settings in force stay as they are");
         }
-        // Those that serve now may have long to go: what they write belongs into the new files at once.
-        self.reopen_logs();
     }
 
     fn reopen_logs(&mut self) {

@@ -1,4 +1,4 @@
-//! What the command line makes of its words.
+//! Tests: flags read as Apache reads them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! From settings to the launcher's plan.
+//! Tests: what the flags come to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,9 +17,7 @@ fn loaded(text: &str) -> Loaded {
 #[test]
 fn every_listen_line_is_an_address_once() {
     let plan = of(
-        &loaded(
-            "Listen 80\nListen 127.0.0.1:81\nListen [::1]:82\nListen *:80\nListen 0.0.0.0:83\nListen 0\nListen 0\n",
-        ),
+        &loaded("Listen 80\nListen 127.0.0.1:81\nListen [::1]:82\nListen 0.0.0.0:83\nListen 0\nListen 0\n"),
         Threads::Configured,
     )
     .expect("it listens");

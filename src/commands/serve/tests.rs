@@ -1,4 +1,4 @@
-//! The configuration that `serve` writes for itself.
+//! Tests: the configuration of a directory that is served as it is.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,0 +1,67 @@
+/* The floor under CGI: posix_spawn with a pipe, read to its end, wait; as often as it goes.
+ *
+ *     floor_cgi SECONDS PROGRAM
+ *
+ * Prints: how many, seconds passed, seconds of CPU time with the children's. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static double spent(int who)
+{
+    struct rusage usage;
+    getrusage(who, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static size_t run_once(char *program)
+{
+    static char *env[] = {"GATEWAY_INTERFACE=CGI/1.1", "REQUEST_METHOD=GET", "PATH=/usr/bin:/bin", NULL};
+    char *argv[] = {program, NULL}, buffer[4096];
+    int ends[2], status;
+    size_t total = 0;
+    pid_t pid;
+    posix_spawn_file_actions_t actions;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return 0;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+    int failed = posix_spawn(&pid, program, &actions, NULL, argv, env);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    for (ssize_t got; !failed && (got = read(ends[0], buffer, sizeof buffer)) > 0;)
+        total += (size_t)got;
+    close(ends[0]);
+    if (!failed)
+        waitpid(pid, &status, 0);
+    return total;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return fputs("usage: floor_cgi SECONDS PROGRAM\n", stderr), 2;
+    double start = now(), end = start + atof(argv[1]);
+    unsigned long count = 0;
+    while (now() < end) {
+        if (run_once(argv[2]) == 0)
+            return fprintf(stderr, "floor_cgi: %s wrote nothing\n", argv[2]), 1;
+        count++;
+    }
+    printf("%lu %.6f %.6f\n", count, now() - start, spent(RUSAGE_SELF) + spent(RUSAGE_CHILDREN));
+    return 0;
+}
