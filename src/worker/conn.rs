@@ -178,7 +178,8 @@ impl Conn {
             tokio::select! {
                 readable = self.stream.readable() => if readable.is_err() { return Waited::Ended },
                 () = tokio::time::sleep_until(deadline) => return Waited::TooLate,
-                () = self.thread.drain.asked(), if idle => {}
+                // Once asked, it is asked at every turn: a connection that waits for its first request must not spin on that.
+                () = self.thread.drain.asked(), if idle && !self.thread.drain.is_asked() => {}
             }
         }
     }
