@@ -48,7 +48,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
     let env = environment::of(ex, place, scripts, input.length);
-    environment::warn_ignored(&env, &notes);
+    environment::warn_ignored(&env, scripts, &notes);
     let slot = turn(ex, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
