@@ -1,7 +1,7 @@
 //! Scripts: CGI/1.1 (RFC 3875) and `nph-` scripts, from the request to the first byte of the answer.
 //!
 //! The body is put on its way, a turn is waited for, the script is started; then its output, its silence and the client
-//! are watched until the head of its reply is there. What follows the head is a [`stream`].
+//! are watched until the head of its reply is there. What follows the head is a stream.
 
 mod environment;
 mod failure;

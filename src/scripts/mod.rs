@@ -1,6 +1,6 @@
 //! Programs asked for and watched: queue, caps, deadlines, stderr, diagnosis.
 //!
-//! [`Scripts`] starts one and gives a [`Script`](script::Script), through which its request reads the output. Beside it a
+//! [`Scripts`] starts one and gives a [`Script`], through which its request reads the output. Beside it a
 //! task of its own, the keeper, reads standard error, waits for the end, and goes on when the request has lost interest:
 //! it drains, asks the process group to end, kills it. Each keeper ends when its script has.
 
