@@ -2,12 +2,14 @@
 //!
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `house`: the walls between the rooms, sizes, words
+//! - `load`: many scripts, large bodies, log readers
 //! - `support`: server, wire, cases, golden files
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail.
 
 mod house;
+mod load;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let mut trials = cases();
     if !bench().oracle {
         trials.extend(house::trials());
+        trials.extend(load::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

@@ -34,7 +34,7 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
 type Match = (Vec<u8>, Vec<Option<std::ops::Range<usize>>>);
 
 fn matched(ex: &Exchange, rule: &Rule) -> Option<Match> {
-    let test = |subject: &[u8]| Some((subject.to_vec(), rule.pattern.captures(subject)?.to_vec()));
+    let test = |subject: &[u8]| Some((subject.to_vec(), rule.pattern.captures(subject)?));
     match &rule.attribute {
         Attribute::Fields(names) => {
             let mut values = ex

@@ -30,13 +30,20 @@ pub fn path(ex: &Exchange, url: &[u8]) -> Translated {
     }
     let root = crate::config::site::document_root(ex.config, ex.site);
     let mut path = root.clone();
-    path.extend_from_slice(url);
+    path.extend_from_slice(behind_server_path(ex, url));
     Translated {
         path,
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: root,
     }
+}
+
+/// A virtual host that is reached by ServerPath is served as if that were its root.
+fn behind_server_path<'a>(ex: &Exchange, url: &'a [u8]) -> &'a [u8] {
+    let path = ex.site.settings.core.path.value().filter(|_| ex.site.number > 0);
+    path.and_then(|path| below(path.strip_suffix(b"/").unwrap_or(path), url))
+        .unwrap_or(url)
 }
 
 fn through(alias: &Entry, url: &[u8]) -> Option<Translated> {

@@ -23,7 +23,7 @@
 //! >drip 100 "bytes"               one byte every so many milliseconds
 //! >flush                          what stands above goes out now
 //! >eof                            we close our side
-//! leave                           we close the connection altogether
+//! leave     reset                 we close the connection altogether, in order or by a reset
 //! >wait TEXT                      wait until TEXT has arrived, before anything more is sent or read
 //! on NAME [ADDRESS]               use (and first open) another connection
 //!
@@ -46,6 +46,7 @@
 //! !access regex
 //! grep NAME regex   !grep NAME regex        lines of another file below $ROOT
 //! until /target regex             asks again until a line of the reply matches
+//! again /target NAME regex        asks again until a line of the file matches
 //! remains NAME      gone NAME     a file is (not) there, waited for
 //!
 //! write NAME "bytes"    append NAME "bytes"    remove NAME    rename NAME NAME    signal USR1
@@ -148,8 +149,8 @@ pub enum Step {
     Flush,
     /// We close our side.
     HalfClose,
-    /// We close the connection.
-    Leave,
+    /// We close the connection; `reset`: at once and without ceremony.
+    Leave { reset: bool },
     /// Wait for this text.
     WaitFor(String),
     /// Switch to a connection; open it first if new.
@@ -192,6 +193,12 @@ pub enum Step {
     Rename(String, String),
     /// Ask for a target, each time on a new connection, until a line matches.
     Until(String, String),
+    /// Ask for a target until a line of a file matches.
+    Again {
+        target: String,
+        name: String,
+        pattern: String,
+    },
     /// Send the server a signal.
     Signal(String),
     /// Run the program.
@@ -380,7 +387,7 @@ fn send_step(verb: &str, rest: &str) -> Option<Step> {
         }
         ">flush" => Step::Flush,
         ">eof" => Step::HalfClose,
-        "leave" => Step::Leave,
+        "leave" | "reset" => Step::Leave { reset: verb == "reset" },
         ">wait" => Step::WaitFor(rest.into()),
         "on" => match rest.split_once(' ') {
             Some((name, address)) => Step::On(name.into(), Some(address.into())),
@@ -441,6 +448,15 @@ fn world_step(verb: &str, rest: &str, words: &[&str]) -> Option<Step> {
         "remove" => Step::Remove(text()),
         "rename" => Step::Rename(name()?, tail()?),
         "until" => Step::Until(name()?, tail()?),
+        "again" => {
+            let (target, rest) = rest.split_once(' ')?;
+            let (name, pattern) = rest.split_once(' ')?;
+            Step::Again {
+                target: target.into(),
+                name: name.into(),
+                pattern: pattern.into(),
+            }
+        }
         "signal" => Step::Signal(text()),
         "run" => Step::Run(text()),
         "exit" => Step::Exit(match rest.strip_prefix('!') {

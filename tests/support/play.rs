@@ -151,8 +151,11 @@ impl Player {
             }
             Step::Flush | Step::Tolerate(_) => {}
             Step::HalfClose => self.wire()?.half_close(),
-            Step::Leave => {
-                self.wires.remove(&self.here);
+            Step::Leave { reset } => {
+                let wire = self.wires.remove(&self.here).ok_or("no connection")?;
+                if *reset {
+                    wire.reset();
+                }
             }
             Step::WaitFor(text) => {
                 let text = self.fill(text);
@@ -308,14 +311,13 @@ impl Player {
                 fs::rename(self.root.join(from), self.root.join(to)).map_err(|e| format!("{from}: {e}"))
             }
             Step::Until(target, pattern) => poll(self.patience, || {
-                let mut wire = Wire::connect(&self.address, self.patience)?;
-                let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-                wire.send(request.as_bytes())?;
-                self.judge_lines(
-                    &Want::Match(pattern.clone()),
-                    "reply",
-                    &mut wire.reply(Judge::Loose)?.lines(),
-                )
+                let reply = self.ask(target)?;
+                self.judge_lines(&Want::Match(pattern.clone()), "reply", &mut reply.lines())
+            }),
+            Step::Again { target, name, pattern } => poll(self.patience, || {
+                self.ask(target)?;
+                let text = fs::read(self.root.join(name)).unwrap_or_default();
+                self.judge_lines(&Want::Match(pattern.clone()), name, &mut text.split(|&b| b == b'\n'))
             }),
             Step::Signal(name) => {
                 self.disturbed = true;
@@ -323,6 +325,14 @@ impl Player {
             }
             _ => Ok(()),
         }
+    }
+
+    /// One GET on a connection of its own.
+    fn ask(&self, target: &str) -> Result<Reply, String> {
+        let mut wire = Wire::connect(&self.address, self.patience)?;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        wire.send(request.as_bytes())?;
+        wire.reply(Judge::Loose)
     }
 
     fn grep(&mut self, name: &str, want: &Want) -> Result<(), String> {

@@ -73,3 +73,10 @@ fn open_channels(pid: u32) -> Option<usize> {
     };
     Some(targets.filter(counts).count())
 }
+
+/// Resident memory of a process in KiB.
+pub fn resident_kib(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}

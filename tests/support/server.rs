@@ -354,10 +354,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            for process in processes::descendants(self.child.id()) {
+            // The first one first: nobody is to notice that the others die.
+            let family = processes::descendants(self.child.id());
+            let _already_gone = self.child.kill();
+            for process in family {
                 kill(process.pid, Signal::KILL);
             }
-            let _already_gone = self.child.kill();
             let _reaped = self.child.wait();
         }
     }

@@ -137,6 +137,11 @@ impl Wire {
         let _closed_already = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        let _closed_already = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
     /// Reads until `text` has arrived, and leaves it to be read.
     pub fn wait_for(&mut self, text: &[u8]) -> Result<(), String> {
         let deadline = Instant::now() + self.patience;

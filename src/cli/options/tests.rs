@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Command lines and what they mean.
-=======
-//! What the command line makes of its words.
->>>>>>> main
+//! Tests: flags read as Apache reads them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! What becomes of settings in the plan.
-=======
-//! From settings to the launcher's plan.
->>>>>>> main
+//! Tests: what the flags come to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +15,12 @@ fn loaded(text: &str) -> Loaded {
 }
 
 #[test]
-fn every_listen_line_is_an_address() {
-    let lines = "Listen 80\nListen 127.0.0.1:81\nListen [::1]:82\nListen *:83\nListen 0.0.0.0:83\n";
-    let plan = of(&loaded(lines), Threads::Configured).expect("it listens");
+fn every_listen_line_is_an_address_once() {
+    let plan = of(
+        &loaded("Listen 80\nListen 127.0.0.1:81\nListen [::1]:82\nListen 0.0.0.0:83\nListen 0\nListen 0\n"),
+        Threads::Configured,
+    )
+    .expect("it listens");
     let own = |text: &str| Listen::own(text.parse().expect("an address"));
     assert_eq!(
         plan.listeners,
@@ -29,8 +28,9 @@ fn every_listen_line_is_an_address() {
             Listen::port(80),
             own("127.0.0.1:81"),
             own("[::1]:82"),
-            own("[::]:83"),
             own("0.0.0.0:83"),
+            Listen::port(0),
+            Listen::port(0),
         ]
     );
     let error = of(&loaded("ServerName a\n"), Threads::Configured)

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Directories and addresses as `lychgate serve` writes them down.
-=======
-//! The configuration that `serve` writes for itself.
->>>>>>> main
+//! Tests: the configuration of a directory that is served as it is.
 
 use std::ffi::OsStr;
 use std::fs;
