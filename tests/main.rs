@@ -1,6 +1,7 @@
 //! All tests that run the program or look at the sources; one binary, each case one test named by its path.
 //!
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
+//! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
 //! - `support`: server, wire, cases, golden files
@@ -8,6 +9,7 @@
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail.
 
+mod debian;
 mod house;
 mod load;
 mod support;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         .get_or_insert_with(|| 2 * std::thread::available_parallelism().map_or(2, usize::from));
     let mut trials = cases();
     if !bench().oracle {
+        trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(load::trials());
     }
