@@ -34,6 +34,7 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
         server: Server::default(),
         main: Scope::default(),
         hosts: Vec::new(),
+        types: None,
         complaints: Vec::new(),
     };
     close_what_is_never_for_clients(&mut resolver.main);
@@ -81,6 +82,8 @@ struct Resolver {
     server: Server,
     main: Scope,
     hosts: Vec<Host>,
+    /// Where the TypesConfig that holds stands.
+    types: Option<Span>,
     complaints: Vec<ConfigError>,
 }
 
@@ -147,6 +150,9 @@ impl Resolver {
         };
         if let Err(message) = result {
             self.complain(node, message);
+        }
+        if entry.name == "TypesConfig" {
+            self.types = Some(node.span().clone());
         }
         self.complaints.extend(handlers::complaint(node));
     }
@@ -354,13 +360,9 @@ impl Resolver {
         match read(Path::new(std::ffi::OsStr::from_bytes(&path))) {
             Ok(text) => media_types(&text),
             Err(error) => {
-                if named.is_some() {
-                    let place = Span::new(&Arc::from(String::from_utf8_lossy(&path)), 0);
-                    self.complaints.push(ConfigError::error(
-                        &place,
-                        "TypesConfig",
-                        format!("cannot be read: {error}"),
-                    ));
+                if let (true, Some(place)) = (named.is_some(), &self.types) {
+                    let sentence = format!("{} cannot be read: {error}; name a file that is there", shown(&path));
+                    self.complaints.push(ConfigError::error(place, "TypesConfig", sentence));
                 }
                 media_types(BUILT_IN_TYPES)
             }
