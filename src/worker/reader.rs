@@ -1,7 +1,7 @@
 //! The reading side of a connection: bytes waiting to be parsed, and the body of the request in progress.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,6 +20,8 @@ use crate::net::stream::{More, Stream};
 
 /// What one read asks for.
 const READ: usize = 16 * 1024;
+/// More room than this is not kept beyond what a slow client has sent.
+const SPARE: usize = 1024;
 /// More than this of later requests is not taken in while one is being answered.
 const AHEAD: usize = 64 * 1024;
 
@@ -142,6 +144,12 @@ impl Reader {
         }
     }
 
+    /// The final response begins: no interim one may follow (RFC 9110 section 15.2).
+    pub fn begin_response(&mut self, filler: Filler) {
+        self.waits_for_continue = false;
+        self.filler = filler;
+    }
+
     /// Reads the rest of the body away, at most so many bytes of it; whether its end was reached.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, drained: &mut usize) -> Poll<bool> {
         while *drained <= AHEAD {
@@ -163,6 +171,13 @@ impl Reader {
         if self.buffer.is_empty() {
             // An idle connection keeps no buffer.
             self.buffer = BytesMut::new();
+        }
+    }
+
+    /// Gives memory back before a wait: a client that sends a byte at a time does not hold room for thousands.
+    pub fn shrink(&mut self) {
+        if self.buffer.capacity() > self.buffer.len() + SPARE {
+            self.buffer = BytesMut::from(&self.buffer[..]);
         }
     }
 
@@ -219,6 +234,7 @@ impl Reader {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(self.fail(BodyError::Gone))),
                 Poll::Ready(Ok(n)) => self.timing.read(n),
                 Poll::Pending => {
+                    self.shrink();
                     if self.timing.poll_over(cx).is_ready() {
                         return Poll::Ready(Err(self.fail(BodyError::TimedOut)));
                     }
@@ -248,6 +264,7 @@ impl Reader {
                     return Taken::Nothing;
                 }
                 *left -= take as u64;
+                self.waits_for_continue = false;
                 Taken::Bytes(self.buffer.split_to(take).freeze())
             }
             BodyState::Chunked(decoder) => {
@@ -255,6 +272,7 @@ impl Reader {
                     return Taken::Nothing;
                 }
                 let step = decoder.decode(&self.buffer);
+                self.waits_for_continue = false;
                 self.take_step(step)
             }
         }
@@ -404,12 +422,6 @@ impl Incoming for BodyHandle {
             Ok(_) | Err(_) => Probed::Gone,
         }
     }
-}
-
-/// Waits until the rest of a body has been read away; whether its end was reached.
-pub async fn drain(reader: &Rc<RefCell<Reader>>) -> bool {
-    let mut drained = 0;
-    poll_fn(|cx| reader.borrow_mut().poll_drain(cx, &mut drained)).await
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) 
     let length = if unwanted {
         // A client that leaves misses nothing.
         talk.script.may_finish();
-        Length::Open
+        Length::Unwanted
     } else {
         reply.content_length.map_or(Length::Open, Length::Promised)
     };
