@@ -263,7 +263,6 @@ impl Reader {
                     return Taken::Nothing;
                 }
                 *left -= take as u64;
-                self.waits_for_continue = false;
                 Taken::Bytes(self.buffer.split_to(take).freeze())
             }
             BodyState::Chunked(decoder) => {
@@ -271,7 +270,6 @@ impl Reader {
                     return Taken::Nothing;
                 }
                 let step = decoder.decode(&self.buffer);
-                self.waits_for_continue = false;
                 self.take_step(step)
             }
         }
