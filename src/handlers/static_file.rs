@@ -8,8 +8,9 @@ use sha1::Digest;
 
 use crate::base::ascii;
 use crate::base::date::HttpDate;
-use crate::config::directives::core::AcceptPathInfo;
+use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::exchange::Exchange;
+use crate::exchange::body::BodyLength;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
@@ -38,6 +39,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         return Err(Fail::client(Status::NOT_FOUND, note));
     }
     check_method(ex)?;
+    check_body(ex, place)?;
     let file = seen.open().map_err(|error| {
         let status = match error {
             crate::fs::open::OpenError::Missing => Status::NOT_FOUND,
@@ -65,6 +67,19 @@ fn check_method(ex: &Exchange) -> Result<(), Fail> {
         _ => {
             Err(Fail::client(Status::METHOD_NOT_ALLOWED, "a plain file can only be read").with_field("Allow", ALLOWED))
         }
+    }
+}
+
+/// A body that came with the request is not read, but bounded all the same.
+fn check_body(ex: &Exchange, place: &Place) -> Result<(), Fail> {
+    let limit = place.conf.core.limit_request_body.or(BODY_LIMIT);
+    match ex.body.length() {
+        BodyLength::Known(length) if limit > 0 && length > limit => Err(Fail::client(
+            Status::CONTENT_TOO_LARGE,
+            "the request's body is larger than LimitRequestBody",
+        )
+        .closing()),
+        _ => Ok(()),
     }
 }
 

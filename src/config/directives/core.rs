@@ -11,6 +11,9 @@ use crate::config::table::{ANYWHERE, DIRECTORY, Directive, Override, SERVER_FILE
 use crate::config::words::{Args, Pattern, Said, shown};
 use crate::lang::log_level::LogLevels;
 
+/// LimitRequestBody where nothing is said, in bytes; Apache's since 2.4.53.
+pub const BODY_LIMIT: u64 = 1 << 30;
+
 settings! {
     /// Apache's `core` settings of a place.
     pub struct Core {
