@@ -26,7 +26,7 @@ pub(super) struct ScriptStream {
 }
 
 /// A script that writes more than this for nobody is ended; no directive moves it.
-const UNWANTED: u64 = 4 << 20;
+pub(super) const UNWANTED: u64 = 4 << 20;
 
 /// How long a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
