@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
@@ -10,6 +11,7 @@
 
 mod house;
 mod load;
+mod site;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(house::trials());
         trials.extend(load::trials());
+        trials.extend(site::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {
