@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //!
@@ -11,6 +12,7 @@
 
 mod house;
 mod load;
+mod programs;
 mod site;
 mod support;
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(house::trials());
         trials.extend(load::trials());
+        trials.extend(programs::trials());
         trials.extend(site::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
