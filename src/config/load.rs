@@ -12,6 +12,7 @@ use crate::config::define::Defines;
 use crate::config::directives;
 use crate::config::dump;
 use crate::config::error::ConfigError;
+use crate::config::file;
 use crate::config::node::Settings;
 use crate::config::reader::{self, Included, Language, Origin};
 use crate::config::resolve::resolve;
@@ -79,7 +80,7 @@ pub fn load_text(name: &str, text: &[u8], server_root: &Path) -> Loaded {
 fn checked(reading: reader::Reading) -> Loaded {
     let types = std::cell::RefCell::new(None);
     let read = |path: &Path| {
-        let text = std::fs::read(path)?;
+        let text = file::read(path)?;
         *types.borrow_mut() = Some(text.clone());
         Ok(text)
     };

@@ -6,6 +6,7 @@ pub mod define;
 pub mod directives;
 pub mod dump;
 pub mod error;
+pub mod file;
 pub mod hosts;
 pub mod include;
 pub mod lines;

@@ -1,6 +1,7 @@
 //! The script places: where the settings let files be started as scripts, so that the spawner can refuse everything else.
 
 use crate::base::glob::Glob;
+use crate::base::path;
 use crate::config::directives::DirConf;
 use crate::config::directives::alias::{AliasFrom, AliasKind};
 use crate::config::directives::options::Options;
@@ -18,6 +19,21 @@ pub fn of(config: &Config) -> Vec<ScriptPlace> {
         }
     }
     places
+}
+
+/// The directories and files that ScriptAlias leads to: what is in them runs, and is shown by no other way. One that holds a
+/// site's whole DocumentRoot is not meant so.
+pub fn script_only(config: &Config) -> Vec<Vec<u8>> {
+    let roots: Vec<_> = config.sites.iter().map(|site| document_root(config, site)).collect();
+    let aliases = config.sites.iter().flat_map(|site| site.settings.aliases.list.iter());
+    let scripts = aliases.filter(|alias| alias.kind == AliasKind::Scripts);
+    let mut only: Vec<_> = scripts
+        .map(|alias| place(alias.literal_target(), ScriptLinks::Follow).root)
+        .collect();
+    only.retain(|target| !roots.iter().any(|root| path::below(root, target).is_some()));
+    only.sort();
+    only.dedup();
+    only
 }
 
 fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {

@@ -338,6 +338,7 @@ impl Resolver {
         sort(&mut main.directories);
         config.sites.insert(0, main);
         config.script_places = places::of(&config);
+        config.script_only = places::script_only(&config);
         (config, self.complaints)
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::base::glob::Slash;
+use crate::base::path;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::Span;
 use crate::config::words::Pattern;
@@ -24,6 +25,8 @@ pub struct Config {
     pub hosts: Hosts,
     /// Media types by extension (lower case, no dot), from the file that TypesConfig names.
     pub media_types: HashMap<Vec<u8>, Arc<[u8]>>,
+    /// The targets of ScriptAlias: what lies there is never shown.
+    pub script_only: Vec<Vec<u8>>,
     /// The places whose files may be started as scripts; a place's number is its index.
     pub script_places: Vec<ScriptPlace>,
 }
@@ -109,20 +112,12 @@ pub enum ScriptLinks {
 impl Config {
     /// The narrowest script place that holds the file `path`: its number, and the path below it (empty for the place itself).
     pub fn script_place<'a>(&self, path: &'a [u8]) -> Option<(usize, &'a [u8])> {
-        let below = |root: &[u8]| {
-            let rest = path.strip_prefix(root)?;
-            if rest.is_empty() || root == b"/" {
-                Some(rest)
-            } else {
-                rest.strip_prefix(b"/")
-            }
-        };
         self.script_places
             .iter()
             .enumerate()
-            .filter_map(|(number, place)| Some((number, below(&place.root)?, place.root.len())))
+            .filter_map(|(number, place)| Some((number, path::below(path, &place.root)?, place.root.len())))
             .max_by_key(|(_, _, length)| *length)
-            .map(|(number, rest, _)| (number, rest))
+            .map(|(number, rest, _)| (number, rest.strip_prefix(b"/").unwrap_or(rest)))
     }
 
     /// The site for a connection to `local` and a request for `host` (lower case, without port), by Apache's rules: the

@@ -56,6 +56,16 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Word `n` as one of the words of a list, in any case: what stands beside it there.
+    pub fn choice<T: Copy>(&self, n: usize, choices: &[(&str, T)]) -> Said<T> {
+        let word = self.keyword(n);
+        if let Some((_, value)) = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(&word)) {
+            return Ok(*value);
+        }
+        let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+        Err(format!("{} is not one of {}", shown(self.bytes(n)), names.join(", ")))
+    }
+
     /// Word `n` as a whole number within `range`.
     pub fn number(&self, n: usize, range: std::ops::RangeInclusive<u64>) -> Said<u64> {
         let wrong = || {

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::gateway::request::{Configured, Credentials, Origin, Redirect, Request, Scheme, Script};
+use crate::gateway::refused::is_refused;
+use crate::gateway::request::{Configured, Credentials, Redirect, Request, Scheme, Script};
 
 #[cfg(test)]
 mod tests;
@@ -12,74 +13,9 @@ mod tests;
 /// PATH for scripts when the server itself has none.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 
-/// Variables that tell the loader, the C library or a shell what to run or where to look: taken only from the server's
-/// own configuration, never from a `.htaccess` or a request, for whoever sets one runs code as the script's user.
-pub const REFUSED: &[&str] = &[
-    "BASHOPTS",
-    "BASH_ENV",
-    "CDPATH",
-    "ENV",
-    "GCONV_PATH",
-    "GETCONF_DIR",
-    "GLOBIGNORE",
-    "HOSTALIASES",
-    "HTTP_PROXY",
-    "IFS",
-    "LOCALDOMAIN",
-    "LOCPATH",
-    "MALLOC_TRACE",
-    "NIS_PATH",
-    "NLSPATH",
-    "PATH",
-    "PROMPT_COMMAND",
-    "PS4",
-    "RESOLV_HOST_CONF",
-    "RES_OPTIONS",
-    "SHELLOPTS",
-    "TZDIR",
-];
-
-/// Variables that do the same for an interpreter. `SetEnv PERL5LIB` in a `.htaccess` is how shared hosts are used, and
-/// who may write there may write scripts; a value out of a request is another matter.
-pub const REFUSED_FROM_REQUESTS: &[&str] = &[
-    "HOME",
-    "JAVA_TOOL_OPTIONS",
-    "LUA_INIT",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "PERL5DB",
-    "PERL5LIB",
-    "PERL5OPT",
-    "PERLLIB",
-    "PHPRC",
-    "PHP_INI_SCAN_DIR",
-    "RUBYLIB",
-    "RUBYOPT",
-    "TMPDIR",
-];
-
-/// Beginnings of more names of the first kind, and of the second.
-const REFUSED_PREFIXES: &[&str] = &["BASH_FUNC_", "DYLD_", "LD_", "_RLD"];
-const REFUSED_PREFIXES_FROM_REQUESTS: &[&str] = &["PYTHON"];
-
 /// Facts of a request that are computed even when they come out as "none": a configured value would be a lie about the
 /// body or the path. Apache lets these through when it has none of its own.
 const NEVER_CONFIGURED: &[&str] = &["CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "PATH_TRANSLATED"];
-
-/// May nobody at `origin` set the variable `name`?
-pub fn is_refused(name: &[u8], origin: Origin) -> bool {
-    let listed = |names: &[&str], prefixes: &[&str]| {
-        names.iter().any(|refused| refused.as_bytes() == name)
-            || prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
-    };
-    match origin {
-        Origin::Server => false,
-        Origin::Htaccess => listed(REFUSED, REFUSED_PREFIXES),
-        Origin::Request => {
-            listed(REFUSED, REFUSED_PREFIXES) || listed(REFUSED_FROM_REQUESTS, REFUSED_PREFIXES_FROM_REQUESTS)
-        }
-    }
-}
 
 /// The finished environment, in the order of names.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +38,7 @@ pub struct Ignored {
 pub enum WhyIgnored {
     /// The server computes this one.
     Computed,
-    /// One of [`REFUSED`], from a place that may not set it.
+    /// One that steers programs, from a place that may not set it.
     Refused,
     /// An empty name, or a NUL in the value: no environment can hold it.
     Impossible,

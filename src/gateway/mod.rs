@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod meta_vars;
+pub mod refused;
 pub mod request;
 pub mod script_path;
 pub mod script_reply;

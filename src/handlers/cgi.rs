@@ -1,7 +1,7 @@
 //! Scripts: CGI/1.1 (RFC 3875) and `nph-` scripts, from the request to the first byte of the answer.
 //!
 //! The body is put on its way, a turn is waited for, the script is started; then its output, its silence and the client
-//! are watched until the head of its reply is there. What follows the head is a [`stream`].
+//! are watched until the head of its reply is there. What follows the head is a stream.
 
 mod environment;
 mod failure;
@@ -48,7 +48,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
     let env = environment::of(ex, place, scripts, input.length);
-    environment::warn_ignored(&env, &notes);
+    environment::warn_ignored(&env, scripts, &notes);
     let slot = turn(ex, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));

@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -47,11 +46,9 @@ impl Stream {
         self.tcp.writable().await
     }
 
-    /// Reads what is there into `buffer`, at most `most` bytes; 0 is the end.
-    pub fn try_read(&self, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
-        buffer.reserve(most);
-        let mut limited = bytes::BufMut::limit(buffer, most);
-        self.tcp.try_read_buf(&mut limited)
+    /// Reads what is there into `buffer`; 0 is the end.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.tcp.try_read(buffer)
     }
 
     /// Writes what there is room for.

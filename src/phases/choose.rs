@@ -1,5 +1,6 @@
 //! Who answers.
 
+use crate::base::path;
 use crate::config::directives::options::Options;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -33,16 +34,29 @@ pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
         return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known"));
     }
     match place.landing() {
-        Landing::Missing if !script => Err(missing(ex)),
-        Landing::Directory if !script => directory(ex, place),
-        _ if !script => match place.types.media_type.as_deref() {
-            Some(kind) if kind.starts_with(b"application/x-httpd-") => Err(unknown(kind)),
-            _ => Ok(Handler::StaticFile),
-        },
         Landing::Missing => Err(missing(ex)),
         Landing::Directory => directory(ex, place),
+        Landing::File if !script => file(ex, place),
         Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),
         Landing::File => Err(not_a_script_here(ex)),
+    }
+}
+
+/// A file to be shown, unless it is a program by its place or by its type.
+fn file(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+    if let Some(only) = ex
+        .config
+        .script_only
+        .iter()
+        .find(|only| path::below(&place.path, only).is_some())
+    {
+        let (file, only) = (String::from_utf8_lossy(&ex.file), String::from_utf8_lossy(only));
+        let note = format!("`{file}` is not shown: a ScriptAlias leads to `{only}`, and what is there is only run");
+        return Err(Fail::site(Status::FORBIDDEN, note).of_module("cgi"));
+    }
+    match place.types.media_type.as_deref() {
+        Some(kind) if kind.starts_with(b"application/x-httpd-") => Err(unknown(kind)),
+        _ => Ok(Handler::StaticFile),
     }
 }
 

@@ -81,7 +81,7 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
         } else {
             [ex.target.path.as_bytes(), name].concat()
         };
-        let file = translate::path(ex, &url).path;
+        let file = translate::path_of(ex, &url).path;
         match open::extent(&file) {
             Ok(extent)
                 if extent.meta.kind == Kind::File && (name.first() == Some(&b'/') || extent.length == file.len()) =>

@@ -1,5 +1,6 @@
 //! From the URL's world to the file system's: aliases in order, then DocumentRoot.
 
+use crate::base::path;
 use crate::config::directives::alias::{Alias as Entry, AliasFrom, AliasKind};
 use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
@@ -19,11 +20,11 @@ pub struct Translated {
 
 /// Translates the path of this pass.
 pub fn run(ex: &Exchange) -> Translated {
-    path(ex, ex.target.path.as_bytes())
+    path_of(ex, ex.target.path.as_bytes())
 }
 
 /// Translates any path of the site, as PATH_TRANSLATED needs it.
-pub fn path(ex: &Exchange, url: &[u8]) -> Translated {
+pub fn path_of(ex: &Exchange, url: &[u8]) -> Translated {
     let aliases = &ex.site.settings.aliases.list;
     if let Some(found) = aliases.iter().find_map(|alias| through(alias, url)) {
         return found;
@@ -42,7 +43,7 @@ pub fn path(ex: &Exchange, url: &[u8]) -> Translated {
 /// A virtual host that is reached by ServerPath is served as if that were its root.
 fn behind_server_path<'a>(ex: &Exchange, url: &'a [u8]) -> &'a [u8] {
     let path = ex.site.settings.core.path.value().filter(|_| ex.site.number > 0);
-    path.and_then(|path| below(path.strip_suffix(b"/").unwrap_or(path), url))
+    path.and_then(|path| path::below(url, path.strip_suffix(b"/").unwrap_or(path)))
         .unwrap_or(url)
 }
 
@@ -53,7 +54,7 @@ fn through(alias: &Entry, url: &[u8]) -> Option<Translated> {
     };
     match &alias.from {
         AliasFrom::Prefix(prefix) => {
-            let rest = below(prefix, url)?;
+            let rest = path::below(url, prefix)?;
             let mut path = alias.to.clone();
             path.extend_from_slice(rest);
             Some(Translated {
@@ -79,17 +80,9 @@ fn through(alias: &Entry, url: &[u8]) -> Option<Translated> {
     }
 }
 
-/// What follows `prefix` in `url`, if it matches whole segments: `/icons` matches `/icons` and `/icons/x`, `/icons/` only
-/// what is below it.
-fn below<'a>(prefix: &[u8], url: &'a [u8]) -> Option<&'a [u8]> {
-    let rest = url.strip_prefix(prefix)?;
-    let whole = rest.is_empty() || rest.first() == Some(&b'/') || prefix.last() == Some(&b'/');
-    whole.then_some(rest)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::below;
+    use crate::base::path::below;
 
     #[test]
     fn an_alias_matches_whole_segments() {
@@ -101,7 +94,7 @@ mod tests {
             ("/icons/", "/icons/a.png", Some("a.png")),
         ] {
             assert_eq!(
-                below(prefix.as_bytes(), url.as_bytes()),
+                below(url.as_bytes(), prefix.as_bytes()),
                 want.map(str::as_bytes),
                 "{prefix} {url}"
             );

@@ -43,7 +43,7 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         path_info: landed.path_info.to_vec(),
         path_translated: match landed.path_info {
             [] => Vec::new(),
-            path_info => translate::path(ex, path_info).path,
+            path_info => translate::path_of(ex, path_info).path,
         },
         found,
         alias: translated.alias,

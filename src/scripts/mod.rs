@@ -1,6 +1,6 @@
 //! Programs asked for and watched: queue, caps, deadlines, stderr, diagnosis.
 //!
-//! [`Scripts`] starts one and gives a [`Script`](script::Script), through which its request reads the output. Beside it a
+//! [`Scripts`] starts one and gives a [`Script`], through which its request reads the output. Beside it a
 //! task of its own, the keeper, reads standard error, waits for the end, and goes on when the request has lost interest:
 //! it drains, asks the process group to end, kills it. Each keeper ends when its script has.
 
@@ -18,7 +18,8 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -48,6 +49,8 @@ pub struct Scripts {
     path: Option<Vec<u8>>,
     time_zone: Option<Vec<u8>>,
     keepers: Rc<Keepers>,
+    /// What was said once and need not be said again.
+    said: RefCell<HashSet<(usize, Vec<u8>)>>,
 }
 
 /// How many keepers there are.
@@ -114,7 +117,14 @@ impl Scripts {
             path: std::env::var_os("PATH").map(OsStringExt::into_vec),
             time_zone: std::env::var_os("TZ").map(OsStringExt::into_vec),
             keepers: Rc::default(),
+            said: RefCell::default(),
         }
+    }
+
+    /// Whether this is the first time that `what` is to be said of a site; for what the settings decide, and so would be
+    /// said with every request.
+    pub fn is_news(&self, site: usize, what: &[u8]) -> bool {
+        self.said.borrow_mut().insert((site, what.to_vec()))
     }
 
     /// How many of this thread's scripts are still looked after, whether or not a request is interested.

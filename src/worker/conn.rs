@@ -174,6 +174,7 @@ impl Conn {
             }
             if idle {
                 self.reader.borrow_mut().end_request();
+                self.writer.rest();
             }
             tokio::select! {
                 readable = self.stream.readable() => if readable.is_err() { return Waited::Ended },
@@ -273,6 +274,7 @@ impl Conn {
     /// Sends a response: head, then body, and logs it.
     async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
         let before = self.writer.bytes_out + self.writer.head().len() as u64;
+        let body_before = self.writer.body_bytes;
         let version = ex.head.version();
         let raw = matches!(response.body, Body::Raw(_));
         let framing = if raw {
@@ -295,14 +297,15 @@ impl Conn {
             self.put_head(ex, &mut response, framing, stays);
         }
         let sent = self.writer.body(&mut response.body, framing).await;
-        let Sending { then, body_bytes } = Sending::of(sent, stays);
+        let aborted = sent.is_err();
+        let then = behind(sent, framing, stays);
         let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;
         let sent = Sent {
-            body_bytes,
+            body_bytes: self.writer.body_bytes - body_before,
             bytes_out,
             bytes_in: self.reader.borrow_mut().taken(),
             stays: then == Then::GoOn,
-            aborted: then == Then::Reset,
+            aborted,
         };
         self.thread.log_request(ex, Some(&response), &sent);
         then
@@ -401,29 +404,13 @@ enum Waited {
     Ended,
 }
 
-/// What came of sending a body.
-struct Sending {
-    then: Then,
-    body_bytes: u64,
-}
-
-impl Sending {
-    fn of(sent: Result<u64, Cut>, stays: Persistence) -> Sending {
-        match (sent, stays) {
-            (Ok(body_bytes), Persistence::KeepAlive) => Sending {
-                then: Then::GoOn,
-                body_bytes,
-            },
-            (Ok(body_bytes), Persistence::Close) => Sending {
-                then: Then::Close,
-                body_bytes,
-            },
-            // A close without the announced end shows the client that the body is cut.
-            (Err(Cut::Body | Cut::Client), _) => Sending {
-                then: Then::Reset,
-                body_bytes: 0,
-            },
-        }
+/// What becomes of the connection behind a body that was sent, or was not.
+fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -> Then {
+    match (sent, framing) {
+        (Ok(()), _) if stays == Persistence::KeepAlive => Then::GoOn,
+        // A body that breaks off before its announced end shows that itself; one that ends with the connection does not.
+        (Err(Cut::Body), ResponseFraming::UntilClose) | (Err(Cut::Client), _) => Then::Reset,
+        (Ok(()) | Err(Cut::Body), _) => Then::Close,
     }
 }
 

@@ -19,7 +19,12 @@ use crate::http::response::CONTINUE;
 use crate::net::stream::{More, Stream};
 
 /// What one read asks for.
-const READ: usize = 16 * 1024;
+const READ: usize = 64 * 1024;
+thread_local! {
+    /// Where bytes arrive before it is known how many there are; a connection keeps no more than what came.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+}
+
 /// More than this of later requests is not taken in while one is being answered.
 const AHEAD: usize = 64 * 1024;
 
@@ -172,7 +177,11 @@ impl Reader {
 
     /// Reads what is there into the buffer without waiting; `Ok(0)` is the end.
     pub fn fill(&mut self) -> io::Result<usize> {
-        let n = self.stream.try_read(&mut self.buffer, READ)?;
+        let n = SCRATCH.with_borrow_mut(|scratch| {
+            let n = self.stream.try_read(scratch)?;
+            self.buffer.extend_from_slice(scratch.get(..n).unwrap_or_default());
+            io::Result::Ok(n)
+        })?;
         self.bytes_in += n as u64;
         if n == 0 {
             self.ended = Some(Gone::SendingClosed);

@@ -1,6 +1,7 @@
 //! The writing side of a connection: heads and small bodies are collected and go out together, large files by the kernel,
 //! streams as they come.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -20,6 +21,15 @@ const SMALL_FILE: u64 = 32 * 1024;
 /// What one sendfile(2) call is asked for, so that one client does not hold the thread.
 const SEND_FILE: usize = 1024 * 1024;
 
+/// What a new buffer has room for: a head and a small file.
+const HEAD: usize = 12 * 1024;
+/// So many empty buffers are kept for the connections of a thread that have something to say.
+const SPARES: usize = 64;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The writing side of a connection.
 pub struct Writer {
     stream: Rc<Stream>,
@@ -28,6 +38,8 @@ pub struct Writer {
     pub timeout: Duration,
     /// Bytes handed to the system since the connection began.
     pub bytes_out: u64,
+    /// Bytes of bodies, without framing, since the connection began.
+    pub body_bytes: u64,
 }
 
 /// Why a response could not be sent whole.
@@ -54,11 +66,17 @@ impl Writer {
             out: Vec::new(),
             timeout: Duration::from_secs(60),
             bytes_out: 0,
+            body_bytes: 0,
         }
     }
 
     /// Where a head is put; it goes out with what follows it.
     pub fn head(&mut self) -> &mut Vec<u8> {
+        if self.out.capacity() == 0 {
+            self.out = SPARE
+                .with_borrow_mut(Vec::pop)
+                .unwrap_or_else(|| Vec::with_capacity(HEAD));
+        }
         &mut self.out
     }
 
@@ -102,13 +120,25 @@ impl Writer {
         }
     }
 
-    /// Puts a body behind its head; how many bytes of it there were. Small ones wait for [`Writer::flush`].
-    pub async fn body(&mut self, body: &mut Body, framing: ResponseFraming) -> Result<u64, Cut> {
+    /// Gives the empty buffer back: a connection that waits for its next request keeps none.
+    pub fn rest(&mut self) {
+        if self.out.is_empty() && self.out.capacity() > 0 {
+            let out = std::mem::take(&mut self.out);
+            SPARE.with_borrow_mut(|spare| {
+                if spare.len() < SPARES {
+                    spare.push(out);
+                }
+            });
+        }
+    }
+
+    /// Puts a body behind its head. Small ones wait for [`Writer::flush`].
+    pub async fn body(&mut self, body: &mut Body, framing: ResponseFraming) -> Result<(), Cut> {
         if !framing.has_body() {
             return self.discard(body).await;
         }
         match body {
-            Body::Empty | Body::BuiltIn => Ok(0),
+            Body::Empty | Body::BuiltIn => Ok(()),
             Body::Bytes(bytes) => self.bytes(bytes).await,
             Body::File(file) => self.file(file).await,
             Body::Stream(stream, _) => self.streamed(stream.as_mut(), framing).await,
@@ -117,17 +147,17 @@ impl Writer {
     }
 
     /// A body that is not to be sent: a script behind it still runs to its end.
-    async fn discard(&mut self, body: &mut Body) -> Result<u64, Cut> {
+    async fn discard(&mut self, body: &mut Body) -> Result<(), Cut> {
         if let Body::Stream(stream, _) = body {
             self.flush().await?;
             while let Some(Ok(_)) = poll_fn(|cx| stream.poll_chunk(cx)).await {}
         }
-        Ok(0)
+        Ok(())
     }
 
-    async fn bytes(&mut self, bytes: &Bytes) -> Result<u64, Cut> {
-        self.add(bytes).await?;
-        Ok(bytes.len() as u64)
+    async fn bytes(&mut self, bytes: &Bytes) -> Result<(), Cut> {
+        self.body_bytes += bytes.len() as u64;
+        self.add(bytes).await
     }
 
     async fn add(&mut self, bytes: &[u8]) -> Result<(), Cut> {
@@ -140,17 +170,16 @@ impl Writer {
         Ok(())
     }
 
-    async fn file(&mut self, body: &FileBody) -> Result<u64, Cut> {
+    async fn file(&mut self, body: &FileBody) -> Result<(), Cut> {
         for part in &body.parts {
-            self.add(&part.preface).await?;
+            self.bytes(&part.preface).await?;
             if part.length <= SMALL_FILE {
                 self.small_part(body, part).await?;
             } else {
                 self.large_part(body, part).await?;
             }
         }
-        self.add(&body.trailer).await?;
-        Ok(body.length())
+        self.bytes(&body.trailer).await
     }
 
     async fn small_part(&mut self, body: &FileBody, part: &FilePart) -> Result<(), Cut> {
@@ -166,6 +195,7 @@ impl Writer {
             self.out.truncate(start);
             return Err(Cut::Body);
         }
+        self.body_bytes += part.length;
         if self.out.len() >= COLLECT {
             self.flush().await
         } else {
@@ -186,6 +216,7 @@ impl Writer {
                 Ok(n) => {
                     done += n as u64;
                     self.bytes_out += n as u64;
+                    self.body_bytes += n as u64;
                     tokio::task::consume_budget().await;
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.room().await?,
@@ -208,6 +239,7 @@ impl Writer {
             match body.file.read_at(room, part.offset + done) {
                 Ok(n) if n > 0 => {
                     self.add(buffer.get(..n).unwrap_or_default()).await?;
+                    self.body_bytes += n as u64;
                     done += n as u64;
                 }
                 _ => return Err(Cut::Body),
@@ -217,8 +249,7 @@ impl Writer {
     }
 
     /// Sends a stream as it comes: what is there at once goes out together, and nothing is held back to wait for more.
-    async fn streamed(&mut self, stream: &mut dyn BodyStream, framing: ResponseFraming) -> Result<u64, Cut> {
-        let mut sent = 0;
+    async fn streamed(&mut self, stream: &mut dyn BodyStream, framing: ResponseFraming) -> Result<(), Cut> {
         let mut left = match framing {
             ResponseFraming::Length(length) => Some(length),
             _ => None,
@@ -231,7 +262,7 @@ impl Writer {
                         None => chunk,
                     };
                     left = left.map(|n| n - chunk.len() as u64);
-                    sent += chunk.len() as u64;
+                    self.body_bytes += chunk.len() as u64;
                     self.chunk(&chunk, framing).await?;
                 }
                 Some(Err(_)) => {
@@ -248,7 +279,7 @@ impl Writer {
         if framing == ResponseFraming::Chunked {
             self.add(LAST_CHUNK).await?;
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// The next chunk; what was collected is sent before waiting for it.

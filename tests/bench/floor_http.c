@@ -1,12 +1,13 @@
 /* The floor under a web server: one epoll loop that answers every packet with the same bytes.
  *
- *     floor_http PORT BODY_BYTES
+ *     floor_http PORT FILE
  *
  * Nothing is parsed but the end of a head and "Connection: close". What a server costs above this is its own. A long
- * answer goes out by sendfile, as servers do it. */
+ * body goes out by sendfile, as servers do it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -14,19 +15,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_FDS 4096
 #define BY_SENDFILE 65536
 
-static char *answer;
-static size_t answer_length;
-static int answer_file; /* the same bytes */
-static size_t left[MAX_FDS]; /* bytes of the answer that did not fit the socket */
-static char closes[MAX_FDS];
+static char *answer; /* the head and, of a short file, the body */
+static size_t answer_length, total;
+static int file;
+static size_t left[MAX_FDS]; /* bytes that did not fit the socket */
+static char closes[MAX_FDS], waits[MAX_FDS];
 
 static void die(const char *what)
 {
@@ -36,19 +37,25 @@ static void die(const char *what)
 
 static void send_rest(int epoll, int fd)
 {
-    off_t from = (off_t)(answer_length - left[fd]);
-    ssize_t sent = answer_length > BY_SENDFILE ? sendfile(fd, answer_file, &from, left[fd])
-                                               : send(fd, answer + from, left[fd], MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN) {
-        close(fd);
-        return;
+    while (left[fd] > 0) {
+        size_t done = total - left[fd];
+        off_t from = (off_t)(done - answer_length);
+        ssize_t sent = done < answer_length
+                           ? send(fd, answer + done, answer_length - done, total > answer_length ? MSG_MORE : 0)
+                           : sendfile(fd, file, &from, left[fd]);
+        if (sent < 0 && errno == EAGAIN)
+            break;
+        if (sent <= 0) {
+            close(fd);
+            return;
+        }
+        left[fd] -= (size_t)sent;
     }
-    size_t before = left[fd];
-    left[fd] -= sent > 0 ? (size_t)sent : 0;
     if (left[fd] == 0 && closes[fd]) {
         close(fd);
-    } else if (left[fd] > 0 || before < answer_length) {
-        struct epoll_event event = {.events = left[fd] > 0 ? EPOLLOUT : EPOLLIN, .data.fd = fd};
+    } else if ((left[fd] > 0) != waits[fd]) {
+        waits[fd] = left[fd] > 0;
+        struct epoll_event event = {.events = waits[fd] ? EPOLLOUT : EPOLLIN, .data.fd = fd};
         epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
     }
 }
@@ -65,7 +72,7 @@ static void answer_one(int epoll, int fd)
     if (!memmem(head, (size_t)got, "\r\n\r\n", 4))
         return; /* our clients send a head in one packet */
     closes[fd] = memmem(head, (size_t)got, "Connection: close", 17) != NULL;
-    left[fd] = answer_length;
+    left[fd] = total;
     send_rest(epoll, fd);
 }
 
@@ -82,18 +89,23 @@ static int listener(int port)
 
 int main(int argc, char **argv)
 {
+    struct stat stat;
     if (argc != 3)
-        return fputs("usage: floor_http PORT BODY_BYTES\n", stderr), 2;
-    size_t body = strtoul(argv[2], NULL, 10);
-    answer = malloc(body + 256);
+        return fputs("usage: floor_http PORT FILE\n", stderr), 2;
+    if ((file = open(argv[2], O_RDONLY | O_CLOEXEC)) < 0 || fstat(file, &stat) < 0)
+        die(argv[2]);
+    size_t body = (size_t)stat.st_size;
+    answer = malloc(BY_SENDFILE + 256);
     if (!answer)
         die("malloc");
     int head = sprintf(answer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", body);
-    memset(answer + head, 'x', body);
-    answer_length = (size_t)head + body;
-    answer_file = memfd_create("answer", MFD_CLOEXEC);
-    if (answer_file < 0 || write(answer_file, answer, answer_length) != (ssize_t)answer_length)
-        die("memfd");
+    answer_length = (size_t)head;
+    total = answer_length + body;
+    if (body <= BY_SENDFILE) {
+        if (read(file, answer + head, body) != stat.st_size)
+            die(argv[2]);
+        answer_length = total;
+    }
     signal(SIGPIPE, SIG_IGN);
 
     int accepting = listener(atoi(argv[1])), epoll = epoll_create1(0), on = 1;
@@ -118,6 +130,7 @@ int main(int argc, char **argv)
                 continue;
             }
             setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            waits[client] = 0;
             event = (struct epoll_event){.events = EPOLLIN, .data.fd = client};
             epoll_ctl(epoll, EPOLL_CTL_ADD, client, &event);
         }

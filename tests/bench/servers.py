@@ -142,6 +142,7 @@ class Server:
     def __init__(self, name, commands, port, scripts=True):
         self.name, self.commands, self.port, self.scripts = name, commands, port, scripts
         self.beside, self.started = [], []
+        self.asked = 0
 
     def start(self, directory, core, as_whom):
         with open(f"{directory}/{self.name}.out", "wb") as out:

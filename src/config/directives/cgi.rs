@@ -84,17 +84,14 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "With terminate the script's process group gets SIGTERM, and SIGKILL after CGIKillGrace. With finish it runs to its \
 end and its output is thrown away. With pipe-only its pipes are closed, as Apache does, and it is left alone.",
         set: Set::Dir(|conf, args| {
-            conf.cgi.client_gone.set(match args.keyword(0).as_str() {
-                "terminate" => ClientGone::Terminate,
-                "finish" => ClientGone::Finish,
-                "pipe-only" => ClientGone::PipeOnly,
-                _ => {
-                    return Err(format!(
-                        "{} is not one of `terminate`, `finish`, `pipe-only`",
-                        shown(args.bytes(0))
-                    ));
-                }
-            });
+            conf.cgi.client_gone.set(args.choice(
+                0,
+                &[
+                    ("terminate", ClientGone::Terminate),
+                    ("finish", ClientGone::Finish),
+                    ("pipe-only", ClientGone::PipeOnly),
+                ],
+            )?);
             Ok(())
         }),
     },

@@ -151,12 +151,14 @@ pub const DIRECTIVES: &[Directive] = &[
         summary: "Say whether a URL may go on behind the file it names.",
         manual: "With default the handler decides: a script gets the rest of the path as PATH_INFO, a plain file is not found.",
         set: Set::Dir(|conf, args| {
-            conf.core.accept_path_info.set(match args.keyword(0).as_str() {
-                "on" => AcceptPathInfo::On,
-                "off" => AcceptPathInfo::Off,
-                "default" => AcceptPathInfo::Default,
-                _ => return Err(format!("{} is not one of `on`, `off`, `default`", shown(args.bytes(0)))),
-            });
+            conf.core.accept_path_info.set(args.choice(
+                0,
+                &[
+                    ("on", AcceptPathInfo::On),
+                    ("off", AcceptPathInfo::Off),
+                    ("default", AcceptPathInfo::Default),
+                ],
+            )?);
             Ok(())
         }),
     },
@@ -248,12 +250,14 @@ default for the built-in page.",
         summary: "Look up the names of clients for REMOTE_HOST and the access log.",
         manual: "Double also looks the name up again and drops it where it does not lead back to the client's address.",
         set: Set::Dir(|conf, args| {
-            conf.core.hostname_lookups.set(match args.keyword(0).as_str() {
-                "on" => HostnameLookups::On,
-                "off" => HostnameLookups::Off,
-                "double" => HostnameLookups::Double,
-                _ => return Err(format!("{} is not one of `On`, `Off`, `Double`", shown(args.bytes(0)))),
-            });
+            conf.core.hostname_lookups.set(args.choice(
+                0,
+                &[
+                    ("On", HostnameLookups::On),
+                    ("Off", HostnameLookups::Off),
+                    ("Double", HostnameLookups::Double),
+                ],
+            )?);
             Ok(())
         }),
     },
@@ -361,12 +365,14 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         summary: "Put the server's name under the pages it makes itself.",
         manual: "EMail adds a link to ServerAdmin.",
         set: Set::Dir(|conf, args| {
-            conf.core.server_signature.set(match args.keyword(0).as_str() {
-                "on" => Signature::On,
-                "off" => Signature::Off,
-                "email" => Signature::EMail,
-                _ => return Err(format!("{} is not one of `On`, `Off`, `EMail`", shown(args.bytes(0)))),
-            });
+            conf.core.server_signature.set(args.choice(
+                0,
+                &[
+                    ("On", Signature::On),
+                    ("Off", Signature::Off),
+                    ("EMail", Signature::EMail),
+                ],
+            )?);
             Ok(())
         }),
     },
@@ -396,12 +402,14 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         summary: "Say where SERVER_NAME and SERVER_PORT come from.",
         manual: "On: from ServerName. Off: from the request's Host field. DNS: from a look-up of the address that the client reached.",
         set: Set::Dir(|conf, args| {
-            conf.core.use_canonical_name.set(match args.keyword(0).as_str() {
-                "on" => CanonicalName::On,
-                "off" => CanonicalName::Off,
-                "dns" => CanonicalName::Dns,
-                _ => return Err(format!("{} is not one of `On`, `Off`, `DNS`", shown(args.bytes(0)))),
-            });
+            conf.core.use_canonical_name.set(args.choice(
+                0,
+                &[
+                    ("On", CanonicalName::On),
+                    ("Off", CanonicalName::Off),
+                    ("DNS", CanonicalName::Dns),
+                ],
+            )?);
             Ok(())
         }),
     },

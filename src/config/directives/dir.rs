@@ -85,17 +85,10 @@ add up; disabled alone empties the list.",
         summary: "Redirect the URL of a directory to the same with a slash at its end.",
         manual: "Relative links in the directory's pages need the slash. Off can show a listing in spite of an index file.",
         set: Set::Dir(|conf, args| {
-            conf.dir.slash.set(match args.keyword(0).as_str() {
-                "on" => Slash::On,
-                "off" => Slash::Off,
-                "notfound" => Slash::NotFound,
-                _ => {
-                    return Err(format!(
-                        "{} is not one of `On`, `Off`, `NotFound`",
-                        shown(args.bytes(0))
-                    ));
-                }
-            });
+            conf.dir.slash.set(args.choice(
+                0,
+                &[("On", Slash::On), ("Off", Slash::Off), ("NotFound", Slash::NotFound)],
+            )?);
             Ok(())
         }),
     },

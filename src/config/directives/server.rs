@@ -195,20 +195,19 @@ choose one. The protocol http is understood; https needs TLS, which this version
         summary: "Say how much the Server field tells.",
         manual: "Prod: lychgate. Minimal: with the version. OS and Full: with the system too.",
         set: Set::Server(|server, args| {
-            server.core.tokens.set(match args.keyword(0).as_str() {
-                "prod" | "productonly" => Tokens::ProductOnly,
-                "major" => Tokens::Major,
-                "minor" => Tokens::Minor,
-                "min" | "minimal" => Tokens::Minimal,
-                "os" => Tokens::Os,
-                "full" => Tokens::Full,
-                _ => {
-                    return Err(format!(
-                        "{} is not one of Full, OS, Minimal, Minor, Major, Prod",
-                        shown(args.bytes(0))
-                    ));
-                }
-            });
+            server.core.tokens.set(args.choice(
+                0,
+                &[
+                    ("prod", Tokens::ProductOnly),
+                    ("productonly", Tokens::ProductOnly),
+                    ("major", Tokens::Major),
+                    ("minor", Tokens::Minor),
+                    ("min", Tokens::Minimal),
+                    ("minimal", Tokens::Minimal),
+                    ("os", Tokens::Os),
+                    ("full", Tokens::Full),
+                ],
+            )?);
             Ok(())
         }),
     },

@@ -207,17 +207,14 @@ pub const DIRECTIVES: &[Directive] = &[
         summary: "Say what a slash written as %2F does.",
         manual: "Off: 404. On: it is decoded. NoDecode: it is left as %2F.",
         set: Set::Site(|site, args| {
-            site.core.encoded_slashes.set(match args.keyword(0).as_str() {
-                "on" => EncodedSlashes::Decoded,
-                "off" => EncodedSlashes::Refused,
-                "nodecode" => EncodedSlashes::Kept,
-                _ => {
-                    return Err(format!(
-                        "{} is not one of `On`, `Off`, `NoDecode`",
-                        shown(args.bytes(0))
-                    ));
-                }
-            });
+            site.core.encoded_slashes.set(args.choice(
+                0,
+                &[
+                    ("On", EncodedSlashes::Decoded),
+                    ("Off", EncodedSlashes::Refused),
+                    ("NoDecode", EncodedSlashes::Kept),
+                ],
+            )?);
             Ok(())
         }),
     },
@@ -440,17 +437,10 @@ the machine's own name is taken.",
         summary: "Answer TRACE requests.",
         manual: "Apache's default is on. A TRACE shows a script on the client's side what fields were sent, so here it must be asked for.",
         set: Set::Site(|site, args| {
-            site.core.trace.set(match args.keyword(0).as_str() {
-                "on" => Trace::On,
-                "off" => Trace::Off,
-                "extended" => Trace::Extended,
-                _ => {
-                    return Err(format!(
-                        "{} is not one of `on`, `off`, `extended`",
-                        shown(args.bytes(0))
-                    ));
-                }
-            });
+            site.core.trace.set(args.choice(
+                0,
+                &[("on", Trace::On), ("off", Trace::Off), ("extended", Trace::Extended)],
+            )?);
             Ok(())
         }),
     },

@@ -126,9 +126,10 @@ fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
     }
 }
 
-/// A variable that was set in vain is worth a line.
-pub(super) fn warn_ignored(env: &MetaVars, notes: &Notes) {
-    for ignored in env.ignored() {
+/// A variable that was set in vain is worth a line, once.
+pub(super) fn warn_ignored(env: &MetaVars, scripts: &Scripts, notes: &Notes) {
+    let news = |name: &[u8]| scripts.is_news(notes.about().site, name);
+    for ignored in env.ignored().iter().filter(|ignored| news(&ignored.name)) {
         let name = escaped(&ignored.name);
         let why = match ignored.why {
             WhyIgnored::Computed => "the server computes this one",

@@ -1,189 +1,20 @@
 //! Requests for real scripts, from the exchange to what would go out.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime};
+mod fixture;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::config::directives::DirConf;
-use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
-use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming, Probed, RequestBody};
+use crate::exchange::AgainMethod;
+use crate::exchange::body::{BodyError, BodyLength, Gone, Probed};
 use crate::exchange::fail::Fail;
-use crate::exchange::place::{Alias, Place, Types};
-use crate::exchange::response::{Body, BodyStream, Broken, Outcome, Response};
-use crate::exchange::{AgainMethod, Began, Connection, Exchange};
-use crate::fs::open::Found;
-use crate::http::head::{HeadLimits, ProtocolOptions, RequestHead};
-use crate::http::target::{CleanPath, EncodedSlashes, Slashes};
+use crate::exchange::response::{Body, Outcome};
+use crate::handlers::cgi::tests::fixture::{
+    ask, body, chunk, client, exchange, failure, leave, no_body, plain, read, reply, text,
+};
 use crate::scripts::testing::{Bench, on_thread};
-
-/// A client's side.
-struct Client {
-    chunks: VecDeque<Bytes>,
-    end: Option<BodyError>,
-    length: BodyLength,
-    gone: Option<Gone>,
-    waker: Option<Waker>,
-}
-
-impl Incoming for Client {
-    fn length(&self) -> BodyLength {
-        self.length
-    }
-
-    fn limit(&mut self, _bytes: Option<u64>) {}
-
-    fn poll_data(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        match (self.chunks.pop_front(), self.end) {
-            (Some(chunk), _) => Poll::Ready(Ok(Some(chunk))),
-            (None, None) => Poll::Ready(Ok(None)),
-            (None, Some(error)) => Poll::Ready(Err(error)),
-        }
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
-        self.waker = Some(cx.waker().clone());
-        self.gone.map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn probe(&mut self) -> Probed {
-        Probed::Impossible
-    }
-}
-
-fn client(chunks: &[&[u8]], length: BodyLength) -> Rc<RefCell<Client>> {
-    Rc::new(RefCell::new(Client {
-        chunks: chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk)).collect(),
-        end: None,
-        length,
-        gone: None,
-        waker: None,
-    }))
-}
-
-fn no_body() -> Rc<RefCell<Client>> {
-    client(&[], BodyLength::None)
-}
-
-fn body(bytes: &[u8]) -> Rc<RefCell<Client>> {
-    let chunks: Vec<&[u8]> = bytes.chunks(16 * 1024).collect();
-    client(&chunks, BodyLength::Known(bytes.len() as u64))
-}
-
-fn leave(client: &Rc<RefCell<Client>>, gone: Gone) {
-    let mut client = client.borrow_mut();
-    client.gone = Some(gone);
-    if let Some(waker) = client.waker.take() {
-        waker.wake();
-    }
-}
-
-/// An exchange for `/SCRIPT...`, and the place it has.
-fn exchange(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>, conf: DirConf) -> (Exchange, Place) {
-    let config: &'static Config = Box::leak(Box::new(Config {
-        sites: vec![Site::default()],
-        script_places: vec![ScriptPlace {
-            root: bench.directory.to_str().expect("text").into(),
-            links: ScriptLinks::Follow,
-        }],
-        ..Config::default()
-    }));
-    let mut head = RequestHead::new();
-    let text = format!("{request}\r\nHost: a.example\r\n\r\n")
-        .replace('\n', "\r\n")
-        .replace("\r\r", "\r");
-    head.parse(text.as_bytes(), &HeadLimits::default(), ProtocolOptions::default())
-        .expect("a good head");
-    let connection = Connection {
-        local: SocketAddr::from(([127, 0, 0, 1], 80)),
-        peer: SocketAddr::from(([127, 0, 0, 1], 4321)),
-        earlier_requests: 0,
-    };
-    let began = Began {
-        wall: SystemTime::now(),
-        instant: Instant::now(),
-    };
-    let incoming: Rc<RefCell<dyn Incoming>> = Rc::clone(client) as Rc<_>;
-    let mut ex = Exchange::new(config, connection, head, RequestBody::new(incoming), began);
-    let target = ex.head.target().expect("a good target");
-    let (path, query) = (target.path().to_vec(), target.query().map(<[u8]>::to_vec));
-    ex.target.path = CleanPath::decode(&path, EncodedSlashes::Off, Slashes::Merge).expect("a good path");
-    ex.target.query = query;
-    let name = path.split(|b| *b == b'/').nth(1).expect("a script").to_vec();
-    let place = Place {
-        conf: Arc::new(conf),
-        path: [bench.directory.to_str().expect("text").as_bytes(), b"/", &name].concat(),
-        path_info: path.get(name.len() + 1..).expect("behind it").to_vec(),
-        path_translated: Vec::new(),
-        found: Found::Missing,
-        alias: Alias::Scripts,
-        context_prefix: Vec::new(),
-        context_root: Vec::new(),
-        types: Types::default(),
-    };
-    (ex, place)
-}
-
-async fn ask(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>, conf: DirConf) -> Result<Outcome, Fail> {
-    let (mut ex, place) = exchange(bench, request, client, conf);
-    super::run(&mut ex, &place, &bench.scripts).await
-}
-
-async fn reply(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>) -> Response {
-    match ask(bench, request, client, DirConf::default()).await {
-        Ok(Outcome::Reply(response)) => response,
-        Ok(Outcome::Again(again)) => panic!("{again:?}"),
-        Err(fail) => panic!("{fail}: {:?}", bench.logs.all()),
-    }
-}
-
-async fn failure(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>) -> String {
-    match ask(bench, request, client, DirConf::default()).await {
-        Ok(_) => panic!("there is an answer"),
-        Err(fail) => fail.to_string(),
-    }
-}
-
-fn stream(body: &mut Body) -> &mut dyn BodyStream {
-    match body {
-        Body::Stream(stream, _) | Body::Raw(stream) => stream.as_mut(),
-        _ => panic!("the body is no stream"),
-    }
-}
-
-async fn chunk(body: &mut Body) -> Option<Result<Bytes, Broken>> {
-    poll_fn(|cx| stream(body).poll_chunk(cx)).await
-}
-
-/// The rest of a body; whether it came to its end.
-async fn read(body: &mut Body) -> (Vec<u8>, bool) {
-    let mut all = Vec::new();
-    loop {
-        match chunk(body).await {
-            Some(Ok(bytes)) => all.extend_from_slice(&bytes),
-            Some(Err(Broken)) => return (all, false),
-            None => return (all, true),
-        }
-    }
-}
-
-async fn text(response: &mut Response) -> String {
-    let (bytes, whole) = read(&mut response.body).await;
-    assert!(whole, "it broke off behind {}", String::from_utf8_lossy(&bytes));
-    String::from_utf8(bytes).expect("text")
-}
-
-const PLAIN: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n";
-
-fn plain(rest: &str) -> String {
-    format!("{PLAIN}{rest}")
-}
 
 #[test]
 fn a_document_has_its_status_fields_and_body() {
@@ -200,6 +31,26 @@ fn a_document_has_its_status_fields_and_body() {
         assert_eq!(text(&mut response).await, "body of /x/tail");
         drop(response);
         assert_eq!(bench.logs.all(), [""; 0]);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_variable_set_in_vain_is_told_once() {
+    on_thread(async {
+        let bench = Bench::new(&[("x", &plain("echo $SERVER_PROTOCOL $GOOD\n"))], 1);
+        for _ in 0..2 {
+            let (mut ex, place) = exchange(&bench, "GET /x HTTP/1.1", &no_body(), DirConf::default());
+            ex.variables.insert(b"SERVER_PROTOCOL".to_vec(), b"evil".to_vec());
+            ex.variables.insert(b"GOOD".to_vec(), b"one".to_vec());
+            match super::run(&mut ex, &place, &bench.scripts).await {
+                Ok(Outcome::Reply(mut response)) => assert_eq!(text(&mut response).await, "HTTP/1.1 one\n"),
+                _ => panic!("no answer"),
+            }
+        }
+        let notes = bench.logs.all();
+        let want = "variable `SERVER_PROTOCOL` is not passed as set: the server computes this one";
+        assert!(notes.len() == 1 && notes[0].ends_with(want), "{notes:?}");
         bench.finish().await;
     });
 }
@@ -497,6 +348,21 @@ fn a_client_that_sends_no_more_still_gets_its_answer() {
         let mut response = reply(&bench, "GET /x HTTP/1.1", &half_closed).await;
         assert_eq!(text(&mut response).await, "hello\n");
         drop(response);
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn a_client_that_sends_no_more_and_does_not_read_is_found_out() {
+    on_thread(async {
+        let waits = "#!/bin/sh\ntrap 'echo asked >end; exit' TERM\nwhile :; do sleep 0.05; done\n";
+        let bench = Bench::new(&[("x", waits)], 1);
+        let half_closed = no_body();
+        half_closed.borrow_mut().probed = Some(Probed::Gone);
+        leave(&half_closed, Gone::SendingClosed);
+        let result = ask(&bench, "GET /x HTTP/1.1", &half_closed, DirConf::default()).await;
+        assert!(matches!(result, Err(Fail::ClientGone)));
+        assert_eq!(bench.file("end").await, "asked\n");
         bench.finish().await;
     });
 }
