@@ -4,6 +4,8 @@
 //! - `clients`: what slow clients cost, what packets carry
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `programs`: git, gitweb and CGI.pm behind the server
+//! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
@@ -12,6 +14,8 @@
 mod clients;
 mod house;
 mod load;
+mod programs;
+mod site;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         trials.extend(house::trials());
         trials.extend(load::trials());
         trials.extend(clients::trials());
+        trials.extend(programs::trials());
+        trials.extend(site::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

@@ -52,6 +52,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;
     let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
+    let length = input.length;
     let order = Order {
         place: number,
         path,
@@ -59,13 +60,19 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
         env: env.into_pairs(),
         stdin: input.stdin.take(),
     };
-    match scripts.start(order, care(ex, place), slot, notes).await {
+    let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
             reply::wait(ex, place, talk, case).await
         }
         Err(error) => Err(case.not_started(&error)),
+    };
+    if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
+        // What comes next learns all that this script was told, with REDIRECT_ before it.
+        ex.variables
+            .extend(environment::of(ex, place, scripts, length).into_pairs());
     }
+    outcome
 }
 
 /// A script's standard input.

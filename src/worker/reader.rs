@@ -34,6 +34,8 @@ pub struct Reader {
     /// Bytes that are read and not yet used.
     pub buffer: BytesMut,
     body: BodyState,
+    /// A body was announced and is empty (`Content-Length: 0`).
+    empty: bool,
     /// Counts requests, so that a body's handle that outlives its request reads nothing of the next.
     request: u64,
     left_of_limit: Option<u64>,
@@ -92,6 +94,7 @@ impl Reader {
             stream,
             buffer: BytesMut::new(),
             body: BodyState::Done,
+            empty: false,
             request: 0,
             left_of_limit: None,
             waits_for_continue: false,
@@ -119,6 +122,7 @@ impl Reader {
             },
             Framing::Chunked => BodyState::Chunked(Box::default()),
         };
+        self.empty = framing == Framing::Length(0);
         self.request += 1;
         self.left_of_limit = None;
         self.waits_for_continue = expects_continue && !matches!(self.body, BodyState::Done);
@@ -378,7 +382,9 @@ impl BodyHandle {
 
 impl Incoming for BodyHandle {
     fn length(&self) -> BodyLength {
-        match &self.reader.borrow().body {
+        let reader = self.reader.borrow();
+        match &reader.body {
+            BodyState::Done if reader.empty => BodyLength::Known(0),
             BodyState::Done | BodyState::Failed(_) => BodyLength::None,
             BodyState::Length { whole, .. } => BodyLength::Known(*whole),
             BodyState::Chunked(_) => BodyLength::Unknown,
