@@ -131,7 +131,8 @@ pub fn from_text(text: &[u8]) -> Result<Config, String> {
 /// The modules whose directives are here, for `<IfModule>`, `-l` and `-M`.
 pub struct Here;
 
-/// Modules of which every directive is here, by their source file and their identifier.
+/// Modules whose work is done here, by their source file and their identifier; lychgate-apache(7) has the directives of theirs
+/// that are answered, not supported.
 pub const MODULES: &[(&str, &str)] = &[
     ("core.c", "core_module"),
     ("http_core.c", "http_module"),
@@ -146,6 +147,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_logio.c", "logio_module"),
     ("mod_mime.c", "mime_module"),
     ("mod_reqtimeout.c", "reqtimeout_module"),
+    ("mod_setenvif.c", "setenvif_module"),
 ];
 
 impl Modules for Here {

@@ -7,6 +7,7 @@ pub mod directives;
 pub mod dump;
 pub mod error;
 pub mod file;
+pub mod handlers;
 pub mod hosts;
 pub mod include;
 pub mod lines;

@@ -64,7 +64,8 @@ pub struct Section {
 }
 
 impl Section {
-    /// Whether a `<Directory>` section covers exactly the directory `path` (no final slash, but for the root).
+    /// Whether a `<Directory>` section names `path`: a directory, without its final slash (but for the root), or a file.
+    /// A regular expression takes the name as the request came to it, with the final slash it had.
     pub fn covers_directory(&self, path: &[u8]) -> bool {
         match &self.pattern {
             Pattern::Plain(plain) => plain == path,
@@ -73,19 +74,14 @@ impl Section {
         }
     }
 
-    /// Whether a `<Location>` section covers the URL path.
+    /// Whether a `<Location>` section covers the URL path. One with wildcards covers what it matches and nothing below, as
+    /// in Apache.
     pub fn covers_location(&self, path: &[u8]) -> bool {
         match &self.pattern {
             Pattern::Plain(plain) => path
                 .strip_prefix(plain.as_slice())
                 .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/') || plain.last() == Some(&b'/')),
-            // As many segments of the path as the pattern has, so that what is below is covered too.
-            Pattern::Glob(glob) => {
-                let segments = glob.pattern().split(|b| *b == b'/').count() - 1;
-                let mut slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-                let prefix = slashes.nth(segments).and_then(|end| path.get(..end)).unwrap_or(path);
-                glob.matches(prefix, Slash::Stops) || glob.matches(path, Slash::Stops)
-            }
+            Pattern::Glob(glob) => glob.matches(path, Slash::Stops),
             Pattern::Regex(regex) => regex.is_match(path),
         }
     }

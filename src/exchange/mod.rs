@@ -10,6 +10,7 @@ pub mod page;
 pub mod place;
 pub mod response;
 pub mod variables;
+pub mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,8 +55,8 @@ pub struct Exchange {
     pub unique_id: [u8; 24],
     /// The file that the last pass landed on, for `%f`; empty before any.
     pub file: Vec<u8>,
-    /// The handler that answered, for `%R`.
-    pub handler: &'static str,
+    /// The handler of the last pass by its name, for `%R`; empty where none was asked for.
+    pub handler: Vec<u8>,
     /// From the head's arrival to the first byte of the response.
     pub first_byte: Option<Duration>,
     /// The client's name, where HostnameLookups found one.
@@ -112,6 +113,10 @@ pub struct Previous {
     pub notes: Option<String>,
     /// Its variables, which gain REDIRECT_ in the next pass.
     pub variables: Variables,
+    /// The file it landed on, for `%<f`.
+    pub file: Vec<u8>,
+    /// Its handler, for `%R`.
+    pub handler: Vec<u8>,
     /// The settings it had.
     pub conf: Arc<DirConf>,
     /// The pass before it.
@@ -169,7 +174,7 @@ impl Exchange {
             previous: None,
             unique_id: [b'-'; 24],
             file: Vec::new(),
-            handler: "",
+            handler: Vec::new(),
             first_byte: None,
             remote_host: None,
             conf: Arc::clone(&site.base),
@@ -229,6 +234,8 @@ impl Exchange {
             status: next.status,
             notes: next.notes,
             variables: std::mem::take(&mut self.variables),
+            file: self.file.clone(),
+            handler: std::mem::take(&mut self.handler),
             conf: std::mem::replace(&mut self.conf, Arc::clone(&self.site.base)),
             before: self.previous.take(),
         }));

@@ -29,7 +29,7 @@ impl Exchange {
             CanonicalName::Off => self.host_port,
             CanonicalName::On | CanonicalName::Dns => None,
         };
-        let own = self.site.settings.core.name.value().and_then(|name| name.port);
+        let own = self.own_port();
         let physical = core
             .use_canonical_physical_port
             .or(false)
@@ -38,6 +38,19 @@ impl Exchange {
             CanonicalName::On => own.or(physical).unwrap_or(80),
             CanonicalName::Off | CanonicalName::Dns => asked.or(physical).or(own).unwrap_or(80),
         }
+    }
+
+    /// The port of the site as the settings tell it, for `%p`: ServerName's, whatever the client asked for.
+    pub fn canonical_port(&self) -> u16 {
+        self.own_port().unwrap_or(80)
+    }
+
+    /// ServerName's port. A virtual host without a name is known by the address that it is at.
+    fn own_port(&self) -> Option<u16> {
+        if self.site.number > 0 && !self.site.names_itself {
+            return Some(self.connection.local.port());
+        }
+        self.site.settings.core.name.value().and_then(|name| name.port)
     }
 
     /// A full URL of this server for a path that is already escaped, as redirects need it.

@@ -42,7 +42,7 @@ impl Exchange {
                 self.config.server.core.tokens.or(Tokens::Full).detail(),
             )),
             Variable::DocumentRoot => bytes(&document_root(self.config, self.site)),
-            Variable::Handler => Some(Cow::Borrowed(self.handler.as_bytes())).filter(|handler| !handler.is_empty()),
+            Variable::Handler => Some(Cow::Borrowed(self.handler.as_slice())).filter(|handler| !handler.is_empty()),
             Variable::Ipv6 => text(if self.connection.peer.ip().to_canonical().is_ipv6() {
                 "on"
             } else {

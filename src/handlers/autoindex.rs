@@ -16,7 +16,7 @@ use crate::http::status::Status;
 
 /// Lists the directory of a place.
 pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-    ex.handler = "httpd/unix-directory";
+    ex.handler = b"httpd/unix-directory".to_vec();
     match ex.method {
         Method::Get | Method::Head => {}
         Method::Other => return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known")),

@@ -25,7 +25,7 @@ pub const ALLOWED: &str = "GET,HEAD,OPTIONS";
 
 /// Answers with a file, or a part of it, or with what a condition asks for instead.
 pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-    ex.handler = "default-handler";
+    ex.handler = place.types.handler.clone().unwrap_or_default();
     let Found::File(seen) = &place.found else {
         return Err(Fail::internal("a place that is no file was given to the file handler"));
     };

@@ -2,6 +2,7 @@
 
 use crate::base::path;
 use crate::config::directives::options::Options;
+use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
@@ -55,7 +56,7 @@ fn file(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
         return Err(Fail::site(Status::FORBIDDEN, note).of_module("cgi"));
     }
     match place.types.media_type.as_deref() {
-        Some(kind) if kind.starts_with(b"application/x-httpd-") => Err(unknown(kind)),
+        Some(kind) if handlers::is_foreign_type(kind) => Err(unknown(kind)),
         _ => Ok(Handler::StaticFile),
     }
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::directives::setenvif::{Attribute, Rule};
+use crate::config::directives::setenvif::{Attribute, Condition, Rule};
 use crate::exchange::Exchange;
-use crate::lang::regex::expand;
+use crate::exchange::view::View;
+use crate::lang::regex::{Groups, Regex, expand};
 
 /// Sets the variables of the place's rules.
 pub fn run(ex: &mut Exchange) {
@@ -16,7 +17,12 @@ pub fn run(ex: &mut Exchange) {
 }
 
 fn apply(ex: &mut Exchange, rule: &Rule) {
-    let Some((subject, groups)) = matched(ex, rule) else {
+    let found = match &rule.condition {
+        Condition::Matches(attribute, pattern) => matched(ex, attribute, pattern),
+        // Without a value (a file that cannot be read) it is not true, as in Apache.
+        Condition::Holds(expr) => expr.matched(&View { ex, response: None }).unwrap_or_default(),
+    };
+    let Some((subject, groups)) = found else {
         return;
     };
     for (name, value) in &rule.variables {
@@ -31,11 +37,9 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
     }
 }
 
-type Match = (Vec<u8>, Vec<Option<std::ops::Range<usize>>>);
-
-fn matched(ex: &Exchange, rule: &Rule) -> Option<Match> {
-    let test = |subject: &[u8]| Some((subject.to_vec(), rule.pattern.captures(subject)?));
-    match &rule.attribute {
+fn matched(ex: &Exchange, attribute: &Attribute, pattern: &Regex) -> Option<(Vec<u8>, Groups)> {
+    let test = |subject: &[u8]| Some((subject.to_vec(), pattern.captures(subject)?));
+    match attribute {
         Attribute::Fields(names) => {
             let mut values = ex
                 .head

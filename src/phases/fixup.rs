@@ -24,15 +24,15 @@ pub enum Fixed {
 
 /// Completes `place`, or sends the request elsewhere.
 pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
+    for (name, value) in place.conf.env.variables.iter() {
+        ex.variables.insert(name.clone(), value.clone());
+    }
     let fixed = match place.landing() {
         Landing::Directory => directory(ex, place)?,
         Landing::Missing => fallback(ex, place),
         Landing::File => Fixed::Here,
     };
     if fixed == Fixed::Here {
-        for (name, value) in place.conf.env.variables.iter() {
-            ex.variables.insert(name.clone(), value.clone());
-        }
         let whole;
         let named = if place.conf.mime.use_path_info.or(false) {
             whole = [place.path.as_slice(), &place.path_info].concat();

@@ -13,7 +13,7 @@ use crate::config::directives::DirConf;
 use crate::config::directives::core::AllowOverride;
 use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
-use crate::config::site::{Section, Site};
+use crate::config::site::Site;
 use crate::config::words::Pattern;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -64,6 +64,8 @@ enum Landing {
 struct Landed<'a> {
     kind: Landing,
     path: &'a [u8],
+    /// The path, with the final slash that the request had behind a directory.
+    asked: &'a [u8],
     path_info: &'a [u8],
 }
 
@@ -74,6 +76,7 @@ impl<'a> Landed<'a> {
             return Landed {
                 kind: Landing::File,
                 path,
+                asked: path,
                 path_info: rest,
             };
         }
@@ -81,6 +84,7 @@ impl<'a> Landed<'a> {
             return Landed {
                 kind: Landing::Directory,
                 path,
+                asked: name,
                 path_info: &[],
             };
         }
@@ -94,6 +98,7 @@ impl<'a> Landed<'a> {
         Landed {
             kind: Landing::Missing,
             path,
+            asked: path,
             path_info,
         }
     }
@@ -138,26 +143,24 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Judged {
     let (site, path, url) = (ex.site, landed.path, ex.target.path.as_bytes());
     let mut sections: Vec<&DirConf> = Vec::new();
     let (mut links, mut access_files) = (Vec::new(), Vec::new());
+    let covering = |name: &[u8]| -> Vec<&'static DirConf> {
+        let covers = site.directories.iter().filter(|section| section.covers_directory(name));
+        covers.map(|section| &*section.conf).collect()
+    };
     for length in directories {
-        let directory = path.get(..*length).unwrap_or(path);
-        sections.extend(
-            site.directories
-                .iter()
-                .filter(|s| s.covers_directory(directory))
-                .map(|s| &*s.conf),
-        );
+        sections.extend(covering(path.get(..*length).unwrap_or(path)));
         let so_far = merged(site, &sections);
         links.push((*length, symlinks(so_far.core.options.in_force())));
         if matches!(so_far.core.allow_override.value(), Some(AllowOverride::Some(_))) {
             access_files.push(*length);
         }
     }
-    sections.extend(
-        site.directory_matches
-            .iter()
-            .filter(|s| matches_any(s, path, directories))
-            .map(|s| &*s.conf),
-    );
+    // `<Directory "/srv/*">` covers the files in /srv too: Apache takes a file's name as one more directory.
+    if landed.kind == Landing::File {
+        sections.extend(covering(path));
+    }
+    let matches = site.directory_matches.iter();
+    sections.extend(matches.filter(|s| s.covers_directory(landed.asked)).map(|s| &*s.conf));
     if landed.kind != Landing::Directory {
         let files = merged(site, &sections);
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
@@ -204,17 +207,6 @@ fn name_matches(pattern: &Pattern, name: &[u8]) -> bool {
         Pattern::Glob(glob) => glob.matches(name, Slash::Stops),
         Pattern::Regex(regex) => regex.is_match(name),
     }
-}
-
-fn matches_any(section: &Section, path: &[u8], directories: &[usize]) -> bool {
-    directories.iter().any(|length| {
-        let mut directory = path.get(..*length).unwrap_or(path).to_vec();
-        if section.covers_directory(&directory) {
-            return true;
-        }
-        directory.push(b'/');
-        section.covers_directory(&directory)
-    })
 }
 
 fn symlinks(options: Options) -> Symlinks {

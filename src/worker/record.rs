@@ -1,12 +1,9 @@
 //! A finished request as the access log sees it.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
-
 use crate::exchange::response::Response;
+use crate::exchange::view::View;
 use crate::exchange::{Exchange, Previous};
 use crate::lang::log_format::{AccessRecord, ConnectionState, Pass};
-use crate::lang::vars::{Variable, Vars};
 use crate::worker::logs::Logs;
 
 /// What was sent.
@@ -59,8 +56,8 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
             query: first_query(ex, raw_query),
             status: first_status,
             user: None,
-            filename: None,
-            handler: None,
+            filename: Some(first_file(ex)).filter(|file| !file.is_empty()),
+            handler: Some(first_handler(ex)).filter(|handler| !handler.is_empty()),
         },
         last: Pass {
             method: Some(ex.head.method_bytes()).filter(|method| !method.is_empty()),
@@ -69,7 +66,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
             status,
             user: None,
             filename: Some(ex.file.as_slice()).filter(|file| !file.is_empty()),
-            handler: Some(ex.handler.as_bytes()).filter(|handler| !handler.is_empty()),
+            handler: Some(ex.handler.as_slice()).filter(|handler| !handler.is_empty()),
         },
         body_bytes: sent.body_bytes,
         bytes_in: sent.bytes_in,
@@ -93,7 +90,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         connection_log_id: None,
         server_name: &server_name,
         canonical_name: &canonical_name,
-        server_port: ex.server_port(),
+        server_port: ex.canonical_port(),
         pid: std::process::id(),
         tid: thread_id(),
     };
@@ -134,39 +131,17 @@ fn first_query<'a>(ex: &'a Exchange, raw: Option<&'a [u8]>) -> Option<&'a [u8]> 
     }
 }
 
+fn first_file(ex: &Exchange) -> &[u8] {
+    first(ex).map_or(&ex.file, |pass| &pass.file)
+}
+
+fn first_handler(ex: &Exchange) -> &[u8] {
+    first(ex).map_or(&ex.handler, |pass| &pass.handler)
+}
+
 /// The last status, and the first: what the first pass came to.
 fn statuses(ex: &Exchange, response: Option<&Response>) -> (u16, u16) {
     // Nginx's 499 for a client that left is no status of HTTP; Apache logs what it would have answered.
     let last = response.map_or(200, |response| response.head.status.code());
     (last, first(ex).map_or(last, |pass| pass.status.code()))
-}
-
-struct View<'a> {
-    ex: &'a Exchange,
-    response: Option<&'a Response>,
-}
-
-impl Vars for View<'_> {
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.ex.head.joined(name.as_bytes())
-    }
-
-    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.response?.head.fields.joined(name.as_bytes())
-    }
-
-    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.ex.variable(name.as_bytes()).map(Cow::Borrowed)
-    }
-
-    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
-        if variable == Variable::RequestStatus {
-            return Some(Cow::Owned(self.response?.head.status.digits().to_vec()));
-        }
-        self.ex.server_variable(variable)
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        Some(self.ex.connection.peer.ip().to_canonical())
-    }
 }

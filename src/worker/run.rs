@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
 use crate::config::site::Config;
@@ -102,8 +103,8 @@ fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> 
             names.len()
         ));
     }
-    let open = |(target, fd)| {
-        let name = format!("{target:?}");
+    let open = |(target, fd): (&LogTarget, _)| {
+        let name = target.to_string();
         Sink::inherited(&name, fd)
             .map(Arc::new)
             .map_err(|e| format!("{name}: {e}"))

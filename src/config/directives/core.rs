@@ -6,6 +6,7 @@ use crate::base::glob::Glob;
 use crate::config::directives::DirConf;
 use crate::config::directives::etag::ETagEdit;
 use crate::config::directives::options::OptionsEdit;
+use crate::config::handlers::{look_at_handler, look_at_type};
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, DIRECTORY, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
@@ -238,6 +239,7 @@ default for the built-in page.",
         summary: "Give every file of a place one media type.",
         manual: "None takes a type that an outer section has forced back.",
         set: Set::Dir(|conf, args| {
+            look_at_type(args);
             conf.core.force_type.set(unless_none(args));
             Ok(())
         }),
@@ -388,8 +390,11 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         overrides: Override::FileInfo,
         default: "",
         summary: "Give everything in a place to one handler.",
-        manual: "This version has the handlers cgi-script and default-handler. None takes a handler that an outer section has set back.",
+        manual: "This version has the handlers cgi-script and default-handler; any other is told of when the configuration is read, and \
+what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
+AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back.",
         set: Set::Dir(|conf, args| {
+            look_at_handler(args);
             conf.core.set_handler.set(unless_none(args));
             Ok(())
         }),

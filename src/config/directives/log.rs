@@ -36,6 +36,15 @@ pub enum LogTarget {
     },
 }
 
+impl std::fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LogTarget::File(path) => write!(f, "{}", path.escape_ascii()),
+            LogTarget::Program { command, .. } => write!(f, "|{}", command.escape_ascii()),
+        }
+    }
+}
+
 /// One CustomLog or TransferLog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {

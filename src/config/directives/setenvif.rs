@@ -4,6 +4,7 @@ use crate::config::directives::DirConf;
 use crate::config::setting::{Appended, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
+use crate::lang::expr::{Expr, Trust};
 use crate::lang::regex::Regex;
 
 settings! {
@@ -14,15 +15,25 @@ settings! {
     }
 }
 
-/// When a part of the request matches, variables are set or taken away.
+/// When a request is of a kind, variables are set or taken away.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// What is looked at.
-    pub attribute: Attribute,
-    /// What it is compared with.
-    pub pattern: Regex,
+    /// Of which kind.
+    pub condition: Condition,
     /// The variables, with their values (`$1` is the pattern's first group); `None` takes one away.
-    pub variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub variables: Vec<Change>,
+}
+
+/// A variable and its new value; `None` takes it away.
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// What must be true of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// A part of it matches.
+    Matches(Attribute, Regex),
+    /// An expression is true.
+    Holds(Expr),
 }
 
 /// A part of a request.
@@ -94,6 +105,19 @@ pub const DIRECTIVES: &[Directive] = &[
          field, a pattern for names of fields, or a variable that an earlier line has set. A name without a value gets 1; one \
          with an exclamation mark is taken away; in a value, $1 to $9 stand for the pattern's groups."
     ),
+    Directive {
+        name: "SetEnvIfExpr",
+        module: "mod_setenvif",
+        syntax: "expression [!]name[=value] ...",
+        words: Words::AtLeast(2),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Set variables where an expression is true.",
+        manual: "The expressions are those of Apache 2.4; -F, -U and -A, which ask for another request, are never true. In a value, \
+$1 to $9 stand for the groups of the last pattern that matched.",
+        set: Set::Dir(add_expression),
+    },
     rule!(
         "SetEnvIfNoCase",
         "attribute regex [!]name[=value] ...",
@@ -113,17 +137,22 @@ fn add(conf: &mut DirConf, args: &Args, attribute: Option<&[u8]>, ignore_case: b
     let pattern =
         std::str::from_utf8(args.bytes(rest)).map_err(|_| format!("{} is not UTF-8 text", shown(args.bytes(rest))))?;
     let pattern = Regex::new(pattern, ignore_case).map_err(|e| e.0)?;
-    let variables = args
-        .rest(rest + 1)
-        .iter()
-        .map(|word| variable(word))
-        .collect::<Said<Vec<_>>>()?;
-    conf.set_env_if.rules.push(Rule {
-        attribute,
-        pattern,
-        variables,
-    });
+    let variables = variables(args.rest(rest + 1))?;
+    let condition = Condition::Matches(attribute, pattern);
+    conf.set_env_if.rules.push(Rule { condition, variables });
     Ok(())
+}
+
+fn add_expression(conf: &mut DirConf, args: &Args) -> Said<()> {
+    let expr = Expr::parse(args.text(0)?, Trust::Full).map_err(|e| e.0)?;
+    let variables = variables(args.rest(1))?;
+    let condition = Condition::Holds(expr);
+    conf.set_env_if.rules.push(Rule { condition, variables });
+    Ok(())
+}
+
+fn variables(words: &[Vec<u8>]) -> Said<Vec<Change>> {
+    words.iter().map(|word| variable(word)).collect()
 }
 
 fn attribute_of(word: &[u8]) -> Said<Attribute> {
@@ -147,7 +176,7 @@ fn attribute_of(word: &[u8]) -> Said<Attribute> {
     })
 }
 
-fn variable(word: &[u8]) -> Said<(Vec<u8>, Option<Vec<u8>>)> {
+fn variable(word: &[u8]) -> Said<Change> {
     let (name, value) = match word.iter().position(|b| *b == b'=') {
         _ if word.first() == Some(&b'!') => (&word[1..], None),
         Some(at) => (&word[..at], Some(word[at + 1..].to_vec())),

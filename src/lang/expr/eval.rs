@@ -10,9 +10,11 @@ use crate::lang::local_time;
 use crate::lang::regex::{self, Groups, Regex};
 use crate::lang::vars::{Variable, Vars};
 
-/// Whether `condition` is true of the request.
-pub(super) fn condition(condition: &Condition, vars: &dyn Vars) -> Result<bool, NoValue> {
-    State::new(vars).holds(condition)
+/// If `condition` is true of the request: the text and the groups of the last match.
+pub(super) fn condition(condition: &Condition, vars: &dyn Vars) -> Result<Option<(Vec<u8>, Groups)>, NoValue> {
+    let mut state = State::new(vars);
+    let holds = state.holds(condition)?;
+    Ok(holds.then_some((state.subject, state.groups)))
 }
 
 /// The string that `word` makes.

@@ -13,7 +13,7 @@ mod tests;
 
 use std::fmt;
 
-use crate::lang::regex::Regex;
+use crate::lang::regex::{Groups, Regex};
 use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
 
 pub use subnet::Subnet;
@@ -66,6 +66,11 @@ impl Expr {
 
     /// Whether it is true of the request.
     pub fn eval(&self, vars: &dyn Vars) -> Result<bool, NoValue> {
+        eval::condition(&self.condition, vars).map(|matched| matched.is_some())
+    }
+
+    /// If it is true of the request: the text and the groups of the last pattern that matched, for `$1` in what follows.
+    pub fn matched(&self, vars: &dyn Vars) -> Result<Option<(Vec<u8>, Groups)>, NoValue> {
         eval::condition(&self.condition, vars)
     }
 }

@@ -102,7 +102,7 @@ fn directive(rest: &str) -> Result<(Item, &str), String> {
 fn item(letter: &str, prefix: &Prefix<'_>) -> Result<Item, String> {
     let value = value(letter, prefix.word)?;
     let pass = prefix.pass.unwrap_or(match letter {
-        "s" | "U" | "T" | "D" | "r" => Which::First,
+        "s" | "U" | "T" | "D" | "r" | "R" => Which::First,
         _ => Which::Last,
     });
     let only = (!prefix.codes.is_empty()).then(|| {

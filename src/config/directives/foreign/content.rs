@@ -26,7 +26,6 @@ const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused
 const NO_SPELLING: &str = "it has no effect without `CheckSpelling on`, which is refused";
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
 const REDIR: &str = "not supported by this version; let a script answer with Location";
-const SET_ENV_IF: &str = "not supported by this version; let the script look at the field itself (HTTP_*)";
 
 foreign! {
     "AddAlt" "mod_autoindex" SVDH Indexes "string file [file] ..." => Ignored(LISTING);
@@ -171,8 +170,6 @@ foreign! {
     "RemoveOutputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
     "RequestHeader" "mod_headers" SVDH FileInfo "action field [value [replacement]] [early|env=[!]variable|expr=expression]" =>
         Refused(HEADER);
-    "SetEnvIfExpr" "mod_setenvif" SVDH FileInfo "expr [!]env-variable[=value] [[!]env-variable[=value]] ..." =>
-        Refused(SET_ENV_IF);
     "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
     "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);
     "SSIETag" "mod_include" DH None "on|off" => Ignored(NO_INCLUDES);

@@ -1,0 +1,79 @@
+//! The request in progress as the little languages see it: expressions and log formats ask through [`Vars`].
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::net::IpAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use crate::exchange::Exchange;
+use crate::exchange::response::Response;
+use crate::lang::vars::{FileTest, Variable, Vars};
+
+/// More of a file than this has no value for `file()`, as in Apache. No directive moves it.
+const FILE_LIMIT: u64 = 10 * 1024 * 1024;
+
+/// A request, and its response when there is one.
+pub struct View<'a> {
+    /// The request.
+    pub ex: &'a Exchange,
+    /// The response, when it is there.
+    pub response: Option<&'a Response>,
+}
+
+impl Vars for View<'_> {
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.ex.head.joined(name.as_bytes())
+    }
+
+    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.response?.head.fields.joined(name.as_bytes())
+    }
+
+    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.ex.variable(name.as_bytes()).map(Cow::Borrowed)
+    }
+
+    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+        if variable == Variable::RequestStatus {
+            return Some(Cow::Owned(self.response?.head.status.digits().to_vec()));
+        }
+        self.ex.server_variable(variable)
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        Some(self.ex.connection.peer.ip().to_canonical())
+    }
+
+    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        std::env::var_os(name).map(|value| Cow::Owned(value.into_vec()))
+    }
+
+    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
+        let path = Path::new(OsStr::from_bytes(path));
+        match test {
+            FileTest::Exists => path.exists(),
+            FileTest::Directory => path.is_dir(),
+            FileTest::Regular => path.is_file(),
+            FileTest::NotEmpty => path.metadata().is_ok_and(|meta| meta.len() > 0),
+            FileTest::Symlink => path.is_symlink(),
+            FileTest::Executable => access(path, Access::EXEC_OK).is_ok(),
+        }
+    }
+
+    fn file_size(&self, path: &[u8]) -> Option<u64> {
+        let meta = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
+        meta.is_file().then_some(meta.len())
+    }
+
+    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.file_size(path).filter(|size| *size <= FILE_LIMIT)?;
+        let mut text = Vec::new();
+        let file = std::fs::File::open(OsStr::from_bytes(path)).ok()?;
+        file.take(FILE_LIMIT).read_to_end(&mut text).ok()?;
+        Some(text)
+    }
+}
