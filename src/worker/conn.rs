@@ -396,7 +396,13 @@ impl Conn {
             return;
         }
         self.stream.shut_down_sending();
-        let over = Instant::now() + LINGER;
+        // A server that is to end waits for nobody's leisure.
+        let longest = if self.thread.drain.is_asked() {
+            LINGER_SILENCE
+        } else {
+            LINGER
+        };
+        let over = Instant::now() + longest;
         while !self.reader.borrow().has_ended() && Instant::now() < over {
             self.reader.borrow_mut().buffer.clear();
             let filled = self.reader.borrow_mut().fill();
