@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
+use lychgate::config::directives;
 use regex::Regex;
 
 use crate::support::case;
@@ -81,6 +82,7 @@ pub fn trials() -> Vec<Trial> {
             every_dependency_has_its_paragraph,
         ),
         trial("house::every_case_names_its_source", every_case_names_its_source),
+        trial("house::every_directive_has_a_case", every_directive_has_a_case),
     ]
 }
 
@@ -240,6 +242,30 @@ fn every_case_names_its_source() {
         Ok(_) => None,
     });
     none(&unnamed.collect::<Vec<_>>());
+}
+
+/// Every directive of the table stands in at least one case: in its configuration, or in what it runs.
+fn every_directive_has_a_case() {
+    let mut files = Vec::new();
+    collect(&home().join("tests/cases"), "case", &mut files);
+    let word = Regex::new(r"[A-Za-z][A-Za-z0-9]*").expect("well-formed");
+    let mut named = std::collections::BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let lines = text
+            .lines()
+            .filter(|l| ["config ", "| ", "arguments ", "run "].iter().any(|b| l.starts_with(b)));
+        named.extend(
+            lines
+                .flat_map(|l| word.find_iter(l))
+                .map(|m| m.as_str().to_ascii_lowercase()),
+        );
+    }
+    let bare = |name: &str| name.trim_matches(['<', '>']).to_ascii_lowercase();
+    let without = directives::all()
+        .map(|d| d.name)
+        .filter(|name| !named.contains(&bare(name)));
+    none(&without.map(|name| format!("{name}: in no case")).collect::<Vec<_>>());
 }
 
 fn none(broken: &[String]) {

@@ -2,6 +2,7 @@
 //!
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `clients`: what slow clients cost, what packets carry
+//! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -12,6 +13,7 @@
 //! too: a case that `differs-from-apache` must then fail.
 
 mod clients;
+mod debian;
 mod house;
 mod load;
 mod programs;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         .get_or_insert_with(|| 2 * std::thread::available_parallelism().map_or(2, usize::from));
     let mut trials = cases();
     if !bench().oracle {
+        trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(load::trials());
         trials.extend(clients::trials());

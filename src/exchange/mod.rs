@@ -101,8 +101,10 @@ pub struct PassTarget {
 /// A pass that ended in a redirect inside the server.
 #[derive(Clone, Debug)]
 pub struct Previous {
-    /// Its decoded path, for REDIRECT_URL.
+    /// Its decoded path.
     pub url: Vec<u8>,
+    /// REDIRECT_URL: the same, or a full URL as QualifyRedirectURL says.
+    pub redirect_url: Vec<u8>,
     /// Its query, for REDIRECT_QUERY_STRING.
     pub query: Option<Vec<u8>>,
     /// Its method, for REDIRECT_METHOD.
@@ -227,8 +229,15 @@ impl Exchange {
             query,
         };
         let target = std::mem::replace(&mut self.target, target);
+        let url = target.path.as_bytes().to_vec();
+        let redirect_url = if self.conf.core.qualify_redirect_url.or(false) {
+            self.full_url(&target)
+        } else {
+            url.clone()
+        };
         self.previous = Some(Box::new(Previous {
-            url: target.path.as_bytes().to_vec(),
+            url,
+            redirect_url,
             query: target.query,
             method,
             status: next.status,

@@ -3,7 +3,7 @@
 use crate::base::{quote, version};
 use crate::config::directives::core::{CanonicalName, Signature};
 use crate::config::directives::server::Tokens;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, PassTarget};
 
 impl Exchange {
     /// SERVER_NAME by UseCanonicalName: what the client asked for, or what ServerName says.
@@ -63,6 +63,17 @@ impl Exchange {
         }
         url.extend_from_slice(escaped_path);
         url
+    }
+
+    /// The full URL of a pass's target, its query included.
+    pub(super) fn full_url(&self, target: &PassTarget) -> Vec<u8> {
+        let mut path = Vec::new();
+        quote::escape_path(&mut path, target.path.as_bytes());
+        if let Some(query) = &target.query {
+            path.push(b'?');
+            path.extend_from_slice(query);
+        }
+        self.own_url(&path)
     }
 
     /// What the server calls itself: the Server field, SERVER_SOFTWARE.

@@ -96,6 +96,8 @@ pub struct ProtocolOptions {
     pub http09: Http09,
     /// Any method or registered ones.
     pub methods: Methods,
+    /// Registered besides those of [`Method`] (`RegisterHttpMethod`).
+    pub more_methods: &'static [Vec<u8>],
 }
 
 /// How far a head has come.

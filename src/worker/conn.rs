@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::base::date::HttpDate;
 use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
-use crate::config::site::Site;
+use crate::config::site::{Config, Site};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{AfterResponse, Body, Response};
@@ -110,7 +110,7 @@ impl Conn {
     /// Reads until a head is whole, broken, or too late. What was collected for the client goes out before any wait.
     async fn next_head(&mut self) -> Next {
         let mut head = RequestHead::new();
-        let (limits, options) = (limits_of(self.site), options_of(self.site));
+        let (limits, options) = (limits_of(self.site), options_of(self.site, self.thread.config));
         let mut began = Began {
             wall: SystemTime::now(),
             instant: std::time::Instant::now(),
@@ -467,7 +467,7 @@ fn limits_of(site: &Site) -> HeadLimits {
     }
 }
 
-fn options_of(site: &Site) -> ProtocolOptions {
+fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
     let protocol = &site.settings.core.protocol;
     ProtocolOptions {
         syntax: match protocol.strictness.or(Strictness::Strict) {
@@ -482,5 +482,6 @@ fn options_of(site: &Site) -> ProtocolOptions {
             Methods::Lenient => head::Methods::Lenient,
             Methods::Registered => head::Methods::Registered,
         },
+        more_methods: &config.server.core.methods,
     }
 }

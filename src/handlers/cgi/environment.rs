@@ -112,7 +112,7 @@ fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
     let is_error = previous.status.is_error();
     Redirect {
         status: previous.status.code(),
-        url: &previous.url,
+        url: &previous.redirect_url,
         query: previous.query.as_deref(),
         method: is_error.then(|| previous.method.as_str().as_bytes()),
         error_notes: previous.notes.as_deref().map(str::as_bytes),

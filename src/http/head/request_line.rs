@@ -23,7 +23,8 @@ impl RequestHead {
             return self.simple(options);
         }
         self.version = read_version(&self.line[version])?;
-        if options.methods == Methods::Registered && !self.method.is_known() {
+        let is_more = |method: &[u8]| options.more_methods.iter().any(|more| more == method);
+        if options.methods == Methods::Registered && !self.method.is_known() && !is_more(self.method_bytes()) {
             return Err(ParseError::MethodNotRegistered);
         }
         Ok(())

@@ -11,6 +11,7 @@ const STRICT: ProtocolOptions = ProtocolOptions {
     syntax: Syntax::Strict,
     http09: Http09::Allow,
     methods: Methods::Lenient,
+    more_methods: &[],
 };
 const UNSAFE: ProtocolOptions = ProtocolOptions {
     syntax: Syntax::Unsafe,

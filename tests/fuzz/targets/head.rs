@@ -51,6 +51,7 @@ fn options(choice: u8, syntax: Syntax) -> ProtocolOptions {
         } else {
             Methods::Registered
         },
+        more_methods: &[],
     }
 }
 

@@ -162,6 +162,17 @@ fn near_names_are_suggested() {
 /// Every name of Apache 2.4.71's manual (its quick reference), without those of `LANGUAGE_NAMES`.
 #[test]
 fn every_name_of_the_manual_has_an_answer() {
+    assert_eq!(unanswered(include_str!("names.txt")), Vec::<&str>::new());
+}
+
+/// The names that real files use, as they were counted in 300 `.htaccess` files, 162 virtual hosts and Debian's snippets;
+/// without two that Apache has not either.
+#[test]
+fn every_name_that_real_files_use_has_an_answer() {
+    assert_eq!(unanswered(include_str!("tiers.txt")), Vec::<&str>::new());
+}
+
+fn unanswered(names: &'static str) -> Vec<&'static str> {
     let own: Vec<String> = crate::config::directives::all()
         .map(|d| d.name.to_ascii_lowercase())
         .collect();
@@ -174,13 +185,10 @@ fn every_name_of_the_manual_has_an_answer() {
         "<locationmatch>",
         "<virtualhost>",
     ];
-    let missing: Vec<&str> = include_str!("names.txt")
-        .lines()
-        .filter(|name| {
-            let lower = name.to_ascii_lowercase();
-            let language = LANGUAGE_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
-            !(own.contains(&lower) || language || sections.contains(&lower.as_str()) || find(name).is_some())
-        })
-        .collect();
-    assert_eq!(missing, Vec::<&str>::new());
+    let lower = |name: &str| name.to_ascii_lowercase();
+    let language = |name: &str| LANGUAGE_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let answered = |name: &str| {
+        own.contains(&lower(name)) || language(name) || sections.contains(&&*lower(name)) || find(name).is_some()
+    };
+    names.lines().filter(|name| !answered(name)).collect()
 }
