@@ -4,6 +4,7 @@
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
 //! - `programs`: git, gitweb and CGI.pm behind the server
+//! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //!
@@ -13,6 +14,7 @@
 mod house;
 mod load;
 mod programs;
+mod roles;
 mod site;
 mod support;
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         trials.extend(house::trials());
         trials.extend(load::trials());
         trials.extend(programs::trials());
+        trials.extend(roles::trials());
         trials.extend(site::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
