@@ -1,6 +1,7 @@
 //! All tests that run the program or look at the sources; one binary, each case one test named by its path.
 //!
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
+//! - `clients`: what slow clients cost, what packets carry
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -11,6 +12,7 @@
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail.
 
+mod clients;
 mod house;
 mod load;
 mod programs;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(house::trials());
         trials.extend(load::trials());
+        trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(roles::trials());
         trials.extend(site::trials());

@@ -1,6 +1,7 @@
 //! From the tree of directives and sections to typed settings: every directive checked against its table entry, every
 //! section put where it is merged from, and what only the whole can tell worked out once.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -136,7 +137,8 @@ impl Resolver {
         };
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
-        let args = args_of(entry, node, &raw, &root, None);
+        let remarks = RefCell::default();
+        let args = args_of(entry, node, &raw, &root, None, &remarks);
         let result = match entry.set {
             Set::Server(set) => set(&mut self.server, &args),
             Set::Site(set) => set(&mut self.scope(at).settings, &args),
@@ -146,6 +148,14 @@ impl Resolver {
         };
         if let Err(message) = result {
             self.complain(node, message);
+        }
+        self.remark(node, remarks);
+    }
+
+    fn remark(&mut self, node: &Node, remarks: RefCell<Vec<String>>) {
+        for remark in remarks.into_inner() {
+            self.complaints
+                .push(ConfigError::warning(node.span(), node.name(), remark));
         }
     }
 
@@ -163,7 +173,8 @@ impl Resolver {
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
         let path = section.words().last().map(Vec::as_slice);
-        let args = args_of(entry, node, &raw, &root, path);
+        let remarks = RefCell::default();
+        let args = args_of(entry, node, &raw, &root, path, &remarks);
         match entry.set {
             Set::Dir(set) => {
                 if let Err(message) = set(conf, &args) {
@@ -174,6 +185,7 @@ impl Resolver {
             Set::Language => {}
             Set::Server(_) | Set::Site(_) => self.complain(node, "has no meaning in a section of a place; move it out"),
         }
+        self.remark(node, remarks);
     }
 
     /// The table's entry for a node, if it may stand here and has the right number of words.
@@ -406,6 +418,7 @@ fn args_of<'a>(
     raw: &'a [Vec<u8>],
     server_root: &'a [u8],
     section: Option<&'a [u8]>,
+    remarks: &'a RefCell<Vec<String>>,
 ) -> Args<'a> {
     let words = if entry.words == Words::Raw { raw } else { node.words() };
     Args {
@@ -413,6 +426,7 @@ fn args_of<'a>(
         server_root,
         span: node.span(),
         section,
+        remarks,
     }
 }
 

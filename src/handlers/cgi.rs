@@ -22,6 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::directives::cgi::ClientGone;
+use crate::config::directives::core::BODY_LIMIT;
 use crate::exchange::Exchange;
 use crate::exchange::body::{BodyError, BodyLength, Gone};
 use crate::exchange::fail::{Blame, Fail};
@@ -36,9 +37,6 @@ use crate::http::status::Status;
 use crate::scripts::notes::{About, Asked};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Order, Scripts};
-
-/// LimitRequestBody where nothing is said, in bytes; Apache's since 2.4.53.
-const BODY_LIMIT: u64 = 1 << 30;
 
 /// Runs the script of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {

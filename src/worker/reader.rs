@@ -1,7 +1,7 @@
 //! The reading side of a connection: bytes waiting to be parsed, and the body of the request in progress.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -149,6 +149,12 @@ impl Reader {
             BodyState::Chunked(_) => !self.waits_for_continue,
             BodyState::Failed(_) => false,
         }
+    }
+
+    /// The final response begins: no interim one may follow (RFC 9110 section 15.2).
+    pub fn begin_response(&mut self, filler: Filler) {
+        self.waits_for_continue = false;
+        self.filler = filler;
     }
 
     /// Reads the rest of the body away, at most so many bytes of it; whether its end was reached.
@@ -419,12 +425,6 @@ impl Incoming for BodyHandle {
             Ok(_) | Err(_) => Probed::Gone,
         }
     }
-}
-
-/// Waits until the rest of a body has been read away; whether its end was reached.
-pub async fn drain(reader: &Rc<RefCell<Reader>>) -> bool {
-    let mut drained = 0;
-    poll_fn(|cx| reader.borrow_mut().poll_drain(cx, &mut drained)).await
 }
 
 #[cfg(test)]
