@@ -6,6 +6,7 @@
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
 //! - `programs`: git, gitweb and CGI.pm behind the server
+//! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //!
@@ -17,6 +18,7 @@ mod debian;
 mod house;
 mod load;
 mod programs;
+mod roles;
 mod site;
 mod support;
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         trials.extend(load::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
+        trials.extend(roles::trials());
         trials.extend(site::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
