@@ -29,6 +29,10 @@ pub fn trials() -> Vec<Trial> {
             an_upload_of_100_mib_keeps_memory_flat,
         ),
         load(
+            "load::an_upload_in_chunks_keeps_memory_flat",
+            an_upload_in_chunks_keeps_memory_flat,
+        ),
+        load(
             "load::a_reply_of_1_gib_keeps_memory_flat",
             a_reply_of_1_gib_keeps_memory_flat,
         ),
@@ -90,6 +94,28 @@ fn an_upload_of_100_mib_keeps_memory_flat() -> Result<(), String> {
         wire.send(&block)?;
         most = most.max(resident(&server));
     }
+    let reply = wire.reply(Judge::Strict)?;
+    if reply.body != b"read 104857600 of 104857600\n" {
+        return Err(format!("reply is {reply:?}"));
+    }
+    drop(wire);
+    flat(before, most)?;
+    end(&root, server)
+}
+
+/// What is kept until its length is known is kept in a file.
+fn an_upload_in_chunks_keeps_memory_flat() -> Result<(), String> {
+    let (root, server) = boot("upload-in-chunks", &[])?;
+    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
+    let before = resident(&server);
+    wire.send(b"POST /cgi-bin/testapp/count HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    let block = [b"100000\r\n", vec![b'x'; 1 << 20].as_slice(), b"\r\n"].concat();
+    let mut most = 0;
+    for _ in 0..100 {
+        wire.send(&block)?;
+        most = most.max(resident(&server));
+    }
+    wire.send(b"0\r\n\r\n")?;
     let reply = wire.reply(Judge::Strict)?;
     if reply.body != b"read 104857600 of 104857600\n" {
         return Err(format!("reply is {reply:?}"));

@@ -1,17 +1,25 @@
 //! All tests that run the program or look at the sources; one binary, each case one test named by its path.
 //!
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
+//! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `programs`: git, gitweb and CGI.pm behind the server
+//! - `roles`: a worker or spawner that dies at work
+//! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail.
 
+mod clients;
 mod debian;
 mod house;
 mod load;
+mod programs;
+mod roles;
+mod site;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +42,10 @@ fn main() -> ExitCode {
         trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(load::trials());
+        trials.extend(clients::trials());
+        trials.extend(programs::trials());
+        trials.extend(roles::trials());
+        trials.extend(site::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

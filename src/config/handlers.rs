@@ -1,9 +1,7 @@
 //! Handlers and types that only a program could answer for, and that this version has not: worth a warning, because what
 //! falls to them is answered with 500 and never shown as it is.
 
-use crate::config::error::ConfigError;
-use crate::config::node::Node;
-use crate::config::words::shown;
+use crate::config::words::{Args, shown};
 
 /// The handlers that there are.
 const KNOWN: [&[u8]; 3] = [b"none", b"default-handler", b"cgi-script"];
@@ -18,23 +16,25 @@ pub fn is_foreign_type(media_type: &[u8]) -> bool {
         .is_some_and(|program| program != b"cgi")
 }
 
-/// What there is to say of a directive that names a handler.
-pub fn complaint(node: &Node) -> Option<ConfigError> {
-    let word = node.words().first()?;
-    let lower = word.to_ascii_lowercase();
-    let (what, foreign) = match node.name().to_ascii_lowercase().as_str() {
-        "sethandler" | "addhandler" => ("handler", !KNOWN.contains(&lower.as_slice())),
-        "forcetype" | "addtype" => ("type", is_foreign_type(&lower)),
-        _ => return None,
-    };
-    foreign.then(|| {
-        let sentence = format!(
+/// Remarks on a directive whose first word names a handler.
+pub fn look_at_handler(args: &Args) {
+    let known = KNOWN.iter().any(|known| args.bytes(0).eq_ignore_ascii_case(known));
+    remark(args, "handler", !known);
+}
+
+/// Remarks on a directive whose first word names a media type.
+pub fn look_at_type(args: &Args) {
+    remark(args, "type", is_foreign_type(&args.bytes(0).to_ascii_lowercase()));
+}
+
+fn remark(args: &Args, what: &str, foreign: bool) {
+    if foreign {
+        args.remark(format!(
             "the {what} {} needs a program that this version has not; files that it is for are answered with 500 and never \
              shown; run them as scripts (`cgi-script`), or take the line out",
-            shown(word)
-        );
-        ConfigError::warning(node.span(), node.name(), sentence)
-    })
+            shown(args.bytes(0))
+        ));
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,58 @@ Relative file names are below
 ";
 
 const CONF_TAIL: &str = ".El
+.Sh SECTIONS
+What a request gets is put together in this order; what comes later wins:
+.Bl -enum -compact
+.It
+.Ic <Directory> ,
+from the root down to the directory that the file is in, and, as a last
+one, the file's own name;
+.It
+.Ic <DirectoryMatch> ,
+which looks once at the whole name that the request came to: a file's, or
+a directory's with the final slash that the request had;
+.It
+.Ic <Files>
+and
+.Ic <FilesMatch> ;
+.It
+.Ic <Location>
+and
+.Ic <LocationMatch> .
+.El
+.Pp
+Within a group the sections of the main server come before those of the
+virtual host, and otherwise those that stand first before those that
+stand later.
+.Ic <Location>
+without wildcards covers what is below it; with wildcards it covers
+what it matches and nothing more, as
+.Ic <Directory>
+does for a directory's name.
+.Pp
+Two places are closed unless a section opens them: files whose names
+begin with
+.Pa .ht ,
+and everything in a directory called
+.Pa .git ,
+.Pa .svn ,
+.Pa .hg
+or
+.Pa .bzr .
+.Sh VARIABLES
+Of the variables that
+.Ic SetEnv ,
+.Ic SetEnvIf
+and their like can set, the server itself minds one:
+.Bl -tag -width nokeepalive
+.It Ev nokeepalive
+the connection is closed behind the response.
+.El
+.Pp
+The others of Apache's
+.Pq Ev downgrade-1.0 , force-response-1.0 , redirect-carefully , no-gzip
+have no effect.
 .Sh SEE ALSO
 .Xr lychgate-apache 7 ,
 .Xr lychgate 8
@@ -87,7 +139,64 @@ inside of
 which leaves them out.
 ";
 
-const APACHE_TAIL: &str = ".Sh SEE ALSO
+const APACHE_TAIL: &str = ".Sh SCRIPTS
+A script is told what Apache would tell it, variable by variable, but for
+these differences.
+.Bl -dash
+.It
+Several Cookie fields are joined with a semicolon; with a comma they could
+not be read.
+.It
+A chunked body is kept until it is complete, so
+.Ev CONTENT_LENGTH
+is set;
+.Ev HTTP_TRANSFER_ENCODING
+is not, for the coding is off.
+.It
+Behind a local redirect, and in an error page, there is no body any more,
+and neither
+.Ev CONTENT_TYPE
+nor
+.Ev CONTENT_LENGTH .
+.It
+What the server computes cannot be set by the configuration; the log says
+so.
+.It
+The words of an indexed query are arguments unless one of them begins with a
+dash.
+.It
+It has a session and process group of its own, signals as they are by
+default, and no descriptors but 0, 1 and 2.
+.It
+When its client leaves, or it is silent for too long, its process group is
+ended:
+.Ic CGIClientGone ,
+.Ic CGIScriptTimeout .
+.El
+.Pp
+Of its reply, these are read in another way.
+.Bl -dash
+.It
+A Status that is not between 200 and 599 is a fault.
+.It
+A first line like
+.Ql HTTP/1.1 404 Not Found
+is a Status.
+.It
+Empty lines before the header, and lines of it that are no field, are passed
+over as long as one is good.
+A folded line belongs to the field before it; a field with a control
+character is dropped.
+.It
+Content-Length is kept where it is right.
+Connection, Keep-Alive, Transfer-Encoding, Trailer and Upgrade are the
+server's own affair.
+.It
+When the script has ended, its reply ends, although a process that it left
+behind may hold its output:
+.Ic CGIQuietTime .
+.El
+.Sh SEE ALSO
 .Xr lychgate.conf 5 ,
 .Xr lychgate 8
 ";

@@ -1,6 +1,7 @@
 //! From the tree of directives and sections to typed settings: every directive checked against its table entry, every
 //! section put where it is merged from, and what only the whole can tell worked out once.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -8,10 +9,8 @@ use std::sync::Arc;
 
 use crate::config::directives::authz::Require;
 use crate::config::directives::core::{FilesSection, files_pattern};
-use crate::config::directives::server::Listen;
 use crate::config::directives::{self, DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
-use crate::config::handlers;
 use crate::config::hosts;
 use crate::config::node::{Node, Settings};
 use crate::config::places;
@@ -140,7 +139,8 @@ impl Resolver {
         };
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
-        let args = args_of(entry, node, &raw, &root, None);
+        let remarks = RefCell::default();
+        let args = args_of(entry, node, &raw, &root, None, &remarks);
         let result = match entry.set {
             Set::Server(set) => set(&mut self.server, &args),
             Set::Site(set) => set(&mut self.scope(at).settings, &args),
@@ -154,7 +154,14 @@ impl Resolver {
         if entry.name == "TypesConfig" {
             self.types = Some(node.span().clone());
         }
-        self.complaints.extend(handlers::complaint(node));
+        self.remark(node, remarks);
+    }
+
+    fn remark(&mut self, node: &Node, remarks: RefCell<Vec<String>>) {
+        for remark in remarks.into_inner() {
+            self.complaints
+                .push(ConfigError::warning(node.span(), node.name(), remark));
+        }
     }
 
     fn note(&mut self, node: &Node, why: &str) {
@@ -171,18 +178,19 @@ impl Resolver {
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
         let path = section.words().last().map(Vec::as_slice);
-        let args = args_of(entry, node, &raw, &root, path);
+        let remarks = RefCell::default();
+        let args = args_of(entry, node, &raw, &root, path, &remarks);
         match entry.set {
             Set::Dir(set) => {
                 if let Err(message) = set(conf, &args) {
                     self.complain(node, message);
                 }
-                self.complaints.extend(handlers::complaint(node));
             }
             Set::Ignored(why) => self.note(node, why),
             Set::Language => {}
             Set::Server(_) | Set::Site(_) => self.complain(node, "has no meaning in a section of a place; move it out"),
         }
+        self.remark(node, remarks);
     }
 
     /// The table's entry for a node, if it may stand here and has the right number of words.
@@ -341,7 +349,6 @@ impl Resolver {
                 .sites
                 .push(laid_over(&self.main, host.scope, host.span, number + 1));
         }
-        self.complaints.extend(listened_on_twice(&self.server));
         config.server = self.server;
         let mut main = site(self.main, 0);
         sort(&mut main.directories);
@@ -389,28 +396,13 @@ fn close_what_is_never_for_clients(main: &mut Scope) {
     main.directory_matches.extend(section);
 }
 
-/// One address and port on two lines would fail to bind in Apache; here it is told with both lines.
-fn listened_on_twice(server: &Server) -> Vec<ConfigError> {
-    let listen = &server.core.listen;
-    let twice = |n: usize, line: &Listen| {
-        let same = |other: &&Listen| line.port != 0 && (other.address, other.port) == (line.address, line.port);
-        let earlier = listen.iter().take(n).find(same)?;
-        let message = format!("port {} is listened on already, at {}", line.port, earlier.span);
-        Some(ConfigError::error(&line.span, "Listen", message))
-    };
-    listen
-        .iter()
-        .enumerate()
-        .filter_map(|(n, line)| twice(n, line))
-        .collect()
-}
-
 fn args_of<'a>(
     entry: &Directive,
     node: &'a Node,
     raw: &'a [Vec<u8>],
     server_root: &'a [u8],
     section: Option<&'a [u8]>,
+    remarks: &'a RefCell<Vec<String>>,
 ) -> Args<'a> {
     let words = if entry.words == Words::Raw { raw } else { node.words() };
     Args {
@@ -418,6 +410,7 @@ fn args_of<'a>(
         server_root,
         span: node.span(),
         section,
+        remarks,
     }
 }
 

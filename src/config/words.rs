@@ -1,5 +1,6 @@
 //! The words of a directive as typed values; every refusal is a sentence that says what would be right.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::base::glob::Glob;
@@ -16,6 +17,8 @@ pub struct Args<'a> {
     pub span: &'a super::error::Span,
     /// The path of the section around the directive, where it has one (`<Directory>`, `<Location>`).
     pub section: Option<&'a [u8]>,
+    /// What the setter has to say although it accepts the directive, see [`Args::remark`].
+    pub remarks: &'a RefCell<Vec<String>>,
 }
 
 /// A result whose error is a sentence.
@@ -27,6 +30,11 @@ pub fn shown(bytes: &[u8]) -> String {
 }
 
 impl<'a> Args<'a> {
+    /// Tells the administrator something that is no reason not to start: a warning.
+    pub fn remark(&self, sentence: impl Into<String>) {
+        self.remarks.borrow_mut().push(sentence.into());
+    }
+
     /// How many words there are.
     pub fn count(&self) -> usize {
         self.words.len()

@@ -340,8 +340,10 @@ fn step(at: BorrowedFd<'_>, segment: &[u8], policy: Symlinks, flags: OFlags) -> 
         other => return other,
     }
     let link = open_below(at, segment, OFlags::PATH | OFlags::NOFOLLOW, follow)?;
+    // Where it leads is read from the very link whose owner is asked: another may have taken its name by now.
+    let leads_to = rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(OpenError::from_errno)?;
     let link = Meta::of(link.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
-    let target = open_below(at, segment, flags, follow)?;
+    let target = open_below(at, leads_to.as_bytes(), flags, follow)?;
     let meta = Meta::of(target.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
     if link.owner == meta.owner {
         Ok(target)
@@ -425,6 +427,38 @@ mod tests {
         std::fs::remove_file(tree.0.join("a/f.txt")).unwrap();
         nix::unistd::mkfifo(&tree.0.join("a/f.txt"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(seen.open().unwrap_err(), OpenError::Kind);
+    }
+
+    #[test]
+    fn a_name_that_changes_between_file_and_link_never_shows_what_the_link_leads_to() {
+        let tree = Tree::new("race");
+        std::fs::write(tree.0.join("secret"), "secret").unwrap();
+        let name = tree.at("a/f.txt");
+        let policies = [(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::Refuse)];
+        let directory = tree.0.join("a");
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let mut opened = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::os::unix::fs::symlink("../secret", directory.join("new")).unwrap();
+                    std::fs::rename(directory.join("new"), directory.join("f.txt")).unwrap();
+                    std::fs::write(directory.join("new"), "text").unwrap();
+                    std::fs::rename(directory.join("new"), directory.join("f.txt")).unwrap();
+                }
+            });
+            for _ in 0..5000 {
+                let Ok(file) = look(&name, &policies).and_then(|seen| seen.open()) else {
+                    continue;
+                };
+                let mut text = [0; 6];
+                let read = file.read_at(&mut text, 0).unwrap();
+                assert_eq!(&text[..read], b"text");
+                opened += 1;
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert!(opened > 0);
     }
 
     #[test]

@@ -185,8 +185,8 @@ impl MetaVars {
 
     fn redirect(&mut self, redirect: &Redirect<'_>, user: Option<&[u8]>) {
         for (name, value) in &redirect.before {
-            if let Some(name) = variable_name(name) {
-                self.insert([b"REDIRECT_", name.as_slice()].concat(), value, Replace::Yes);
+            if let Some(name) = variable_name(&[b"REDIRECT_", *name].concat()) {
+                self.insert(name, value, Replace::Yes);
             }
         }
         self.set("REDIRECT_STATUS", redirect.status.to_string().as_bytes(), Replace::Yes);

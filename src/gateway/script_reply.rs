@@ -312,6 +312,10 @@ impl Head {
             }
         } else if is("Content-Length") {
             self.set_length(&value, &line);
+        } else if is("Content-Type") && value.is_empty() {
+            // Apache takes it for a header, and sends no type.
+            self.servers_own = true;
+            self.drop_line(&line, WhyDropped::Empty);
         } else if is("Content-Type") {
             self.fields
                 .retain(|(name, _)| !ascii::eq_ignore_case(name, b"Content-Type"));

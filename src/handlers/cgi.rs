@@ -22,6 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::directives::cgi::ClientGone;
+use crate::config::directives::core::BODY_LIMIT;
 use crate::exchange::Exchange;
 use crate::exchange::body::{BodyError, BodyLength, Gone};
 use crate::exchange::fail::{Blame, Fail};
@@ -37,9 +38,6 @@ use crate::scripts::notes::{About, Asked};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Order, Scripts};
 
-/// LimitRequestBody where nothing is said, in bytes; Apache's since 2.4.53.
-const BODY_LIMIT: u64 = 1 << 30;
-
 /// Runs the script of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
     ex.handler = b"cgi-script".to_vec();
@@ -54,6 +52,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;
     let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
+    let length = input.length;
     let order = Order {
         place: number,
         path,
@@ -61,13 +60,19 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
         env: env.into_pairs(),
         stdin: input.stdin.take(),
     };
-    match scripts.start(order, care(ex, place), slot, notes).await {
+    let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
             reply::wait(ex, place, talk, case).await
         }
         Err(error) => Err(case.not_started(&error)),
+    };
+    if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
+        // What comes next learns all that this script was told, with REDIRECT_ before it.
+        ex.variables
+            .extend(environment::of(ex, place, scripts, length).into_pairs());
     }
+    outcome
 }
 
 /// A script's standard input.

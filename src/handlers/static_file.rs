@@ -8,8 +8,9 @@ use sha1::Digest;
 
 use crate::base::ascii;
 use crate::base::date::HttpDate;
-use crate::config::directives::core::AcceptPathInfo;
+use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::exchange::Exchange;
+use crate::exchange::body::BodyLength;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
@@ -38,6 +39,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         return Err(Fail::client(Status::NOT_FOUND, note));
     }
     check_method(ex)?;
+    check_body(ex, place)?;
     let file = seen.open().map_err(|error| {
         let status = match error {
             crate::fs::open::OpenError::Missing => Status::NOT_FOUND,
@@ -54,7 +56,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
             ),
         )
     })?;
-    Ok(Outcome::Reply(answer(ex, place, file)))
+    answer(ex, place, file).map(Outcome::Reply)
 }
 
 /// A file is read, not posted to. Behind an error document any method is a GET.
@@ -68,7 +70,20 @@ fn check_method(ex: &Exchange) -> Result<(), Fail> {
     }
 }
 
-fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
+/// A body that came with the request is not read, but bounded all the same.
+fn check_body(ex: &Exchange, place: &Place) -> Result<(), Fail> {
+    let limit = place.conf.core.limit_request_body.or(BODY_LIMIT);
+    match ex.body.length() {
+        BodyLength::Known(length) if limit > 0 && length > limit => Err(Fail::client(
+            Status::CONTENT_TOO_LARGE,
+            "the request's body is larger than LimitRequestBody",
+        )
+        .closing()),
+        _ => Ok(()),
+    }
+}
+
+fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail> {
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
@@ -83,8 +98,9 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
     if ex.error_status().is_none() {
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {
             Condition::Proceed => {}
-            Condition::NotModified => return not_modified(response),
-            Condition::PreconditionFailed => return Response::new(Status::PRECONDITION_FAILED, Body::BuiltIn),
+            Condition::NotModified => return Ok(not_modified(response)),
+            // As in Apache, no ErrorDocument stands for this one.
+            Condition::PreconditionFailed => return Ok(Response::new(Status::PRECONDITION_FAILED, Body::BuiltIn)),
         }
         let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
@@ -94,7 +110,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Response {
     }
     let length = file.meta.size;
     response.body = body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new());
-    response
+    Ok(response)
 }
 
 fn body(place: &Place, file: OpenFile, parts: Vec<FilePart>, trailer: Bytes) -> Body {
@@ -226,18 +242,16 @@ fn not_modified(mut response: Response) -> Response {
     response
 }
 
-fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRanges) -> Response {
+fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRanges) -> Result<Response, Fail> {
     let size = file.meta.size;
     match ranges {
         ByteRanges::Whole => {
             response.body = body(place, file, vec![part(Bytes::new(), 0, size)], Bytes::new());
         }
         ByteRanges::Unsatisfiable => {
-            let mut response = Response::new(Status::RANGE_NOT_SATISFIABLE, Body::BuiltIn);
             let mut value = Vec::new();
             append_unsatisfied_range(&mut value, size);
-            response.head.fields.append("Content-Range", value);
-            return response;
+            return Err(Fail::client(Status::RANGE_NOT_SATISFIABLE, "").with_field("Content-Range", value));
         }
         ByteRanges::Single(range) => {
             let mut value = Vec::new();
@@ -272,7 +286,7 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
             response.body = body(place, file, parts, trailer);
         }
     }
-    response
+    Ok(response)
 }
 
 /// A boundary that no file can be expected to hold: random, and new for every response (RFC 2046 section 5.1.1).

@@ -3,6 +3,9 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::glob::Slash;
@@ -18,6 +21,7 @@ use crate::exchange::place::{Place, Types};
 use crate::fs::open::{self, Extent, Found, Kind, OpenError, Symlinks};
 use crate::http::status::Status;
 use crate::phases::translate::{self, Translated};
+use crate::scripts::diagnosis::obstacle::{self, Runner};
 
 /// Finds the file and merges its settings.
 pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
@@ -292,12 +296,18 @@ fn refused(ex: &Exchange, path: &[u8], error: OpenError) -> Fail {
         _ => Status::FORBIDDEN,
     };
     let url = String::from_utf8_lossy(ex.target.path.as_bytes());
-    Fail::site(
-        status,
-        format!(
-            "access to {url}: `{}`: {}",
-            String::from_utf8_lossy(path),
-            error.reason()
-        ),
-    )
+    let file = String::from_utf8_lossy(path);
+    let why = closed_directory(path, error).unwrap_or_else(|| error.reason());
+    Fail::site(status, format!("access to {url}: `{file}`: {why}"))
+}
+
+/// The directory on the way that keeps us out, and what would let us in.
+#[cold]
+fn closed_directory(path: &[u8], error: OpenError) -> Option<String> {
+    if error != OpenError::Permission {
+        return None;
+    }
+    let (file, runner) = (Path::new(OsStr::from_bytes(path)), Runner::current(b""));
+    let closed = obstacle::closed_directory(file, &runner)?;
+    Some(format!("permission denied: {}", closed.diagnosis(file, &runner)))
 }

@@ -72,6 +72,8 @@ pub struct Running {
 
 enum Life {
     Running,
+    /// Its spawner has died; the pidfd tells of its end.
+    Orphaned,
     /// With what is known of it.
     Ended(Option<Ended>),
 }
@@ -278,13 +280,16 @@ impl Running {
     /// Waits until it has ended; `None` when it has but nobody knows how (the spawner had died before it, and the
     /// kernel does not tell). May be called again, and may be cancelled.
     pub async fn ended(&mut self) -> io::Result<Option<Ended>> {
+        if let Life::Running = self.life {
+            match (&mut self.ended).await {
+                Ok(ended) => self.life = Life::Ended(Some(ended)),
+                Err(_) => self.life = Life::Orphaned,
+            }
+        }
         if let Life::Ended(end) = self.life {
             return Ok(end);
         }
-        let end = match (&mut self.ended).await {
-            Ok(ended) => Some(ended),
-            Err(_) => self.ended_by_pidfd().await?,
-        };
+        let end = self.ended_by_pidfd().await?;
         self.life = Life::Ended(end);
         Ok(end)
     }

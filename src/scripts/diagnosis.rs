@@ -45,6 +45,10 @@ pub struct Failure<'a> {
     pub script: &'a Path,
     /// Who was to run it, with the PATH it was given.
     pub runner: &'a Runner,
+    /// The name of its request.
+    pub request: &'a str,
+    /// Its process, if there was one.
+    pub pid: Option<i32>,
     /// The script's first bytes, where whoever started it could read them; empty otherwise.
     pub first_bytes: &'a [u8],
     /// How it ended.
@@ -240,20 +244,21 @@ fn bad_reply(error: &ReplyError) -> Diagnosis {
     }
 }
 
-/// The whole record for the error log: script, cause, cure, how it ended, how long it ran, what it wrote, and its last
+/// The whole record for the error log: script, cause, cure, which process and request it was, how it ended, how long it ran, what it wrote, and its last
 /// words. One line; all that is the script's is escaped.
 pub fn record(failure: &Failure<'_>, diagnosis: &Diagnosis) -> String {
+    let (script, request) = (shown(failure.script), failure.request);
     let end = match failure.end {
-        End::NotStarted { .. } => return format!("{}: {diagnosis}", shown(failure.script)),
+        End::NotStarted { .. } => return format!("{script}: {diagnosis} (request {request})"),
         End::Exited(status) => format!("exit status {status}"),
         End::Killed { signal, .. } => format!("signal {signal}"),
         End::TimedOut(_) => "timed out".to_owned(),
         End::StillRunning => "ended by the server".to_owned(),
     };
     let (milliseconds, bytes) = (failure.elapsed.as_millis(), failure.stdout_bytes);
-    let script = shown(failure.script);
+    let pid = failure.pid.map_or(String::new(), |pid| format!("pid {pid}, "));
     let stderr = last_lines(failure.stderr_tail);
-    format!("{script}: {diagnosis} ({end}, {milliseconds} ms, {bytes} bytes on stdout{stderr})")
+    format!("{script}: {diagnosis} ({pid}request {request}, {end}, {milliseconds} ms, {bytes} bytes on stdout{stderr})")
 }
 
 fn last_lines(stderr: &[u8]) -> String {

@@ -18,6 +18,8 @@ use crate::scripts::queue::Slot;
 /// So many bytes are read at once, and so often before others have their turn.
 const BLOCK: usize = 8 * 1024;
 const READS: usize = 16;
+/// A script that may run on is ended when it writes more than this, which nobody reads; no directive moves it.
+const UNREAD: u64 = 256 << 20;
 
 /// Who watches over one script.
 pub(super) struct Keeper {
@@ -31,6 +33,8 @@ pub(super) struct Keeper {
     stage: Stage,
     last_output: Instant,
     last_word: Instant,
+    /// Bytes of output that nobody wanted.
+    unread: u64,
 }
 
 /// How far it has come.
@@ -60,6 +64,7 @@ impl Keeper {
             stage: Stage::Attended,
             last_output: Instant::now(),
             last_word: Instant::now(),
+            unread: 0,
         }
     }
 
@@ -173,10 +178,17 @@ impl Keeper {
 
     fn read_stdout(&mut self) {
         let Some(stdout) = &self.stdout else { return };
-        if !read(stdout, |_| {}) {
+        if !read(stdout, |bytes| self.unread += bytes.len() as u64) {
             self.stdout = None;
         }
         self.last_output = Instant::now();
+        if self.stage == Stage::Finishing && self.unread > UNREAD {
+            self.note(
+                Weight::Error,
+                "nobody reads it any more, and it goes on writing: it is ended",
+            );
+            self.terminate();
+        }
     }
 
     /// What still holds the pipes is left alone.

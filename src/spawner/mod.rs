@@ -106,6 +106,7 @@ impl Spawner {
             for key in ready.lines {
                 self.serve_line(key);
             }
+            self.end_abandoned();
             self.stop_further();
         }
         Ok(())
@@ -136,8 +137,11 @@ impl Spawner {
         polled.extend(running().map(|script| PollFd::new(script.pidfd(), PollFlags::IN)));
         let limit = match self.ending {
             Ending::No | Ending::Retiring => None,
-            Ending::Stopping(at) | Ending::Killed(at) => Some(timespec(at.saturating_duration_since(Instant::now()))),
+            Ending::Stopping(at) | Ending::Killed(at) => Some(at),
         };
+        let abandoned = self.scripts.iter().filter_map(Script::kill_at);
+        let limit = abandoned.chain(limit).min();
+        let limit = limit.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
         let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
         let launcher = events.next().unwrap_or(false);
@@ -236,11 +240,18 @@ impl Spawner {
         }
     }
 
-    /// Nobody will ask for its scripts again.
+    /// Nobody will ask for its scripts again. A worker thread that ends in order has let go of all of them.
     fn close_line(&mut self, key: u64) {
         self.lines.retain(|line| line.key() != key);
         for script in self.scripts.iter_mut().filter(|script| script.key().0 == key) {
-            script.release();
+            script.abandon();
+        }
+        self.scripts.retain(|script| !script.is_done());
+    }
+
+    fn end_abandoned(&mut self) {
+        for script in &mut self.scripts {
+            script.end_abandoned();
         }
         self.scripts.retain(|script| !script.is_done());
     }

@@ -1,5 +1,7 @@
 //! A script that was started, until it has ended and its worker has let go of it.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 
 use crate::process::child::Child;
@@ -12,7 +14,13 @@ pub(super) struct Script {
     child: Child,
     life: Life,
     released: bool,
+    /// Its worker has died; at this time what is left of its group gets SIGKILL.
+    kill_at: Option<Instant>,
 }
+
+/// Between SIGTERM and SIGKILL for scripts whose worker has died: CGIKillGrace as it is where nothing is said, for only
+/// the worker knew what is said for this script.
+const GRACE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -30,6 +38,7 @@ impl Script {
             child,
             life: Life::Running,
             released: false,
+            kill_at: None,
         }
     }
 
@@ -88,6 +97,31 @@ impl Script {
                 self.life = Life::Reaped;
                 None
             }
+        }
+    }
+
+    /// Its worker has died without having let go of it: nobody reads it and nobody watches the time.
+    pub(super) fn abandon(&mut self) {
+        match self.life {
+            Life::Running if !self.released => {
+                self.signal(Signal::TERM);
+                self.kill_at = Some(Instant::now() + GRACE);
+            }
+            _ => self.release(),
+        }
+    }
+
+    /// When it is to be ended, if its worker has died.
+    pub(super) fn kill_at(&self) -> Option<Instant> {
+        self.kill_at
+    }
+
+    /// Ends what is left of its group, once its time has come.
+    pub(super) fn end_abandoned(&mut self) {
+        if self.kill_at.is_some_and(|at| Instant::now() >= at) {
+            self.kill_at = None;
+            self.signal(Signal::KILL);
+            self.release();
         }
     }
 

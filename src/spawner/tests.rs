@@ -329,6 +329,25 @@ fn it_ends_with_its_launcher() {
 }
 
 #[test]
+fn scripts_of_a_worker_that_died_are_ended_with_their_groups() {
+    let script = "#!/bin/sh\n(trap '' TERM; echo deaf; while :; do sleep 1000; done) &\nwait\n";
+    let mut setup = Setup::new("abandoned", &[("waits", script)]);
+    let mut output = setup.start(1, "waits");
+    let _running = setup.started();
+    let mut word = [0; 5];
+    output.read_exact(&mut word).expect("it says so");
+    let (mine, other) = Channel::pair().expect("sockets work");
+    let other = OwnedFd::from(other);
+    setup
+        .launcher
+        .tell(&ToSpawner::Serve { channel: other }, Wait::Yes)
+        .expect("there is room");
+    setup.worker = mine; // the first one is closed
+    assert_eq!(all(output), "", "the end comes when nobody holds its output any more");
+    setup.finish();
+}
+
+#[test]
 fn another_channel_can_be_added() {
     let mut setup = Setup::new("serve", &[("ok", "#!/bin/sh\necho hi\n")]);
     let (mine, other) = Channel::pair().expect("sockets work");

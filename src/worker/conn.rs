@@ -1,7 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
@@ -26,7 +26,7 @@ use crate::http::head::{
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
-use crate::worker::reader::{BodyHandle, Filler, Reader, allowance, drain};
+use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
 use crate::worker::serve;
 use crate::worker::thread::Thread;
@@ -89,6 +89,8 @@ enum Then {
 impl Conn {
     async fn serve_all(&mut self) {
         loop {
+            // A client that always has the next request ready must not keep the thread from the others.
+            tokio::task::consume_budget().await;
             let then = match self.next_head().await {
                 Next::Head(head, began) => Box::pin(self.request(head, began)).await,
                 Next::Broken(head, began, fail) => {
@@ -174,8 +176,8 @@ impl Conn {
             }
             if idle {
                 self.reader.borrow_mut().end_request();
-                self.writer.rest();
             }
+            self.writer.rest();
             tokio::select! {
                 readable = self.stream.readable() => if readable.is_err() { return Waited::Ended },
                 () = tokio::time::sleep_until(deadline) => return Waited::TooLate,
@@ -228,7 +230,7 @@ impl Conn {
             self.thread.log_request(&ex, None, &Sent::nothing());
             Then::Reset
         };
-        if then == Then::GoOn && !drain(&self.reader).await {
+        if then == Then::GoOn && !self.drain().await {
             return Then::Close;
         }
         self.requests = self.requests.saturating_add(1);
@@ -238,12 +240,27 @@ impl Conn {
         then
     }
 
+    /// Reads the rest of a request's body away; whether its end was reached. Should that take its time, the response goes
+    /// out first: its client may wait for it before it sends any more.
+    async fn drain(&mut self) -> bool {
+        let mut drained = 0;
+        let at_once = poll_fn(|cx| Poll::Ready(self.reader.borrow_mut().poll_drain(cx, &mut drained))).await;
+        if let Poll::Ready(ended) = at_once {
+            return ended;
+        }
+        if self.writer.flush().await.is_err() {
+            return false;
+        }
+        self.writer.rest();
+        poll_fn(|cx| self.reader.borrow_mut().poll_drain(cx, &mut drained)).await
+    }
+
     /// Serves a request. Should that take its time, earlier responses that were collected go out first: their clients wait,
     /// and nothing else may be sent before them.
     async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
         let thread = Rc::clone(&self.thread);
         let mut serving = std::pin::pin!(serve::serve(ex, &thread));
-        let at_once = std::future::poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
+        let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
         if let Poll::Ready(response) = at_once {
             return Ok(response);
         }
@@ -288,11 +305,13 @@ impl Conn {
             self.persistence(ex, &response, framing)
         };
         ex.first_byte = Some(ex.began.instant.elapsed());
-        self.reader.borrow_mut().filler = if framing == ResponseFraming::Chunked {
-            Filler::ChunkSize
-        } else {
-            Filler::None
-        };
+        self.reader
+            .borrow_mut()
+            .begin_response(if framing == ResponseFraming::Chunked {
+                Filler::ChunkSize
+            } else {
+                Filler::None
+            });
         if !raw {
             self.put_head(ex, &mut response, framing, stays);
         }
@@ -377,13 +396,19 @@ impl Conn {
             return;
         }
         self.stream.shut_down_sending();
-        let over = Instant::now() + LINGER;
+        // A server that is to end waits for nobody's leisure.
+        let longest = if self.thread.drain.is_asked() {
+            LINGER_SILENCE
+        } else {
+            LINGER
+        };
+        let over = Instant::now() + longest;
         while !self.reader.borrow().has_ended() && Instant::now() < over {
             self.reader.borrow_mut().buffer.clear();
             let filled = self.reader.borrow_mut().fill();
             match filled {
                 Ok(0) => return,
-                Ok(_) => {}
+                Ok(_) => tokio::task::consume_budget().await,
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
                     let silence = (Instant::now() + LINGER_SILENCE).min(over);
                     match tokio::time::timeout_at(silence, self.stream.readable()).await {

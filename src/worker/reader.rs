@@ -1,7 +1,7 @@
 //! The reading side of a connection: bytes waiting to be parsed, and the body of the request in progress.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -34,6 +34,8 @@ pub struct Reader {
     /// Bytes that are read and not yet used.
     pub buffer: BytesMut,
     body: BodyState,
+    /// A body was announced and is empty (`Content-Length: 0`).
+    empty: bool,
     /// Counts requests, so that a body's handle that outlives its request reads nothing of the next.
     request: u64,
     left_of_limit: Option<u64>,
@@ -92,6 +94,7 @@ impl Reader {
             stream,
             buffer: BytesMut::new(),
             body: BodyState::Done,
+            empty: false,
             request: 0,
             left_of_limit: None,
             waits_for_continue: false,
@@ -119,6 +122,7 @@ impl Reader {
             },
             Framing::Chunked => BodyState::Chunked(Box::default()),
         };
+        self.empty = framing == Framing::Length(0);
         self.request += 1;
         self.left_of_limit = None;
         self.waits_for_continue = expects_continue && !matches!(self.body, BodyState::Done);
@@ -145,6 +149,12 @@ impl Reader {
             BodyState::Chunked(_) => !self.waits_for_continue,
             BodyState::Failed(_) => false,
         }
+    }
+
+    /// The final response begins: no interim one may follow (RFC 9110 section 15.2).
+    pub fn begin_response(&mut self, filler: Filler) {
+        self.waits_for_continue = false;
+        self.filler = filler;
     }
 
     /// Reads the rest of the body away, at most so many bytes of it; whether its end was reached.
@@ -372,7 +382,9 @@ impl BodyHandle {
 
 impl Incoming for BodyHandle {
     fn length(&self) -> BodyLength {
-        match &self.reader.borrow().body {
+        let reader = self.reader.borrow();
+        match &reader.body {
+            BodyState::Done if reader.empty => BodyLength::Known(0),
             BodyState::Done | BodyState::Failed(_) => BodyLength::None,
             BodyState::Length { whole, .. } => BodyLength::Known(*whole),
             BodyState::Chunked(_) => BodyLength::Unknown,
@@ -413,12 +425,6 @@ impl Incoming for BodyHandle {
             Ok(_) | Err(_) => Probed::Gone,
         }
     }
-}
-
-/// Waits until the rest of a body has been read away; whether its end was reached.
-pub async fn drain(reader: &Rc<RefCell<Reader>>) -> bool {
-    let mut drained = 0;
-    poll_fn(|cx| reader.borrow_mut().poll_drain(cx, &mut drained)).await
 }
 
 #[cfg(test)]

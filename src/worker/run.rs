@@ -299,6 +299,23 @@ impl Connections {
     }
 }
 
+/// One connection's part of the count, however it ends.
+struct Counted(Rc<Connections>);
+
+impl Counted {
+    fn new(connections: &Rc<Connections>) -> Counted {
+        connections.count.set(connections.count.get() + 1);
+        Counted(Rc::clone(connections))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get().saturating_sub(1));
+        self.0.changed.notify_one();
+    }
+}
+
 async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Connections>) {
     loop {
         let accepted = tokio::select! {
@@ -320,11 +337,10 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
 }
 
 fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net::TcpStream, peer: SocketAddr) {
-    let (thread, connections) = (Rc::clone(thread), Rc::clone(connections));
-    connections.count.set(connections.count.get() + 1);
+    let thread = Rc::clone(thread);
+    let counted = Counted::new(connections);
     tokio::task::spawn_local(async move {
+        let _counted = counted;
         conn::run(thread, stream, peer).await;
-        connections.count.set(connections.count.get().saturating_sub(1));
-        connections.changed.notify_one();
     });
 }

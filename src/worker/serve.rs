@@ -148,7 +148,8 @@ fn options(allowed: &str) -> Response {
 /// Sends the request's head back (RFC 9110 section 9.3.8), where TraceEnable asks for it.
 fn trace(ex: &Exchange) -> Result<Response, Fail> {
     let enabled = ex.site.settings.core.trace.or(Trace::Off);
-    if enabled == Trace::On && ex.body.length() != BodyLength::None {
+    let has_body = !matches!(ex.body.length(), BodyLength::None | BodyLength::Known(0));
+    if enabled == Trace::On && has_body {
         return Err(Fail::client(
             Status::CONTENT_TOO_LARGE,
             "TRACE with a body; TraceEnable extended would allow that",

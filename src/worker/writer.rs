@@ -97,6 +97,7 @@ impl Writer {
                 Ok(n) => {
                     sent += n;
                     self.bytes_out += n as u64;
+                    tokio::task::consume_budget().await;
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.room().await?,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -217,7 +218,12 @@ impl Writer {
                     done += n as u64;
                     self.bytes_out += n as u64;
                     self.body_bytes += n as u64;
-                    tokio::task::consume_budget().await;
+                    if n == SEND_FILE {
+                        // It reads as fast as we send: the others have their turn.
+                        tokio::task::yield_now().await;
+                    } else {
+                        tokio::task::consume_budget().await;
+                    }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.room().await?,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

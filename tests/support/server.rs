@@ -247,12 +247,17 @@ impl Server {
     /// Boots the server that `root` holds and waits until it listens. `expected` is where the configuration
     /// says it will (needed for Apache, which does not tell).
     pub fn boot(root: &Path, mut command: Command, arguments: &[String], expected: &str) -> Result<Server, String> {
-        let errors = File::create(root.join("stderr")).map_err(|e| format!("stderr: {e}"))?;
         command
             .arg("-f")
             .arg(root.join("httpd.conf"))
             .args(["-D", "FOREGROUND"])
             .args(arguments);
+        Server::boot_as(root, command, expected)
+    }
+
+    /// Boots `command` as it is; its standard error goes to the file `stderr` in `root`.
+    pub fn boot_as(root: &Path, mut command: Command, expected: &str) -> Result<Server, String> {
+        let errors = File::create(root.join("stderr")).map_err(|e| format!("stderr: {e}"))?;
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(errors)

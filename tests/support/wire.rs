@@ -152,6 +152,11 @@ impl Wire {
         Ok(())
     }
 
+    /// Whether `text` has arrived already, and was not read yet.
+    pub fn holds(&self, text: &[u8]) -> bool {
+        memchr::memmem::find(&self.incoming, text).is_some()
+    }
+
     /// Reads one reply. The method that it answers is the next one sent.
     pub fn reply(&mut self, judge: Judge) -> Result<Reply, String> {
         let deadline = Instant::now() + self.patience;

@@ -6,10 +6,14 @@ use crate::base::glob::Glob;
 use crate::config::directives::DirConf;
 use crate::config::directives::etag::ETagEdit;
 use crate::config::directives::options::OptionsEdit;
+use crate::config::handlers::{look_at_handler, look_at_type};
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, DIRECTORY, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
 use crate::lang::log_level::LogLevels;
+
+/// LimitRequestBody where nothing is said, in bytes; Apache's since 2.4.53.
+pub const BODY_LIMIT: u64 = 1 << 30;
 
 settings! {
     /// Apache's `core` settings of a place.
@@ -220,7 +224,7 @@ names the file, so that nothing it protects is served unprotected.",
         default: "",
         summary: "Choose what is shown for an error.",
         manual: "The document is a text in quotes, a URL path of this site (which keeps the status, and gets the \
-REDIRECT_ variables when it is a script), a full URL (a redirect, so the status is lost; not possible for 401), or the word \
+REDIRECT_ variables when it is a script), a full URL (a redirect, so the status is lost; ignored for 401), or the word \
 default for the built-in page.",
         set: Set::Dir(set_error_document),
     },
@@ -235,6 +239,7 @@ default for the built-in page.",
         summary: "Give every file of a place one media type.",
         manual: "None takes a type that an outer section has forced back.",
         set: Set::Dir(|conf, args| {
+            look_at_type(args);
             conf.core.force_type.set(unless_none(args));
             Ok(())
         }),
@@ -389,6 +394,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
 AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back.",
         set: Set::Dir(|conf, args| {
+            look_at_handler(args);
             conf.core.set_handler.set(unless_none(args));
             Ok(())
         }),
@@ -473,6 +479,10 @@ fn set_error_document(conf: &mut DirConf, args: &Args) -> Said<()> {
     let (status, document) = line.split_at(end);
     let document = document.trim_ascii();
     let number = std::str::from_utf8(status).ok().and_then(|s| s.parse::<u16>().ok());
+    if number.is_some_and(|n| (300..400).contains(&n)) {
+        args.remark("ignored: a redirect keeps its built-in page");
+        return Ok(());
+    }
     let Some(number) = number.filter(|n| (400..600).contains(n)) else {
         return Err(format!(
             "{} is not an error status; write a number from 400 to 599",
@@ -488,7 +498,8 @@ fn set_error_document(conf: &mut DirConf, args: &Args) -> Said<()> {
         ErrorDocument::Path(document.to_vec())
     } else if is_url(document) {
         if number == 401 {
-            return Err("a full URL cannot stand for 401: the client would never be asked for its name".into());
+            args.remark("ignored, as in Apache: with a full URL for 401 no client would ever be asked for its name");
+            return Ok(());
         }
         ErrorDocument::Url(document.to_vec())
     } else {

@@ -1,6 +1,7 @@
 //! What a file's name says about it: `mod_mime`.
 
 use crate::config::directives::DirConf;
+use crate::config::handlers::{look_at_handler, look_at_type};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -26,7 +27,7 @@ settings! {
 }
 
 macro_rules! extensions {
-    ($name:literal, $syntax:literal, $what:literal, $field:ident, $manual:literal) => {
+    ($name:literal, $syntax:literal, $what:literal, $field:ident, $look:expr, $manual:literal) => {
         Directive {
             name: $name,
             module: "mod_mime",
@@ -38,6 +39,8 @@ macro_rules! extensions {
             summary: $what,
             manual: $manual,
             set: Set::Dir(|conf, args| {
+                let look: fn(&Args) = $look;
+                look(args);
                 for extension in args.rest(1) {
                     conf.mime.$field.insert(lower(extension), value(args));
                 }
@@ -76,6 +79,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "charset extension ...",
         "Name the character set of files with an extension.",
         charsets,
+        |_| {},
         "A file name may have several extensions, in any order; each says its part."
     ),
     extensions!(
@@ -83,6 +87,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "encoding extension ...",
         "Name the content coding of files with an extension.",
         encodings,
+        |_| {},
         "A file that is kept compressed is sent as it is, with Content-Encoding."
     ),
     extensions!(
@@ -90,6 +95,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "handler extension ...",
         "Give files with an extension to a handler.",
         handlers,
+        look_at_handler,
         "Any of a name's extensions counts, not only the last, as in Apache: upload.cgi.txt is a script where .cgi is. Scripts \
 also need Options ExecCGI."
     ),
@@ -98,6 +104,7 @@ also need Options ExecCGI."
         "language extension ...",
         "Name the language of files with an extension.",
         languages,
+        |_| {},
         "The language is sent as Content-Language."
     ),
     extensions!(
@@ -105,6 +112,7 @@ also need Options ExecCGI."
         "media-type extension ...",
         "Name the media type of files with an extension.",
         types,
+        look_at_type,
         "It goes before the file that TypesConfig names."
     ),
     Directive {

@@ -49,11 +49,13 @@ fn a_default_is_what_its_own_setter_takes() {
             "{name}: the default has {} words",
             words.len()
         );
+        let remarks = std::cell::RefCell::default();
         let args = Args {
             words: &words,
             server_root: b"/root",
             span: &span,
             section: None,
+            remarks: &remarks,
         };
         let result = match directive.set {
             Set::Server(set) => set(&mut Server::default(), &args),

@@ -96,7 +96,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     (
         "an empty Content-Type",
         "Content-Type:\n\nx",
-        "200 document | Content-Type:  | x | ",
+        "200 document |  | x | Empty Content-Type: ",
     ),
     (
         "other fields repeat",

@@ -57,7 +57,7 @@ pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option
         },
         unique_id: Some(&ex.unique_id),
         configured: configured(ex),
-        redirect: ex.previous.as_deref().map(redirect),
+        redirect: ex.previous.as_deref().map(|previous| redirect(ex, previous)),
     })
 }
 
@@ -108,7 +108,7 @@ fn configured(ex: &Exchange) -> Vec<Configured<'_>> {
 }
 
 /// What is said of the pass before; REDIRECT_REQUEST_METHOD is for error documents, whose own method is GET.
-fn redirect(previous: &Previous) -> Redirect<'_> {
+fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
     let is_error = previous.status.is_error();
     Redirect {
         status: previous.status.code(),
@@ -121,6 +121,7 @@ fn redirect(previous: &Previous) -> Redirect<'_> {
             .variables
             .iter()
             .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .chain([(b"UNIQUE_ID".as_slice(), ex.unique_id.as_slice())])
             .collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! A script that gave no reply: one record in the error log with its cause and cure, the script log's, and the status that
 //! the client gets.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -67,6 +68,8 @@ impl Case {
         let text = self.told(&Failure {
             script: self.script(),
             runner: &self.runner(),
+            request: &self.request(),
+            pid: None,
             first_bytes: &failed.first_line,
             end: End::NotStarted {
                 doing: failed.step.told(),
@@ -120,6 +123,8 @@ impl Case {
         self.told(&Failure {
             script: self.script(),
             runner: &self.runner(),
+            request: &self.request(),
+            pid: script.pid(),
             first_bytes: b"",
             end,
             reply,
@@ -140,6 +145,10 @@ impl Case {
 
     fn script(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.notes.about().script))
+    }
+
+    fn request(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.notes.about().unique_id)
     }
 
     fn runner(&self) -> Runner {

@@ -10,7 +10,7 @@ use crate::exchange::response::{AfterResponse, Body, Outcome, Response};
 use crate::exchange::{Again, AgainMethod, Exchange};
 use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
 use crate::handlers::cgi::failure::Case;
-use crate::handlers::cgi::stream::{Length, ScriptStream};
+use crate::handlers::cgi::stream::{Length, ScriptStream, UNWANTED};
 use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, is_nph};
 use crate::http::method::Method;
@@ -81,12 +81,18 @@ async fn begin(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptRepl
     }
 }
 
-/// Lets a script whose document nobody wants come to its end: what it does is done before the client goes on.
+/// Lets a script whose document nobody wants come to its end: what it does is done before the client goes on. One that
+/// writes on and on is ended, as one that is silent is.
 async fn finish(talk: &mut Talk) -> Result<(), Fail> {
     talk.script.answered();
+    let before = talk.script.bytes();
     loop {
         match poll_fn(|cx| talk.poll(cx)).await {
             Event::Gone => return Err(Fail::ClientGone),
+            Event::Output(Output::Bytes(_)) if talk.script.bytes() - before > UNWANTED => {
+                talk.script.must_end();
+                return Ok(());
+            }
             Event::Output(Output::Bytes(_)) => {}
             Event::Output(Output::End(_)) => return Ok(()),
             Event::Output(Output::Silence) | Event::Body(_) => {
@@ -104,7 +110,7 @@ fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) 
     let length = if unwanted {
         // A client that leaves misses nothing.
         talk.script.may_finish();
-        Length::Open
+        Length::Unwanted
     } else {
         reply.content_length.map_or(Length::Open, Length::Promised)
     };

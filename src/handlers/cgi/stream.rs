@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::exchange::response::{BodyStream, Broken};
 use crate::handlers::cgi::failure::Case;
@@ -20,14 +21,20 @@ pub(super) struct ScriptStream {
     first: Bytes,
     length: Length,
     sent: u64,
+    began: Instant,
     over: bool,
 }
+
+/// A script that writes more than this for nobody is ended; no directive moves it.
+pub(super) const UNWANTED: u64 = 4 << 20;
 
 /// How long a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
     /// As long as it gets.
     Open,
+    /// Nobody gets it (a reply to HEAD): the script may come to its end, within [`UNWANTED`] and CGIScriptTimeout.
+    Unwanted,
     /// As the script's Content-Length said, in bytes.
     Promised(u64),
 }
@@ -41,6 +48,7 @@ impl ScriptStream {
             first,
             length,
             sent: 0,
+            began: Instant::now(),
             over: false,
         };
         if length == Length::Promised(0) && stream.first.is_empty() {
@@ -71,6 +79,13 @@ impl ScriptStream {
             }
         }
         self.sent += bytes.len() as u64;
+        if self.length == Length::Unwanted
+            && (self.sent > UNWANTED || self.began.elapsed() > self.talk.script.care().silence)
+        {
+            return Some(Err(
+                self.break_off("its reply has no body, and it goes on writing one: it is ended")
+            ));
+        }
         if bytes.is_empty() { None } else { Some(Ok(bytes)) }
     }
 
@@ -87,7 +102,7 @@ impl ScriptStream {
                 );
                 Some(Err(Broken))
             }
-            Length::Promised(_) | Length::Open => None,
+            Length::Promised(_) | Length::Open | Length::Unwanted => None,
         }
     }
 

@@ -238,6 +238,11 @@ async fn a_new_spawner_is_asked_again_and_scripts_of_the_old_go_on() {
         tells.iter().collect::<Vec<_>>(),
         ["start 0", "start 1", "start 1", "start 2"]
     );
+    // Given up and asked again, as a select does.
+    for _ in 0..2 {
+        let given_up = tokio::time::timeout(Duration::from_millis(5), old.ended()).await;
+        assert!(given_up.is_err(), "it runs");
+    }
     old.signal_group(Signal::KILL); // by ourselves: nobody else knows of it
     let pid = old.pid();
     let reaped = tokio::task::spawn_blocking(move || super::Pidfd::open(pid).expect("a zombie").wait().expect("ours"));

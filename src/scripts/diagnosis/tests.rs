@@ -47,6 +47,8 @@ fn failure<'a>(script: &'a Path, runner: &'a Runner, end: End) -> Failure<'a> {
     Failure {
         script,
         runner,
+        request: "awA2u4Lw-Tc7YFuxAQAAAAAH",
+        pid: Some(4711),
         first_bytes: b"",
         end,
         reply: None,
@@ -467,7 +469,7 @@ fn the_record_is_one_line_with_everything() {
     assert_eq!(
         record(&failure, &decide(&failure, &[])),
         "/srv/x.cgi: the script ended with exit status 3 and had written nothing; its lines on stderr, if any, tell more \
-         (exit status 3, 12 ms, 0 bytes on stdout, stderr: `two` `three\\x1b[0m` `four` `five`)"
+         (pid 4711, request awA2u4Lw-Tc7YFuxAQAAAAAH, exit status 3, 12 ms, 0 bytes on stdout, stderr: `two` `three\\x1b[0m` `four` `five`)"
     );
     let never = Failure {
         end: End::NotStarted {
@@ -478,7 +480,8 @@ fn the_record_is_one_line_with_everything() {
     };
     assert_eq!(
         record(&never, &decide(&never, &[Obstacle::NoExecuteBit])),
-        "/srv/x.cgi: the script has no execute permission; `chmod a+rx /srv/x.cgi`"
+        "/srv/x.cgi: the script has no execute permission; `chmod a+rx /srv/x.cgi` \
+         (request awA2u4Lw-Tc7YFuxAQAAAAAH)"
     );
 }
 

@@ -1,0 +1,138 @@
+//! What clients cost and what their packets carry: many slow ones, and many requests in one packet.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::support::processes;
+use crate::support::server::{self, Server};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Fewer than the 1024 descriptors that a process may usually have.
+const CLIENTS: usize = 800;
+/// How much of the server's memory one slow or idle client may take.
+const MOST_KIB: usize = 4;
+
+/// All tests of this file.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("clients::a_slow_one_costs_a_few_kib", a_slow_one_costs_a_few_kib),
+        trial(
+            "clients::sixteen_requests_in_a_packet_are_answered_in_one",
+            sixteen_requests_in_a_packet_are_answered_in_one,
+        ),
+    ]
+}
+
+fn trial(name: &str, test: fn() -> Result<(), String>) -> Trial {
+    Trial::test(name, move || test().map_err(Failed::from))
+}
+
+fn a_slow_one_costs_a_few_kib() -> Result<(), String> {
+    let (root, server) = boot("slow-clients")?;
+    let told = |e: std::io::Error| format!("a slow client: {e}");
+    exchange(&server)?;
+    let (before, descriptors) = (resident(&server), descriptors(&server));
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(TcpStream::connect(&server.listeners[0]).map_err(told)?);
+    }
+    server::poll(PATIENCE, || match self::descriptors(&server) - descriptors {
+        all if all >= CLIENTS => Ok(()),
+        some => Err(format!("{some} of {CLIENTS} clients were accepted")),
+    })?;
+    cheap("a silent client", before, &server)?;
+    for client in &mut clients {
+        client.write_all(b"GET /a.txt HTTP/1.1\r\nX").map_err(told)?;
+    }
+    exchange(&server)?;
+    cheap("a client that sends its head slowly", before, &server)?;
+    for client in &mut clients {
+        client.write_all(b": y\r\nHost: localhost\r\n\r\n").map_err(told)?;
+        let mut reply = [0; 1024];
+        let length = client.read(&mut reply).map_err(told)?;
+        if !reply[..length].ends_with(b"\r\n\r\nhello") {
+            return Err(format!("the reply is {}", reply[..length].escape_ascii()));
+        }
+    }
+    cheap("an idle client", before, &server)?;
+    drop(clients);
+    server.settle(PATIENCE)?;
+    server.stop()?;
+    let _left_for_the_end_of_the_run = std::fs::remove_dir_all(root);
+    Ok(())
+}
+
+fn cheap(client: &str, before: u64, server: &Server) -> Result<(), String> {
+    let grown = usize::try_from(resident(server).saturating_sub(before)).unwrap_or(usize::MAX);
+    println!("{client}: {} bytes", grown * 1024 / CLIENTS);
+    if grown <= CLIENTS * MOST_KIB {
+        Ok(())
+    } else {
+        Err(format!("{CLIENTS} times {client} took {grown} KiB"))
+    }
+}
+
+fn sixteen_requests_in_a_packet_are_answered_in_one() -> Result<(), String> {
+    let (root, server) = boot("sixteen-requests")?;
+    let told = |e: std::io::Error| format!("a pipelining client: {e}");
+    let mut client = TcpStream::connect(&server.listeners[0]).map_err(told)?;
+    let requests = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(16);
+    client.write_all(&requests).map_err(told)?;
+    let mut replies = vec![0; 64 * 1024];
+    let length = client.read(&mut replies).map_err(told)?;
+    let count = memchr::memmem::find_iter(&replies[..length], b"HTTP/1.1 200 OK").count();
+    if count != 16 {
+        return Err(format!("{count} replies came with the first read"));
+    }
+    drop(client);
+    server.settle(PATIENCE)?;
+    server.stop()?;
+    let _left_for_the_end_of_the_run = std::fs::remove_dir_all(root);
+    Ok(())
+}
+
+/// One request by somebody else.
+fn exchange(server: &Server) -> Result<(), String> {
+    let told = |e: std::io::Error| format!("another client: {e}");
+    let mut client = TcpStream::connect(&server.listeners[0]).map_err(told)?;
+    client
+        .write_all(b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .map_err(told)?;
+    let mut reply = Vec::new();
+    client.read_to_end(&mut reply).map_err(told)?;
+    if reply.starts_with(b"HTTP/1.1 200 OK") {
+        Ok(())
+    } else {
+        Err(format!("another client got {}", reply.escape_ascii()))
+    }
+}
+
+fn boot(name: &str) -> Result<(PathBuf, Server), String> {
+    let root = server::fresh_root(name);
+    server::write(&root.join("htdocs/a.txt"), b"hello")?;
+    server::write_config(&root, &[], "127.0.0.1:0")?;
+    server::hand_over(&root, false)?;
+    let command = server::program(&root, false, &[])?;
+    let server = Server::boot(&root, command, &[], "")?;
+    Ok((root, server))
+}
+
+fn own(server: &Server) -> impl Iterator<Item = u32> {
+    let children = processes::descendants(server.pid()).into_iter().map(|p| p.pid);
+    children.chain([server.pid()])
+}
+
+fn resident(server: &Server) -> u64 {
+    own(server).filter_map(processes::resident_kib).sum()
+}
+
+fn descriptors(server: &Server) -> usize {
+    own(server)
+        .filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok())
+        .map(Iterator::count)
+        .sum()
+}
