@@ -34,6 +34,10 @@ pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
     if !script && ex.method == Method::Other {
         return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known"));
     }
+    // What a place can be asked for is told whether or not there is anything, as Apache does; a script answers for itself.
+    if !script && ex.method == Method::Options {
+        return Ok(Handler::StaticFile);
+    }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
         Landing::Directory => directory(ex, place),

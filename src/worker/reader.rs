@@ -82,7 +82,9 @@ enum BodyState {
 struct Timing {
     stage: StageTimeout,
     each: Duration,
-    began: Option<Instant>,
+    /// How long the client was waited for so far, and since when it is.
+    waited: Duration,
+    waiting_since: Option<Instant>,
     bytes: u64,
     sleep: Option<Pin<Box<Sleep>>>,
 }
@@ -100,13 +102,7 @@ impl Reader {
             waits_for_continue: false,
             ended: None,
             filler: Filler::None,
-            timing: Timing {
-                stage: StageTimeout::BODY,
-                each: Duration::from_secs(60),
-                began: None,
-                bytes: 0,
-                sleep: None,
-            },
+            timing: Timing::new(StageTimeout::BODY, Duration::from_secs(60)),
             bytes_in: 0,
             counted: 0,
         }
@@ -126,13 +122,7 @@ impl Reader {
         self.request += 1;
         self.left_of_limit = None;
         self.waits_for_continue = expects_continue && !matches!(self.body, BodyState::Done);
-        self.timing = Timing {
-            stage,
-            each,
-            began: None,
-            bytes: 0,
-            sleep: None,
-        };
+        self.timing = Timing::new(stage, each);
         self.request
     }
 
@@ -335,21 +325,35 @@ enum Taken {
 }
 
 impl Timing {
+    fn new(stage: StageTimeout, each: Duration) -> Timing {
+        Timing {
+            stage,
+            each,
+            waited: Duration::ZERO,
+            waiting_since: None,
+            bytes: 0,
+            sleep: None,
+        }
+    }
+
     fn read(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         self.sleep = None;
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
+        }
     }
 
-    /// Ready when the body has taken too long: in all (RequestReadTimeout), or since its last bytes (Timeout).
+    /// Ready when the client has taken too long: in all (RequestReadTimeout), or since its last bytes (Timeout). Time in which
+    /// nothing was wanted of it, because a script read slowly, does not count.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        let began = *self.began.get_or_insert(now);
-        let bytes = self.bytes;
-        let (stage, each) = (self.stage, self.each);
+        self.waiting_since.get_or_insert(now);
+        let (stage, each, waited, bytes) = (self.stage, self.each, self.waited, self.bytes);
         let sleep = self.sleep.get_or_insert_with(|| {
             let idle = now + each;
-            let deadline = allowance(&stage, bytes).map_or(idle, |allowed| idle.min(began + allowed));
-            Box::pin(tokio::time::sleep_until(deadline))
+            let left = allowance(&stage, bytes).map(|allowed| now + allowed.saturating_sub(waited));
+            Box::pin(tokio::time::sleep_until(left.map_or(idle, |left| left.min(idle))))
         });
         sleep.as_mut().poll(cx)
     }
