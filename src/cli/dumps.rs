@@ -38,7 +38,7 @@ fn address_hosts(config: &Config, host: &str, port: Option<u16>, numbers: &[usiz
     let address = format!("{host}:{port}");
     let sites: Vec<&Site> = numbers.iter().filter_map(|number| config.sites.get(*number)).collect();
     let Some(first) = sites.first() else { return };
-    if sites.len() == 1 && first.settings.core.aliases.is_empty() {
+    if sites.len() == 1 {
         return line(out, &format_args!("{address:<22} {}", named(config, first)));
     }
     line(out, &format_args!("{address:<22} is a NameVirtualHost"));

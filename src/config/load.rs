@@ -145,9 +145,12 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_env.c", "env_module"),
     ("mod_log_config.c", "log_config_module"),
     ("mod_logio.c", "logio_module"),
+    ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
     ("mod_reqtimeout.c", "reqtimeout_module"),
     ("mod_setenvif.c", "setenvif_module"),
+    ("mod_unique_id.c", "unique_id_module"),
+    ("mod_version.c", "version_module"),
 ];
 
 impl Modules for Here {

@@ -59,6 +59,58 @@ Relative file names are below
 ";
 
 const CONF_TAIL: &str = ".El
+.Sh SECTIONS
+What a request gets is put together in this order; what comes later wins:
+.Bl -enum -compact
+.It
+.Ic <Directory> ,
+from the root down to the directory that the file is in, and, as a last
+one, the file's own name;
+.It
+.Ic <DirectoryMatch> ,
+which looks once at the whole name that the request came to: a file's, or
+a directory's with the final slash that the request had;
+.It
+.Ic <Files>
+and
+.Ic <FilesMatch> ;
+.It
+.Ic <Location>
+and
+.Ic <LocationMatch> .
+.El
+.Pp
+Within a group the sections of the main server come before those of the
+virtual host, and otherwise those that stand first before those that
+stand later.
+.Ic <Location>
+without wildcards covers what is below it; with wildcards it covers
+what it matches and nothing more, as
+.Ic <Directory>
+does for a directory's name.
+.Pp
+Two places are closed unless a section opens them: files whose names
+begin with
+.Pa .ht ,
+and everything in a directory called
+.Pa .git ,
+.Pa .svn ,
+.Pa .hg
+or
+.Pa .bzr .
+.Sh VARIABLES
+Of the variables that
+.Ic SetEnv ,
+.Ic SetEnvIf
+and their like can set, the server itself minds one:
+.Bl -tag -width nokeepalive
+.It Ev nokeepalive
+the connection is closed behind the response.
+.El
+.Pp
+The others of Apache's
+.Pq Ev downgrade-1.0 , force-response-1.0 , redirect-carefully , no-gzip
+have no effect.
 .Sh SEE ALSO
 .Xr lychgate-apache 7 ,
 .Xr lychgate 8

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use crate::config::directives::authz::Require;
 use crate::config::directives::core::{FilesSection, files_pattern};
-use crate::config::directives::server::Listen;
 use crate::config::directives::{self, DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
 use crate::config::hosts;
@@ -34,6 +33,7 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
         server: Server::default(),
         main: Scope::default(),
         hosts: Vec::new(),
+        types: None,
         complaints: Vec::new(),
     };
     close_what_is_never_for_clients(&mut resolver.main);
@@ -81,6 +81,8 @@ struct Resolver {
     server: Server,
     main: Scope,
     hosts: Vec<Host>,
+    /// Where the TypesConfig that holds stands.
+    types: Option<Span>,
     complaints: Vec<ConfigError>,
 }
 
@@ -148,6 +150,9 @@ impl Resolver {
         };
         if let Err(message) = result {
             self.complain(node, message);
+        }
+        if entry.name == "TypesConfig" {
+            self.types = Some(node.span().clone());
         }
         self.remark(node, remarks);
     }
@@ -344,7 +349,6 @@ impl Resolver {
                 .sites
                 .push(laid_over(&self.main, host.scope, host.span, number + 1));
         }
-        self.complaints.extend(listened_on_twice(&self.server));
         config.server = self.server;
         let mut main = site(self.main, 0);
         sort(&mut main.directories);
@@ -363,13 +367,9 @@ impl Resolver {
         match read(Path::new(std::ffi::OsStr::from_bytes(&path))) {
             Ok(text) => media_types(&text),
             Err(error) => {
-                if named.is_some() {
-                    let place = Span::new(&Arc::from(String::from_utf8_lossy(&path)), 0);
-                    self.complaints.push(ConfigError::error(
-                        &place,
-                        "TypesConfig",
-                        format!("cannot be read: {error}"),
-                    ));
+                if let (true, Some(place)) = (named.is_some(), &self.types) {
+                    let sentence = format!("{} cannot be read: {error}; name a file that is there", shown(&path));
+                    self.complaints.push(ConfigError::error(place, "TypesConfig", sentence));
                 }
                 media_types(BUILT_IN_TYPES)
             }
@@ -394,22 +394,6 @@ fn close_what_is_never_for_clients(main: &mut Scope) {
         span: place,
     });
     main.directory_matches.extend(section);
-}
-
-/// One address and port on two lines would fail to bind in Apache; here it is told with both lines.
-fn listened_on_twice(server: &Server) -> Vec<ConfigError> {
-    let listen = &server.core.listen;
-    let twice = |n: usize, line: &Listen| {
-        let same = |other: &&Listen| line.port != 0 && (other.address, other.port) == (line.address, line.port);
-        let earlier = listen.iter().take(n).find(same)?;
-        let message = format!("port {} is listened on already, at {}", line.port, earlier.span);
-        Some(ConfigError::error(&line.span, "Listen", message))
-    };
-    listen
-        .iter()
-        .enumerate()
-        .filter_map(|(n, line)| twice(n, line))
-        .collect()
 }
 
 fn args_of<'a>(

@@ -82,7 +82,9 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "terminate",
         summary: "Say what happens to a script when its client leaves.",
         manual: "With terminate the script's process group gets SIGTERM, and SIGKILL after CGIKillGrace. With finish it runs to its \
-end and its output is thrown away. With pipe-only its pipes are closed, as Apache does, and it is left alone.",
+end and its output is thrown away. With pipe-only its pipes are closed, as Apache does, and it is left alone.\n\nA client that has only \
+closed its sending side may still read. While its script is silent, the server finds out by sending what has no meaning to a reader of \
+HTTP/1.1: an interim response 102 before the reply begins, or a leading zero of the next chunk's size.",
         set: Set::Dir(|conf, args| {
             conf.cgi.client_gone.set(args.choice(
                 0,
