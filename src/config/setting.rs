@@ -76,6 +76,37 @@ impl<T: Clone> Merge for Appended<T> {
     }
 }
 
+/// A list that inner sections begin: what they say is tried first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepended<T>(Vec<T>);
+
+impl<T> Default for Prepended<T> {
+    fn default() -> Self {
+        Prepended(Vec::new())
+    }
+}
+
+impl<T> Prepended<T> {
+    /// Adds one behind the others of the same scope.
+    pub fn push(&mut self, value: T) {
+        self.0.push(value);
+    }
+}
+
+impl<T> Deref for Prepended<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Clone> Merge for Prepended<T> {
+    fn merge(&mut self, inner: &Self) {
+        let outer = std::mem::replace(&mut self.0, inner.0.clone());
+        self.0.extend(outer);
+    }
+}
+
 /// A map whose entries an inner section replaces one by one, or takes away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped<K, V>(BTreeMap<K, Option<V>>);

@@ -5,6 +5,7 @@ pub mod choose;
 pub mod client_name;
 pub mod early;
 pub mod fixup;
+pub mod redirect;
 pub mod target;
 pub mod translate;
 pub mod vhost;

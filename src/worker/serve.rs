@@ -122,11 +122,13 @@ const SUBSTITUTIONS: usize = 10;
 
 /// Finds the place of this pass: the path's own, or that of an index file or fallback which stands for it.
 fn locate(ex: &mut Exchange) -> Result<Place, Stop> {
+    phases::redirect::run(ex, &ex.site.base)?;
     for _ in 0..SUBSTITUTIONS {
         let translated = phases::translate::run(ex);
         let mut place = phases::walk::run(ex, translated)?;
         phases::early::run(ex);
         phases::access::run(ex, &place)?;
+        phases::redirect::run(ex, &place.conf)?;
         match phases::fixup::run(ex, &mut place)? {
             Fixed::Here => return Ok(place),
             Fixed::Instead(url) => {

@@ -13,6 +13,7 @@ pub mod language;
 pub mod log;
 pub mod mime;
 pub mod options;
+pub mod redirect;
 pub mod server;
 pub mod setenvif;
 pub mod site;
@@ -37,6 +38,8 @@ settings! {
         env: env::Env,
         /// Types.
         mime: mime::Mime,
+        /// Redirects.
+        redirects: redirect::Redirects,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
     }
@@ -80,6 +83,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     options::DIRECTIVES,
+    redirect::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,

@@ -25,7 +25,6 @@ const NO_INCLUDES: &str = "it has no effect: pages are not parsed for includes b
 const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused";
 const NO_SPELLING: &str = "it has no effect without `CheckSpelling on`, which is refused";
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
-const REDIR: &str = "not supported by this version; let a script answer with Location";
 
 foreign! {
     "AddAlt" "mod_autoindex" SVDH Indexes "string file [file] ..." => Ignored(LISTING);
@@ -159,11 +158,6 @@ foreign! {
     "OutputSed" "mod_sed" DH None "sed-command" => Refused(CHANGE);
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
     "ReadmeName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
-    "Redirect" "mod_alias" SVDH FileInfo "[status] [URL-path] URL" => Refused(REDIR);
-    "RedirectMatch" "mod_alias" SVDH FileInfo "[status] regex URL" => Refused(REDIR);
-    "RedirectPermanent" "mod_alias" SVDH FileInfo "URL-path URL" => Refused(REDIR);
-    "RedirectRelative" "mod_alias" SVD None "On|Off" => Ignored("it has no effect: Redirect is refused");
-    "RedirectTemp" "mod_alias" SVDH FileInfo "URL-path URL" => Refused(REDIR);
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>
         Ignored("it has no effect: there is no reflector handler");
     "RemoveInputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);

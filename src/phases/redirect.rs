@@ -1,0 +1,73 @@
+//! Redirects that the configuration asks for, before any file is looked for.
+
+use crate::base::{path, quote};
+use crate::config::directives::DirConf;
+use crate::config::directives::redirect::{From, Redirect};
+use crate::exchange::Exchange;
+use crate::exchange::fail::Fail;
+use crate::exchange::response::{Body, Outcome, Response, Stop};
+use crate::http::status::Status;
+use crate::lang::regex::expand;
+
+/// Answers with the first redirect of `conf` that covers the path, if one does.
+pub fn run(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
+    let url = ex.target.path.as_bytes();
+    let Some((redirect, target)) = conf
+        .redirects
+        .list
+        .iter()
+        .find_map(|one| Some((one, target(one, url)?)))
+    else {
+        return Ok(());
+    };
+    let status = Status::new(redirect.status).unwrap_or(Status::FOUND);
+    if redirect.to.is_none() {
+        return Err(Fail::client(status, format!("a redirect says {}", redirect.status))
+            .of_module("alias")
+            .into());
+    }
+    let relative = conf.redirects.relative.or(false);
+    let mut location = if target.first() == Some(&b'/') && !relative {
+        ex.own_url(&target)
+    } else {
+        target
+    };
+    if let Some(query) = ex.target.query.as_ref().filter(|_| !location.contains(&b'?')) {
+        location.push(b'?');
+        location.extend_from_slice(query);
+    }
+    let mut response = Response::new(status, Body::BuiltIn);
+    response.head.fields.append("Location", location);
+    Err(Stop::Outcome(Box::new(Outcome::Reply(response))))
+}
+
+/// The target for a path that a redirect covers; empty for a status that is no redirect.
+fn target(redirect: &Redirect, url: &[u8]) -> Option<Vec<u8>> {
+    let to = redirect.to.as_deref().unwrap_or_default();
+    match &redirect.from {
+        From::Section => Some(to.to_vec()),
+        From::Prefix(prefix) => {
+            let rest = path::below(url, prefix)?;
+            let mut target = to.to_vec();
+            quote::escape_path(&mut target, rest);
+            Some(target)
+        }
+        From::Match(regex) => {
+            let groups = regex.captures(url)?;
+            Some(escaped(&expand(to, url, &groups)))
+        }
+    }
+}
+
+/// A target made of decoded pieces, its path escaped and its query left alone.
+fn escaped(target: &[u8]) -> Vec<u8> {
+    let end = target
+        .iter()
+        .position(|b| matches!(b, b'?' | b'#'))
+        .unwrap_or(target.len());
+    let (path, rest) = target.split_at(end);
+    let mut out = Vec::with_capacity(target.len());
+    quote::escape_path(&mut out, path);
+    out.extend_from_slice(rest);
+    out
+}
