@@ -4,8 +4,11 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::config::directives::site::StageTimeout;
 
 /// How much body a request has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,9 @@ pub trait Incoming {
 
     /// Bounds the body to so many bytes from here on (LimitRequestBody); `None` is no bound.
     fn limit(&mut self, bytes: Option<u64>);
+
+    /// Sets how long the client may take: in all (RequestReadTimeout), and for each wait (Timeout).
+    fn pace(&mut self, stage: StageTimeout, each: Duration);
 
     /// The next bytes, at least one; `None` at the end. `100 Continue` goes out before the first read that has to wait.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>>;
@@ -119,6 +125,13 @@ impl RequestBody {
     pub fn limit(&self, bytes: Option<u64>) {
         if let Some(incoming) = self.given() {
             incoming.borrow_mut().limit(bytes);
+        }
+    }
+
+    /// Sets its pace, see [`Incoming::pace`].
+    pub fn pace(&self, stage: StageTimeout, each: Duration) {
+        if let Some(incoming) = self.given() {
+            incoming.borrow_mut().pace(stage, each);
         }
     }
 

@@ -37,6 +37,10 @@ const LINGER: Duration = Duration::from_secs(30);
 /// How long it may be silent meanwhile.
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
+/// Apache's defaults for Timeout and KeepAliveTimeout.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
 /// Serves a connection until it closes.
 pub async fn run(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) {
     // A connection that is broken before it began has nobody to be told.
@@ -51,6 +55,7 @@ pub async fn run(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) {
         stream,
         thread,
         site,
+        last_site: site,
         local,
         peer,
         requests: 0,
@@ -65,6 +70,8 @@ struct Conn {
     writer: Writer,
     /// The site that a request without a host is for; its limits hold until the host is known.
     site: &'static Site,
+    /// The site of the last request; it says how long the connection is kept.
+    last_site: &'static Site,
     local: SocketAddr,
     peer: SocketAddr,
     requests: u32,
@@ -153,10 +160,10 @@ impl Conn {
     async fn wait_for_bytes(&mut self, waiting: usize, first_byte: Option<Instant>) -> Waited {
         let core = &self.site.settings.core;
         let stage = core.read_timeout.header.or(StageTimeout::HEADER);
-        let timeout = core.timeout.or(Duration::from_secs(60));
+        let timeout = timeout_of(self.site);
         let now = Instant::now();
         let deadline = if waiting == 0 && self.requests > 0 {
-            now + core.keep_alive_timeout.or(Duration::from_secs(5))
+            now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE)
         } else {
             let began = first_byte.unwrap_or(now);
             let stage_end = allowance(&stage, waiting as u64).map(|allowed| began + allowed);
@@ -198,14 +205,10 @@ impl Conn {
             }
         };
         let expectation = Expectation::of(&head);
-        let core = &self.site.settings.core;
-        let timeout = core.timeout.or(Duration::from_secs(60));
-        let stage = core.read_timeout.body.or(StageTimeout::BODY);
         let mark = self
             .reader
             .borrow_mut()
-            .begin_body(framing, expectation == Expectation::Continue, stage, timeout);
-        self.writer.timeout = timeout;
+            .begin_body(framing, expectation == Expectation::Continue);
         let body = BodyHandle::new(Rc::clone(&self.reader), mark);
         let mut ex = self.exchange(head, began, RequestBody::new(Rc::new(RefCell::new(body))));
         if expectation == Expectation::Continue && self.writer.flush().await.is_err() {
@@ -290,6 +293,8 @@ impl Conn {
 
     /// Sends a response: head, then body, and logs it.
     async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
+        self.last_site = ex.site;
+        self.writer.timeout = timeout_of(ex.site);
         let before = self.writer.bytes_out + self.writer.head().len() as u64;
         let body_before = self.writer.body_bytes;
         let version = ex.head.version();
@@ -365,7 +370,7 @@ impl Conn {
             .any(|value| list_has_token(value, b"keep-alive"));
         if stays == Persistence::KeepAlive && asked_to_stay {
             let core = &ex.site.settings.core;
-            let timeout = core.keep_alive_timeout.or(Duration::from_secs(5)).as_secs();
+            let timeout = core.keep_alive_timeout.or(KEEP_ALIVE).as_secs();
             let value = match core.max_keep_alive_requests.or(100) {
                 0 => format!("timeout={timeout}"),
                 most => format!(
@@ -451,6 +456,10 @@ fn interim(ex: &Exchange) -> Filler {
     } else {
         Filler::None
     }
+}
+
+fn timeout_of(site: &Site) -> Duration {
+    site.settings.core.timeout.or(TIMEOUT)
 }
 
 fn broken(error: ParseError) -> Fail {

@@ -109,7 +109,7 @@ impl Reader {
     }
 
     /// Sets out on the body of a request that was just parsed; returns its handle's mark.
-    pub fn begin_body(&mut self, framing: Framing, expects_continue: bool, stage: StageTimeout, each: Duration) -> u64 {
+    pub fn begin_body(&mut self, framing: Framing, expects_continue: bool) -> u64 {
         self.body = match framing {
             Framing::None | Framing::Length(0) => BodyState::Done,
             Framing::Length(length) => BodyState::Length {
@@ -122,7 +122,7 @@ impl Reader {
         self.request += 1;
         self.left_of_limit = None;
         self.waits_for_continue = expects_continue && !matches!(self.body, BodyState::Done);
-        self.timing = Timing::new(stage, each);
+        self.timing = Timing::new(StageTimeout::BODY, Duration::from_secs(60));
         self.request
     }
 
@@ -397,6 +397,10 @@ impl Incoming for BodyHandle {
 
     fn limit(&mut self, bytes: Option<u64>) {
         self.reader.borrow_mut().left_of_limit = bytes;
+    }
+
+    fn pace(&mut self, stage: StageTimeout, each: Duration) {
+        self.reader.borrow_mut().timing = Timing::new(stage, each);
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {

@@ -1,19 +1,22 @@
 //! The driver: from a parsed head to a response. Start reading lychgate here.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::directives::site::Trace;
+use crate::config::directives::site::{StageTimeout, Trace};
 use crate::exchange::Exchange;
 use crate::exchange::body::BodyLength;
-use crate::exchange::fail::{Fail, Reply};
+use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
-use crate::exchange::response::{Body, Outcome, Response, Stop};
+use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::filters::error_document::{self, Replacement};
 use crate::handlers;
+use crate::http::fields::append_line;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::http::target::{CleanPath, Slashes};
 use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::fixup::Fixed;
@@ -23,7 +26,12 @@ use crate::worker::thread::Thread;
 /// Serves one request: from parsed head to response. `None` when the client has left.
 pub async fn serve(ex: &mut Exchange, thread: &Rc<Thread>) -> Option<Response> {
     let answer = match phases::vhost::run(ex) {
-        Ok(()) => answer(ex, thread).await,
+        Ok(()) => {
+            let core = &ex.site.settings.core;
+            let stage = core.read_timeout.body.or(StageTimeout::BODY);
+            ex.body.pace(stage, core.timeout.or(Duration::from_secs(60)));
+            answer(ex, thread).await
+        }
         Err(fail) => Err(fail),
     };
     finish(ex, thread, answer).await
@@ -80,8 +88,8 @@ fn keep_status(response: &mut Response, fail: &Reply) {
     for (name, value) in &fail.fields {
         response.head.fields.set(name, value);
     }
-    if fail.connection == crate::exchange::fail::AfterFail::Close {
-        response.connection = crate::exchange::response::AfterResponse::Close;
+    if fail.connection == AfterFail::Close {
+        response.connection = AfterResponse::Close;
     }
 }
 
@@ -132,9 +140,8 @@ fn locate(ex: &mut Exchange) -> Result<Place, Stop> {
         match phases::fixup::run(ex, &mut place)? {
             Fixed::Here => return Ok(place),
             Fixed::Instead(url) => {
-                ex.target.path =
-                    crate::http::target::CleanPath::from_decoded(&url, crate::http::target::Slashes::Merge)
-                        .map_err(|e| Fail::internal(format!("index or fallback path: {e}")))?;
+                ex.target.path = CleanPath::from_decoded(&url, Slashes::Merge)
+                    .map_err(|e| Fail::internal(format!("index or fallback path: {e}")))?;
             }
         }
     }
@@ -164,7 +171,7 @@ fn trace(ex: &Exchange) -> Result<Response, Fail> {
     let mut head = ex.head.request_line().to_vec();
     head.extend_from_slice(b"\r\n");
     for (name, value) in ex.head.fields() {
-        crate::http::fields::append_line(&mut head, name, value);
+        append_line(&mut head, name, value);
     }
     head.extend_from_slice(b"\r\n");
     let mut response = Response::new(Status::OK, Body::Bytes(Bytes::from(head)));

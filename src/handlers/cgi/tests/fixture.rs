@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
 use crate::config::directives::DirConf;
+use crate::config::directives::site::StageTimeout;
 use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
 use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming, Probed, RequestBody};
 use crate::exchange::fail::Fail;
@@ -52,6 +54,8 @@ impl Incoming for Client {
         self.waker = Some(cx.waker().clone());
         self.gone.map_or(Poll::Pending, Poll::Ready)
     }
+
+    fn pace(&mut self, _stage: StageTimeout, _each: Duration) {}
 
     fn probe(&mut self) -> Probed {
         self.probed.unwrap_or(Probed::Impossible)
