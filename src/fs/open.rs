@@ -237,14 +237,18 @@ pub fn stat(name: &[u8]) -> Result<Meta, OpenError> {
 
 /// Looks at the absolute name under the policies: pairs of a directory name's length (1 for the root) and the policy for
 /// what lies in that directory, from the root down. A directory without an entry has its parent's.
-pub fn look(name: &[u8], policies: &[(usize, Symlinks)]) -> Result<Seen, OpenError> {
-    let links = if policies.iter().all(|(_, policy)| *policy == Symlinks::Follow) {
-        Links::Follow
+///
+/// `known` is what [`stat`] said of the name. Where every link may be followed that is the answer already: a second look
+/// would find the same, and [`Seen::open`] judges what it has opened.
+pub fn look(name: &[u8], known: Meta, policies: &[(usize, Symlinks)]) -> Result<Seen, OpenError> {
+    let (links, meta) = if policies.iter().all(|(_, policy)| *policy == Symlinks::Follow) {
+        (Links::Follow, known)
     } else {
-        Links::PerDirectory(policies.into())
+        let links = Links::PerDirectory(policies.into());
+        let fd = open(name, &links, OFlags::PATH)?;
+        let meta = Meta::of(fd.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
+        (links, meta)
     };
-    let fd = open(name, &links, OFlags::PATH)?;
-    let meta = Meta::of(fd.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
     if meta.kind == Kind::Other {
         return Err(OpenError::Kind);
     }
@@ -357,7 +361,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::path::PathBuf;
 
-    use super::{Kind, OpenError, Symlinks, extent, look};
+    use super::{Kind, OpenError, Seen, Symlinks, extent, look, stat};
 
     struct Tree(PathBuf);
 
@@ -378,6 +382,10 @@ mod tests {
         }
     }
 
+    fn look_at(name: &[u8], policies: &[(usize, Symlinks)]) -> Result<Seen, OpenError> {
+        look(name, stat(name)?, policies)
+    }
+
     impl Drop for Tree {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
@@ -388,13 +396,13 @@ mod tests {
     fn links_are_followed_only_where_the_policy_says_so() {
         let tree = Tree::new("links");
         let link = tree.at("a/link");
-        assert!(look(&link, &[(1, Symlinks::Follow)]).unwrap().open().is_ok());
+        assert!(look_at(&link, &[(1, Symlinks::Follow)]).unwrap().open().is_ok());
         assert_eq!(
-            look(&link, &[(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::Refuse)]).unwrap_err(),
+            look_at(&link, &[(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::Refuse)]).unwrap_err(),
             OpenError::Link
         );
         assert!(
-            look(
+            look_at(
                 &link,
                 &[(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::OwnerMatch)]
             )
@@ -403,7 +411,7 @@ mod tests {
             .is_ok()
         );
         assert!(
-            look(
+            look_at(
                 &tree.at("a/f.txt"),
                 &[(1, Symlinks::Follow), (tree.at("a").len(), Symlinks::Refuse)]
             )
@@ -415,7 +423,7 @@ mod tests {
     fn a_fifo_is_never_opened() {
         let tree = Tree::new("fifo");
         assert_eq!(
-            look(&tree.at("a/fifo"), &[(1, Symlinks::Follow)]).unwrap_err(),
+            look_at(&tree.at("a/fifo"), &[(1, Symlinks::Follow)]).unwrap_err(),
             OpenError::Kind
         );
     }
@@ -423,7 +431,7 @@ mod tests {
     #[test]
     fn a_file_that_became_a_fifo_is_refused_without_waiting() {
         let tree = Tree::new("swap");
-        let seen = look(&tree.at("a/f.txt"), &[(1, Symlinks::Follow)]).unwrap();
+        let seen = look_at(&tree.at("a/f.txt"), &[(1, Symlinks::Follow)]).unwrap();
         std::fs::remove_file(tree.0.join("a/f.txt")).unwrap();
         nix::unistd::mkfifo(&tree.0.join("a/f.txt"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(seen.open().unwrap_err(), OpenError::Kind);
@@ -448,7 +456,7 @@ mod tests {
                 }
             });
             for _ in 0..5000 {
-                let Ok(file) = look(&name, &policies).and_then(|seen| seen.open()) else {
+                let Ok(file) = look_at(&name, &policies).and_then(|seen| seen.open()) else {
                     continue;
                 };
                 let mut text = [0; 6];

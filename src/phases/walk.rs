@@ -18,7 +18,7 @@ use crate::config::words::Pattern;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
-use crate::fs::open::{self, Extent, Found, Kind, OpenError, Symlinks};
+use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
 use crate::phases::translate::{self, Translated};
 use crate::scripts::diagnosis::obstacle::{self, Runner};
@@ -35,7 +35,7 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     refuse_access_files(ex, &judged)?;
     let found = match landed.kind {
         Landing::Missing => Found::Missing,
-        Landing::File | Landing::Directory => look(ex, landed.path, &judged)?,
+        Landing::File | Landing::Directory => look(ex, landed.path, extent.meta, &judged)?,
     };
     Ok(Place {
         conf: judged.conf,
@@ -281,8 +281,8 @@ fn refuse_access_files(ex: &Exchange, judged: &Judged) -> Result<(), Fail> {
     Ok(())
 }
 
-fn look(ex: &Exchange, path: &[u8], judged: &Judged) -> Result<Found, Fail> {
-    match open::look(path, &judged.links) {
+fn look(ex: &Exchange, path: &[u8], known: Meta, judged: &Judged) -> Result<Found, Fail> {
+    match open::look(path, known, &judged.links) {
         Ok(seen) if seen.meta.kind == Kind::Directory => Ok(Found::Directory(seen)),
         Ok(seen) => Ok(Found::File(seen)),
         Err(OpenError::Missing) => Ok(Found::Missing),
