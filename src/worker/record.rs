@@ -46,6 +46,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
     let server_name = String::from_utf8_lossy(ex.site_name());
     let canonical_name = String::from_utf8_lossy(ex.server_name());
     let id = std::str::from_utf8(&ex.unique_id).ok();
+    let (pid, tid) = own_ids();
     let record = AccessRecord {
         vars: &view,
         request_line: Some(ex.head.request_line()).filter(|line| !line.is_empty()),
@@ -91,8 +92,8 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         server_name: &server_name,
         canonical_name: &canonical_name,
         server_port: ex.canonical_port(),
-        pid: std::process::id(),
-        tid: thread_id(),
+        pid,
+        tid,
     };
     for log in access {
         if log.condition.as_ref().is_none_or(|condition| condition.holds(&view)) {
@@ -101,11 +102,13 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
     }
 }
 
-fn thread_id() -> u64 {
+/// The numbers of this process and thread, asked of the system once.
+fn own_ids() -> (u32, u64) {
     thread_local! {
-        static ID: u64 = u64::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0);
+        static IDS: (u32, u64) =
+            (std::process::id(), u64::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0));
     }
-    ID.with(|id| *id)
+    IDS.with(|ids| *ids)
 }
 
 fn first(ex: &Exchange) -> Option<&Previous> {
