@@ -189,6 +189,9 @@ impl Generation {
             } else {
                 self.told_end("spawner", ended);
                 self.spawner.gone();
+                if matches!(self.phase, Phase::Stopping(_)) {
+                    self.worker.tell(&ToWorker::Stop);
+                }
             }
             return true;
         }
@@ -249,9 +252,13 @@ impl Generation {
     pub(super) fn stop(&mut self) {
         self.worker.restart_at = None;
         self.spawner.restart_at = None;
-        self.worker.tell(&ToWorker::Stop);
-        self.spawner.tell(&ToSpawner::Stop { grace: SCRIPT_GRACE });
         self.phase = Phase::Stopping(Instant::now() + STOP_LIMIT);
+        if self.spawner.child.is_none() {
+            return self.worker.tell(&ToWorker::Stop);
+        }
+        // The worker follows when the scripts have ended: what they have to say to their SIGTERM still reaches their clients
+        // and the log.
+        self.spawner.tell(&ToSpawner::Stop { grace: SCRIPT_GRACE });
     }
 
     /// Ends at once.
