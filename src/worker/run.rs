@@ -233,7 +233,11 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                     return Ok(());
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
-                Some(Order::Stop) | None => return Ok(()),
+                Some(Order::Stop) | None => {
+                    stop_accepting(&thread, acceptors).await;
+                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS).await;
+                    return Ok(());
+                }
             },
             _ = tick.tick() => {}
         }
@@ -247,6 +251,9 @@ async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<
         let _ = acceptor.await;
     }
 }
+
+/// How long what scripts and files still have to say may take to reach their clients when the server stops.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// How often a draining thread looks whether its last script has ended.
 const SCRIPT_TICK: Duration = Duration::from_millis(100);
