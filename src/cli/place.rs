@@ -116,7 +116,7 @@ mod tests {
             ),
             (
                 "clone",
-                &["-d", "../work/."],
+                &["-d", "./../work"],
                 "installed",
                 "work",
                 "work/conf/httpd.conf",

@@ -1,3 +1,4 @@
 //! The things that change an answer.
 
+pub mod default_charset;
 pub mod error_document;

@@ -11,6 +11,7 @@ use crate::base::date::HttpDate;
 use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::exchange::Exchange;
 use crate::exchange::body::BodyLength;
+use crate::exchange::charset::completed;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
@@ -215,22 +216,11 @@ fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modifi
 
 /// The Content-Type of a place, with its character set.
 pub fn content_type(place: &Place) -> Option<Vec<u8>> {
-    let mut value = place.types.media_type.as_ref()?.to_vec();
-    let default = || {
-        let for_text = value == b"text/html" || value == b"text/plain";
-        place
-            .conf
-            .core
-            .default_charset
-            .value()
-            .and_then(Option::as_ref)
-            .filter(|_| for_text)
-    };
-    if let Some(charset) = place.types.charset.as_ref().or_else(default) {
-        value.extend_from_slice(b"; charset=");
-        value.extend_from_slice(charset);
+    let media_type = place.types.media_type.as_ref()?.to_vec();
+    match &place.types.charset {
+        Some(charset) => Some([&media_type, &b"; charset="[..], charset].concat()),
+        None => Some(completed(&place.conf, &media_type).unwrap_or(media_type)),
     }
-    Some(value)
 }
 
 /// RFC 9110 section 15.4.5: the validators, and nothing of the representation.

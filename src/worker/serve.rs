@@ -11,6 +11,7 @@ use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::filters::default_charset;
 use crate::filters::error_document::{self, Replacement};
 use crate::handlers;
 use crate::http::fields::append_line;
@@ -54,6 +55,7 @@ async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response,
         }
     };
     error_document::fill_in(ex, &mut response);
+    default_charset::apply(ex, &mut response);
     Some(response)
 }
 
