@@ -93,7 +93,7 @@ fn take_role(name: &[u8]) -> ExitCode {
             Err(error) => told("worker", &error),
         },
         Role::Spawner => match load::from_text(&inherited.settings) {
-            Ok(config) => spawner::run(inherited, plan::spawner_rules(&config)),
+            Ok(config) => spawner::run(inherited, plan::spawner_rules(config)),
             Err(error) => told("spawner", &error),
         },
     }

@@ -62,7 +62,7 @@ pub(super) fn pid_file(config: &Config) -> PathBuf {
 }
 
 /// What the spawner may start.
-pub(super) fn spawner_rules(config: &Config) -> Rules {
+pub(super) fn spawner_rules(config: Config) -> Rules {
     let mut names: Vec<Vec<u8>> = Vec::new();
     for site in &config.sites {
         for conf in confs(site) {
@@ -72,7 +72,7 @@ pub(super) fn spawner_rules(config: &Config) -> Rules {
     names.sort();
     names.dedup();
     Rules {
-        places: config.script_places.clone(),
+        config,
         admitted_variables: names,
     }
 }

@@ -5,6 +5,7 @@ use crate::base::path;
 use crate::config::directives::DirConf;
 use crate::config::directives::alias::{AliasFrom, AliasKind};
 use crate::config::directives::options::Options;
+use crate::config::setting::Merge;
 use crate::config::site::{Config, ScriptLinks, ScriptPlace, Section, Site, document_root};
 use crate::config::words::Pattern;
 
@@ -27,9 +28,7 @@ pub fn script_only(config: &Config) -> Vec<Vec<u8>> {
     let roots: Vec<_> = config.sites.iter().map(|site| document_root(config, site)).collect();
     let aliases = config.sites.iter().flat_map(|site| site.settings.aliases.list.iter());
     let scripts = aliases.filter(|alias| alias.kind == AliasKind::Scripts);
-    let mut only: Vec<_> = scripts
-        .map(|alias| place(alias.literal_target(), ScriptLinks::Follow).root)
-        .collect();
+    let mut only: Vec<_> = scripts.map(|alias| trimmed(alias.literal_target())).collect();
     only.retain(|target| !roots.iter().any(|root| path::below(root, target).is_some()));
     only.sort();
     only.dedup();
@@ -38,24 +37,27 @@ pub fn script_only(config: &Config) -> Vec<Vec<u8>> {
 
 fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     let links = links_of(&site.base);
+    let place = |root: &[u8]| ScriptPlace {
+        site: site.number,
+        root: trimmed(root),
+        links,
+    };
     let aliases = &site.settings.aliases.list;
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
-    let mut places: Vec<_> = script_aliases
-        .map(|alias| place(alias.literal_target(), links))
-        .collect();
+    let mut places: Vec<_> = script_aliases.map(|alias| place(alias.literal_target())).collect();
     for section in site.directories.iter().chain(&site.directory_matches) {
         if gives_exec(&section.conf) {
-            places.push(place(literal_root(section), links));
+            places.push(place(literal_root(section)));
         }
     }
     // A section that goes by URL or by file name reaches wherever the site does.
     let everywhere = gives_exec(&site.base) || site.locations.iter().any(|section| gives_exec(&section.conf));
     if everywhere {
-        places.push(place(&document_root(config, site), links));
+        places.push(place(&document_root(config, site)));
         let files = aliases
             .iter()
             .filter(|alias| alias.kind == AliasKind::Files && alias.from != AliasFrom::Prefix(b"/".to_vec()));
-        places.extend(files.map(|alias| place(alias.literal_target(), links)));
+        places.extend(files.map(|alias| place(alias.literal_target())));
     }
     places
 }
@@ -72,12 +74,49 @@ fn links_of(conf: &DirConf) -> ScriptLinks {
     }
 }
 
-fn place(root: &[u8], links: ScriptLinks) -> ScriptPlace {
+/// The name without slashes at its end.
+fn trimmed(root: &[u8]) -> Vec<u8> {
     let mut root = root.to_vec();
     while root.len() > 1 && root.last() == Some(&b'/') {
         root.pop();
     }
-    ScriptPlace { root, links }
+    root
+}
+
+/// The settings that the site's `<Directory>`, `<DirectoryMatch>` and `<Files>` sections give the file `path` of a script
+/// place. `<Location>` sections go by URL, which whoever asks for a script could choose: they have no say here.
+pub fn conf_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> DirConf {
+    let Some(site) = config.sites.get(place.site) else {
+        return DirConf::default();
+    };
+    let mut conf = DirConf::clone(&site.base);
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let ends = ends.map(|(at, _)| at.max(1)).chain([path.len()]);
+    for end in ends {
+        let name = path.get(..end).unwrap_or(path);
+        for section in site.directories.iter().filter(|section| section.covers_directory(name)) {
+            conf.merge(&section.conf);
+        }
+    }
+    for section in site
+        .directory_matches
+        .iter()
+        .filter(|section| section.covers_directory(path))
+    {
+        conf.merge(&section.conf);
+    }
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    let files: Vec<_> = conf
+        .core
+        .files
+        .iter()
+        .filter(|files| files.covers(name))
+        .cloned()
+        .collect();
+    for files in files {
+        conf.merge(&files.conf);
+    }
+    conf
 }
 
 /// The directory above every path that a section can match.

@@ -90,6 +90,8 @@ impl Section {
 /// A place whose files may be started as scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptPlace {
+    /// The number of the site it belongs to, whose sections say on which terms its scripts run.
+    pub site: usize,
     /// A directory, or one file; absolute, without a final slash.
     pub root: Vec<u8>,
     /// Whether symbolic links below it may lead out of it.
@@ -106,11 +108,12 @@ pub enum ScriptLinks {
 }
 
 impl Config {
-    /// The narrowest script place that holds the file `path`: its number, and the path below it (empty for the place itself).
-    pub fn script_place<'a>(&self, path: &'a [u8]) -> Option<(usize, &'a [u8])> {
-        self.script_places
-            .iter()
-            .enumerate()
+    /// The narrowest script place of the site that holds the file `path`: its number, and the path below it (empty for the
+    /// place itself).
+    pub fn script_place<'a>(&self, site: usize, path: &'a [u8]) -> Option<(usize, &'a [u8])> {
+        let numbered = self.script_places.iter().enumerate();
+        numbered
+            .filter(|(_, place)| place.site == site)
             .filter_map(|(number, place)| Some((number, path::below(path, &place.root)?, place.root.len())))
             .max_by_key(|(_, _, length)| *length)
             .map(|(number, rest, _)| (number, rest.strip_prefix(b"/").unwrap_or(rest)))

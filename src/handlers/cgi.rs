@@ -41,7 +41,10 @@ use crate::scripts::{Care, Order, Scripts};
 /// Runs the script of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
     ex.handler = b"cgi-script".to_vec();
-    let (number, path) = ex.config.script_place(&place.path).ok_or_else(|| no_place(place))?;
+    let (number, path) = ex
+        .config
+        .script_place(ex.site.number, &place.path)
+        .ok_or_else(|| no_place(place))?;
     let (number, path) = (u32::try_from(number).map_err(|_| no_place(place))?, path.to_vec());
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;

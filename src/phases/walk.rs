@@ -8,13 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::glob::Slash;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::AllowOverride;
 use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
 use crate::config::site::Site;
-use crate::config::words::Pattern;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
@@ -189,24 +187,10 @@ fn with_locations(url: &[u8], site: &'static Site, sections: &mut Vec<&DirConf>)
 
 /// Adds the `<Files>` sections that the settings so far hold, then the locations.
 fn with_files(url: &[u8], site: &'static Site, sections: &[&DirConf], so_far: &DirConf, name: &[u8]) -> Arc<DirConf> {
-    let files: Vec<_> = so_far
-        .core
-        .files
-        .iter()
-        .filter(|f| name_matches(&f.name, name))
-        .cloned()
-        .collect();
+    let files: Vec<_> = so_far.core.files.iter().filter(|f| f.covers(name)).cloned().collect();
     let mut all = sections.to_vec();
     all.extend(files.iter().map(|f| &f.conf));
     with_locations(url, site, &mut all)
-}
-
-fn name_matches(pattern: &Pattern, name: &[u8]) -> bool {
-    match pattern {
-        Pattern::Plain(plain) => plain == name,
-        Pattern::Glob(glob) => glob.matches(name, Slash::Stops),
-        Pattern::Regex(regex) => regex.is_match(name),
-    }
 }
 
 fn symlinks(options: Options) -> Symlinks {

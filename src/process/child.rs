@@ -1,15 +1,17 @@
 //! Starting a program: what the child shall be, and the one function that makes it so.
 
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::{fmt, io, ptr};
 
 use rustix::process::Signal;
 
 use super::clone::{self, Failure, Orders, RawDirectory, RawIdentity, RawProgram};
 use super::identity::Identity;
+use super::landlock::Ruleset;
 use super::limits::Limit;
 use super::pidfd::Pidfd;
+use super::seccomp::Filter;
 
 /// What to start and what it shall be.
 pub struct ChildSpec<'a> {
@@ -35,6 +37,10 @@ pub struct ChildSpec<'a> {
     pub identity: Option<&'a Identity>,
     /// Whether set-user-id programs may give it more than it has.
     pub new_privileges: NewPrivileges,
+    /// What it may reach of the file system and the network. Needs [`NewPrivileges::Never`], or root.
+    pub ruleset: Option<&'a Ruleset>,
+    /// The system calls it is refused. Needs [`NewPrivileges::Never`], or root.
+    pub filter: Option<&'a Filter>,
     /// The signal it gets when we end.
     pub parent_death: Option<Signal>,
 }
@@ -125,6 +131,8 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
             groups: &identity.groups,
         }),
         no_new_privs: spec.new_privileges == NewPrivileges::Never,
+        ruleset: spec.ruleset.map(|ruleset| ruleset.as_fd().as_raw_fd()),
+        filter: spec.filter.map(Filter::raw),
         parent_death: spec.parent_death.map(|signal| (signal.as_raw(), own_pid)),
         failure: Failure::default(),
     };
@@ -158,6 +166,8 @@ impl<'a> ChildSpec<'a> {
             limits: Vec::new(),
             identity: None,
             new_privileges: NewPrivileges::Allowed,
+            ruleset: None,
+            filter: None,
             parent_death: None,
         }
     }
@@ -269,6 +279,10 @@ steps! {
     Execute = 19 "cannot execute",
     /// The worker could not send its request to the spawner.
     Ask = 20 "cannot ask the spawner",
+    /// landlock_restrict_self(2)
+    Ruleset = 21 "cannot confine what it reaches",
+    /// seccomp(2)
+    Filter = 22 "cannot confine its system calls",
 }
 
 #[cfg(test)]

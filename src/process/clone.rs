@@ -28,6 +28,9 @@ pub(super) struct Orders<'a> {
     pub(super) limits: &'a [(u32, [u64; 2])],
     pub(super) identity: Option<RawIdentity<'a>>,
     pub(super) no_new_privs: bool,
+    /// A Landlock ruleset.
+    pub(super) ruleset: Option<RawFd>,
+    pub(super) filter: Option<libc::sock_fprog>,
     /// The signal, and the parent that must still be there when it has been asked for.
     pub(super) parent_death: Option<(i32, i32)>,
     pub(super) failure: Failure,
@@ -116,8 +119,10 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
     settle(orders);
     privileges(orders);
     enter_directory(orders);
+    confine_reach(orders);
     let program = arrange_descriptors(orders);
     empty_signal_mask(&orders.failure);
+    refuse_calls(orders);
     execute(orders, program)
 }
 
@@ -219,6 +224,33 @@ fn privileges(orders: &Orders<'_>) {
         if call!(failure, Step::ParentDeath, libc::SYS_getppid) != c_long::from(parent) {
             failure.report(Step::ParentDeath);
         }
+    }
+}
+
+/// After the directory was entered, which the script itself may have no business in.
+fn confine_reach(orders: &Orders<'_>) {
+    if let Some(ruleset) = orders.ruleset {
+        call!(
+            orders.failure,
+            Step::Ruleset,
+            libc::SYS_landlock_restrict_self,
+            ruleset,
+            0
+        );
+    }
+}
+
+/// Last of all: from here on only what the script may do itself is left to do.
+fn refuse_calls(orders: &Orders<'_>) {
+    if let Some(filter) = &orders.filter {
+        call!(
+            orders.failure,
+            Step::Filter,
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            ptr::from_ref(filter)
+        );
     }
 }
 

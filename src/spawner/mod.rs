@@ -8,6 +8,7 @@ mod line;
 mod place;
 mod prepare;
 mod script;
+mod terms;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use crate::config::site::ScriptPlace;
+use crate::config::site::Config;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Child;
 use crate::process::inherit::Inherited;
@@ -31,8 +32,8 @@ use script::Script;
 /// What a spawner may start.
 #[derive(Debug, Default)]
 pub struct Rules {
-    /// The script places, by their number.
-    pub places: Vec<ScriptPlace>,
+    /// The settings: the script places, and the sections that say on which terms their scripts run.
+    pub config: Config,
     /// Variables that reach a script although their name is one of those that are refused otherwise (`LD_*` and the
     /// like), because the administrator has set them.
     pub admitted_variables: Vec<Vec<u8>>,

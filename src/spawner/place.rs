@@ -173,6 +173,7 @@ mod tests {
         for (path, beneath, follow) in cases {
             for (links, expected) in [(ScriptLinks::Beneath, beneath), (ScriptLinks::Follow, follow)] {
                 let place = ScriptPlace {
+                    site: 0,
                     root: root.join("bin").as_os_str().as_bytes().to_vec(),
                     links,
                 };
@@ -187,6 +188,7 @@ mod tests {
         let root = tree("file");
         let file = root.join("out.cgi").as_os_str().as_bytes().to_vec();
         let place = ScriptPlace {
+            site: 0,
             root: file.clone(),
             links: ScriptLinks::Beneath,
         };

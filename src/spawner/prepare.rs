@@ -9,13 +9,15 @@ use rustix::io::Errno;
 
 use super::Rules;
 use super::place::{self, Found};
+use super::terms::Book;
 use crate::gateway::refused::steers;
 use crate::process::child::{Child, ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
 use crate::process::message::{Failed, Start};
 
 /// Starts what the rules allow.
 pub(super) struct Starter {
-    rules: Rules,
+    admitted_variables: Vec<Vec<u8>>,
+    book: Book,
     /// The standard input of a script whose request has no body.
     null: OwnedFd,
 }
@@ -30,18 +32,19 @@ pub(super) struct Refusal {
 impl Starter {
     pub(super) fn new(rules: Rules) -> io::Result<Starter> {
         Ok(Starter {
-            rules,
+            admitted_variables: rules.admitted_variables,
+            book: Book::new(rules.config),
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
         })
     }
 
     /// Starts the script that an order names, in a session of its own and in the directory it lies in.
-    pub(super) fn start(&self, start: &Start) -> Result<Child, Refusal> {
-        let number = usize::try_from(start.place).ok();
-        let Some(place) = number.and_then(|number| self.rules.places.get(number)) else {
+    pub(super) fn start(&mut self, start: &Start) -> Result<Child, Refusal> {
+        let Some(place) = self.book.place(start.place) else {
             return Err(refused(start, Step::Place, Errno::ACCESS));
         };
         let found = place::find(place, &start.path).map_err(|(step, errno)| refused(start, step, errno))?;
+        let terms = self.book.terms(start.place, found.path.as_bytes());
         let words = |_| refused(start, Step::Words, Errno::INVAL);
         let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it
         for argument in &start.arguments {
@@ -53,12 +56,13 @@ impl Starter {
         spec.env = self.environment(&start.env).map_err(words)?;
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Own;
+        terms.lay_upon(&mut spec);
         spawn(&spec).map_err(|error| Refusal::of_spawn(error, &found))
     }
 
     /// The environment that the script gets, without the variables that are refused.
     fn environment(&self, env: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<CString>, std::ffi::NulError> {
-        let admitted = |name: &[u8]| self.rules.admitted_variables.iter().any(|admitted| admitted == name);
+        let admitted = |name: &[u8]| self.admitted_variables.iter().any(|admitted| admitted == name);
         env.iter()
             .filter(|(name, _)| !name.is_empty() && !name.contains(&b'='))
             .filter(|(name, _)| admitted(name) || !steers(name))

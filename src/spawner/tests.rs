@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Rules, Spawner};
-use crate::config::site::{ScriptLinks, ScriptPlace};
+use crate::config::site::{Config, ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
@@ -32,11 +32,15 @@ impl Setup {
             install(&root.join(name), text);
         }
         let place = ScriptPlace {
+            site: 0,
             root: root.as_os_str().as_bytes().to_vec(),
             links: ScriptLinks::Beneath,
         };
         let rules = Rules {
-            places: vec![place],
+            config: Config {
+                script_places: vec![place],
+                ..Config::default()
+            },
             admitted_variables: vec![b"LD_LIBRARY_PATH".to_vec()],
         };
         let (launcher, to_launcher) = Channel::pair().expect("sockets work");

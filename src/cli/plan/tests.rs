@@ -97,13 +97,13 @@ fn the_spawner_learns_places_and_admitted_names() {
          <VirtualHost *:80>\n<Directory /srv/a>\n<Files x>\nSetEnv PERL5LIB /a\n</Files>\n</Directory>\n</VirtualHost>\n",
     )
     .config;
-    let rules = spawner_rules(&config);
+    let rules = spawner_rules(config);
     assert_eq!(
         rules.admitted_variables,
         [b"LD_LIBRARY_PATH".to_vec(), b"PERL5LIB".to_vec()]
     );
     assert_eq!(
-        rules.places.first().map(|place| place.root.as_slice()),
+        rules.config.script_places.first().map(|place| place.root.as_slice()),
         Some(&b"/srv/cgi-bin"[..])
     );
 }

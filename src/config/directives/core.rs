@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::glob::Glob;
+use crate::base::glob::Slash;
 use crate::config::directives::DirConf;
 use crate::config::directives::etag::ETagEdit;
 use crate::config::directives::options::OptionsEdit;
@@ -68,6 +69,17 @@ pub struct FilesSection {
     pub name: Pattern,
     /// The settings inside.
     pub conf: DirConf,
+}
+
+impl FilesSection {
+    /// Whether it names a file whose last path segment is `name`.
+    pub fn covers(&self, name: &[u8]) -> bool {
+        match &self.name {
+            Pattern::Plain(plain) => plain == name,
+            Pattern::Glob(glob) => glob.matches(name, Slash::Stops),
+            Pattern::Regex(regex) => regex.is_match(name),
+        }
+    }
 }
 
 impl Merge for LogLevels {

@@ -95,6 +95,7 @@ pub(super) fn exchange(bench: &Bench, request: &str, client: &Rc<RefCell<Client>
     let config: &'static Config = Box::leak(Box::new(Config {
         sites: vec![Site::default()],
         script_places: vec![ScriptPlace {
+            site: 0,
             root: bench.directory.to_str().expect("text").into(),
             links: ScriptLinks::Follow,
         }],

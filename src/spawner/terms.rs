@@ -1,0 +1,69 @@
+//! On which terms a script runs: what the settings say of its place, never what a worker asks for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::directives::DirConf;
+use crate::config::places::conf_of;
+use crate::config::site::{Config, ScriptPlace};
+use crate::process::child::ChildSpec;
+use crate::process::limits::Limit;
+
+/// The terms of every script that was started lately.
+#[derive(Debug)]
+pub(super) struct Book {
+    config: Config,
+    known: HashMap<(u32, Vec<u8>), Arc<Terms>>,
+}
+
+/// What a script is given and denied.
+#[derive(Debug)]
+pub(super) struct Terms {
+    limits: Vec<Limit>,
+}
+
+/// So many scripts are remembered; beyond that the book begins anew.
+const REMEMBERED: usize = 1024;
+
+impl Book {
+    pub(super) fn new(config: Config) -> Book {
+        Book {
+            config,
+            known: HashMap::new(),
+        }
+    }
+
+    /// The script place of this number.
+    pub(super) fn place(&self, number: u32) -> Option<&ScriptPlace> {
+        self.config.script_places.get(usize::try_from(number).ok()?)
+    }
+
+    /// The terms of the file `path` in the place of this number.
+    pub(super) fn terms(&mut self, number: u32, path: &[u8]) -> Arc<Terms> {
+        let key = (number, path.to_vec());
+        if let Some(terms) = self.known.get(&key) {
+            return Arc::clone(terms);
+        }
+        let conf = match self.place(number) {
+            Some(place) => conf_of(&self.config, place, path),
+            None => DirConf::default(),
+        };
+        let terms = Arc::new(Terms::of(&conf));
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.insert(key, Arc::clone(&terms));
+        terms
+    }
+}
+
+impl Terms {
+    fn of(_conf: &DirConf) -> Terms {
+        Terms { limits: Vec::new() }
+    }
+
+    /// Writes the terms into the description of a child.
+    pub(super) fn lay_upon<'a>(&'a self, spec: &mut ChildSpec<'a>) {
+        spec.limits.clone_from(&self.limits);
+    }
+}
