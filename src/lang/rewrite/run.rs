@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::lang::regex::Groups;
-use crate::lang::vars::{Accessible, Vars};
+use crate::lang::vars::Accessible;
 
 use super::cond::{Cond, Order, Test, integer};
 use super::flags::Query;
