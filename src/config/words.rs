@@ -4,6 +4,9 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::base::glob::Glob;
+use crate::config::directives::limit::Methods;
+use crate::config::directives::options::Options;
+use crate::lang::expr::Trust;
 use crate::lang::regex::Regex;
 
 /// The words after a directive's name, quotes removed and variables replaced.
@@ -17,6 +20,12 @@ pub struct Args<'a> {
     pub span: &'a super::error::Span,
     /// The path of the section around the directive, where it has one (`<Directory>`, `<Location>`).
     pub section: Option<&'a [u8]>,
+    /// The methods that access control is about, inside `<Limit>` and `<LimitExcept>`.
+    pub methods: Option<&'a Methods>,
+    /// In `.htaccess`, what `Options` may name.
+    pub options: Option<Options>,
+    /// Whether expressions may ask everything: in the server's own files, not in `.htaccess`.
+    pub trust: Trust,
     /// What the setter has to say although it accepts the directive, see [`Args::remark`].
     pub remarks: &'a RefCell<Vec<String>>,
 }

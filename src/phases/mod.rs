@@ -1,6 +1,7 @@
 //! The steps before a handler, one file each, in the order in which `worker::serve` takes them.
 
 pub mod access;
+mod access_file;
 pub mod choose;
 pub mod client_name;
 pub mod early;

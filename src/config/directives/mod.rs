@@ -10,9 +10,11 @@ pub mod env;
 pub mod etag;
 pub mod foreign;
 pub mod language;
+pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod options;
+pub mod overrides;
 pub mod redirect;
 pub mod server;
 pub mod setenvif;
@@ -36,6 +38,8 @@ settings! {
         dir: dir::Dir,
         /// Variables.
         env: env::Env,
+        /// `.htaccess`.
+        overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
         /// Redirects.
@@ -83,6 +87,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     options::DIRECTIVES,
+    overrides::DIRECTIVES,
     redirect::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,

@@ -72,11 +72,6 @@ pub(super) fn none_only_hosts(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-pub(super) fn allow_override_list(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; allow the directives' class with AllowOverride";
-    unless(words, &["none"], refusal)
-}
-
 pub(super) fn protocol(words: &[Vec<u8>]) -> Answer {
     unless(
         words,

@@ -119,10 +119,6 @@ fn the_answers_that_matter_are_pinned() {
             "x.conf:7: Port: it left Apache with 2.0; write `Listen PORT`, and the port in ServerName if it differs",
         ),
         (
-            "<If true",
-            "x.conf:7: <If>: not supported by this version; say it with `<Location>`, `<Files>` or `<Directory>` where they can",
-        ),
-        (
             "DocumentRoots /x",
             "x.conf:7: DocumentRoots: there is no such directive; did you mean `DocumentRoot`?",
         ),
