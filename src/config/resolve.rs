@@ -141,7 +141,7 @@ impl Resolver {
         };
         let result = match entry.set {
             Set::Server(set) => set(&mut self.server, &args),
-            Set::Site(set) => set(&mut self.scope(at).settings, &args),
+            Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut self.scope(at).settings, &args),
             Set::Dir(set) => set(&mut self.scope(at).base, &args),
             Set::Language => Ok(()),
             Set::Ignored(why) => return self.note(node, why),
@@ -184,10 +184,11 @@ impl Resolver {
             }
         } else if let Some((kind, pattern)) = inside.heading(node) {
             let mut conf = DirConf::default();
+            let path = path_of(kind, &pattern, node);
             let around = Around {
                 kind,
                 name: node.name(),
-                path: node.words().last().map(Vec::as_slice),
+                path: Some(&path),
                 methods: None,
             };
             inside.all(node.children(), around, &mut conf);
@@ -282,6 +283,15 @@ fn close_what_is_never_for_clients(main: &mut Scope) {
         span: place,
     });
     main.directory_matches.extend(section);
+}
+
+/// The path of a section: of a directory with its final slash, else as it was written.
+fn path_of(kind: Kind, pattern: &Pattern, node: &Node) -> Vec<u8> {
+    match (kind, pattern) {
+        (Kind::Directory, Pattern::Plain(path)) if path.ends_with(b"/") => path.clone(),
+        (Kind::Directory, Pattern::Plain(path)) => [path.as_slice(), b"/"].concat(),
+        _ => node.words().last().cloned().unwrap_or_default(),
+    }
 }
 
 fn site(scope: Scope, number: usize) -> Site {

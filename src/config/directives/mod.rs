@@ -16,6 +16,7 @@ pub mod mime;
 pub mod options;
 pub mod overrides;
 pub mod redirect;
+pub mod rewrite;
 pub mod server;
 pub mod setenvif;
 pub mod site;
@@ -44,6 +45,8 @@ settings! {
         mime: mime::Mime,
         /// Redirects.
         redirects: redirect::Redirects,
+        /// Rewriting.
+        rewrite: rewrite::Rules,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
     }
@@ -58,6 +61,8 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// Rewriting.
+        rewrite: rewrite::SiteRewrite,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -89,6 +94,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     redirect::DIRECTIVES,
+    rewrite::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,

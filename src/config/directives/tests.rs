@@ -63,7 +63,7 @@ fn a_default_is_what_its_own_setter_takes() {
         };
         let result = match directive.set {
             Set::Server(set) => set(&mut Server::default(), &args),
-            Set::Site(set) => set(&mut SiteSettings::default(), &args),
+            Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut SiteSettings::default(), &args),
             Set::Dir(set) => set(&mut DirConf::default(), &args),
             Set::Language | Set::Ignored(_) => Ok(()),
         };

@@ -133,12 +133,6 @@ pub(super) fn identity_check(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-pub(super) fn rewrite_engine(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; name scripts by ScriptAlias or AddHandler, and the one for missing files \
-                   by FallbackResource";
-    unless(words, &["off"], refusal)
-}
-
 pub(super) fn user_dir(words: &[Vec<u8>]) -> Answer {
     let refusal = "not supported by this version; write an Alias for each user's directory";
     match words {
