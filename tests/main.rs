@@ -1,6 +1,7 @@
 //! All tests that run the program or look at the sources; one binary, each case one test named by its path.
 //!
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
+//! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
@@ -14,6 +15,7 @@
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
 //! user; those that need root are then left to the run of root's own.
 
+mod beside;
 mod clients;
 mod debian;
 mod house;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         .filter_map(|(name, case)| case_trial(name, case))
         .collect();
     if !bench().oracle {
+        trials.extend(beside::trials());
         trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(load::trials());

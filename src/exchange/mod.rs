@@ -260,6 +260,7 @@ impl Exchange {
     }
 
     /// A request like this one, only to see what it would come to.
+    #[must_use]
     pub fn look_ahead(&self) -> Exchange {
         let mut look = Exchange::new(
             self.config,

@@ -131,13 +131,12 @@ fn read(path: &[u8]) -> io::Result<(Identity, Vec<u8>)> {
 }
 
 fn identity(status: &rustix::fs::Stat) -> Identity {
-    let nanos = |nanos| u64::try_from(nanos).unwrap_or(0);
     (
         status.st_dev,
         status.st_ino,
         u64::try_from(status.st_size).unwrap_or(0),
-        (status.st_mtime, nanos(status.st_mtime_nsec)),
-        (status.st_ctime, nanos(status.st_ctime_nsec)),
+        (status.st_mtime, status.st_mtime_nsec),
+        (status.st_ctime, status.st_ctime_nsec),
     )
 }
 

@@ -161,10 +161,10 @@ fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
         }
     }
     for cookie in effects.cookies {
-        if let Some((name, field)) = host::cookie(&cookie, ex.began.wall) {
-            if !ex.rewriting.cookies.iter().any(|(known, _)| *known == name) {
-                ex.rewriting.cookies.push((name, field));
-            }
+        if let Some((name, field)) = host::cookie(&cookie, ex.began.wall)
+            && !ex.rewriting.cookies.iter().any(|(known, _)| *known == name)
+        {
+            ex.rewriting.cookies.push((name, field));
         }
     }
     for name in effects.vary {
@@ -185,6 +185,7 @@ fn elsewhere(decision: Decision, query: Option<Vec<u8>>) -> Stop {
     match decision {
         Decision::Status(status) => match Status::new(status) {
             Some(status) if status.is_error() => Fail::client(status, "").into(),
+            Some(status @ (Status::NO_CONTENT | Status::NOT_MODIFIED)) => reply(Response::new(status, Body::Empty)),
             Some(status) => reply(Response::new(status, Body::BuiltIn)),
             None => Fail::internal(format!("a rule says {status}, which is no status")).into(),
         },

@@ -28,7 +28,7 @@ pub struct Rules {
     base: Option<Vec<u8>>,
     /// The directory of the scope, with its final slash; of a `<Location>`, its path.
     directory: Vec<u8>,
-    rules: Vec<Arc<Rule>>,
+    list: Vec<Arc<Rule>>,
     /// Conditions whose rule is still to come.
     conds: Vec<Cond>,
 }
@@ -103,7 +103,7 @@ pub enum Function {
 impl Rules {
     /// Whether the rules are to be applied: the engine is on, and there are some.
     pub fn are_on(&self) -> bool {
-        self.engine == Some(true) && !self.rules.is_empty()
+        self.engine == Some(true) && !self.list.is_empty()
     }
 
     /// Whether the engine is on at all.
@@ -113,7 +113,7 @@ impl Rules {
 
     /// The rules in their order.
     pub fn list(&self) -> Vec<&Rule> {
-        self.rules.iter().map(|rule| &**rule).collect()
+        self.list.iter().map(|rule| &**rule).collect()
     }
 
     /// The options in force.
@@ -155,14 +155,14 @@ impl Merge for Rules {
         let options = inner.options.or(self.options);
         let asks = options.unwrap_or_default();
         let takes_down = !asks.has(RewriteOptions::IGNORE_INHERIT);
-        let outer = std::mem::take(&mut self.rules);
-        self.rules.clone_from(&inner.rules);
+        let outer = std::mem::take(&mut self.list);
+        self.list.clone_from(&inner.list);
         if asks.has(RewriteOptions::INHERIT) || takes_down && down.has(RewriteOptions::INHERIT_DOWN) {
-            self.rules.extend(outer);
+            self.list.extend(outer);
         } else if asks.has(RewriteOptions::INHERIT_BEFORE)
             || takes_down && down.has(RewriteOptions::INHERIT_DOWN_BEFORE)
         {
-            self.rules.splice(0..0, outer);
+            self.list.splice(0..0, outer);
         }
         self.said = true;
         self.engine = inner.engine.or(self.engine);
@@ -304,7 +304,7 @@ fn rule(rules: &mut Rules, args: &Args) -> Said<()> {
     if rule.flags().proxy {
         return Err("flag `P` is not supported by this version, which has no proxy".into());
     }
-    rules.rules.push(Arc::new(rule));
+    rules.list.push(Arc::new(rule));
     Ok(())
 }
 

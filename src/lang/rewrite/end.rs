@@ -151,11 +151,13 @@ fn rebase(run: &mut Run<'_>, start: usize, base: &[u8], directory: &[u8]) {
 
 /// A name that the server's rules made: a file's where its first segment is there, else a path below DocumentRoot.
 fn local(run: &Run<'_>, changed: Changed) -> Decision {
-    let path = &run.subject.filename;
+    let slash: &[u8] = if run.subject.filename.starts_with(b"/") {
+        b""
+    } else {
+        b"/"
+    };
+    let path = &[slash, run.subject.filename.as_slice()].concat();
     run.trace(2, format_args!("local path result: {}", shown(path)));
-    if path.first() != Some(&b'/') {
-        return Decision::NoPath(path.clone());
-    }
     let may_leave = changed.may_leave_document_root && !changed.was_reduced;
     if may_leave && run.host.file_is(FileTest::Exists, first_segment(path)) {
         run.trace(1, format_args!("go-ahead with {} [OK]", shown(path)));

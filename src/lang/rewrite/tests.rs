@@ -154,7 +154,7 @@ fn the_servers_rules_see_the_url_and_make_a_name_below_the_root() {
         (&["^/a$ /b? [L]"], "/a?q=1", "root /b"),
         (&["^/a$ /b?c?d [QSL]"], "/a", "root /b?c?d"),
         (&["^/a$ /b [PT]"], "/a?q", "url /b?q"),
-        (&["^/a$ b"], "/a", "no path b"),
+        (&["^/a$ b"], "/a", "root /b"),
         (&["^/a - [F]"], "/a", "403"),
         (&["^/a - [G]"], "/a", "410"),
         (&["^/a /b [R=404]"], "/a", "404"),

@@ -152,7 +152,8 @@ impl Host for Asked<'_> {
         let core = &self.ex.site.settings.core;
         let is_name = self.ex.site.answers_to(&host) || core.name.value().is_some_and(|name| name.host == host);
         let is_name = is_name || host == self.ex.server_name();
-        is_name && port.unwrap_or(80) == self.ex.server_port()
+        let own_port = core.name.value().and_then(|name| name.port);
+        is_name && port.unwrap_or(80) == own_port.unwrap_or_else(|| self.ex.connection.local.port())
     }
 
     fn own_url(&self, path: &[u8]) -> Vec<u8> {

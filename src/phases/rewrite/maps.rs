@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -45,14 +47,18 @@ fn values(ex: &Exchange, file: &[u8]) -> Option<Rc<HashMap<Vec<u8>, Vec<u8>>>> {
             return None;
         }
     };
-    let nanos = u64::try_from(status.st_mtime_nsec).unwrap_or(0);
-    let identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime, nanos);
+    let identity = (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime,
+        status.st_mtime_nsec,
+    );
     FILES.with_borrow_mut(|files| {
         if let Some(known) = files.get(file).filter(|known| known.identity == identity) {
             return Some(Rc::clone(&known.values));
         }
-        use std::os::unix::ffi::OsStrExt;
-        let text = std::fs::read(std::ffi::OsStr::from_bytes(file)).ok()?;
+        let text = std::fs::read(OsStr::from_bytes(file)).ok()?;
         let values = Rc::new(parse(&text));
         let known = Known {
             identity,
