@@ -52,6 +52,11 @@ impl AccessLog {
         errors.tell_losses(&self.sink, "log_config");
     }
 
+    /// Where its lines go.
+    pub fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
     fn write(&mut self) {
         self.sink.write(&self.lines);
         self.lines.clear();

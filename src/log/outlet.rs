@@ -144,15 +144,15 @@ impl Outlet {
         }
     }
 
-    /// Waits until all is written, or until the time given.
-    pub(super) fn finish(self: &Arc<Outlet>, until: Instant) {
+    /// Waits until all is written, or until the time given, which may change.
+    pub(super) fn finish(self: &Arc<Outlet>, until: &dyn Fn() -> Instant) {
         loop {
             self.put_waiting();
             let mut state = self.state();
             if state.queue.is_empty() && !state.writing {
                 return;
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until().saturating_duration_since(Instant::now()).min(TICK);
             if left.is_zero() || state.broken.is_some() {
                 let rest = state.queue.take(Vec::new());
                 let cause = state.broken.map_or(cause_of(state.nature), Cause::System);
@@ -300,6 +300,9 @@ fn cause_of(nature: Nature) -> Cause {
         Cause::SlowFile
     }
 }
+
+/// How often a wait for the end looks at its time again.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Waits until a stream takes more, or the time is over.
 fn wait_for_room(fd: BorrowedFd<'_>, left: Duration) {

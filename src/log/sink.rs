@@ -97,9 +97,9 @@ impl Sink {
         self.outlet.put_waiting();
     }
 
-    /// Waits until nothing waits any more, or until the time given; what is left then is lost and counted. For the end of the
-    /// process.
-    pub fn finish(&self, until: Instant) {
+    /// Waits until nothing waits any more, or until the time given, which may change; what is left then is lost and counted.
+    /// For the end of the process.
+    pub fn finish(&self, until: &dyn Fn() -> Instant) {
         self.outlet.finish(until);
     }
 

@@ -82,7 +82,8 @@ fn a_slow_file_holds_up_nobody_and_keeps_order() {
     }
     assert!(kept * 1000 >= FILE_QUEUE_LIMIT - 1000);
     let all = std::thread::spawn(move || numbers(reader));
-    outlet.finish(Instant::now() + PATIENCE);
+    let end = Instant::now() + PATIENCE;
+    outlet.finish(&|| end);
     assert!(!waits(&outlet));
     outlet.close();
     drop(outlet);
@@ -143,7 +144,7 @@ fn at_the_end_a_disk_that_hangs_costs_lines_but_never_for_ever() {
     let (reader, outlet) = disk(NEVER);
     let thread = held_up(&outlet);
     outlet.put(&[line(1), line(2)].concat());
-    outlet.finish(Instant::now());
+    outlet.finish(&Instant::now);
     assert_eq!(outlet.losses.lost(), 2);
     drop(reader);
     let lost = thread.join().expect("no panic").map(|(_, cause)| cause);
@@ -161,7 +162,8 @@ fn at_the_end_a_slow_reader_is_waited_for() {
         let mut all = Vec::new();
         reader.read_to_end(&mut all).map(|_| all)
     });
-    outlet.finish(Instant::now() + PATIENCE);
+    let end = Instant::now() + PATIENCE;
+    outlet.finish(&|| end);
     drop(outlet);
     assert_eq!(all.join().expect("no panic").expect("read"), text);
 }
@@ -172,7 +174,8 @@ fn at_the_end_a_reader_that_is_gone_is_not_waited_for() {
     let outlet = Arc::new(Outlet::new(pipe.into(), Nature::Pipe, NEVER));
     drop(reader);
     outlet.put(&line(1));
-    outlet.finish(Instant::now() + PATIENCE);
+    let end = Instant::now() + PATIENCE;
+    outlet.finish(&|| end);
     assert_eq!(outlet.losses.lost(), 1);
     let report = outlet
         .losses
