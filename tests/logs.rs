@@ -97,10 +97,10 @@ fn rotation_under_load_loses_no_line() -> Result<(), String> {
 /// It dies by SIGKILL, with nothing in its hands, again and again: everything arrives, once, in order.
 fn a_program_that_dies_under_load_gets_every_line_once() -> Result<(), String> {
     let program = "#!/bin/sh\nn=0\nwhile read -r line; do\n  echo \"$line\" >>\"$1\"\n  n=$((n + 1))\n  \
-                   [ $n = 700 ] && kill -9 $$\ndone\n";
+                   [ $n = 450 ] && kill -9 $$\ndone\n";
     let (root, server) = boot("dies", &["CustomLog \"|$ROOT/bin/log $ROOT/out\" <%U>"], Some(program))?;
     let mut load = Load::new(&server)?;
-    load.ask(3000, "")?;
+    load.ask(2000, "")?;
     server.stop()?;
     let lines = lines(&root.join("out"));
     load.is_all(&lines, 0)?;
@@ -289,7 +289,8 @@ fn a_full_disk_delays_no_request() -> Result<Completion, Failed> {
     })?;
     server.stop()?;
     let lost = lost(&text(&root.join("error.log")), "No space left on device")?;
-    let kept = usize::try_from(full).unwrap_or(0) / load.line_length(490);
+    let line = "</n/00000>?\n".len() + 490;
+    let kept = usize::try_from(full).unwrap_or(0) / line;
     if lost + kept != 300 || kept < 100 {
         return Err(format!("{kept} lines fit, {lost} are told as lost").into());
     }
@@ -363,11 +364,6 @@ impl Load {
             }
         }
         Ok(())
-    }
-
-    /// The length of a line of `<%U>%q`, with its end.
-    fn line_length(&self, query: usize) -> usize {
-        "</n/00000>?\n".len() + query
     }
 
     /// Each request has one line, in order; so many may be missing or damaged.

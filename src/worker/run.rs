@@ -102,7 +102,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
 const LINES_AFTER_DRAIN: Duration = Duration::from_secs(10);
 
 /// The same where the server stops; shorter than the launcher waits before it kills.
-const LINES_AFTER_STOP: Duration = Duration::from_secs(1);
+const LINES_AFTER_STOP: Duration = Duration::from_millis(500);
 
 /// Writes the lines that wait, and tells of those that cannot be written any more.
 fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
