@@ -247,7 +247,7 @@ fn lines_for_a_full_device_are_counted_to_the_last() -> Result<(), String> {
 
 /// A file system of 64 KiB for the access log, in a mount namespace of its own.
 fn a_full_disk_delays_no_request() -> Result<Completion, Failed> {
-    if !bench().privileged {
+    if !server::privileged() {
         return Ok(Completion::ignored_with("only root can mount a file system"));
     }
     let root = server::fresh_root("full-disk");
