@@ -84,7 +84,8 @@ mod tests {
     use rustix::fs::{Mode, OFlags};
     use rustix::io::Errno;
 
-    use super::{Nature, WHOLE, has_room, if_room, write_now};
+    use super::{Nature, WHOLE, write_now};
+    use crate::process::seccomp::{Filter, Refused, When};
 
     /// Fills it; how many bytes it took before it had no room.
     fn fill(fd: BorrowedFd<'_>, put: impl Fn(BorrowedFd<'_>, &[u8]) -> Result<usize, Errno>) -> usize {
@@ -107,12 +108,25 @@ mod tests {
         assert!(fill(writer.as_fd(), |fd, bytes| write_now(fd, Nature::Pipe, bytes)) >= WHOLE);
     }
 
-    /// As on a kernel that does not know how to write to a pipe without waiting.
+    /// As on a kernel before 6.4, on one without the call, and under a filter that refuses it.
     #[test]
-    fn a_full_pipe_is_not_waited_for_by_asking_first() {
-        let (_reader, writer) = std::io::pipe().expect("a pipe");
-        assert!(fill(writer.as_fd(), if_room) >= WHOLE);
-        assert!(!has_room(writer.as_fd()));
+    fn a_full_pipe_is_not_waited_for_where_the_kernel_must_be_asked_first() {
+        for errno in [libc::EOPNOTSUPP, libc::ENOSYS, libc::EPERM] {
+            let refused = Refused {
+                call: libc::SYS_pwritev2,
+                when: When::Always,
+                errno,
+            };
+            let (_reader, writer) = std::io::pipe().expect("a pipe");
+            let thread = std::thread::spawn(move || {
+                rustix::thread::set_no_new_privs(true).expect("always allowed");
+                Filter::refusing(&[refused])
+                    .enter()
+                    .expect("allowed without new privileges");
+                fill(writer.as_fd(), |fd, bytes| write_now(fd, Nature::Pipe, bytes))
+            });
+            assert!(thread.join().expect("no panic") >= WHOLE, "{errno}");
+        }
     }
 
     #[test]
