@@ -32,3 +32,4 @@ pub mod signal;
 pub mod title;
 pub mod watched;
 mod wire;
+pub mod write_now;
