@@ -35,6 +35,10 @@ pub fn trials() -> Vec<Trial> {
             the_worker_confines_itself(privileged().then_some("nobody"))
         }),
         roles(
+            "a_debugger_of_the_same_user_may_look_into_the_worker_of_x",
+            a_debugger_of_the_same_user_may_look_into_the_worker_of_x,
+        ),
+        roles(
             "a_worker_without_landlock_serves_and_says_so",
             a_worker_without_landlock_serves_and_says_so,
         ),
@@ -170,6 +174,24 @@ fn the_worker_confines_itself(user: Option<&str>) -> Result<(), String> {
         return Err(format!("its entries in /proc belong to {owner}: it is dumpable"));
     }
     said(&root, "confined by Landlock")?;
+    said(&root, " system calls refused")?;
+    end(&root, server)
+}
+
+/// Under `-X` alone; the rest holds there too.
+fn a_debugger_of_the_same_user_may_look_into_the_worker_of_x() -> Result<(), String> {
+    let root = server::fresh_root("debugged");
+    server::write_config(&root, &[], "127.0.0.1:0")?;
+    server::hand_over(&root, false)?;
+    let command = server::program(&root, false, &[])?;
+    let server = Server::boot(&root, command, &["-X".to_owned()], "")?;
+    let pid = role(&server, "worker")?.as_raw_nonzero();
+    let owner = fs::metadata(format!("/proc/{pid}/environ"))
+        .map_err(|e| e.to_string())?
+        .uid();
+    if owner != server::server_uid(false) {
+        return Err(format!("its entries in /proc belong to {owner}"));
+    }
     said(&root, " system calls refused")?;
     end(&root, server)
 }

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::attempts::{ATTEMPTS, Before};
-use super::enter;
+use super::{Debuggers, enter};
 use crate::config::load::load_text;
 use crate::process::child::{Bounding, ChildSpec, NewPrivileges, Program, spawn};
 use crate::process::identity::Identity;
@@ -30,7 +30,7 @@ fn as_taken_over() {
     let loaded = load_text("httpd.conf", &text, &place);
     assert!(!loaded.is_fatal(), "{:?}", loaded.complaints);
     let mut before = Before::prepare(&place);
-    let told = match enter(&loaded.config) {
+    let told = match enter(&loaded.config, Debuggers::KeptOut) {
         Ok(confined) => confined.to_string(),
         Err(error) => format!("not confined: {error}"),
     };
