@@ -12,6 +12,8 @@ pub mod backoff;
 pub mod channel;
 pub mod child;
 mod clone;
+pub mod descendants;
+pub mod fork;
 pub mod identity;
 pub mod inherit;
 pub mod landlock;

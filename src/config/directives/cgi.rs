@@ -19,6 +19,8 @@ settings! {
         client_gone: Setting<ClientGone>,
         /// `CGIKillGrace`.
         kill_grace: Setting<Duration>,
+        /// `CGIProcessTree`.
+        process_tree: Setting<ProcessTree>,
         /// `CGIQuietTime`.
         quiet_time: Setting<Duration>,
         /// `CGIStderrLimit` in bytes.
@@ -68,6 +70,15 @@ pub enum ClientGone {
     Finish,
     /// Its pipes are closed and it is left alone.
     PipeOnly,
+}
+
+/// What is ended when a script is, and when it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessTree {
+    /// Its process group.
+    Group,
+    /// Everything it has started, whatever group and session that is in.
+    Kill,
 }
 
 /// The directives of this file, by name.
@@ -139,6 +150,23 @@ HTTP/1.1: an interim response 102 before the reply begins, or a leading zero of 
         manual: "Off keeps passwords that the server checks from scripts that have no need of them.",
         set: Set::Dir(|conf, args| {
             conf.cgi.pass_auth.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "CGIProcessTree",
+        module: "lychgate",
+        syntax: "group|kill",
+        words: Words::exactly(1),
+        allowed: SERVER_FILES,
+        overrides: Override::None,
+        default: "group",
+        summary: "Say whether what a script starts may outlive it.",
+        manual: "With group a signal to a script reaches its process group; what has left the group, as daemons do, and what is \
+left when the script has ended is left alone, as under Apache.",
+        set: Set::Dir(|conf, args| {
+            let trees = [("group", ProcessTree::Group), ("kill", ProcessTree::Kill)];
+            conf.cgi.process_tree.set(args.choice(0, &trees)?);
             Ok(())
         }),
     },
