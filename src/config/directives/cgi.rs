@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{ANYWHERE, Directive, Override, SERVER, SERVER_FILES, SITES, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, PATHS, SERVER, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::shown;
 
 settings! {
@@ -158,7 +158,7 @@ HTTP/1.1: an interim response 102 before the reply begins, or a leading zero of 
         module: "lychgate",
         syntax: "group|kill",
         words: Words::exactly(1),
-        allowed: SERVER_FILES,
+        allowed: PATHS,
         overrides: Override::None,
         default: "group",
         summary: "Say whether what a script starts may outlive it.",
