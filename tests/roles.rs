@@ -105,7 +105,7 @@ fn ask(server: &Server) -> Result<Wire, String> {
 }
 
 /// Kills the process that calls itself `lychgate: ROLE`.
-fn kill(server: &Server, role: &str) -> Result<(), String> {
+pub fn kill(server: &Server, role: &str) -> Result<(), String> {
     let title = format!("lychgate: {role}");
     let is_it =
         |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()));
@@ -118,7 +118,7 @@ fn kill(server: &Server, role: &str) -> Result<(), String> {
 }
 
 /// Waits until the error log says so.
-fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
+pub fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
     server::poll(PATIENCE, || {
         let text = fs::read(root.join("error.log")).unwrap_or_default();
         match memchr::memmem::find(&text, words.as_bytes()) {
