@@ -52,7 +52,11 @@ impl Starter {
         let Some(place) = self.book.place(start.place) else {
             return Err(refused(start, Step::Place, Errno::ACCESS));
         };
-        let found = place::find(place, &start.path).map_err(|(step, errno)| refused(start, step, errno))?;
+        let found = match self.book.site(place) {
+            Some(site) => place::find_in(site, place, &start.path),
+            None => place::find(place, &start.path),
+        };
+        let found = found.map_err(|(step, errno)| refused(start, step, errno))?;
         let terms = self.book.terms(start.place, found.path.as_bytes());
         let words = |_| refused(start, Step::Words, Errno::INVAL);
         let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::directives::DirConf;
 use crate::config::directives::cgi::{ClientGone, ProcessTree};
 use crate::config::places::conf_of;
-use crate::config::site::{Config, ScriptPlace};
+use crate::config::site::{Config, ScriptPlace, Site};
 use crate::process::child::ChildSpec;
 use crate::process::limits::Limit;
 
@@ -51,6 +51,11 @@ impl Book {
     /// The script place of this number.
     pub(super) fn place(&self, number: u32) -> Option<&ScriptPlace> {
         self.config.script_places.get(usize::try_from(number).ok()?)
+    }
+
+    /// The site that a place belongs to.
+    pub(super) fn site(&self, place: &ScriptPlace) -> Option<&Site> {
+        self.config.sites.get(place.site)
     }
 
     /// The terms of the file `path` in the place of this number.
