@@ -31,3 +31,4 @@ pub mod signal;
 pub mod title;
 pub mod watched;
 mod wire;
+pub mod write_now;
