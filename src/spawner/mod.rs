@@ -3,6 +3,9 @@
 //! It knows the script places from the settings it has parsed itself and starts nothing else, whatever a worker asks
 //! for. A script that has ended stays a zombie until its worker releases it, so that the number of its process group
 //! is never given to another while somebody may still signal it.
+//!
+//! Scripts are made by `process::child::spawn`, never by a fork. Under CGIProcessTree kill alone a fork of ours, the
+//! warden, stands between: that is what it costs.
 
 mod line;
 mod place;
