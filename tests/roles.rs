@@ -261,7 +261,7 @@ fn ask(server: &Server) -> Result<Wire, String> {
 }
 
 /// Kills the process that calls itself `lychgate: ROLE`.
-fn kill(server: &Server, name: &str) -> Result<(), String> {
+pub fn kill(server: &Server, name: &str) -> Result<(), String> {
     kill_process(role(server, name)?, Signal::KILL).map_err(|e| format!("{name}: {e}"))
 }
 
@@ -279,7 +279,7 @@ fn role(server: &Server, role: &str) -> Result<Pid, String> {
 }
 
 /// Waits until the error log says so.
-fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
+pub fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
     server::poll(PATIENCE, || {
         let text = fs::read(root.join("error.log")).unwrap_or_default();
         match memchr::memmem::find(&text, words.as_bytes()) {
