@@ -80,6 +80,7 @@ impl Refusal {
                 step,
                 errno,
                 first_line: Vec::new(),
+                told: Vec::new(),
             },
             said: Some(format!("{}: {error}", step.told())),
         }
@@ -96,6 +97,7 @@ impl Refusal {
                 step: error.step,
                 errno: error.errno,
                 first_line,
+                told: Vec::new(),
             },
             said: None,
         }
@@ -112,6 +114,7 @@ fn refused(start: &Start, step: Step, errno: Errno) -> Refusal {
             step,
             errno: errno.raw_os_error(),
             first_line: Vec::new(),
+            told: Vec::new(),
         },
         said,
     }
