@@ -14,6 +14,7 @@ pub mod child;
 mod clone;
 pub mod identity;
 pub mod inherit;
+pub mod jail;
 pub mod landlock;
 pub mod limits;
 pub mod memfd;

@@ -8,6 +8,7 @@ mod line;
 mod place;
 mod prepare;
 mod script;
+mod suexec;
 mod terms;
 
 use std::io;
