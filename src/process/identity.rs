@@ -53,6 +53,14 @@ impl Identity {
         Ok(Identity { uid, gid, groups })
     }
 
+    /// Who `User` and `Group` say a process of ours shall be: somebody only where this process is root and a user is named.
+    pub fn for_root(user: Option<&Vec<u8>>, group: Option<&Vec<u8>>) -> Result<Option<Identity>, UnknownIdentity> {
+        match user {
+            Some(user) if Identity::process_is_root() => Identity::look_up(user, group.map(Vec::as_slice)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Looks up the owner and the group of a file, of which the owner must be a member.
     pub fn of_owner(uid: u32, gid: u32) -> Result<Identity, UnfitOwner> {
         let entry = User::from_uid(Uid::from_raw(uid)).ok().flatten();

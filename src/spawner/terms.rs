@@ -61,12 +61,14 @@ impl Book {
                 named.insert(target.clone(), identity);
             }
         }
+        let core = &config.server.core;
+        let server = Identity::for_root(core.user.value(), core.group.value()).map_err(io::Error::other)?;
         Ok(Book {
             known: HashMap::new(),
             named,
             owners: HashMap::new(),
             floor: Floor::of(&config.server.suexec),
-            server: server(&config).map_err(io::Error::other)?.map(Arc::new),
+            server: server.map(Arc::new),
             config,
         })
     }
@@ -145,17 +147,6 @@ impl Book {
             place::find(&place, path).map_err(|_| Unfit::Outside)?;
         }
         suexec::judge(found, identity)
-    }
-}
-
-/// User and Group, where we are root and they say otherwise.
-fn server(config: &Config) -> Result<Option<Identity>, UnknownIdentity> {
-    let core = &config.server.core;
-    match core.user.value() {
-        Some(user) if Identity::process_is_root() => {
-            Identity::look_up(user, core.group.value().map(Vec::as_slice)).map(Some)
-        }
-        _ => Ok(None),
     }
 }
 

@@ -21,7 +21,9 @@ use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::{self, Accepted};
 use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
+use crate::process::jail;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
@@ -48,6 +50,7 @@ enum Order {
 pub fn run(inherited: Inherited) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
+    take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     Logs::new(config, &sinks)?;
     let count = inherited.scripts.len().max(1);
@@ -92,6 +95,19 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
+fn take_ground(config: &Config) -> Result<(), String> {
+    let core = &config.server.core;
+    let identity = Identity::for_root(core.user.value(), core.group.value()).map_err(|e| e.to_string())?;
+    if let Some(root) = core.chroot.value() {
+        jail::enter(root).map_err(|e| format!("ChrootDir: {e}"))?;
+    }
+    match identity {
+        Some(identity) => jail::become_identity(&identity).map_err(|e| format!("User: {e}")),
+        None => Ok(()),
+    }
 }
 
 fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> {
