@@ -9,6 +9,7 @@
 )]
 
 pub mod backoff;
+pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;

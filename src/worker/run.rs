@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -217,7 +218,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         ..
     } = part;
-    let (spawner, driver) = client::connect(scripts).map_err(|e| format!("cannot reach the spawner: {e}"))?;
+    let told = Arc::clone(&launcher);
+    let orphans = move |pid, signal: Signal| {
+        let signal = signal.as_raw();
+        told.tell(&FromWorker::SignalOrphan { pid, signal }, Wait::No)
+    };
+    let (spawner, driver) =
+        client::connect(scripts, Box::new(orphans)).map_err(|e| format!("cannot reach the spawner: {e}"))?;
     tokio::task::spawn_local(async move {
         // When the spawner's channel ends, so do we: the launcher sees to both.
         let _ = driver.run().await;
