@@ -50,7 +50,7 @@ pub fn renounce_all() -> io::Result<()> {
 
 /// Empties the bounding set: nothing executed from here on has any capability, set-user-id or not. Without CAP_SETPCAP nothing
 /// happens.
-fn drop_bounding() -> io::Result<()> {
+pub fn drop_bounding() -> io::Result<()> {
     for number in 0..=c_ulong::from(LAST_POSSIBLE) {
         match prctl(libc::PR_CAPBSET_DROP, number, 0) {
             Ok(()) => {}

@@ -3,11 +3,11 @@
 use std::io;
 
 use rustix::process::DumpableBehavior;
-use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::config::directives::rlimit::Bounds;
 use crate::config::places::{change_identity, confs};
 use crate::config::site::Config;
+use crate::process::capabilities::{Capability, keep_only};
 use crate::process::identity::Identity;
 use crate::process::jail;
 use crate::process::limits::{Limit, Resource};
@@ -18,7 +18,7 @@ pub(super) struct Powers {
     root: Option<Vec<u8>>,
     /// Whom it becomes; nobody when it is not root, or stays root.
     identity: Option<Identity>,
-    keeps: CapabilitySet,
+    keeps: Vec<Capability>,
 }
 
 /// Whether a spawner started as root stays root for these settings: because scripts run as others than User, or get limits
@@ -28,22 +28,27 @@ pub fn stays_root(config: &Config) -> bool {
 }
 
 /// The capabilities that the settings need.
-fn needed(config: &Config) -> CapabilitySet {
+fn needed(config: &Config) -> Vec<Capability> {
     let confs = confs(config);
-    let mut needed = CapabilitySet::empty();
+    let mut needed = Vec::new();
     let raises = |(directive, bounds)| exceeds(directive, bounds).is_some();
     if confs.iter().any(|conf| conf.process.limits().any(raises)) {
-        needed |= CapabilitySet::SYS_RESOURCE;
+        needed.push(Capability::SysResource);
     }
     if confs
         .iter()
         .any(|conf| conf.process.nice.value().is_some_and(|nice| hastens(*nice)))
     {
-        needed |= CapabilitySet::SYS_NICE;
+        needed.push(Capability::SysNice);
     }
     if !needed.is_empty() || change_identity(config) {
         // To become others, to signal them, and to find scripts that only they reach.
-        needed |= CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::KILL | CapabilitySet::DAC_READ_SEARCH;
+        needed.extend([
+            Capability::SetUid,
+            Capability::SetGid,
+            Capability::Kill,
+            Capability::DacReadSearch,
+        ]);
     }
     needed
 }
@@ -75,19 +80,13 @@ impl Powers {
     /// Enters ChrootDir and gives up what is not needed.
     pub(super) fn settle(&self) -> io::Result<()> {
         if let Some(root) = &self.root {
-            jail::enter(root)?;
+            jail::enter(root).map_err(|error| io::Error::new(error.kind(), format!("ChrootDir: {error}")))?;
         }
         if let Some(identity) = &self.identity {
             jail::become_identity(identity)?;
         } else if Identity::process_is_root() && !self.keeps.is_empty() {
             // The bounding set stays whole: scripts that run as User may use set-user-id programs, as in Apache.
-            let sets = CapabilitySets {
-                effective: self.keeps,
-                permitted: self.keeps,
-                inheritable: CapabilitySet::empty(),
-            };
-            rustix::thread::clear_ambient_capability_set()?;
-            rustix::thread::set_capabilities(None, sets)?;
+            keep_only(&self.keeps)?;
         }
         // Nobody reads our memory or traces us who could not do more otherwise.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;

@@ -21,6 +21,7 @@ use crate::config::site::Config;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::{self, Accepted};
+use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
@@ -106,7 +107,9 @@ fn take_ground(config: &Config) -> Result<(), String> {
         jail::enter(root).map_err(|e| format!("ChrootDir: {e}"))?;
     }
     match identity {
-        Some(identity) => jail::become_identity(&identity).map_err(|e| format!("User: {e}")),
+        Some(identity) => capabilities::drop_bounding()
+            .and_then(|()| jail::become_identity(&identity))
+            .map_err(|e| format!("User: {e}")),
         None => Ok(()),
     }
 }
