@@ -4,6 +4,7 @@
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
+//! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
@@ -17,6 +18,7 @@
 mod clients;
 mod debian;
 mod house;
+mod identity;
 mod load;
 mod programs;
 mod roles;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(debian::trials());
         trials.extend(house::trials());
+        trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
