@@ -25,6 +25,10 @@ pub fn trials() -> Vec<Trial> {
     vec![
         identity("a_spawner_is_user_where_it_can_be", a_spawner_is_user_where_it_can_be),
         identity("a_spawner_keeps_what_suexec_needs", a_spawner_keeps_what_suexec_needs),
+        identity(
+            "set_user_id_programs_are_for_scripts_of_user",
+            set_user_id_programs_are_for_scripts_of_user,
+        ),
         identity("root_raises_a_hard_limit", root_raises_a_hard_limit),
         identity(
             "a_script_under_a_directory_of_its_user_runs",
@@ -105,6 +109,31 @@ fn a_spawner_keeps_what_suexec_needs() -> Result<(), String> {
         return Err(format!("{worker:?}"));
     }
     expect_reply(&server, &format!("41003 {NONE}\n"))?;
+    end(&root, server)
+}
+
+/// Beside scripts of other users, those that run as User find set-user-id programs in order, as in Apache.
+fn set_user_id_programs_are_for_scripts_of_user() -> Result<(), String> {
+    let root = site("set-user-id", "../id -u", 65534)?;
+    copy(Path::new("/usr/bin/id"), &root.join("id"))?;
+    server::set_mode(&root.join("id"), 0o4755)?;
+    let other = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n../../id -u\n";
+    install(&root.join("cgi-bin/other/s"), other.as_bytes(), 41_007)?;
+    // Where the file system is mounted nosuid, nobody gains anything.
+    let gained = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([root.join("id").as_os_str(), "-u".as_ref()])
+        .output()
+        .map_err(|e| format!("setpriv: {e}"))?
+        .stdout;
+    let section = format!("<Directory \"{}/cgi-bin/other\">", root.display());
+    let lines = [section, "SuexecUserGroup #41007 #41007".into(), "</Directory>".into()];
+    let server = boot(&root, &lines, &[])?;
+    expect_reply(&server, &String::from_utf8_lossy(&gained))?;
+    let reply = ask(&server, "/cgi-bin/other/s")?.reply(Judge::Strict)?;
+    if reply.body != b"41007\n" {
+        return Err(show(&reply.body));
+    }
     end(&root, server)
 }
 
