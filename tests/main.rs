@@ -6,6 +6,7 @@
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
+//! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
@@ -20,6 +21,7 @@ mod debian;
 mod house;
 mod identity;
 mod load;
+mod logs;
 mod programs;
 mod roles;
 mod site;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         trials.extend(house::trials());
         trials.extend(identity::trials());
         trials.extend(load::trials());
+        trials.extend(logs::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(roles::trials());

@@ -133,12 +133,6 @@ fn reach(config: &Config, spool: &Spool) -> Reach {
         abstract_sockets: Others::Confined,
         paths: vec![(spool.directory.clone(), spool.access)],
     };
-    // They are open already; each thread opens its own.
-    for site in &config.sites {
-        if let Some(file) = site.settings.script_log.file.value() {
-            reach.paths.push((path(file), Access::Rewrite));
-        }
-    }
     if let Some(Reading::Served(more)) = config.server.confine.reading.value() {
         reach.reading = landlock::Reading::Paths;
         let served = served(config);
