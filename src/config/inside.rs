@@ -87,6 +87,13 @@ impl<'a> Inside<'a> {
         let Some(entry) = self.entry(node, context, &inside) else {
             return;
         };
+        if matches!(around.kind, Kind::Location | Kind::If) && entry.allowed.excludes_location() {
+            let sentence = format!(
+                "cannot stand in {inside}: a file's answers must not depend on the request; write it in <Directory>, <Files> or \
+                 <VirtualHost>"
+            );
+            return self.complain(node, sentence);
+        }
         let raw = [node.args_raw().to_vec()];
         let remarks = RefCell::default();
         let args = Args {

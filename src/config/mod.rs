@@ -13,6 +13,7 @@ pub mod htaccess;
 pub mod include;
 mod inside;
 pub mod lines;
+pub mod links;
 pub mod load;
 pub mod logs;
 mod macros;

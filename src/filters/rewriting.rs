@@ -9,7 +9,8 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
     for (_, cookie) in &ex.rewriting.cookies {
         fields.append("Set-Cookie", cookie.as_slice());
     }
-    if ex.rewriting.vary.is_empty() {
+    // Redirects and errors are told without it, as by Apache.
+    if ex.rewriting.vary.is_empty() || response.head.status.code() >= 300 {
         return;
     }
     let said = fields.joined(b"Vary").map(|vary| vary.into_owned()).unwrap_or_default();

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::bind::Bound;
 use super::logs::OpenLogs;
+use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
-use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::channel::{Channel, Heard, MAX_DESCRIPTORS, Wait};
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
 use crate::process::memfd;
@@ -23,8 +24,11 @@ pub(super) struct Generation {
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) phase: Phase,
+    /// Scripts without a spawner that the worker wants signalled.
+    pub(super) orphans: Vec<Asked>,
     settings: OwnedFd,
-    identity: Option<Identity>,
+    worker_as: Option<Identity>,
+    spawner_as: Option<Identity>,
     /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
     /// and what was sent waits for a successor.
     lines: Vec<(Channel, Channel)>,
@@ -48,7 +52,10 @@ pub(super) enum Phase {
 /// What a generation is made from.
 pub(super) struct Making<'a> {
     pub(super) settings: &'a [u8],
-    pub(super) identity: Option<Identity>,
+    /// Who the worker is started as, if not who we are.
+    pub(super) worker_as: Option<Identity>,
+    /// Who the spawner is started as, if not who we are.
+    pub(super) spawner_as: Option<Identity>,
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) threads: usize,
@@ -64,8 +71,10 @@ impl Generation {
             listeners: making.listeners,
             logs: making.logs,
             phase: Phase::Starting(Instant::now() + START_LIMIT),
+            orphans: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
-            identity: making.identity,
+            worker_as: making.worker_as,
+            spawner_as: making.spawner_as,
             lines: lines(making.threads.max(1)).map_err(told)?,
         };
         generation.start_spawner(stock)?;
@@ -84,9 +93,9 @@ impl Generation {
                 .iter()
                 .map(|bound| bound.sockets.iter().map(AsFd::as_fd).collect())
                 .collect(),
-            logs: self.logs.descriptors.iter().map(|log| log.as_fd()).collect(),
-            stderr: self.logs.error.as_ref().unwrap_or(&stock.stderr).as_fd(),
-            identity: self.identity.as_ref(),
+            logs: self.logs.descriptors().map(|log| log.as_fd()).collect(),
+            stderr: self.logs.error().unwrap_or(&stock.stderr).as_fd(),
+            identity: self.worker_as.as_ref(),
         };
         self.worker.start(stock, given)
     }
@@ -97,10 +106,16 @@ impl Generation {
             scripts: self.lines.iter().map(|(_, spawner)| spawner.as_fd()).collect(),
             listeners: Vec::new(),
             logs: Vec::new(),
-            stderr: self.logs.error.as_ref().unwrap_or(&stock.stderr).as_fd(),
-            identity: self.identity.as_ref(),
+            stderr: self.logs.error().unwrap_or(&stock.stderr).as_fd(),
+            identity: self.spawner_as.as_ref(),
         };
         self.spawner.start(stock, given)
+    }
+
+    /// The processes of both.
+    pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
+        let children = [&self.worker.child, &self.spawner.child].into_iter().flatten();
+        children.map(|child| child.pid)
     }
 
     /// Both have said that they serve.
@@ -222,6 +237,7 @@ impl Generation {
             match message {
                 FromWorker::Ready => self.worker.is_ready = true,
                 FromWorker::AcceptingEnded => has_accepted_all = true,
+                FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
             }
         }
         if has_accepted_all {
@@ -273,20 +289,41 @@ impl Generation {
     /// Gives the worker and the spawner newly opened logs of the same plan.
     pub(super) fn reopen_logs(&mut self, logs: OpenLogs) {
         self.logs = logs;
-        let mut first = 0;
-        for chunk in self.logs.descriptors.chunks(crate::process::channel::MAX_DESCRIPTORS) {
-            let copies: io::Result<Vec<OwnedFd>> = chunk.iter().map(|log| log.as_fd().try_clone_to_owned()).collect();
-            match copies {
-                Ok(logs) => self.worker.tell(&ToWorker::ReopenLogs { first, logs }),
-                Err(error) => say(
-                    "launcher",
-                    Weight::Error,
-                    &format!("cannot hand over the logs: {error}"),
-                ),
+        let numbers: Vec<usize> = (0..self.logs.descriptors().len()).collect();
+        self.hand_over_logs(&numbers);
+    }
+
+    /// Looks whether other files have taken the places of log files, and hands those over; true when the main error log is
+    /// among them.
+    pub(super) fn look_after_logs(&mut self) -> bool {
+        let numbers = self.logs.look();
+        self.hand_over_logs(&numbers);
+        numbers.iter().any(|number| self.logs.is_error(*number))
+    }
+
+    /// Gives the worker and the spawner the logs of these numbers, which are in order.
+    fn hand_over_logs(&self, numbers: &[usize]) {
+        for run in numbers.chunk_by(|number, next| number + 1 == *next) {
+            for chunk in run.chunks(MAX_DESCRIPTORS) {
+                let Some(first) = chunk.first() else { continue };
+                let logs = self.logs.descriptors().skip(*first).take(chunk.len());
+                let copies: io::Result<Vec<OwnedFd>> = logs.map(|log| log.as_fd().try_clone_to_owned()).collect();
+                match copies {
+                    Ok(logs) => self.worker.tell(&ToWorker::ReopenLogs {
+                        first: u32::try_from(*first).unwrap_or(u32::MAX),
+                        logs,
+                    }),
+                    Err(error) => say(
+                        "launcher",
+                        Weight::Error,
+                        &format!("cannot hand over the logs: {error}"),
+                    ),
+                }
             }
-            first += u32::try_from(chunk.len()).unwrap_or(0);
         }
-        if let Some(Ok(log)) = self.logs.error.as_ref().map(|log| log.as_fd().try_clone_to_owned()) {
+        if numbers.iter().any(|number| self.logs.is_error(*number))
+            && let Some(Ok(log)) = self.logs.error().map(|log| log.as_fd().try_clone_to_owned())
+        {
             self.spawner.tell(&ToSpawner::ReopenLog { log });
         }
     }

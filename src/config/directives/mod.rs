@@ -4,6 +4,7 @@ pub mod alias;
 pub mod authz;
 pub mod autoindex;
 pub mod cgi;
+pub mod confine;
 pub mod core;
 pub mod dir;
 pub mod env;
@@ -17,9 +18,11 @@ pub mod options;
 pub mod overrides;
 pub mod redirect;
 pub mod rewrite;
+pub mod rlimit;
 pub mod server;
 pub mod setenvif;
 pub mod site;
+pub mod suexec;
 
 use crate::config::setting::settings;
 use crate::config::table::Directive;
@@ -43,12 +46,16 @@ settings! {
         overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
+        /// Processes of scripts.
+        process: rlimit::ScriptProcess,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Rewriting.
         rewrite: rewrite::Rules,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Whom scripts run as.
+        suexec: suexec::Suexec,
     }
 }
 
@@ -75,6 +82,10 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// Whom scripts may run as.
+        suexec: suexec::SuexecRules,
+        /// What the worker may read.
+        confine: confine::Confine,
     }
 }
 
@@ -84,6 +95,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
     cgi::DIRECTIVES,
+    confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,
@@ -95,10 +107,12 @@ const BY_FEATURE: &[&[Directive]] = &[
     overrides::DIRECTIVES,
     redirect::DIRECTIVES,
     rewrite::DIRECTIVES,
+    rlimit::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    suexec::DIRECTIVES,
 ];
 
 /// Every directive of every feature.
