@@ -103,8 +103,8 @@ impl<'a> Inside<'a> {
             section: around.path,
             methods: around.methods,
             options: match self.source {
-                Source::AccessFile(overrides) if !overrides.name(entry.name) => Some(overrides.classes().options()),
-                Source::AccessFile(_) | Source::Server => None,
+                Source::AccessFile(overrides) => Some(overrides.may_give()),
+                Source::Server => None,
             },
             trust: self.trust(),
             remarks: &remarks,
@@ -150,9 +150,14 @@ impl<'a> Inside<'a> {
         entry: &'static Directive,
         overrides: &Overrides,
     ) -> Option<&'static Directive> {
-        let class = entry.overrides;
-        if class == Override::None || overrides.classes().allow(class) || overrides.name(entry.name) {
-            return Some(entry);
+        self.allowed(node, entry.name, entry.overrides, overrides)
+            .then_some(entry)
+    }
+
+    /// Whether a directive of this name and class may stand in an access file; says so if not.
+    fn allowed(&mut self, node: &Node, name: &str, class: Override, overrides: &Overrides) -> bool {
+        if overrides.classes().allow(class) || overrides.name(name) {
+            return true;
         }
         if overrides.classes().override_is_nonfatal {
             self.note(node, "AllowOverride does not allow it here");
@@ -162,23 +167,42 @@ impl<'a> Inside<'a> {
                 "not allowed here; AllowOverride decides what a .htaccess file may hold",
             );
         }
-        None
+        false
     }
 
-    /// A directive that the table does not have. In an access file it is an error whatever it is, unless its class may be
-    /// passed over or it would have no effect anyhow.
+    /// A directive that the table does not have, or not here. What is answered without effect needs its class in an access file
+    /// as in Apache; what is refused is an error there whatever AllowOverride says, for it may protect something.
     fn foreign(&mut self, node: &Node, error: ConfigError) {
-        let is_unknown = !TABLE.contains_key(&node.name().to_ascii_lowercase());
-        match self.source {
-            Source::AccessFile(overrides) if is_unknown && overrides.classes().unknown_is_nonfatal => {
-                self.note(node, "it is not known here");
+        let Source::AccessFile(overrides) = self.source else {
+            return self.complaints.push(error);
+        };
+        let name = match node {
+            Node::Directive { name, .. } => name.clone(),
+            Node::Section { name, .. } => format!("<{name}>"),
+        };
+        let is_ours = TABLE.contains_key(&name.to_ascii_lowercase());
+        match directives::foreign::find(&name) {
+            None if !is_ours && overrides.classes().unknown_is_nonfatal => self.note(node, "it is not known here"),
+            Some(foreign) if !foreign.allowed.covers(HTACCESS) => {
+                self.complain(node, "cannot stand in a .htaccess file");
             }
-            Source::AccessFile(_) | Source::Server => self.complaints.push(error),
+            Some(foreign) if !error.is_fatal() => {
+                if self.allowed(node, foreign.name, foreign.overrides, overrides) {
+                    self.complaints.push(error);
+                }
+            }
+            _ => self.complaints.push(error),
         }
     }
 
     fn section(&mut self, node: &Node, around: Around<'_>, conf: &mut DirConf) {
         let name = node.name().to_ascii_lowercase();
+        if let (Source::AccessFile(overrides), Some(entry)) = (self.source, TABLE.get(&format!("<{name}>")).copied())
+            && entry.allowed.covers(HTACCESS)
+            && self.permitted(node, entry, overrides).is_none()
+        {
+            return;
+        }
         match name.as_str() {
             "limit" | "limitexcept" => self.limit(node, &name, around, conf),
             "if" | "elseif" | "else" => {

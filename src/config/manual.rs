@@ -347,6 +347,7 @@ fn class(overrides: Override) -> Option<&'static str> {
         Override::Indexes => Some("Indexes"),
         Override::Limit => Some("Limit"),
         Override::Options => Some("Options"),
+        Override::Access => Some("AuthConfig or Limit"),
         Override::Any => Some("any"),
     }
 }

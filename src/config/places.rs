@@ -10,7 +10,8 @@ use crate::config::setting::Merge;
 use crate::config::site::{Config, ScriptPlace, Section, Site, document_root};
 use crate::config::words::Pattern;
 
-/// All places of all sites, each once: the targets of ScriptAlias, and the directories that Options ExecCGI covers.
+/// All places of all sites, each once: the targets of ScriptAlias, the directories that Options ExecCGI covers, and those
+/// whose access files may turn it on.
 pub fn of(config: &Config) -> Vec<ScriptPlace> {
     let mut places: Vec<ScriptPlace> = Vec::new();
     for site in &config.sites {
@@ -49,7 +50,7 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
     let mut places: Vec<_> = script_aliases.map(|alias| place(alias.literal_target())).collect();
     for section in site.directories.iter().chain(&site.directory_matches) {
-        if gives_exec(&section.conf) {
+        if gives_exec(&section.conf) || section.conf.overrides.may_give().has(Options::EXEC_CGI) {
             places.push(place(literal_root(section)));
         }
     }

@@ -30,8 +30,8 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
     }
     let mut vary = said.clone();
     if !vary.is_empty() {
-        vary.extend_from_slice(b", ");
+        vary.push(b',');
     }
-    vary.extend_from_slice(new.join(", ").as_bytes());
+    vary.extend_from_slice(new.join(",").as_bytes());
     fields.set("Vary", vary);
 }

@@ -16,7 +16,7 @@ use crate::config::site::Site;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
-use crate::exchange::view::View;
+use crate::exchange::view::{Noting, View};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
 use crate::lang::expr::Expr;
@@ -33,6 +33,11 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     ex.file = landed.path.to_vec();
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));
+    for field in &judged.fields {
+        if !ex.rewriting.vary.contains(field) {
+            ex.rewriting.vary.push(field.clone());
+        }
+    }
     let found = match landed.kind {
         Landing::Missing => Found::Missing,
         Landing::File | Landing::Directory => look(ex, landed.path, extent.meta, &judged)?,
@@ -136,6 +141,8 @@ fn directories_of(name: &[u8], extent: &Extent) -> Vec<usize> {
 struct Judged {
     conf: Arc<DirConf>,
     links: Vec<(usize, Symlinks)>,
+    /// The request's fields on which an `<If>` depended.
+    fields: Vec<String>,
 }
 
 /// Settings that are laid over others.
@@ -207,28 +214,28 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
     let locations = site.locations.iter().filter(|section| section.covers_location(url));
     pieces.extend(locations.map(|section| Piece::Section(&section.conf)));
     let conf = merged(site, &pieces);
-    let mut branches = Vec::new();
-    holding(ex, &conf.core.ifs, &mut branches);
+    let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
+    holding(&view, &conf.core.ifs, &mut branches);
+    let fields = view.into_fields();
     if branches.is_empty() {
-        return Ok(Judged { conf, links });
+        return Ok(Judged { conf, links, fields });
     }
     pieces.extend(branches.into_iter().map(Piece::Branch));
     let conf = merged(site, &pieces);
-    Ok(Judged { conf, links })
+    Ok(Judged { conf, links, fields })
 }
 
 /// Of each `<If>` the first branch that holds, and what holds of those inside it.
-fn holding(ex: &Exchange, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
-    let view = View { ex, response: None };
+fn holding(view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
     for section in ifs {
-        let holds = |condition: &Expr| condition.eval(&view).unwrap_or(false);
+        let holds = |condition: &Expr| condition.eval(view).unwrap_or(false);
         let branch = section
             .branches
             .iter()
             .find(|branch| branch.condition.as_ref().is_none_or(holds));
         if let Some(branch) = branch {
             branches.push(Arc::clone(&branch.conf));
-            holding(ex, &branch.conf.core.ifs, branches);
+            holding(view, &branch.conf.core.ifs, branches);
         }
     }
 }

@@ -68,6 +68,14 @@ impl OptionsEdit {
         self.whole.unwrap_or_default().with(self.added).has(options)
     }
 
+    /// What this scope leaves of options that those around it may have turned on.
+    pub fn leave(&self, outer: Options) -> Options {
+        match self.whole {
+            Some(_) => Options::default(),
+            None => outer.without(self.removed),
+        }
+    }
+
     /// A set of its own.
     pub fn replace(options: Options) -> OptionsEdit {
         OptionsEdit {

@@ -45,6 +45,7 @@ impl Classes {
             Override::Indexes => INDEXES,
             Override::Limit => LIMIT,
             Override::Options => OPTIONS,
+            Override::Access => AUTH_CONFIG | LIMIT,
             Override::Any => ALL,
         };
         self.allowed & bit != 0
@@ -73,6 +74,16 @@ impl Overrides {
     /// The classes in force.
     pub fn classes(&self) -> Classes {
         self.classes.or(Classes::default())
+    }
+
+    /// The options that an access file may turn on.
+    pub fn may_give(&self) -> Options {
+        let classes = self.classes();
+        match (classes.allow(Override::Options), self.name("Options")) {
+            (true, _) => classes.options(),
+            (false, true) => Options::EVERY,
+            (false, false) => Options::default(),
+        }
     }
 
     /// Whether a directive may stand because it is named.
