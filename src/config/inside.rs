@@ -129,13 +129,17 @@ impl<'a> Inside<'a> {
         }
     }
 
-    /// The table's entry for a node, if it may stand here and has the right number of words.
+    /// The table's entry for a node, if it may stand here and has the right number of words. In an access file its place and
+    /// its class are looked at before its words, as in Apache.
     fn entry(&mut self, node: &Node, context: Contexts, inside: &str) -> Option<&'static Directive> {
+        let known = TABLE.get(&node.name().to_ascii_lowercase()).copied();
+        if let (Source::AccessFile(overrides), Some(entry)) = (self.source, known)
+            && !self.permitted(node, entry, overrides)
+        {
+            return None;
+        }
         match entry(node, context, inside) {
-            Ok(entry) => match self.source {
-                Source::AccessFile(overrides) => self.permitted(node, entry, overrides),
-                Source::Server => Some(entry),
-            },
+            Ok(entry) => Some(entry),
             Err(error) => {
                 self.foreign(node, error);
                 None
@@ -144,14 +148,15 @@ impl<'a> Inside<'a> {
     }
 
     /// Apache's words for a directive that AllowOverride does not let in.
-    fn permitted(
-        &mut self,
-        node: &Node,
-        entry: &'static Directive,
-        overrides: &Overrides,
-    ) -> Option<&'static Directive> {
-        self.allowed(node, entry.name, entry.overrides, overrides)
-            .then_some(entry)
+    fn permitted(&mut self, node: &Node, entry: &'static Directive, overrides: &Overrides) -> bool {
+        let is_placed = entry.allowed.covers(HTACCESS);
+        if !is_placed && overrides.classes().override_is_nonfatal {
+            self.note(node, "it cannot stand in a .htaccess file");
+        }
+        match is_placed {
+            true => self.allowed(node, entry.name, entry.overrides, overrides),
+            false => !overrides.classes().override_is_nonfatal,
+        }
     }
 
     /// Whether a directive of this name and class may stand in an access file; says so if not.
@@ -184,7 +189,11 @@ impl<'a> Inside<'a> {
         match directives::foreign::find(&name) {
             None if !is_ours && overrides.classes().unknown_is_nonfatal => self.note(node, "it is not known here"),
             Some(foreign) if !foreign.allowed.covers(HTACCESS) => {
-                self.complain(node, "cannot stand in a .htaccess file");
+                let why = "it cannot stand in a .htaccess file";
+                match overrides.classes().override_is_nonfatal {
+                    true => self.note(node, why),
+                    false => self.complain(node, why.trim_start_matches("it ")),
+                }
             }
             Some(foreign) if !error.is_fatal() => {
                 if self.allowed(node, foreign.name, foreign.overrides, overrides) {
@@ -198,10 +207,12 @@ impl<'a> Inside<'a> {
     fn section(&mut self, node: &Node, around: Around<'_>, conf: &mut DirConf) {
         let name = node.name().to_ascii_lowercase();
         if let (Source::AccessFile(overrides), Some(entry)) = (self.source, TABLE.get(&format!("<{name}>")).copied())
-            && entry.allowed.covers(HTACCESS)
-            && self.permitted(node, entry, overrides).is_none()
+            && !self.permitted(node, entry, overrides)
         {
             return;
+        }
+        if around.methods.is_some() {
+            return self.complain(node, "cannot stand in <Limit> or <LimitExcept>");
         }
         match name.as_str() {
             "limit" | "limitexcept" => self.limit(node, &name, around, conf),
@@ -211,9 +222,7 @@ impl<'a> Inside<'a> {
                 }
             }
             _ => match self.heading(node) {
-                Some((Kind::Files, pattern))
-                    if matches!(around.kind, Kind::Directory | Kind::AccessFile | Kind::If) =>
-                {
+                Some((Kind::Files, pattern)) if !matches!(around.kind, Kind::Location) => {
                     let mut inner = DirConf::default();
                     let around = Around {
                         kind: Kind::Files,
@@ -244,9 +253,6 @@ impl<'a> Inside<'a> {
         } else {
             Methods::all_others(node.words())
         };
-        if around.methods.is_some() {
-            return self.complain(node, "cannot stand in <Limit> or <LimitExcept>");
-        }
         match methods {
             Ok(methods) => {
                 let around = Around {

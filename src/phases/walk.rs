@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::FileType;
+
 use crate::config::directives::DirConf;
 use crate::config::directives::core::{FilesSection, IfSection};
 use crate::config::directives::options::Options;
@@ -39,6 +41,7 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         }
     }
     let found = match landed.kind {
+        Landing::Missing if is_link(landed.path) => return Err(leads_nowhere(ex, landed.path)),
         Landing::Missing => Found::Missing,
         Landing::File | Landing::Directory => look(ex, landed.path, extent.meta, &judged)?,
     };
@@ -56,6 +59,20 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         context_root: translated.context_root,
         types: Types::default(),
     })
+}
+
+fn is_link(path: &[u8]) -> bool {
+    rustix::fs::lstat(path).is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Symlink)
+}
+
+/// A link to nothing is refused, not missing, as in Apache.
+fn leads_nowhere(ex: &Exchange, path: &[u8]) -> Fail {
+    let url = String::from_utf8_lossy(ex.target.path.as_bytes());
+    let file = String::from_utf8_lossy(path);
+    Fail::site(
+        Status::FORBIDDEN,
+        format!("access to {url}: `{file}` is a symbolic link that leads to nothing"),
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,10 +258,10 @@ fn holding(view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<Dir
 }
 
 fn symlinks(options: Options) -> Symlinks {
-    if options.has(Options::FOLLOW_SYM_LINKS) {
-        Symlinks::Follow
-    } else if options.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
+    if options.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
         Symlinks::OwnerMatch
+    } else if options.has(Options::FOLLOW_SYM_LINKS) {
+        Symlinks::Follow
     } else {
         Symlinks::Refuse
     }

@@ -245,7 +245,8 @@ default for the built-in page.",
         manual: "None takes a type that an outer section has forced back.",
         set: Set::Dir(|conf, args| {
             look_at_type(args);
-            conf.core.force_type.set(unless_none(args));
+            let forced = unless_none(args).map(|forced| forced.to_ascii_lowercase());
+            conf.core.force_type.set(forced);
             Ok(())
         }),
     },

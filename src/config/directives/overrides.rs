@@ -86,8 +86,9 @@ impl Overrides {
         }
     }
 
-    /// Whether a directive may stand because it is named.
+    /// Whether a directive may stand because it is named; a section is named as `<Files`.
     pub fn name(&self, directive: &str) -> bool {
+        let directive = directive.trim_end_matches('>');
         let named = |name: &String| name.eq_ignore_ascii_case(directive);
         self.list.value().is_some_and(|list| list.iter().any(named))
     }
@@ -105,7 +106,7 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "None",
         summary: "Say which directives a .htaccess file may hold.",
         manual: "The classes are AuthConfig, FileInfo, Indexes, Limit, Options[=option,...] and \
-Nonfatal=Override|Unknown|All. A directive of another class, or one that is not known, makes every request below the \
+Nonfatal=Override|Unknown|All. Options alone is every option but MultiViews and SymLinksIfOwnerMatch. A directive of another class, or one that is not known, makes every request below the \
 file's directory fail with 500, and the error log names the file and the line; Nonfatal lets such lines be passed \
 over instead. Where no AllowOverride says anything, files are looked for and may hold nothing; under None they are \
 not looked for.\n\nFiles are read again when they have changed, with the next request.",
@@ -143,9 +144,10 @@ fn set_allow_override(conf: &mut DirConf, args: &Args) -> Said<()> {
             ("fileinfo", None) => classes.allowed |= FILE_INFO,
             ("indexes", None) => classes.allowed |= INDEXES,
             ("limit", None) => classes.allowed |= LIMIT,
+            // As in Apache neither MultiViews nor SymLinksIfOwnerMatch.
             ("options", None) => {
                 classes.allowed |= OPTIONS;
-                classes.options = Options::EVERY;
+                classes.options = Options::ALL.with(Options::INCLUDES_NO_EXEC);
             }
             ("options", Some(names)) => {
                 classes.allowed |= OPTIONS;
@@ -153,6 +155,9 @@ fn set_allow_override(conf: &mut DirConf, args: &Args) -> Said<()> {
                     let known = option(name.as_bytes())
                         .ok_or_else(|| format!("{} is not an option", shown(name.as_bytes())))?;
                     classes.options = classes.options.with(known);
+                    if known.has(Options::INCLUDES) {
+                        classes.options = classes.options.with(Options::INCLUDES_NO_EXEC);
+                    }
                 }
             }
             ("nonfatal", Some("override")) => classes.override_is_nonfatal = true,
@@ -183,7 +188,7 @@ fn set_allow_override_list(conf: &mut DirConf, args: &Args) -> Said<()> {
             }
             continue;
         }
-        if !super::all().any(|known| known.name.eq_ignore_ascii_case(&name)) {
+        if !super::all().any(|known| known.name.trim_end_matches('>').eq_ignore_ascii_case(&name)) {
             args.remark(format!("{} is not a directive that there is here", shown(word)));
         }
         names.push(name);
