@@ -5,12 +5,15 @@
 //! takes over and the old one drains, and if it fails the old one goes on.
 
 mod bind;
+mod candidate;
 mod control;
 mod detach;
 mod generation;
 mod logs;
+mod orders;
 mod plan;
 mod roles;
+mod who;
 mod words;
 
 use std::ffi::{CString, OsString};
@@ -25,7 +28,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
-use crate::process::identity::Identity;
 use crate::process::inherit::Role;
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
@@ -33,7 +35,7 @@ use crate::process::probe;
 use crate::process::say::{Weight, say};
 use crate::process::signal::{Signal, Signals};
 
-use generation::{Generation, Making, Phase};
+use generation::{Generation, Making};
 use logs::Programs;
 use roles::Stock;
 
@@ -165,7 +167,7 @@ impl<'a> Launcher<'a> {
 
     /// Starts a candidate for these settings.
     fn begin(&mut self, plan: Plan, notes: Notes) -> Result<(), String> {
-        let identity = identity(&plan, notes)?;
+        let identity = who::identity(&plan, notes)?;
         let bound = self
             .current
             .as_ref()
@@ -244,82 +246,6 @@ impl<'a> Launcher<'a> {
         Ok(())
     }
 
-    fn take_signals(&mut self) -> io::Result<()> {
-        while let Some(arrived) = self.signals.next()? {
-            match (arrived.signal, arrived.sender) {
-                // A hang-up that no process sent is the terminal's own: whoever sat there has left.
-                (Signal::SIGTERM | Signal::SIGINT, _) | (Signal::SIGHUP, None) => self.stop(),
-                (Signal::SIGHUP | Signal::SIGUSR1, _) => self.wants_reload = true,
-                // A terminal that changes its size sends it too, which must stop nobody.
-                (Signal::SIGWINCH, Some(_)) => self.stop_gracefully(),
-                _ => {}
-            }
-        }
-        if self.wants_reload && self.candidate.is_none() && self.ending == Ending::No {
-            self.wants_reload = false;
-            self.reload();
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self) {
-        let again = matches!(self.ending, Ending::Now(_));
-        self.ending = Ending::Now(Instant::now() + END_LIMIT);
-        say(
-            "launcher",
-            Weight::Notice,
-            if again { "killing all" } else { "stopping" },
-        );
-        for generation in self.generations() {
-            if again { generation.kill() } else { generation.stop() }
-        }
-    }
-
-    fn stop_gracefully(&mut self) {
-        if self.ending != Ending::No {
-            return;
-        }
-        say(
-            "launcher",
-            Weight::Notice,
-            "stopping when the last connection has ended",
-        );
-        self.ending = Ending::Graceful;
-        let limit = self.plan.as_ref().map_or(Duration::ZERO, |plan| plan.graceful_limit);
-        if let Some(current) = &mut self.current {
-            current.drain(limit);
-        }
-        if let Some((candidate, _)) = &mut self.candidate {
-            candidate.kill();
-        }
-    }
-
-    /// Reads the settings again and starts a candidate; where that does not work, the logs are opened again at least.
-    fn reload(&mut self) {
-        say("launcher", Weight::Notice, "reading the settings again");
-        // Those that serve now may have long to go: what they write belongs into the new files at once.
-        self.reopen_logs();
-        if let Err(error) = (self.launch.load)().and_then(|plan| self.begin(plan, Notes::Kept)) {
-            for line in error.lines() {
-                say("launcher", Weight::Error, line);
-            }
-            say("launcher", Weight::Error, "the settings in force stay as they are");
-        }
-    }
-
-    fn reopen_logs(&mut self) {
-        let (Some(current), Some(plan)) = (&mut self.current, &self.plan) else {
-            return;
-        };
-        match self.programs.open(&plan.logs, plan.error_log) {
-            Ok(logs) => {
-                current.reopen_logs(logs);
-                take_stderr(current);
-            }
-            Err(error) => say("launcher", Weight::Error, &error),
-        }
-    }
-
     /// Reaps every child that has ended, orphans of scripts among them, and passes on the news.
     fn reap(&mut self) {
         loop {
@@ -354,78 +280,6 @@ impl<'a> Launcher<'a> {
             generation.pass_time(stock, now);
         }
         programs.restart_due(now);
-    }
-
-    /// A candidate that is ready takes over; one that failed is done away with, which is the end of a first start.
-    fn settle_candidate(&mut self) -> Result<(), String> {
-        let Some((mut generation, plan)) = self.candidate.take() else {
-            return Ok(());
-        };
-        if let Some(fault) = generation.fault() {
-            generation.kill();
-            self.old.push(generation);
-            if self.ending != Ending::No {
-                return Ok(());
-            }
-            if self.current.is_none() {
-                return Err(fault);
-            }
-            say(
-                "launcher",
-                Weight::Error,
-                &format!("{fault}; the settings in force stay as they are"),
-            );
-        } else if generation.is_ready() && matches!(generation.phase, Phase::Starting(_)) {
-            return self.promote(generation, plan);
-        } else {
-            self.candidate = Some((generation, plan));
-        }
-        Ok(())
-    }
-
-    fn promote(&mut self, mut generation: Generation, plan: Plan) -> Result<(), String> {
-        generation.phase = Phase::Serving;
-        let is_first = self.current.is_none();
-        let pid_file = self.make_pid_file(&plan);
-        if is_first {
-            if let Err(error) = pid_file {
-                generation.kill();
-                return Err(error);
-            }
-            let addresses: Vec<SocketAddr> = generation.listeners.iter().map(|bound| bound.local).collect();
-            (self.launch.ready)(&addresses);
-        } else if let Err(error) = pid_file {
-            say("launcher", Weight::Error, &error);
-        }
-        take_stderr(&generation);
-        say(
-            "launcher",
-            Weight::Notice,
-            if is_first {
-                "serving"
-            } else {
-                "serving by the new settings"
-            },
-        );
-        if let Some(mut old) = self.current.replace(generation) {
-            old.drain(plan.graceful_limit);
-            self.old.push(old);
-        }
-        self.plan = Some(plan);
-        Ok(())
-    }
-
-    fn make_pid_file(&mut self, plan: &Plan) -> Result<(), String> {
-        let old = self.pid_file.as_ref().map(PidFile::path);
-        if old == plan.pid_file.as_deref() && old.is_some_and(|path| path.exists()) {
-            return Ok(());
-        }
-        let told = |path: &std::path::Path, error| format!("PidFile: {}: {error}", path.display());
-        self.pid_file = None; // removed before the next is made, which may have the same name
-        if let Some(path) = &plan.pid_file {
-            self.pid_file = Some(PidFile::create(path).map_err(|error| told(path, error))?);
-        }
-        Ok(())
     }
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
@@ -473,32 +327,6 @@ const END_LIMIT: Duration = Duration::from_secs(6);
 
 /// How long log programs have to write what they have.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
-
-/// Who the roles are to be.
-fn identity(plan: &Plan, notes: Notes) -> Result<Option<Identity>, String> {
-    let note = |text: &str| {
-        if notes == Notes::Said {
-            say("launcher", Weight::Warning, text);
-        }
-    };
-    match (&plan.user, Identity::process_is_root()) {
-        (Some(user), true) => {
-            let identity = Identity::look_up(user, plan.group.as_deref()).map_err(|error| error.to_string())?;
-            Ok(Some(identity))
-        }
-        (None, true) if plan.listeners.iter().all(|listen| listen.address.ip().is_loopback()) => {
-            note("started as root without a `User` line: everything runs as root, reachable from this machine only");
-            Ok(None)
-        }
-        (None, true) => Err("started as root: a `User` line is needed, which says who serves requests".to_owned()),
-        (user, false) => {
-            if user.is_some() || plan.group.is_some() {
-                note("User and Group are ignored: only root can change who a process is");
-            }
-            Ok(None)
-        }
-    }
-}
 
 /// Our own messages go to the main error log from now on.
 fn take_stderr(generation: &Generation) {

@@ -572,7 +572,7 @@ fn as_root_the_roles_are_somebody_else() {
 
 #[test]
 fn as_root_without_a_user_only_loopback_is_served() {
-    use super::{Notes, identity};
+    use super::{Notes, who::identity};
     let place = place("root");
     fs::create_dir_all(&place).expect("there is room");
     fs::write(place.join("settings"), "x").expect("there is room");
