@@ -4,66 +4,78 @@ use std::net::SocketAddr;
 
 use super::generation::{Generation, Phase};
 use super::plan::Plan;
-use super::{Ending, Launcher, take_stderr};
+use super::{Change, Ending, Launcher, take_stderr};
+use crate::process::notify::State;
 use crate::process::pidfile::PidFile;
 use crate::process::say::{Weight, say};
+
+/// A generation that is to serve by other settings.
+pub(super) struct Candidate {
+    pub(super) generation: Generation,
+    pub(super) plan: Plan,
+    pub(super) change: Change,
+}
 
 impl Launcher<'_> {
     /// A candidate that is ready takes over; one that failed is done away with, which is the end of a first start.
     pub(super) fn settle_candidate(&mut self) -> Result<(), String> {
-        let Some((mut generation, plan)) = self.candidate.take() else {
+        let Some(mut candidate) = self.candidate.take() else {
             return Ok(());
         };
-        if let Some(fault) = generation.fault() {
-            generation.kill();
-            self.old.push(generation);
-            if self.ending != Ending::No {
-                return Ok(());
+        if let Some(fault) = candidate.generation.fault() {
+            candidate.generation.kill();
+            self.old.push(candidate.generation);
+            match (self.ending, &self.current) {
+                (Ending::No, None) => return Err(fault),
+                (Ending::No, Some(_)) => self.refuse(&fault),
+                _ => {}
             }
-            if self.current.is_none() {
-                return Err(fault);
-            }
-            say(
-                "launcher",
-                Weight::Error,
-                &format!("{fault}; the settings in force stay as they are"),
-            );
-        } else if generation.is_ready() && matches!(generation.phase, Phase::Starting(_)) {
-            return self.promote(generation, plan);
+        } else if candidate.generation.is_ready() && matches!(candidate.generation.phase, Phase::Starting(_)) {
+            return self.promote(candidate);
         } else {
-            self.candidate = Some((generation, plan));
+            self.candidate = Some(candidate);
         }
         Ok(())
     }
 
-    fn promote(&mut self, mut generation: Generation, plan: Plan) -> Result<(), String> {
+    fn promote(&mut self, candidate: Candidate) -> Result<(), String> {
+        let Candidate {
+            mut generation,
+            plan,
+            change,
+        } = candidate;
         generation.phase = Phase::Serving;
         let is_first = self.current.is_none();
         let pid_file = self.make_pid_file(&plan);
+        let addresses: Vec<SocketAddr> = generation.listeners.iter().map(|bound| bound.local).collect();
         if is_first {
             if let Err(error) = pid_file {
                 generation.kill();
                 return Err(error);
             }
-            let addresses: Vec<SocketAddr> = generation.listeners.iter().map(|bound| bound.local).collect();
             (self.launch.ready)(&addresses);
         } else if let Err(error) = pid_file {
             say("launcher", Weight::Error, &error);
         }
         take_stderr(&generation);
-        say(
-            "launcher",
-            Weight::Notice,
-            if is_first {
-                "serving"
-            } else {
-                "serving by the new settings"
-            },
-        );
-        if let Some(mut old) = self.current.replace(generation) {
-            old.drain(plan.graceful_limit);
+        let told = if is_first {
+            "serving"
+        } else {
+            "serving by the new settings"
+        };
+        say("launcher", Weight::Notice, told);
+        self.notifier.tell(State::Ready, &serving_on(&addresses));
+        if let Some(mut old) = self.current.take() {
+            match change {
+                Change::Graceful => old.make_place_for(&generation),
+                Change::Abrupt => old.give_way(),
+            }
             self.old.push(old);
         }
+        if change == Change::Abrupt {
+            self.old.iter_mut().for_each(Generation::give_way);
+        }
+        self.current = Some(generation);
         self.plan = Some(plan);
         Ok(())
     }
@@ -80,4 +92,9 @@ impl Launcher<'_> {
         }
         Ok(())
     }
+}
+
+fn serving_on(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    format!("serving on {}", addresses.join(", "))
 }

@@ -4,23 +4,27 @@
 //! path: a *candidate* generation (a worker and its spawner) is started beside the one that serves; once it is ready it
 //! takes over and the old one drains, and if it fails the old one goes on.
 
+mod asking;
 mod bind;
 mod candidate;
 mod control;
 mod detach;
 mod generation;
+mod handover;
 mod logs;
 mod orders;
 mod plan;
 mod roles;
+mod trial;
 mod who;
 mod words;
 
+use std::env;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -29,19 +33,27 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use crate::process::inherit::Role;
+use crate::process::listening;
+use crate::process::notify::{self, Notifier};
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
 use crate::process::probe;
 use crate::process::say::{Weight, say};
 use crate::process::signal::{Signal, Signals};
 
+use asking::Asking;
+use bind::{Bound, Ground};
+use candidate::Candidate;
 use generation::{Generation, Making};
 use logs::Programs;
 use roles::Stock;
+use trial::{ProgramFile, Trial};
 
-pub use control::{NotRunning, signal_running};
+pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
+pub use handover::VERSION;
 pub use plan::{Families, Listen, LogProgram, LogTarget, Plan, Shell};
+pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
 pub struct Launch<'a> {
@@ -53,6 +65,13 @@ pub struct Launch<'a> {
     pub ready: &'a mut dyn FnMut(&[SocketAddr]),
     /// What becomes of our standard error output.
     pub stderr: StandardError,
+    /// How long a worker may give no sign of life before another takes its place. `None`: as long as it likes, as under a
+    /// debugger.
+    pub silence: Option<Duration>,
+    /// How our program was started, so that a reload can start another version of it. `None`: it goes on as it is.
+    pub command: Option<CommandLine>,
+    /// The number of the table that an older version of our program has handed over, which goes on in this process.
+    pub handed_over: Option<RawFd>,
 }
 
 /// What becomes of the standard error output that a launcher was started with.
@@ -70,6 +89,18 @@ pub fn run(launch: Launch<'_>) -> Result<(), String> {
     if let Some(missing) = probe::missing().first() {
         return Err(missing.to_string());
     }
+    match launch.handed_over {
+        Some(table) => go_on(launch, table),
+        None => start(launch),
+    }
+}
+
+fn start(launch: Launch<'_>) -> Result<(), String> {
+    // First of all: before a descriptor of ours has such a number.
+    let given = listening::given(
+        env::var("LISTEN_PID").ok().as_deref(),
+        env::var("LISTEN_FDS").ok().as_deref(),
+    );
     let plan = (launch.load)()?;
     if let Some(path) = &plan.pid_file
         && let Holder::Running(pid) = holder(path)
@@ -77,7 +108,22 @@ pub fn run(launch: Launch<'_>) -> Result<(), String> {
         return Err(format!("PidFile: {}: already running as pid {pid}", path.display()));
     }
     let mut launcher = Launcher::new(launch, plan.threads).map_err(|error| format!("cannot start: {error}"))?;
-    let result = launcher.begin(plan, Notes::Said).and_then(|()| launcher.serve());
+    launcher.take_given(given, &plan);
+    let result = launcher
+        .begin(plan, Change::Graceful, Notes::Said)
+        .and_then(|()| launcher.serve());
+    launcher.finish();
+    result
+}
+
+/// Goes on where an older version of our program was, in the same process.
+fn go_on(launch: Launch<'_>, table: RawFd) -> Result<(), String> {
+    let mut launcher = Launcher::new(launch, 1).map_err(|error| format!("cannot go on: {error}"))?;
+    let change = launcher
+        .take_over(table)
+        .map_err(|error| format!("cannot go on: {error}"))?;
+    launcher.change(change);
+    let result = launcher.serve();
     launcher.finish();
     result
 }
@@ -88,25 +134,43 @@ struct Launcher<'a> {
     stock: Stock,
     signals: Signals,
     programs: Programs,
+    notifier: Notifier,
     /// How many listeners each address has, for good.
     copies: usize,
+    /// Listeners that the service manager gave us.
+    given: Vec<Rc<Bound>>,
     /// The settings in force, once something serves.
     plan: Option<Plan>,
     current: Option<Generation>,
-    candidate: Option<(Generation, Plan)>,
+    candidate: Option<Candidate>,
     /// Those that drain or were killed.
     old: Vec<Generation>,
     pid_file: Option<PidFile>,
-    wants_reload: bool,
+    /// What a signal asked for that was not begun yet.
+    wanted: Option<Change>,
+    asking: Asking,
+    /// The file that our program is from, and whether another is there meanwhile.
+    program_file: Option<ProgramFile>,
+    /// Another version of our program that is being tried.
+    trial: Option<Trial>,
     ending: Ending,
+}
+
+/// How new settings come into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// What goes on by the old ones comes to its end.
+    Graceful,
+    /// It is cut short.
+    Abrupt,
 }
 
 /// Whether we are about to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
-    /// With the last connection.
-    Graceful,
+    /// With the last connection; at this time, if there is one, whatever is left is stopped.
+    Graceful(Option<Instant>),
     /// Soon; whatever is left at this time is left behind.
     Now(Instant),
 }
@@ -126,6 +190,7 @@ impl<'a> Launcher<'a> {
             Signal::SIGINT,
             Signal::SIGHUP,
             Signal::SIGUSR1,
+            Signal::SIGUSR2,
             Signal::SIGWINCH,
         ];
         let signals = Signals::take(&watched)?;
@@ -141,39 +206,73 @@ impl<'a> Launcher<'a> {
         };
         let env = environment();
         let programs = Programs::new(Rc::clone(&null), Rc::clone(&stderr), env.clone());
-        let program = OwnedFd::from(File::open("/proc/self/exe")?);
+        let program = Rc::new(OwnedFd::from(File::open("/proc/self/exe")?));
+        let program_file = launch
+            .command
+            .as_ref()
+            .map(|command| ProgramFile::of(command, &program));
+        let silence = launch.silence;
         let stock = Stock {
             program,
             argv: launch.role_argv,
             env,
             null,
             stderr,
+            silence,
         };
         Ok(Launcher {
             launch,
             stock,
             signals,
             programs,
+            notifier: Notifier::from_environment(),
             copies: threads.max(1),
+            given: Vec::new(),
             plan: None,
             current: None,
             candidate: None,
             old: Vec::new(),
             pid_file: None,
-            wants_reload: false,
+            wanted: None,
+            asking: Asking::default(),
+            program_file: program_file.transpose()?,
+            trial: None,
             ending: Ending::No,
         })
     }
 
+    /// Takes the sockets that the service manager has bound for us.
+    fn take_given(&mut self, given: Vec<OwnedFd>, plan: &Plan) {
+        for socket in given {
+            let warning = match Bound::given(socket) {
+                Ok(bound) => {
+                    let unnamed = !plan.listeners.contains(&bound.listen);
+                    let local = bound.local;
+                    self.given.push(Rc::new(bound));
+                    unnamed.then(|| format!("for {local} is not used: there is no `Listen` line for it"))
+                }
+                Err(error) => Some(format!("is not used: {error}")),
+            };
+            if let Some(warning) = warning {
+                say(
+                    "launcher",
+                    Weight::Warning,
+                    &format!("a socket of the service manager's {warning}"),
+                );
+            }
+        }
+    }
+
     /// Starts a candidate for these settings.
-    fn begin(&mut self, plan: Plan, notes: Notes) -> Result<(), String> {
+    fn begin(&mut self, plan: Plan, change: Change, notes: Notes) -> Result<(), String> {
         let identity = who::identity(&plan, notes)?;
-        let bound = self
-            .current
-            .as_ref()
-            .map(|current| current.listeners.as_slice())
-            .unwrap_or_default();
-        let listeners = bind::bind_all(&plan.listeners, bound, self.copies, plan.backlog)?;
+        let bound = self.current.iter().flat_map(|current| &current.listeners);
+        let ground = Ground {
+            bound: bound.chain(&self.given).collect(),
+            copies: self.copies,
+            backlog: plan.backlog,
+        };
+        let listeners = bind::bind_all(&plan.listeners, &ground)?;
         let logs = self.programs.open(&plan.logs, plan.error_log)?;
         let settings = plan.settings.as_slice();
         let making = Making {
@@ -181,10 +280,16 @@ impl<'a> Launcher<'a> {
             identity,
             listeners,
             logs,
+            log_targets: plan.logs.clone(),
+            error_log: plan.error_log,
             threads: plan.threads,
         };
         let generation = Generation::start(&self.stock, making)?;
-        self.candidate = Some((generation, plan));
+        self.candidate = Some(Candidate {
+            generation,
+            plan,
+            change,
+        });
         Ok(())
     }
 
@@ -199,7 +304,9 @@ impl<'a> Launcher<'a> {
             }
             self.reap();
             self.pass_time();
+            self.begin_what_is_wanted();
             self.settle_candidate()?;
+            self.answer();
             self.clear_away();
         }
         Ok(())
@@ -208,7 +315,7 @@ impl<'a> Launcher<'a> {
     fn generations(&mut self) -> impl Iterator<Item = &mut Generation> {
         self.current
             .iter_mut()
-            .chain(self.candidate.as_mut().map(|(generation, _)| generation))
+            .chain(self.candidate.as_mut().map(|candidate| &mut candidate.generation))
             .chain(&mut self.old)
     }
 
@@ -216,15 +323,15 @@ impl<'a> Launcher<'a> {
         match self.ending {
             Ending::No => false,
             Ending::Now(until) if Instant::now() >= until => true,
-            Ending::Graceful | Ending::Now(_) => {
+            Ending::Graceful(_) | Ending::Now(_) => {
                 self.candidate.is_none() && self.old.is_empty() && self.current.as_ref().is_none_or(Generation::is_over)
             }
         }
     }
 
     /// Waits for a signal, a message or the next time something is due.
-    fn wait(&self) -> io::Result<()> {
-        let candidate = self.candidate.as_ref().map(|(generation, _)| generation);
+    fn wait(&mut self) -> io::Result<()> {
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
         let generations = || self.current.iter().chain(candidate).chain(&self.old);
         let channels = generations()
             .flat_map(|one| [&one.worker.channel, &one.spawner.channel])
@@ -233,16 +340,22 @@ impl<'a> Launcher<'a> {
         polled.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
         let ending = match self.ending {
             Ending::Now(until) => Some(until),
-            Ending::No | Ending::Graceful => None,
+            Ending::Graceful(until) => until,
+            Ending::No => None,
         };
         let times = generations()
-            .filter_map(Generation::next_time)
+            .filter_map(|one| one.next_time(self.stock.silence))
             .chain(self.programs.next_restart())
+            .chain(self.notifier.next_time())
+            .chain(self.trial.as_ref().map(Trial::until))
             .chain(ending);
-        let limit = times
-            .min()
-            .map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        let next = times.min();
+        let limit = next.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
+        let now = Instant::now();
+        if next.is_some_and(|next| now > next + HELD_UP) {
+            self.generations().for_each(|generation| generation.forgive(now));
+        }
         Ok(())
     }
 
@@ -253,7 +366,7 @@ impl<'a> Launcher<'a> {
                 Ok(None) => return,
                 Ok(Some((pid, ended))) => {
                     let is_role = self.generations().any(|generation| generation.notice_end(pid, &ended));
-                    if !is_role {
+                    if !is_role && !self.notice_trial_end(pid, &ended) {
                         self.programs.notice_end(pid, &ended);
                     }
                 }
@@ -274,12 +387,17 @@ impl<'a> Launcher<'a> {
         } = self;
         for generation in current
             .iter_mut()
-            .chain(candidate.as_mut().map(|(generation, _)| generation))
+            .chain(candidate.as_mut().map(|candidate| &mut candidate.generation))
             .chain(old)
         {
             generation.pass_time(stock, now);
         }
         programs.restart_due(now);
+        self.notifier.pass_time(now);
+        self.pass_trial_time(now);
+        if matches!(self.ending, Ending::Graceful(Some(until)) if until <= now) {
+            self.stop();
+        }
     }
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
@@ -310,7 +428,7 @@ impl<'a> Launcher<'a> {
         let before = self.old.len();
         self.old.retain(|generation| !generation.is_over());
         if self.old.len() < before {
-            let candidate = self.candidate.as_ref().map(|(generation, _)| generation);
+            let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
             self.programs.keep(
                 self.current
                     .iter()
@@ -324,6 +442,9 @@ impl<'a> Launcher<'a> {
 
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
+
+/// Later than this we were not only busy but stopped: nobody's silence meanwhile means anything.
+const HELD_UP: Duration = Duration::from_secs(2);
 
 /// How long log programs have to write what they have.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
@@ -341,10 +462,16 @@ fn take_stderr(generation: &Generation) {
     }
 }
 
-/// Our environment, for roles and log programs.
+/// Our environment, for roles and log programs: all but what the service manager said to us alone.
 fn environment() -> Vec<CString> {
+    whole_environment(|name| !notify::VARIABLES.contains(&name))
+}
+
+/// Our environment, as far as its names are wanted.
+fn whole_environment(is_wanted: impl Fn(&str) -> bool) -> Vec<CString> {
     let line = |(name, value): (OsString, OsString)| [name.into_vec(), b"=".to_vec(), value.into_vec()].concat();
-    std::env::vars_os()
+    env::vars_os()
+        .filter(|(name, _)| name.to_str().is_none_or(&is_wanted))
         .filter_map(|variable| CString::new(line(variable)).ok())
         .collect()
 }

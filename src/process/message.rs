@@ -29,6 +29,8 @@ pub enum ToWorker {
     Drain {
         /// The longest time.
         limit: Duration,
+        /// How long a connection without a request is kept for one more: its client may have sent it already.
+        idle: Duration,
     },
     /// End now: within a second or so.
     Stop,
@@ -50,6 +52,8 @@ pub enum FromWorker {
     Ready,
     /// Draining, it has taken the last connection.
     AcceptingEnded,
+    /// Each of its threads has turned since it last said so.
+    Alive,
 }
 
 /// Launcher to spawner.
@@ -194,7 +198,7 @@ impl From<Malformed> for MessageError {
 impl Message for ToWorker {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         match self {
-            ToWorker::Drain { limit } => plain(Writer::with_tag(1).u64(millis(*limit))),
+            ToWorker::Drain { limit, idle } => plain(Writer::with_tag(1).u64(millis(*limit)).u64(millis(*idle))),
             ToWorker::Stop => plain(Writer::with_tag(2)),
             ToWorker::ReopenLogs { first, logs } => (
                 Writer::with_tag(3).u32(*first).done(),
@@ -209,6 +213,7 @@ impl Message for ToWorker {
         let message = match reader.u8()? {
             1 => ToWorker::Drain {
                 limit: Duration::from_millis(reader.u64()?),
+                idle: Duration::from_millis(reader.u64()?),
             },
             2 => ToWorker::Stop,
             3 => ToWorker::ReopenLogs {
@@ -227,6 +232,7 @@ impl Message for FromWorker {
         plain(Writer::with_tag(match self {
             FromWorker::Ready => 1,
             FromWorker::AcceptingEnded => 2,
+            FromWorker::Alive => 3,
         }))
     }
 
@@ -235,6 +241,7 @@ impl Message for FromWorker {
         let message = match reader.u8()? {
             1 => FromWorker::Ready,
             2 => FromWorker::AcceptingEnded,
+            3 => FromWorker::Alive,
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))

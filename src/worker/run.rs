@@ -28,6 +28,7 @@ use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
 use crate::worker::conn;
 use crate::worker::logs::Logs;
+use crate::worker::pulse::Pulse;
 use crate::worker::thread::Thread;
 
 /// How often a thread without work looks after lines that wait for a slow log.
@@ -37,7 +38,7 @@ const LOG_TICK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 enum Order {
     /// Accept what waits, close the listeners, end with the last connection or at the limit.
-    Drain { limit: Duration },
+    Drain { limit: Duration, idle: Duration },
     /// The spawner was replaced.
     SpawnerRestarted,
     /// End now.
@@ -51,7 +52,9 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     // Formats were checked when the settings were; this says so before any thread relies on it.
     Logs::new(config, &sinks)?;
     let count = inherited.scripts.len().max(1);
-    let mut shares = shared_out(inherited.listeners, count);
+    let mut shares =
+        shared_out(inherited.listeners, count).map_err(|e| format!("cannot share out the listeners: {e}"))?;
+    let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
     let launcher = Arc::new(inherited.launcher);
@@ -69,6 +72,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
             slots: Arc::clone(&slots),
             orders: take,
             accepting: Arc::clone(&accepting),
+            pulse: Arc::clone(&pulse),
             launcher: Arc::clone(&launcher),
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
@@ -112,15 +116,23 @@ fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> 
     names.iter().zip(logs).map(open).collect()
 }
 
-/// Thread i of n takes copies i, i+n, … of every address, so that none is without a thread.
-fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> Vec<Vec<OwnedFd>> {
+/// Thread i of n takes copies i, i+n, … of every address, so that none is without a thread. Where an address has fewer
+/// copies than there are threads, those that are left over take part in them from the first on.
+fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> io::Result<Vec<Vec<OwnedFd>>> {
     let mut shares: Vec<Vec<OwnedFd>> = (0..threads).map(|_| Vec::new()).collect();
     for copies in listeners {
-        for (n, listener) in copies.into_iter().enumerate() {
+        let more: io::Result<Vec<OwnedFd>> = copies
+            .iter()
+            .cycle()
+            .skip(copies.len())
+            .zip(copies.len()..threads)
+            .map(|(listener, _)| listener.try_clone())
+            .collect();
+        for (n, listener) in copies.into_iter().chain(more?).enumerate() {
             shares[n % threads].push(listener);
         }
     }
-    shares
+    Ok(shares)
 }
 
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
@@ -133,7 +145,7 @@ fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sink
     };
     loop {
         match launcher.hear::<ToWorker>(Wait::Yes) {
-            Ok(Heard::Message(ToWorker::Drain { limit })) => tell(Order::Drain { limit }),
+            Ok(Heard::Message(ToWorker::Drain { limit, idle })) => tell(Order::Drain { limit, idle }),
             Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
                 for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
@@ -158,6 +170,7 @@ struct Part {
     slots: Arc<Slots>,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
+    pulse: Arc<Pulse>,
     launcher: Arc<Channel>,
 }
 
@@ -198,6 +211,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         mut orders,
         accepting,
+        pulse,
         launcher,
         ..
     } = part;
@@ -223,8 +237,8 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Drain { limit }) => {
-                    stop_accepting(&thread, acceptors).await;
+                Some(Order::Drain { limit, idle }) => {
+                    stop_accepting(&thread, acceptors, idle).await;
                     if accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
                         // Should the launcher be gone, nobody waits for the word.
                         let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
@@ -234,18 +248,21 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => {
-                    stop_accepting(&thread, acceptors).await;
+                    stop_accepting(&thread, acceptors, Duration::ZERO).await;
                     drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS).await;
                     return Ok(());
                 }
             },
-            _ = tick.tick() => {}
+            _ = tick.tick() => if pulse.beat(number) {
+                // A launcher that does not listen at the moment is told at the next turn.
+                let _ = launcher.tell(&FromWorker::Alive, Wait::No);
+            },
         }
     }
 }
 
-async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {
-    thread.drain.ask();
+async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>, idle: Duration) {
+    thread.drain.ask(idle);
     for acceptor in acceptors {
         // It ends by itself once the order is given and nothing waits to be accepted.
         let _ = acceptor.await;
@@ -328,7 +345,7 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
         let accepted = tokio::select! {
             biased;
             accepted = accept::next(&listener) => accepted,
-            () = thread.drain.asked() => return,
+            () = thread.drain.asked() => break,
         };
         match accepted {
             Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
@@ -340,6 +357,10 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
                 return;
             }
         }
+    }
+    match accept::what_waits(listener) {
+        Ok(waiting) => waiting.for_each(|(stream, peer)| begin(&thread, &connections, stream, peer)),
+        Err(error) => thread.note(Level::Error, format_args!("a listener cannot be emptied: {error}")),
     }
 }
 

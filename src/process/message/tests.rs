@@ -102,6 +102,7 @@ fn messages_of_the_launcher_go_round() {
     let to_worker = [
         ToWorker::Drain {
             limit: Duration::from_secs(5),
+            idle: Duration::from_secs(5),
         },
         ToWorker::Stop,
         ToWorker::SpawnerRestarted,
@@ -125,7 +126,7 @@ fn messages_of_the_launcher_go_round() {
         check(&message);
         check_descriptors(&message);
     }
-    for message in [FromWorker::Ready, FromWorker::AcceptingEnded] {
+    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, FromWorker::Alive] {
         check(&message);
         check_descriptors(&message);
     }
