@@ -6,6 +6,7 @@
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
 //! - `programs`: git, gitweb and CGI.pm behind the server
+//! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
@@ -19,6 +20,7 @@ mod debian;
 mod house;
 mod load;
 mod programs;
+mod reload;
 mod roles;
 mod site;
 mod support;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         trials.extend(load::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
+        trials.extend(reload::trials());
         trials.extend(roles::trials());
         trials.extend(site::trials());
     }

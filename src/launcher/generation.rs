@@ -337,7 +337,15 @@ impl Generation {
         self.spawner.tell(&ToSpawner::Stop { grace: SCRIPT_GRACE });
     }
 
-    /// Ends at once.
+    /// Ends without a grace: of the scripts first, which nobody else would end.
+    pub(super) fn hurry(&mut self) {
+        self.stop();
+        self.phase = Phase::Stopping(Instant::now() + HURRY_LIMIT);
+        self.worker.kill();
+        self.spawner.tell(&ToSpawner::Stop { grace: Duration::ZERO });
+    }
+
+    /// Ends at once; for one that runs no scripts, or leaves them to nobody.
     pub(super) fn kill(&mut self) {
         self.phase = Phase::Killed;
         self.worker.restart_at = None;
@@ -379,6 +387,9 @@ const HANDSHAKE: Duration = Duration::from_secs(1);
 
 /// How long a stop may take before it becomes a kill.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long that may take when nobody waits any longer.
+const HURRY_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long scripts have after their SIGTERM in a stop; shorter than [`STOP_LIMIT`].
 const SCRIPT_GRACE: Duration = Duration::from_millis(1500);

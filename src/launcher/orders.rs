@@ -88,7 +88,7 @@ impl Launcher<'_> {
         say("launcher", Weight::Notice, told);
         self.leave_off(told);
         for generation in self.generations() {
-            if again { generation.kill() } else { generation.stop() }
+            if again { generation.hurry() } else { generation.stop() }
         }
     }
 
