@@ -9,7 +9,8 @@
 //! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
-//! - `support`: server, wire, cases, golden files
+//! - `support`: server, wire, traffic, cases, golden files
+//! - `upgrade`: another version of the program by the same path
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
@@ -24,6 +25,7 @@ mod reload;
 mod roles;
 mod site;
 mod support;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         trials.extend(reload::trials());
         trials.extend(roles::trials());
         trials.extend(site::trials());
+        trials.extend(upgrade::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

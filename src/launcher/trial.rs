@@ -191,7 +191,11 @@ impl Launcher<'_> {
         spec.session = Session::Own;
         spec.directory = Directory::Descriptor(command.directory.as_fd());
         spec.parent_death = Some(Signal::KILL);
-        let child = spawn(&spec).map_err(|error| error.to_string())?;
+        let child = spawn(&spec).map_err(|error| match error.errno {
+            // Its interpreter could not open it by our descriptor.
+            libc::ENOENT => "a script cannot take our place; put the program itself there".to_owned(),
+            _ => error.to_string(),
+        })?;
         drop(spec);
         Ok(Trial {
             program,

@@ -210,7 +210,17 @@ pub fn server_uid(as_root: bool) -> u32 {
 
 /// The program with a clean environment, as the right user, in `root`.
 pub fn program(root: &Path, as_root: bool, environment: &[(String, String)]) -> Result<Command, String> {
-    let mut command = Command::new(&bench().program);
+    program_at(&bench().program, root, as_root, environment)
+}
+
+/// Another program, likewise.
+pub fn program_at(
+    program: &Path,
+    root: &Path,
+    as_root: bool,
+    environment: &[(String, String)],
+) -> Result<Command, String> {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -422,7 +432,8 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn kill(pid: u32, signal: Signal) {
+/// Sends a signal to a process that may have ended.
+pub fn kill(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _already_gone = kill_process(pid, signal);
     }
