@@ -8,6 +8,7 @@
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
+//! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `upgrade`: another version of the program by the same path
@@ -23,6 +24,7 @@ mod load;
 mod programs;
 mod reload;
 mod roles;
+mod service;
 mod site;
 mod support;
 mod upgrade;
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         trials.extend(programs::trials());
         trials.extend(reload::trials());
         trials.extend(roles::trials());
+        trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(upgrade::trials());
     }
