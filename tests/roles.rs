@@ -19,12 +19,32 @@ pub fn trials() -> Vec<Trial> {
         Trial::test(format!("roles::{name}"), move || test().map_err(Failed::from))
     };
     vec![
+        roles("a_stuck_worker_is_replaced", a_stuck_worker_is_replaced),
         roles("requests_outlive_a_killed_spawner", requests_outlive_a_killed_spawner),
         roles(
             "scripts_do_not_outlive_a_killed_worker",
             scripts_do_not_outlive_a_killed_worker,
         ),
     ]
+}
+
+/// A worker that does nothing any more is killed after ten seconds, and the next one answers who waited.
+fn a_stuck_worker_is_replaced() -> Result<(), String> {
+    let (root, server) = boot("stuck", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n")?;
+    signal(&server, "worker", Signal::STOP)?;
+    server::poll(PATIENCE, || {
+        let stopped = processes::descendants(server.pid())
+            .into_iter()
+            .any(|process| process.state == 'T');
+        stopped.then_some(()).ok_or("the worker does not stop".into())
+    })?;
+    let mut wire = ask(&server)?;
+    said(&root, "the worker gives no sign of life: it is killed")?;
+    said(&root, "the worker died (signal 9 (SIGKILL)): it is started again")?;
+    if wire.reply(Judge::Strict)?.body != b"hello\n" {
+        return Err("who waited was not answered".into());
+    }
+    end(&root, server)
 }
 
 /// Two scripts run and four requests wait for a turn; the spawner dies, and all six are answered.
@@ -104,8 +124,12 @@ fn ask(server: &Server) -> Result<Wire, String> {
     Ok(wire)
 }
 
-/// Kills the process that calls itself `lychgate: ROLE`.
 fn kill(server: &Server, role: &str) -> Result<(), String> {
+    signal(server, role, Signal::KILL)
+}
+
+/// Sends a signal to the process that calls itself `lychgate: ROLE`.
+fn signal(server: &Server, role: &str, signal: Signal) -> Result<(), String> {
     let title = format!("lychgate: {role}");
     let is_it =
         |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()));
@@ -114,7 +138,7 @@ fn kill(server: &Server, role: &str) -> Result<(), String> {
         .map(|p| p.pid)
         .find(is_it);
     let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    kill_process(pid.ok_or(format!("there is no {role}"))?, Signal::KILL).map_err(|e| format!("{role}: {e}"))
+    kill_process(pid.ok_or(format!("there is no {role}"))?, signal).map_err(|e| format!("{role}: {e}"))
 }
 
 /// Waits until the error log says so.

@@ -28,8 +28,11 @@ pub fn trials() -> Vec<Trial> {
             "a_given_socket_is_served_by_all_threads",
             a_given_socket_is_served_by_all_threads,
         ),
-        service("the_manager_hears_how_it_is", the_manager_hears_how_it_is),
-        service("nobody_else_hears_of_the_manager", nobody_else_hears_of_the_manager),
+        service("how_it_is_is_told", how_it_is_is_told),
+        service(
+            "what_is_for_us_alone_is_not_passed_on",
+            what_is_for_us_alone_is_not_passed_on,
+        ),
         service(
             "as_process_1_it_reaps_and_hears_signals",
             as_process_1_it_reaps_and_hears_signals,
@@ -134,7 +137,7 @@ fn serves_given(
 }
 
 /// READY, RELOADING and STOPPING in their order, what failed, and the watchdog.
-fn the_manager_hears_how_it_is() -> Result<(), String> {
+fn how_it_is_is_told() -> Result<(), String> {
     let root = site("notify", |_| {})?;
     let path = root.join("notify");
     let manager = UnixDatagram::bind(&path).map_err(|e| e.to_string())?;
@@ -192,7 +195,7 @@ fn the_manager_hears_how_it_is() -> Result<(), String> {
 }
 
 /// What the manager said to the launcher alone is not passed on: not to roles, not to scripts.
-fn nobody_else_hears_of_the_manager() -> Result<(), String> {
+fn what_is_for_us_alone_is_not_passed_on() -> Result<(), String> {
     let root = site("manager", |_| {})?;
     script(
         &root,

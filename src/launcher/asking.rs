@@ -22,9 +22,9 @@ impl Asking {
         self.now.append(&mut self.later);
     }
 
-    /// Those for whom something was begun.
-    pub(super) fn now(&self) -> &[u32] {
-        &self.now
+    /// Everybody.
+    pub(super) fn all(&self) -> Vec<u32> {
+        [self.now.as_slice(), &self.later].concat()
     }
 
     /// What was begun has come to this.

@@ -26,6 +26,8 @@ pub(super) struct Generation {
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) phase: Phase,
+    /// Whether the worker was started for the first time.
+    worker_begun: bool,
     /// When it begins to drain, where that is put off.
     drain_at: Option<Instant>,
     /// The program that its roles execute: of the version it was started with.
@@ -67,7 +69,8 @@ pub(super) struct Making<'a> {
 }
 
 impl Generation {
-    /// Starts both roles.
+    /// Starts the spawner; the worker follows when that is ready. A worker takes connections as soon as it runs, and they
+    /// would be cut if the spawner failed then.
     pub(super) fn start(stock: &Stock, making: Making<'_>) -> Result<Generation, String> {
         let told = |error: io::Error| format!("cannot prepare the roles: {error}");
         let mut generation = Generation {
@@ -76,6 +79,7 @@ impl Generation {
             listeners: making.listeners,
             logs: making.logs,
             phase: Phase::Starting(Instant::now() + START_LIMIT),
+            worker_begun: false,
             drain_at: None,
             program: Rc::clone(&stock.program),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
@@ -85,9 +89,6 @@ impl Generation {
             lines: lines(making.threads.max(1)).map_err(told)?,
         };
         generation.start_spawner(stock)?;
-        generation
-            .start_worker(stock)
-            .inspect_err(|_| generation.spawner.kill())?;
         Ok(generation)
     }
 
@@ -129,7 +130,9 @@ impl Generation {
     /// What is wrong with one that should be starting: a role died, or the time is over.
     pub(super) fn fault(&self) -> Option<String> {
         let said = match self.phase {
-            Phase::Starting(_) if self.worker.child.is_none() => "the worker ended before it was ready",
+            Phase::Starting(_) if self.worker_begun && self.worker.child.is_none() => {
+                "the worker ended before it was ready"
+            }
             Phase::Starting(_) if self.spawner.child.is_none() => "the spawner ended before it was ready",
             Phase::Starting(until) if Instant::now() >= until => "the roles were not ready in time",
             Phase::Starting(_) => return None,
@@ -159,6 +162,12 @@ impl Generation {
 
     /// Starts what is due to be started again, and kills what had its time.
     pub(super) fn pass_time(&mut self, stock: &Stock, now: Instant) {
+        if matches!(self.phase, Phase::Starting(_)) && self.spawner.is_ready && !self.worker_begun {
+            self.worker_begun = true;
+            if let Err(error) = self.start_worker(stock) {
+                say("launcher", Weight::Error, &error);
+            }
+        }
         let due = |role: &RoleProcess| role.restart_at.is_some_and(|at| at <= now);
         if due(&self.spawner) {
             match self.start_spawner(stock) {

@@ -66,8 +66,8 @@ impl Launcher<'_> {
 
     fn pack<'a>(&'a self, pack: &mut Pack<'a>, bound: &mut Vec<&'a Rc<Bound>>) {
         pack.descriptor(self.stock.stderr.as_fd()).number(self.copies as u64);
-        pack.list(self.asking.now().iter(), |pack, pid| {
-            pack.number((*pid).into());
+        pack.list(self.asking.all().into_iter(), |pack, pid| {
+            pack.number(pid.into());
         });
         pack.option(self.program_file.as_ref(), |pack, file| {
             pack.bytes(file.path().as_os_str().as_bytes());

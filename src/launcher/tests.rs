@@ -378,3 +378,16 @@ fn a_hundred_reloads_leave_no_descriptor_behind() {
     });
     server.stop();
 }
+
+#[test]
+fn one_that_keeps_dying_is_started_ever_later() {
+    let server = Server::start("keeps-dying", "one");
+    for _ in 0..3 {
+        assert_eq!(server.ask("die"), "");
+        server.worker_pid(); // waits for the next one
+    }
+    server.wait_for_log("the worker died (exit status 3): it is started again\n");
+    server.wait_for_log("the worker died (exit status 3): it is started again in 100ms\n");
+    server.wait_for_log("the worker died (exit status 3): it is started again in 200ms\n");
+    server.stop();
+}

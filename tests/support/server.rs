@@ -75,13 +75,16 @@ const APACHE_MODULES: &[&str] = &[
 pub fn bench() -> &'static Bench {
     static BENCH: OnceLock<Bench> = OnceLock::new();
     BENCH.get_or_init(|| {
-        let name = format!("lychgate-tests.{}", std::process::id());
-        let directory = std::env::temp_dir()
+        let place = std::env::temp_dir()
             .canonicalize()
-            .expect("there is a directory for temporary files")
-            .join(name);
+            .expect("there is a directory for temporary files");
+        // In another PID namespace another run may have our number, or may have had it and failed.
+        let directory = (0..1000)
+            .map(|n| place.join(format!("lychgate-tests.{}.{n}", std::process::id())))
+            .find(|directory| fs::create_dir(directory).is_ok())
+            .expect("the directory for temporary files can be written");
         let apps = directory.join("apps");
-        fs::create_dir_all(&apps).expect("the directory for temporary files can be written");
+        fs::create_dir(&apps).expect("it is ours");
         let oracle = std::env::var_os("ORACLE").is_some_and(|v| v == "apache2");
         let built = Path::new(env!("CARGO_BIN_EXE_lychgate"));
         let testapp = built.with_file_name("examples").join("testapp");

@@ -69,6 +69,7 @@ impl Generation {
             listeners,
             logs: logs.map_err(|_| Unreadable)?,
             phase,
+            worker_begun: true,
             drain_at,
             program,
             settings,
