@@ -5,6 +5,7 @@
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
@@ -21,6 +22,7 @@ mod clients;
 mod debian;
 mod house;
 mod load;
+mod logs;
 mod programs;
 mod reload;
 mod roles;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(load::trials());
+        trials.extend(logs::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());

@@ -175,7 +175,7 @@ fn unpack_address(unpack: &mut Unpack<'_>) -> Result<SocketAddr, Unreadable> {
 
 /// What is needed of settings while those that follow them are not in force: not what roles are made from.
 fn pack_plan(pack: &mut Pack<'_>, plan: &Plan) {
-    pack_targets(pack, &plan.logs, plan.error_log);
+    pack_targets(pack, plan.logs.iter(), plan.error_log);
     pack.number(u64::try_from(plan.graceful_limit.as_millis()).unwrap_or(u64::MAX));
     pack.option(plan.pid_file.as_ref(), |pack, path| {
         pack.bytes(path.as_os_str().as_bytes());
@@ -200,8 +200,12 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
 }
 
 /// Packs what logs are opened from.
-pub(super) fn pack_targets(pack: &mut Pack<'_>, targets: &[LogTarget], error_log: Option<usize>) {
-    pack.list(targets.iter(), |pack, target| match target {
+pub(super) fn pack_targets<'a>(
+    pack: &mut Pack<'_>,
+    targets: impl ExactSizeIterator<Item = &'a LogTarget>,
+    error_log: Option<usize>,
+) {
+    pack.list(targets, |pack, target| match target {
         LogTarget::File(path) => {
             pack.tag(0).bytes(path.as_os_str().as_bytes());
         }
@@ -211,6 +215,9 @@ pub(super) fn pack_targets(pack: &mut Pack<'_>, targets: &[LogTarget], error_log
         }
         LogTarget::Stderr => {
             pack.tag(2);
+        }
+        LogTarget::Optional(path) => {
+            pack.tag(3).bytes(path.as_os_str().as_bytes());
         }
     });
     pack.option(error_log, |pack, number| {
@@ -225,6 +232,7 @@ pub(super) fn unpack_targets(unpack: &mut Unpack<'_>) -> Result<(Vec<LogTarget>,
             0 => LogTarget::File(unpack_path(unpack)?),
             1 => LogTarget::Program(LogProgram::unpack(unpack)?),
             2 => LogTarget::Stderr,
+            3 => LogTarget::Optional(unpack_path(unpack)?),
             _ => return Err(Unreadable),
         })
     };

@@ -14,6 +14,7 @@ mod handover;
 mod logs;
 mod orders;
 mod plan;
+mod programs;
 mod roles;
 mod trial;
 mod who;
@@ -38,14 +39,16 @@ use crate::process::notify::{self, Notifier};
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
 use crate::process::probe;
-use crate::process::say::{Weight, say};
+use crate::process::say::{Weight, say, say_waiting};
 use crate::process::signal::{Signal, Signals};
+use crate::process::write_now::Nature;
 
 use asking::Asking;
 use bind::{Bound, Ground};
 use candidate::Candidate;
 use generation::{Generation, Making};
-use logs::Programs;
+use logs::OpenLogs;
+use programs::Programs;
 use roles::Stock;
 use trial::{ProgramFile, Trial};
 
@@ -154,6 +157,8 @@ struct Launcher<'a> {
     /// Another version of our program that is being tried.
     trial: Option<Trial>,
     ending: Ending,
+    /// When the names of the log files are looked at next.
+    look_at: Instant,
 }
 
 /// How new settings come into force.
@@ -238,6 +243,7 @@ impl<'a> Launcher<'a> {
             program_file: program_file.transpose()?,
             trial: None,
             ending: Ending::No,
+            look_at: Instant::now(),
         })
     }
 
@@ -273,15 +279,13 @@ impl<'a> Launcher<'a> {
             backlog: plan.backlog,
         };
         let listeners = bind::bind_all(&plan.listeners, &ground)?;
-        let logs = self.programs.open(&plan.logs, plan.error_log)?;
+        let logs = OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs)?;
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
             identity,
             listeners,
             logs,
-            log_targets: plan.logs.clone(),
-            error_log: plan.error_log,
             threads: plan.threads,
         };
         let generation = Generation::start(&self.stock, making)?;
@@ -346,6 +350,7 @@ impl<'a> Launcher<'a> {
         let times = generations()
             .filter_map(|one| one.next_time(self.stock.silence))
             .chain(self.programs.next_restart())
+            .chain(self.current.is_some().then_some(self.look_at))
             .chain(self.notifier.next_time())
             .chain(self.trial.as_ref().map(Trial::until))
             .chain(ending);
@@ -398,6 +403,24 @@ impl<'a> Launcher<'a> {
         if matches!(self.ending, Ending::Graceful(Some(until)) if until <= now) {
             self.stop();
         }
+        if now >= self.look_at {
+            self.look_at = now + LOOK_EVERY;
+            self.look_after_logs();
+        }
+    }
+
+    /// Log files that were moved away are opened again; what we had to say and found no room is said.
+    fn look_after_logs(&mut self) {
+        let candidate = self.candidate.as_mut().map(|candidate| &mut candidate.generation);
+        for generation in candidate.into_iter().chain(&mut self.old) {
+            generation.look_after_logs();
+        }
+        if let Some(current) = &mut self.current
+            && current.look_after_logs()
+        {
+            take_stderr(current);
+        }
+        say_waiting("launcher");
     }
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
@@ -412,12 +435,11 @@ impl<'a> Launcher<'a> {
             ..
         } = self;
         drop((current, candidate, old));
-        if let Err(error) = rustix::stdio::dup2_stderr(&stock.stderr) {
-            say(
-                "launcher",
-                Weight::Error,
-                &format!("cannot let go of the error log: {error}"),
-            );
+        let is_pipe = Nature::of(rustix::stdio::stderr()).is_ok_and(|nature| nature == Nature::Pipe);
+        // A log program sees its end when the last of its writers is gone, and we may be that.
+        if is_pipe && let Err(error) = rustix::stdio::dup2_stderr(&stock.stderr) {
+            let told = format!("cannot let go of the error log: {error}");
+            say("launcher", Weight::Error, &told);
         }
         programs.finish(PROGRAM_GRACE);
         drop(pid_file);
@@ -440,6 +462,9 @@ impl<'a> Launcher<'a> {
     }
 }
 
+/// How often we look whether log files were moved away.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
 
@@ -451,7 +476,7 @@ const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
 
 /// Our own messages go to the main error log from now on.
 fn take_stderr(generation: &Generation) {
-    if let Some(log) = &generation.logs.error
+    if let Some(log) = generation.logs.error()
         && let Err(error) = rustix::stdio::dup2_stderr(log)
     {
         say(

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::logs::OpenLogs;
 use super::{Change, END_LIMIT, Ending, Launcher, Notes, take_stderr};
 use crate::process::notify::State;
 use crate::process::say::{Weight, say};
@@ -121,7 +122,7 @@ impl Launcher<'_> {
         let (Some(current), Some(plan)) = (&mut self.current, &self.plan) else {
             return;
         };
-        match self.programs.open(&plan.logs, plan.error_log) {
+        match OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs) {
             Ok(logs) => {
                 current.reopen_logs(logs);
                 take_stderr(current);

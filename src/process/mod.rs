@@ -34,3 +34,4 @@ pub mod signal;
 pub mod title;
 pub mod watched;
 mod wire;
+pub mod write_now;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::super::bind::Bound;
 use super::super::handover::{pack_targets, unpack_targets};
-use super::super::logs::Programs;
+use super::super::logs::OpenLogs;
 use super::super::plan::LogTarget;
+use super::super::programs::Programs;
 use super::super::roles::RoleProcess;
 use super::{Generation, Phase};
 use crate::process::channel::Channel;
@@ -25,7 +26,7 @@ impl Generation {
         });
         pack.descriptor(self.program.as_fd()).descriptor(self.settings.as_fd());
         pack.option(self.identity.as_ref(), pack_identity);
-        pack_targets(pack, &self.log_targets, self.error_log);
+        pack_targets(pack, self.logs.targets(), self.logs.error_number());
         pack.list(self.lines.iter(), |pack, (worker, spawner)| {
             pack.descriptor(worker.as_fd()).descriptor(spawner.as_fd());
         });
@@ -58,10 +59,10 @@ impl Generation {
             bound.get(place).cloned().ok_or(Unreadable)
         };
         let listeners = unpack.list(place)?;
-        let logs = programs.open(&log_targets, error_log).or_else(|error| {
+        let logs = OpenLogs::open(&log_targets, error_log, programs).or_else(|error| {
             // Its roles have theirs open; only one that is started again would miss it.
             say("launcher", Weight::Error, &error);
-            programs.open(&vec![LogTarget::Stderr; log_targets.len()], error_log)
+            OpenLogs::open(&vec![LogTarget::Stderr; log_targets.len()], error_log, programs)
         });
         Ok(Generation {
             worker: RoleProcess::unpack(Role::Worker, unpack)?,
@@ -74,8 +75,6 @@ impl Generation {
             program,
             settings,
             identity,
-            log_targets,
-            error_log,
             lines,
         })
     }

@@ -20,8 +20,10 @@ impl Programs {
     pub(in crate::launcher) fn pack<'a>(&'a self, pack: &mut Pack<'a>) {
         pack.list(self.list.iter(), |pack, running| {
             running.program.pack(pack);
-            pack.descriptor(running.reader.as_fd())
-                .descriptor(running.writer.as_fd());
+            pack.descriptor(running.reader.as_fd());
+            pack.option(running.writer.as_ref(), |pack, writer| {
+                pack.descriptor(writer.as_fd());
+            });
             pack.option(running.child.as_ref(), roles::pack_child);
         });
     }
@@ -30,7 +32,7 @@ impl Programs {
     pub(in crate::launcher) fn unpack(&mut self, unpack: &mut Unpack<'_>) -> Result<(), Unreadable> {
         let running = unpack.list(|unpack| {
             let program = LogProgram::unpack(unpack)?;
-            let (reader, writer) = (unpack.owned()?, Rc::new(unpack.owned()?));
+            let (reader, writer) = (unpack.owned()?, unpack.option(Unpack::shared)?);
             let child = unpack.option(roles::unpack_child)?;
             Ok(Running {
                 program,
