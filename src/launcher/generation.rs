@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::bind::Bound;
 use super::logs::OpenLogs;
+use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
 use crate::process::channel::{Channel, Heard, MAX_DESCRIPTORS, Wait};
 use crate::process::identity::Identity;
@@ -31,6 +32,8 @@ pub(super) struct Generation {
     drain_at: Option<Instant>,
     /// The program that its roles execute: of the version it was started with.
     program: Rc<OwnedFd>,
+    /// Scripts without a spawner that the worker wants signalled.
+    pub(super) orphans: Vec<Asked>,
     settings: OwnedFd,
     identity: Option<Identity>,
     /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
@@ -76,6 +79,7 @@ impl Generation {
             worker_begun: false,
             drain_at: None,
             program: Rc::clone(&stock.program),
+            orphans: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
             identity: making.identity,
             lines: lines(making.threads.max(1)).map_err(told)?,
@@ -112,6 +116,12 @@ impl Generation {
             identity: self.identity.as_ref(),
         };
         self.spawner.start(stock, given)
+    }
+
+    /// The processes of both.
+    pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
+        let children = [&self.worker.child, &self.spawner.child].into_iter().flatten();
+        children.map(|child| child.pid)
     }
 
     /// Both have said that they serve.
@@ -272,6 +282,7 @@ impl Generation {
                 FromWorker::Ready => self.worker.is_ready = true,
                 FromWorker::AcceptingEnded => self.listeners.clear(),
                 FromWorker::Alive => {}
+                FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
             }
         }
     }

@@ -13,6 +13,7 @@ mod generation;
 mod handover;
 mod logs;
 mod orders;
+mod orphans;
 mod plan;
 mod programs;
 mod roles;
@@ -306,6 +307,7 @@ impl<'a> Launcher<'a> {
                 generation.hear_worker();
                 generation.hear_spawner();
             }
+            self.signal_orphans();
             self.reap();
             self.pass_time();
             self.begin_what_is_wanted();
@@ -362,6 +364,20 @@ impl<'a> Launcher<'a> {
             self.generations().for_each(|generation| generation.forgive(now));
         }
         Ok(())
+    }
+
+    /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
+    fn signal_orphans(&mut self) {
+        let asked: Vec<_> = self
+            .generations()
+            .flat_map(|generation| std::mem::take(&mut generation.orphans))
+            .collect();
+        for asked in asked {
+            let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
+            ours.extend(self.programs.pids());
+            ours.extend(self.trial.as_ref().map(Trial::pid));
+            orphans::signal(asked, &ours);
+        }
     }
 
     /// Reaps every child that has ended, orphans of scripts among them, and passes on the news.

@@ -145,6 +145,11 @@ impl Trial {
     pub(super) fn until(&self) -> Instant {
         self.until
     }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> i32 {
+        self.child.pid
+    }
 }
 
 /// How long a program may take to check its settings.

@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod backoff;
+pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
@@ -27,6 +28,8 @@ pub mod notify;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;
+#[cfg(test)]
+pub mod raw;
 pub mod replace;
 pub mod say;
 pub mod seccomp;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -26,6 +27,7 @@ use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
+use crate::worker::confine::{self, Debuggers};
 use crate::worker::conn;
 use crate::worker::logs::Logs;
 use crate::worker::pulse::Pulse;
@@ -46,11 +48,12 @@ enum Order {
 }
 
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
-pub fn run(inherited: Inherited) -> Result<(), String> {
+pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
+    confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let mut shares =
         shared_out(inherited.listeners, count).map_err(|e| format!("cannot share out the listeners: {e}"))?;
@@ -258,7 +261,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         ..
     } = part;
-    let (spawner, driver) = client::connect(scripts).map_err(|e| format!("cannot reach the spawner: {e}"))?;
+    let told = Arc::clone(&launcher);
+    let orphans = move |pid, signal: Signal| {
+        let signal = signal.as_raw();
+        told.tell(&FromWorker::SignalOrphan { pid, signal }, Wait::No)
+    };
+    let (spawner, driver) =
+        client::connect(scripts, Box::new(orphans)).map_err(|e| format!("cannot reach the spawner: {e}"))?;
     tokio::task::spawn_local(async move {
         // When the spawner's channel ends, so do we: the launcher sees to both.
         let _ = driver.run().await;

@@ -70,6 +70,7 @@ impl Generation {
             listeners,
             logs: logs.map_err(|_| Unreadable)?,
             phase,
+            orphans: Vec::new(),
             worker_begun: true,
             drain_at,
             program,

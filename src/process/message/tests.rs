@@ -126,7 +126,8 @@ fn messages_of_the_launcher_go_round() {
         check(&message);
         check_descriptors(&message);
     }
-    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, FromWorker::Alive] {
+    let orphan = FromWorker::SignalOrphan { pid: 4711, signal: 9 };
+    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, FromWorker::Alive, orphan] {
         check(&message);
         check_descriptors(&message);
     }
