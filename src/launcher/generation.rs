@@ -330,6 +330,9 @@ impl Generation {
 
     /// Makes place at once: its connections are cut, its scripts ended.
     pub(super) fn give_way(&mut self) {
+        if !matches!(self.phase, Phase::Serving | Phase::Draining) {
+            return; // it is about to end already
+        }
         self.drain(Duration::ZERO, Duration::ZERO);
         if !self.is_over() {
             self.stop();

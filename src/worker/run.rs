@@ -424,3 +424,40 @@ fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net:
         conn::run(thread, stream, peer).await;
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::shared_out;
+
+    #[test]
+    fn no_listener_is_without_a_thread_and_no_thread_without_a_listener() {
+        for (copies, threads, expected) in [
+            (3, 3, vec![vec![0], vec![1], vec![2]]),
+            (5, 2, vec![vec![0, 2, 4], vec![1, 3]]),
+            (1, 3, vec![vec![0], vec![0], vec![0]]),
+            (2, 5, vec![vec![0], vec![1], vec![0], vec![1], vec![0]]),
+        ] {
+            let pipes: Vec<_> = (0..copies)
+                .map(|_| std::io::pipe().expect("descriptors are free"))
+                .collect();
+            let file = |fd: OwnedFd| File::from(fd).metadata().expect("it is open").ino();
+            let copy = |pipe: &std::io::PipeReader| OwnedFd::from(pipe.try_clone().expect("descriptors are free"));
+            let files: Vec<u64> = pipes.iter().map(|(reader, _)| file(copy(reader))).collect();
+            let listeners = vec![pipes.iter().map(|(reader, _)| copy(reader)).collect()];
+            let shares = shared_out(listeners, threads).expect("descriptors are free");
+            let place = |fd: OwnedFd| {
+                let this = file(fd);
+                files.iter().position(|one| *one == this).expect("one of them")
+            };
+            let shares: Vec<Vec<usize>> = shares
+                .into_iter()
+                .map(|share| share.into_iter().map(place).collect())
+                .collect();
+            assert_eq!(shares, expected, "{copies} for {threads}");
+        }
+    }
+}
