@@ -273,6 +273,8 @@ impl<'a> Launcher<'a> {
     /// Starts a candidate for these settings.
     fn begin(&mut self, plan: Plan, change: Change, notes: Notes) -> Result<(), String> {
         let identity = who::identity(&plan, notes)?;
+        // The addresses come last: where one overlaps an old one, connections for it begin to arrive at once.
+        let logs = OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs)?;
         let bound = self.current.iter().flat_map(|current| &current.listeners);
         let ground = Ground {
             bound: bound.chain(&self.given).collect(),
@@ -280,7 +282,6 @@ impl<'a> Launcher<'a> {
             backlog: plan.backlog,
         };
         let listeners = bind::bind_all(&plan.listeners, &ground)?;
-        let logs = OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs)?;
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
