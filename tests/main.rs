@@ -4,6 +4,7 @@
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
+//! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -12,15 +13,18 @@
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, traffic, cases, golden files
+//! - `trees`: what scripts leave behind
 //! - `upgrade`: another version of the program by the same path
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
-//! user; those that need root are then left to the run of root's own.
+//! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
+//! every case that says nothing of it.
 
 mod clients;
 mod debian;
 mod house;
+mod identity;
 mod load;
 mod logs;
 mod programs;
@@ -29,6 +33,7 @@ mod roles;
 mod service;
 mod site;
 mod support;
+mod trees;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(debian::trials());
         trials.extend(house::trials());
+        trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(clients::trials());
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
         trials.extend(roles::trials());
         trials.extend(service::trials());
         trials.extend(site::trials());
+        trials.extend(trees::trials());
         trials.extend(upgrade::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -281,7 +281,7 @@ fn ask(server: &Server) -> Result<Wire, String> {
 }
 
 /// Kills the process that calls itself `lychgate: ROLE`.
-fn kill(server: &Server, name: &str) -> Result<(), String> {
+pub fn kill(server: &Server, name: &str) -> Result<(), String> {
     signal(server, name, Signal::KILL)
 }
 
@@ -304,7 +304,7 @@ fn role(server: &Server, role: &str) -> Result<Pid, String> {
 }
 
 /// Waits until the error log says so.
-fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
+pub fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
     server::poll(PATIENCE, || {
         let text = fs::read(root.join("error.log")).unwrap_or_default();
         match memchr::memmem::find(&text, words.as_bytes()) {

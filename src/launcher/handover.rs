@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::bind::{Bound, Origin};
 use super::generation::Generation;
-use super::plan::{Families, Listen, LogProgram, LogTarget, Plan};
+use super::plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
 use super::{Change, Launcher, whole_environment};
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
@@ -190,6 +190,8 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         backlog: 0,
         user: None,
         group: None,
+        worker_by: IdentityBy::Launcher,
+        spawner_by: IdentityBy::Launcher,
         pid_file: unpack.option(unpack_path)?,
         logs,
         error_log,

@@ -56,7 +56,7 @@ use trial::{ProgramFile, Trial};
 pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
-pub use plan::{Families, Listen, LogProgram, LogTarget, Plan, Shell};
+pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, Shell};
 pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
@@ -285,7 +285,8 @@ impl<'a> Launcher<'a> {
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
-            identity,
+            worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
+            spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
             listeners,
             logs,
             threads: plan.threads,

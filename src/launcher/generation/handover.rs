@@ -25,7 +25,9 @@ impl Generation {
             pack.number(left(at));
         });
         pack.descriptor(self.program.as_fd()).descriptor(self.settings.as_fd());
-        pack.option(self.identity.as_ref(), pack_identity);
+        for identity in [&self.worker_as, &self.spawner_as] {
+            pack.option(identity.as_ref(), pack_identity);
+        }
         pack_targets(pack, self.logs.targets(), self.logs.error_number());
         pack.list(self.lines.iter(), |pack, (worker, spawner)| {
             pack.descriptor(worker.as_fd()).descriptor(spawner.as_fd());
@@ -51,7 +53,7 @@ impl Generation {
         let phase = Phase::unpack(unpack)?;
         let drain_at = unpack.option(Unpack::number)?.map(at);
         let (program, settings) = (unpack.shared()?, unpack.owned()?);
-        let identity = unpack.option(unpack_identity)?;
+        let (worker_as, spawner_as) = (unpack.option(unpack_identity)?, unpack.option(unpack_identity)?);
         let (log_targets, error_log) = unpack_targets(unpack)?;
         let lines = unpack.list(|unpack| Ok((Channel::from(unpack.owned()?), Channel::from(unpack.owned()?))))?;
         let place = |unpack: &mut Unpack<'_>| {
@@ -75,7 +77,8 @@ impl Generation {
             drain_at,
             program,
             settings,
-            identity,
+            worker_as,
+            spawner_as,
             lines,
         })
     }

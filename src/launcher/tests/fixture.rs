@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use super::super::{Listen, LogProgram, LogTarget, Outcome, Plan, Shell, ask_running, signal_running};
+use super::super::{IdentityBy, Listen, LogProgram, LogTarget, Outcome, Plan, Shell, ask_running, signal_running};
 use crate::process::answer::ONE_EAR;
 use crate::process::channel::{Heard, Wait};
 use crate::process::inherit::{Inherited, Role};
@@ -49,6 +49,8 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         backlog: 16,
         user,
         group: None,
+        worker_by: IdentityBy::Launcher,
+        spawner_by: IdentityBy::Launcher,
         pid_file: Some(place.join("pid")),
         logs: vec![
             LogTarget::File(place.join("error")),
