@@ -9,10 +9,13 @@
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `programs`: git, gitweb and CGI.pm behind the server
+//! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
+//! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
-//! - `support`: server, wire, cases, golden files
+//! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
+//! - `upgrade`: another version of the program by the same path
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
@@ -27,10 +30,13 @@ mod identity;
 mod load;
 mod logs;
 mod programs;
+mod reload;
 mod roles;
+mod service;
 mod site;
 mod support;
 mod trees;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -65,9 +71,12 @@ fn main() -> ExitCode {
         trials.extend(logs::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
+        trials.extend(reload::trials());
         trials.extend(roles::trials());
+        trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(trees::trials());
+        trials.extend(upgrade::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

@@ -17,6 +17,31 @@ pub enum Accepted {
     Exhausted(io::Error),
 }
 
+/// The connections that wait to be accepted, by asking the system until there is none; then the listener is closed.
+/// A runtime that has not heard yet that one waits would pass it over.
+pub fn what_waits(listener: TcpListener) -> io::Result<impl Iterator<Item = (TcpStream, SocketAddr)>> {
+    let listener = listener.into_std()?;
+    let next = move || {
+        loop {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else {
+                        continue;
+                    };
+                    return Some((stream, peer));
+                }
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(_) => return None,
+            }
+        }
+    };
+    // Others may accept there as well: under load this one must come to an end all the same.
+    Ok(std::iter::from_fn(next).take(MOST_WAITING))
+}
+
+/// More than any backlog the system allows by itself.
+const MOST_WAITING: usize = 65_536;
+
 /// The next connection. Connections that died before they were accepted are passed over.
 pub async fn next(listener: &TcpListener) -> io::Result<Accepted> {
     loop {
@@ -27,22 +52,29 @@ pub async fn next(listener: &TcpListener) -> io::Result<Accepted> {
                     tokio::time::sleep(PAUSE).await;
                     return Ok(Accepted::Exhausted(error));
                 }
-                // accept(2): errors of the new connection are passed on here; the listener is well.
-                Some(
-                    libc::ECONNABORTED
-                    | libc::EPROTO
-                    | libc::ENETDOWN
-                    | libc::EHOSTDOWN
-                    | libc::EHOSTUNREACH
-                    | libc::ENETUNREACH
-                    | libc::ENONET
-                    | libc::EOPNOTSUPP
-                    | libc::ENOPROTOOPT
-                    | libc::EPERM
-                    | libc::EINTR,
-                ) => {}
+                _ if is_of_the_connection(&error) => {}
                 _ => return Err(error),
             },
         }
     }
+}
+
+/// accept(2): errors of the new connection are passed on there; the listener is well.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::ENONET
+                | libc::EOPNOTSUPP
+                | libc::ENOPROTOOPT
+                | libc::EPERM
+                | libc::EINTR,
+        )
+    )
 }

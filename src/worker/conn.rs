@@ -178,7 +178,12 @@ impl Conn {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => return Waited::Ended,
             }
-            if idle && self.thread.drain.is_asked() && self.requests > 0 {
+            let deadline = if idle && self.requests > 0 {
+                self.thread.drain.bounded(deadline)
+            } else {
+                deadline
+            };
+            if idle && self.thread.drain.is_asked() && Instant::now() >= deadline {
                 return Waited::Ended;
             }
             if idle {

@@ -4,6 +4,7 @@ pub mod confine;
 pub mod conn;
 pub mod drain;
 pub mod logs;
+pub mod pulse;
 pub mod reader;
 pub mod record;
 pub mod run;

@@ -33,6 +33,7 @@ use crate::scripts::{Scripts, notes};
 use crate::worker::confine::{self, Debuggers};
 use crate::worker::conn;
 use crate::worker::logs::Logs;
+use crate::worker::pulse::Pulse;
 use crate::worker::thread::Thread;
 
 /// How often a thread without work looks after lines that wait for a slow log.
@@ -42,7 +43,7 @@ const LOG_TICK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 enum Order {
     /// Accept what waits, close the listeners, end with the last connection or at the limit.
-    Drain { limit: Duration },
+    Drain { limit: Duration, idle: Duration },
     /// The spawner was replaced.
     SpawnerRestarted,
     /// End now.
@@ -58,7 +59,9 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let logs = Logs::new(config, &sinks)?;
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
-    let mut shares = shared_out(inherited.listeners, count);
+    let mut shares =
+        shared_out(inherited.listeners, count).map_err(|e| format!("cannot share out the listeners: {e}"))?;
+    let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
     let launcher = Arc::new(inherited.launcher);
@@ -77,6 +80,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             slots: Arc::clone(&slots),
             orders: take,
             accepting: Arc::clone(&accepting),
+            pulse: Arc::clone(&pulse),
             launcher: Arc::clone(&launcher),
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
@@ -165,15 +169,23 @@ fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> 
     names.iter().zip(logs).map(open).collect()
 }
 
-/// Thread i of n takes copies i, i+n, … of every address, so that none is without a thread.
-fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> Vec<Vec<OwnedFd>> {
+/// Thread i of n takes copies i, i+n, … of every address, so that none is without a thread. Where an address has fewer
+/// copies than there are threads, those that are left over take part in them from the first on.
+fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> io::Result<Vec<Vec<OwnedFd>>> {
     let mut shares: Vec<Vec<OwnedFd>> = (0..threads).map(|_| Vec::new()).collect();
     for copies in listeners {
-        for (n, listener) in copies.into_iter().enumerate() {
+        let more: io::Result<Vec<OwnedFd>> = copies
+            .iter()
+            .cycle()
+            .skip(copies.len())
+            .zip(copies.len()..threads)
+            .map(|(listener, _)| listener.try_clone())
+            .collect();
+        for (n, listener) in copies.into_iter().chain(more?).enumerate() {
             shares[n % threads].push(listener);
         }
     }
-    shares
+    Ok(shares)
 }
 
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
@@ -191,7 +203,7 @@ fn take_orders(
     };
     loop {
         match launcher.hear::<ToWorker>(Wait::Yes) {
-            Ok(Heard::Message(ToWorker::Drain { limit })) => tell(Order::Drain { limit }),
+            Ok(Heard::Message(ToWorker::Drain { limit, idle })) => tell(Order::Drain { limit, idle }),
             Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
                 for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
@@ -223,6 +235,7 @@ struct Part {
     slots: Arc<Slots>,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
+    pulse: Arc<Pulse>,
     launcher: Arc<Channel>,
 }
 
@@ -263,6 +276,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         mut orders,
         accepting,
+        pulse,
         launcher,
         ..
     } = part;
@@ -294,8 +308,8 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Drain { limit }) => {
-                    stop_accepting(&thread, acceptors).await;
+                Some(Order::Drain { limit, idle }) => {
+                    stop_accepting(&thread, acceptors, idle).await;
                     if accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
                         // Should the launcher be gone, nobody waits for the word.
                         let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
@@ -305,18 +319,21 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => {
-                    stop_accepting(&thread, acceptors).await;
+                    stop_accepting(&thread, acceptors, Duration::ZERO).await;
                     drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS).await;
                     return Ok(());
                 }
             },
-            _ = tick.tick() => {}
+            _ = tick.tick() => if pulse.beat(number) {
+                // A launcher that does not listen at the moment is told at the next turn.
+                let _ = launcher.tell(&FromWorker::Alive, Wait::No);
+            },
         }
     }
 }
 
-async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {
-    thread.drain.ask();
+async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>, idle: Duration) {
+    thread.drain.ask(idle);
     for acceptor in acceptors {
         // It ends by itself once the order is given and nothing waits to be accepted.
         let _ = acceptor.await;
@@ -399,7 +416,7 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
         let accepted = tokio::select! {
             biased;
             accepted = accept::next(&listener) => accepted,
-            () = thread.drain.asked() => return,
+            () = thread.drain.asked() => break,
         };
         match accepted {
             Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
@@ -412,6 +429,10 @@ async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Con
             }
         }
     }
+    match accept::what_waits(listener) {
+        Ok(waiting) => waiting.for_each(|(stream, peer)| begin(&thread, &connections, stream, peer)),
+        Err(error) => thread.note(Level::Error, format_args!("a listener cannot be emptied: {error}")),
+    }
 }
 
 fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net::TcpStream, peer: SocketAddr) {
@@ -421,4 +442,41 @@ fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net:
         let _counted = counted;
         conn::run(thread, stream, peer).await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::shared_out;
+
+    #[test]
+    fn no_listener_is_without_a_thread_and_no_thread_without_a_listener() {
+        for (copies, threads, expected) in [
+            (3, 3, vec![vec![0], vec![1], vec![2]]),
+            (5, 2, vec![vec![0, 2, 4], vec![1, 3]]),
+            (1, 3, vec![vec![0], vec![0], vec![0]]),
+            (2, 5, vec![vec![0], vec![1], vec![0], vec![1], vec![0]]),
+        ] {
+            let pipes: Vec<_> = (0..copies)
+                .map(|_| std::io::pipe().expect("descriptors are free"))
+                .collect();
+            let file = |fd: OwnedFd| File::from(fd).metadata().expect("it is open").ino();
+            let copy = |pipe: &std::io::PipeReader| OwnedFd::from(pipe.try_clone().expect("descriptors are free"));
+            let files: Vec<u64> = pipes.iter().map(|(reader, _)| file(copy(reader))).collect();
+            let listeners = vec![pipes.iter().map(|(reader, _)| copy(reader)).collect()];
+            let shares = shared_out(listeners, threads).expect("descriptors are free");
+            let place = |fd: OwnedFd| {
+                let this = file(fd);
+                files.iter().position(|one| *one == this).expect("one of them")
+            };
+            let shares: Vec<Vec<usize>> = shares
+                .into_iter()
+                .map(|share| share.into_iter().map(place).collect())
+                .collect();
+            assert_eq!(shares, expected, "{copies} for {threads}");
+        }
+    }
 }

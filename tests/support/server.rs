@@ -85,13 +85,16 @@ const APACHE_MODULES: &[&str] = &[
 pub fn bench() -> &'static Bench {
     static BENCH: OnceLock<Bench> = OnceLock::new();
     BENCH.get_or_init(|| {
-        let name = format!("lychgate-tests.{}", std::process::id());
-        let directory = std::env::temp_dir()
+        let place = std::env::temp_dir()
             .canonicalize()
-            .expect("there is a directory for temporary files")
-            .join(name);
+            .expect("there is a directory for temporary files");
+        // In another PID namespace another run may have our number, or may have had it and failed.
+        let directory = (0..1000)
+            .map(|n| place.join(format!("lychgate-tests.{}.{n}", std::process::id())))
+            .find(|directory| fs::create_dir(directory).is_ok())
+            .expect("the directory for temporary files can be written");
         let apps = directory.join("apps");
-        fs::create_dir_all(&apps).expect("the directory for temporary files can be written");
+        fs::create_dir(&apps).expect("it is ours");
         let oracle = std::env::var_os("ORACLE").is_some_and(|v| v == "apache2");
         let built = Path::new(env!("CARGO_BIN_EXE_lychgate"));
         let testapp = built.with_file_name("examples").join("testapp");
@@ -224,7 +227,17 @@ pub fn server_uid(as_root: bool) -> u32 {
 
 /// The program with a clean environment, as the right user, in `root`.
 pub fn program(root: &Path, as_root: bool, environment: &[(String, String)]) -> Result<Command, String> {
-    let mut command = Command::new(&bench().program);
+    program_at(&bench().program, root, as_root, environment)
+}
+
+/// Another program, likewise.
+pub fn program_at(
+    program: &Path,
+    root: &Path,
+    as_root: bool,
+    environment: &[(String, String)],
+) -> Result<Command, String> {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -477,7 +490,8 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn kill(pid: u32, signal: Signal) {
+/// Sends a signal to a process that may have ended.
+pub fn kill(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _already_gone = kill_process(pid, signal);
     }

@@ -112,7 +112,7 @@ must be started as root, or it does not start.",
         overrides: Override::None,
         default: "0",
         summary: "Bound how long a graceful stop waits for requests in progress.",
-        manual: "0 is no bound.",
+        manual: "0 is no bound. At the end of that time, scripts and connections are ended as at a stop. A reload waits without a bound, as in Apache.",
         set: Set::Server(|server, args| {
             server.core.graceful_shutdown.set(args.duration(0)?);
             Ok(())
@@ -143,7 +143,8 @@ must be started as root, or it does not start.",
         default: "",
         summary: "Name an address and port to listen on.",
         manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets. Port 0 lets the system \
-choose one. The protocol http is understood; https needs TLS, which this version does not have, and is refused.",
+choose one. A reload may change these lines as it likes, without a connection refused to those that stay. A socket that a service manager \
+has opened for the very same address is used; others of its sockets are not, with a warning. The protocol http is understood; https needs TLS, which this version does not have, and is refused.",
         set: Set::Server(|server, args| {
             match args.keyword(1).as_str() {
                 "" | "http" => {}
