@@ -26,6 +26,8 @@ use crate::http::head::{
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
+use crate::worker::accept::Counted;
+use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
 use crate::worker::serve;
@@ -42,28 +44,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Serves a connection until it closes.
-pub async fn run(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) {
-    // A connection that is broken before it began has nobody to be told.
-    let (Ok(local), Ok(stream)) = (tcp.local_addr(), Stream::new(tcp)) else {
-        return;
-    };
-    let stream = Rc::new(stream);
-    let site = thread.config.site_for(local, None, b"");
-    let mut conn = Conn {
-        reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
-        writer: Writer::new(Rc::clone(&stream)),
-        stream,
-        thread,
-        site,
-        last_site: site,
-        local,
-        peer,
-        requests: 0,
-    };
-    conn.serve_all().await;
+pub fn run(connection: Conn) -> impl Future<Output = ()> {
+    // A block, because the arguments of an async function are kept twice.
+    let mut connection = connection;
+    async move { connection.serve_all().await }
 }
 
-struct Conn {
+/// A connection at work.
+pub struct Conn {
     thread: Rc<Thread>,
     stream: Rc<Stream>,
     reader: Rc<RefCell<Reader>>,
@@ -75,6 +63,7 @@ struct Conn {
     local: SocketAddr,
     peer: SocketAddr,
     requests: u32,
+    _counted: Counted,
 }
 
 /// What came instead of nothing.
@@ -94,6 +83,25 @@ enum Then {
 }
 
 impl Conn {
+    /// A connection that was just accepted. One that is broken before it began has nobody to be told.
+    pub fn new(thread: Rc<Thread>, counted: Counted, tcp: TcpStream, peer: SocketAddr) -> Option<Conn> {
+        let local = tcp.local_addr().ok()?;
+        let stream = Rc::new(Stream::new(tcp).ok()?);
+        let site = thread.config.site_for(local, None, b"");
+        Some(Conn {
+            reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
+            writer: Writer::new(Rc::clone(&stream)),
+            stream,
+            thread,
+            site,
+            last_site: site,
+            local,
+            peer,
+            requests: 0,
+            _counted: counted,
+        })
+    }
+
     async fn serve_all(&mut self) {
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
@@ -108,7 +116,7 @@ impl Conn {
             };
             match then {
                 Then::GoOn => {}
-                Then::Close => return self.close().await,
+                Then::Close => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
             }
         }
@@ -169,7 +177,6 @@ impl Conn {
             let stage_end = allowance(&stage, waiting as u64).map(|allowed| began + allowed);
             stage_end.map_or(now + timeout, |end| end.min(now + timeout))
         };
-        let idle = waiting == 0;
         loop {
             let filled = self.reader.borrow_mut().fill();
             match filled {
@@ -178,18 +185,18 @@ impl Conn {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => return Waited::Ended,
             }
-            if idle && self.thread.drain.is_asked() && self.requests > 0 {
-                return Waited::Ended;
-            }
-            if idle {
+            let idle = (waiting == 0).then(|| {
                 self.reader.borrow_mut().end_request();
-            }
+                let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
+                self.thread.idlers.enter(&self.stream, awaits, now)
+            });
             self.writer.rest();
-            tokio::select! {
-                readable = self.stream.readable() => if readable.is_err() { return Waited::Ended },
-                () = tokio::time::sleep_until(deadline) => return Waited::TooLate,
-                // Once asked, it is asked at every turn: a connection that waits for its first request must not spin on that.
-                () = self.thread.drain.asked(), if idle && !self.thread.drain.is_asked() => {}
+            let readable = self.stream.readable_by(deadline).await;
+            drop(idle);
+            match readable {
+                Some(Ok(())) => {}
+                Some(Err(_)) => return Waited::Ended,
+                None => return Waited::TooLate,
             }
         }
     }
@@ -416,9 +423,9 @@ impl Conn {
                 Ok(_) => tokio::task::consume_budget().await,
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
                     let silence = (Instant::now() + LINGER_SILENCE).min(over);
-                    match tokio::time::timeout_at(silence, self.stream.readable()).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) | Err(_) => return,
+                    match self.stream.readable_by(silence).await {
+                        Some(Ok(())) => {}
+                        Some(Err(_)) | None => return,
                     }
                 }
                 Err(_) => return,
@@ -492,5 +499,21 @@ fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
             Methods::Registered => head::Methods::Registered,
         },
         more_methods: &config.server.core.methods,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_idle_connection_is_small() {
+        fn output<A, F>(_: impl Fn(A) -> F) -> usize {
+            size_of::<F>()
+        }
+        fn small(what: &str, size: usize, most: usize) {
+            println!("{what}: {size} bytes");
+            assert!(size <= most, "{what} has {size} bytes");
+        }
+        small("the connection's future", output(super::run), 768);
+        small("its reader", size_of::<super::Reader>(), 256);
     }
 }

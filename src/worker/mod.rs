@@ -1,6 +1,8 @@
 //! The serving role: accept, the connection loop, the driver.
 
+pub mod accept;
 pub mod conn;
+pub mod crowd;
 pub mod drain;
 pub mod logs;
 pub mod reader;

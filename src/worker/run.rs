@@ -1,14 +1,11 @@
 //! The worker's life: threads that accept and serve, and the launcher's orders.
 
-use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -17,16 +14,16 @@ use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
 use crate::config::site::Config;
-use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
-use crate::net::accept::{self, Accepted};
+use crate::net::accept::Listener;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
-use crate::worker::conn;
+use crate::worker::accept::{Connections, acceptor};
+use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
 
@@ -51,9 +48,12 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     // Formats were checked when the settings were; this says so before any thread relies on it.
     Logs::new(config, &sinks)?;
     let count = inherited.scripts.len().max(1);
+    let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
+    let most = most_connections(config, count * OWN_OF_A_THREAD + listening + sinks.len());
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
+    let crowd = Arc::new(Crowd::new(most, count));
     let launcher = Arc::new(inherited.launcher);
     let mut orders = Vec::new();
     let mut threads = Vec::new();
@@ -67,6 +67,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
             listeners: std::mem::take(&mut shares[number]),
             scripts,
             slots: Arc::clone(&slots),
+            crowd: Arc::clone(&crowd),
             orders: take,
             accepting: Arc::clone(&accepting),
             launcher: Arc::clone(&launcher),
@@ -93,6 +94,22 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// How many connections there may be: what MaxConnections says, or what the limit of open descriptors has room for
+/// beside the `used`.
+fn most_connections(config: &Config, used: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let fitting = fitting(limit, used, config.server.scripts.max_scripts.or(64));
+    let said = config.server.core.max_connections.or(0);
+    if said == 0 {
+        fitting
+    } else {
+        usize::try_from(said).unwrap_or(usize::MAX)
+    }
+}
+
+/// Descriptors that a thread has for itself: its event loop, its channels, and what it opens now and then.
+const OWN_OF_A_THREAD: usize = 8;
 
 fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> {
     let names = targets(config);
@@ -156,6 +173,7 @@ struct Part {
     listeners: Vec<OwnedFd>,
     scripts: Channel,
     slots: Arc<Slots>,
+    crowd: Arc<Crowd>,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
     launcher: Arc<Channel>,
@@ -196,6 +214,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         listeners,
         scripts,
         slots,
+        crowd,
         mut orders,
         accepting,
         launcher,
@@ -211,11 +230,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
-    let thread = Rc::new(Thread::new(config, logs, scripts, number));
+    let thread = Rc::new(Thread::new(config, logs, scripts, Idlers::new(crowd, number)));
+    let evicting = Rc::clone(&thread);
+    tokio::task::spawn_local(async move { evicting.idlers.obey().await });
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
     for listener in listeners {
-        let listener = listener_of(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
+        let listener = Listener::new(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
         let (thread, connections) = (Rc::clone(&thread), Rc::clone(&connections));
         acceptors.push(tokio::task::spawn_local(acceptor(listener, thread, connections)));
     }
@@ -229,13 +250,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                         // Should the launcher be gone, nobody waits for the word.
                         let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
                     }
-                    drain(&mut orders, &thread, &connections, &spawner, limit).await;
+                    drain(&mut orders, &thread, &connections, &spawner, limit, LAST_REQUEST).await;
                     return Ok(());
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => {
                     stop_accepting(&thread, acceptors).await;
-                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS).await;
+                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS, Duration::ZERO).await;
                     return Ok(());
                 }
             },
@@ -255,21 +276,31 @@ async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<
 /// How long what scripts and files still have to say may take to reach their clients when the server stops.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
+/// How long a connection that is kept for a further request may still send one, which is answered with a close: its client
+/// may be sending it at this moment, and would lose it.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
 /// How often a draining thread looks whether its last script has ended.
 const SCRIPT_TICK: Duration = Duration::from_millis(100);
 
-/// Ends with the last connection and script, or at the limit, or when told to stop.
+/// Ends with the last connection and script, or at the limit, or when told to stop. Connections that are kept for a further
+/// request are closed when the time for that is over.
 async fn drain(
     orders: &mut mpsc::UnboundedReceiver<Order>,
     thread: &Thread,
     connections: &Connections,
     spawner: &Spawner,
     limit: Duration,
+    last_request: Duration,
 ) {
+    let last_request = Instant::now() + last_request;
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     while !(connections.none() && thread.scripts.at_work() == 0) {
         if over.is_some_and(|over| Instant::now() >= over) {
             return;
+        }
+        if Instant::now() >= last_request {
+            thread.idlers.close_kept();
         }
         tokio::select! {
             () = connections.changed() => {}
@@ -281,73 +312,4 @@ async fn drain(
             },
         }
     }
-}
-
-fn listener_of(fd: OwnedFd) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::from(fd);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
-}
-
-/// How many connections a thread has.
-#[derive(Default)]
-struct Connections {
-    count: std::cell::Cell<usize>,
-    changed: tokio::sync::Notify,
-}
-
-impl Connections {
-    fn none(&self) -> bool {
-        self.count.get() == 0
-    }
-
-    async fn changed(&self) {
-        self.changed.notified().await;
-    }
-}
-
-/// One connection's part of the count, however it ends.
-struct Counted(Rc<Connections>);
-
-impl Counted {
-    fn new(connections: &Rc<Connections>) -> Counted {
-        connections.count.set(connections.count.get() + 1);
-        Counted(Rc::clone(connections))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get().saturating_sub(1));
-        self.0.changed.notify_one();
-    }
-}
-
-async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Connections>) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = accept::next(&listener) => accepted,
-            () = thread.drain.asked() => return,
-        };
-        match accepted {
-            Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
-            Ok(Accepted::Exhausted(error)) => {
-                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"));
-            }
-            Err(error) => {
-                thread.note(Level::Crit, format_args!("a listener failed: {error}"));
-                return;
-            }
-        }
-    }
-}
-
-fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net::TcpStream, peer: SocketAddr) {
-    let thread = Rc::clone(thread);
-    let counted = Counted::new(connections);
-    tokio::task::spawn_local(async move {
-        let _counted = counted;
-        conn::run(thread, stream, peer).await;
-    });
 }

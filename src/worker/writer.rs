@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::exchange::response::{Body, BodyStream, Copied, FileBody, FilePart};
 use crate::http::chunked::{ChunkHead, LAST_CHUNK};
@@ -115,9 +116,9 @@ impl Writer {
     }
 
     async fn room(&self) -> Result<(), Cut> {
-        match tokio::time::timeout(self.timeout, self.stream.writable()).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Cut::Client),
+        match self.stream.writable_by(Instant::now() + self.timeout).await {
+            Some(result) => Ok(result?),
+            None => Err(Cut::Client),
         }
     }
 
