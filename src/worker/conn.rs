@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -106,13 +108,10 @@ impl Conn {
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
-            let then = match self.next_head().await {
-                Next::Head(head, began) => Box::pin(self.request(head, began)).await,
-                Next::Broken(head, began, fail) => {
-                    Box::pin(self.refused(head, began, fail)).await;
-                    Then::Close
-                }
-                Next::Closed => Then::Close,
+            let next = self.next_head().await;
+            let then = match self.serving(next) {
+                Some(serving) => serving.await,
+                None => Then::Close,
             };
             match then {
                 Then::GoOn => {}
@@ -122,83 +121,86 @@ impl Conn {
         }
     }
 
+    /// What is to be done now; boxed, so that a connection without a request has no room for one.
+    fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
+        match next {
+            Next::Head(head, began) => Some(Box::pin(self.request(head, began))),
+            Next::Broken(head, began, fail) => Some(Box::pin(self.refused(head, began, fail))),
+            Next::Closed => None,
+        }
+    }
+
     /// Reads until a head is whole, broken, or too late. What was collected for the client goes out before any wait.
     async fn next_head(&mut self) -> Next {
         let mut head = RequestHead::new();
-        let (limits, options) = (limits_of(self.site), options_of(self.site, self.thread.config));
-        let mut began = Began {
-            wall: SystemTime::now(),
-            instant: std::time::Instant::now(),
-        };
-        let mut deadline = None;
+        // What came together with the last request has come now.
+        let mut began = (!self.reader.borrow().buffer.is_empty()).then(now);
         loop {
-            let parsed = head.parse(&self.reader.borrow().buffer, &limits, options);
-            match parsed {
+            match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.reader.borrow_mut().buffer.advance(consumed);
-                    return Next::Head(head, began);
+                    return Next::Head(head, began.unwrap_or_else(now));
                 }
                 Ok(Progress::Partial) => {}
-                Err(error) => return Next::Broken(head, began, broken(error)),
+                Err(error) => return Next::Broken(head, began.unwrap_or_else(now), broken(error)),
             }
-            if self.writer.flush().await.is_err() {
+            if let Poll::Ready(flushed) = self.writer.try_flush() {
+                if flushed.is_err() {
+                    return Next::Closed;
+                }
+            } else if Box::pin(self.writer.flush()).await.is_err() {
                 return Next::Closed;
             }
-            let (waiting, waited_for) = (self.reader.borrow().buffer.len(), deadline);
-            match self.wait_for_bytes(waiting, waited_for).await {
-                Waited::Bytes if waiting == 0 => {
-                    began = Began {
-                        wall: SystemTime::now(),
-                        instant: std::time::Instant::now(),
-                    };
-                    deadline = Some(Instant::now());
-                }
-                Waited::Bytes => {}
-                Waited::TooLate if waiting > 0 => {
+            let deadline = self.head_deadline(began.map(|began| began.instant));
+            match (self.wait_for_bytes(deadline).await, began) {
+                (Waited::Bytes, None) => began = Some(now()),
+                (Waited::Bytes, Some(_)) => {}
+                (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
                     return Next::Broken(head, began, fail);
                 }
-                Waited::TooLate | Waited::Ended => return Next::Closed,
+                (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
     }
 
-    /// Waits for bytes of a head: for the first by KeepAliveTimeout (or, on a new connection, as long as a head may take),
-    /// for the rest by RequestReadTimeout, counted from the first byte on.
-    async fn wait_for_bytes(&mut self, waiting: usize, first_byte: Option<Instant>) -> Waited {
+    fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
+        let (limits, options) = (limits_of(self.site), options_of(self.site, self.thread.config));
+        head.parse(&self.reader.borrow().buffer, &limits, options)
+    }
+
+    /// Until when the next bytes of a head must have come: the first by KeepAliveTimeout (or, on a new connection, as long as
+    /// a head may take), the rest by RequestReadTimeout, counted from the first byte on.
+    fn head_deadline(&self, first_byte: Option<std::time::Instant>) -> Instant {
         let core = &self.site.settings.core;
-        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
-        let timeout = timeout_of(self.site);
         let now = Instant::now();
-        let deadline = if waiting == 0 && self.requests > 0 {
-            now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE)
-        } else {
-            let began = first_byte.unwrap_or(now);
-            let stage_end = allowance(&stage, waiting as u64).map(|allowed| began + allowed);
-            stage_end.map_or(now + timeout, |end| end.min(now + timeout))
-        };
-        loop {
-            let filled = self.reader.borrow_mut().fill();
-            match filled {
-                Ok(0) => return Waited::Ended,
-                Ok(_) => return Waited::Bytes,
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return Waited::Ended,
-            }
-            let idle = (waiting == 0).then(|| {
-                self.reader.borrow_mut().end_request();
-                let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
-                self.thread.idlers.enter(&self.stream, awaits, now)
-            });
-            self.writer.rest();
-            let readable = self.stream.readable_by(deadline).await;
-            drop(idle);
-            match readable {
-                Some(Ok(())) => {}
-                Some(Err(_)) => return Waited::Ended,
-                None => return Waited::TooLate,
-            }
+        if first_byte.is_none() && self.requests > 0 {
+            return now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE);
         }
+        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
+        let patience = now + timeout_of(self.site);
+        let waiting = self.reader.borrow().buffer.len();
+        let began = first_byte.map_or(now, Instant::from_std);
+        allowance(&stage, waiting as u64).map_or(patience, |allowed| patience.min(began + allowed))
+    }
+
+    async fn wait_for_bytes(&mut self, deadline: Instant) -> Waited {
+        if let Some(waited) = waited(self.reader.borrow_mut().fill()) {
+            return waited;
+        }
+        let nothing_came = self.reader.borrow().buffer.is_empty();
+        let _idle = nothing_came.then(|| {
+            self.reader.borrow_mut().end_request();
+            let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
+            self.thread.idlers.enter(&self.stream, awaits, Instant::now())
+        });
+        self.writer.rest();
+        let mut sleep = pin!(tokio::time::sleep_until(deadline));
+        poll_fn(|cx| match self.reader.borrow_mut().poll_fill(cx) {
+            Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
+            Poll::Pending => sleep.as_mut().poll(cx).map(|()| Waited::TooLate),
+        })
+        .await
     }
 
     /// Serves one request.
@@ -207,8 +209,7 @@ impl Conn {
             Ok(framing) => framing,
             Err(error) => {
                 let fail = Fail::client(error.status(), error.to_string()).closing();
-                self.refused(head, began, fail).await;
-                return Then::Close;
+                return self.refused(head, began, fail).await;
             }
         };
         let expectation = Expectation::of(&head);
@@ -279,12 +280,13 @@ impl Conn {
     }
 
     /// Answers what could not be read as a request, and closes.
-    async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) {
+    async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         let mut ex = self.exchange(head, began, RequestBody::none());
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, response).await;
         }
+        Then::Close
     }
 
     fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
@@ -421,7 +423,7 @@ impl Conn {
             match filled {
                 Ok(0) => return,
                 Ok(_) => tokio::task::consume_budget().await,
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     let silence = (Instant::now() + LINGER_SILENCE).min(over);
                     match self.stream.readable_by(silence).await {
                         Some(Ok(())) => {}
@@ -439,6 +441,23 @@ enum Waited {
     Bytes,
     TooLate,
     Ended,
+}
+
+/// What a read came to; none when there is nothing to read yet.
+fn waited(filled: io::Result<usize>) -> Option<Waited> {
+    match filled {
+        Ok(0) => Some(Waited::Ended),
+        Ok(_) => Some(Waited::Bytes),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(_) => Some(Waited::Ended),
+    }
+}
+
+fn now() -> Began {
+    Began {
+        wall: SystemTime::now(),
+        instant: std::time::Instant::now(),
+    }
 }
 
 /// What becomes of the connection behind a body that was sent, or was not.
@@ -513,7 +532,7 @@ mod tests {
             println!("{what}: {size} bytes");
             assert!(size <= most, "{what} has {size} bytes");
         }
-        small("the connection's future", output(super::run), 768);
-        small("its reader", size_of::<super::Reader>(), 256);
+        small("the connection's future", output(super::run), 640);
+        small("its reader", size_of::<super::Reader>(), 128);
     }
 }
