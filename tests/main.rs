@@ -5,6 +5,7 @@
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `overload`: more clients than there is room for
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
@@ -17,6 +18,7 @@ mod clients;
 mod debian;
 mod house;
 mod load;
+mod overload;
 mod programs;
 mod roles;
 mod site;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         trials.extend(house::trials());
         trials.extend(load::trials());
         trials.extend(clients::trials());
+        trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(roles::trials());
         trials.extend(site::trials());

@@ -17,7 +17,7 @@ use crate::worker::thread::Thread;
 /// How long accepting pauses at most before it is tried again: a descriptor may have become free without our knowing.
 const PAUSE: Duration = Duration::from_millis(250);
 /// So often it is logged that new connections wait.
-const COMPLAINT: Duration = Duration::from_mins(1);
+const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// How many connections a thread has.
 #[derive(Default)]

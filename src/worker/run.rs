@@ -14,6 +14,7 @@ use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
 use crate::config::site::Config;
+use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;
 use crate::process::channel::{Channel, Heard, Wait};
@@ -49,11 +50,11 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     Logs::new(config, &sinks)?;
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
-    let most = most_connections(config, count * OWN_OF_A_THREAD + listening + sinks.len());
+    let room = room_for(config, count * OWN_OF_A_THREAD + listening + sinks.len());
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
-    let crowd = Arc::new(Crowd::new(most, count));
+    let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let launcher = Arc::new(inherited.launcher);
     let mut orders = Vec::new();
     let mut threads = Vec::new();
@@ -68,6 +69,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
             scripts,
             slots: Arc::clone(&slots),
             crowd: Arc::clone(&crowd),
+            room,
             orders: take,
             accepting: Arc::clone(&accepting),
             launcher: Arc::clone(&launcher),
@@ -95,17 +97,16 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     Ok(())
 }
 
-/// How many connections there may be: what MaxConnections says, or what the limit of open descriptors has room for
-/// beside the `used`.
-fn most_connections(config: &Config, used: usize) -> usize {
+/// How many connections the limit of open descriptors has room for beside the `used`.
+fn room_for(config: &Config, used: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let fitting = fitting(limit, used, config.server.scripts.max_scripts.or(64));
+    fitting(limit, used, config.server.scripts.max_scripts.or(64))
+}
+
+/// What MaxConnections says.
+fn said_most(config: &Config) -> Option<usize> {
     let said = config.server.core.max_connections.or(0);
-    if said == 0 {
-        fitting
-    } else {
-        usize::try_from(said).unwrap_or(usize::MAX)
-    }
+    (said > 0).then(|| usize::try_from(said).unwrap_or(usize::MAX))
 }
 
 /// Descriptors that a thread has for itself: its event loop, its channels, and what it opens now and then.
@@ -174,6 +175,8 @@ struct Part {
     scripts: Channel,
     slots: Arc<Slots>,
     crowd: Arc<Crowd>,
+    /// For so many connections there are descriptors.
+    room: usize,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
     launcher: Arc<Channel>,
@@ -215,6 +218,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         scripts,
         slots,
         crowd,
+        room,
         mut orders,
         accepting,
         launcher,
@@ -231,6 +235,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
     let thread = Rc::new(Thread::new(config, logs, scripts, Idlers::new(crowd, number)));
+    let most = thread.idlers.crowd().most();
+    if number == 0 && most > room {
+        thread.note(
+            Level::Warn,
+            format_args!("MaxConnections {most}: the limit of open files has room for {room} only"),
+        );
+    }
     let evicting = Rc::clone(&thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });
     let connections = Rc::new(Connections::default());

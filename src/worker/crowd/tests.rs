@@ -1,3 +1,5 @@
+//! Places, the order of idle connections, and who is told.
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +172,7 @@ async fn the_order_holds_however_connections_come_and_go() {
     for turn in 0..2000_u64 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let roll = (random >> 33) as usize;
-        if plain.len() < 2 || (plain.len() < 9 && roll % 2 == 0) {
+        if plain.len() < 2 || (plain.len() < 9 && roll.is_multiple_of(2)) {
             let at = start + Duration::from_secs(turn);
             let since = idlers.crowd.stamp(at);
             plain.push((since, idlers.enter(&stream, Awaits::Next, at)));
