@@ -409,6 +409,7 @@ impl Conn {
         if self.writer.flush().await.is_err() {
             return;
         }
+        self.writer.rest();
         self.stream.shut_down_sending();
         // A server that is to end waits for nobody's leisure.
         let longest = if self.thread.drain.is_asked() {
