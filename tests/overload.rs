@@ -157,7 +157,7 @@ fn limited(root: &Path, files: u32) -> Command {
         .env_clear()
         .current_dir(root)
         .stdin(Stdio::null());
-    if bench().privileged {
+    if server::privileged() {
         command.uid(server::server_uid(false)).gid(server::server_uid(false));
     }
     command
