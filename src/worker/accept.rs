@@ -76,10 +76,14 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
             Ok(Accepted::Connection(stream, peer, place)) => {
                 begin(&thread, Counted::new(&connections, place), stream, peer);
             }
-            // Those who wait are left to who takes over, or to nobody.
-            Ok(Accepted::Full | Accepted::Exhausted(_)) if stopping => return,
+            Ok(Accepted::Exhausted(_)) if stopping => return,
             Ok(Accepted::Full) => {
-                if !crowd.make_room(PAUSE).await && crowd.may_complain(COMPLAINT) {
+                let one_is_idle = crowd.make_room(PAUSE).await;
+                if !one_is_idle && stopping {
+                    // Those who wait are left to who takes over, or to nobody.
+                    return;
+                }
+                if !one_is_idle && crowd.may_complain(COMPLAINT) {
                     thread.note(
                         Level::Warn,
                         format_args!(
