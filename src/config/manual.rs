@@ -129,7 +129,9 @@ for processors: there is a thread for each, unless it says otherwise.
 for descriptors and memory: a connection that waits for a request takes one
 descriptor and about 2 KiB.
 Without it there may be as many as the limit of open files
-.Pq Ql ulimit -n , LimitNOFILE= ,
+.Po Ql ulimit -n ,
+.Ql LimitNOFILE=
+.Pc ,
 which the server raises for itself as far as it may, has room for.
 A
 .Ic MaxRequestWorkers
