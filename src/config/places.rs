@@ -5,8 +5,9 @@ use crate::base::path;
 use crate::config::directives::DirConf;
 use crate::config::directives::alias::{AliasFrom, AliasKind};
 use crate::config::directives::options::Options;
+use crate::config::links;
 use crate::config::setting::Merge;
-use crate::config::site::{Config, ScriptLinks, ScriptPlace, Section, Site, document_root};
+use crate::config::site::{Config, ScriptPlace, Section, Site, document_root};
 use crate::config::words::Pattern;
 
 /// All places of all sites, each once: the targets of ScriptAlias, and the directories that Options ExecCGI covers.
@@ -36,11 +37,13 @@ pub fn script_only(config: &Config) -> Vec<Vec<u8>> {
 }
 
 fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
-    let links = links_of(&site.base);
-    let place = |root: &[u8]| ScriptPlace {
-        site: site.number,
-        root: trimmed(root),
-        links,
+    let place = |root: &[u8]| {
+        let root = trimmed(root);
+        ScriptPlace {
+            site: site.number,
+            links: links::in_directory(site, &root),
+            root,
+        }
     };
     let aliases = &site.settings.aliases.list;
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
@@ -64,14 +67,6 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
 
 fn gives_exec(conf: &DirConf) -> bool {
     conf.core.options.gives(Options::EXEC_CGI) || conf.core.files.iter().any(|files| gives_exec(&files.conf))
-}
-
-fn links_of(conf: &DirConf) -> ScriptLinks {
-    if conf.core.options.in_force().has(Options::FOLLOW_SYM_LINKS) {
-        ScriptLinks::Follow
-    } else {
-        ScriptLinks::Beneath
-    }
 }
 
 /// The name without slashes at its end.
@@ -117,6 +112,33 @@ pub fn conf_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> DirConf {
         conf.merge(&files.conf);
     }
     conf
+}
+
+/// Everything that any site says of its places, section by section.
+pub fn confs(config: &Config) -> Vec<&DirConf> {
+    let mut confs = Vec::new();
+    for site in &config.sites {
+        let sections = site
+            .directories
+            .iter()
+            .chain(&site.directory_matches)
+            .chain(&site.locations);
+        let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
+        own.for_each(|conf| add_with_files(conf, &mut confs));
+    }
+    confs
+}
+
+fn add_with_files<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
+    confs.push(conf);
+    for files in conf.core.files.iter() {
+        add_with_files(&files.conf, confs);
+    }
+}
+
+/// Whether any script is to run as another user than the server's: whether SuexecUserGroup stands anywhere.
+pub fn change_identity(config: &Config) -> bool {
+    confs(config).iter().any(|conf| conf.suexec.target.value().is_some())
 }
 
 /// The directory above every path that a section can match.

@@ -4,14 +4,16 @@
 //! child may touch nothing but what was prepared for it, allocates nothing and makes raw system calls only. What it
 //! cannot do it writes into the shared [`Orders`].
 
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_ulong, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::capabilities::LAST_POSSIBLE;
 use super::child::Step;
+use super::seccomp::FILTER_FLAGS;
 
 /// Everything the child does, as plain values whose memory outlives the call of [`run`].
 pub(super) struct Orders<'a> {
@@ -27,6 +29,7 @@ pub(super) struct Orders<'a> {
     /// Resource and the kernel's `struct rlimit64`.
     pub(super) limits: &'a [(u32, [u64; 2])],
     pub(super) identity: Option<RawIdentity<'a>>,
+    pub(super) empty_bounding: bool,
     pub(super) no_new_privs: bool,
     /// A Landlock ruleset.
     pub(super) ruleset: Option<RawFd>,
@@ -64,7 +67,7 @@ pub(super) struct RawIdentity<'a> {
 /// Runs the orders in a child and returns once it has executed its program: its process id and its pidfd. The error
 /// is of the `clone` itself; a child that failed later has ended and left its reason in `orders.failure`.
 pub(super) fn run(orders: &mut Orders<'_>) -> io::Result<(i32, OwnedFd)> {
-    let mut stack = STACK.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stack = lock_stack();
     let top = match stack.as_ref() {
         Some(stack) => stack.top(),
         None => stack.insert(Stack::map()?).top(),
@@ -213,6 +216,12 @@ fn settle(orders: &Orders<'_>) {
 /// Identity, then what a change of identity would undo.
 fn privileges(orders: &Orders<'_>) {
     let failure = &orders.failure;
+    if orders.empty_bounding {
+        for capability in 0..=c_ulong::from(LAST_POSSIBLE) {
+            // SAFETY: a raw system call on numbers. It fails past the last capability there is, and without the right.
+            unsafe { libc::syscall(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        }
+    }
     if let Some(identity) = &orders.identity {
         let (uid, gid) = (identity.uid, identity.gid);
         call!(
@@ -276,7 +285,7 @@ fn refuse_calls(orders: &Orders<'_>) {
             Step::Filter,
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            0,
+            FILTER_FLAGS,
             ptr::from_ref(filter)
         );
     }
@@ -436,7 +445,12 @@ fn restore_signals(mask: u64) {
 /// The child's stack, mapped once and used by one child at a time.
 static STACK: Mutex<Option<Stack>> = Mutex::new(None);
 
-struct Stack(ptr::NonNull<c_void>);
+/// Keeps others from making a child meanwhile.
+pub(super) fn lock_stack() -> MutexGuard<'static, Option<Stack>> {
+    STACK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) struct Stack(ptr::NonNull<c_void>);
 
 // SAFETY: plain memory, reached only under the lock of `STACK`.
 unsafe impl Send for Stack {}

@@ -9,11 +9,15 @@
 )]
 
 pub mod backoff;
+pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
+pub mod descendants;
+pub mod fork;
 pub mod identity;
 pub mod inherit;
+pub mod jail;
 pub mod landlock;
 pub mod limits;
 pub mod memfd;
@@ -22,6 +26,8 @@ pub mod names;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;
+#[cfg(test)]
+pub mod raw;
 pub mod replace;
 pub mod say;
 pub mod seccomp;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -17,13 +18,17 @@ use crate::config::site::Config;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;
+use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
+use crate::process::jail;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
 use crate::worker::accept::{Connections, acceptor};
+use crate::worker::confine::{self, Debuggers};
 use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
@@ -43,11 +48,13 @@ enum Order {
 }
 
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
-pub fn run(inherited: Inherited) -> Result<(), String> {
+pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
+    take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
+    confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
     let room = room_for(config, count * OWN_OF_A_THREAD + listening + sinks.len());
@@ -125,6 +132,21 @@ fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
     // Reports may have to wait for room too.
     for sink in sinks {
         sink.finish(&until);
+    }
+}
+
+/// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
+fn take_ground(config: &Config) -> Result<(), String> {
+    let core = &config.server.core;
+    let identity = Identity::for_root(core.user.value(), core.group.value()).map_err(|e| e.to_string())?;
+    if let Some(root) = core.chroot.value() {
+        jail::enter(root).map_err(|e| format!("ChrootDir: {e}"))?;
+    }
+    match identity {
+        Some(identity) => capabilities::drop_bounding()
+            .and_then(|()| jail::become_identity(&identity))
+            .map_err(|e| format!("User: {e}")),
+        None => Ok(()),
     }
 }
 
@@ -267,7 +289,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         ..
     } = part;
-    let (spawner, driver) = client::connect(scripts).map_err(|e| format!("cannot reach the spawner: {e}"))?;
+    let told = Arc::clone(&launcher);
+    let orphans = move |pid, signal: Signal| {
+        let signal = signal.as_raw();
+        told.tell(&FromWorker::SignalOrphan { pid, signal }, Wait::No)
+    };
+    let (spawner, driver) =
+        client::connect(scripts, Box::new(orphans)).map_err(|e| format!("cannot reach the spawner: {e}"))?;
     tokio::task::spawn_local(async move {
         // When the spawner's channel ends, so do we: the launcher sees to both.
         let _ = driver.run().await;

@@ -4,6 +4,7 @@ pub mod alias;
 pub mod authz;
 pub mod autoindex;
 pub mod cgi;
+pub mod confine;
 pub mod core;
 pub mod dir;
 pub mod env;
@@ -14,9 +15,11 @@ pub mod log;
 pub mod mime;
 pub mod options;
 pub mod redirect;
+pub mod rlimit;
 pub mod server;
 pub mod setenvif;
 pub mod site;
+pub mod suexec;
 
 use crate::config::setting::settings;
 use crate::config::table::Directive;
@@ -38,10 +41,14 @@ settings! {
         env: env::Env,
         /// Types.
         mime: mime::Mime,
+        /// Processes of scripts.
+        process: rlimit::ScriptProcess,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Whom scripts run as.
+        suexec: suexec::Suexec,
     }
 }
 
@@ -66,6 +73,10 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// Whom scripts may run as.
+        suexec: suexec::SuexecRules,
+        /// What the worker may read.
+        confine: confine::Confine,
     }
 }
 
@@ -75,6 +86,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
     cgi::DIRECTIVES,
+    confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,
@@ -84,10 +96,12 @@ const BY_FEATURE: &[&[Directive]] = &[
     mime::DIRECTIVES,
     options::DIRECTIVES,
     redirect::DIRECTIVES,
+    rlimit::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    suexec::DIRECTIVES,
 ];
 
 /// Every directive of every feature.
