@@ -8,6 +8,7 @@
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
+//! - `overload`: more clients than there is room for
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
@@ -29,6 +30,7 @@ mod house;
 mod identity;
 mod load;
 mod logs;
+mod overload;
 mod programs;
 mod reload;
 mod roles;
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(clients::trials());
+        trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());
         trials.extend(roles::trials());

@@ -112,6 +112,8 @@ pub struct SpawnError {
     pub errno: i32,
 }
 
+pub use super::clone::keep_dispositions;
+
 /// Starts a program and returns once it has been executed. This is the only door to `exec`.
 pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
     let argv = pointers(&spec.argv);

@@ -26,7 +26,7 @@ use rustix::process::Signal;
 
 use crate::config::site::Config;
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::child::Child;
+use crate::process::child::{self, Child};
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::say::{Weight, say};
@@ -50,6 +50,7 @@ pub struct Rules {
 
 /// Runs the role until the launcher ends it or is gone.
 pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
+    child::keep_dispositions();
     let told = Powers::of(&rules.config).and_then(|powers| {
         let mut spawner = Spawner::new(inherited.launcher, inherited.scripts, rules)?;
         powers.settle()?;

@@ -309,9 +309,11 @@ def lychgate(binary, directory):
     return Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port)
 
 
-def all_servers(directory, lychgate_binary):
-    """lychgate and every peer that is installed; says what could be installed besides."""
+def all_servers(directory, lychgate_binary, alone):
+    """lychgate and, unless it is alone, every peer that is installed; says what could be installed besides."""
     found = [lychgate(lychgate_binary, directory)]
+    if alone:
+        return found
     missing = []
     for name, (package, programs) in PEERS.items():
         binary = program(programs)
