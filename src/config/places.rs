@@ -50,9 +50,7 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
             places.push(place(literal_root(section)));
         }
     }
-    // A section that goes by URL or by file name reaches wherever the site does.
-    let everywhere = gives_exec(&site.base) || site.locations.iter().any(|section| gives_exec(&section.conf));
-    if everywhere {
+    if by_everywhere(site) {
         places.push(place(&document_root(config, site)));
         let files = aliases
             .iter()
@@ -117,6 +115,43 @@ pub fn conf_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> DirConf {
         conf.merge(&files.conf);
     }
     conf
+}
+
+/// The tree that the script `path` of a place belongs to: the narrowest of the site's script places around it, with patterns taken
+/// for what they match here. Goes by the path alone, so that nothing is gained by naming a wider place. Where only a regular
+/// expression makes it a script, or all that there is would be its tree, it is the script's directory.
+pub fn tree_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> Vec<u8> {
+    let directory_end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0).max(1);
+    let directory = path.get(..directory_end).unwrap_or(path);
+    let Some(site) = config.sites.get(place.site) else {
+        return directory.to_vec();
+    };
+    let literal = |root: &[u8]| path::below(path, root).map(|_| root.len());
+    let aliases = site.settings.aliases.list.iter();
+    let aliases = aliases.filter(|alias| alias.kind == AliasKind::Scripts);
+    let aliases = aliases.filter_map(|alias| literal(&trimmed(alias.literal_target())));
+    let sections = site.directories.iter().filter(|section| gives_exec(&section.conf));
+    let sections = sections.filter_map(|section| {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut ends = ends.map(|(at, _)| at.max(1)).chain([path.len()]);
+        ends.find(|end| path.get(..*end).is_some_and(|name| section.covers_directory(name)))
+    });
+    let mut narrowest = aliases.chain(sections).max();
+    if narrowest.is_none() && by_everywhere(site) {
+        let files = site.settings.aliases.list.iter();
+        let files = files.filter(|alias| alias.kind == AliasKind::Files);
+        let files = files.filter_map(|alias| literal(&trimmed(alias.literal_target())));
+        narrowest = files.chain(literal(&trimmed(&document_root(config, site)))).max();
+    }
+    match narrowest.filter(|length| *length > 1) {
+        Some(length) => path.get(..length).unwrap_or(directory).to_vec(),
+        None => directory.to_vec(),
+    }
+}
+
+/// Whether a section that goes by URL or by file name gives scripts wherever the site reaches.
+fn by_everywhere(site: &Site) -> bool {
+    gives_exec(&site.base) || site.locations.iter().any(|section| gives_exec(&section.conf))
 }
 
 /// The directory above every path that a section can match.

@@ -5,8 +5,10 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::config::directives::sandbox::Sandbox;
 use crate::gateway::script_reply::{ReplyError, excerpt};
 
+mod confined;
 pub mod first_line;
 mod hints;
 pub mod obstacle;
@@ -45,6 +47,8 @@ pub struct Failure<'a> {
     pub script: &'a Path,
     /// Who was to run it, with the PATH it was given.
     pub runner: &'a Runner,
+    /// How it was to be confined.
+    pub sandbox: &'a Sandbox,
     /// The name of its request.
     pub request: &'a str,
     /// Its process, if there was one.
@@ -101,7 +105,8 @@ pub enum Core {
 pub fn explain(failure: &Failure<'_>) -> Diagnosis {
     let seen = Some(FirstLine::of(failure.first_bytes)).filter(|_| !failure.first_bytes.is_empty());
     let obstacles = obstacles(failure.script, failure.runner, seen);
-    decide(failure, &obstacles)
+    let confined = obstacles.is_empty().then(|| confined::explain(failure)).flatten();
+    confined.unwrap_or_else(|| decide(failure, &obstacles))
 }
 
 /// The decision alone: `obstacles` are what was found on the disk.

@@ -7,6 +7,7 @@
 mod line;
 mod place;
 mod prepare;
+mod sandbox;
 mod script;
 mod terms;
 
@@ -41,6 +42,7 @@ pub struct Rules {
 
 /// Runs the role until the launcher ends it or is gone.
 pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
+    sandbox::announce(&rules.config);
     let told = Spawner::new(inherited.launcher, inherited.scripts, rules).and_then(|mut spawner| {
         spawner.launcher.tell(&FromSpawner::Ready, Wait::Yes)?;
         spawner.serve()

@@ -45,6 +45,14 @@ impl Starter {
         };
         let found = place::find(place, &start.path).map_err(|(step, errno)| refused(start, step, errno))?;
         let terms = self.book.terms(start.place, found.path.as_bytes());
+        if let Some(why) = terms.refusal() {
+            let mut refusal = refused(start, Step::Ruleset, Errno::ACCESS);
+            refusal.said = Some(format!(
+                "refused to start `{}`: {why}",
+                found.path.as_bytes().escape_ascii()
+            ));
+            return Err(refusal);
+        }
         let words = |_| refused(start, Step::Words, Errno::INVAL);
         let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it
         for argument in &start.arguments {

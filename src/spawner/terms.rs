@@ -4,32 +4,38 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::directives::DirConf;
-use crate::config::places::conf_of;
+use crate::config::places::{conf_of, tree_of};
 use crate::config::site::{Config, ScriptPlace};
 use crate::process::child::ChildSpec;
 use crate::process::limits::Limit;
+
+use super::sandbox::{Cage, Cages};
 
 /// The terms of every script that was started lately.
 #[derive(Debug)]
 pub(super) struct Book {
     config: Config,
     known: HashMap<(u32, Vec<u8>), Arc<Terms>>,
+    cages: Cages,
 }
 
 /// What a script is given and denied.
 #[derive(Debug)]
 pub(super) struct Terms {
     limits: Vec<Limit>,
+    /// What it is confined to, if it is; a sentence where it should be and cannot.
+    cage: Result<Option<Arc<Cage>>, String>,
 }
 
-/// So many scripts are remembered; beyond that the book begins anew.
-const REMEMBERED: usize = 1024;
+/// So many scripts are remembered; beyond that the book begins anew. Each may hold a descriptor.
+const REMEMBERED: usize = 256;
 
 impl Book {
     pub(super) fn new(config: Config) -> Book {
         Book {
             config,
             known: HashMap::new(),
+            cages: Cages::new(),
         }
     }
 
@@ -41,29 +47,53 @@ impl Book {
     /// The terms of the file `path` in the place of this number.
     pub(super) fn terms(&mut self, number: u32, path: &[u8]) -> Arc<Terms> {
         let key = (number, path.to_vec());
-        if let Some(terms) = self.known.get(&key) {
+        if let Some(terms) = self.known.get(&key)
+            && terms.are_current(&mut self.cages)
+        {
             return Arc::clone(terms);
         }
-        let conf = match self.place(number) {
-            Some(place) => conf_of(&self.config, place, path),
-            None => DirConf::default(),
+        let (conf, tree) = match self.place(number) {
+            Some(place) => (conf_of(&self.config, place, path), tree_of(&self.config, place, path)),
+            None => (DirConf::default(), Vec::new()),
         };
-        let terms = Arc::new(Terms::of(&conf));
         if self.known.len() >= REMEMBERED {
             self.known.clear();
+            self.cages.clear();
         }
+        let cage = self.cages.cage(&conf.sandbox, tree);
+        let terms = Arc::new(Terms::of(&conf, cage));
         self.known.insert(key, Arc::clone(&terms));
         terms
     }
 }
 
 impl Terms {
-    fn of(_conf: &DirConf) -> Terms {
-        Terms { limits: Vec::new() }
+    fn of(_conf: &DirConf, cage: Result<Option<Arc<Cage>>, String>) -> Terms {
+        Terms {
+            limits: Vec::new(),
+            cage,
+        }
+    }
+
+    /// Whether they still are what the settings mean.
+    fn are_current(&self, cages: &mut Cages) -> bool {
+        match &self.cage {
+            Ok(Some(cage)) => cages.is_current(cage),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Why nothing may run on these terms, if nothing may.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.cage.as_ref().err().map(String::as_str)
     }
 
     /// Writes the terms into the description of a child.
     pub(super) fn lay_upon<'a>(&'a self, spec: &mut ChildSpec<'a>) {
         spec.limits.clone_from(&self.limits);
+        if let Ok(Some(cage)) = &self.cage {
+            cage.lay_upon(spec);
+        }
     }
 }

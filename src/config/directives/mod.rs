@@ -14,6 +14,7 @@ pub mod log;
 pub mod mime;
 pub mod options;
 pub mod redirect;
+pub mod sandbox;
 pub mod server;
 pub mod setenvif;
 pub mod site;
@@ -40,6 +41,8 @@ settings! {
         mime: mime::Mime,
         /// Redirects.
         redirects: redirect::Redirects,
+        /// How scripts are confined.
+        sandbox: sandbox::Sandbox,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
     }
@@ -84,6 +87,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     mime::DIRECTIVES,
     options::DIRECTIVES,
     redirect::DIRECTIVES,
+    sandbox::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,

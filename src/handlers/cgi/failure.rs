@@ -68,6 +68,7 @@ impl Case {
         let text = self.told(&Failure {
             script: self.script(),
             runner: &self.runner(),
+            sandbox: &self.notes.about().conf.sandbox,
             request: &self.request(),
             pid: None,
             first_bytes: &failed.first_line,
@@ -123,6 +124,7 @@ impl Case {
         self.told(&Failure {
             script: self.script(),
             runner: &self.runner(),
+            sandbox: &self.notes.about().conf.sandbox,
             request: &self.request(),
             pid: script.pid(),
             first_bytes: b"",

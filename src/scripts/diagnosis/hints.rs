@@ -14,6 +14,11 @@ pub fn from_stderr(stderr: &[u8]) -> Option<Diagnosis> {
     })
 }
 
+/// A shared library that the loader did not find, if a line of stderr says so.
+pub fn shared_library_missing(stderr: &[u8]) -> Option<Diagnosis> {
+    stderr.split(|byte| *byte == b'\n').rev().find_map(shared_library)
+}
+
 /// `Can't locate Foo/Bar.pm in @INC (you may need to install the Foo::Bar module) (@INC contains: …) at …`
 fn perl_module(line: &[u8]) -> Option<Diagnosis> {
     let (_, rest) = split(line, b"Can't locate ")?;
