@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::child::Step;
+use super::seccomp::FILTER_FLAGS;
 
 /// Everything the child does, as plain values whose memory outlives the call of [`run`].
 pub(super) struct Orders<'a> {
@@ -248,7 +249,7 @@ fn refuse_calls(orders: &Orders<'_>) {
             Step::Filter,
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            0,
+            FILTER_FLAGS,
             ptr::from_ref(filter)
         );
     }
