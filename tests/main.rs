@@ -11,7 +11,8 @@
 //! - `support`: server, wire, cases, golden files
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
-//! too: a case that `differs-from-apache` must then fail.
+//! too: a case that `differs-from-apache` must then fail. `SANDBOX=basic` confines the scripts of every case that says nothing
+//! of it, to see that they go on as they are.
 
 mod clients;
 mod debian;

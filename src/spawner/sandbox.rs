@@ -20,7 +20,7 @@ use crate::config::site::Config;
 use crate::process::child::{ChildSpec, NewPrivileges};
 use crate::process::landlock::{Access, NoRuleset, Others, Ports, Reach, Reading, Ruleset};
 use crate::process::say::{Weight, say};
-use crate::process::seccomp::{Filter, Refused, When};
+use crate::process::seccomp::{Filter, Refused, When, lists};
 
 /// Every cage that was made and is still good.
 #[derive(Debug)]
@@ -177,7 +177,9 @@ fn refused(tcp: Tcp) -> Vec<Refused> {
         Tcp::None | Tcp::Loopback => NO_INTERNET,
         Tcp::Any => &[],
     };
-    sockets.to_vec()
+    let mut refused = sockets.to_vec(); // first, so that its errors are the ones told
+    refused.extend(lists::script());
+    refused
 }
 
 /// No Internet sockets of any kind.
@@ -277,12 +279,7 @@ pub(super) fn announce(config: &Config) {
     if !used(config) {
         return;
     }
-    let calls = {
-        let mut calls: Vec<_> = refused(Tcp::None).iter().map(|refused| refused.call).collect();
-        calls.sort_unstable();
-        calls.dedup();
-        calls.len()
-    };
+    let calls = lists::calls(&refused(Tcp::None));
     let (weight, line) = match Reach::nothing().ruleset() {
         Ok(made) => {
             let weight = if made.force.lacks.is_empty() {
