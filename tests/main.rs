@@ -11,8 +11,9 @@
 //! - `support`: server, wire, cases, golden files
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
-//! too: a case that `differs-from-apache` must then fail. `SANDBOX=basic` confines the scripts of every case that says nothing
-//! of it, to see that they go on as they are.
+//! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
+//! user; those that need root are then left to the run of root's own.
+//! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod clients;
 mod debian;
@@ -30,7 +31,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::support::case::{self, Case};
 use crate::support::play::play;
-use crate::support::server::bench;
+use crate::support::server::{bench, ordinary_by_wish, privileged};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -38,7 +39,15 @@ fn main() -> ExitCode {
     arguments
         .test_threads
         .get_or_insert_with(|| 2 * std::thread::available_parallelism().map_or(2, usize::from));
-    let mut trials = cases();
+    let cases = cases();
+    if let Err(error) = bench().become_who_was_asked_for() {
+        eprintln!("TESTS_AS: {error}");
+        return ExitCode::FAILURE;
+    }
+    let mut trials: Vec<Trial> = cases
+        .into_iter()
+        .filter_map(|(name, case)| case_trial(name, case))
+        .collect();
     if !bench().oracle {
         trials.extend(debian::trials());
         trials.extend(house::trials());
@@ -63,7 +72,8 @@ fn trial(name: &str, test: fn()) -> Trial {
     })
 }
 
-fn cases() -> Vec<Trial> {
+/// Every case with its name; read at once, for later we may be somebody who cannot.
+fn cases() -> Vec<(String, Result<Case, String>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut paths = Vec::new();
     collect(&directory, &mut paths);
@@ -75,7 +85,7 @@ fn cases() -> Vec<Trial> {
             .display()
             .to_string()
     };
-    paths.iter().map(|path| case_trial(name(path), path.clone())).collect()
+    paths.iter().map(|path| (name(path), case::load(path))).collect()
 }
 
 fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
@@ -93,9 +103,15 @@ fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-fn case_trial(name: String, path: PathBuf) -> Trial {
-    Trial::ignorable_test(name.clone(), move || {
-        let case = case::load(&path)?;
+fn case_trial(name: String, case: Result<Case, String>) -> Option<Trial> {
+    if let Ok(case) = &case
+        && ordinary_by_wish()
+        && (case.as_root || case.needs.iter().any(|tool| tool == "root"))
+    {
+        return None;
+    }
+    Some(Trial::ignorable_test(name.clone(), move || {
+        let case = case?;
         if let Some(reason) = missing(&case)? {
             return Ok(Completion::ignored_with(reason));
         }
@@ -107,7 +123,7 @@ fn case_trial(name: String, path: PathBuf) -> Trial {
             },
             _ => result.map(|()| Completion::Completed).map_err(Failed::from),
         }
-    })
+    }))
 }
 
 /// Why the case cannot run here; under CI that is a failure unless it is in the nature of the case.
@@ -124,11 +140,7 @@ fn missing(case: &Case) -> Result<Option<String>, String> {
             .any(|directory| Path::new(directory).join(tool).exists())
     };
     for tool in &case.needs {
-        let there = if tool == "root" {
-            bench().privileged
-        } else {
-            found(tool)
-        };
+        let there = if tool == "root" { privileged() } else { found(tool) };
         if !there && std::env::var_os("CI").is_some() {
             return Err(format!("`{tool}` is missing"));
         }

@@ -137,10 +137,11 @@ printf "word=%s file=%s bytes=%d self=%s path=%s\n",
 "#;
     server::write(&root.join("cgi-bin/form"), script.as_bytes())?;
     server::set_mode(&root.join("cgi-bin/form"), 0o755)?;
-    let server = boot(
-        &root,
-        &[format!("ScriptAlias /cgi-bin/ \"{}/cgi-bin/\"", root.display())],
-    )?;
+    let lines = [
+        format!("ScriptAlias /cgi-bin/ \"{}/cgi-bin/\"", root.display()),
+        format!("SetEnv TMPDIR \"{}\"", root.display()),
+    ];
+    let server = boot(&root, &lines)?;
     let (status, body) = fetch(&server, "/cgi-bin/form/a/b?word=x%20y")?;
     if !status.contains(" 200 ")
         || !body.contains("word=x y file=- bytes=0 self=http://localhost/cgi-bin/form/a/b path=/a/b")

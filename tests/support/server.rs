@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::unistd::{User, setgroups, setresgid, setresuid};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::support::processes::{self, Process};
@@ -26,8 +27,26 @@ pub struct Bench {
     pub program: PathBuf,
     /// Whether that is Apache.
     pub oracle: bool,
-    /// Whether the tests run as root.
-    pub privileged: bool,
+}
+
+impl Bench {
+    /// Becomes the user that TESTS_AS names, for good. Call it while there is but one thread.
+    pub fn become_who_was_asked_for(&self) -> Result<(), String> {
+        let Some(name) = std::env::var("TESTS_AS").ok().filter(|_| privileged()) else {
+            return Ok(());
+        };
+        let user = User::from_name(&name)
+            .map_err(|e| e.to_string())?
+            .ok_or("no such user")?;
+        let chowned = Command::new("chown").arg("-R").arg(&name).arg(&self.directory).status();
+        if !chowned.is_ok_and(|status| status.success()) {
+            return Err(format!("cannot give {} to {name}", self.directory.display()));
+        }
+        setgroups(&[user.gid])
+            .and_then(|()| setresgid(user.gid, user.gid, user.gid))
+            .and_then(|()| setresuid(user.uid, user.uid, user.uid))
+            .map_err(|e| e.to_string())
+    }
 }
 
 const NOBODY: u32 = 65534;
@@ -81,9 +100,18 @@ pub fn bench() -> &'static Bench {
             directory,
             program,
             oracle,
-            privileged: geteuid().is_root(),
         }
     })
+}
+
+/// Whether the tests run as root.
+pub fn privileged() -> bool {
+    geteuid().is_root()
+}
+
+/// Whether root asked to be an ordinary user.
+pub fn ordinary_by_wish() -> bool {
+    !privileged() && std::env::var_os("TESTS_AS").is_some()
 }
 
 /// A directory for one case: its $ROOT.
@@ -111,8 +139,7 @@ pub fn free_port() -> u16 {
 }
 
 /// With `SANDBOX=basic`, the lines that confine the scripts of every case that says nothing of it, to see that they go on
-/// as they are. They have the case's own directory, what is in $APPS, one for temporary files, and what some look at of
-/// themselves.
+/// as they are. They have the case's own directory, what is in $APPS, and what some look at of themselves.
 fn confinement(root: &Path) -> Vec<String> {
     let Some(level) = std::env::var_os("SANDBOX").filter(|_| !bench().oracle) else {
         return Vec::new();
@@ -121,7 +148,7 @@ fn confinement(root: &Path) -> Vec<String> {
     vec![
         format!("ScriptSandbox {}", level.display()),
         format!("ScriptSandboxRead \"{at}\" \"{}\" /proc", apps.display()),
-        format!("ScriptSandboxWrite \"{at}\" /var/tmp"),
+        format!("ScriptSandboxWrite \"{at}\""),
     ]
 }
 
@@ -173,7 +200,7 @@ fn top_level_directives(lines: &[String]) -> Vec<String> {
 
 /// Gives everything below `root` to the user that the server will run as.
 pub fn hand_over(root: &Path, as_root: bool) -> Result<(), String> {
-    if !bench().privileged || as_root {
+    if !privileged() || as_root {
         return Ok(());
     }
     let owned = |e: std::io::Error| format!("{}: {e}", root.display());
@@ -191,7 +218,7 @@ pub fn hand_over(root: &Path, as_root: bool) -> Result<(), String> {
 
 /// The uid that the server gets.
 pub fn server_uid(as_root: bool) -> u32 {
-    if bench().privileged && !as_root {
+    if privileged() && !as_root {
         NOBODY
     } else {
         geteuid().as_raw()
@@ -216,7 +243,7 @@ pub fn program(root: &Path, as_root: bool, environment: &[(String, String)]) -> 
         write(&root.join("oracle.conf"), text.as_bytes())?;
         command.arg("-C").arg(format!("Include {}/oracle.conf", root.display()));
     }
-    if bench().privileged && !as_root {
+    if privileged() && !as_root {
         command.uid(NOBODY).gid(NOBODY);
     }
     Ok(command)
