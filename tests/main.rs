@@ -7,6 +7,7 @@
 //! - `load`: many scripts, large bodies, log readers
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
+//! - `sandbox`: confined scripts where the kernel is of little help
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //!
@@ -21,6 +22,7 @@ mod house;
 mod load;
 mod programs;
 mod roles;
+mod sandbox;
 mod site;
 mod support;
 
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(roles::trials());
+        trials.extend(sandbox::trials());
         trials.extend(site::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -168,3 +168,52 @@ fn up_to_slash(pattern: &[u8], special: impl Fn(u8) -> bool) -> &[u8] {
     let slash = pattern[..end].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     if slash == 0 { b"/" } else { &pattern[..slash] }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::tree_of;
+    use crate::config::load::load_text;
+
+    #[test]
+    fn a_script_belongs_to_the_narrowest_place_around_it() {
+        let text = b"ScriptAlias /bin/ /srv/bin/\nScriptAlias /one /srv/one/one.cgi\n\
+            <Directory /srv/wide>\nOptions +ExecCGI\n</Directory>\n\
+            <Directory /srv/wide/narrow>\nOptions +ExecCGI\n</Directory>\n\
+            <Directory /srv/wide/plain>\nOptions Indexes\n</Directory>\n\
+            <Directory \"/home/*/cgi\">\nOptions +ExecCGI\n</Directory>\n\
+            <DirectoryMatch \"^/data/\">\nOptions +ExecCGI\n</DirectoryMatch>\n\
+            <Directory />\n<Files x.pl>\nOptions +ExecCGI\n</Files>\n</Directory>\n";
+        let everywhere = b"DocumentRoot /www\nAlias /files/ /srv/files/\nOptions +ExecCGI\n";
+        let (sections, everywhere) = (
+            load_text("a.conf", text, Path::new("/")),
+            load_text("b.conf", everywhere, Path::new("/")),
+        );
+        assert!(
+            !sections.is_fatal() && !everywhere.is_fatal(),
+            "{:?}",
+            sections.complaints
+        );
+        for (loaded, script, want) in [
+            (&sections, "/srv/bin/a.cgi", "/srv/bin"),
+            (&sections, "/srv/bin/deep/down/a.cgi", "/srv/bin"),
+            (&sections, "/srv/one/one.cgi", "/srv/one/one.cgi"),
+            (&sections, "/srv/wide/a.cgi", "/srv/wide"),
+            (&sections, "/srv/wide/plain/a.cgi", "/srv/wide"),
+            (&sections, "/srv/wide/narrow/deep/a.cgi", "/srv/wide/narrow"),
+            (&sections, "/home/alice/cgi/deep/a.cgi", "/home/alice/cgi"),
+            (&sections, "/data/deep/down/a.cgi", "/data/deep/down"),
+            (&sections, "/etc/deep/x.pl", "/etc/deep"),
+            (&sections, "/x.pl", "/"),
+            (&everywhere, "/www/deep/a.cgi", "/www"),
+            (&everywhere, "/srv/files/deep/a.cgi", "/srv/files"),
+        ] {
+            let config = &loaded.config;
+            let held = config.script_place(0, script.as_bytes());
+            let (number, _) = held.expect("a place holds it");
+            let tree = tree_of(config, &config.script_places[number], script.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&tree), want, "{script}");
+        }
+    }
+}

@@ -51,7 +51,7 @@ struct Plan {
     hold: Hold,
 }
 
-/// The device and the number of a file.
+/// The device and the number of a file. While rules live their files do, so that no number comes to mean another.
 type File = (u64, u64);
 
 /// The paths that every cage has.
@@ -280,27 +280,19 @@ pub(super) fn announce(config: &Config) {
         return;
     }
     let calls = lists::calls(&refused(Tcp::None));
-    let (weight, line) = match Reach::nothing().ruleset() {
-        Ok(made) => {
-            let weight = if made.force.lacks.is_empty() {
-                Weight::Notice
-            } else {
-                Weight::Warning
-            };
-            (
-                weight,
-                format!("{}, no_new_privs, {calls} system calls refused", made.force),
-            )
-        }
+    let (weight, held) = match Reach::nothing().ruleset() {
+        Ok(made) if made.force.lacks.is_empty() => (Weight::Notice, made.force.to_string()),
+        Ok(made) => (Weight::Warning, made.force.to_string()),
         Err(error) => (
             Weight::Warning,
-            format!(
-                "{error}: scripts read, change and signal what their user may; what holds is no_new_privs, and \
-                 {calls} system calls refused"
-            ),
+            format!("{error}: scripts read, change and signal what their user may"),
         ),
     };
-    say("spawner", weight, &format!("ScriptSandbox basic: {line}"));
+    say(
+        "spawner",
+        weight,
+        &format!("ScriptSandbox basic: no_new_privs; {calls} system calls refused; {held}"),
+    );
 }
 
 /// Whether any scripts may be confined.

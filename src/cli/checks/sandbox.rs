@@ -1,5 +1,6 @@
 //! Whether this machine holds what ScriptSandbox lines ask of it, and has the paths that they name.
 
+use std::cell::LazyCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,16 +13,16 @@ use crate::process::landlock::Reach;
 /// An error for every `require` that this kernel cannot hold, and a warning for every path that is not there.
 pub(in crate::cli) fn unheld(settings: &Settings) -> Vec<ConfigError> {
     let mut told = Vec::new();
-    let mut want = None;
-    look(&settings.nodes, &settings.server_root, &mut want, &mut told);
+    // The kernel is asked when somebody wants to know.
+    let wanting: LazyCell<Option<String>> = LazyCell::new(wanting);
+    look(&settings.nodes, &settings.server_root, &wanting, &mut told);
     told
 }
 
-/// `want` is what is wanting of this kernel, once somebody has asked.
-fn look(nodes: &[Node], server_root: &[u8], want: &mut Option<Option<String>>, told: &mut Vec<ConfigError>) {
+fn look(nodes: &[Node], server_root: &[u8], wanting: &LazyCell<Option<String>>, told: &mut Vec<ConfigError>) {
     for node in nodes {
         if let Node::Section { .. } = node {
-            look(node.children(), server_root, want, told);
+            look(node.children(), server_root, wanting, told);
         }
         let is = |name: &str| node.name().eq_ignore_ascii_case(name);
         if is("ScriptSandbox") {
@@ -29,7 +30,7 @@ fn look(nodes: &[Node], server_root: &[u8], want: &mut Option<Option<String>>, t
                 .words()
                 .get(1)
                 .is_some_and(|word| word.eq_ignore_ascii_case(b"require"));
-            if let (true, Some(sentence)) = (required, want.get_or_insert_with(wanting)) {
+            if let (true, Some(sentence)) = (required, &**wanting) {
                 told.push(ConfigError::error(node.span(), node.name(), sentence.clone()));
             }
         } else if is("ScriptSandboxRead") || is("ScriptSandboxWrite") {

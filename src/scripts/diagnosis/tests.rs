@@ -527,7 +527,7 @@ fn what_the_sandbox_kept_a_script_from_starting_with_is_named_with_its_directive
     let link = place.0.join("cgi/link.cgi");
     symlink(&elsewhere, &link).expect("our directory takes links");
     let (opt, elsewhere) = (place.0.join("opt"), elsewhere.display());
-    let line = format!("#!{} -x\n", interpreter.display());
+    let first_line = format!("#!{} -x\n", interpreter.display());
     let inside = "under ScriptSandbox it cannot execute something that it needs to start, though the permissions are \
                   right; name its interpreter or its loader with ScriptSandboxRead";
     let interpreter = format!(
@@ -547,8 +547,8 @@ fn what_the_sandbox_kept_a_script_from_starting_with_is_named_with_its_directive
         errno: libc::EACCES,
     };
     for (script, first, sandbox, want) in [
-        (&script, line.as_bytes(), basic(), interpreter.as_str()),
-        (&script, line.as_bytes(), named, inside),
+        (&script, first_line.as_bytes(), basic(), interpreter.as_str()),
+        (&script, first_line.as_bytes(), named, inside),
         (&link, b"#!/bin/sh\n", basic(), &target),
         (&script, b"\x7fELF", basic(), inside),
         (&script, b"\x7fELF", Sandbox::default(), apparmor),
