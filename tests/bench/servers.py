@@ -32,6 +32,17 @@ CustomLog "{dir}/{name}.access.log" combined
 </Directory>
 """
 
+# lychgate's own: directories of scripts that are confined, and how.
+SANDBOX = """\
+ScriptAlias "/{name}/" "{dir}/{name}/"
+<Directory "{dir}/{name}">
+    ScriptSandbox basic require
+    ScriptSandboxTCP {tcp}
+</Directory>
+"""
+
+SANDBOXES = {"basic": "none", "loopback": "loopback"}
+
 # 64 connections at once and a few more, in one process: there is one core.
 APACHE = """\
 {load}
@@ -293,7 +304,9 @@ def lighttpd(binary, directory):
 
 def lychgate(binary, directory):
     port = free_port()
-    conf = write(f"{directory}/lychgate.conf", HTTPD.format(dir=directory, name="lychgate", port=port))
+    text = HTTPD.format(dir=directory, name="lychgate", port=port)
+    text += "".join(SANDBOX.format(dir=directory, name=name, tcp=tcp) for name, tcp in SANDBOXES.items())
+    conf = write(f"{directory}/lychgate.conf", text)
     return Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port)
 
 
