@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bind::Bound;
 use super::logs::OpenLogs;
+use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
@@ -23,6 +24,8 @@ pub(super) struct Generation {
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) phase: Phase,
+    /// Scripts without a spawner that the worker wants signalled.
+    pub(super) orphans: Vec<Asked>,
     settings: OwnedFd,
     identity: Option<Identity>,
     /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
@@ -64,6 +67,7 @@ impl Generation {
             listeners: making.listeners,
             logs: making.logs,
             phase: Phase::Starting(Instant::now() + START_LIMIT),
+            orphans: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
             identity: making.identity,
             lines: lines(making.threads.max(1)).map_err(told)?,
@@ -101,6 +105,12 @@ impl Generation {
             identity: self.identity.as_ref(),
         };
         self.spawner.start(stock, given)
+    }
+
+    /// The processes of both.
+    pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
+        let children = [&self.worker.child, &self.spawner.child].into_iter().flatten();
+        children.map(|child| child.pid)
     }
 
     /// Both have said that they serve.
@@ -222,6 +232,7 @@ impl Generation {
             match message {
                 FromWorker::Ready => self.worker.is_ready = true,
                 FromWorker::AcceptingEnded => has_accepted_all = true,
+                FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
             }
         }
         if has_accepted_all {

@@ -9,6 +9,7 @@ mod control;
 mod detach;
 mod generation;
 mod logs;
+mod orphans;
 mod plan;
 mod roles;
 mod words;
@@ -195,6 +196,7 @@ impl<'a> Launcher<'a> {
                 generation.hear_worker();
                 generation.hear_spawner();
             }
+            self.signal_orphans();
             self.reap();
             self.pass_time();
             self.settle_candidate()?;
@@ -317,6 +319,19 @@ impl<'a> Launcher<'a> {
                 take_stderr(current);
             }
             Err(error) => say("launcher", Weight::Error, &error),
+        }
+    }
+
+    /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
+    fn signal_orphans(&mut self) {
+        let asked: Vec<_> = self
+            .generations()
+            .flat_map(|generation| std::mem::take(&mut generation.orphans))
+            .collect();
+        for asked in asked {
+            let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
+            ours.extend(self.programs.pids());
+            orphans::signal(asked, &ours);
         }
     }
 

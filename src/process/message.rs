@@ -50,6 +50,14 @@ pub enum FromWorker {
     Ready,
     /// Draining, it has taken the last connection.
     AcceptingEnded,
+    /// A script whose spawner has died shall have this signal, with its whole process group. The worker may signal nobody
+    /// itself; the launcher is the parent of such scripts now.
+    SignalOrphan {
+        /// The script, leader of its group.
+        pid: i32,
+        /// The signal's number.
+        signal: i32,
+    },
 }
 
 /// Launcher to spawner.
@@ -224,10 +232,11 @@ impl Message for ToWorker {
 
 impl Message for FromWorker {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-        plain(Writer::with_tag(match self {
-            FromWorker::Ready => 1,
-            FromWorker::AcceptingEnded => 2,
-        }))
+        plain(match self {
+            FromWorker::Ready => Writer::with_tag(1),
+            FromWorker::AcceptingEnded => Writer::with_tag(2),
+            FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(3).i32(*pid).i32(*signal),
+        })
     }
 
     fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<FromWorker, MessageError> {
@@ -235,6 +244,10 @@ impl Message for FromWorker {
         let message = match reader.u8()? {
             1 => FromWorker::Ready,
             2 => FromWorker::AcceptingEnded,
+            3 => FromWorker::SignalOrphan {
+                pid: reader.i32()?,
+                signal: reader.i32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))

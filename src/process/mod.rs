@@ -9,6 +9,7 @@
 )]
 
 pub mod backoff;
+pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
@@ -22,6 +23,8 @@ pub mod names;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;
+#[cfg(test)]
+pub mod raw;
 pub mod replace;
 pub mod say;
 pub mod seccomp;

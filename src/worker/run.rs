@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -26,6 +27,7 @@ use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
+use crate::worker::confine;
 use crate::worker::conn;
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
@@ -50,6 +52,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     let sinks = sinks(config, inherited.logs)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     Logs::new(config, &sinks)?;
+    confine::enter(config)?.say();
     let count = inherited.scripts.len().max(1);
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));
@@ -201,7 +204,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         ..
     } = part;
-    let (spawner, driver) = client::connect(scripts).map_err(|e| format!("cannot reach the spawner: {e}"))?;
+    let told = Arc::clone(&launcher);
+    let orphans = move |pid, signal: Signal| {
+        let signal = signal.as_raw();
+        told.tell(&FromWorker::SignalOrphan { pid, signal }, Wait::No)
+    };
+    let (spawner, driver) =
+        client::connect(scripts, Box::new(orphans)).map_err(|e| format!("cannot reach the spawner: {e}"))?;
     tokio::task::spawn_local(async move {
         // When the spawner's channel ends, so do we: the launcher sees to both.
         let _ = driver.run().await;

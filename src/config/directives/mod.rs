@@ -4,6 +4,7 @@ pub mod alias;
 pub mod authz;
 pub mod autoindex;
 pub mod cgi;
+pub mod confine;
 pub mod core;
 pub mod dir;
 pub mod env;
@@ -69,6 +70,8 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// What the worker may read.
+        confine: confine::Confine,
     }
 }
 
@@ -78,6 +81,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
     cgi::DIRECTIVES,
+    confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,

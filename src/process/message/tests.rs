@@ -125,7 +125,8 @@ fn messages_of_the_launcher_go_round() {
         check(&message);
         check_descriptors(&message);
     }
-    for message in [FromWorker::Ready, FromWorker::AcceptingEnded] {
+    let orphan = FromWorker::SignalOrphan { pid: 4711, signal: 9 };
+    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, orphan] {
         check(&message);
         check_descriptors(&message);
     }

@@ -117,7 +117,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 fn pair() -> (Spawner, tokio::task::JoinHandle<io::Result<()>>, Channel) {
     let (mine, other) = Channel::pair().expect("sockets work");
-    let (spawner, driver) = connect(mine).expect("a runtime is there");
+    let (spawner, driver) = connect(mine, Box::new(signal_group)).expect("a runtime is there");
     (spawner, tokio::spawn(driver.run()), other)
 }
 
