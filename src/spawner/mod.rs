@@ -5,6 +5,7 @@
 //! is never given to another while somebody may still signal it.
 
 mod line;
+mod loopback;
 mod place;
 mod prepare;
 mod sandbox;
@@ -109,6 +110,7 @@ impl Spawner {
             for key in ready.lines {
                 self.serve_line(key);
             }
+            self.starter.gates.serve(&ready.gates);
             self.end_abandoned();
             self.stop_further();
         }
@@ -138,14 +140,18 @@ impl Spawner {
         );
         let running = || self.scripts.iter().filter(|script| !script.has_ended());
         polled.extend(running().map(|script| PollFd::new(script.pidfd(), PollFlags::IN)));
+        let others = polled.len();
+        let gates = self.starter.gates.polled();
+        polled.extend(gates.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         let limit = match self.ending {
             Ending::No | Ending::Retiring => None,
             Ending::Stopping(at) | Ending::Killed(at) => Some(at),
         };
         let abandoned = self.scripts.iter().filter_map(Script::kill_at);
-        let limit = abandoned.chain(limit).min();
+        let limit = abandoned.chain(limit).chain(self.starter.gates.next_deadline()).min();
         let limit = limit.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
+        let gates = polled.iter().skip(others).map(PollFd::revents).collect();
         let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
         let launcher = events.next().unwrap_or(false);
         let lines = self
@@ -161,7 +167,12 @@ impl Spawner {
             .filter(|(_, ready)| *ready)
             .map(|(key, _)| key)
             .collect();
-        Ok(Ready { launcher, lines, ended })
+        Ok(Ready {
+            launcher,
+            lines,
+            ended,
+            gates,
+        })
     }
 
     /// Does what the launcher says; false when it is gone.
@@ -334,6 +345,7 @@ struct Ready {
     launcher: bool,
     lines: Vec<u64>,
     ended: Vec<(u64, u64)>,
+    gates: Vec<PollFlags>,
 }
 
 /// How many orders of one worker thread are taken before the others have their turn.

@@ -8,16 +8,20 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Rules;
+use super::loopback::Gates;
 use super::place::{self, Found};
 use super::terms::Book;
 use crate::gateway::refused::steers;
 use crate::process::child::{Child, ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
 use crate::process::message::{Failed, Start};
+use crate::process::supervise::{Entrance, Supervision};
 
 /// Starts what the rules allow.
 pub(super) struct Starter {
     admitted_variables: Vec<Vec<u8>>,
     book: Book,
+    /// Where confined scripts connect through.
+    pub(super) gates: Gates,
     /// The standard input of a script whose request has no body.
     null: OwnedFd,
 }
@@ -34,6 +38,7 @@ impl Starter {
         Ok(Starter {
             admitted_variables: rules.admitted_variables,
             book: Book::new(rules.config),
+            gates: Gates::default(),
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
         })
     }
@@ -65,7 +70,17 @@ impl Starter {
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Own;
         terms.lay_upon(&mut spec);
-        spawn(&spec).map_err(|error| Refusal::of_spawn(error, &found))
+        let calls = terms.asked().map(|filter| Ok((filter, Entrance::new()?))).transpose();
+        let calls = calls.map_err(|error| Refusal::system(&error))?;
+        spec.supervision = calls.as_ref().map(|(filter, (_, exit))| Supervision {
+            filter,
+            exit: exit.as_fd(),
+        });
+        let child = spawn(&spec).map_err(|error| Refusal::of_spawn(error, &found))?;
+        if let Some((_, (entrance, _))) = calls {
+            self.gates.add(entrance);
+        }
+        Ok(child)
     }
 
     /// The environment that the script gets, without the variables that are refused.

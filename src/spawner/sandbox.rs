@@ -5,7 +5,7 @@
 //! password file that was replaced.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, c_long};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::config::directives::DirConf;
 use crate::config::directives::sandbox::{Hold, Level, PROGRAMS, READABLE, Sandbox, Tcp, WRITABLE};
 use crate::config::site::Config;
 use crate::process::child::{ChildSpec, NewPrivileges};
-use crate::process::landlock::{Access, NoRuleset, Others, Ports, Reach, Reading, Ruleset};
+use crate::process::landlock::{Access, Matter, NoRuleset, Others, Ports, Reach, Reading, Ruleset};
 use crate::process::say::{Weight, say};
 use crate::process::seccomp::{Filter, Refused, When, lists};
 
@@ -35,6 +35,8 @@ pub(super) struct Cage {
     /// Nothing where the kernel has no Landlock, and that will do.
     ruleset: Option<Ruleset>,
     filter: Filter,
+    /// The calls that are decided on from outside of it, see `loopback`.
+    asked: Option<Filter>,
     /// What the plan's names led to when it was made.
     seen: Vec<(Vec<u8>, Option<File>)>,
     /// What the system's names led to: their edition.
@@ -116,14 +118,14 @@ impl Cages {
         let edition = self.system.edition;
         let names = [&plan.tree].into_iter().chain(&plan.read).chain(&plan.write);
         let seen = names.map(|name| (name.clone(), found(name))).collect();
-        let ruleset = match reach(plan, &self.system).ruleset() {
+        let (ruleset, holds) = match reach(plan, &self.system).ruleset() {
             Ok(made) if made.force.lacks.is_empty() || plan.hold == Hold::AsFarAsPossible => {
                 for (path, error) in made.skipped {
                     complain(plan, &path, &error);
                 }
-                Some(made.ruleset)
+                (Some(made.ruleset), made.force.holds)
             }
-            Err(NoRuleset::Unsupported) if plan.hold == Hold::AsFarAsPossible => None,
+            Err(NoRuleset::Unsupported) if plan.hold == Hold::AsFarAsPossible => (None, Vec::new()),
             Ok(made) => {
                 return Err(format!(
                     "ScriptSandbox: required, and this kernel holds only {}",
@@ -132,9 +134,15 @@ impl Cages {
             }
             Err(error) => return Err(format!("ScriptSandbox: {error}")),
         };
+        let tcp = match plan.tcp {
+            // Nothing would hold the calls that are passed on.
+            Tcp::Loopback if !holds.contains(&Matter::Tcp) => Tcp::None,
+            tcp => tcp,
+        };
         Ok(Cage {
             ruleset,
-            filter: Filter::refusing(&refused(plan.tcp)),
+            filter: Filter::refusing(&refused(tcp)),
+            asked: (tcp == Tcp::Loopback).then(|| Filter::asking(&[libc::SYS_connect])),
             seen,
             edition,
         })
@@ -142,6 +150,11 @@ impl Cages {
 }
 
 impl Cage {
+    /// The calls that are decided on from outside of it, if there are any.
+    pub(super) fn asked(&self) -> Option<&Filter> {
+        self.asked.as_ref()
+    }
+
     /// Has a child enter it.
     pub(super) fn lay_upon<'a>(&'a self, spec: &mut ChildSpec<'a>) {
         spec.new_privileges = NewPrivileges::Never;
@@ -174,7 +187,8 @@ fn reach(plan: &Plan, system: &System) -> Reach {
 /// The system calls that the scripts of a plan are refused.
 fn refused(tcp: Tcp) -> Vec<Refused> {
     let sockets: &[Refused] = match tcp {
-        Tcp::None | Tcp::Loopback => NO_INTERNET,
+        Tcp::None => NO_INTERNET,
+        Tcp::Loopback => ONLY_CONNECTING,
         Tcp::Any => &[],
     };
     let mut refused = sockets.to_vec(); // first, so that its errors are the ones told
@@ -183,14 +197,29 @@ fn refused(tcp: Tcp) -> Vec<Refused> {
 }
 
 /// No Internet sockets of any kind.
-const NO_INTERNET: &[Refused] = &[no_sockets_of(libc::AF_INET), no_sockets_of(libc::AF_INET6)];
+const NO_INTERNET: &[Refused] = &[
+    at(libc::SYS_socket, OF_IPV4, libc::EACCES),
+    at(libc::SYS_socket, OF_IPV6, libc::EACCES),
+];
 
-const fn no_sockets_of(family: i32) -> Refused {
-    Refused {
-        call: libc::SYS_socket,
-        when: When::Is(0, u32::MAX, family.unsigned_abs()),
-        errno: libc::EACCES,
-    }
+/// Of the Internet, TCP's sockets and connect(2): what connects as well, and what opens a port without bind(2), which is
+/// Landlock's to refuse.
+const ONLY_CONNECTING: &[Refused] = &[
+    at(libc::SYS_socket, When::Both(&OF_IPV4, &NO_STREAM), libc::EACCES),
+    at(libc::SYS_socket, When::Both(&OF_IPV6, &NO_STREAM), libc::EACCES),
+    at(libc::SYS_sendto, When::AnyBit(3, lists::FASTOPEN), libc::EOPNOTSUPP),
+    at(libc::SYS_sendmsg, When::AnyBit(2, lists::FASTOPEN), libc::EOPNOTSUPP),
+    at(libc::SYS_sendmmsg, When::AnyBit(3, lists::FASTOPEN), libc::EOPNOTSUPP),
+    at(libc::SYS_listen, When::Always, libc::EACCES),
+];
+
+const OF_IPV4: When = When::Is(0, u32::MAX, libc::AF_INET.unsigned_abs());
+const OF_IPV6: When = When::Is(0, u32::MAX, libc::AF_INET6.unsigned_abs());
+/// The flags beside a type (SOCK_CLOEXEC …) are above its four bits.
+const NO_STREAM: When = When::IsNot(1, 0xf, libc::SOCK_STREAM.unsigned_abs());
+
+const fn at(call: c_long, when: When, errno: i32) -> Refused {
+    Refused { call, when, errno }
 }
 
 /// A path of the settings that scripts should reach is not there; of the system's, one is missing everywhere.

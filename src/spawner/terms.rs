@@ -8,6 +8,7 @@ use crate::config::places::{conf_of, tree_of};
 use crate::config::site::{Config, ScriptPlace};
 use crate::process::child::ChildSpec;
 use crate::process::limits::Limit;
+use crate::process::seccomp::Filter;
 
 use super::sandbox::{Cage, Cages};
 
@@ -82,6 +83,11 @@ impl Terms {
             Ok(None) => true,
             Err(_) => false,
         }
+    }
+
+    /// The calls that are decided on here.
+    pub(super) fn asked(&self) -> Option<&Filter> {
+        self.cage.as_ref().ok()?.as_ref()?.asked()
     }
 
     /// Why nothing may run on these terms, if nothing may.

@@ -1,0 +1,1 @@
+//! Real children whose calls wait.
