@@ -216,7 +216,13 @@ below it leads nowhere unless its target can be read as well.",
         overrides: Override::None,
         default: "none",
         summary: "Say which TCP connections confined scripts may make.",
-        manual: "With none a script has no Internet sockets at all. With any it has those of TCP and UDP, raw ones never.",
+        manual: "With none a script has no Internet sockets at all.\n\nWith loopback it connects by TCP to 127.0.0.0/8 and ::1, \
+and to nothing else; a database or a mail server on this machine can be one that listens there. It has no other Internet sockets, not those of UDP \
+either, so names are found where they are in /etc/hosts. It listens nowhere, on sockets of Unix neither. \
+Each connect(2) is made by the spawner in its place, which takes some 50 microseconds; when the spawner has died, \
+scripts that it started connect no more (ENOSYS). Where Landlock does not know TCP (before Linux 6.7) it is as none, and where \
+kernel.yama.ptrace_scope is 2 or more every connection is refused.\n\n\
+With any it has sockets of TCP and UDP, raw ones never.",
         set: Set::Dir(|conf, args| {
             let choices = [("none", Tcp::None), ("loopback", Tcp::Loopback), ("any", Tcp::Any)];
             conf.sandbox.tcp.set(args.choice(0, &choices)?);
