@@ -5,26 +5,31 @@
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
+//! - `trees`: what scripts leave behind
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
-//! user; those that need root are then left to the run of root's own.
+//! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
+//! every case that says nothing of it.
 //! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod clients;
 mod debian;
 mod house;
 mod load;
+mod logs;
 mod programs;
 mod roles;
 mod sandbox;
 mod site;
 mod support;
+mod trees;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,11 +59,13 @@ fn main() -> ExitCode {
         trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(load::trials());
+        trials.extend(logs::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(roles::trials());
         trials.extend(sandbox::trials());
         trials.extend(site::trials());
+        trials.extend(trees::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

@@ -10,7 +10,7 @@ use crate::config::directives::DirConf;
 use crate::config::directives::log::LogTarget;
 use crate::config::directives::server::Listen as ListenLine;
 use crate::config::load::Loaded;
-use crate::config::logs::{error_target, targets};
+use crate::config::logs::{error_target, needed, targets};
 use crate::config::site::{Config, Site};
 use crate::config::words::below;
 use crate::launcher::{self, Listen, LogProgram, Plan, Shell};
@@ -34,6 +34,11 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         let target = error_target(config, main);
         logs.iter().position(|log| *log == target)
     });
+    let needed = needed(config).len();
+    let optional = |(n, log)| match log {
+        launcher::LogTarget::File(path) if n >= needed => launcher::LogTarget::Optional(path),
+        log => log,
+    };
     Ok(Plan {
         listeners,
         backlog: core
@@ -44,7 +49,7 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         user: core.user.value().cloned(),
         group: core.group.value().cloned(),
         pid_file: Some(pid_file(config)),
-        logs: logs.into_iter().map(log).collect(),
+        logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
         error_log,
         threads: match threads {
             Threads::One => 1,

@@ -188,7 +188,10 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
             is_first = false;
             plan
         },
-        role_argv,
+        role_argv: match options.threads {
+            Threads::Configured => role_argv,
+            Threads::One => role_argv_debugged,
+        },
         ready,
         stderr: match options.ground {
             Ground::Detached => StandardError::Left,
@@ -227,7 +230,7 @@ fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result
     }
     let logs = Path::new(OsStr::from_bytes(&loaded.config.server_root)).join("logs");
     let files = plan.logs.iter().filter_map(|log| match log {
-        LogTarget::File(path) => Some(path),
+        LogTarget::File(path) | LogTarget::Optional(path) => Some(path),
         LogTarget::Program(_) | LogTarget::Stderr => None,
     });
     if files.chain(&plan.pid_file).any(|file| file.parent() == Some(&logs)) && !logs.exists() {
@@ -263,6 +266,13 @@ fn role_argv(role: Role) -> Vec<CString> {
         Role::Spawner => c"spawner",
     };
     [shown, c"--role", name].map(CString::from).to_vec()
+}
+
+/// The same under `-X`.
+fn role_argv_debugged(role: Role) -> Vec<CString> {
+    let mut argv = role_argv(role);
+    argv.push(c"--debug".into());
+    argv
 }
 
 /// The one line that a server in the foreground prints.

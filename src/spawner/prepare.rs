@@ -6,13 +6,18 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 use super::Rules;
 use super::loopback::Gates;
 use super::place::{self, Found};
-use super::terms::Book;
+use super::script::By;
+use super::terms::{Book, Care};
+use super::warden::{Task, post};
+use crate::config::directives::cgi::ProcessTree;
 use crate::gateway::refused::steers;
-use crate::process::child::{Child, ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
+use crate::process::child::{ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
+use crate::process::descendants::ProcessTable;
 use crate::process::message::{Failed, Start};
 use crate::process::supervise::{Entrance, Supervision};
 
@@ -24,6 +29,8 @@ pub(super) struct Starter {
     pub(super) gates: Gates,
     /// The standard input of a script whose request has no body.
     null: OwnedFd,
+    /// Where wardens find processes, if there is such a place.
+    pub(super) table: Option<ProcessTable>,
 }
 
 /// Why nothing was started: for the worker, and for our own log where the worker should never have asked.
@@ -40,15 +47,21 @@ impl Starter {
             book: Book::new(rules.config),
             gates: Gates::default(),
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
+            table: ProcessTable::open().ok(),
         })
     }
 
-    /// Starts the script that an order names, in a session of its own and in the directory it lies in.
-    pub(super) fn start(&mut self, start: &Start) -> Result<Child, Refusal> {
+    /// Starts the script that an order names, in a session of its own and in the directory it lies in. A warden has the
+    /// result to tell.
+    pub(super) fn start(&mut self, start: &Start) -> Result<(By, Care), Refusal> {
         let Some(place) = self.book.place(start.place) else {
             return Err(refused(start, Step::Place, Errno::ACCESS));
         };
-        let found = place::find(place, &start.path).map_err(|(step, errno)| refused(start, step, errno))?;
+        let found = match self.book.site(place) {
+            Some(site) => place::find_in(site, place, &start.path),
+            None => place::find(place, &start.path),
+        };
+        let found = found.map_err(|(step, errno)| refused(start, step, errno))?;
         let terms = self.book.terms(start.place, found.path.as_bytes());
         if let Some(why) = terms.refusal() {
             let mut refusal = refused(start, Step::Ruleset, Errno::ACCESS);
@@ -76,11 +89,28 @@ impl Starter {
             filter,
             exit: exit.as_fd(),
         });
-        let child = spawn(&spec).map_err(|error| Refusal::of_spawn(error, &found))?;
+        let failed = |error| Refusal::of_spawn(error, &found);
+        let by = match terms.tree {
+            ProcessTree::Group => By::Us(spawn(&spec).map_err(failed)?),
+            ProcessTree::Kill => {
+                // Without its warden nobody would know what belongs to it.
+                spec.parent_death = Some(Signal::KILL);
+                let task = Task {
+                    id: start.id,
+                    spec: &spec,
+                    failed: &|error| failed(error).failed,
+                    grace: terms.care.grace,
+                    table: self.table.as_ref(),
+                    null: &self.null,
+                };
+                let ward = post(&task).map_err(|error| Refusal::system(&error))?;
+                By::Warden(ward, None)
+            }
+        };
         if let Some((_, (entrance, _))) = calls {
             self.gates.add(entrance);
         }
-        Ok(child)
+        Ok((by, terms.care))
     }
 
     /// The environment that the script gets, without the variables that are refused.

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::directives::DirConf;
+use crate::config::directives::cgi::{ClientGone, ProcessTree};
 use crate::config::places::{conf_of, tree_of};
-use crate::config::site::{Config, ScriptPlace};
+use crate::config::site::{Config, ScriptPlace, Site};
 use crate::process::child::ChildSpec;
 use crate::process::limits::Limit;
 use crate::process::seccomp::Filter;
@@ -26,6 +28,19 @@ pub(super) struct Terms {
     limits: Vec<Limit>,
     /// What it is confined to, if it is; a sentence where it should be and cannot.
     cage: Result<Option<Arc<Cage>>, String>,
+    /// What ends with it.
+    pub(super) tree: ProcessTree,
+    /// How it is ended.
+    pub(super) care: Care,
+}
+
+/// How a script is treated whose worker has died, and what it leaves behind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Care {
+    /// What happens when nobody reads it any more.
+    pub(super) client_gone: ClientGone,
+    /// Between SIGTERM and SIGKILL.
+    pub(super) grace: Duration,
 }
 
 /// So many scripts are remembered; beyond that the book begins anew. Each may hold a descriptor.
@@ -43,6 +58,11 @@ impl Book {
     /// The script place of this number.
     pub(super) fn place(&self, number: u32) -> Option<&ScriptPlace> {
         self.config.script_places.get(usize::try_from(number).ok()?)
+    }
+
+    /// The site that a place belongs to.
+    pub(super) fn site(&self, place: &ScriptPlace) -> Option<&Site> {
+        self.config.sites.get(place.site)
     }
 
     /// The terms of the file `path` in the place of this number.
@@ -69,10 +89,16 @@ impl Book {
 }
 
 impl Terms {
-    fn of(_conf: &DirConf, cage: Result<Option<Arc<Cage>>, String>) -> Terms {
+    fn of(conf: &DirConf, cage: Result<Option<Arc<Cage>>, String>) -> Terms {
+        let cgi = &conf.cgi;
         Terms {
             limits: Vec::new(),
             cage,
+            tree: cgi.process_tree.or(ProcessTree::Group),
+            care: Care {
+                client_gone: cgi.client_gone.or(ClientGone::Terminate),
+                grace: cgi.kill_grace.or(Duration::from_secs(3)),
+            },
         }
     }
 

@@ -10,11 +10,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Rules, Spawner};
+use crate::config::load::load_text;
 use crate::config::site::{Config, ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
+
+mod warden;
 
 /// A spawner, the channel of its launcher and that of one worker thread.
 struct Setup {
@@ -26,6 +29,11 @@ struct Setup {
 
 impl Setup {
     fn new(name: &str, scripts: &[(&str, &str)]) -> Setup {
+        Setup::with(name, "", scripts, |_| {})
+    }
+
+    /// One whose settings are these lines, and whose spawner is changed so before it serves.
+    fn with(name: &str, settings: &str, scripts: &[(&str, &str)], change: impl FnOnce(&mut Spawner)) -> Setup {
         let root = std::env::temp_dir().join(format!("lychgate-spawner-{name}-{}", std::process::id()));
         fs::create_dir_all(&root).expect("there is room");
         for (name, text) in scripts {
@@ -39,13 +47,14 @@ impl Setup {
         let rules = Rules {
             config: Config {
                 script_places: vec![place],
-                ..Config::default()
+                ..load_text("a.conf", settings.as_bytes(), Path::new("/")).config
             },
             admitted_variables: vec![b"LD_LIBRARY_PATH".to_vec()],
         };
         let (launcher, to_launcher) = Channel::pair().expect("sockets work");
         let (worker, to_worker) = Channel::pair().expect("sockets work");
         let mut spawner = Spawner::new(to_launcher, vec![to_worker], rules).expect("/dev/null is there");
+        change(&mut spawner);
         Setup {
             launcher,
             worker,

@@ -32,16 +32,19 @@ CustomLog "{dir}/{name}.access.log" combined
 </Directory>
 """
 
-# lychgate's own: directories of scripts that are confined, and how.
-SANDBOX = """\
+# lychgate's own: directories of scripts, and what their settings say besides.
+PLACE = """\
 ScriptAlias "/{name}/" "{dir}/{name}/"
 <Directory "{dir}/{name}">
-    ScriptSandbox basic require
-    ScriptSandboxTCP {tcp}
+    {line}
 </Directory>
 """
 
-SANDBOXES = {"basic": "none", "loopback": "loopback"}
+PLACES = {
+    "basic": "ScriptSandbox basic require",
+    "loopback": "ScriptSandbox basic require\n    ScriptSandboxTCP loopback",
+    "tree": "CGIProcessTree kill",
+}
 
 # 64 connections at once and a few more, in one process: there is one core.
 APACHE = """\
@@ -305,7 +308,7 @@ def lighttpd(binary, directory):
 def lychgate(binary, directory):
     port = free_port()
     text = HTTPD.format(dir=directory, name="lychgate", port=port)
-    text += "".join(SANDBOX.format(dir=directory, name=name, tcp=tcp) for name, tcp in SANDBOXES.items())
+    text += "".join(PLACE.format(dir=directory, name=name, line=line) for name, line in PLACES.items())
     conf = write(f"{directory}/lychgate.conf", text)
     return Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port)
 
