@@ -69,7 +69,7 @@ fn without_landlock_the_rest_holds_and_a_warning_says_so() -> Result<(), String>
         let script = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\ncat ../secret\n\
                       grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status\n\
                       perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 0) or print \"$!\\n\"'\n";
-        let command = set_up(&root, script, "basic")?;
+        let command = set_up(&root, script, "basic\nScriptSandboxTCP loopback")?;
         let server = Server::boot(&root, command, &[], "")?;
         let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
         wire.send(b"GET /cgi-bin/s HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
@@ -86,6 +86,11 @@ fn without_landlock_the_rest_holds_and_a_warning_says_so() -> Result<(), String>
             || !warning.ends_with("; this kernel has no Landlock: scripts read, change and signal what their user may")
         {
             return Err(warning.to_owned());
+        }
+        if !log.contains("[spawner:warn]")
+            || !log.contains("ScriptSandboxTCP loopback: without Landlock for TCP it is as none\n")
+        {
+            return Err(log);
         }
         let _left_for_the_end_of_the_run = fs::remove_dir_all(&root);
         Ok(())

@@ -35,12 +35,12 @@ impl Alarm {
             return Err(io::Error::last_os_error());
         }
         let alarm = Alarm(timer);
-        let times = libc::itimerspec {
+        let schedule = libc::itimerspec {
             it_interval: every,
             it_value: every,
         };
         // SAFETY: the timer was just made; the structure lives through the call.
-        if unsafe { libc::timer_settime(alarm.0, 0, &raw const times, ptr::null_mut()) } != 0 {
+        if unsafe { libc::timer_settime(alarm.0, 0, &raw const schedule, ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
         Ok(alarm)

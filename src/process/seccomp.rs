@@ -151,9 +151,9 @@ fn among(calls: &[u32], list: &[Refused]) -> Vec<sock_filter> {
 /// The tests of one call: those of its entries, in their order.
 fn of_call(call: u32, list: &[Refused]) -> Vec<sock_filter> {
     let entries: Vec<_> = list.iter().filter(|refused| number_of(refused) == call).collect();
-    let last = entries.len().saturating_sub(1);
     let judged = entries.iter().enumerate().map(|(at, refused)| {
-        let pass = if at == last { allow() } else { skip(0) };
+        let is_last = at + 1 == entries.len();
+        let pass = if is_last { allow() } else { skip(0) };
         judgement(refused.when, refuse(refused.errno), pass)
     });
     judged.flatten().collect()

@@ -258,6 +258,10 @@ impl Parcel {
     }
 
     /// For the child, as long as the parcel lives.
+    #[expect(
+        clippy::cast_ptr_alignment,
+        reason = "behind a header, the data is as aligned as the header"
+    )]
     pub(super) fn raw(&mut self) -> RawSupervision {
         let header = self.control.as_mut_ptr().cast::<libc::cmsghdr>();
         RawSupervision {

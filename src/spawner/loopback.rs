@@ -7,7 +7,7 @@
 //! sockets are TCP's, and that there is no other way to connect one.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -267,24 +267,13 @@ const LONGEST: usize = 128;
 
 /// Reads a `struct sockaddr` and judges it.
 fn target(address: &[u8]) -> Result<Target, Errno> {
-    let part = |from: usize, to: usize| address.get(from..to).ok_or(Errno::INVAL);
-    let family: [u8; 2] = part(0, 2)?.try_into().map_err(|_| Errno::INVAL)?;
-    let port = || -> Result<u16, Errno> {
-        let port: [u8; 2] = part(2, 4)?.try_into().map_err(|_| Errno::INVAL)?;
-        Ok(u16::from_be_bytes(port))
-    };
-    let (ip, port) = match AddressFamily::from_raw(u16::from_ne_bytes(family)) {
+    let family = AddressFamily::from_raw(u16::from_ne_bytes(bytes(address, 0)?));
+    let port = || Ok(u16::from_be_bytes(bytes(address, 2)?));
+    let (ip, port) = match family {
         AddressFamily::UNSPEC => return Ok(Target::Nowhere),
-        AddressFamily::INET => {
-            part(0, SOCKADDR_IN)?;
-            let ip: [u8; 4] = part(4, 8)?.try_into().map_err(|_| Errno::INVAL)?;
-            (IpAddr::V4(Ipv4Addr::from(ip)), port()?)
-        }
-        AddressFamily::INET6 => {
-            part(0, SOCKADDR_IN6)?;
-            let ip: [u8; 16] = part(8, 24)?.try_into().map_err(|_| Errno::INVAL)?;
-            (IpAddr::V6(Ipv6Addr::from(ip)), port()?)
-        }
+        AddressFamily::INET if address.len() >= SOCKADDR_IN => (IpAddr::from(bytes::<4>(address, 4)?), port()?),
+        AddressFamily::INET6 if address.len() >= SOCKADDR_IN6 => (IpAddr::from(bytes::<16>(address, 8)?), port()?),
+        AddressFamily::INET | AddressFamily::INET6 => return Err(Errno::INVAL),
         _ => return Err(Errno::AFNOSUPPORT),
     };
     if ip.to_canonical().is_loopback() {
@@ -292,6 +281,12 @@ fn target(address: &[u8]) -> Result<Target, Errno> {
     } else {
         Err(Errno::ACCESS)
     }
+}
+
+/// So many bytes of an address from `at` on.
+fn bytes<const LENGTH: usize>(address: &[u8], at: usize) -> Result<[u8; LENGTH], Errno> {
+    let part = address.get(at..at + LENGTH).ok_or(Errno::INVAL)?;
+    part.try_into().map_err(|_| Errno::INVAL)
 }
 
 /// How long the kernel wants these to be at least (the scope at the end of the latter may be missing).

@@ -305,33 +305,39 @@ fn path(name: &[u8]) -> PathBuf {
 
 /// Tells what this kernel holds of the levels that the settings use.
 pub(super) fn announce(config: &Config) {
-    if !used(config) {
+    if !any(config, &|conf| conf.sandbox.level() == Level::Basic) {
         return;
     }
     let calls = lists::calls(&refused(Tcp::None));
+    let mut holds_tcp = false;
     let (weight, held) = match Reach::nothing().ruleset() {
-        Ok(made) if made.force.lacks.is_empty() => (Weight::Notice, made.force.to_string()),
-        Ok(made) => (Weight::Warning, made.force.to_string()),
+        Ok(made) => {
+            holds_tcp = made.force.holds.contains(&Matter::Tcp);
+            let all = made.force.lacks.is_empty();
+            let weight = if all { Weight::Notice } else { Weight::Warning };
+            (weight, made.force.to_string())
+        }
         Err(error) => (
             Weight::Warning,
             format!("{error}: scripts read, change and signal what their user may"),
         ),
     };
-    say(
-        "spawner",
-        weight,
-        &format!("ScriptSandbox basic: no_new_privs; {calls} system calls refused; {held}"),
-    );
+    let line = format!("ScriptSandbox basic: no_new_privs; {calls} system calls refused; {held}");
+    say("spawner", weight, &line);
+    if !holds_tcp && any(config, &|conf| conf.sandbox.tcp() == Tcp::Loopback) {
+        let line = "ScriptSandboxTCP loopback: without Landlock for TCP it is as none";
+        say("spawner", Weight::Warning, line);
+    }
 }
 
-/// Whether any scripts may be confined.
-fn used(config: &Config) -> bool {
-    fn confines(conf: &DirConf) -> bool {
-        conf.sandbox.level() == Level::Basic || conf.core.files.iter().any(|files| confines(&files.conf))
+/// Whether something holds of the settings of any place.
+fn any(config: &Config, holds: &dyn Fn(&DirConf) -> bool) -> bool {
+    fn in_conf(conf: &DirConf, holds: &dyn Fn(&DirConf) -> bool) -> bool {
+        holds(conf) || conf.core.files.iter().any(|files| in_conf(&files.conf, holds))
     }
     config.sites.iter().any(|site| {
-        let sections = site.directories.iter().chain(&site.directory_matches);
-        confines(&site.base) || sections.into_iter().any(|section| confines(&section.conf))
+        let mut sections = site.directories.iter().chain(&site.directory_matches);
+        in_conf(&site.base, holds) || sections.any(|section| in_conf(&section.conf, holds))
     })
 }
 
