@@ -4,6 +4,7 @@
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
+//! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -22,6 +23,7 @@
 mod clients;
 mod debian;
 mod house;
+mod identity;
 mod load;
 mod logs;
 mod programs;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(debian::trials());
         trials.extend(house::trials());
+        trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(clients::trials());

@@ -27,7 +27,8 @@ pub(super) struct Generation {
     /// Scripts without a spawner that the worker wants signalled.
     pub(super) orphans: Vec<Asked>,
     settings: OwnedFd,
-    identity: Option<Identity>,
+    worker_as: Option<Identity>,
+    spawner_as: Option<Identity>,
     /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
     /// and what was sent waits for a successor.
     lines: Vec<(Channel, Channel)>,
@@ -51,7 +52,10 @@ pub(super) enum Phase {
 /// What a generation is made from.
 pub(super) struct Making<'a> {
     pub(super) settings: &'a [u8],
-    pub(super) identity: Option<Identity>,
+    /// Who the worker is started as, if not who we are.
+    pub(super) worker_as: Option<Identity>,
+    /// Who the spawner is started as, if not who we are.
+    pub(super) spawner_as: Option<Identity>,
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) threads: usize,
@@ -69,7 +73,8 @@ impl Generation {
             phase: Phase::Starting(Instant::now() + START_LIMIT),
             orphans: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
-            identity: making.identity,
+            worker_as: making.worker_as,
+            spawner_as: making.spawner_as,
             lines: lines(making.threads.max(1)).map_err(told)?,
         };
         generation.start_spawner(stock)?;
@@ -90,7 +95,7 @@ impl Generation {
                 .collect(),
             logs: self.logs.descriptors().map(|log| log.as_fd()).collect(),
             stderr: self.logs.error().unwrap_or(&stock.stderr).as_fd(),
-            identity: self.identity.as_ref(),
+            identity: self.worker_as.as_ref(),
         };
         self.worker.start(stock, given)
     }
@@ -102,7 +107,7 @@ impl Generation {
             listeners: Vec::new(),
             logs: Vec::new(),
             stderr: self.logs.error().unwrap_or(&stock.stderr).as_fd(),
-            identity: self.identity.as_ref(),
+            identity: self.spawner_as.as_ref(),
         };
         self.spawner.start(stock, given)
     }

@@ -43,7 +43,7 @@ use roles::Stock;
 
 pub use control::{NotRunning, signal_running};
 pub use detach::{Detached, detach};
-pub use plan::{Families, Listen, LogProgram, LogTarget, Plan, Shell};
+pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, Shell};
 
 /// What the launcher needs from its caller.
 pub struct Launch<'a> {
@@ -183,7 +183,8 @@ impl<'a> Launcher<'a> {
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
-            identity,
+            worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
+            spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
             listeners,
             logs,
             threads: plan.threads,

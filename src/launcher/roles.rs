@@ -104,7 +104,10 @@ impl RoleProcess {
         spec.parent_death = Some(Signal::KILL);
         if self.role == Role::Worker {
             spec.new_privileges = NewPrivileges::Never;
-            spec.bounding = Bounding::Empty;
+            if identity.is_some() {
+                // One that takes its identity itself needs root's power for it, and empties the set afterwards.
+                spec.bounding = Bounding::Empty;
+            }
             spec.limits = vec![Limit::all_files()];
         }
         self.child = Some(spawn(&spec).map_err(|error| told(&error))?);

@@ -24,6 +24,8 @@ pub enum Capability {
     SetPcap = 8,
     /// chroot(2) (CAP_SYS_CHROOT).
     SysChroot = 18,
+    /// Looking into processes of others (CAP_SYS_PTRACE).
+    SysPtrace = 19,
     /// Higher priorities (CAP_SYS_NICE).
     SysNice = 23,
     /// Limits above the hard ones (CAP_SYS_RESOURCE).
@@ -38,6 +40,11 @@ pub fn keep_only(kept: &[Capability]) -> io::Result<()> {
     let permitted = permitted()? & mask;
     clear_ambient()?;
     set(permitted)
+}
+
+/// Whether this thread has it. Root in a container has not all of them.
+pub fn holds(one: Capability) -> bool {
+    permitted().is_ok_and(|permitted| permitted & (1 << (one as u32)) != 0)
 }
 
 /// Gives all up, the bounding set too where that is allowed: without CAP_SETPCAP it stays, and is good for nothing to a process

@@ -302,6 +302,8 @@ steps! {
     Ruleset = 21 "cannot confine what it reaches",
     /// seccomp(2)
     Filter = 22 "cannot confine its system calls",
+    /// A check of SuexecUserGroup.
+    Suexec = 23 "may not be run as its user",
 }
 
 #[cfg(test)]

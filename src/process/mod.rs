@@ -18,6 +18,7 @@ pub mod descendants;
 pub mod fork;
 pub mod identity;
 pub mod inherit;
+pub mod jail;
 pub mod landlock;
 pub mod limits;
 pub mod memfd;

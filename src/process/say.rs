@@ -14,6 +14,8 @@ use super::write_now::{Nature, write_now};
 /// How many bytes of lines wait for a reader without room.
 const LIMIT: usize = 16 * 1024;
 
+use crate::base::zone;
+
 /// How much a line matters; Apache's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
@@ -98,7 +100,9 @@ fn line(role: &str, weight: Weight, what: &str) -> String {
         Weight::Warning => "warn",
         Weight::Notice => "notice",
     };
-    let time = jiff::Zoned::now().strftime("%a %b %d %H:%M:%S%.6f %Y");
+    let time = jiff::Timestamp::now()
+        .to_zoned(zone::local())
+        .strftime("%a %b %d %H:%M:%S%.6f %Y");
     let what: String = what.chars().flat_map(escaped).collect();
     format!("[{time}] [{role}:{weight}] [pid {}] {what}\n", std::process::id())
 }

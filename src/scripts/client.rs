@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
+use crate::process::limits::Limit;
 use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Weight, say};
@@ -33,6 +34,8 @@ pub struct StartRequest {
     pub arguments: Vec<Vec<u8>>,
     /// Its whole environment.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Limits that lower those of its place.
+    pub limits: Vec<Limit>,
     /// Its standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
     /// Its standard output. Our copy is closed as soon as it runs.
@@ -173,6 +176,7 @@ impl StartRequest {
             path,
             arguments,
             env,
+            limits,
             stdin,
             stdout,
             stderr,
@@ -183,6 +187,7 @@ impl StartRequest {
             path,
             arguments,
             env,
+            limits,
             stdin,
             stdout,
             stderr,
@@ -394,6 +399,7 @@ impl Shared {
             step: Step::Ask,
             errno: error.raw_os_error().unwrap_or(0),
             first_line: Vec::new(),
+            told: Vec::new(),
         };
         if let Some(waiting) = self.state().waiting.remove(&start.id) {
             let _nobody_waits_any_more = waiting.answer.send(Err(StartError::Failed(failed)));

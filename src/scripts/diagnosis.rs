@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::quote;
+use crate::config::directives::rlimit::ScriptProcess;
 use crate::config::directives::sandbox::Sandbox;
 use crate::gateway::script_reply::{ReplyError, excerpt};
 
@@ -65,6 +67,28 @@ pub struct Failure<'a> {
     pub stderr_tail: &'a [u8],
     /// From its start to its end.
     pub elapsed: Duration,
+    /// The limits that the settings set it.
+    pub limits: Limits,
+}
+
+/// The limits of which the system does not say that they were reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// RLimitCPU, its hard limit.
+    pub hard_cpu: Option<Duration>,
+    /// RLimitMEM in bytes.
+    pub memory: Option<u64>,
+}
+
+impl Limits {
+    /// Those of a place.
+    pub fn of(process: &ScriptProcess) -> Limits {
+        let hard_cpu = process.cpu.value().and_then(|bounds| bounds.hard?.number());
+        Limits {
+            hard_cpu: hard_cpu.map(Duration::from_secs),
+            memory: process.memory.value().and_then(|bounds| bounds.soft.number()),
+        }
+    }
 }
 
 /// How a script ended.
@@ -116,6 +140,12 @@ pub fn decide(failure: &Failure<'_>, obstacles: &[Obstacle]) -> Diagnosis {
             .first()
             .map(|found| found.diagnosis(failure.script, failure.runner))
     };
+    if failure.limits.memory.is_some() && hints::lacks_memory(failure.stderr_tail) {
+        return Diagnosis {
+            cause: "the script got no more memory".into(),
+            cure: Some("let it use less, or raise RLimitMEM".into()),
+        };
+    }
     match failure.end {
         End::NotStarted { doing, errno } => {
             let about_file = matches!(
@@ -127,7 +157,7 @@ pub fn decide(failure: &Failure<'_>, obstacles: &[Obstacle]) -> Diagnosis {
                 .unwrap_or_else(|| not_started(doing, errno))
         }
         End::TimedOut(limit) => timed_out(limit, failure.stdout_bytes),
-        End::Killed { signal, core } => killed(signal, core),
+        End::Killed { signal, core } => killed(signal, core, failure),
         End::Exited(status) => {
             let hint = hints::from_stderr(failure.stderr_tail);
             let at_once = status != 0 && failure.stdout_bytes == 0;
@@ -193,16 +223,19 @@ fn timed_out(limit: Duration, stdout_bytes: u64) -> Diagnosis {
     }
 }
 
-fn killed(signal: i32, core: Core) -> Diagnosis {
+fn killed(signal: i32, core: Core, failure: &Failure<'_>) -> Diagnosis {
     let name = nix::sys::signal::Signal::try_from(signal).map_or_else(|_| String::new(), |name| format!(" ({name})"));
     let dumped = match core {
         Core::Dumped => ", core dumped",
         Core::None => "",
     };
+    // Processor time passes no quicker than time.
+    let hard_cpu = failure.limits.hard_cpu.filter(|limit| failure.elapsed >= *limit);
     let advice = match signal {
+        libc::SIGKILL if hard_cpu.is_some() => Some("make it quicker, or raise the hard limit of RLimitCPU"),
         libc::SIGKILL => Some("look for `Out of memory` in the kernel's log"),
         libc::SIGXCPU => Some("make it quicker, or raise RLimitCPU"),
-        libc::SIGXFSZ => Some("it wrote a file longer than it may"),
+        libc::SIGXFSZ => Some("it wrote a longer file than RLimitFSIZE allows"),
         libc::SIGSYS => Some("it used a system call that is forbidden to it"),
         _ => None,
     };
@@ -288,20 +321,5 @@ fn last_lines(stderr: &[u8]) -> String {
 pub fn shown(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
 
-    let bytes = path.as_os_str().as_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(byte);
-    if !bytes.is_empty() && bytes.iter().all(plain) {
-        return String::from_utf8_lossy(bytes).into_owned();
-    }
-    let mut escaped = Vec::new();
-    crate::base::quote::escape_error_log(&mut escaped, bytes);
-    format!("'{}'", String::from_utf8_lossy(&escaped).replace('\'', "'\\''"))
-}
-
-/// `www-data`, or `user 33` where the number has no name.
-fn named(uid: u32) -> String {
-    match nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => format!("user {uid}"),
-    }
+    quote::shell_word(path.as_os_str().as_bytes())
 }

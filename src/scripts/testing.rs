@@ -185,6 +185,7 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Play
                 step: error.step,
                 errno: error.errno,
                 first_line,
+                told: Vec::new(),
             };
             let _worker_is_gone = channel.tell(&ScriptNews::Failed { id, failed }, Wait::Yes);
             None

@@ -10,9 +10,11 @@
 mod line;
 mod loopback;
 mod place;
+mod powers;
 mod prepare;
 mod sandbox;
 mod script;
+mod suexec;
 mod terms;
 mod warden;
 
@@ -32,8 +34,11 @@ use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpa
 use crate::process::say::{Weight, say};
 
 use line::Line;
+use powers::Powers;
 use prepare::{Refusal, Starter};
 use script::{By, Script};
+
+pub use powers::{exceeds, hastens, stays_root};
 
 /// What a spawner may start.
 #[derive(Debug, Default)]
@@ -47,8 +52,10 @@ pub struct Rules {
 
 /// Runs the role until the launcher ends it or is gone.
 pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
-    sandbox::announce(&rules.config);
-    let told = Spawner::new(inherited.launcher, inherited.scripts, rules).and_then(|mut spawner| {
+    let told = Powers::of(&rules.config).and_then(|powers| {
+        let mut spawner = Spawner::new(inherited.launcher, inherited.scripts, rules)?;
+        powers.settle()?;
+        spawner.starter.announce();
         spawner.launcher.tell(&FromSpawner::Ready, Wait::Yes)?;
         spawner.serve()
     });

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::config::links;
 use crate::config::site::{ScriptLinks, ScriptPlace, Site};
 use crate::process::child::Step;
+use crate::process::identity::Identity;
 
 /// A script that may be started.
 #[derive(Debug)]
@@ -134,8 +135,33 @@ impl Found {
         Ok(Found { path, directory, file })
     }
 
-    /// Its first line with its end, at most 256 bytes of it; empty when it cannot be read.
+    /// The name of the directory it is in.
+    pub(super) fn directory_name(&self) -> &[u8] {
+        let path = self.path.as_bytes();
+        match path.iter().rposition(|byte| *byte == b'/') {
+            None | Some(0) => b"/",
+            Some(slash) => path.get(..slash).unwrap_or_default(),
+        }
+    }
+
+    /// Its name in that directory.
+    pub(super) fn name(&self) -> &[u8] {
+        let path = self.path.as_bytes();
+        let slash = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        path.get(slash..).unwrap_or_default()
+    }
+
+    /// The file itself.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Its first line with its end, at most 256 bytes of it; empty when it cannot be read, or when we are root and the worker
+    /// could perhaps not read it.
     pub(super) fn first_line(&self) -> Vec<u8> {
+        if Identity::process_is_root() && !rustix::fs::fstat(&self.file).is_ok_and(|found| found.st_mode & 0o004 != 0) {
+            return Vec::new();
+        }
         let mut start = [0_u8; 256];
         // Through /proc, since a descriptor opened with O_PATH cannot be read; where there is no /proc, the name does.
         let number = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file.as_fd()));

@@ -11,8 +11,9 @@ use rustix::process::Signal;
 use super::Rules;
 use super::loopback::Gates;
 use super::place::{self, Found};
+use super::sandbox;
 use super::script::By;
-use super::terms::{Book, Care};
+use super::terms::{Book, Care, Terms};
 use super::warden::{Task, post};
 use crate::config::directives::cgi::ProcessTree;
 use crate::gateway::refused::steers;
@@ -44,11 +45,16 @@ impl Starter {
     pub(super) fn new(rules: Rules) -> io::Result<Starter> {
         Ok(Starter {
             admitted_variables: rules.admitted_variables,
-            book: Book::new(rules.config),
+            book: Book::new(rules.config)?,
             gates: Gates::default(),
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
             table: ProcessTable::open().ok(),
         })
+    }
+
+    /// Tells what holds of the terms on this kernel.
+    pub(super) fn announce(&self) {
+        sandbox::announce(self.book.config());
     }
 
     /// Starts the script that an order names, in a session of its own and in the directory it lies in. A warden has the
@@ -71,6 +77,9 @@ impl Starter {
             ));
             return Err(refusal);
         }
+        let runner = self.book.runner(&terms, start.place, &start.path, &found);
+        let runner = runner.map_err(Refusal::of_suexec)?;
+        let program = executed(&terms, &found).map_err(|_| refused(start, Step::Words, Errno::INVAL))?;
         let words = |_| refused(start, Step::Words, Errno::INVAL);
         let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it
         for argument in &start.arguments {
@@ -78,11 +87,11 @@ impl Starter {
         }
         let stdin = start.stdin.as_ref().unwrap_or(&self.null);
         let descriptors = vec![stdin.as_fd(), start.stdout.as_fd(), start.stderr.as_fd()];
-        let mut spec = ChildSpec::new(Program::Path(&found.path), argv, descriptors);
+        let mut spec = ChildSpec::new(Program::Path(&program), argv, descriptors);
         spec.env = self.environment(&start.env).map_err(words)?;
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Own;
-        terms.lay_upon(&mut spec);
+        terms.lay_upon(&mut spec, &runner, &start.limits);
         let calls = terms.asked().map(|filter| Ok((filter, Entrance::new()?))).transpose();
         let calls = calls.map_err(|error| Refusal::system(&error))?;
         spec.supervision = calls.as_ref().map(|(filter, (_, exit))| Supervision {
@@ -133,8 +142,22 @@ impl Refusal {
                 step,
                 errno,
                 first_line: Vec::new(),
+                told: Vec::new(),
             },
             said: Some(format!("{}: {error}", step.told())),
+        }
+    }
+
+    /// SuexecUserGroup does not let the script start; the worker's log says why.
+    fn of_suexec(told: String) -> Refusal {
+        Refusal {
+            failed: Failed {
+                step: Step::Suexec,
+                errno: Errno::ACCESS.raw_os_error(),
+                first_line: Vec::new(),
+                told: told.into_bytes(),
+            },
+            said: None,
         }
     }
 
@@ -149,9 +172,20 @@ impl Refusal {
                 step: error.step,
                 errno: error.errno,
                 first_line,
+                told: Vec::new(),
             },
             said: None,
         }
+    }
+}
+
+/// The name to execute: the whole one, which scripts look at in `$0`; or, where it matters that nobody exchanges a directory
+/// above meanwhile, the one in the directory that was judged.
+fn executed(terms: &Terms, found: &Found) -> Result<CString, std::ffi::NulError> {
+    if terms.are_strict() {
+        CString::new([b"./", found.name()].concat())
+    } else {
+        Ok(found.path.clone())
     }
 }
 
@@ -165,6 +199,7 @@ fn refused(start: &Start, step: Step, errno: Errno) -> Refusal {
             step,
             errno: errno.raw_os_error(),
             first_line: Vec::new(),
+            told: Vec::new(),
         },
         said,
     }

@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::config::directives::DirConf;
 use crate::config::directives::sandbox::{Hold, Level, PROGRAMS, READABLE, Sandbox, Tcp, WRITABLE};
+use crate::config::places::confs;
 use crate::config::site::Config;
 use crate::process::child::{ChildSpec, NewPrivileges};
 use crate::process::landlock::{Access, Matter, NoRuleset, Others, Ports, Reach, Reading, Ruleset};
@@ -26,7 +27,8 @@ use crate::process::seccomp::{Filter, Refused, When, lists};
 #[derive(Debug)]
 pub(super) struct Cages {
     made: HashMap<Plan, Arc<Cage>>,
-    system: System,
+    /// Looked at when the first cage is wanted: ChrootDir has been entered by then.
+    system: Option<System>,
 }
 
 /// What one script after the other enters.
@@ -74,7 +76,7 @@ impl Cages {
     pub(super) fn new() -> Cages {
         Cages {
             made: HashMap::new(),
-            system: System::new(),
+            system: None,
         }
     }
 
@@ -103,8 +105,7 @@ impl Cages {
 
     /// Whether the names that a cage was made of still lead to the same files.
     pub(super) fn is_current(&mut self, cage: &Cage) -> bool {
-        self.system.look();
-        cage.edition == self.system.edition && cage.seen.iter().all(|(path, seen)| found(path) == *seen)
+        cage.edition == self.system().edition && cage.seen.iter().all(|(path, seen)| found(path) == *seen)
     }
 
     /// Forgets all cages; those that are in use elsewhere live on.
@@ -112,13 +113,20 @@ impl Cages {
         self.made.clear();
     }
 
+    /// What every cage has, as it is now.
+    fn system(&mut self) -> &System {
+        let system = self.system.get_or_insert_with(System::new);
+        system.look();
+        system
+    }
+
     fn make(&mut self, plan: &Plan) -> Result<Cage, String> {
         // Before the rules are made: what is replaced in between is seen to be another then.
-        self.system.look();
-        let edition = self.system.edition;
+        let system = self.system();
+        let edition = system.edition;
         let names = [&plan.tree].into_iter().chain(&plan.read).chain(&plan.write);
         let seen = names.map(|name| (name.clone(), found(name))).collect();
-        let (ruleset, holds) = match reach(plan, &self.system).ruleset() {
+        let (ruleset, holds) = match reach(plan, system).ruleset() {
             Ok(made) if made.force.lacks.is_empty() || plan.hold == Hold::AsFarAsPossible => {
                 for (path, error) in made.skipped {
                     complain(plan, &path, &error);
@@ -305,7 +313,8 @@ fn path(name: &[u8]) -> PathBuf {
 
 /// Tells what this kernel holds of the levels that the settings use.
 pub(super) fn announce(config: &Config) {
-    if !any(config, &|conf| conf.sandbox.level() == Level::Basic) {
+    let confs = confs(config);
+    if confs.iter().all(|conf| conf.sandbox.level() == Level::Off) {
         return;
     }
     let calls = lists::calls(&refused(Tcp::None));
@@ -324,21 +333,15 @@ pub(super) fn announce(config: &Config) {
     };
     let line = format!("ScriptSandbox basic: no_new_privs; {calls} system calls refused; {held}");
     say("spawner", weight, &line);
-    if !holds_tcp && any(config, &|conf| conf.sandbox.tcp() == Tcp::Loopback) {
+    if !holds_tcp && connect_to_loopback(&confs) {
         let line = "ScriptSandboxTCP loopback: without Landlock for TCP it is as none";
         say("spawner", Weight::Warning, line);
     }
 }
 
-/// Whether something holds of the settings of any place.
-fn any(config: &Config, holds: &dyn Fn(&DirConf) -> bool) -> bool {
-    fn in_conf(conf: &DirConf, holds: &dyn Fn(&DirConf) -> bool) -> bool {
-        holds(conf) || conf.core.files.iter().any(|files| in_conf(&files.conf, holds))
-    }
-    config.sites.iter().any(|site| {
-        let mut sections = site.directories.iter().chain(&site.directory_matches);
-        in_conf(&site.base, holds) || sections.any(|section| in_conf(&section.conf, holds))
-    })
+/// Whether any scripts may have connections made in their place.
+pub(super) fn connect_to_loopback(confs: &[&DirConf]) -> bool {
+    confs.iter().any(|conf| conf.sandbox.tcp() == Tcp::Loopback)
 }
 
 #[cfg(test)]

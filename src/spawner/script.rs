@@ -193,6 +193,7 @@ impl Script {
                     step: Step::Clone,
                     errno: Errno::CANCELED.raw_os_error(),
                     first_line: Vec::new(),
+                    told: Vec::new(),
                 },
             },
         })

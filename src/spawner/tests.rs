@@ -6,14 +6,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Rules, Spawner};
+use crate::config::directives::DirConf;
+use crate::config::directives::rlimit::{Bound, Bounds};
+use crate::config::directives::suexec::Target;
 use crate::config::load::load_text;
-use crate::config::site::{Config, ScriptLinks, ScriptPlace};
+use crate::config::site::{ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
+use crate::process::limits::{Limit, Resource};
 use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
 
@@ -32,8 +37,23 @@ impl Setup {
         Setup::with(name, "", scripts, |_| {})
     }
 
+    /// With these settings of the site that the place belongs to.
+    fn saying(name: &str, scripts: &[(&str, &str)], say: impl FnOnce(&mut DirConf)) -> Setup {
+        Setup::made(name, "", scripts, say, |_| {})
+    }
+
     /// One whose settings are these lines, and whose spawner is changed so before it serves.
     fn with(name: &str, settings: &str, scripts: &[(&str, &str)], change: impl FnOnce(&mut Spawner)) -> Setup {
+        Setup::made(name, settings, scripts, |_| {}, change)
+    }
+
+    fn made(
+        name: &str,
+        settings: &str,
+        scripts: &[(&str, &str)],
+        say: impl FnOnce(&mut DirConf),
+        change: impl FnOnce(&mut Spawner),
+    ) -> Setup {
         let root = std::env::temp_dir().join(format!("lychgate-spawner-{name}-{}", std::process::id()));
         fs::create_dir_all(&root).expect("there is room");
         for (name, text) in scripts {
@@ -44,11 +64,15 @@ impl Setup {
             root: root.as_os_str().as_bytes().to_vec(),
             links: ScriptLinks::Beneath,
         };
+        let mut config = load_text("a.conf", settings.as_bytes(), Path::new("/")).config;
+        config.script_places = vec![place];
+        if let Some(site) = config.sites.first_mut() {
+            let mut base = DirConf::clone(&site.base);
+            say(&mut base);
+            site.base = Arc::new(base);
+        }
         let rules = Rules {
-            config: Config {
-                script_places: vec![place],
-                ..load_text("a.conf", settings.as_bytes(), Path::new("/")).config
-            },
+            config,
             admitted_variables: vec![b"LD_LIBRARY_PATH".to_vec()],
         };
         let (launcher, to_launcher) = Channel::pair().expect("sockets work");
@@ -139,6 +163,7 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
         path: path.as_bytes().to_vec(),
         arguments: vec![b"x y".to_vec()],
         env,
+        limits: Vec::new(),
         stdin: None,
         stdout,
         stderr,
@@ -183,11 +208,13 @@ fn failures_are_told_with_step_errno_and_first_line() {
         step: Step::Execute,
         errno,
         first_line: line.to_vec(),
+        told: Vec::new(),
     };
     let early = |step, errno| Failed {
         step,
         errno,
         first_line: Vec::new(),
+        told: Vec::new(),
     };
     fs::write(setup.root.join("plain"), "").expect("there is room");
     fs::create_dir(setup.root.join("directory")).expect("there is room");
@@ -418,5 +445,86 @@ fn fifty_at_once_are_all_answered() {
     let mut ended: Vec<u64> = (0..50).map(|_| setup.ended().0).collect();
     ended.sort_unstable();
     assert_eq!(ended, (0..50).collect::<Vec<u64>>());
+    setup.finish();
+}
+
+/// Soft and hard limit of processor time, and what a script finds.
+const LIMITS: &str = "#!/bin/sh\nulimit -S -t; ulimit -H -t; ulimit -S -f; umask; nice\n";
+
+#[test]
+fn a_worker_can_lower_limits_and_never_raise_them() {
+    let cpu = |soft, hard| Limit {
+        resource: Resource::Cpu,
+        soft,
+        hard,
+    };
+    let setup = Setup::saying("limits", &[("limits", LIMITS)], |conf| {
+        conf.process.cpu.set(Bounds {
+            soft: Bound::At(20),
+            hard: Some(Bound::At(30)),
+        });
+        conf.process.umask.set(0o27);
+        conf.process.nice.set(7);
+    });
+    for (id, (asked, expected)) in (1..).zip([
+        (vec![], "20\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(None, None)], "20\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(Some(4000), Some(5000))], "20\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(Some(10), Some(5000))], "10\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(Some(4000), Some(10))], "10\n10\nunlimited\n0027\n7\n"),
+        (
+            vec![
+                Limit {
+                    resource: Resource::FileSize,
+                    soft: Some(512 * 8),
+                    hard: None,
+                },
+                cpu(Some(9), None),
+                cpu(None, None),
+            ],
+            "9\n30\n8\n0027\n7\n",
+        ),
+    ]) {
+        let (reader, writer) = io::pipe().expect("pipes work");
+        setup.order(&ScriptOrder::Start(Start {
+            limits: asked.clone(),
+            ..start(id, "limits", writer.into())
+        }));
+        setup.started();
+        assert_eq!(all(reader), expected, "{asked:?}");
+        setup.ended();
+        setup.order(&ScriptOrder::Release { id });
+    }
+    setup.finish();
+}
+
+#[test]
+fn a_limit_that_cannot_be_given_starts_nothing() {
+    let setup = Setup::saying("impossible", &[("limits", LIMITS)], |conf| {
+        conf.process.cpu.set(Bounds {
+            soft: Bound::At(20),
+            hard: Some(Bound::At(10)), // no configuration says so: the setter refuses it
+        });
+    });
+    setup.start(1, "limits");
+    assert_eq!(setup.failed().step, Step::Limits);
+    setup.finish();
+}
+
+#[test]
+fn a_script_of_an_unknown_user_does_not_start() {
+    let setup = Setup::saying("unknown", &[("limits", LIMITS)], |conf| {
+        conf.suexec.target.set(Target::Named {
+            user: b"no-such-user".to_vec(),
+            group: b"#100".to_vec(),
+        });
+    });
+    setup.start(1, "limits");
+    let failed = setup.failed();
+    assert_eq!(failed.step, Step::Suexec);
+    assert_eq!(
+        String::from_utf8_lossy(&failed.told),
+        "SuexecUserGroup: there is no user `no-such-user`; add it, or name another"
+    );
     setup.finish();
 }

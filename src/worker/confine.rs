@@ -157,7 +157,7 @@ fn reach(config: &Config, spool: &Spool) -> Reach {
 /// Where names of hosts are asked for, once an answer is too long for UDP.
 const DNS: u16 = 53;
 
-/// What the C library reads to find names of hosts, and we to find the local time.
+/// What the C library reads to find names of hosts and of users (in messages), and we to find the local time.
 const SYSTEM: &[&str] = &[
     "/etc/gai.conf",
     "/etc/host.conf",
@@ -166,6 +166,8 @@ const SYSTEM: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/services",
     "/run/systemd/resolve",
+    "/etc/passwd",
+    "/etc/group",
     "/etc/localtime",
     "/usr/share/zoneinfo",
     "/etc/ld.so.cache",

@@ -21,8 +21,11 @@ use crate::config::site::Config;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::{self, Accepted};
+use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
+use crate::process::jail;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
@@ -50,6 +53,7 @@ enum Order {
 pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
+    take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
     confine::enter(config, debuggers)?.say();
@@ -125,6 +129,21 @@ fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
     // Reports may have to wait for room too.
     for sink in sinks {
         sink.finish(&until);
+    }
+}
+
+/// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
+fn take_ground(config: &Config) -> Result<(), String> {
+    let core = &config.server.core;
+    let identity = Identity::for_root(core.user.value(), core.group.value()).map_err(|e| e.to_string())?;
+    if let Some(root) = core.chroot.value() {
+        jail::enter(root).map_err(|e| format!("ChrootDir: {e}"))?;
+    }
+    match identity {
+        Some(identity) => capabilities::drop_bounding()
+            .and_then(|()| jail::become_identity(&identity))
+            .map_err(|e| format!("User: {e}")),
+        None => Ok(()),
     }
 }
 

@@ -15,10 +15,12 @@ pub mod log;
 pub mod mime;
 pub mod options;
 pub mod redirect;
+pub mod rlimit;
 pub mod sandbox;
 pub mod server;
 pub mod setenvif;
 pub mod site;
+pub mod suexec;
 
 use crate::config::setting::settings;
 use crate::config::table::Directive;
@@ -40,12 +42,16 @@ settings! {
         env: env::Env,
         /// Types.
         mime: mime::Mime,
+        /// Processes of scripts.
+        process: rlimit::ScriptProcess,
         /// Redirects.
         redirects: redirect::Redirects,
         /// How scripts are confined.
         sandbox: sandbox::Sandbox,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Whom scripts run as.
+        suexec: suexec::Suexec,
     }
 }
 
@@ -70,6 +76,8 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// Whom scripts may run as.
+        suexec: suexec::SuexecRules,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -91,11 +99,13 @@ const BY_FEATURE: &[&[Directive]] = &[
     mime::DIRECTIVES,
     options::DIRECTIVES,
     redirect::DIRECTIVES,
+    rlimit::DIRECTIVES,
     sandbox::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    suexec::DIRECTIVES,
 ];
 
 /// Every directive of every feature.

@@ -17,7 +17,7 @@ use crate::process::message::Failed;
 use crate::process::pidfd::Exit;
 use crate::scripts::client::StartError;
 use crate::scripts::diagnosis::obstacle::Runner;
-use crate::scripts::diagnosis::{Core, End, Failure, explain, record};
+use crate::scripts::diagnosis::{Core, Diagnosis, End, Failure, Limits, explain, record};
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::script::{Output, State};
 
@@ -65,7 +65,7 @@ impl Case {
                 .with_field("Retry-After", "5")
                 .of_module("cgi");
         };
-        let text = self.told(&Failure {
+        let failure = Failure {
             script: self.script(),
             runner: &self.runner(),
             sandbox: &self.notes.about().conf.sandbox,
@@ -80,7 +80,14 @@ impl Case {
             stdout_bytes: 0,
             stderr_tail: b"",
             elapsed: Duration::ZERO,
-        });
+            limits: self.limits(),
+        };
+        let text = if failed.told.is_empty() {
+            self.told(&failure)
+        } else {
+            let cause = String::from_utf8_lossy(&failed.told).into_owned();
+            self.said(&failure, &Diagnosis { cause, cure: None })
+        };
         let status = status_of(failed);
         self.notes.log_error(status.code(), text.as_bytes());
         fail(status)
@@ -133,6 +140,7 @@ impl Case {
             stdout_bytes: script.bytes(),
             stderr_tail: &script.stderr_tail(),
             elapsed: script.elapsed(),
+            limits: self.limits(),
         });
         self.notes.log_failure(status.code(), talk.feed.kept(), &self.output);
         fail(status)
@@ -140,7 +148,11 @@ impl Case {
 
     /// Writes the record, and says what it was.
     fn told(&self, failure: &Failure<'_>) -> String {
-        let text = record(failure, &explain(failure));
+        self.said(failure, &explain(failure))
+    }
+
+    fn said(&self, failure: &Failure<'_>, diagnosis: &Diagnosis) -> String {
+        let text = record(failure, diagnosis);
         self.notes.whole(Weight::Error, &text);
         text
     }
@@ -153,8 +165,12 @@ impl Case {
         String::from_utf8_lossy(&self.notes.about().unique_id)
     }
 
+    fn limits(&self) -> Limits {
+        Limits::of(&self.notes.about().conf.process)
+    }
+
     fn runner(&self) -> Runner {
-        Runner::current(&self.path)
+        Runner::of_script(&self.notes.about().conf.suexec, self.script(), &self.path)
     }
 }
 

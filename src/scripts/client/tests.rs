@@ -36,6 +36,7 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
                         step: Step::Open,
                         errno: libc::ENOENT,
                         first_line: Vec::new(),
+                        told: Vec::new(),
                     };
                     channel
                         .tell(&ScriptNews::Failed { id: start.id, failed }, Wait::Yes)
@@ -105,6 +106,7 @@ fn request(path: &str) -> (StartRequest, PipeReader) {
             path,
             arguments: Vec::new(),
             env: Vec::new(),
+            limits: Vec::new(),
             stdin: None,
             stdout,
             stderr,

@@ -86,11 +86,13 @@ fn the_systems_own_files_are_looked_at_again_after_a_while() {
     let (tree, mut cages) = (Tree::new("system"), Cages::new());
     let basic = sandbox(Level::Basic, Hold::AsFarAsPossible);
     let before = made(&mut cages, &basic, &tree);
-    let seen = cages.system.seen.iter_mut().flatten().next().expect("/bin is there");
+    let system = cages.system.as_mut().expect("a cage was made");
+    let seen = system.seen.iter_mut().flatten().next().expect("/bin is there");
     *seen = (0, 0); // what was there when we looked
     assert!(cages.is_current(&before), "not looked yet");
     let long_ago = Instant::now().checked_sub(Duration::from_secs(2));
-    cages.system.looked = long_ago.expect("the machine runs for longer");
+    let system = cages.system.as_mut().expect("a cage was made");
+    system.looked = long_ago.expect("the machine runs for longer");
     assert!(!cages.is_current(&before));
     let after = made(&mut cages, &basic, &tree);
     assert!(!Arc::ptr_eq(&before, &after) && cages.is_current(&after));

@@ -132,6 +132,7 @@ fn failures_are_told_as_without_a_warden() {
             step: Step::Execute,
             errno: libc::ENOENT,
             first_line: b"#!/no/such/interpreter\n".to_vec(),
+            told: Vec::new(),
         };
         assert_eq!(setup.failed(), failed);
     }
