@@ -222,7 +222,8 @@ and to nothing else; a database or a mail server on this machine can be one that
 either, so names are found where they are in /etc/hosts. It listens nowhere, on sockets of Unix neither. \
 Each connect(2) is made by the spawner in its place, which takes less than 0.1 ms more; when the spawner has died, \
 scripts that it started connect no more (ENOSYS). Where Landlock does not know TCP (before Linux 6.7) it is as none, and where \
-kernel.yama.ptrace_scope is 2 or more every connection is refused.\n\n\
+kernel.yama.ptrace_scope is 2 or more every connection is refused. Together with SuexecUserGroup it makes the spawner \
+keep CAP_SYS_PTRACE, to see where scripts of other users want to connect to.\n\n\
 With any it has sockets of TCP and UDP, raw ones never.",
         set: Set::Dir(|conf, args| {
             let choices = [("none", Tcp::None), ("loopback", Tcp::Loopback), ("any", Tcp::Any)];

@@ -92,20 +92,4 @@ fn refused(stderr: &[u8]) -> Option<Diagnosis> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::installed;
-
-    #[test]
-    fn a_program_is_named_with_its_libraries() {
-        for (program, want) in [
-            ("/opt/perl/bin/perl", "/opt/perl"),
-            ("/opt/perl", "/opt/perl"),
-            ("/bin/perl", "/bin/perl"),
-            ("/srv/x/run", "/srv/x/run"),
-        ] {
-            assert_eq!(installed(Path::new(program)), Path::new(want), "{program}");
-        }
-    }
-}
+mod tests;
