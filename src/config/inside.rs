@@ -109,8 +109,12 @@ impl<'a> Inside<'a> {
             return;
         };
         if around.goes_by == GoesBy::Request && entry.allowed.excludes_location() {
+            let around_it = match around.kind {
+                Kind::Files => " inside of <If>",
+                _ => "",
+            };
             let sentence = format!(
-                "cannot stand in {inside}: a file's answers must not depend on the request; write it in <Directory>, <Files> or \
+                "cannot stand in {inside}{around_it}: a file's answers must not depend on the request; write it in <Directory>, <Files> or \
                  <VirtualHost>"
             );
             return self.complain(node, sentence);
