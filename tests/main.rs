@@ -12,6 +12,7 @@
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
+//! - `sandbox`: confined scripts where the kernel is of little help
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, traffic, cases, golden files
@@ -22,6 +23,7 @@
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
 //! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
 //! every case that says nothing of it.
+//! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod beside;
 mod clients;
@@ -34,6 +36,7 @@ mod overload;
 mod programs;
 mod reload;
 mod roles;
+mod sandbox;
 mod service;
 mod site;
 mod support;
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         trials.extend(programs::trials());
         trials.extend(reload::trials());
         trials.extend(roles::trials());
+        trials.extend(sandbox::trials());
         trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(trees::trials());
