@@ -5,6 +5,7 @@
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
 //! - `load`: many scripts, large bodies, log readers
+//! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
@@ -18,6 +19,7 @@ mod clients;
 mod debian;
 mod house;
 mod load;
+mod probe;
 mod programs;
 mod roles;
 mod site;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         .into_iter()
         .filter_map(|(name, case)| case_trial(name, case))
         .collect();
+    trials.extend(probe::trials());
     if !bench().oracle {
         trials.extend(debian::trials());
         trials.extend(house::trials());
