@@ -361,4 +361,6 @@ fn timespec(time: Duration) -> Timespec {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
