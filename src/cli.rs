@@ -9,6 +9,7 @@ mod listing;
 mod options;
 mod place;
 mod plan;
+mod privileges;
 mod start;
 mod terminal;
 

@@ -8,3 +8,4 @@ pub mod quote;
 #[cfg(test)]
 pub mod testing;
 pub mod version;
+pub mod zone;

@@ -121,6 +121,17 @@ fn escaped(text: &[u8], odd: impl Fn(u8) -> bool, append: impl Fn(&mut Vec<u8>, 
     Cow::Owned(out)
 }
 
+/// A word for people and for pasting into a shell: escaped as in the error log, quoted when a shell would need it.
+pub fn shell_word(word: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(byte);
+    if !word.is_empty() && word.iter().all(plain) {
+        return String::from_utf8_lossy(word).into_owned();
+    }
+    let mut escaped = Vec::new();
+    escape_error_log(&mut escaped, word);
+    format!("'{}'", String::from_utf8_lossy(&escaped).replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{escape_error_log, escape_log, html, url_path, url_relative};

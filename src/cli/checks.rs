@@ -1,9 +1,8 @@
 //! What is looked for on this machine besides the settings themselves, as Apache does at every start.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::config::directives::server::Listen;
 use crate::config::error::{ConfigError, Severity};
@@ -30,30 +29,39 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
     repeated
 }
 
-/// The DocumentRoots that are not there: an error for the main server, a warning for a virtual host, as in Apache.
-pub(super) fn missing_document_roots(settings: &Settings) -> Vec<ConfigError> {
+/// The DocumentRoots that are not there below `jail` (ChrootDir, or the root of all): an error for the main server, a warning for a virtual host, as in Apache.
+pub(super) fn missing_document_roots(settings: &Settings, jail: &[u8]) -> Vec<ConfigError> {
     let mut missing = Vec::new();
     for node in &settings.nodes {
-        look(node, Severity::Error, &settings.server_root, &mut missing);
+        look(node, Severity::Error, settings, jail, &mut missing);
         if node.name().eq_ignore_ascii_case("VirtualHost") {
             for child in node.children() {
-                look(child, Severity::Warning, &settings.server_root, &mut missing);
+                look(child, Severity::Warning, settings, jail, &mut missing);
             }
         }
     }
     missing
 }
 
-fn look(node: &Node, severity: Severity, server_root: &[u8], missing: &mut Vec<ConfigError>) {
+fn look(node: &Node, severity: Severity, settings: &Settings, jail: &[u8], missing: &mut Vec<ConfigError>) {
     let [root] = node.words() else { return };
-    let path = below(server_root, root);
-    if node.name().eq_ignore_ascii_case("DocumentRoot") && !Path::new(OsStr::from_bytes(&path)).is_dir() {
+    let path = below(&settings.server_root, root);
+    if node.name().eq_ignore_ascii_case("DocumentRoot") && !is_directory(jail, &path) {
         let sentence = format!(
-            "{} is not a directory; make it, or name one that is there",
-            shown(&path)
+            "{} is not a directory{}; make it, or name one that is there",
+            shown(&path),
+            if jail == b"/" { "" } else { " below ChrootDir" }
         );
         missing.push(ConfigError::new(severity, node.span(), node.name(), sentence));
     }
+}
+
+/// Whether the path is a directory for a process whose root is `jail`: links inside lead to what is inside.
+fn is_directory(jail: &[u8], path: &[u8]) -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(jail, flags, Mode::empty())
+        .and_then(|jail| rustix::fs::openat2(jail, path, flags, Mode::empty(), ResolveFlags::IN_ROOT));
+    opened.is_ok()
 }
 
 /// Whether root could take the identity that the settings ask for. Nobody else can take any, and is not asked.
@@ -97,7 +105,7 @@ mod tests {
         let text = b"DocumentRoot /nowhere/main\n<VirtualHost *:80>\nDocumentRoot \"/nowhere/a b\"\n</VirtualHost>\n\
             <VirtualHost *:81>\nDocumentRoot /tmp\n</VirtualHost>\nDocumentRoot etc\n";
         let loaded = load_text("a.conf", text, Path::new("/"));
-        let missing: Vec<String> = missing_document_roots(&loaded.settings)
+        let missing: Vec<String> = missing_document_roots(&loaded.settings, b"/")
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -121,7 +129,7 @@ mod tests {
             });
             assert_eq!(loaded.complaints, [], "{file}");
             if file == "conf/httpd.conf" {
-                assert_eq!(missing_document_roots(&loaded.settings), []);
+                assert_eq!(missing_document_roots(&loaded.settings, b"/"), []);
                 assert_eq!(repeated_listeners(&loaded.config.server.core.listen), []);
             }
         }

@@ -6,15 +6,15 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::directives::DirConf;
 use crate::config::directives::log::LogTarget;
 use crate::config::directives::server::Listen as ListenLine;
 use crate::config::load::Loaded;
 use crate::config::logs::{error_target, targets};
-use crate::config::site::{Config, Site};
+use crate::config::places::confs;
+use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, Listen, LogProgram, Plan, Shell};
-use crate::spawner::Rules;
+use crate::launcher::{self, IdentityBy, Listen, LogProgram, Plan, Shell};
+use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
 
@@ -43,6 +43,8 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
             .unwrap_or(BACKLOG),
         user: core.user.value().cloned(),
         group: core.group.value().cloned(),
+        worker_by: by(core.chroot.value().is_some()),
+        spawner_by: by(core.chroot.value().is_some() || stays_root(config)),
         pid_file: Some(pid_file(config)),
         logs: logs.into_iter().map(log).collect(),
         error_log,
@@ -55,6 +57,15 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
     })
 }
 
+/// Who gives a role its identity: the role itself where it has need of root first, or for good.
+fn by(needs_root: bool) -> IdentityBy {
+    if needs_root {
+        IdentityBy::Role
+    } else {
+        IdentityBy::Launcher
+    }
+}
+
 /// `PidFile`, or its default.
 pub(super) fn pid_file(config: &Config) -> PathBuf {
     let path = config.server.core.pid_file.value().cloned();
@@ -63,35 +74,13 @@ pub(super) fn pid_file(config: &Config) -> PathBuf {
 
 /// What the spawner may start.
 pub(super) fn spawner_rules(config: Config) -> Rules {
-    let mut names: Vec<Vec<u8>> = Vec::new();
-    for site in &config.sites {
-        for conf in confs(site) {
-            admit(conf, &mut names);
-        }
-    }
+    let variables = confs(&config).into_iter().flat_map(|conf| conf.env.variables.iter());
+    let mut names: Vec<Vec<u8>> = variables.map(|(name, _)| name.clone()).collect();
     names.sort();
     names.dedup();
     Rules {
         config,
         admitted_variables: names,
-    }
-}
-
-/// Everything a site says of its places.
-fn confs(site: &Site) -> impl Iterator<Item = &DirConf> {
-    let sections = site
-        .directories
-        .iter()
-        .chain(&site.directory_matches)
-        .chain(&site.locations);
-    std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf))
-}
-
-/// The names that SetEnv and PassEnv give a value.
-fn admit(conf: &DirConf, names: &mut Vec<Vec<u8>>) {
-    names.extend(conf.env.variables.iter().map(|(name, _)| name.clone()));
-    for files in conf.core.files.iter() {
-        admit(&files.conf, names);
     }
 }
 

@@ -20,7 +20,8 @@ use crate::process::inherit::Role;
 use crate::process::pidfile::{Holder, holder};
 use crate::process::say::{Weight, say};
 
-use super::options::{DETACHED, DocumentRoots, Ground, Options, Threads, Verb};
+use super::options::{DETACHED, DocumentRoots, Ground, Options, Task, Threads, Verb};
+use super::privileges::{self, Asker};
 use super::{checks, complaints, dumps, listing, place, plan, terminal};
 
 /// `-t`, `-S` and the `DUMP_` names. An empty error means that everything has been said.
@@ -162,9 +163,22 @@ fn read(options: &Options, source: &Source) -> Loaded {
     let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
     loaded.complaints.extend(repeated);
     if options.document_roots == DocumentRoots::Checked {
-        let missing = checks::missing_document_roots(&loaded.settings);
+        let jail = loaded
+            .config
+            .server
+            .core
+            .chroot
+            .value()
+            .map_or(&b"/"[..], Vec::as_slice);
+        let missing = checks::missing_document_roots(&loaded.settings, jail);
         loaded.complaints.extend(missing);
     }
+    let asker = match options.task {
+        Task::Check => Asker::Checker,
+        _ => Asker::Server,
+    };
+    let unmet = privileges::unmet(&loaded.settings, &loaded.config, asker);
+    loaded.complaints.extend(unmet);
     loaded
 }
 

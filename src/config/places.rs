@@ -119,6 +119,33 @@ pub fn conf_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> DirConf {
     conf
 }
 
+/// Everything that any site says of its places, section by section.
+pub fn confs(config: &Config) -> Vec<&DirConf> {
+    let mut confs = Vec::new();
+    for site in &config.sites {
+        let sections = site
+            .directories
+            .iter()
+            .chain(&site.directory_matches)
+            .chain(&site.locations);
+        let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
+        own.for_each(|conf| add_with_files(conf, &mut confs));
+    }
+    confs
+}
+
+fn add_with_files<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
+    confs.push(conf);
+    for files in conf.core.files.iter() {
+        add_with_files(&files.conf, confs);
+    }
+}
+
+/// Whether any script is to run as another user than the server's: whether SuexecUserGroup stands anywhere.
+pub fn change_identity(config: &Config) -> bool {
+    confs(config).iter().any(|conf| conf.suexec.target.value().is_some())
+}
+
 /// The directory above every path that a section can match.
 fn literal_root(section: &Section) -> &[u8] {
     match &section.pattern {

@@ -177,9 +177,8 @@ impl Resolver {
         };
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
-        let path = section.words().last().map(Vec::as_slice);
         let remarks = RefCell::default();
-        let args = args_of(entry, node, &raw, &root, path, &remarks);
+        let args = args_of(entry, node, &raw, &root, Some(section), &remarks);
         match entry.set {
             Set::Dir(set) => {
                 if let Err(message) = set(conf, &args) {
@@ -401,7 +400,7 @@ fn args_of<'a>(
     node: &'a Node,
     raw: &'a [Vec<u8>],
     server_root: &'a [u8],
-    section: Option<&'a [u8]>,
+    section: Option<&'a Node>,
     remarks: &'a RefCell<Vec<String>>,
 ) -> Args<'a> {
     let words = if entry.words == Words::Raw { raw } else { node.words() };
@@ -409,7 +408,8 @@ fn args_of<'a>(
         words,
         server_root,
         span: node.span(),
-        section,
+        section: section.and_then(|section| section.words().last().map(Vec::as_slice)),
+        section_name: section.map(Node::name),
         remarks,
     }
 }

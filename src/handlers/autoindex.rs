@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::quote;
+use crate::base::zone;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::page;
@@ -92,11 +93,7 @@ fn row(page: &mut Vec<u8>, entry: &Entry) {
 
 fn day_and_time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
-        .map(|time| {
-            time.to_zoned(jiff::tz::TimeZone::system())
-                .strftime("%Y-%m-%d %H:%M")
-                .to_string()
-        })
+        .map(|time| time.to_zoned(zone::local()).strftime("%Y-%m-%d %H:%M").to_string())
         .unwrap_or_default()
 }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::config::directives::cgi::ClientGone;
 use crate::config::directives::core::BODY_LIMIT;
+use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::exchange::Exchange;
 use crate::exchange::body::{BodyError, BodyLength, Gone};
 use crate::exchange::fail::{Blame, Fail};
@@ -34,6 +35,7 @@ use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
+use crate::process::limits::{Limit, Resource};
 use crate::scripts::notes::{About, Asked};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Order, Scripts};
@@ -61,6 +63,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
         path,
         arguments: arguments(ex),
         env: env.into_pairs(),
+        limits: limits(place),
         stdin: input.stdin.take(),
     };
     let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
@@ -219,6 +222,19 @@ fn asked(ex: &Exchange) -> Asked {
 fn arguments(ex: &Exchange) -> Vec<Vec<u8>> {
     let query = ex.target.query.as_deref().unwrap_or_default();
     command_line(environment::method(ex), query, DashWords::Refuse)
+}
+
+/// What the settings of the request say of limits; the spawner knows those of the file's place itself.
+fn limits(place: &Place) -> Vec<Limit> {
+    let said = place.conf.process.limits();
+    let limit = |(directive, bounds): (&str, Bounds)| {
+        Some(Limit {
+            resource: Resource::of_directive(directive)?,
+            soft: bounds.soft.number(),
+            hard: bounds.hard.and_then(Bound::number),
+        })
+    };
+    said.filter_map(limit).collect()
 }
 
 fn care(ex: &Exchange, place: &Place) -> Care {

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+
+use crate::base::zone;
 
 /// `[10/Oct/2000:13:55:36 -0700]`.
 pub const CLF_LEN: usize = 28;
@@ -21,7 +22,7 @@ pub fn zoned(since_epoch: Duration) -> Zoned {
     let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
     let nanos = i32::try_from(since_epoch.subsec_nanos()).unwrap_or(0);
     let timestamp = Timestamp::new(seconds, nanos).unwrap_or(Timestamp::MAX);
-    timestamp.to_zoned(TimeZone::system())
+    timestamp.to_zoned(zone::local())
 }
 
 /// The common log format's date, with its brackets.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bind::Bound;
 use super::logs::OpenLogs;
+use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
@@ -23,8 +24,11 @@ pub(super) struct Generation {
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) phase: Phase,
+    /// Scripts without a spawner that the worker wants signalled.
+    pub(super) orphans: Vec<Asked>,
     settings: OwnedFd,
-    identity: Option<Identity>,
+    worker_as: Option<Identity>,
+    spawner_as: Option<Identity>,
     /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
     /// and what was sent waits for a successor.
     lines: Vec<(Channel, Channel)>,
@@ -48,7 +52,10 @@ pub(super) enum Phase {
 /// What a generation is made from.
 pub(super) struct Making<'a> {
     pub(super) settings: &'a [u8],
-    pub(super) identity: Option<Identity>,
+    /// Who the worker is started as, if not who we are.
+    pub(super) worker_as: Option<Identity>,
+    /// Who the spawner is started as, if not who we are.
+    pub(super) spawner_as: Option<Identity>,
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) threads: usize,
@@ -64,8 +71,10 @@ impl Generation {
             listeners: making.listeners,
             logs: making.logs,
             phase: Phase::Starting(Instant::now() + START_LIMIT),
+            orphans: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
-            identity: making.identity,
+            worker_as: making.worker_as,
+            spawner_as: making.spawner_as,
             lines: lines(making.threads.max(1)).map_err(told)?,
         };
         generation.start_spawner(stock)?;
@@ -86,7 +95,7 @@ impl Generation {
                 .collect(),
             logs: self.logs.descriptors.iter().map(|log| log.as_fd()).collect(),
             stderr: self.logs.error.as_ref().unwrap_or(&stock.stderr).as_fd(),
-            identity: self.identity.as_ref(),
+            identity: self.worker_as.as_ref(),
         };
         self.worker.start(stock, given)
     }
@@ -98,9 +107,15 @@ impl Generation {
             listeners: Vec::new(),
             logs: Vec::new(),
             stderr: self.logs.error.as_ref().unwrap_or(&stock.stderr).as_fd(),
-            identity: self.identity.as_ref(),
+            identity: self.spawner_as.as_ref(),
         };
         self.spawner.start(stock, given)
+    }
+
+    /// The processes of both.
+    pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
+        let children = [&self.worker.child, &self.spawner.child].into_iter().flatten();
+        children.map(|child| child.pid)
     }
 
     /// Both have said that they serve.
@@ -225,6 +240,7 @@ impl Generation {
                 FromWorker::AcceptingEnded => {
                     has_accepted_all = !matches!(self.phase, Phase::Starting(_) | Phase::Serving);
                 }
+                FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
             }
         }
         if has_accepted_all {

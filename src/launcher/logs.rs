@@ -106,6 +106,10 @@ impl Programs {
     }
 
     /// Is this the end of a log program? Then it is started again, now or later.
+    pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
+        self.list.iter().filter_map(|running| Some(running.child.as_ref()?.pid))
+    }
+
     pub(super) fn notice_end(&mut self, pid: i32, ended: &Ended) -> bool {
         let is_it = |running: &&mut Running| running.child.as_ref().is_some_and(|child| child.pid == pid);
         let Some(running) = self.list.iter_mut().find(is_it) else {

@@ -9,6 +9,7 @@ mod control;
 mod detach;
 mod generation;
 mod logs;
+mod orphans;
 mod plan;
 mod roles;
 mod words;
@@ -39,7 +40,7 @@ use roles::Stock;
 
 pub use control::{NotRunning, signal_running};
 pub use detach::{Detached, detach};
-pub use plan::{Families, Listen, LogProgram, LogTarget, Plan, Shell};
+pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, Shell};
 
 /// What the launcher needs from its caller.
 pub struct Launch<'a> {
@@ -176,7 +177,8 @@ impl<'a> Launcher<'a> {
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
-            identity,
+            worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
+            spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
             listeners,
             logs,
             threads: plan.threads,
@@ -195,6 +197,7 @@ impl<'a> Launcher<'a> {
                 generation.hear_worker();
                 generation.hear_spawner();
             }
+            self.signal_orphans();
             self.reap();
             self.pass_time();
             self.settle_candidate()?;
@@ -317,6 +320,19 @@ impl<'a> Launcher<'a> {
                 take_stderr(current);
             }
             Err(error) => say("launcher", Weight::Error, &error),
+        }
+    }
+
+    /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
+    fn signal_orphans(&mut self) {
+        let asked: Vec<_> = self
+            .generations()
+            .flat_map(|generation| std::mem::take(&mut generation.orphans))
+            .collect();
+        for asked in asked {
+            let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
+            ours.extend(self.programs.pids());
+            orphans::signal(asked, &ours);
         }
     }
 

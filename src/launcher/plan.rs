@@ -16,6 +16,10 @@ pub struct Plan {
     pub user: Option<Vec<u8>>,
     /// `Group`, likewise.
     pub group: Option<Vec<u8>>,
+    /// Who makes the worker User and Group.
+    pub worker_by: IdentityBy,
+    /// Who makes the spawner so, or more.
+    pub spawner_by: IdentityBy,
     /// `PidFile`.
     pub pid_file: Option<PathBuf>,
     /// All logs, in the order by which worker and launcher number them.
@@ -28,6 +32,15 @@ pub struct Plan {
     pub settings: Vec<u8>,
     /// GracefulShutdownTimeout; zero is unlimited.
     pub graceful_limit: Duration,
+}
+
+/// Who gives a role its identity, where the launcher is root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityBy {
+    /// The launcher: it starts the role as User and Group.
+    Launcher,
+    /// The role itself, which is started as root: it has something to do before, or does not give up all.
+    Role,
 }
 
 /// One `Listen`.

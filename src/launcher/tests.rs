@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
-use super::{Launch, Listen, LogProgram, LogTarget, Plan, Shell, StandardError, run, signal_running};
+use super::{IdentityBy, Launch, Listen, LogProgram, LogTarget, Plan, Shell, StandardError, run, signal_running};
 use crate::process::channel::{Heard, Wait};
 use crate::process::inherit::{Inherited, Role};
 use crate::process::message::{FromSpawner, FromWorker, ToSpawner, ToWorker};
@@ -82,6 +82,8 @@ fn plan(place: &Path) -> Result<Plan, String> {
         backlog: 16,
         user,
         group: None,
+        worker_by: IdentityBy::Launcher,
+        spawner_by: IdentityBy::Launcher,
         pid_file: Some(place.join("pid")),
         logs: vec![
             LogTarget::File(place.join("error")),

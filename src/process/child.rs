@@ -37,6 +37,8 @@ pub struct ChildSpec<'a> {
     pub identity: Option<&'a Identity>,
     /// Whether set-user-id programs may give it more than it has.
     pub new_privileges: NewPrivileges,
+    /// What part of root's power it and all it starts could ever have.
+    pub bounding: Bounding,
     /// What it may reach of the file system and the network. Needs [`NewPrivileges::Never`], or root.
     pub ruleset: Option<&'a Ruleset>,
     /// The system calls it is refused. Needs [`NewPrivileges::Never`], or root.
@@ -81,6 +83,15 @@ pub enum NewPrivileges {
     Allowed,
     /// Never again, for it and all it starts.
     Never,
+}
+
+/// The bounding set of a child's capabilities (capabilities(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounding {
+    /// As ours.
+    Same,
+    /// Empty. Without CAP_SETPCAP, which root has, it stays as it is.
+    Empty,
 }
 
 /// A program that runs.
@@ -130,6 +141,7 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
             gid: identity.gid,
             groups: &identity.groups,
         }),
+        empty_bounding: spec.bounding == Bounding::Empty,
         no_new_privs: spec.new_privileges == NewPrivileges::Never,
         ruleset: spec.ruleset.map(|ruleset| ruleset.as_fd().as_raw_fd()),
         filter: spec.filter.map(Filter::raw),
@@ -166,6 +178,7 @@ impl<'a> ChildSpec<'a> {
             limits: Vec::new(),
             identity: None,
             new_privileges: NewPrivileges::Allowed,
+            bounding: Bounding::Same,
             ruleset: None,
             filter: None,
             parent_death: None,
@@ -283,6 +296,8 @@ steps! {
     Ruleset = 21 "cannot confine what it reaches",
     /// seccomp(2)
     Filter = 22 "cannot confine its system calls",
+    /// A check of SuexecUserGroup.
+    Suexec = 23 "may not be run as its user",
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@
 //! child may touch nothing but what was prepared for it, allocates nothing and makes raw system calls only. What it
 //! cannot do it writes into the shared [`Orders`].
 
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_ulong, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::capabilities::LAST_POSSIBLE;
 use super::child::Step;
+use super::seccomp::FILTER_FLAGS;
 
 /// Everything the child does, as plain values whose memory outlives the call of [`run`].
 pub(super) struct Orders<'a> {
@@ -27,6 +29,7 @@ pub(super) struct Orders<'a> {
     /// Resource and the kernel's `struct rlimit64`.
     pub(super) limits: &'a [(u32, [u64; 2])],
     pub(super) identity: Option<RawIdentity<'a>>,
+    pub(super) empty_bounding: bool,
     pub(super) no_new_privs: bool,
     /// A Landlock ruleset.
     pub(super) ruleset: Option<RawFd>,
@@ -185,6 +188,12 @@ fn settle(orders: &Orders<'_>) {
 /// Identity, then what a change of identity would undo.
 fn privileges(orders: &Orders<'_>) {
     let failure = &orders.failure;
+    if orders.empty_bounding {
+        for capability in 0..=c_ulong::from(LAST_POSSIBLE) {
+            // SAFETY: a raw system call on numbers. It fails past the last capability there is, and without the right.
+            unsafe { libc::syscall(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        }
+    }
     if let Some(identity) = &orders.identity {
         let (uid, gid) = (identity.uid, identity.gid);
         call!(
@@ -248,7 +257,7 @@ fn refuse_calls(orders: &Orders<'_>) {
             Step::Filter,
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            0,
+            FILTER_FLAGS,
             ptr::from_ref(filter)
         );
     }

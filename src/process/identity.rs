@@ -16,6 +16,15 @@ pub struct Identity {
     pub groups: Vec<u32>,
 }
 
+/// Why the owner of a file cannot be taken for its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnfitOwner {
+    /// The user database does not know him.
+    Unknown,
+    /// He is not in the file's group.
+    NotAMember,
+}
+
 /// A name that the user or group database does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnknownIdentity {
@@ -44,6 +53,32 @@ impl Identity {
         Ok(Identity { uid, gid, groups })
     }
 
+    /// Who `User` and `Group` say a process of ours shall be: somebody only where this process is root and a user is named.
+    pub fn for_root(user: Option<&Vec<u8>>, group: Option<&Vec<u8>>) -> Result<Option<Identity>, UnknownIdentity> {
+        match user {
+            Some(user) if Identity::process_is_root() => Identity::look_up(user, group.map(Vec::as_slice)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Looks up the owner and the group of a file, of which the owner must be a member.
+    pub fn of_owner(uid: u32, gid: u32) -> Result<Identity, UnfitOwner> {
+        let entry = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        let entry = entry.ok_or(UnfitOwner::Unknown)?;
+        let name = CString::new(entry.name).map_err(|_| UnfitOwner::Unknown)?;
+        let groups = |first| nix::unistd::getgrouplist(&name, first).map_err(|_| UnfitOwner::Unknown);
+        if !groups(entry.gid)?.contains(&Gid::from_raw(gid)) {
+            return Err(UnfitOwner::NotAMember);
+        }
+        let groups = groups(Gid::from_raw(gid))?.into_iter().map(Gid::as_raw).collect();
+        Ok(Identity { uid, gid, groups })
+    }
+
+    /// Is this process run by this very user and group?
+    pub fn is_ours(&self) -> bool {
+        rustix::process::geteuid().as_raw() == self.uid && rustix::process::getegid().as_raw() == self.gid
+    }
+
     /// Is this process run by root?
     pub fn process_is_root() -> bool {
         rustix::process::geteuid().is_root()
@@ -53,10 +88,37 @@ impl Identity {
 impl fmt::Display for UnknownIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UnknownIdentity::User(name) => write!(f, "User: there is no user `{name}`"),
-            UnknownIdentity::Group(name) => write!(f, "Group: there is no group `{name}`"),
-            UnknownIdentity::NoGroup(name) => write!(f, "User: `{name}` has no group of its own; add a `Group` line"),
+            UnknownIdentity::User(_) => write!(f, "User: {}", self.what()),
+            UnknownIdentity::Group(_) => write!(f, "Group: {}", self.what()),
+            UnknownIdentity::NoGroup(_) => write!(f, "User: {}; add a `Group` line", self.what()),
         }
+    }
+}
+
+impl UnknownIdentity {
+    /// What is unknown, without the directive that named it.
+    pub fn what(&self) -> String {
+        match self {
+            UnknownIdentity::User(name) => format!("there is no user `{name}`"),
+            UnknownIdentity::Group(name) => format!("there is no group `{name}`"),
+            UnknownIdentity::NoGroup(name) => format!("`{name}` has no group of its own"),
+        }
+    }
+}
+
+/// `www-data`, or `user 33` where the number has no name.
+pub fn shown_user(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => user.name,
+        Ok(None) | Err(_) => format!("user {uid}"),
+    }
+}
+
+/// `www-data`, or `group 33` where the number has no name.
+pub fn shown_group(gid: u32) -> String {
+    match Group::from_gid(Gid::from_raw(gid)) {
+        Ok(Some(group)) => group.name,
+        Ok(None) | Err(_) => format!("group {gid}"),
     }
 }
 

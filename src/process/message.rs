@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::child::Step;
+use super::limits::{Limit, Resource};
 use super::pidfd::{Ended, Exit};
 use super::wire::{Malformed, Reader, Writer};
 
@@ -50,6 +51,14 @@ pub enum FromWorker {
     Ready,
     /// Draining, it has taken the last connection.
     AcceptingEnded,
+    /// A script whose spawner has died shall have this signal, with its whole process group. The worker may signal nobody
+    /// itself; the launcher is the parent of such scripts now.
+    SignalOrphan {
+        /// The script, leader of its group.
+        pid: i32,
+        /// The signal's number.
+        signal: i32,
+    },
 }
 
 /// Launcher to spawner.
@@ -114,6 +123,8 @@ pub struct Start {
     pub arguments: Vec<Vec<u8>>,
     /// The environment: names and values.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Limits that hold besides those of the place, which they can only lower.
+    pub limits: Vec<Limit>,
     /// Standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
     /// Standard output.
@@ -160,6 +171,8 @@ pub struct Failed {
     /// After a failed `exec`: the script's first line with its end, cut at 256 bytes, where it could be read. It
     /// tells a missing interpreter, or a carriage return after it.
     pub first_line: Vec<u8>,
+    /// At [`Step::Suexec`]: what is in the way and what mends it, for the log.
+    pub told: Vec<u8>,
 }
 
 /// A packet that is no message of its direction.
@@ -224,10 +237,11 @@ impl Message for ToWorker {
 
 impl Message for FromWorker {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-        plain(Writer::with_tag(match self {
-            FromWorker::Ready => 1,
-            FromWorker::AcceptingEnded => 2,
-        }))
+        plain(match self {
+            FromWorker::Ready => Writer::with_tag(1),
+            FromWorker::AcceptingEnded => Writer::with_tag(2),
+            FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(3).i32(*pid).i32(*signal),
+        })
     }
 
     fn decode(payload: &[u8], descriptors: Vec<OwnedFd>) -> Result<FromWorker, MessageError> {
@@ -235,6 +249,10 @@ impl Message for FromWorker {
         let message = match reader.u8()? {
             1 => FromWorker::Ready,
             2 => FromWorker::AcceptingEnded,
+            3 => FromWorker::SignalOrphan {
+                pid: reader.i32()?,
+                signal: reader.i32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))
@@ -321,6 +339,11 @@ impl Start {
         for (name, value) in &self.env {
             writer = writer.bytes(name).bytes(value);
         }
+        writer = writer.count(self.limits.len());
+        for limit in &self.limits {
+            let (soft, hard) = (limit.soft.unwrap_or(u64::MAX), limit.hard.unwrap_or(u64::MAX));
+            writer = writer.u8(limit.resource.number()).u64(soft).u64(hard);
+        }
         writer = writer.u8(u8::from(self.stdin.is_some()));
         let descriptors = self
             .stdin
@@ -338,6 +361,7 @@ impl Start {
             path: reader.bytes()?,
             arguments: reader.list(|reader| reader.bytes())?,
             env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
+            limits: reader.list(read_limit)?,
             stdin: match reader.u8()? {
                 0 => None,
                 1 => Some(beside.next()?),
@@ -357,7 +381,7 @@ impl Message for ScriptNews {
             }
             ScriptNews::Failed { id, failed } => {
                 let writer = Writer::with_tag(2).u64(*id).u32(failed.step.number()).i32(failed.errno);
-                plain(writer.bytes(&failed.first_line))
+                plain(writer.bytes(&failed.first_line).bytes(&failed.told))
             }
             ScriptNews::Ended { id, ended } => {
                 let (kind, number) = match ended.exit {
@@ -385,6 +409,7 @@ impl Message for ScriptNews {
                     step,
                     errno: reader.i32()?,
                     first_line: reader.bytes()?,
+                    told: reader.bytes()?,
                 };
                 ScriptNews::Failed { id, failed }
             }
@@ -396,6 +421,16 @@ impl Message for ScriptNews {
         };
         finish(message, reader, beside)
     }
+}
+
+fn read_limit(reader: &mut Reader<'_>) -> Result<Limit, Malformed> {
+    let resource = Resource::from_number(reader.u8()?).ok_or(Malformed)?;
+    let bound = |number| Some(number).filter(|number| *number != u64::MAX);
+    Ok(Limit {
+        resource,
+        soft: bound(reader.u64()?),
+        hard: bound(reader.u64()?),
+    })
 }
 
 fn read_ended(reader: &mut Reader<'_>) -> Result<Ended, MessageError> {

@@ -9,11 +9,13 @@
 )]
 
 pub mod backoff;
+pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
 pub mod identity;
 pub mod inherit;
+pub mod jail;
 pub mod landlock;
 pub mod limits;
 pub mod memfd;

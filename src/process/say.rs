@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use crate::base::zone;
+
 /// How much a line matters; Apache's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
@@ -21,7 +23,9 @@ pub fn say(role: &str, weight: Weight, what: &str) {
         Weight::Warning => "warn",
         Weight::Notice => "notice",
     };
-    let time = jiff::Zoned::now().strftime("%a %b %d %H:%M:%S%.6f %Y");
+    let time = jiff::Timestamp::now()
+        .to_zoned(zone::local())
+        .strftime("%a %b %d %H:%M:%S%.6f %Y");
     let what: String = what.chars().flat_map(escaped).collect();
     let line = format!("[{time}] [{role}:{weight}] [pid {}] {what}\n", std::process::id());
     // A log that takes no more lines must not stop the work, and there is nowhere else to say so.

@@ -3,11 +3,13 @@
 //! A refused call fails with an error number and harms nobody else. Calls of another architecture's table (32-bit
 //! programs, x32) are refused altogether, or they would be a way around the list.
 
-use std::ffi::c_long;
+pub mod lists;
+
+use std::ffi::{c_long, c_ulong};
 use std::io;
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter,
 };
 
 /// Calls that fail, ready for the kernel.
@@ -27,24 +29,30 @@ pub struct Refused {
     pub errno: i32,
 }
 
-/// With which arguments a call is refused. Arguments are numbered from 0; pointers cannot be looked behind.
+/// With which arguments a call is refused. Arguments are numbered from 0; of each the lower half is looked at, and what a
+/// pointer leads to cannot be.
 #[derive(Clone, Copy, Debug)]
 pub enum When {
     /// With any.
     Always,
-    /// When one of these bits of an argument's lower half is set.
+    /// When one of these bits of an argument is set.
     AnyBit(u32, u32),
-    /// When none of these bits of an argument's lower half is set.
+    /// When none of these bits of an argument is set.
     NoBit(u32, u32),
-    /// When an argument's lower half, of which only the bits of the mask count, has the value: argument, mask, value.
+    /// When an argument, of which only the bits of the mask count, has the value: argument, mask, value.
     Is(u32, u32, u32),
-    /// When an argument's lower half, of which only the bits of the mask count, has another value.
+    /// When an argument, of which only the bits of the mask count, has another value.
     IsNot(u32, u32, u32),
+    /// When an argument has none of these values.
+    NotAmong(u32, &'static [u32]),
 }
 
 impl Filter {
-    /// A filter that refuses these calls and lets all others pass. The list may have up to some 500 entries; the first entry
-    /// that fits a call decides.
+    /// A filter that refuses these calls and lets all others pass. Of the entries of one call, the first that fits decides.
+    /// The kernel takes 4096 instructions, which is some 500 entries; a longer list fails when it is entered.
+    ///
+    /// Where no argument decides, the kernel remembers the answer (since 5.11), and the list costs nothing. Calls that are
+    /// made often and are judged by an argument belong to its beginning.
     pub fn refusing(list: &[Refused]) -> Filter {
         let mut program = vec![
             load(ARCHITECTURE),
@@ -54,10 +62,12 @@ impl Filter {
             jump(BPF_JGE, X32_BIT, 0, 1),
             refuse(libc::ENOSYS),
         ];
-        for refused in list {
-            append(&mut program, refused);
+        for (number, refused) in list.iter().enumerate() {
+            let rest = list.get(number + 1..).unwrap_or(&[]);
+            let more = rest.iter().any(|other| other.call == refused.call);
+            append(&mut program, refused, if more { load(NUMBER) } else { allow() });
         }
-        program.push(statement(BPF_RET | BPF_K, libc::SECCOMP_RET_ALLOW));
+        program.push(allow());
         Filter { program }
     }
 
@@ -69,7 +79,7 @@ impl Filter {
             libc::syscall(
                 libc::SYS_seccomp,
                 libc::SECCOMP_SET_MODE_FILTER,
-                0,
+                FILTER_FLAGS,
                 std::ptr::from_ref(&raw),
             )
         };
@@ -90,27 +100,47 @@ impl Filter {
     }
 }
 
-/// The tests of one entry: at its end the number of the call is loaded again.
-fn append(program: &mut Vec<sock_filter>, refused: &Refused) {
+/// Kernels before 5.16 would switch on a defence against speculation for every process with a filter, which slows all it
+/// does. It is for those who run foreign code beside their secrets in one memory (SECCOMP_FILTER_FLAG_SPEC_ALLOW).
+pub(super) const FILTER_FLAGS: c_ulong = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+
+/// The tests of one entry. `pass` is what to do with its call when it does not fit: allow it, or load the number again for
+/// the entries that follow.
+fn append(program: &mut Vec<sock_filter>, refused: &Refused, pass: sock_filter) {
     let number = u32::try_from(refused.call).unwrap_or(u32::MAX);
-    let (argument, mask, test) = match refused.when {
-        When::Always => {
-            program.push(jump(BPF_JEQ, number, 0, 1));
-            return program.push(refuse(refused.errno));
-        }
-        When::AnyBit(argument, bits) => (argument, None, jump(BPF_JSET, bits, 0, 1)),
-        When::NoBit(argument, bits) => (argument, None, jump(BPF_JSET, bits, 1, 0)),
-        When::Is(argument, mask, value) => (argument, Some(mask), jump(BPF_JEQ, value, 0, 1)),
-        When::IsNot(argument, mask, value) => (argument, Some(mask), jump(BPF_JEQ, value, 1, 0)),
-    };
-    let masked = mask.map(|mask| statement(BPF_ALU | BPF_AND | BPF_K, mask));
-    let mut tests = vec![load(ARGUMENTS + 8 * argument)];
-    tests.extend(masked);
-    tests.push(test);
-    tests.push(refuse(refused.errno));
-    tests.push(load(NUMBER));
-    program.push(jump(BPF_JEQ, number, 0, u8::try_from(tests.len()).unwrap_or(u8::MAX)));
+    let tests = judgement(refused, pass);
+    match u8::try_from(tests.len()) {
+        Ok(length) => program.push(jump(BPF_JEQ, number, 0, length)),
+        // Jumps on a condition reach 255 instructions, the one without reaches any.
+        Err(_) => program.extend([jump(BPF_JEQ, number, 1, 0), skip(tests.len())]),
+    }
     program.extend(tests);
+}
+
+/// The instructions for the call of an entry: at their end the call is refused, or `pass` done.
+fn judgement(refused: &Refused, pass: sock_filter) -> Vec<sock_filter> {
+    let refusal = refuse(refused.errno);
+    let one = |argument, mask: Option<u32>, test| {
+        let masked = mask.map(|mask| statement(BPF_ALU | BPF_AND | BPF_K, mask));
+        let tests = [load_argument(argument)].into_iter().chain(masked);
+        tests.chain([test, refusal, pass]).collect()
+    };
+    match refused.when {
+        When::Always => vec![refusal],
+        When::AnyBit(argument, bits) => one(argument, None, jump(BPF_JSET, bits, 0, 1)),
+        When::NoBit(argument, bits) => one(argument, None, jump(BPF_JSET, bits, 1, 0)),
+        When::Is(argument, mask, value) => one(argument, Some(mask), jump(BPF_JEQ, value, 0, 1)),
+        When::IsNot(argument, mask, value) => one(argument, Some(mask), jump(BPF_JEQ, value, 1, 0)),
+        When::NotAmong(argument, values) => {
+            let mut tests = vec![load_argument(argument)];
+            for (done, value) in values.iter().enumerate() {
+                tests.push(jump(BPF_JEQ, *value, 0, 1));
+                tests.push(skip(2 * (values.len() - done - 1) + 1));
+            }
+            tests.extend([refusal, pass]);
+            tests
+        }
+    }
 }
 
 /// Offsets into the kernel's `struct seccomp_data`; of an argument the lower half, on machines that store it first.
@@ -129,6 +159,10 @@ const AUDIT_ARCHITECTURE: u32 = 0xC000_00B7;
 #[cfg(target_arch = "riscv64")]
 const AUDIT_ARCHITECTURE: u32 = 0xC000_00F3;
 
+fn load_argument(number: u32) -> sock_filter {
+    load(ARGUMENTS + 8 * number)
+}
+
 fn load(offset: u32) -> sock_filter {
     statement(BPF_LD | BPF_W | BPF_ABS, offset)
 }
@@ -138,6 +172,14 @@ fn refuse(errno: i32) -> sock_filter {
         BPF_RET | BPF_K,
         libc::SECCOMP_RET_ERRNO | (errno.unsigned_abs() & 0xffff),
     )
+}
+
+fn allow() -> sock_filter {
+    statement(BPF_RET | BPF_K, libc::SECCOMP_RET_ALLOW)
+}
+
+fn skip(instructions: usize) -> sock_filter {
+    statement(BPF_JMP | BPF_JA, u32::try_from(instructions).unwrap_or(u32::MAX))
 }
 
 fn statement(code: u32, k: u32) -> sock_filter {
@@ -156,3 +198,6 @@ fn jump(test: u32, k: u32, yes: u8, no: u8) -> sock_filter {
         ..statement(BPF_JMP | test | BPF_K, k)
     }
 }
+
+#[cfg(test)]
+mod tests;

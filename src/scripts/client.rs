@@ -17,8 +17,9 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
+use crate::process::limits::Limit;
 use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start};
-use crate::process::pidfd::{Ended, Pidfd, signal_group};
+use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Weight, say};
 use crate::process::watched::Watched;
 
@@ -33,6 +34,8 @@ pub struct StartRequest {
     pub arguments: Vec<Vec<u8>>,
     /// Its whole environment.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Limits that lower those of its place.
+    pub limits: Vec<Limit>,
     /// Its standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
     /// Its standard output. Our copy is closed as soon as it runs.
@@ -83,6 +86,7 @@ struct Shared {
     state: Mutex<State>,
     /// There is something in `State::unsent`, or the spawner was restarted.
     to_do: Notify,
+    signal_orphan: SignalOrphan,
 }
 
 #[derive(Default)]
@@ -103,12 +107,16 @@ struct Waiting {
     answer: oneshot::Sender<Result<Running, StartError>>,
 }
 
+/// Signals the process group of a script whose spawner has died: the group's number, the signal.
+pub type SignalOrphan = Box<dyn Fn(i32, Signal) -> io::Result<()> + Send + Sync>;
+
 /// Takes the worker's end of the channel, within the runtime that is to use it.
-pub fn connect(channel: Channel) -> io::Result<(Spawner, Driver)> {
+pub fn connect(channel: Channel, signal_orphan: SignalOrphan) -> io::Result<(Spawner, Driver)> {
     let shared = Shared {
         channel: Watched::new(channel, Interest::READABLE | Interest::WRITABLE)?,
         state: Mutex::default(),
         to_do: Notify::new(),
+        signal_orphan,
     };
     let shared = Arc::new(shared);
     Ok((Spawner(Arc::clone(&shared)), Driver(shared)))
@@ -168,6 +176,7 @@ impl StartRequest {
             path,
             arguments,
             env,
+            limits,
             stdin,
             stdout,
             stderr,
@@ -178,6 +187,7 @@ impl StartRequest {
             path,
             arguments,
             env,
+            limits,
             stdin,
             stdout,
             stderr,
@@ -320,7 +330,7 @@ impl Running {
         }
         // Its spawner is gone, so nothing keeps the group's number once the leader has ended.
         if !self.pidfd.ends_within(Duration::ZERO).unwrap_or(true)
-            && let Err(error) = signal_group(self.pid, signal)
+            && let Err(error) = (self.shared.signal_orphan)(self.pid, signal)
         {
             say(
                 "worker",
@@ -389,6 +399,7 @@ impl Shared {
             step: Step::Ask,
             errno: error.raw_os_error().unwrap_or(0),
             first_line: Vec::new(),
+            told: Vec::new(),
         };
         if let Some(waiting) = self.state().waiting.remove(&start.id) {
             let _nobody_waits_any_more = waiting.answer.send(Err(StartError::Failed(failed)));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::quote;
 use crate::gateway::script_reply::{ReplyError, excerpt};
 
 pub mod first_line;
@@ -283,20 +284,5 @@ fn last_lines(stderr: &[u8]) -> String {
 pub fn shown(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
 
-    let bytes = path.as_os_str().as_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(byte);
-    if !bytes.is_empty() && bytes.iter().all(plain) {
-        return String::from_utf8_lossy(bytes).into_owned();
-    }
-    let mut escaped = Vec::new();
-    crate::base::quote::escape_error_log(&mut escaped, bytes);
-    format!("'{}'", String::from_utf8_lossy(&escaped).replace('\'', "'\\''"))
-}
-
-/// `www-data`, or `user 33` where the number has no name.
-fn named(uid: u32) -> String {
-    match nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => format!("user {uid}"),
-    }
+    quote::shell_word(path.as_os_str().as_bytes())
 }

@@ -33,6 +33,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
+use crate::process::limits::Limit;
 use crate::process::message::Failed;
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
@@ -88,6 +89,8 @@ pub struct Order {
     pub arguments: Vec<Vec<u8>>,
     /// Its whole environment.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Limits that lower those of its place.
+    pub limits: Vec<Limit>,
     /// Its standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
 }
@@ -173,6 +176,7 @@ impl Scripts {
             path: order.path,
             arguments: order.arguments,
             env: order.env,
+            limits: order.limits,
             stdin: order.stdin,
             stdout: script_stdout,
             stderr: script_stderr,
@@ -211,5 +215,6 @@ fn no_pipe(error: &io::Error) -> StartError {
         step: Step::Ask,
         errno: error.raw_os_error().unwrap_or(libc::EIO),
         first_line: Vec::new(),
+        told: Vec::new(),
     })
 }

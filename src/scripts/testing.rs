@@ -64,7 +64,7 @@ impl Bench {
             std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).expect("ours");
         }
         let (mine, other) = Channel::pair().expect("sockets");
-        let (spawner, driver) = connect(mine).expect("a runtime");
+        let (spawner, driver) = connect(mine, Box::new(signal_group)).expect("a runtime");
         let logs = Rc::new(Remembered::default());
         let slots = Arc::new(Slots::new(slots, 1, Duration::from_secs(20)));
         let at = directory.clone();
@@ -185,6 +185,7 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Play
                 step: error.step,
                 errno: error.errno,
                 first_line,
+                told: Vec::new(),
             };
             let _worker_is_gone = channel.tell(&ScriptNews::Failed { id, failed }, Wait::Yes);
             None

@@ -39,6 +39,7 @@ async fn try_start(bench: &Bench, name: &str, care: Care) -> Result<Script, Star
         path: name.into(),
         arguments: Vec::new(),
         env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
+        limits: Vec::new(),
         stdin: None,
     };
     bench.scripts.start(order, care, slot, notes(bench)).await

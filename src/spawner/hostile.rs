@@ -106,6 +106,7 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
             (b"A".to_vec(), b"b".to_vec()),
             (b"LD_PRELOAD".to_vec(), b"/tmp/x.so".to_vec()),
         ],
+        limits: Vec::new(),
         stdin: None,
         stdout: copy(),
         stderr: copy(),

@@ -6,8 +6,10 @@
 
 mod line;
 mod place;
+mod powers;
 mod prepare;
 mod script;
+mod suexec;
 mod terms;
 
 use std::io;
@@ -26,8 +28,11 @@ use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpa
 use crate::process::say::{Weight, say};
 
 use line::Line;
+use powers::Powers;
 use prepare::{Refusal, Starter};
 use script::Script;
+
+pub use powers::{exceeds, hastens, stays_root};
 
 /// What a spawner may start.
 #[derive(Debug, Default)]
@@ -41,7 +46,9 @@ pub struct Rules {
 
 /// Runs the role until the launcher ends it or is gone.
 pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
-    let told = Spawner::new(inherited.launcher, inherited.scripts, rules).and_then(|mut spawner| {
+    let told = Powers::of(&rules.config).and_then(|powers| {
+        let mut spawner = Spawner::new(inherited.launcher, inherited.scripts, rules)?;
+        powers.settle()?;
         spawner.launcher.tell(&FromSpawner::Ready, Wait::Yes)?;
         spawner.serve()
     });

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -68,6 +68,27 @@ pub(super) fn find(place: &ScriptPlace, path: &[u8]) -> Result<Found, (Step, Err
 }
 
 impl Found {
+    /// The name of the directory it is in.
+    pub(super) fn directory_name(&self) -> &[u8] {
+        let path = self.path.as_bytes();
+        match path.iter().rposition(|byte| *byte == b'/') {
+            None | Some(0) => b"/",
+            Some(slash) => path.get(..slash).unwrap_or_default(),
+        }
+    }
+
+    /// Its name in that directory.
+    pub(super) fn name(&self) -> &[u8] {
+        let path = self.path.as_bytes();
+        let slash = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        path.get(slash..).unwrap_or_default()
+    }
+
+    /// The file itself.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
     /// Its first line with its end, at most 256 bytes of it; empty when it cannot be read.
     pub(super) fn first_line(&self) -> Vec<u8> {
         let mut start = [0_u8; 256];

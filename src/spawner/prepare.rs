@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::Rules;
 use super::place::{self, Found};
-use super::terms::Book;
+use super::terms::{Book, Terms};
 use crate::gateway::refused::steers;
 use crate::process::child::{Child, ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
 use crate::process::message::{Failed, Start};
@@ -33,7 +33,7 @@ impl Starter {
     pub(super) fn new(rules: Rules) -> io::Result<Starter> {
         Ok(Starter {
             admitted_variables: rules.admitted_variables,
-            book: Book::new(rules.config),
+            book: Book::new(rules.config)?,
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
         })
     }
@@ -45,6 +45,9 @@ impl Starter {
         };
         let found = place::find(place, &start.path).map_err(|(step, errno)| refused(start, step, errno))?;
         let terms = self.book.terms(start.place, found.path.as_bytes());
+        let runner = self.book.runner(&terms, start.place, &start.path, &found);
+        let runner = runner.map_err(Refusal::of_suexec)?;
+        let program = executed(&terms, &found).map_err(|_| refused(start, Step::Words, Errno::INVAL))?;
         let words = |_| refused(start, Step::Words, Errno::INVAL);
         let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it
         for argument in &start.arguments {
@@ -52,11 +55,11 @@ impl Starter {
         }
         let stdin = start.stdin.as_ref().unwrap_or(&self.null);
         let descriptors = vec![stdin.as_fd(), start.stdout.as_fd(), start.stderr.as_fd()];
-        let mut spec = ChildSpec::new(Program::Path(&found.path), argv, descriptors);
+        let mut spec = ChildSpec::new(Program::Path(&program), argv, descriptors);
         spec.env = self.environment(&start.env).map_err(words)?;
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Own;
-        terms.lay_upon(&mut spec);
+        terms.lay_upon(&mut spec, &runner, &start.limits);
         spawn(&spec).map_err(|error| Refusal::of_spawn(error, &found))
     }
 
@@ -80,8 +83,22 @@ impl Refusal {
                 step,
                 errno,
                 first_line: Vec::new(),
+                told: Vec::new(),
             },
             said: Some(format!("{}: {error}", step.told())),
+        }
+    }
+
+    /// SuexecUserGroup does not let the script start; the worker's log says why.
+    fn of_suexec(told: String) -> Refusal {
+        Refusal {
+            failed: Failed {
+                step: Step::Suexec,
+                errno: Errno::ACCESS.raw_os_error(),
+                first_line: Vec::new(),
+                told: told.into_bytes(),
+            },
+            said: None,
         }
     }
 
@@ -96,9 +113,20 @@ impl Refusal {
                 step: error.step,
                 errno: error.errno,
                 first_line,
+                told: Vec::new(),
             },
             said: None,
         }
+    }
+}
+
+/// The name to execute: the whole one, which scripts look at in `$0`; or, where it matters that nobody exchanges a directory
+/// above meanwhile, the one in the directory that was judged.
+fn executed(terms: &Terms, found: &Found) -> Result<CString, std::ffi::NulError> {
+    if terms.are_strict() {
+        CString::new([b"./", found.name()].concat())
+    } else {
+        Ok(found.path.clone())
     }
 }
 
@@ -112,6 +140,7 @@ fn refused(start: &Start, step: Step, errno: Errno) -> Refusal {
             step,
             errno: errno.raw_os_error(),
             first_line: Vec::new(),
+            told: Vec::new(),
         },
         said,
     }

@@ -1,36 +1,76 @@
 //! On which terms a script runs: what the settings say of its place, never what a worker asks for.
 
 use std::collections::HashMap;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use super::place::{self, Found};
+use super::suexec::{self, Floor, Unfit};
 use crate::config::directives::DirConf;
-use crate::config::places::conf_of;
-use crate::config::site::{Config, ScriptPlace};
-use crate::process::child::ChildSpec;
-use crate::process::limits::Limit;
+use crate::config::directives::rlimit::{Bound, Bounds};
+use crate::config::directives::suexec::Target;
+use crate::config::places::{conf_of, confs};
+use crate::config::site::{Config, ScriptLinks, ScriptPlace};
+use crate::process::child::{ChildSpec, NewPrivileges};
+use crate::process::identity::{Identity, UnknownIdentity};
+use crate::process::limits::{Limit, Resource};
 
 /// The terms of every script that was started lately.
 #[derive(Debug)]
 pub(super) struct Book {
     config: Config,
     known: HashMap<(u32, Vec<u8>), Arc<Terms>>,
+    /// Who the targets of SuexecUserGroup are: looked up once, before a chroot could hide the databases.
+    named: HashMap<Target, Result<Arc<Identity>, UnknownIdentity>>,
+    /// Owners of scripts, by user and group.
+    owners: HashMap<(u32, u32), Arc<Identity>>,
+    floor: Floor,
+    /// Who scripts run as where nothing else is said; nobody when that is who we are.
+    server: Option<Arc<Identity>>,
 }
 
 /// What a script is given and denied.
 #[derive(Debug)]
 pub(super) struct Terms {
     limits: Vec<Limit>,
+    umask: Option<u32>,
+    nice: Option<i32>,
+    target: Option<Target>,
 }
 
-/// So many scripts are remembered; beyond that the book begins anew.
+/// Who a script runs as.
+#[derive(Debug)]
+pub(super) enum Runner {
+    /// We, unless it is somebody else who is named here.
+    Server(Option<Arc<Identity>>),
+    /// The user and group of SuexecUserGroup, who may be ourselves.
+    Suexec(Arc<Identity>),
+}
+
+/// So many scripts, and owners of scripts, are remembered; beyond that the book begins anew.
 const REMEMBERED: usize = 1024;
 
 impl Book {
-    pub(super) fn new(config: Config) -> Book {
-        Book {
-            config,
-            known: HashMap::new(),
+    /// An error is a name in the settings that the system does not know any more.
+    pub(super) fn new(config: Config) -> io::Result<Book> {
+        let mut named = HashMap::new();
+        for target in confs(&config).iter().filter_map(|conf| conf.suexec.target.value()) {
+            if let Target::Named { user, group } = target {
+                let identity = Identity::look_up(user, Some(group)).map(Arc::new);
+                named.insert(target.clone(), identity);
+            }
         }
+        let core = &config.server.core;
+        let server = Identity::for_root(core.user.value(), core.group.value()).map_err(io::Error::other)?;
+        Ok(Book {
+            known: HashMap::new(),
+            named,
+            owners: HashMap::new(),
+            floor: Floor::of(&config.server.suexec),
+            server: server.map(Arc::new),
+            config,
+        })
     }
 
     /// The script place of this number.
@@ -55,15 +95,111 @@ impl Book {
         self.known.insert(key, Arc::clone(&terms));
         terms
     }
+
+    /// Who the script runs as, or what is in the way, in words. `number` and `path` are as the worker named it.
+    pub(super) fn runner(&mut self, terms: &Terms, number: u32, path: &[u8], found: &Found) -> Result<Runner, String> {
+        let Some(target) = &terms.target else {
+            return Ok(Runner::Server(self.server.clone()));
+        };
+        let told = |identity: Option<&Identity>| {
+            let identity = identity.cloned();
+            move |unfit: Unfit| unfit.told(found, identity.as_ref())
+        };
+        let identity = self.identity(target, found.file()).map_err(told(None))?;
+        self.judge(&identity, number, path, found)
+            .map_err(told(Some(&identity)))?;
+        Ok(Runner::Suexec(identity))
+    }
+
+    fn identity(&mut self, target: &Target, file: BorrowedFd<'_>) -> Result<Arc<Identity>, Unfit> {
+        if let Target::Named { .. } = target {
+            return match self.named.get(target) {
+                Some(Ok(identity)) => Ok(Arc::clone(identity)),
+                Some(Err(unknown)) => Err(Unfit::Unknown(unknown.what())),
+                None => Err(Unfit::Unknown("nobody is named".to_owned())),
+            };
+        }
+        let status = rustix::fs::fstat(file).map_err(Unfit::System)?;
+        let key = (status.st_uid, status.st_gid);
+        if let Some(identity) = self.owners.get(&key) {
+            return Ok(Arc::clone(identity));
+        }
+        let identity = Arc::new(suexec::owner(key)?);
+        if self.owners.len() >= REMEMBERED {
+            self.owners.clear();
+        }
+        self.owners.insert(key, Arc::clone(&identity));
+        Ok(identity)
+    }
+
+    fn judge(&self, identity: &Identity, number: u32, path: &[u8], found: &Found) -> Result<(), Unfit> {
+        self.floor.judge(identity)?;
+        if !Identity::process_is_root() && !identity.is_ours() {
+            return Err(Unfit::NotRoot);
+        }
+        if let Some(place) = self.place(number)
+            && place.links != ScriptLinks::Beneath
+        {
+            let place = ScriptPlace {
+                links: ScriptLinks::Beneath,
+                ..place.clone()
+            };
+            place::find(&place, path).map_err(|_| Unfit::Outside)?;
+        }
+        suexec::judge(found, identity)
+    }
 }
 
 impl Terms {
-    fn of(_conf: &DirConf) -> Terms {
-        Terms { limits: Vec::new() }
+    fn of(conf: &DirConf) -> Terms {
+        Terms {
+            limits: conf.process.limits().filter_map(limit).collect(),
+            umask: conf.process.umask.value().copied(),
+            nice: conf.process.nice.value().copied(),
+            target: conf.suexec.target.value().cloned(),
+        }
     }
 
-    /// Writes the terms into the description of a child.
-    pub(super) fn lay_upon<'a>(&'a self, spec: &mut ChildSpec<'a>) {
-        spec.limits.clone_from(&self.limits);
+    /// Whether SuexecUserGroup has a say: what starts is then what was judged.
+    pub(super) fn are_strict(&self) -> bool {
+        self.target.is_some()
     }
+
+    /// Writes the terms into the description of a child. What a worker asks of limits can only lower them.
+    pub(super) fn lay_upon<'a>(&'a self, spec: &mut ChildSpec<'a>, runner: &'a Runner, asked: &[Limit]) {
+        spec.limits = lowered(&self.limits, asked);
+        spec.umask = self.umask;
+        spec.nice = self.nice;
+        spec.identity = match runner {
+            Runner::Server(identity) => identity.as_deref(),
+            Runner::Suexec(identity) => Some(&**identity).filter(|_| Identity::process_is_root()),
+        };
+        if self.are_strict() {
+            spec.new_privileges = NewPrivileges::Never;
+        }
+    }
+}
+
+/// The limit that the words of a directive stand for; what they leave out, and `max`, is our own hard limit.
+fn limit((directive, bounds): (&'static str, Bounds)) -> Option<Limit> {
+    let resource = Resource::of_directive(directive)?;
+    let ours = Limit::ours(resource).hard;
+    let hard = bounds.hard.and_then(Bound::number).or(ours);
+    Some(Limit {
+        resource,
+        soft: bounds.soft.number().or(hard),
+        hard,
+    })
+}
+
+/// The limits of a place, and beyond them our own, each as low as what is asked for.
+fn lowered(limits: &[Limit], asked: &[Limit]) -> Vec<Limit> {
+    let mut lowered = limits.to_vec();
+    for limit in asked {
+        match lowered.iter_mut().find(|known| known.resource == limit.resource) {
+            Some(known) => *known = known.lowered_by(*limit),
+            None => lowered.push(Limit::ours(limit.resource).lowered_by(*limit)),
+        }
+    }
+    lowered
 }

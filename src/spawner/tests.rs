@@ -130,6 +130,7 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
         path: path.as_bytes().to_vec(),
         arguments: vec![b"x y".to_vec()],
         env,
+        limits: Vec::new(),
         stdin: None,
         stdout,
         stderr,
@@ -174,11 +175,13 @@ fn failures_are_told_with_step_errno_and_first_line() {
         step: Step::Execute,
         errno,
         first_line: line.to_vec(),
+        told: Vec::new(),
     };
     let early = |step, errno| Failed {
         step,
         errno,
         first_line: Vec::new(),
+        told: Vec::new(),
     };
     fs::write(setup.root.join("plain"), "").expect("there is room");
     fs::create_dir(setup.root.join("directory")).expect("there is room");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -20,8 +21,11 @@ use crate::config::site::Config;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::{self, Accepted};
+use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
+use crate::process::jail;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
@@ -48,6 +52,7 @@ enum Order {
 pub fn run(inherited: Inherited) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
+    take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     Logs::new(config, &sinks)?;
     let count = inherited.scripts.len().max(1);
@@ -92,6 +97,21 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
+fn take_ground(config: &Config) -> Result<(), String> {
+    let core = &config.server.core;
+    let identity = Identity::for_root(core.user.value(), core.group.value()).map_err(|e| e.to_string())?;
+    if let Some(root) = core.chroot.value() {
+        jail::enter(root).map_err(|e| format!("ChrootDir: {e}"))?;
+    }
+    match identity {
+        Some(identity) => capabilities::drop_bounding()
+            .and_then(|()| jail::become_identity(&identity))
+            .map_err(|e| format!("User: {e}")),
+        None => Ok(()),
+    }
 }
 
 fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> {
@@ -201,7 +221,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         ..
     } = part;
-    let (spawner, driver) = client::connect(scripts).map_err(|e| format!("cannot reach the spawner: {e}"))?;
+    let told = Arc::clone(&launcher);
+    let orphans = move |pid, signal: Signal| {
+        let signal = signal.as_raw();
+        told.tell(&FromWorker::SignalOrphan { pid, signal }, Wait::No)
+    };
+    let (spawner, driver) =
+        client::connect(scripts, Box::new(orphans)).map_err(|e| format!("cannot reach the spawner: {e}"))?;
     tokio::task::spawn_local(async move {
         // When the spawner's channel ends, so do we: the launcher sees to both.
         let _ = driver.run().await;

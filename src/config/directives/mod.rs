@@ -14,9 +14,11 @@ pub mod log;
 pub mod mime;
 pub mod options;
 pub mod redirect;
+pub mod rlimit;
 pub mod server;
 pub mod setenvif;
 pub mod site;
+pub mod suexec;
 
 use crate::config::setting::settings;
 use crate::config::table::Directive;
@@ -38,10 +40,14 @@ settings! {
         env: env::Env,
         /// Types.
         mime: mime::Mime,
+        /// Processes of scripts.
+        process: rlimit::ScriptProcess,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Whom scripts run as.
+        suexec: suexec::Suexec,
     }
 }
 
@@ -66,6 +72,8 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// Whom scripts may run as.
+        suexec: suexec::SuexecRules,
     }
 }
 
@@ -84,10 +92,12 @@ const BY_FEATURE: &[&[Directive]] = &[
     mime::DIRECTIVES,
     options::DIRECTIVES,
     redirect::DIRECTIVES,
+    rlimit::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    suexec::DIRECTIVES,
 ];
 
 /// Every directive of every feature.

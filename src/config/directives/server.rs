@@ -20,6 +20,8 @@ settings! {
         user: Setting<Vec<u8>>,
         /// `Group`, likewise.
         group: Setting<Vec<u8>>,
+        /// `ChrootDir`.
+        chroot: Setting<Vec<u8>>,
         /// `PidFile`.
         pid_file: Setting<Vec<u8>>,
         /// `ServerTokens`.
@@ -78,6 +80,29 @@ impl Tokens {
 
 /// The directives of this file, by name.
 pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "ChrootDir",
+        module: "mod_unixd",
+        syntax: "directory",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Make a directory the root of all files for requests and scripts.",
+        manual: "Once the settings are read and the logs are open, the processes that serve requests and start scripts can see nothing \
+outside of it (chroot(2)). DocumentRoot, aliases, script places and the files of ScriptLog are then names as they are inside; the \
+configuration, PidFile, ErrorLog and CustomLog stay outside. Scripts need their interpreters, libraries and devices inside, and names of \
+clients need etc/resolv.conf there. Names of users and groups are looked up outside beforehand, but for file-owner of SuexecUserGroup.\n\n\
+The server must be started as root, or it does not start.",
+        set: Set::Server(|server, args| {
+            let directory = args.path(0);
+            if directory.first() != Some(&b'/') {
+                return Err(format!("{} is not an absolute name", shown(&directory)));
+            }
+            server.core.chroot.set(directory);
+            Ok(())
+        }),
+    },
     Directive {
         name: "GracefulShutdownTimeout",
         module: "mpm_common",

@@ -55,6 +55,7 @@ fn a_default_is_what_its_own_setter_takes() {
             server_root: b"/root",
             span: &span,
             section: None,
+            section_name: None,
             remarks: &remarks,
         };
         let result = match directive.set {

@@ -17,7 +17,7 @@ use crate::process::message::Failed;
 use crate::process::pidfd::Exit;
 use crate::scripts::client::StartError;
 use crate::scripts::diagnosis::obstacle::Runner;
-use crate::scripts::diagnosis::{Core, End, Failure, explain, record};
+use crate::scripts::diagnosis::{Core, Diagnosis, End, Failure, explain, record};
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::script::{Output, State};
 
@@ -65,7 +65,7 @@ impl Case {
                 .with_field("Retry-After", "5")
                 .of_module("cgi");
         };
-        let text = self.told(&Failure {
+        let failure = Failure {
             script: self.script(),
             runner: &self.runner(),
             request: &self.request(),
@@ -79,7 +79,13 @@ impl Case {
             stdout_bytes: 0,
             stderr_tail: b"",
             elapsed: Duration::ZERO,
-        });
+        };
+        let text = if failed.told.is_empty() {
+            self.told(&failure)
+        } else {
+            let cause = String::from_utf8_lossy(&failed.told).into_owned();
+            self.said(&failure, &Diagnosis { cause, cure: None })
+        };
         let status = status_of(failed);
         self.notes.log_error(status.code(), text.as_bytes());
         fail(status)
@@ -138,7 +144,11 @@ impl Case {
 
     /// Writes the record, and says what it was.
     fn told(&self, failure: &Failure<'_>) -> String {
-        let text = record(failure, &explain(failure));
+        self.said(failure, &explain(failure))
+    }
+
+    fn said(&self, failure: &Failure<'_>, diagnosis: &Diagnosis) -> String {
+        let text = record(failure, diagnosis);
         self.notes.whole(Weight::Error, &text);
         text
     }
@@ -152,7 +162,7 @@ impl Case {
     }
 
     fn runner(&self) -> Runner {
-        Runner::current(&self.path)
+        Runner::of_script(&self.notes.about().conf.suexec, self.script(), &self.path)
     }
 }
 

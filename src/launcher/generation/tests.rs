@@ -34,7 +34,9 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
             .expect("nothing to open"),
         phase,
         settings: memfd::sealed("settings", b"").expect("memory files work"),
-        identity: None,
+        orphans: Vec::new(),
+        worker_as: None,
+        spawner_as: None,
         lines: Vec::new(),
     };
     generation.worker.channel = Some(to_worker);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Child, ChildSpec, Directory, NewPrivileges, Program, Session, SpawnError, Step, spawn};
+use super::{Bounding, Child, ChildSpec, Directory, NewPrivileges, Program, Session, SpawnError, Step, spawn};
 use crate::process::identity::Identity;
 use crate::process::limits::{Limit, Resource};
 use crate::process::pidfd::{Exit, Reap, signal_group};
@@ -71,6 +71,21 @@ fn environment_and_arguments_are_exactly_those_given() {
         .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_="))
         .collect();
     assert_eq!(lines, ["A=1", "B=x y"]);
+}
+
+#[test]
+fn the_bounding_set_may_be_emptied_by_root() {
+    let bounding = |change: fn(&mut ChildSpec<'_>)| {
+        let (output, _) = shell("grep CapBnd /proc/self/status", change);
+        output.split_whitespace().nth(1).map(str::to_owned)
+    };
+    let ours = bounding(|_| {});
+    let emptied = bounding(|spec| spec.bounding = Bounding::Empty);
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(emptied.as_deref(), Some("0000000000000000"));
+    } else {
+        assert_eq!(emptied, ours);
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{
     Failed, FromSpawner, FromWorker, Message, MessageError, ScriptNews, ScriptOrder, Start, ToSpawner, ToWorker,
 };
 use crate::process::child::Step;
+use crate::process::limits::{Limit, Resource};
 use crate::process::pidfd::{Ended, Exit};
 
 fn fd() -> OwnedFd {
@@ -24,6 +25,11 @@ fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
             (b"QUERY_STRING".to_vec(), b"x=\xff".to_vec()),
             (b"EMPTY".to_vec(), Vec::new()),
         ],
+        limits: vec![Limit {
+            resource: Resource::Memory,
+            soft: Some(1 << 40),
+            hard: None,
+        }],
         stdin,
         stdout: fd(),
         stderr: fd(),
@@ -125,7 +131,8 @@ fn messages_of_the_launcher_go_round() {
         check(&message);
         check_descriptors(&message);
     }
-    for message in [FromWorker::Ready, FromWorker::AcceptingEnded] {
+    let orphan = FromWorker::SignalOrphan { pid: 4711, signal: 9 };
+    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, orphan] {
         check(&message);
         check_descriptors(&message);
     }
@@ -148,6 +155,7 @@ fn script_messages_go_round() {
         step: Step::Execute,
         errno: 2,
         first_line: b"#!/bin/nope\r\n".to_vec(),
+        told: b"it is a link".to_vec(),
     };
     let (user, system) = (Duration::from_micros(1234), Duration::from_micros(7));
     let news = [

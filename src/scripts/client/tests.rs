@@ -36,6 +36,7 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
                         step: Step::Open,
                         errno: libc::ENOENT,
                         first_line: Vec::new(),
+                        told: Vec::new(),
                     };
                     channel
                         .tell(&ScriptNews::Failed { id: start.id, failed }, Wait::Yes)
@@ -105,6 +106,7 @@ fn request(path: &str) -> (StartRequest, PipeReader) {
             path,
             arguments: Vec::new(),
             env: Vec::new(),
+            limits: Vec::new(),
             stdin: None,
             stdout,
             stderr,
@@ -117,7 +119,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 fn pair() -> (Spawner, tokio::task::JoinHandle<io::Result<()>>, Channel) {
     let (mine, other) = Channel::pair().expect("sockets work");
-    let (spawner, driver) = connect(mine).expect("a runtime is there");
+    let (spawner, driver) = connect(mine, Box::new(signal_group)).expect("a runtime is there");
     (spawner, tokio::spawn(driver.run()), other)
 }
 

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 
+use crate::config::directives::suexec::{Suexec, Target};
 use crate::gateway::script_reply::excerpt;
+use crate::process::identity::{Identity, shown_user};
 use crate::scripts::diagnosis::first_line::{EnvProgram, FirstLine, Shebang};
-use crate::scripts::diagnosis::{Diagnosis, named, shown};
+use crate::scripts::diagnosis::{Diagnosis, shown};
 
 /// What the kernel looks at to find `#!`.
 const FIRST_BYTES: u64 = 256;
@@ -42,6 +44,27 @@ impl Runner {
             gids,
             path: path.to_vec(),
         }
+    }
+
+    /// The user whom the settings make a script run as, with a PATH: this process's own where SuexecUserGroup says nothing
+    /// (or names nobody: that is told elsewhere).
+    pub fn of_script(suexec: &Suexec, script: &Path, path: &[u8]) -> Self {
+        let identity = match suexec.target.value() {
+            None => None,
+            Some(Target::Named { user, group }) => Identity::look_up(user, Some(group)).ok(),
+            Some(Target::FileOwner) => {
+                let owner = fs::metadata(script).ok();
+                owner.and_then(|found| Identity::of_owner(found.uid(), found.gid()).ok())
+            }
+        };
+        identity.map_or_else(
+            || Self::current(path),
+            |identity| Self {
+                uid: identity.uid,
+                gids: [&[identity.gid], identity.groups.as_slice()].concat(),
+                path: path.to_vec(),
+            },
+        )
     }
 
     /// Do the mode bits give this user `bit` (4 read, 2 write, 1 execute or search)? Root needs any execute bit to run
@@ -245,7 +268,7 @@ impl Obstacle {
     /// The obstacle in words, with its cure.
     pub fn diagnosis(&self, script: &Path, runner: &Runner) -> Diagnosis {
         Diagnosis {
-            cause: self.cause(&named(runner.uid)),
+            cause: self.cause(&shown_user(runner.uid)),
             cure: self.cure(&shown(script)),
         }
     }
@@ -266,7 +289,7 @@ impl Obstacle {
             Self::NotForRunner { mode, owner } => {
                 format!(
                     "{user} may not execute the script (mode {mode:04o}, owner {})",
-                    named(*owner)
+                    shown_user(*owner)
                 )
             }
             Self::NoexecMount => "the script is on a file system mounted noexec".into(),

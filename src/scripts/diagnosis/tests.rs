@@ -105,7 +105,7 @@ fn files_that_cannot_be_executed() {
             libc::EACCES,
             format!(
                 "user 4242424 may not execute the script (mode 0700, owner {}); `chmod a+rx {}`",
-                super::named(rustix::process::geteuid().as_raw()),
+                crate::process::identity::shown_user(rustix::process::geteuid().as_raw()),
                 at("owner-only.cgi")
             ),
         ),

@@ -2,8 +2,7 @@
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{
-    allow_override_list, interpreter_source, off_only, off_only_hosts, off_only_trailers, protocol, protocols,
-    set_filters,
+    allow_override_list, interpreter_source, off_only_hosts, off_only_trailers, protocol, protocols, set_filters,
 };
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
 
@@ -21,8 +20,6 @@ foreign! {
     "AllowOverrideList" "core" D None "None|directive [directive] ..." => By(allow_override_list);
     "AsyncRequestWorkerFactor" "mpm" S None "factor" => Ignored(MPM);
     "CGIMapExtension" "core" DH FileInfo "cgi-path .extension" => Ignored(WINDOWS);
-    "ChrootDir" "mod_unixd" S None "/path/to/directory" =>
-        Refused("not supported by this version; let the service manager confine it, as `RootDirectory=` in its unit");
     "ContentDigest" "core" SVDH Options "On|Off" => Ignored("Content-MD5 left HTTP with RFC 7231 and is not sent");
     "CoreDumpDirectory" "mpm" S None "directory" => Ignored("the directory for core files is the system's affair");
     "DefaultRuntimeDir" "core" S None "directory-path" => Ignored("PidFile is the only file kept while running");
@@ -65,12 +62,6 @@ foreign! {
     "ReceiveBufferSize" "mpm" S None "bytes" => Ignored(BUFFERS);
     "RegexDefaultOptions" "core" S None "[none] [+|-]option [[+|-]option] ..." =>
         Refused("not supported by this version; write the option into the pattern, as `(?i)`");
-    "RLimitCPU" "core" SVDH Any "seconds|max [seconds|max]" =>
-        Refused("not supported by this version; set the limit for the whole service, as `LimitCPU=` in its unit");
-    "RLimitMEM" "core" SVDH Any "bytes|max [bytes|max]" =>
-        Refused("not supported by this version; set the limit for the whole service, as `LimitAS=` in its unit");
-    "RLimitNPROC" "core" SVDH Any "number|max [number|max]" =>
-        Refused("not supported by this version; set the limit for the whole service, as `LimitNPROC=` in its unit");
     "ScoreBoardFile" "mpm" S None "file-path" => Ignored("there is no scoreboard file");
     "ScriptInterpreterSource" "core" SVDH FileInfo "Registry|Registry-Strict|Script" => By(interpreter_source);
     "SeeRequestTail" "core" S None "On|Off" => Ignored(NO_STATUS);
@@ -81,9 +72,6 @@ foreign! {
     "StartServers" "mpm" S None "number" => Ignored(MPM);
     "StartThreads" "mpm" S None "number" => Ignored(MPM);
     "StrictHostCheck" "core" SV None "ON|OFF" => By(off_only_hosts);
-    "Suexec" "mod_unixd" S None "On|Off" => By(off_only);
-    "SuexecUserGroup" "mod_suexec" SV None "User Group" =>
-        Refused("not supported by this version; scripts run as the server's User: start a second lychgate as that user");
     "ThreadLimit" "mpm" S None "number" => Ignored(MPM);
     "ThreadsPerChild" "mpm" S None "number" => Ignored(MPM);
     "ThreadStackSize" "mpm" S None "size" => Ignored(MPM);
