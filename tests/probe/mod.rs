@@ -22,7 +22,7 @@ use crate::support::processes;
 use crate::support::server::{self, Server, bench, privileged};
 use crate::support::wire::{Judge, Wire};
 
-use world::{SECRET, SERVER_USER, World, site_users};
+use world::{SECRET, World, site_users};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A line that the script wants to see in the log as if the server had written it.
@@ -69,6 +69,20 @@ const SETTINGS: &[Setting] = &[
         apache: None,
     },
     Setting {
+        name: "root-suexec",
+        given: Given::Own,
+        server: &[],
+        site: &[],
+        apache: None,
+    },
+    Setting {
+        name: "root-limits",
+        given: Given::Shared,
+        server: &[],
+        site: &LIMITS,
+        apache: None,
+    },
+    Setting {
         name: "apache-cgid",
         given: Given::Shared,
         server: &["ScriptSock $ROOT/cgid.sock"],
@@ -89,6 +103,17 @@ const SETTINGS: &[Setting] = &[
         site: &[],
         apache: Some(&["mpm_prefork", "cgi", "suexec"]),
     },
+];
+
+const LIMITS: [&str; 8] = [
+    "RLimitCPU 60 120",
+    "RLimitMEM 1000000000 1000000000",
+    "RLimitNPROC 60 60",
+    "RLimitNOFILE 100 100",
+    "RLimitFSIZE 1000000000 1000000000",
+    "RLimitCORE 0 0",
+    "Umask 027",
+    "Nice 5",
 ];
 
 /// Modules that every setting of Apache needs.
@@ -134,7 +159,16 @@ impl Setting {
     /// it writes an alert (AH02155), and goes on as root.
     fn server_user(&self) -> u32 {
         let named = self.apache.and_then(|_| User::from_name("www-data").ok().flatten());
-        named.map_or(SERVER_USER, |user| user.uid.as_raw())
+        named.map_or_else(|| self.own_user(0), |user| user.uid.as_raw())
+    }
+
+    /// A user that no other setting has, nor another run at the same time: processes are counted by user. It has no name.
+    fn own_user(&self, which: u32) -> u32 {
+        let row = SETTINGS
+            .iter()
+            .position(|setting| setting.name == self.name)
+            .unwrap_or(0);
+        40_000 + std::process::id() % 250 * 100 + u32::try_from(row).unwrap_or(0) * 4 + which
     }
 
     /// The lines of the configuration.
@@ -261,6 +295,7 @@ fn table(setting: &Setting, said: &str, outside: &Outside, log: &str) -> String 
             {
                 ours
             }
+            "10 nice" if outcome == own_nice() => ours,
             _ if name.starts_with("10 limit ") && is_our_limit(name, outcome) => ours,
             _ => outcome.into(),
         };
@@ -305,6 +340,10 @@ fn status_field(status: &str, name: &str) -> String {
     } else {
         words[..most].join(" ")
     }
+}
+
+fn own_nice() -> String {
+    rustix::process::getpriority_process(None).map_or(String::new(), |nice| nice.to_string())
 }
 
 /// The test's own limits are those that the server was started with.

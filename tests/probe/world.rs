@@ -18,9 +18,6 @@ use crate::support::processes;
 use crate::support::server::{self, Server, bench, privileged};
 use crate::support::wire::Wire;
 
-/// Root's server runs as this user where the settings say `User`; the two sites have users of their own where they say so.
-pub const SERVER_USER: u32 = 54301;
-const SITE_USERS: [u32; 2] = [54302, 54303];
 const NOBODY: u32 = 65534;
 const FIRST_LINE: &str = "#!/bin/sh\n# ";
 /// What no page may ever show.
@@ -54,7 +51,7 @@ struct Owners {
 /// The users of the two sites. suexec wants them to have names: two of this machine that have a group of the same number.
 pub fn site_users(setting: &Setting) -> [u32; 2] {
     if setting.apache.is_none() {
-        return SITE_USERS;
+        return [setting.own_user(1), setting.own_user(2)];
     }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let user = |line: &str| -> Option<u32> {
@@ -63,7 +60,7 @@ pub fn site_users(setting: &Setting) -> [u32; 2] {
         (fields.get(3)? == fields.get(2)? && id >= 100).then_some(id)
     };
     let mut users = passwd.lines().filter_map(user);
-    [0, 1].map(|site| users.next().unwrap_or(SITE_USERS[site]))
+    [1, 2].map(|site| users.next().unwrap_or(setting.own_user(site)))
 }
 
 impl Owners {
