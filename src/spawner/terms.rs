@@ -171,7 +171,8 @@ impl Terms {
         spec.umask = self.umask;
         spec.nice = self.nice;
         spec.identity = match runner {
-            Runner::Server(identity) => identity.as_deref(),
+            // A spawner that became User itself, in ChrootDir, has nothing left to change.
+            Runner::Server(identity) => identity.as_deref().filter(|_| Identity::process_is_root()),
             Runner::Suexec(identity) => Some(&**identity).filter(|_| Identity::process_is_root()),
         };
         if self.are_strict() {

@@ -83,6 +83,20 @@ const SETTINGS: &[Setting] = &[
         apache: None,
     },
     Setting {
+        name: "root-chroot",
+        given: Given::Shared,
+        server: &["ChrootDir $ROOT/sites"],
+        site: &[],
+        apache: None,
+    },
+    Setting {
+        name: "apache-chroot",
+        given: Given::Shared,
+        server: &["ChrootDir $ROOT/sites", "StartServers 2"],
+        site: &[],
+        apache: Some(&["mpm_prefork", "cgi"]),
+    },
+    Setting {
         name: "apache-cgid",
         given: Given::Shared,
         server: &["ScriptSock $ROOT/cgid.sock"],
@@ -177,6 +191,10 @@ impl Setting {
         if self.given != Given::Ordinary {
             let user = self.server_user();
             lines.extend([format!("User #{user}"), format!("Group #{user}")]);
+        }
+        if self.apache.is_none() {
+            // Apache looks for it outside of ChrootDir too.
+            lines.push("DocumentRoot \"$SITES/a/htdocs\"".into());
         }
         for (name, user) in ["a", "b"].into_iter().zip(site_users(self)) {
             lines.extend([
