@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use rustix::process::geteuid;
 
-use super::{Given, Setting};
+use super::settings::{Given, Setting};
 use crate::support::processes;
 use crate::support::server::{self, Server, bench, privileged};
 use crate::support::wire::Wire;
