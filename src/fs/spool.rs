@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -49,7 +50,7 @@ impl Spool {
     }
 
     fn move_to_file(&mut self) -> io::Result<()> {
-        let file = unnamed_file(&std::env::temp_dir())?;
+        let file = unnamed_file(&directory())?;
         let mut buffer = vec![0; 64 * 1024];
         let mut offset = 0;
         while offset < self.length {
@@ -66,10 +67,31 @@ impl Spool {
     }
 }
 
-/// A file in `directory` that never has a name, so that nothing is left behind, whatever happens.
-fn unnamed_file(directory: &std::path::Path) -> io::Result<OwnedFd> {
-    let mode = Mode::RUSR | Mode::WUSR;
-    match rustix::fs::openat(CWD, directory, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode) {
+/// Where the files are: TMPDIR, or /tmp.
+pub fn directory() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// Whether a file has a name while it is made, which its file system decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// Never: nothing needs to be created or removed (O_TMPFILE, open(2)).
+    Never,
+    /// For a moment.
+    ForAMoment,
+}
+
+/// What files in this directory need.
+pub fn naming(directory: &Path) -> Naming {
+    match nameless_file(directory) {
+        Ok(_closed_again) => Naming::Never,
+        Err(_) => Naming::ForAMoment,
+    }
+}
+
+/// A file in `directory` that is gone with its last descriptor, so that nothing is left behind, whatever happens.
+fn unnamed_file(directory: &Path) -> io::Result<OwnedFd> {
+    match nameless_file(directory) {
         Ok(fd) => return Ok(fd),
         // The file system cannot; give it a name for a moment.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
@@ -79,10 +101,17 @@ fn unnamed_file(directory: &std::path::Path) -> io::Result<OwnedFd> {
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
     let path = directory.join(format!("lychgate-{:032x}", u128::from_ne_bytes(random)));
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let fd = rustix::fs::openat(CWD, &path, flags, mode)?;
+    let fd = rustix::fs::openat(CWD, &path, flags, FOR_US)?;
     rustix::fs::unlink(&path)?;
     Ok(fd)
 }
+
+fn nameless_file(directory: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, directory, flags, FOR_US)
+}
+
+const FOR_US: Mode = Mode::RUSR.union(Mode::WUSR);
 
 fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::process::backoff::Backoff;
 use crate::process::channel::{Channel, Wait};
-use crate::process::child::{Child, ChildSpec, NewPrivileges, Program, Session, spawn};
+use crate::process::child::{Bounding, Child, ChildSpec, NewPrivileges, Program, Session, spawn};
 use crate::process::identity::Identity;
 use crate::process::inherit::{Outfit, Role};
 use crate::process::limits::Limit;
@@ -104,6 +104,7 @@ impl RoleProcess {
         spec.parent_death = Some(Signal::KILL);
         if self.role == Role::Worker {
             spec.new_privileges = NewPrivileges::Never;
+            spec.bounding = Bounding::Empty;
             spec.limits = vec![Limit::all_files()];
         }
         self.child = Some(spawn(&spec).map_err(|error| told(&error))?);

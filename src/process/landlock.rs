@@ -50,6 +50,9 @@ pub enum Access {
     Read,
     /// That, and executing. (A program that runs may still map and jump into what it may read: mmap(2) is not confined.)
     Execute,
+    /// Reading, and writing to files that are there, or that never get a name (O_TMPFILE). Nothing is emptied, created, renamed
+    /// or removed.
+    Rewrite,
     /// Reading, and all that changes: write, truncate, create, rename, link, remove. For a device, ioctl(2) too. Modes,
     /// owners, times and extended attributes are not Landlock's matter: the system's own rules hold for them.
     Write,
@@ -272,6 +275,7 @@ impl Access {
         match self {
             Access::Read => read,
             Access::Execute => read | AccessFs::Execute,
+            Access::Rewrite => read | AccessFs::WriteFile,
             Access::Write => read | AccessFs::from_write(version(abi)),
             Access::All => AccessFs::from_all(version(abi)),
         }

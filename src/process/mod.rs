@@ -24,6 +24,8 @@ pub mod names;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;
+#[cfg(test)]
+pub mod raw;
 pub mod replace;
 pub mod say;
 pub mod seccomp;

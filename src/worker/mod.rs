@@ -1,5 +1,6 @@
 //! The serving role: accept, the connection loop, the driver.
 
+pub mod confine;
 pub mod conn;
 pub mod drain;
 pub mod logs;

@@ -30,6 +30,7 @@ use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
+use crate::worker::confine;
 use crate::worker::conn;
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
@@ -55,6 +56,7 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     Logs::new(config, &sinks)?;
+    confine::enter(config)?.say();
     let count = inherited.scripts.len().max(1);
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));

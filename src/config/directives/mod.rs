@@ -4,6 +4,7 @@ pub mod alias;
 pub mod authz;
 pub mod autoindex;
 pub mod cgi;
+pub mod confine;
 pub mod core;
 pub mod dir;
 pub mod env;
@@ -74,6 +75,8 @@ settings! {
         scripts: cgi::ScriptLimits,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
+        /// What the worker may read.
+        confine: confine::Confine,
     }
 }
 
@@ -83,6 +86,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
     cgi::DIRECTIVES,
+    confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,

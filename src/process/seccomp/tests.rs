@@ -2,7 +2,7 @@
 
 use std::ffi::c_long;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -299,31 +299,4 @@ fn without_privileges_renounced_an_ordinary_user_cannot_enter() {
     }
     let refused = std::thread::spawn(|| Filter::refusing(&[]).enter().is_err());
     assert!(refused.join().expect("no panic"));
-}
-
-/// What a call costs that is judged by an argument, printed: `cargo test --lib seccomp::tests::cost -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn cost() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-    let address: SocketAddr = listener.local_addr().expect("bound");
-    let measure = move || {
-        let stream = TcpStream::connect(address).expect("connected");
-        let times = 1_000_000;
-        let begin = std::time::Instant::now();
-        for _ in 0..times {
-            let _empty = rustix::net::send(&stream, &[], rustix::net::SendFlags::empty());
-        }
-        let judged = begin.elapsed() / times;
-        let begin = std::time::Instant::now();
-        for _ in 0..times {
-            let _own = rustix::process::getppid();
-        }
-        (judged, begin.elapsed() / times)
-    };
-    let (judged, plain) = std::thread::spawn(measure).join().expect("no panic");
-    println!("free: send {judged:?}, getppid {plain:?}");
-    // The worker's list without what keeps this test from connecting.
-    let (judged, plain) = under(&lists::worker(Unlinking::Refused), measure);
-    println!("under the worker's list: send {judged:?}, getppid {plain:?}");
 }
