@@ -104,7 +104,9 @@ impl RoleProcess {
         spec.parent_death = Some(Signal::KILL);
         if self.role == Role::Worker {
             spec.new_privileges = NewPrivileges::Never;
-            spec.bounding = Bounding::Empty;
+            if identity.is_some() || !Identity::process_is_root() {
+                spec.bounding = Bounding::Empty; // one that is root still, for ChrootDir, sees to it itself
+            }
             spec.limits = vec![Limit::all_files()];
         }
         self.child = Some(spawn(&spec).map_err(|error| told(&error))?);
