@@ -16,14 +16,33 @@ const PAGE: &str = include_str!("../../man/lychgate-privileges.7");
 const BEGIN: &str = ".\\\" The tables of tests/probe; BLESS=1 writes them.\n";
 const END: &str = ".\\\" End of the tables.\n";
 
-/// Settings and the letters of their columns.
-const COLUMNS: &[(char, &str)] = &[
-    ('A', "apache-cgid"),
-    ('B', "apache-suexec"),
-    ('C', "root"),
-    ('D', "root-suexec"),
-    ('G', "root-chroot"),
-    ('H', "user"),
+/// The letter of a column, its setting, and what that is.
+struct Column(char, &'static str, &'static str);
+
+const COLUMNS: &[Column] = &[
+    Column(
+        'A',
+        "apache-cgid",
+        "Apache, started by root: scripts of both sites run as\n.Ic User ,\nby mod_cgid",
+    ),
+    Column(
+        'B',
+        "apache-suexec",
+        "Apache, started by root: each site has a user by\n.Ic SuexecUserGroup",
+    ),
+    Column(
+        'C',
+        "root",
+        "lychgate, started by root: scripts of both sites run as\n.Ic User",
+    ),
+    Column(
+        'D',
+        "root-suexec",
+        "the same, but that each site has a user by\n.Ic SuexecUserGroup",
+    ),
+    Column('G', "root-chroot", "as C, in\n.Ic ChrootDir"),
+    Column('H', "root-limits", "as C, with limits"),
+    Column('I', "user", "lychgate, started by another user, whose all of it is"),
 ];
 
 const HEADINGS: &[(&str, &str)] = &[
@@ -65,19 +84,24 @@ fn the_manual_shows_the_tables() {
 }
 
 fn made() -> String {
-    let columns: Vec<BTreeMap<&str, &str>> = COLUMNS.iter().map(|(_, name)| lines(name)).collect();
+    let columns: Vec<BTreeMap<&str, &str>> = COLUMNS.iter().map(|column| lines(column.1)).collect();
     let order: Vec<&str> = SETTINGS[0]
         .expected
         .lines()
         .filter_map(|l| Some(l.split_once(": ")?.0))
         .collect();
-    let letters = in_columns(COLUMNS.iter().map(|(letter, _)| *letter));
-    let mut text = String::new();
+    let letters = in_columns(COLUMNS.iter().map(|column| column.0));
+    let mut text = String::from(".Pp\n.Bl -tag -width A -compact\n");
+    for Column(letter, _, what) in COLUMNS {
+        let _infallible = writeln!(text, ".It {letter}\n{what}");
+    }
+    text.push_str(".El\n");
     for (number, heading) in HEADINGS {
         let _infallible = writeln!(text, ".Ss {heading}\n.Bd -literal\n{:WIDTH$}{letters}", "");
         for (name, cells) in rows(&order, number, &columns) {
             let cells = in_columns(cells.into_iter());
-            let _infallible = writeln!(text, "{name:WIDTH$}{cells}");
+            let line = format!("{name:WIDTH$}{cells}");
+            let _infallible = writeln!(text, "{}", line.trim_end());
         }
         text.push_str(".Ed\n");
     }
