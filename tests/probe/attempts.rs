@@ -117,6 +117,7 @@ fn network(lines: &mut Lines, world: &World, place: &dyn Fn(&str) -> String, ser
     // Multicast: the kernel finds no way, before a packet is sent, unless somebody forbids it earlier.
     lines.add("08 TCP to elsewhere", &["tcp", "224.0.0.1", "9"]);
     lines.add("08 TCP by fast open", &["fastopen", "127.0.0.1", &daemon]);
+    lines.add("08 TCP by several paths", &["mptcp", "127.0.0.1", &daemon]);
     lines.add("08 UDP to the loopback", &["udp", "127.0.0.1", &daemon]);
     lines.add("08 UDP to elsewhere", &["udp", "169.254.169.254", "53"]);
     lines.add("08 an abstract socket", &["abstract", &world.abstract_name]);
@@ -139,6 +140,8 @@ fn privileges(lines: &mut Lines, place: &dyn Fn(&str) -> String, server: &dyn Fn
     lines.add("09 make a mount namespace", &["unshare", "mount"]);
     lines.add("09 mount", &["mount", &place("a/data")]);
     lines.add("09 chroot", &["chroot", &place("a")]);
+    lines.add("09 set up an io_uring", &["call", "io_uring"]);
+    lines.add("09 use the kernel's keyrings", &["call", "keyctl"]);
     lines.add("09 make a device", &["device", &place("a/data/device")]);
 }
 

@@ -158,6 +158,8 @@ fn machine_decides(name: &str) -> bool {
                 || sys("kernel/apparmor_restrict_unprivileged_userns") == Some(1)
         }
         "08 TCP by fast open" => sys("net/ipv4/tcp_fastopen").is_none_or(|set| set & 1 == 0),
+        "08 TCP by several paths" => sys("net/mptcp/enabled") != Some(1),
+        "09 set up an io_uring" => sys("kernel/io_uring_disabled") != Some(0),
         "06 open a raw IPv6 socket" => !Path::new("/proc/net/if_inet6").exists(),
         _ => {
             let traces = ["05 trace", "05 read memory", "05 open memory", "05 take a descriptor"];
