@@ -4,7 +4,9 @@
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
+//! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
+//! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
@@ -18,7 +20,9 @@
 mod clients;
 mod debian;
 mod house;
+mod identity;
 mod load;
+mod logs;
 mod probe;
 mod programs;
 mod roles;
@@ -53,7 +57,9 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(debian::trials());
         trials.extend(house::trials());
+        trials.extend(identity::trials());
         trials.extend(load::trials());
+        trials.extend(logs::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(roles::trials());

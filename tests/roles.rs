@@ -1,14 +1,16 @@
 //! Roles that die at work: what their requests and scripts come to.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
+use lychgate::process::seccomp::{Filter, Refused, When};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::processes;
-use crate::support::server::{self, Server};
+use crate::support::server::{self, Server, privileged};
 use crate::support::wire::{Judge, Wire, show};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,6 +25,18 @@ pub fn trials() -> Vec<Trial> {
         roles(
             "scripts_do_not_outlive_a_killed_worker",
             scripts_do_not_outlive_a_killed_worker,
+        ),
+        roles(
+            "scripts_without_their_spawner_are_ended_by_the_launcher",
+            scripts_without_their_spawner_are_ended_by_the_launcher,
+        ),
+        roles("the_worker_confines_itself", || the_worker_confines_itself(None)),
+        roles("the_worker_of_root_confines_itself", || {
+            the_worker_confines_itself(privileged().then_some("nobody"))
+        }),
+        roles(
+            "a_worker_without_landlock_serves_and_says_so",
+            a_worker_without_landlock_serves_and_says_so,
         ),
     ]
 }
@@ -82,6 +96,126 @@ fn scripts_do_not_outlive_a_killed_worker() -> Result<(), String> {
     end(&root, server)
 }
 
+/// Its spawner is dead, the worker may signal nobody; still the script ends when its client leaves.
+fn scripts_without_their_spawner_are_ended_by_the_launcher() -> Result<(), String> {
+    let (root, server) = boot(
+        "orphan",
+        "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nbegun\\n'\nsleep 1000\n",
+    )?;
+    let mut wire = ask(&server)?;
+    wire.wait_for(b"begun")?;
+    kill(&server, "spawner")?;
+    said(&root, "the spawner died (signal 9 (SIGKILL)): it is started again")?;
+    drop(wire);
+    server::poll(PATIENCE, || {
+        let left = processes::descendants(server.pid());
+        match left.iter().find(|process| process.name == "sleep") {
+            Some(process) => Err(format!("left behind: {}", process.pid)),
+            None => Ok(()),
+        }
+    })?;
+    end(&root, server)
+}
+
+/// What /proc says of the worker; started by root with a User line, or as who we are.
+fn the_worker_confines_itself(user: Option<&str>) -> Result<(), String> {
+    let root = server::fresh_root("confined");
+    let lines: Vec<String> = user.iter().map(|user| format!("User {user}")).collect();
+    server::write_config(&root, &lines, "127.0.0.1:0")?;
+    server::hand_over(&root, false)?;
+    let command = server::program(&root, user.is_some(), &[])?;
+    let server = Server::boot(&root, command, &[], "")?;
+    let pid = role(&server, "worker")?.as_raw_nonzero();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| e.to_string())?;
+    let uid = server::server_uid(false);
+    let own = format!("{uid}\t{uid}\t{uid}\t{uid}");
+    let nothing = "0000000000000000";
+    let mut expected = vec![
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+        ("Seccomp_filters", "1"),
+        ("Uid", &own),
+        ("CapInh", nothing),
+        ("CapPrm", nothing),
+        ("CapEff", nothing),
+        ("CapAmb", nothing),
+    ];
+    if user.is_some() {
+        // Nobody else may empty it.
+        expected.push(("CapBnd", nothing));
+    }
+    for (name, value) in expected {
+        let line = format!("{name}:\t{value}");
+        if !status.lines().any(|l| l == line) {
+            return Err(format!("no `{line}`: {status}"));
+        }
+    }
+    if user.is_some() {
+        let groups =
+            nix::unistd::getgrouplist(c"nobody", nix::unistd::Gid::from_raw(uid)).map_err(|e| e.to_string())?;
+        let mut groups: Vec<u32> = groups.into_iter().map(nix::unistd::Gid::as_raw).collect();
+        let line = status.lines().find_map(|l| l.strip_prefix("Groups:")).unwrap_or("");
+        let mut there: Vec<u32> = line.split_whitespace().filter_map(|group| group.parse().ok()).collect();
+        groups.sort_unstable();
+        there.sort_unstable();
+        if there != groups {
+            return Err(format!("groups {there:?}, not {groups:?}"));
+        }
+    }
+    // Dumpable processes have their entries to themselves.
+    let owner = fs::metadata(format!("/proc/{pid}/environ"))
+        .map_err(|e| e.to_string())?
+        .uid();
+    if owner != 0 {
+        return Err(format!("its entries in /proc belong to {owner}: it is dumpable"));
+    }
+    said(&root, "confined by Landlock")?;
+    said(&root, " system calls refused")?;
+    end(&root, server)
+}
+
+/// On a kernel without Landlock, which a filter plays.
+fn a_worker_without_landlock_serves_and_says_so() -> Result<(), String> {
+    let root = server::fresh_root("no-landlock");
+    let lines = ["ConfineReading On".to_owned()];
+    server::write_config(&root, &lines, "127.0.0.1:0")?;
+    server::write(&root.join("htdocs/a.txt"), b"served\n")?;
+    server::hand_over(&root, false)?;
+    let command = server::program(&root, false, &[])?;
+    let started = std::thread::spawn(move || {
+        let absent = |call| Refused {
+            call,
+            when: When::Always,
+            errno: libc::ENOSYS,
+        };
+        let calls = [
+            libc::SYS_landlock_create_ruleset,
+            libc::SYS_landlock_add_rule,
+            libc::SYS_landlock_restrict_self,
+        ];
+        rustix::thread::set_no_new_privs(true).map_err(|e| e.to_string())?;
+        // This thread and what it starts, which is the server.
+        Filter::refusing(&calls.map(absent))
+            .enter()
+            .map_err(|e| e.to_string())?;
+        let server = Server::boot(&root, command, &[], "")?;
+        Ok::<_, String>((root, server))
+    });
+    let (root, server) = started.join().map_err(|_| "panicked")??;
+    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
+    wire.send(b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let reply = wire.reply(Judge::Strict)?;
+    if reply.body != b"served\n" {
+        return Err(format!("{reply:?}"));
+    }
+    said(&root, "[worker:warn]")?;
+    said(
+        &root,
+        "not confined in files, ports and signals (this kernel has no Landlock); ",
+    )?;
+    end(&root, server)
+}
+
 fn boot(name: &str, script: &str) -> Result<(PathBuf, Server), String> {
     let root = server::fresh_root(name);
     server::write(&root.join("cgi-bin/s"), script.as_bytes())?;
@@ -105,7 +239,12 @@ fn ask(server: &Server) -> Result<Wire, String> {
 }
 
 /// Kills the process that calls itself `lychgate: ROLE`.
-fn kill(server: &Server, role: &str) -> Result<(), String> {
+fn kill(server: &Server, name: &str) -> Result<(), String> {
+    kill_process(role(server, name)?, Signal::KILL).map_err(|e| format!("{name}: {e}"))
+}
+
+/// The process that calls itself `lychgate: ROLE`.
+fn role(server: &Server, role: &str) -> Result<Pid, String> {
     let title = format!("lychgate: {role}");
     let is_it =
         |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()));
@@ -114,7 +253,7 @@ fn kill(server: &Server, role: &str) -> Result<(), String> {
         .map(|p| p.pid)
         .find(is_it);
     let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    kill_process(pid.ok_or(format!("there is no {role}"))?, Signal::KILL).map_err(|e| format!("{role}: {e}"))
+    pid.ok_or(format!("there is no {role}"))
 }
 
 /// Waits until the error log says so.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::directives::log::LogTarget;
 use crate::config::directives::server::Listen as ListenLine;
 use crate::config::load::Loaded;
-use crate::config::logs::{error_target, targets};
+use crate::config::logs::{error_target, needed, targets};
 use crate::config::places::confs;
 use crate::config::site::Config;
 use crate::config::words::below;
@@ -34,6 +34,11 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         let target = error_target(config, main);
         logs.iter().position(|log| *log == target)
     });
+    let needed = needed(config).len();
+    let optional = |(n, log)| match log {
+        launcher::LogTarget::File(path) if n >= needed => launcher::LogTarget::Optional(path),
+        log => log,
+    };
     Ok(Plan {
         listeners,
         backlog: core
@@ -46,7 +51,7 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         worker_by: by(core.chroot.value().is_some()),
         spawner_by: by(core.chroot.value().is_some() || stays_root(config)),
         pid_file: Some(pid_file(config)),
-        logs: logs.into_iter().map(log).collect(),
+        logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
         error_log,
         threads: match threads {
             Threads::One => 1,

@@ -11,6 +11,7 @@ use crate::config::error::{ConfigError, Severity};
 use crate::config::node::{Node, Settings};
 use crate::config::site::Config;
 use crate::config::words::{below, shown};
+use crate::process::capabilities::{Capability, holds};
 use crate::process::identity::{Identity, shown_group, shown_user};
 use crate::process::limits::Resource;
 use crate::spawner::{exceeds, hastens};
@@ -66,20 +67,23 @@ impl Judge<'_> {
         match (name, words) {
             ("chrootdir", [root]) => self.chroot(root),
             ("nice", [nice]) => self.nice(nice),
-            ("suexec", [word]) if word.eq_ignore_ascii_case(b"on") => self.for_root("or write `Off`"),
+            ("suexec", [word]) if word.eq_ignore_ascii_case(b"on") => self.needs(Capability::SetUid, "or write `Off`"),
             ("suexecusergroup", words) => self.target(&Target::read(words).ok()?),
             _ => self.limit(Resource::of_directive(name)?, Bounds::read(words).ok()?),
         }
     }
 
-    /// What only root may do.
-    fn for_root(&self, instead: &str) -> Unmet {
-        let severity = match self.asker {
+    /// What root may do, where it has all its power, and nobody else.
+    fn needs(&self, capability: Capability, instead: &str) -> Unmet {
+        let sentence = || format!("only root can do that; start the server as root, {instead}");
+        (!holds(capability)).then(|| (self.severity(), sentence()))
+    }
+
+    fn severity(&self) -> Severity {
+        match self.asker {
             Asker::Server => Severity::Error,
             Asker::Checker => Severity::Warning,
-        };
-        let sentence = || format!("only root can do that; start the server as root, {instead}");
-        (!self.is_root).then(|| (severity, sentence()))
+        }
     }
 
     fn chroot(&self, root: &[u8]) -> Unmet {
@@ -91,13 +95,16 @@ impl Judge<'_> {
             );
             return Some((Severity::Error, sentence));
         }
-        self.for_root("or take the line out")
+        self.needs(Capability::SysChroot, "or take the line out")
     }
 
     fn nice(&self, nice: &[u8]) -> Unmet {
         let nice: i32 = std::str::from_utf8(nice).ok()?.parse().ok()?;
         if hastens(nice) {
-            self.for_root("or do not make scripts less nice than the server is")
+            self.needs(
+                Capability::SysNice,
+                "or do not make scripts less nice than the server is",
+            )
         } else {
             None
         }
@@ -107,20 +114,22 @@ impl Judge<'_> {
         let name = resource.directive();
         let hard = exceeds(name, bounds)?;
         let above = format!("it is above {hard}, the hard limit that the server runs under");
+        if !holds(Capability::SysResource) {
+            let sentence = format!(
+                "{above}; to raise that takes CAP_SYS_RESOURCE, which root has: write at most {hard}, or `max`"
+            );
+            return Some((self.severity(), sentence));
+        }
         match bounds {
-            // Without a hard limit of its own, root's word is not enough either.
+            // Without a hard limit of its own the soft one would be above ours all the same.
             Bounds {
                 soft: Bound::At(soft),
                 hard: None | Some(Bound::Max),
-            } if self.is_root => Some((
+            } => Some((
                 Severity::Error,
                 format!("{above}; add a hard limit to raise that, as `{name} {soft} {soft}`"),
             )),
-            _ => {
-                let (severity, _) = self.for_root("")?;
-                let sentence = format!("{above}, which only root can raise; write at most {hard}, or `max`");
-                Some((severity, sentence))
-            }
+            _ => None,
         }
     }
 

@@ -5,21 +5,35 @@ use crate::config::directives::log::{LogTarget, format_of};
 use crate::config::site::{Config, Site};
 use crate::config::words::below;
 
-/// Every log target of the configuration, in order; a target's number is its index.
+/// Every log target of the configuration, in order; a target's number is its index. The main error log is the first; behind
+/// [`needed`] stand those that can be done without.
 pub fn targets(config: &Config) -> Vec<LogTarget> {
-    let mut targets: Vec<LogTarget> = Vec::new();
-    let mut add = |target: LogTarget| {
-        if !targets.contains(&target) {
-            targets.push(target);
-        }
-    };
+    let mut targets = needed(config);
     for site in &config.sites {
-        add(error_target(config, site));
+        add(&mut targets, script_target(site));
+    }
+    targets
+}
+
+/// The error and access logs.
+pub fn needed(config: &Config) -> Vec<LogTarget> {
+    let mut targets = Vec::new();
+    for site in &config.sites {
+        add(&mut targets, Some(error_target(config, site)));
         for log in site.settings.logs.access.iter() {
-            add(log.target.clone());
+            add(&mut targets, Some(log.target.clone()));
         }
     }
     targets
+}
+
+fn add(targets: &mut Vec<LogTarget>, target: Option<LogTarget>) {
+    targets.extend(target.filter(|target| !targets.contains(target)));
+}
+
+/// Where a site's failed scripts are recorded, if anywhere.
+pub fn script_target(site: &Site) -> Option<LogTarget> {
+    site.settings.script_log.file.value().cloned().map(LogTarget::File)
 }
 
 /// Where a site's errors go.

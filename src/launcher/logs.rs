@@ -1,218 +1,330 @@
-//! Logs: files opened for appending, and programs that take a log on their standard input.
+//! The logs of one reading of the settings: files opened for appending, and pipes to programs.
 //!
-//! A program keeps its pipe when it dies: what was written meanwhile waits there for its successor.
+//! Whoever rotates logs renames a file and perhaps makes a new one in its place. The launcher looks at the names once a
+//! second, opens what is there now, and hands it to the roles: no signal is needed, and no line is lost, since the old
+//! file is written until then.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::fs::{OFlags, Stat, fstat, stat};
+use rustix::io::Errno;
 
-use super::plan::{LogProgram, LogTarget, Shell};
-use super::words;
-use crate::process::backoff::Backoff;
-use crate::process::child::{Child, ChildSpec, Program, Session, spawn};
-use crate::process::pidfd::Ended;
+use super::plan::{LogProgram, LogTarget};
+use super::programs::Programs;
 use crate::process::say::{Weight, say};
 
 /// The logs of one generation, open.
 #[derive(Clone, Debug)]
 pub(super) struct OpenLogs {
     /// In the order of the plan.
-    pub(super) descriptors: Vec<Rc<OwnedFd>>,
-    /// The main error log.
-    pub(super) error: Option<Rc<OwnedFd>>,
-    /// The programs behind some of them.
-    programs: Vec<LogProgram>,
+    logs: Vec<OpenLog>,
+    /// Which of them is the main error log.
+    error: Option<usize>,
 }
 
-/// All log programs, of all generations.
-pub(super) struct Programs {
-    list: Vec<Running>,
-    null: Rc<OwnedFd>,
-    /// Where their standard error goes: that which the launcher was started with, for the error log may be theirs.
-    stderr: Rc<OwnedFd>,
-    env: Vec<CString>,
+#[derive(Clone, Debug)]
+struct OpenLog {
+    target: LogTarget,
+    fd: Rc<OwnedFd>,
+    /// Which file it is; none for what is no file, and for one that could not be opened.
+    file: Option<FileId>,
+    sight: Sight,
 }
 
-/// A log program and its pipe.
-struct Running {
-    program: LogProgram,
-    reader: OwnedFd,
-    writer: Rc<OwnedFd>,
-    child: Option<Child>,
-    started: Instant,
-    backoff: Backoff,
-    restart_at: Option<Instant>,
+/// A file, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
 }
 
-impl Programs {
-    pub(super) fn new(null: Rc<OwnedFd>, stderr: Rc<OwnedFd>, env: Vec<CString>) -> Programs {
-        Programs {
-            list: Vec::new(),
-            null,
-            stderr,
-            env,
-        }
+/// What the last look at a log's name showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// Nothing remarkable.
+    Usual,
+    /// Nothing of this name. Whoever moved the file may be about to make the next, with owner and mode to its taste, so it is made
+    /// by us only if it is missing at the next look too.
+    Missing,
+    /// What is there cannot be opened, which was told.
+    Unusable,
+}
+
+impl OpenLogs {
+    /// Opens all logs of a plan; programs that run already are kept. The error is for people.
+    pub(super) fn open(
+        targets: &[LogTarget],
+        error: Option<usize>,
+        programs: &mut Programs,
+    ) -> Result<OpenLogs, String> {
+        let logs: Result<Vec<OpenLog>, String> = targets.iter().map(|target| OpenLog::open(target, programs)).collect();
+        Ok(OpenLogs { logs: logs?, error })
     }
 
-    /// Opens all logs of a plan; programs that run already are kept.
-    pub(super) fn open(&mut self, targets: &[LogTarget], error: Option<usize>) -> Result<OpenLogs, String> {
-        let (mut descriptors, mut programs) = (Vec::new(), Vec::new());
-        for target in targets {
-            descriptors.push(match target {
-                LogTarget::File(path) => Rc::new(open_file(path)?),
-                LogTarget::Stderr => Rc::clone(&self.stderr),
-                LogTarget::Program(program) => {
-                    programs.push(program.clone());
-                    self.pipe_to(program)?
-                }
-            });
-        }
-        let error = error.and_then(|number| descriptors.get(number)).cloned();
-        Ok(OpenLogs {
-            descriptors,
-            error,
-            programs,
+    pub(super) fn descriptors(&self) -> impl ExactSizeIterator<Item = &Rc<OwnedFd>> {
+        self.logs.iter().map(|log| &log.fd)
+    }
+
+    /// The main error log.
+    pub(super) fn error(&self) -> Option<&Rc<OwnedFd>> {
+        self.error.and_then(|number| self.logs.get(number)).map(|log| &log.fd)
+    }
+
+    /// Whether this is the number of the main error log.
+    pub(super) fn is_error(&self, number: usize) -> bool {
+        self.error == Some(number)
+    }
+
+    /// The programs behind some of them.
+    pub(super) fn programs(&self) -> impl Iterator<Item = &LogProgram> {
+        self.logs.iter().filter_map(|log| match &log.target {
+            LogTarget::Program(program) => Some(program),
+            LogTarget::File(_) | LogTarget::Optional(_) | LogTarget::Stderr => None,
         })
     }
 
-    fn pipe_to(&mut self, program: &LogProgram) -> Result<Rc<OwnedFd>, String> {
-        if let Some(running) = self.list.iter().find(|running| running.program == *program) {
-            return Ok(Rc::clone(&running.writer));
-        }
-        let told = |error: &dyn std::fmt::Display| format!("the log program `{}`: {error}", shown(program));
-        let (reader, writer) = io::pipe().map_err(|error| told(&error))?;
-        let mut running = Running {
-            program: program.clone(),
-            reader: reader.into(),
-            writer: Rc::new(writer.into()),
-            child: None,
-            started: Instant::now(),
-            backoff: Backoff::default(),
-            restart_at: None,
+    /// Looks at every file's name, and opens what is another file now; the numbers of those, in order.
+    pub(super) fn look(&mut self) -> Vec<usize> {
+        let looked = self.logs.iter_mut().map(OpenLog::look).enumerate();
+        looked.filter(|(_, is_new)| *is_new).map(|(number, _)| number).collect()
+    }
+}
+
+impl OpenLog {
+    fn open(target: &LogTarget, programs: &mut Programs) -> Result<OpenLog, String> {
+        let mut log = OpenLog {
+            target: target.clone(),
+            fd: Rc::clone(programs.null()),
+            file: None,
+            sight: Sight::Usual,
         };
-        running
-            .start(&self.null, &self.stderr, &self.env)
-            .map_err(|error| told(&error))?;
-        let writer = Rc::clone(&running.writer);
-        self.list.push(running);
-        Ok(writer)
+        match target {
+            LogTarget::File(path) => log.take(open_file(path)?),
+            LogTarget::Optional(path) => match open_file(path) {
+                Ok(opened) => log.take(opened),
+                Err(error) => {
+                    say("launcher", Weight::Error, &error);
+                    log.sight = Sight::Unusable;
+                }
+            },
+            LogTarget::Stderr => log.fd = Rc::clone(programs.stderr()),
+            LogTarget::Program(program) => log.fd = programs.pipe_to(program)?,
+        }
+        Ok(log)
     }
 
-    /// Is this the end of a log program? Then it is started again, now or later.
-    pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
-        self.list.iter().filter_map(|running| Some(running.child.as_ref()?.pid))
+    fn take(&mut self, (fd, file): (OwnedFd, FileId)) {
+        (self.fd, self.file, self.sight) = (Rc::new(fd), Some(file), Sight::Usual);
     }
 
-    pub(super) fn notice_end(&mut self, pid: i32, ended: &Ended) -> bool {
-        let is_it = |running: &&mut Running| running.child.as_ref().is_some_and(|child| child.pid == pid);
-        let Some(running) = self.list.iter_mut().find(is_it) else {
+    /// Looks at its name; true when another file was opened.
+    fn look(&mut self) -> bool {
+        let (LogTarget::File(path) | LogTarget::Optional(path)) = &self.target else {
             return false;
         };
-        let wait = running.backoff.died(running.started.elapsed());
-        running.child = None;
-        running.restart_at = Some(Instant::now() + wait);
-        let name = shown(&running.program);
-        say(
-            "launcher",
-            Weight::Error,
-            &format!("the log program `{name}` ended ({}): it is started again", ended.exit),
-        );
-        true
-    }
-
-    /// When the next one is due to be started.
-    pub(super) fn next_restart(&self) -> Option<Instant> {
-        self.list.iter().filter_map(|running| running.restart_at).min()
-    }
-
-    /// Starts those that are due.
-    pub(super) fn restart_due(&mut self, now: Instant) {
-        for running in self
-            .list
-            .iter_mut()
-            .filter(|running| running.restart_at.is_some_and(|at| at <= now))
-        {
-            running.restart_at = None;
-            if let Err(error) = running.start(&self.null, &self.stderr, &self.env) {
-                running.restart_at = Some(now + running.backoff.died(Duration::ZERO).max(Duration::from_millis(100)));
-                say(
-                    "launcher",
-                    Weight::Error,
-                    &format!("the log program `{}`: {error}", shown(&running.program)),
-                );
+        match stat(path).map(|stat| FileId::of(&stat)) {
+            Ok(there) if Some(there) == self.file => {
+                self.sight = Sight::Usual;
+                return false;
             }
+            Err(Errno::NOENT | Errno::NOTDIR) if self.sight == Sight::Usual => {
+                self.sight = Sight::Missing;
+                return false;
+            }
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            // Nothing is known of it, so nothing is done.
+            Err(_) => return false,
         }
-    }
-
-    /// Lets go of the programs that no log in use needs: they read what is left in their pipe and see its end.
-    pub(super) fn keep<'a>(&mut self, in_use: impl Iterator<Item = &'a OpenLogs>) {
-        let wanted: Vec<&LogProgram> = in_use.flat_map(|logs| &logs.programs).collect();
-        self.list.retain(|running| wanted.contains(&&running.program));
-    }
-
-    /// Ends all: they see the end of their input, and have `grace` to write what they had; then they are killed.
-    pub(super) fn finish(self, grace: Duration) {
-        let until = Instant::now() + grace;
-        let children: Vec<Child> = self.list.into_iter().filter_map(|running| running.child).collect();
-        for child in &children {
-            for signal in [Some(Signal::TERM), Some(Signal::KILL), None] {
-                let left = if signal == Some(Signal::TERM) {
-                    until.saturating_duration_since(Instant::now())
-                } else {
-                    AFTER_SIGNAL
-                };
-                if child.pidfd.ends_within(left).unwrap_or(true) {
-                    break;
+        match open_file(path) {
+            Ok(opened) => {
+                self.take(opened);
+                true
+            }
+            Err(error) => {
+                if self.sight != Sight::Unusable {
+                    say("launcher", Weight::Error, &format!("{error}; the old file is written"));
                 }
-                if let Some(Err(error)) = signal.map(|signal| child.pidfd.signal(signal)) {
-                    say(
-                        "launcher",
-                        Weight::Error,
-                        &format!("cannot end log program {}: {error}", child.pid),
-                    );
-                }
+                self.sight = Sight::Unusable;
+                false
             }
         }
     }
 }
 
-impl Running {
-    fn start(&mut self, null: &OwnedFd, stderr: &OwnedFd, env: &[CString]) -> Result<(), String> {
-        let words = match self.program.shell {
-            Shell::With => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), self.program.command.clone()],
-            Shell::Without => words::split(&self.program.command),
+impl FileId {
+    fn of(stat: &Stat) -> FileId {
+        FileId {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
+    }
+}
+
+/// Opens or creates a log. A FIFO without a reader is an error: its reader may be long in coming, or never come.
+fn open_file(path: &Path) -> Result<(OwnedFd, FileId), String> {
+    let told = |error: io::Error| {
+        let why = match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NXIO) => "nobody reads this FIFO".to_owned(),
+            _ => error.to_string(),
         };
-        let argv: Result<Vec<CString>, _> = words.into_iter().map(CString::new).collect();
-        let argv = argv.map_err(|_| "a NUL in its command line".to_owned())?;
-        let path = argv.first().cloned().ok_or("an empty command line")?;
-        let descriptors: Vec<BorrowedFd<'_>> = vec![self.reader.as_fd(), null.as_fd(), stderr.as_fd()];
-        let mut spec = ChildSpec::new(Program::Path(&path), argv, descriptors);
-        spec.env = env.to_vec();
-        spec.session = Session::Own; // a Ctrl-C at the terminal is for the launcher: lines are still to come
-        self.child = Some(spawn(&spec).map_err(|error| error.to_string())?);
-        self.started = Instant::now();
-        Ok(())
+        format!(
+            "cannot open the log `{}`: {why}",
+            path.as_os_str().as_bytes().escape_ascii()
+        )
+    };
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = File::options()
+        .append(true)
+        .create(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let fd = OwnedFd::from(opened.map_err(told)?);
+    let stat = fstat(&fd).map_err(|error| told(error.into()))?;
+    Ok((fd, FileId::of(&stat)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::path::PathBuf;
+    use std::rc::Rc;
+    use std::time::Instant;
+
+    use super::{OpenLogs, Sight};
+    use crate::launcher::plan::LogTarget;
+    use crate::launcher::programs::Programs;
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Place {
+            let place = std::env::temp_dir().join(format!("lychgate-logs-{}-{name}", std::process::id()));
+            fs::create_dir_all(&place).expect("a directory of our own");
+            Place(place)
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.0.join(name)).expect("it is there")
+        }
     }
-}
 
-/// How long a signalled program is waited for.
-const AFTER_SIGNAL: Duration = Duration::from_millis(300);
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _left_for_the_system = fs::remove_dir_all(&self.0);
+        }
+    }
 
-fn open_file(path: &Path) -> Result<OwnedFd, String> {
-    let opened = File::options().append(true).create(true).open(path);
-    let shown = path.as_os_str().as_bytes().escape_ascii();
-    opened
-        .map(OwnedFd::from)
-        .map_err(|error| format!("cannot open the log `{shown}`: {error}"))
-}
+    fn write(logs: &OpenLogs, number: usize, text: &str) {
+        let fd = logs.descriptors().nth(number).expect("it is there");
+        let mut file = fs::File::from(fd.try_clone().expect("it is open"));
+        file.write_all(text.as_bytes()).expect("there is room");
+    }
 
-fn shown(program: &LogProgram) -> String {
-    program.command.escape_ascii().to_string()
+    fn programs() -> Programs {
+        let null = fs::File::options().write(true).open("/dev/null").expect("it is there");
+        let null = Rc::new(null.into());
+        Programs::new(Rc::clone(&null), null, Vec::new())
+    }
+
+    #[test]
+    fn a_file_that_took_the_place_of_another_is_opened() {
+        let place = Place::new("replaced");
+        let targets = ["a", "b", "c"].map(|name| LogTarget::File(place.0.join(name)));
+        let mut logs = OpenLogs::open(&targets, Some(0), &mut programs()).expect("opened");
+        assert_eq!(logs.look(), []);
+        write(&logs, 1, "one\n");
+        fs::rename(place.0.join("b"), place.0.join("b.1")).expect("ours");
+        fs::write(place.0.join("b"), "made by another\n").expect("ours");
+        write(&logs, 1, "two\n");
+        assert_eq!(logs.look(), [1]);
+        assert_eq!(logs.look(), []);
+        write(&logs, 1, "three\n");
+        assert_eq!(place.read("b.1"), "one\ntwo\n");
+        assert_eq!(place.read("b"), "made by another\nthree\n");
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_made_at_the_second_look() {
+        let place = Place::new("missing");
+        let targets = [LogTarget::File(place.0.join("a"))];
+        let mut logs = OpenLogs::open(&targets, Some(0), &mut programs()).expect("opened");
+        fs::rename(place.0.join("a"), place.0.join("a.1")).expect("ours");
+        assert_eq!(logs.look(), []);
+        assert!(!place.0.join("a").exists());
+        assert_eq!(logs.look(), [0]);
+        assert_eq!(place.read("a"), "");
+    }
+
+    /// logrotate's copytruncate: the same file, empty again; what is appended begins at its start.
+    #[test]
+    fn a_file_that_is_cut_to_nothing_is_the_same() {
+        let place = Place::new("cut");
+        let targets = [LogTarget::File(place.0.join("a"))];
+        let mut logs = OpenLogs::open(&targets, None, &mut programs()).expect("opened");
+        write(&logs, 0, "one\n");
+        fs::write(place.0.join("a"), "").expect("ours");
+        assert_eq!(logs.look(), []);
+        write(&logs, 0, "two\n");
+        assert_eq!(place.read("a"), "two\n");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_leaves_the_old_file_until_it_can() {
+        let place = Place::new("unusable");
+        let targets = [LogTarget::File(place.0.join("a"))];
+        let mut logs = OpenLogs::open(&targets, None, &mut programs()).expect("opened");
+        fs::rename(place.0.join("a"), place.0.join("a.1")).expect("ours");
+        fs::create_dir(place.0.join("a")).expect("ours");
+        assert_eq!(logs.look(), []);
+        assert_eq!(logs.logs.first().map(|log| log.sight), Some(Sight::Unusable));
+        write(&logs, 0, "one\n");
+        assert_eq!(place.read("a.1"), "one\n");
+        fs::remove_dir(place.0.join("a")).expect("ours");
+        assert_eq!(logs.look(), [0]);
+        assert_eq!(place.read("a"), "");
+    }
+
+    #[test]
+    fn what_can_be_done_without_is_opened_when_it_can_be() {
+        let place = Place::new("optional");
+        let path = place.0.join("later/scripts");
+        let mut logs = OpenLogs::open(&[LogTarget::Optional(path.clone())], None, &mut programs()).expect("opened");
+        write(&logs, 0, "nowhere\n");
+        assert_eq!(logs.look(), []);
+        fs::create_dir(place.0.join("later")).expect("ours");
+        assert_eq!(logs.look(), [0]);
+        assert!(path.exists());
+        OpenLogs::open(&[LogTarget::File(place.0.join("no/log"))], None, &mut programs()).expect_err("it is needed");
+    }
+
+    #[test]
+    fn a_fifo_that_nobody_reads_is_refused_at_once() {
+        let place = Place::new("fifo");
+        let path = place.0.join("f");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).expect("made");
+        let error = OpenLogs::open(&[LogTarget::File(path.clone())], None, &mut programs()).expect_err("refused");
+        assert_eq!(
+            error,
+            format!("cannot open the log `{}`: nobody reads this FIFO", path.display())
+        );
+    }
+
+    /// A hundred sites with two logs each: what a look costs, for the record.
+    #[test]
+    fn a_look_at_two_hundred_files_is_cheap() {
+        let place = Place::new("many");
+        let targets: Vec<LogTarget> = (0..200).map(|n| LogTarget::File(place.0.join(n.to_string()))).collect();
+        let mut logs = OpenLogs::open(&targets, Some(0), &mut programs()).expect("opened");
+        let start = Instant::now();
+        assert_eq!(logs.look(), []);
+        println!("a look at 200 log files: {:?}", start.elapsed());
+    }
 }

@@ -11,6 +11,7 @@ mod generation;
 mod logs;
 mod orphans;
 mod plan;
+mod programs;
 mod roles;
 mod words;
 
@@ -31,11 +32,13 @@ use crate::process::inherit::Role;
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
 use crate::process::probe;
-use crate::process::say::{Weight, say};
+use crate::process::say::{Weight, say, say_waiting};
 use crate::process::signal::{Signal, Signals};
+use crate::process::write_now::Nature;
 
 use generation::{Generation, Making, Phase};
-use logs::Programs;
+use logs::OpenLogs;
+use programs::Programs;
 use roles::Stock;
 
 pub use control::{NotRunning, signal_running};
@@ -98,6 +101,8 @@ struct Launcher<'a> {
     pid_file: Option<PidFile>,
     wants_reload: bool,
     ending: Ending,
+    /// When the names of the log files are looked at next.
+    look_at: Instant,
 }
 
 /// Whether we are about to end.
@@ -161,6 +166,7 @@ impl<'a> Launcher<'a> {
             pid_file: None,
             wants_reload: false,
             ending: Ending::No,
+            look_at: Instant::now(),
         })
     }
 
@@ -173,7 +179,7 @@ impl<'a> Launcher<'a> {
             .map(|current| current.listeners.as_slice())
             .unwrap_or_default();
         let listeners = bind::bind_all(&plan.listeners, bound, self.copies, plan.backlog)?;
-        let logs = self.programs.open(&plan.logs, plan.error_log)?;
+        let logs = OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs)?;
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
@@ -239,6 +245,7 @@ impl<'a> Launcher<'a> {
         let times = generations()
             .filter_map(Generation::next_time)
             .chain(self.programs.next_restart())
+            .chain(self.current.is_some().then_some(self.look_at))
             .chain(ending);
         let limit = times
             .min()
@@ -314,7 +321,7 @@ impl<'a> Launcher<'a> {
         let (Some(current), Some(plan)) = (&mut self.current, &self.plan) else {
             return;
         };
-        match self.programs.open(&plan.logs, plan.error_log) {
+        match OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs) {
             Ok(logs) => {
                 current.reopen_logs(logs);
                 take_stderr(current);
@@ -370,6 +377,24 @@ impl<'a> Launcher<'a> {
             generation.pass_time(stock, now);
         }
         programs.restart_due(now);
+        if now >= self.look_at {
+            self.look_at = now + LOOK_EVERY;
+            self.look_after_logs();
+        }
+    }
+
+    /// Log files that were moved away are opened again; what we had to say and found no room is said.
+    fn look_after_logs(&mut self) {
+        let candidate = self.candidate.as_mut().map(|(generation, _)| generation);
+        for generation in candidate.into_iter().chain(&mut self.old) {
+            generation.look_after_logs();
+        }
+        if let Some(current) = &mut self.current
+            && current.look_after_logs()
+        {
+            take_stderr(current);
+        }
+        say_waiting("launcher");
     }
 
     /// A candidate that is ready takes over; one that failed is done away with, which is the end of a first start.
@@ -456,12 +481,11 @@ impl<'a> Launcher<'a> {
             ..
         } = self;
         drop((current, candidate, old));
-        if let Err(error) = rustix::stdio::dup2_stderr(&stock.stderr) {
-            say(
-                "launcher",
-                Weight::Error,
-                &format!("cannot let go of the error log: {error}"),
-            );
+        let is_pipe = Nature::of(rustix::stdio::stderr()).is_ok_and(|nature| nature == Nature::Pipe);
+        // A log program sees its end when the last of its writers is gone, and we may be that.
+        if is_pipe && let Err(error) = rustix::stdio::dup2_stderr(&stock.stderr) {
+            let told = format!("cannot let go of the error log: {error}");
+            say("launcher", Weight::Error, &told);
         }
         programs.finish(PROGRAM_GRACE);
         drop(pid_file);
@@ -483,6 +507,9 @@ impl<'a> Launcher<'a> {
         }
     }
 }
+
+/// How often we look whether log files were moved away.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
@@ -518,7 +545,7 @@ fn identity(plan: &Plan, notes: Notes) -> Result<Option<Identity>, String> {
 
 /// Our own messages go to the main error log from now on.
 fn take_stderr(generation: &Generation) {
-    if let Some(log) = &generation.logs.error
+    if let Some(log) = generation.logs.error()
         && let Err(error) = rustix::stdio::dup2_stderr(log)
     {
         say(

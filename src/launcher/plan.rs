@@ -66,6 +66,8 @@ pub enum Families {
 pub enum LogTarget {
     /// Appended to a file.
     File(PathBuf),
+    /// Appended to a file that can be done without: where it cannot be opened, that is told, and its lines go nowhere.
+    Optional(PathBuf),
     /// To a program's standard input.
     Program(LogProgram),
     /// To the standard error output the launcher was started with.

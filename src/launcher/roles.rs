@@ -104,8 +104,9 @@ impl RoleProcess {
         spec.parent_death = Some(Signal::KILL);
         if self.role == Role::Worker {
             spec.new_privileges = NewPrivileges::Never;
-            if identity.is_some() || !Identity::process_is_root() {
-                spec.bounding = Bounding::Empty; // one that is root still, for ChrootDir, sees to it itself
+            if identity.is_some() {
+                // One that takes its identity itself needs root's power for it, and empties the set afterwards.
+                spec.bounding = Bounding::Empty;
             }
             spec.limits = vec![Limit::all_files()];
         }

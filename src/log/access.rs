@@ -1,9 +1,7 @@
 //! One thread's lines for an access log, collected until the thread has nothing else to do.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::lang::log_level::Level;
 use crate::log::error::ErrorLog;
 use crate::log::sink::Sink;
 
@@ -51,11 +49,12 @@ impl AccessLog {
         } else {
             self.write();
         }
-        if self.sink.lost() > 0
-            && let Some(report) = self.sink.loss_report(Instant::now())
-        {
-            errors.note(Level::Error, "log_config", format_args!("{report}"));
-        }
+        errors.tell_losses(&self.sink, "log_config");
+    }
+
+    /// Where its lines go.
+    pub fn sink(&self) -> &Sink {
+        &self.sink
     }
 
     fn write(&mut self) {
@@ -84,7 +83,7 @@ mod tests {
 
     fn piped(name: &str) -> (std::io::PipeReader, Sink) {
         let (reader, writer) = pipe().expect("a pipe");
-        (reader, Sink::program(name, writer.into()).expect("non-blocking"))
+        (reader, Sink::inherited(name, writer.into()).expect("open"))
     }
 
     fn read(mut reader: std::io::PipeReader) -> String {

@@ -14,6 +14,7 @@ use std::time::{Instant, SystemTime};
 use crate::lang::local_time;
 use crate::lang::log_format::escape;
 use crate::lang::log_level::{Level, LogLevels};
+use crate::log::losses::Report;
 use crate::log::sink::{Sink, strerror};
 
 /// Longer lines are cut, as in Apache (`MAX_STRING_LEN`).
@@ -108,14 +109,7 @@ impl ErrorLog {
         thread_local! {
             static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        if self.sink.lost() > 0
-            && let Some(report) = self.sink.loss_report(Instant::now())
-        {
-            let report = Entry::new(Level::Error, "core", Message::Bytes(report.as_bytes()));
-            let mut line = Vec::new();
-            append(&report, SystemTime::now(), &mut line);
-            self.sink.write(&line);
-        }
+        self.tell_losses(&self.sink, "core");
         // No buffer while the thread ends, or when writing an entry writes another (a `Display` in it might).
         let written = LINE.try_with(|buffer| {
             let mut line = buffer.try_borrow_mut().ok()?;
@@ -133,9 +127,36 @@ impl ErrorLog {
         self.sink.write(line);
     }
 
-    /// Writes what waits for a slow reader.
+    /// Writes what waits for a slow reader, and what is due to be told of this log's own lost lines.
     pub fn flush(&self) {
         self.sink.write_waiting();
+        self.tell_losses(&self.sink, "core");
+    }
+
+    /// Tells of the lines that a log lost, this one or another, once a minute.
+    pub fn tell_losses(&self, of: &Sink, module: &str) {
+        if of.owes_report()
+            && let Some(report) = of.loss_report(Instant::now())
+        {
+            self.tell(of, module, &report);
+        }
+    }
+
+    /// Tells of the last lines that a log lost: the process ends.
+    pub fn tell_last_losses(&self, of: &Sink, module: &str) {
+        if let Some(report) = of.last_report() {
+            self.tell(of, module, &report);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, of: &Sink, module: &str, report: &Report) {
+        let entry = Entry::new(Level::Error, module, Message::Bytes(report.text.as_bytes()));
+        let mut line = Vec::new();
+        if self.levels.allow(entry.level, entry.module) {
+            append(&entry, SystemTime::now(), &mut line);
+        }
+        self.sink.tell(&line, report, of);
     }
 }
 
@@ -338,7 +359,7 @@ mod tests {
     #[test]
     fn levels_decide_what_is_written() {
         let (mut reader, writer) = pipe().expect("a pipe");
-        let sink = Sink::program("errors", writer.into()).expect("non-blocking");
+        let sink = Sink::inherited("errors", writer.into()).expect("open");
         let log = ErrorLog::new(sink).with_levels(LogLevels::parse(["info", "cgi:crit"]).expect("valid"));
         log.note(Level::Info, "core", format_args!("one"));
         log.note(Level::Debug, "core", format_args!("no"));

@@ -5,6 +5,8 @@
 
 pub mod access;
 pub mod error;
-pub mod piped;
+mod losses;
+mod outlet;
+pub mod queue;
 pub mod script_log;
 pub mod sink;

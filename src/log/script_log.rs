@@ -1,15 +1,15 @@
 //! `ScriptLog`: what a failing script was asked and what it said, in mod_cgi's layout.
 
-use std::fs::File;
-use std::io::Write;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::lang::local_time;
+use crate::log::sink::Sink;
 
 /// The file of `ScriptLog` with its bounds.
 #[derive(Debug)]
 pub struct ScriptLog {
-    file: File,
+    sink: Arc<Sink>,
     length: u64,
     buffer: usize,
 }
@@ -50,9 +50,9 @@ impl ScriptLog {
     /// Apache's default for `ScriptLogBuffer`, in bytes.
     pub const DEFAULT_BUFFER: usize = 1024;
 
-    /// A script log in `file`, open for appending; nothing more is written once it is longer than `length` bytes.
-    pub fn new(file: File, length: u64, buffer: usize) -> ScriptLog {
-        ScriptLog { file, length, buffer }
+    /// A script log in the file behind `sink`; nothing more is written once it is longer than `length` bytes.
+    pub fn new(sink: Arc<Sink>, length: u64, buffer: usize) -> ScriptLog {
+        ScriptLog { sink, length, buffer }
     }
 
     /// How much of a request's body is worth keeping for the log, in bytes.
@@ -69,7 +69,7 @@ impl ScriptLog {
         record.extend_from_slice(b"%error\n");
         record.extend_from_slice(message);
         record.push(b'\n');
-        self.write(&record);
+        self.sink.write(&record);
     }
 
     /// Writes the whole conversation with a script whose reply was none.
@@ -96,16 +96,11 @@ impl ScriptLog {
             record.extend_from_slice(conversation.stdout);
             record.push(b'\n');
         }
-        self.write(&record);
+        self.sink.write(&record);
     }
 
     fn is_full(&self) -> bool {
-        self.file.metadata().is_ok_and(|file| file.len() > self.length)
-    }
-
-    /// A log for debugging may lose a record: nobody waits for it, and the error log has the cause anyway.
-    fn write(&self, record: &[u8]) {
-        let _ = (&self.file).write_all(record);
+        self.sink.size() > self.length
     }
 }
 
@@ -140,10 +135,11 @@ fn fields(fields: &[(&[u8], &[u8])], record: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use super::{Conversation, ScriptLog, ScriptRequest};
+    use crate::log::sink::Sink;
 
     struct Fixture(PathBuf);
 
@@ -153,12 +149,8 @@ mod tests {
         }
 
         fn log(&self, length: u64, buffer: usize) -> ScriptLog {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(&self.0)
-                .expect("opened");
-            ScriptLog::new(file, length, buffer)
+            let sink = Sink::open(&self.0).expect("opened");
+            ScriptLog::new(Arc::new(sink), length, buffer)
         }
 
         /// The text, with every date replaced.

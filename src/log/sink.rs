@@ -1,51 +1,41 @@
 //! Where lines go: a file, a program's pipe, standard error, any inherited descriptor.
 //!
-//! Files are written with one `write` to an `O_APPEND` descriptor for all the lines of a turn; streams without
-//! blocking, with a bounded queue. Lines that cannot be written are counted.
+//! Files are written with one `write` to an `O_APPEND` descriptor for all the lines of a turn; those whose writes take
+//! long by a thread of their own; streams without waiting. What cannot be written now waits in a bounded queue. Lines
+//! that are lost are counted.
 
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, OFlags, fstat};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
-use crate::log::piped::{self, Owner, Queue};
-use crate::process::replace::replace;
-
-/// How often a sink's losses are reported.
-const REPORT_EVERY: Duration = Duration::from_secs(60);
+use crate::log::losses::{Due, Report};
+use crate::log::outlet::Outlet;
+use crate::process::write_now::Nature;
 
 /// One destination of lines. Shared by all threads; each write is whole lines.
 #[derive(Debug)]
 pub struct Sink {
     name: Box<str>,
-    fd: OwnedFd,
-    kind: Kind,
-    /// The last write of a file stopped inside a line, which the next one must end.
-    cut: AtomicBool,
-    lost: AtomicU64,
-    state: Mutex<State>,
+    outlet: Arc<Outlet>,
 }
 
+/// What became of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    File,
-    Stream(Owner),
+pub enum Fate {
+    /// They are written, or wait to be.
+    Kept,
+    /// Not all of them.
+    Lost,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: Queue,
-    reported: u64,
-    reported_at: Option<Instant>,
-    why: Option<Errno>,
-}
+/// A write to a file that takes longer makes it a slow one.
+const SLOW: Duration = Duration::from_millis(20);
 
 impl Sink {
     /// Opens or creates the file at `path` for appending. A FIFO without a reader is an error, not a wait.
@@ -56,42 +46,19 @@ impl Sink {
             .create(true)
             .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
             .open(path)?;
-        let mut sink = Sink::inherited(&path.to_string_lossy(), file.into())?;
-        if sink.kind != Kind::File {
-            sink.kind = Kind::Stream(Owner::Ours);
-        }
-        Ok(sink)
-    }
-
-    /// The writing end of a program's pipe, which only this server's processes hold.
-    pub fn program(name: &str, pipe: OwnedFd) -> io::Result<Sink> {
-        piped::set_nonblocking(pipe.as_fd())?;
-        Ok(Sink::new(name, pipe, Kind::Stream(Owner::Ours)))
+        Sink::inherited(&path.to_string_lossy(), file.into())
     }
 
     /// Any descriptor that was handed over; what it is decides how it is written.
     pub fn inherited(name: &str, fd: OwnedFd) -> io::Result<Sink> {
-        let kind = match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::CharacterDevice if !rustix::termios::isatty(&fd) => Kind::File,
-            _ => Kind::Stream(Owner::Shared),
-        };
-        Ok(Sink::new(name, fd, kind))
+        let nature = Nature::of(fd.as_fd())?;
+        Ok(Sink::with(name, fd, nature, SLOW))
     }
 
-    /// A copy of the process's standard error.
-    pub fn stderr() -> io::Result<Sink> {
-        Sink::inherited("standard error", io::stderr().as_fd().try_clone_to_owned()?)
-    }
-
-    fn new(name: &str, fd: OwnedFd, kind: Kind) -> Sink {
+    fn with(name: &str, fd: OwnedFd, nature: Nature, slow: Duration) -> Sink {
         Sink {
             name: name.into(),
-            fd,
-            kind,
-            cut: AtomicBool::new(false),
-            lost: AtomicU64::new(0),
-            state: Mutex::default(),
+            outlet: Arc::new(Outlet::new(fd, nature, slow)),
         }
     }
 
@@ -102,96 +69,72 @@ impl Sink {
 
     /// Goes on into another open file: the log was moved away, and this is the new one of its name.
     pub fn reopen(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        replace(self.fd.as_fd(), fd)
+        self.outlet.reopen(fd)
     }
 
-    /// Writes whole lines, each with its end.
-    pub fn write(&self, lines: &[u8]) {
+    /// How many bytes its file has; zero for what is no file.
+    pub fn size(&self) -> u64 {
+        self.outlet.size()
+    }
+
+    /// Writes whole lines, each with its end. Those that are lost are counted.
+    pub fn write(&self, lines: &[u8]) -> Fate {
         if lines.is_empty() {
-            return;
+            return Fate::Kept;
         }
-        match self.kind {
-            Kind::File => self.append(lines),
-            Kind::Stream(owner) => self.stream(owner, lines),
+        match self.outlet.put(lines) {
+            None => Fate::Kept,
+            Some((lost, cause)) => {
+                self.outlet.losses.add(lost, cause);
+                Fate::Lost
+            }
         }
     }
 
     /// Writes what waits for a slow reader, if anything does. To be called now and then, or lines that wait are
     /// written with the next ones only.
     pub fn write_waiting(&self) {
-        if let Kind::Stream(owner) = self.kind
-            && !self.state().queue.is_empty()
-        {
-            self.stream(owner, b"");
-        }
+        self.outlet.put_waiting();
+    }
+
+    /// Waits until nothing waits any more, or until the time given, which may change; what is left then is lost and counted.
+    /// For the end of the process.
+    pub fn finish(&self, until: &dyn Fn() -> Instant) {
+        self.outlet.finish(until);
     }
 
     /// How many lines were lost so far.
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.outlet.losses.lost()
     }
 
-    /// A sentence about the lines lost since the last one, once a minute at most.
-    pub fn loss_report(&self, now: Instant) -> Option<String> {
-        let lost = self.lost();
-        if lost == 0 {
-            return None;
-        }
-        let mut state = self.state();
-        let since = lost.checked_sub(state.reported).filter(|since| *since > 0)?;
-        if state
-            .reported_at
-            .is_some_and(|at| now.saturating_duration_since(at) < REPORT_EVERY)
-        {
-            return None;
-        }
-        state.reported = lost;
-        state.reported_at = Some(now);
-        let lines = if since == 1 { "line" } else { "lines" };
-        let why = state.why.take().map_or_else(
-            || "the reader is too slow".to_owned(),
-            |why| strerror(&io::Error::from(why)),
-        );
-        Some(format!("log `{}`: {since} {lines} lost: {why}", self.name))
+    /// Whether there are losses that were not told yet.
+    pub fn owes_report(&self) -> bool {
+        self.outlet.losses.owe_report()
     }
 
-    fn append(&self, lines: &[u8]) {
-        let mut rest = lines;
-        if self.cut.load(Ordering::Relaxed) && rustix::io::write(&self.fd, b"\n").is_ok() {
-            self.cut.store(false, Ordering::Relaxed);
-        }
-        while !rest.is_empty() {
-            match rustix::io::write(&self.fd, rest) {
-                Ok(0) => return self.lose(rest, Errno::IO),
-                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
-                Err(Errno::INTR) => {}
-                Err(why) => {
-                    if rest.len() < lines.len() && !lines[..lines.len() - rest.len()].ends_with(b"\n") {
-                        self.cut.store(true, Ordering::Relaxed);
-                    }
-                    return self.lose(rest, why);
-                }
-            }
-        }
+    /// A sentence about the lines lost since the last one that arrived, once a minute at most.
+    pub fn loss_report(&self, now: Instant) -> Option<Report> {
+        self.outlet.losses.report(&self.name, Due::EveryMinute(now))
     }
 
-    #[cold]
-    fn lose(&self, lines: &[u8], why: Errno) {
-        self.lost.fetch_add(count_lines(lines), Ordering::Relaxed);
-        self.state().why = Some(why);
+    /// The same at the end of the process, whenever the last one was.
+    pub fn last_report(&self) -> Option<Report> {
+        self.outlet.losses.report(&self.name, Due::Now)
     }
 
-    fn stream(&self, owner: Owner, lines: &[u8]) {
-        let mut state = self.state();
-        let (dropped, why) = state.queue.write(self.fd.as_fd(), owner, lines);
-        if why.is_some() {
-            state.why = why;
+    /// Writes a report of a sink's losses, this one's or another's; one that does not arrive comes again.
+    pub fn tell(&self, line: &[u8], report: &Report, of: &Sink) {
+        // A report that is lost is no line of anybody's, and so not counted.
+        if line.is_empty() || self.outlet.put(line).is_none() {
+            of.outlet.losses.told(report);
         }
-        self.lost.fetch_add(dropped, Ordering::Relaxed);
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.outlet.close();
     }
 }
 
@@ -218,7 +161,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{Sink, count_lines};
-    use crate::log::piped::QUEUE_LIMIT;
+    use crate::log::queue::QUEUE_LIMIT;
 
     #[test]
     fn files_are_appended_to() {
@@ -236,6 +179,7 @@ mod tests {
         assert_eq!(text, "old\na\nb\nc\nd\n");
         assert_eq!(one.lost(), 0);
         assert_eq!(one.loss_report(Instant::now()), None);
+        assert_eq!(one.size(), u64::try_from(text.len()).expect("small"));
     }
 
     #[test]
@@ -243,7 +187,11 @@ mod tests {
         let sink = Sink::open(Path::new("/dev/full")).expect("opened");
         let now = Instant::now();
         sink.write(b"a\nb\n");
-        let report = |at| sink.loss_report(at);
+        let report = |at| {
+            let report = sink.loss_report(at)?;
+            sink.tell(b"", &report, &sink);
+            Some(report.text)
+        };
         assert_eq!(
             report(now).as_deref(),
             Some("log `/dev/full`: 2 lines lost: No space left on device")
@@ -261,7 +209,7 @@ mod tests {
     #[test]
     fn a_slow_program_costs_lines_but_never_waits() {
         let (mut reader, writer) = pipe().expect("a pipe");
-        let sink = Sink::program("slow", writer.into()).expect("non-blocking");
+        let sink = Sink::inherited("slow", writer.into()).expect("a stream");
         let line = [&[b'x'; 999][..], b"\n"].concat();
         let (mut fit, total) = (0, 2000);
         for _ in 0..total {
@@ -269,7 +217,7 @@ mod tests {
         }
         let lost = sink.lost();
         assert!(lost > 0 && lost < total);
-        let report = sink.loss_report(Instant::now()).expect("lines were lost");
+        let report = sink.loss_report(Instant::now()).expect("lines were lost").text;
         assert_eq!(report, format!("log `slow`: {lost} lines lost: the reader is too slow"));
         // Everything that was not lost arrives whole once the reader reads.
         let mut buffer = vec![0; QUEUE_LIMIT];
@@ -283,24 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_pipe_is_never_waited_for() {
-        let (_reader, writer) = pipe().expect("a pipe");
-        let sink = Sink::inherited("shared", writer.into()).expect("a stream");
-        for _ in 0..600 {
-            sink.write(&[&[b'x'; 999][..], b"\n"].concat());
-        }
-        assert!(sink.lost() > 0);
-    }
-
-    #[test]
     fn a_reader_that_is_gone_is_told_in_the_report() {
         let (reader, writer) = pipe().expect("a pipe");
-        let sink = Sink::program("gone", writer.into()).expect("non-blocking");
+        let sink = Sink::inherited("gone", writer.into()).expect("a stream");
         drop(reader);
         for _ in 0..300 {
             sink.write(&[&[b'x'; 999][..], b"\n"].concat());
         }
-        let report = sink.loss_report(Instant::now()).expect("lines were lost");
+        let report = sink.loss_report(Instant::now()).expect("lines were lost").text;
         assert_eq!(report, format!("log `gone`: {} lines lost: Broken pipe", sink.lost()));
     }
 

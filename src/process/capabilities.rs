@@ -40,6 +40,11 @@ pub fn keep_only(kept: &[Capability]) -> io::Result<()> {
     set(permitted)
 }
 
+/// Whether this thread has it. Root in a container has not all of them.
+pub fn holds(one: Capability) -> bool {
+    permitted().is_ok_and(|permitted| permitted & (1 << (one as u32)) != 0)
+}
+
 /// Gives all up, the bounding set too where that is allowed: without CAP_SETPCAP it stays, and is good for nothing to a process
 /// that has renounced new privileges.
 pub fn renounce_all() -> io::Result<()> {

@@ -33,3 +33,4 @@ pub mod signal;
 pub mod title;
 pub mod watched;
 mod wire;
+pub mod write_now;

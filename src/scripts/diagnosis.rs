@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::quote;
+use crate::config::directives::rlimit::ScriptProcess;
 use crate::gateway::script_reply::{ReplyError, excerpt};
 
 pub mod first_line;
@@ -62,6 +63,28 @@ pub struct Failure<'a> {
     pub stderr_tail: &'a [u8],
     /// From its start to its end.
     pub elapsed: Duration,
+    /// The limits that the settings set it.
+    pub limits: Limits,
+}
+
+/// The limits of which the system does not say that they were reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// RLimitCPU, its hard limit.
+    pub hard_cpu: Option<Duration>,
+    /// RLimitMEM in bytes.
+    pub memory: Option<u64>,
+}
+
+impl Limits {
+    /// Those of a place.
+    pub fn of(process: &ScriptProcess) -> Limits {
+        let hard_cpu = process.cpu.value().and_then(|bounds| bounds.hard?.number());
+        Limits {
+            hard_cpu: hard_cpu.map(Duration::from_secs),
+            memory: process.memory.value().and_then(|bounds| bounds.soft.number()),
+        }
+    }
 }
 
 /// How a script ended.
@@ -112,6 +135,12 @@ pub fn decide(failure: &Failure<'_>, obstacles: &[Obstacle]) -> Diagnosis {
             .first()
             .map(|found| found.diagnosis(failure.script, failure.runner))
     };
+    if failure.limits.memory.is_some() && hints::lacks_memory(failure.stderr_tail) {
+        return Diagnosis {
+            cause: "the script got no more memory".into(),
+            cure: Some("let it use less, or raise RLimitMEM".into()),
+        };
+    }
     match failure.end {
         End::NotStarted { doing, errno } => {
             let about_file = matches!(
@@ -123,7 +152,7 @@ pub fn decide(failure: &Failure<'_>, obstacles: &[Obstacle]) -> Diagnosis {
                 .unwrap_or_else(|| not_started(doing, errno))
         }
         End::TimedOut(limit) => timed_out(limit, failure.stdout_bytes),
-        End::Killed { signal, core } => killed(signal, core),
+        End::Killed { signal, core } => killed(signal, core, failure),
         End::Exited(status) => {
             let hint = hints::from_stderr(failure.stderr_tail);
             let at_once = status != 0 && failure.stdout_bytes == 0;
@@ -189,16 +218,19 @@ fn timed_out(limit: Duration, stdout_bytes: u64) -> Diagnosis {
     }
 }
 
-fn killed(signal: i32, core: Core) -> Diagnosis {
+fn killed(signal: i32, core: Core, failure: &Failure<'_>) -> Diagnosis {
     let name = nix::sys::signal::Signal::try_from(signal).map_or_else(|_| String::new(), |name| format!(" ({name})"));
     let dumped = match core {
         Core::Dumped => ", core dumped",
         Core::None => "",
     };
+    // Processor time passes no quicker than time.
+    let hard_cpu = failure.limits.hard_cpu.filter(|limit| failure.elapsed >= *limit);
     let advice = match signal {
+        libc::SIGKILL if hard_cpu.is_some() => Some("make it quicker, or raise the hard limit of RLimitCPU"),
         libc::SIGKILL => Some("look for `Out of memory` in the kernel's log"),
         libc::SIGXCPU => Some("make it quicker, or raise RLimitCPU"),
-        libc::SIGXFSZ => Some("it wrote a file longer than it may"),
+        libc::SIGXFSZ => Some("it wrote a longer file than RLimitFSIZE allows"),
         libc::SIGSYS => Some("it used a system call that is forbidden to it"),
         _ => None,
     };

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::config::site::{ScriptLinks, ScriptPlace};
 use crate::process::child::Step;
+use crate::process::identity::Identity;
 
 /// A script that may be started.
 #[derive(Debug)]
@@ -89,8 +90,12 @@ impl Found {
         self.file.as_fd()
     }
 
-    /// Its first line with its end, at most 256 bytes of it; empty when it cannot be read.
+    /// Its first line with its end, at most 256 bytes of it; empty when it cannot be read, or when we are root and the worker
+    /// could perhaps not read it.
     pub(super) fn first_line(&self) -> Vec<u8> {
+        if Identity::process_is_root() && !rustix::fs::fstat(&self.file).is_ok_and(|found| found.st_mode & 0o004 != 0) {
+            return Vec::new();
+        }
         let mut start = [0_u8; 256];
         // Through /proc, since a descriptor opened with O_PATH cannot be read; where there is no /proc, the name does.
         let number = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file.as_fd()));

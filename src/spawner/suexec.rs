@@ -186,3 +186,6 @@ and {group}; `chown {owner} {directory}`"
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub(super) struct Book {
     /// Owners of scripts, by user and group.
     owners: HashMap<(u32, u32), Arc<Identity>>,
     floor: Floor,
-    /// Who scripts run as where nothing else is said; nobody when that is who we are.
+    /// Who scripts run as where nothing else is said, as long as we are root.
     server: Option<Arc<Identity>>,
 }
 
@@ -170,11 +170,11 @@ impl Terms {
         spec.limits = lowered(&self.limits, asked);
         spec.umask = self.umask;
         spec.nice = self.nice;
-        spec.identity = match runner {
-            // A spawner that became User itself, in ChrootDir, has nothing left to change.
-            Runner::Server(identity) => identity.as_deref().filter(|_| Identity::process_is_root()),
-            Runner::Suexec(identity) => Some(&**identity).filter(|_| Identity::process_is_root()),
+        let identity = match runner {
+            Runner::Server(identity) => identity.as_deref(),
+            Runner::Suexec(identity) => Some(&**identity),
         };
+        spec.identity = identity.filter(|_| Identity::process_is_root());
         if self.are_strict() {
             spec.new_privileges = NewPrivileges::Never;
         }

@@ -6,13 +6,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Rules, Spawner};
-use crate::config::site::{Config, ScriptLinks, ScriptPlace};
+use crate::config::directives::DirConf;
+use crate::config::directives::rlimit::{Bound, Bounds};
+use crate::config::directives::suexec::Target;
+use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
+use crate::process::limits::{Limit, Resource};
 use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
 
@@ -26,6 +31,11 @@ struct Setup {
 
 impl Setup {
     fn new(name: &str, scripts: &[(&str, &str)]) -> Setup {
+        Setup::with(name, scripts, |_| {})
+    }
+
+    /// With these settings of the site that the place belongs to.
+    fn with(name: &str, scripts: &[(&str, &str)], say: impl FnOnce(&mut DirConf)) -> Setup {
         let root = std::env::temp_dir().join(format!("lychgate-spawner-{name}-{}", std::process::id()));
         fs::create_dir_all(&root).expect("there is room");
         for (name, text) in scripts {
@@ -36,8 +46,15 @@ impl Setup {
             root: root.as_os_str().as_bytes().to_vec(),
             links: ScriptLinks::Beneath,
         };
+        let mut base = DirConf::default();
+        say(&mut base);
+        let site = Site {
+            base: Arc::new(base),
+            ..Site::default()
+        };
         let rules = Rules {
             config: Config {
+                sites: vec![site],
                 script_places: vec![place],
                 ..Config::default()
             },
@@ -412,5 +429,86 @@ fn fifty_at_once_are_all_answered() {
     let mut ended: Vec<u64> = (0..50).map(|_| setup.ended().0).collect();
     ended.sort_unstable();
     assert_eq!(ended, (0..50).collect::<Vec<u64>>());
+    setup.finish();
+}
+
+/// Soft and hard limit of processor time, and what a script finds.
+const LIMITS: &str = "#!/bin/sh\nulimit -S -t; ulimit -H -t; ulimit -S -f; umask; nice\n";
+
+#[test]
+fn a_worker_can_lower_limits_and_never_raise_them() {
+    let cpu = |soft, hard| Limit {
+        resource: Resource::Cpu,
+        soft,
+        hard,
+    };
+    let setup = Setup::with("limits", &[("limits", LIMITS)], |conf| {
+        conf.process.cpu.set(Bounds {
+            soft: Bound::At(20),
+            hard: Some(Bound::At(30)),
+        });
+        conf.process.umask.set(0o27);
+        conf.process.nice.set(7);
+    });
+    for (id, (asked, expected)) in (1..).zip([
+        (vec![], "20\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(None, None)], "20\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(Some(4000), Some(5000))], "20\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(Some(10), Some(5000))], "10\n30\nunlimited\n0027\n7\n"),
+        (vec![cpu(Some(4000), Some(10))], "10\n10\nunlimited\n0027\n7\n"),
+        (
+            vec![
+                Limit {
+                    resource: Resource::FileSize,
+                    soft: Some(512 * 8),
+                    hard: None,
+                },
+                cpu(Some(9), None),
+                cpu(None, None),
+            ],
+            "9\n30\n8\n0027\n7\n",
+        ),
+    ]) {
+        let (reader, writer) = io::pipe().expect("pipes work");
+        setup.order(&ScriptOrder::Start(Start {
+            limits: asked.clone(),
+            ..start(id, "limits", writer.into())
+        }));
+        setup.started();
+        assert_eq!(all(reader), expected, "{asked:?}");
+        setup.ended();
+        setup.order(&ScriptOrder::Release { id });
+    }
+    setup.finish();
+}
+
+#[test]
+fn a_limit_that_cannot_be_given_starts_nothing() {
+    let setup = Setup::with("impossible", &[("limits", LIMITS)], |conf| {
+        conf.process.cpu.set(Bounds {
+            soft: Bound::At(20),
+            hard: Some(Bound::At(10)), // no configuration says so: the setter refuses it
+        });
+    });
+    setup.start(1, "limits");
+    assert_eq!(setup.failed().step, Step::Limits);
+    setup.finish();
+}
+
+#[test]
+fn a_script_of_an_unknown_user_does_not_start() {
+    let setup = Setup::with("unknown", &[("limits", LIMITS)], |conf| {
+        conf.suexec.target.set(Target::Named {
+            user: b"no-such-user".to_vec(),
+            group: b"#100".to_vec(),
+        });
+    });
+    setup.start(1, "limits");
+    let failed = setup.failed();
+    assert_eq!(failed.step, Step::Suexec);
+    assert_eq!(
+        String::from_utf8_lossy(&failed.told),
+        "SuexecUserGroup: there is no user `no-such-user`; add it, or name another"
+    );
     setup.finish();
 }

@@ -133,12 +133,6 @@ fn reach(config: &Config, spool: &Spool) -> Reach {
         abstract_sockets: Others::Confined,
         paths: vec![(spool.directory.clone(), spool.access)],
     };
-    // They are open already; each thread opens its own.
-    for site in &config.sites {
-        if let Some(file) = site.settings.script_log.file.value() {
-            reach.paths.push((path(file), Access::Rewrite));
-        }
-    }
     if let Some(Reading::Served(more)) = config.server.confine.reading.value() {
         reach.reading = landlock::Reading::Paths;
         let served = served(config);
@@ -152,7 +146,7 @@ fn reach(config: &Config, spool: &Spool) -> Reach {
 /// Where names of hosts are asked for, once an answer is too long for UDP.
 const DNS: u16 = 53;
 
-/// What the C library reads to find names of hosts, and we to find the local time.
+/// What the C library reads to find names of hosts and of users (in messages), and we to find the local time.
 const SYSTEM: &[&str] = &[
     "/etc/gai.conf",
     "/etc/host.conf",
@@ -161,6 +155,8 @@ const SYSTEM: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/services",
     "/run/systemd/resolve",
+    "/etc/passwd",
+    "/etc/group",
     "/etc/localtime",
     "/usr/share/zoneinfo",
     "/etc/ld.so.cache",

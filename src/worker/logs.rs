@@ -1,10 +1,6 @@
 //! The logs as a thread writes them: one collection of lines a target, and what each site writes where.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
-use std::fs::OpenOptions;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -61,8 +57,9 @@ impl Logs {
                     condition: condition(log.condition.as_deref())?,
                 });
             }
+            let script = logs::script_target(site).and_then(number).and_then(|n| sinks.get(n));
             sites.push(SiteLogs {
-                script: script_log(site, &error),
+                script: script.map(|sink| script_log(site, Arc::clone(sink))),
                 error: Arc::new(error),
                 access,
             });
@@ -88,6 +85,16 @@ impl Logs {
         }
     }
 
+    /// Tells of the lines that any log lost and that were not told yet, at the end of the process.
+    pub fn tell_last_losses(&self) {
+        let (collections, Some(main)) = (self.collections.borrow(), self.sites.first()) else {
+            return;
+        };
+        for log in collections.iter() {
+            main.error.tell_last_losses(log.sink(), "log_config");
+        }
+    }
+
     /// Writes everything collected, when the thread has nothing else to do.
     pub fn flush(&self) {
         // A thread parks outside any push, so this cannot find the collections in use; if it did, the next park writes.
@@ -103,29 +110,16 @@ impl Logs {
     }
 }
 
-/// The log of a site's failed scripts. One that cannot be opened is told of, and done without: it is a means to find faults.
-fn script_log(site: &Site, errors: &ErrorLog) -> Option<Rc<ScriptLog>> {
+/// The log of a site's failed scripts.
+fn script_log(site: &Site, sink: Arc<Sink>) -> Rc<ScriptLog> {
     let settings = &site.settings.script_log;
-    let path = Path::new(OsStr::from_bytes(settings.file.value()?));
-    match OpenOptions::new().append(true).create(true).open(path) {
-        Ok(file) => {
-            let buffer = settings.buffer.value().and_then(|bytes| usize::try_from(*bytes).ok());
-            let length = settings.length.or(ScriptLog::DEFAULT_LENGTH);
-            Some(Rc::new(ScriptLog::new(
-                file,
-                length,
-                buffer.unwrap_or(ScriptLog::DEFAULT_BUFFER),
-            )))
-        }
-        Err(error) => {
-            errors.note(
-                Level::Error,
-                "cgi",
-                format_args!("ScriptLog `{}`: {error}", path.display()),
-            );
-            None
-        }
-    }
+    let length = settings.length.or(ScriptLog::DEFAULT_LENGTH);
+    let buffer = settings.buffer.value().and_then(|bytes| usize::try_from(*bytes).ok());
+    Rc::new(ScriptLog::new(
+        sink,
+        length,
+        buffer.unwrap_or(ScriptLog::DEFAULT_BUFFER),
+    ))
 }
 
 impl notes::Logs for Logs {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -55,13 +55,14 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
     let sinks = sinks(config, inherited.logs)?;
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
-    Logs::new(config, &sinks)?;
+    let logs = Logs::new(config, &sinks)?;
     confine::enter(config)?.say();
     let count = inherited.scripts.len().max(1);
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
     let launcher = Arc::new(inherited.launcher);
+    let stopping = Arc::new(AtomicBool::new(false));
     let mut orders = Vec::new();
     let mut threads = Vec::new();
     for (number, scripts) in inherited.scripts.into_iter().enumerate() {
@@ -90,15 +91,45 @@ pub fn run(inherited: Inherited) -> Result<(), String> {
         .map_err(|e| format!("cannot reach the launcher: {e}"))?;
     std::thread::Builder::new()
         .name("orders".into())
-        .spawn(move || take_orders(&launcher, &orders, &sinks))
+        .spawn({
+            let (sinks, stopping) = (sinks.clone(), Arc::clone(&stopping));
+            move || take_orders(&launcher, &orders, &sinks, &stopping)
+        })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
+    let mut result = Ok(());
     for thread in threads {
-        match thread.join() {
-            Ok(result) => result?,
-            Err(_) => return Err("a thread panicked".into()),
-        }
+        let ended = thread.join().unwrap_or_else(|_| Err("a thread panicked".into()));
+        result = result.and(ended);
     }
-    Ok(())
+    finish_logs(&sinks, &logs, &stopping);
+    result
+}
+
+/// How long lines that wait for a slow log may keep a worker that drains from ending.
+const LINES_AFTER_DRAIN: Duration = Duration::from_secs(10);
+
+/// The same where the server stops; shorter than the launcher waits before it kills.
+const LINES_AFTER_STOP: Duration = Duration::from_millis(500);
+
+/// Writes the lines that wait, and tells of those that cannot be written any more.
+fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
+    let start = std::time::Instant::now();
+    let until = || {
+        let limit = if stopping.load(Ordering::Relaxed) {
+            LINES_AFTER_STOP
+        } else {
+            LINES_AFTER_DRAIN
+        };
+        start + limit
+    };
+    for sink in sinks {
+        sink.finish(&until);
+    }
+    logs.tell_last_losses();
+    // Reports may have to wait for room too.
+    for sink in sinks {
+        sink.finish(&until);
+    }
 }
 
 /// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
@@ -146,7 +177,12 @@ fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> Vec<Vec<OwnedFd>>
 }
 
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
-fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sinks: &[Arc<Sink>]) {
+fn take_orders(
+    launcher: &Channel,
+    orders: &[mpsc::UnboundedSender<Order>],
+    sinks: &[Arc<Sink>],
+    stopping: &AtomicBool,
+) {
     let tell = |order: Order| {
         for thread in orders {
             // A thread that has ended needs no orders.
@@ -162,10 +198,17 @@ fn take_orders(launcher: &Channel, orders: &[mpsc::UnboundedSender<Order>], sink
                     // On an error the old file goes on; the launcher, which opened the new one, has said what it had to.
                     let _ = sink.reopen(fd.as_fd());
                 }
+                // The first is the main error log, where a panic is told too.
+                if let Some(main) = logs.first().filter(|_| first == 0) {
+                    let _ = rustix::stdio::dup2_stderr(main);
+                }
             }
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
-            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => return tell(Order::Stop),
+            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
+                stopping.store(true, Ordering::Relaxed);
+                return tell(Order::Stop);
+            }
         }
     }
 }

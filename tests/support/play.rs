@@ -116,7 +116,11 @@ impl Player {
     }
 
     fn boot(&mut self, case: &Case, listen: &str) -> Result<(), String> {
-        let command = server::program(&self.root, self.as_root, &case.environment)?;
+        let variables = case.environment.iter();
+        let environment: Vec<_> = variables
+            .map(|(name, value)| (name.clone(), self.fill(value)))
+            .collect();
+        let command = server::program(&self.root, self.as_root, &environment)?;
         let arguments: Vec<String> = case.arguments.iter().map(|a| self.fill(a)).collect();
         let server = Server::boot(&self.root, command, &arguments, listen)?;
         let port = |n: usize| server.listeners.get(n)?.rsplit_once(':')?.1.parse().ok();

@@ -47,7 +47,9 @@ fn logs_keep_their_order_and_the_main_error_log_its_number() {
     let plan = of(
         &loaded(
             "Listen 80\nErrorLog /dev/stderr\nCustomLog \"|/bin/rotate a\" common\nCustomLog logs/access common\n\
-             <VirtualHost *:80>\nErrorLog \"|$cat >x\"\n</VirtualHost>\n",
+             <VirtualHost *:80>\nErrorLog \"|$cat >x\"\n\
+             ScriptLog logs/scripts\n</VirtualHost>\n<VirtualHost *:80>\nScriptLog logs/access\n\
+             CustomLog logs/last common\n</VirtualHost>\n",
         ),
         Threads::Configured,
     )
@@ -65,6 +67,8 @@ fn logs_keep_their_order_and_the_main_error_log_its_number() {
             program(b"/bin/rotate a", Shell::Without),
             LogTarget::File(PathBuf::from("/srv/logs/access")),
             program(b"cat >x", Shell::With),
+            LogTarget::File(PathBuf::from("/srv/logs/last")),
+            LogTarget::Optional(PathBuf::from("/srv/logs/scripts")),
         ]
     );
     assert_eq!(plan.error_log, Some(0));

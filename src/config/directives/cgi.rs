@@ -257,7 +257,8 @@ long, the response ends; the process is left alone.",
         overrides: Override::None,
         default: "",
         summary: "Keep a record of failed scripts, with what they were sent and what they said.",
-        manual: "It is a means to find faults, not for every day.",
+        manual: "It is a means to find faults, not for every day. It is opened as other logs are, by the process that starts the \
+server, so that User need not be able to write it; where it cannot be opened, that is told, and the server does without.",
         set: Set::Site(|site, args| {
             site.script_log.file.set(args.path(0));
             Ok(())

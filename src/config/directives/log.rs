@@ -69,8 +69,12 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::None,
         default: "",
         summary: "Write an access log.",
-        manual: "A pipe is a vertical bar and a command line; the program is started with the server and started again when it \
-ends. The nicknames common, combined, combinedio, vhost_combined and json are there from the start. A virtual host without \
+        manual: "A file that was renamed or removed is made again within two seconds, and another one in its place is \
+written from then on: no signal is needed when logs are rotated. A pipe is a vertical bar and a command line; the program is \
+started with the server and started again when it ends. What it has not read waits for its successor, 64 KiB in the pipe and \
+256 KiB in each process that serves; lines beyond that are counted, and the error log says how many were lost. What it had \
+read when it ended is gone with it. No request waits for a log: lines for a disk that is full are counted too, and a file \
+that takes more than 20 ms to write gets a thread of its own, for which 1 MiB waits. The nicknames common, combined, combinedio, vhost_combined and json are there from the start. A virtual host without \
 any CustomLog writes to the main server's.",
         set: Set::Site(|site, args| {
             let target = target(args, 0)?;

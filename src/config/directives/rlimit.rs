@@ -149,8 +149,8 @@ than the server is; otherwise the server does not start. It cannot stand in <Loc
         summary: "Bound the processor time of each process of a script.",
         manual: "The first word is the soft limit, which holds; the second is the hard limit, up to which the script may raise it. \
 The word max, and a hard limit that is left out, mean the hard limit that the server itself runs under. At the soft limit a process gets \
-SIGXCPU, at the hard limit SIGKILL; the error log names the limit.\n\nWhat a server that is not root cannot grant, a limit above its \
-own hard one, keeps it from starting; Apache logs that and runs scripts without the limit. Started as root, it grants what is asked.\n\n\
+SIGXCPU, at the hard limit SIGKILL; the error log names the limit.\n\nA limit above the server's own hard one \
+takes root to grant (CAP_SYS_RESOURCE); a server that cannot does not start. Apache logs that and runs scripts without the limit.\n\n\
 What <Location> and .htaccess say can only lower what the other sections say: those decide, in the process that starts scripts, by the \
 script's file.",
         set: Set::Dir(|conf, args| set(&mut conf.process.cpu, args)),

@@ -90,10 +90,10 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "",
         summary: "Make a directory the root of all files for requests and scripts.",
         manual: "Once the settings are read and the logs are open, the processes that serve requests and start scripts can see nothing \
-outside of it (chroot(2)). DocumentRoot, aliases, script places and the files of ScriptLog are then names as they are inside; the \
-configuration, PidFile, ErrorLog and CustomLog stay outside. Scripts need their interpreters, libraries and devices inside, and names of \
-clients need etc/resolv.conf there. Names of users and groups are looked up outside beforehand, but for file-owner of SuexecUserGroup.\n\n\
-The server must be started as root, or it does not start.",
+outside of it (chroot(2)). DocumentRoot, aliases and script places are then names as they are inside; the configuration, PidFile and the \
+logs stay outside. Scripts need their interpreters, libraries and devices inside; names of clients need etc/resolv.conf there, and long \
+request bodies tmp. Names of users and groups are looked up outside beforehand, but for file-owner of SuexecUserGroup.\n\nThe server \
+must be started as root, or it does not start.",
         set: Set::Server(|server, args| {
             let directory = args.path(0);
             if directory.first() != Some(&b'/') {

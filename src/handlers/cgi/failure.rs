@@ -17,7 +17,7 @@ use crate::process::message::Failed;
 use crate::process::pidfd::Exit;
 use crate::scripts::client::StartError;
 use crate::scripts::diagnosis::obstacle::Runner;
-use crate::scripts::diagnosis::{Core, Diagnosis, End, Failure, explain, record};
+use crate::scripts::diagnosis::{Core, Diagnosis, End, Failure, Limits, explain, record};
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::script::{Output, State};
 
@@ -79,6 +79,7 @@ impl Case {
             stdout_bytes: 0,
             stderr_tail: b"",
             elapsed: Duration::ZERO,
+            limits: self.limits(),
         };
         let text = if failed.told.is_empty() {
             self.told(&failure)
@@ -137,6 +138,7 @@ impl Case {
             stdout_bytes: script.bytes(),
             stderr_tail: &script.stderr_tail(),
             elapsed: script.elapsed(),
+            limits: self.limits(),
         });
         self.notes.log_failure(status.code(), talk.feed.kept(), &self.output);
         fail(status)
@@ -159,6 +161,10 @@ impl Case {
 
     fn request(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.notes.about().unique_id)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::of(&self.notes.about().conf.process)
     }
 
     fn runner(&self) -> Runner {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
-use super::{Generation, MESSAGES_A_TURN, Phase, RoleProcess};
+use super::{Generation, MESSAGES_A_TURN, OpenLogs, Phase, RoleProcess};
 use crate::base::testing::{Dice, alone};
 use crate::launcher::Listen;
 use crate::launcher::bind::bind_all;
-use crate::launcher::logs::Programs;
+use crate::launcher::programs::Programs;
 use crate::process::channel::{Channel, Wait};
 use crate::process::inherit::Role;
 use crate::process::memfd;
@@ -29,8 +29,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         worker: RoleProcess::new(Role::Worker),
         spawner: RoleProcess::new(Role::Spawner),
         listeners: bind_all(&[loopback], &[], 1, 1).expect("the loopback is there"),
-        logs: Programs::new(Rc::clone(&null), null, Vec::new())
-            .open(&[], None)
+        logs: OpenLogs::open(&[], None, &mut Programs::new(Rc::clone(&null), null, Vec::new()))
             .expect("nothing to open"),
         phase,
         settings: memfd::sealed("settings", b"").expect("memory files work"),

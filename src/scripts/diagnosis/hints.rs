@@ -14,6 +14,20 @@ pub fn from_stderr(stderr: &[u8]) -> Option<Diagnosis> {
     })
 }
 
+/// Whether stderr has the words of an interpreter, a library or the loader that could get no memory.
+pub fn lacks_memory(stderr: &[u8]) -> bool {
+    const WORDS: &[&[u8]] = &[
+        b"bad_alloc",
+        b"cannot allocate memory",
+        b"failed to map segment",
+        b"memory exhausted",
+        b"memoryerror",
+        b"out of memory",
+    ];
+    let stderr = stderr.to_ascii_lowercase();
+    WORDS.iter().any(|words| memchr::memmem::find(&stderr, words).is_some())
+}
+
 /// `Can't locate Foo/Bar.pm in @INC (you may need to install the Foo::Bar module) (@INC contains: …) at …`
 fn perl_module(line: &[u8]) -> Option<Diagnosis> {
     let (_, rest) = split(line, b"Can't locate ")?;

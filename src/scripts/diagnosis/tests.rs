@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::obstacle::{Obstacle, Runner, obstacles};
-use super::{Core, End, Failure, decide, explain, record, shown};
+use super::{Core, End, Failure, Limits, decide, explain, record, shown};
 use crate::gateway::script_reply::ReplyError;
 
 /// A directory that goes when the test ends. Not below the user's own, whose parents others may not search.
@@ -55,6 +55,7 @@ fn failure<'a>(script: &'a Path, runner: &'a Runner, end: End) -> Failure<'a> {
         stdout_bytes: 0,
         stderr_tail: b"",
         elapsed: Duration::from_millis(12),
+        limits: Limits::default(),
     }
 }
 
@@ -496,5 +497,66 @@ fn paths_are_shown_for_pasting() {
     ];
     for (path, want) in table {
         assert_eq!(shown(Path::new(std::ffi::OsStr::from_bytes(path))), want);
+    }
+}
+
+/// Name, end, seconds, stderr, limits, advice.
+type Row<'a> = (&'a str, End, u64, &'a [u8], Limits, Option<&'a str>);
+
+#[test]
+fn limits_that_were_reached_are_named() {
+    let runner = runner();
+    let killed = |signal| End::Killed {
+        signal,
+        core: Core::None,
+    };
+    let limits = Limits {
+        hard_cpu: Some(Duration::from_secs(2)),
+        memory: Some(1 << 20),
+    };
+    let (cpu, memory) = ("raise the hard limit of RLimitCPU", "raise RLimitMEM");
+    let table: [Row<'_>; 9] = [
+        ("the hard limit", killed(9), 2, b"", limits, Some(cpu)),
+        ("too early for it", killed(9), 1, b"", limits, None),
+        ("no such limit", killed(9), 2, b"", Limits::default(), None),
+        ("perl", End::Exited(1), 1, b"Out of memory!\n", limits, Some(memory)),
+        ("python", End::Exited(1), 1, b"x\nMemoryError\n", limits, Some(memory)),
+        (
+            "C++",
+            killed(6),
+            1,
+            b"  what():  std::bad_alloc\n",
+            limits,
+            Some(memory),
+        ),
+        (
+            "the loader",
+            End::Exited(127),
+            1,
+            b"x: error while loading shared libraries: libc.so.6: failed to map segment from shared object\n",
+            limits,
+            Some(memory),
+        ),
+        ("other words", End::Exited(1), 1, b"out of luck\n", limits, None),
+        (
+            "no limit",
+            End::Exited(1),
+            1,
+            b"Out of memory!\n",
+            Limits::default(),
+            None,
+        ),
+    ];
+    for (name, end, seconds, stderr_tail, limits, wanted) in table {
+        let failure = Failure {
+            elapsed: Duration::from_secs(seconds),
+            stderr_tail,
+            limits,
+            ..failure(Path::new("/x.cgi"), &runner, end)
+        };
+        let told = decide(&failure, &[]).to_string();
+        for advice in [cpu, memory] {
+            assert_eq!(told.contains(advice), wanted == Some(advice), "{name}: {told}");
+        }
     }
 }

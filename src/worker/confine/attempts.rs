@@ -225,7 +225,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     ("remove a log", |before| fs::remove_file(before.path("log"))),
     ("rmdir", |before| fs::remove_dir(before.path("empty"))),
     ("write to an open log", |before| before.log.write_all(b"line\n")),
-    ("append to the ScriptLog", |before| {
+    ("open the ScriptLog", |before| {
         opened(before.path("script_log"), OpenOptions::new().append(true).create(true))
     }),
     ("spool a long body", |_| {
