@@ -22,6 +22,7 @@ use crate::config::load;
 use crate::process::inherit::{Inherited, Role};
 use crate::process::say::{Weight, say};
 use crate::process::title;
+use crate::worker::confine::Debuggers;
 use crate::{spawner, worker};
 
 use options::{Options, Quick, Task};
@@ -29,10 +30,14 @@ use options::{Options, Quick, Task};
 /// Runs the program with its arguments (the first is its own name) and returns its exit code:
 /// 0 done, 1 failed, 2 wrong usage.
 pub fn run(args: Vec<OsString>) -> ExitCode {
-    if let [_, flag, role] = args.as_slice()
+    if let [_, flag, role, more @ ..] = args.as_slice()
         && flag == "--role"
     {
-        return take_role(role.as_encoded_bytes());
+        let debuggers = match more {
+            [word] if word == "--debug" => Debuggers::Admitted,
+            _ => Debuggers::KeptOut,
+        };
+        return take_role(role.as_encoded_bytes(), debuggers);
     }
     match options::parse(args) {
         Ok(options) => perform(&options),
@@ -74,7 +79,7 @@ fn perform(options: &Options) -> ExitCode {
 }
 
 /// What the launcher executes us for.
-fn take_role(name: &[u8]) -> ExitCode {
+fn take_role(name: &[u8], debuggers: Debuggers) -> ExitCode {
     let taken = Inherited::take().and_then(|inherited| {
         title::keep_first_argument(c"lychgate")?;
         Ok(inherited)
@@ -89,7 +94,7 @@ fn take_role(name: &[u8]) -> ExitCode {
         Err(error) => return told("lychgate", &format!("--role is for the launcher's use alone: {error}")),
     };
     match inherited.role {
-        Role::Worker => match worker::run::run(inherited) {
+        Role::Worker => match worker::run::run(inherited, debuggers) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => told("worker", &error),
         },

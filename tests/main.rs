@@ -12,10 +12,12 @@
 //! - `roles`: a worker or spawner that dies at work
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
+//! - `trees`: what scripts leave behind
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
-//! user; those that need root are then left to the run of root's own.
+//! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
+//! every case that says nothing of it.
 
 mod clients;
 mod debian;
@@ -28,6 +30,7 @@ mod programs;
 mod roles;
 mod site;
 mod support;
+mod trees;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         trials.extend(programs::trials());
         trials.extend(roles::trials());
         trials.extend(site::trials());
+        trials.extend(trees::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

@@ -35,6 +35,10 @@ pub fn trials() -> Vec<Trial> {
             the_worker_confines_itself(privileged().then_some("nobody"))
         }),
         roles(
+            "a_debugger_of_the_same_user_may_look_into_the_worker_of_x",
+            a_debugger_of_the_same_user_may_look_into_the_worker_of_x,
+        ),
+        roles(
             "a_worker_without_landlock_serves_and_says_so",
             a_worker_without_landlock_serves_and_says_so,
         ),
@@ -174,6 +178,24 @@ fn the_worker_confines_itself(user: Option<&str>) -> Result<(), String> {
     end(&root, server)
 }
 
+/// Under `-X` alone; the rest holds there too.
+fn a_debugger_of_the_same_user_may_look_into_the_worker_of_x() -> Result<(), String> {
+    let root = server::fresh_root("debugged");
+    server::write_config(&root, &[], "127.0.0.1:0")?;
+    server::hand_over(&root, false)?;
+    let command = server::program(&root, false, &[])?;
+    let server = Server::boot(&root, command, &["-X".to_owned()], "")?;
+    let pid = role(&server, "worker")?.as_raw_nonzero();
+    let owner = fs::metadata(format!("/proc/{pid}/environ"))
+        .map_err(|e| e.to_string())?
+        .uid();
+    if owner != server::server_uid(false) {
+        return Err(format!("its entries in /proc belong to {owner}"));
+    }
+    said(&root, " system calls refused")?;
+    end(&root, server)
+}
+
 /// On a kernel without Landlock, which a filter plays.
 fn a_worker_without_landlock_serves_and_says_so() -> Result<(), String> {
     let root = server::fresh_root("no-landlock");
@@ -239,7 +261,7 @@ fn ask(server: &Server) -> Result<Wire, String> {
 }
 
 /// Kills the process that calls itself `lychgate: ROLE`.
-fn kill(server: &Server, name: &str) -> Result<(), String> {
+pub fn kill(server: &Server, name: &str) -> Result<(), String> {
     kill_process(role(server, name)?, Signal::KILL).map_err(|e| format!("{name}: {e}"))
 }
 
@@ -257,7 +279,7 @@ fn role(server: &Server, role: &str) -> Result<Pid, String> {
 }
 
 /// Waits until the error log says so.
-fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
+pub fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
     server::poll(PATIENCE, || {
         let text = fs::read(root.join("error.log")).unwrap_or_default();
         match memchr::memmem::find(&text, words.as_bytes()) {

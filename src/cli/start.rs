@@ -200,7 +200,10 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
             is_first = false;
             plan
         },
-        role_argv,
+        role_argv: match options.threads {
+            Threads::Configured => role_argv,
+            Threads::One => role_argv_debugged,
+        },
         ready,
         stderr: match options.ground {
             Ground::Detached => StandardError::Left,
@@ -275,6 +278,13 @@ fn role_argv(role: Role) -> Vec<CString> {
         Role::Spawner => c"spawner",
     };
     [shown, c"--role", name].map(CString::from).to_vec()
+}
+
+/// The same under `-X`.
+fn role_argv_debugged(role: Role) -> Vec<CString> {
+    let mut argv = role_argv(role);
+    argv.push(c"--debug".into());
+    argv
 }
 
 /// The one line that a server in the foreground prints.

@@ -11,6 +11,7 @@ pub mod handlers;
 pub mod hosts;
 pub mod include;
 pub mod lines;
+pub mod links;
 pub mod load;
 pub mod logs;
 mod macros;

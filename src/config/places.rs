@@ -5,8 +5,9 @@ use crate::base::path;
 use crate::config::directives::DirConf;
 use crate::config::directives::alias::{AliasFrom, AliasKind};
 use crate::config::directives::options::Options;
+use crate::config::links;
 use crate::config::setting::Merge;
-use crate::config::site::{Config, ScriptLinks, ScriptPlace, Section, Site, document_root};
+use crate::config::site::{Config, ScriptPlace, Section, Site, document_root};
 use crate::config::words::Pattern;
 
 /// All places of all sites, each once: the targets of ScriptAlias, and the directories that Options ExecCGI covers.
@@ -36,11 +37,13 @@ pub fn script_only(config: &Config) -> Vec<Vec<u8>> {
 }
 
 fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
-    let links = links_of(&site.base);
-    let place = |root: &[u8]| ScriptPlace {
-        site: site.number,
-        root: trimmed(root),
-        links,
+    let place = |root: &[u8]| {
+        let root = trimmed(root);
+        ScriptPlace {
+            site: site.number,
+            links: links::in_directory(site, &root),
+            root,
+        }
     };
     let aliases = &site.settings.aliases.list;
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
@@ -64,14 +67,6 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
 
 fn gives_exec(conf: &DirConf) -> bool {
     conf.core.options.gives(Options::EXEC_CGI) || conf.core.files.iter().any(|files| gives_exec(&files.conf))
-}
-
-fn links_of(conf: &DirConf) -> ScriptLinks {
-    if conf.core.options.in_force().has(Options::FOLLOW_SYM_LINKS) {
-        ScriptLinks::Follow
-    } else {
-        ScriptLinks::Beneath
-    }
 }
 
 /// The name without slashes at its end.

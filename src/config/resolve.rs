@@ -175,6 +175,17 @@ impl Resolver {
         let Some(entry) = self.entry(node, DIRECTORY, &inside) else {
             return;
         };
+        let by_url = section
+            .name()
+            .get(..8)
+            .is_some_and(|name| name.eq_ignore_ascii_case("Location"));
+        if by_url && entry.allowed.excludes_location() {
+            let sentence = format!(
+                "cannot stand in {inside}: the same file may have another URL; \
+                 write it in <Directory>, <Files> or <VirtualHost>"
+            );
+            return self.complain(node, sentence);
+        }
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
         let remarks = RefCell::default();

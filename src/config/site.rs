@@ -103,6 +103,8 @@ pub struct ScriptPlace {
 pub enum ScriptLinks {
     /// They are followed, wherever they lead.
     Follow,
+    /// They are followed to what belongs to their own owner.
+    OwnerMatch,
     /// They must stay below the place.
     Beneath,
 }

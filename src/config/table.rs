@@ -15,6 +15,8 @@ pub const VHOST: Contexts = Contexts(2);
 pub const DIRECTORY: Contexts = Contexts(4);
 /// In `.htaccess`.
 pub const HTACCESS: Contexts = Contexts(8);
+/// With [`DIRECTORY`]: not in `<Location>` and its like.
+const NOT_BY_URL: Contexts = Contexts(16);
 
 impl std::ops::BitOr for Contexts {
     type Output = Contexts;
@@ -35,6 +37,11 @@ impl Contexts {
         self.0 & other.0 == other.0
     }
 
+    /// Whether `<Location>` and its like are out of the question although `<Directory>` is not.
+    pub const fn excludes_location(self) -> bool {
+        self.covers(NOT_BY_URL)
+    }
+
     /// The names as the manual writes them, in its order.
     pub fn names(self) -> Vec<&'static str> {
         [
@@ -45,13 +52,18 @@ impl Contexts {
         ]
         .iter()
         .filter(|(place, _)| self.covers(*place))
-        .map(|(_, name)| *name)
+        .map(|(place, name)| match *place {
+            DIRECTORY if self.excludes_location() => "directory (not <Location>)",
+            _ => *name,
+        })
         .collect()
     }
 }
 
 /// Everywhere in the server's own files: `SERVER`, `VHOST`, `DIRECTORY`.
 pub const SERVER_FILES: Contexts = SERVER.or(VHOST).or(DIRECTORY);
+/// [`SERVER_FILES`] without `<Location>`: for what must not depend on the URL by which a file was asked for.
+pub const PATHS: Contexts = SERVER_FILES.or(NOT_BY_URL);
 /// `SERVER` and `VHOST`.
 pub const SITES: Contexts = SERVER.or(VHOST);
 /// All four places.

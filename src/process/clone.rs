@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::capabilities::LAST_POSSIBLE;
 use super::child::Step;
@@ -67,7 +67,7 @@ pub(super) struct RawIdentity<'a> {
 /// Runs the orders in a child and returns once it has executed its program: its process id and its pidfd. The error
 /// is of the `clone` itself; a child that failed later has ended and left its reason in `orders.failure`.
 pub(super) fn run(orders: &mut Orders<'_>) -> io::Result<(i32, OwnedFd)> {
-    let mut stack = STACK.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stack = lock_stack();
     let top = match stack.as_ref() {
         Some(stack) => stack.top(),
         None => stack.insert(Stack::map()?).top(),
@@ -417,7 +417,12 @@ fn restore_signals(mask: u64) {
 /// The child's stack, mapped once and used by one child at a time.
 static STACK: Mutex<Option<Stack>> = Mutex::new(None);
 
-struct Stack(ptr::NonNull<c_void>);
+/// Keeps others from making a child meanwhile.
+pub(super) fn lock_stack() -> MutexGuard<'static, Option<Stack>> {
+    STACK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) struct Stack(ptr::NonNull<c_void>);
 
 // SAFETY: plain memory, reached only under the lock of `STACK`.
 unsafe impl Send for Stack {}

@@ -13,6 +13,8 @@ pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
+pub mod descendants;
+pub mod fork;
 pub mod identity;
 pub mod inherit;
 pub mod jail;

@@ -42,7 +42,8 @@ pub enum Reap {
 }
 
 impl Pidfd {
-    /// The process of this number, which must be one that cannot be reaped meanwhile: a child, a parent, ourselves.
+    /// The process of this number, which must be one that cannot be reaped meanwhile (a child, a parent, ourselves), or be
+    /// asked afterwards who it is.
     pub fn open(pid: i32) -> io::Result<Pidfd> {
         let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Pidfd(rustix::process::pidfd_open(
@@ -111,6 +112,27 @@ pub fn reap_any() -> io::Result<Option<(i32, Ended)>> {
     match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG) {
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),
         other => other,
+    }
+}
+
+/// Whether a process has children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// It has none.
+    None,
+    /// It has some, none of which has ended.
+    Running,
+}
+
+/// Reaps every child of this process that has ended, and says whether others are left.
+pub fn reap_ended() -> io::Result<Children> {
+    loop {
+        match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG) {
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(Children::None),
+            Err(error) => return Err(error),
+            Ok(None) => return Ok(Children::Running),
+            Ok(Some(_)) => {}
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The name `ps` shows for a role: its first argument, with the rest of the command line blanked.
 
 use std::ffi::CStr;
+use std::sync::OnceLock;
 use std::{fs, io, ptr};
 
 /// Leaves only the first argument in the command line that `ps` shows, and sets the short name (`ps -e`, `pidof`).
@@ -21,6 +22,31 @@ pub fn keep_first_argument(short_name: &CStr) -> io::Result<()> {
     // SAFETY: the kernel says that our arguments lie from `start` to `end`, and we have just read them whole; that
     // memory is writable, on the initial stack, and nobody has a reference into it: the standard library copies.
     unsafe { ptr::write_bytes(rest, 0, command_line.len() - first) };
+    let _set_once = ARGUMENTS.set((start, end));
+    Ok(())
+}
+
+/// Where our arguments lie in memory, once nobody reads them any more.
+static ARGUMENTS: OnceLock<(usize, usize)> = OnceLock::new();
+
+/// Changes the whole command line that `ps` shows, and the short name. A title that does not fit, or that follows no
+/// [`keep_first_argument`], changes the short name only.
+///
+/// Call it while there is but one thread.
+pub fn rename(title: &CStr, short_name: &CStr) -> io::Result<()> {
+    rustix::thread::set_name(short_name)?;
+    let title = title.to_bytes_with_nul();
+    if let Some((start, end)) = ARGUMENTS.get()
+        && let Some(rest) = (end - start).checked_sub(title.len())
+    {
+        let memory = ptr::with_exposed_provenance_mut::<u8>(*start);
+        // SAFETY: the kernel said that our arguments lie from `start` to `end`, which the title fits into; that memory is
+        // writable, on the initial stack, and nobody has a reference into it: the standard library copies.
+        unsafe {
+            ptr::copy_nonoverlapping(title.as_ptr(), memory, title.len());
+            ptr::write_bytes(memory.add(title.len()), 0, rest);
+        }
+    }
     Ok(())
 }
 

@@ -3,6 +3,9 @@
 //! It knows the script places from the settings it has parsed itself and starts nothing else, whatever a worker asks
 //! for. A script that has ended stays a zombie until its worker releases it, so that the number of its process group
 //! is never given to another while somebody may still signal it.
+//!
+//! Scripts are made by `process::child::spawn`, never by a fork. Under CGIProcessTree kill alone a fork of ours, the
+//! warden, stands between: that is what it costs.
 
 mod line;
 mod place;
@@ -11,6 +14,7 @@ mod prepare;
 mod script;
 mod suexec;
 mod terms;
+mod warden;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,7 +34,7 @@ use crate::process::say::{Weight, say};
 use line::Line;
 use powers::Powers;
 use prepare::{Refusal, Starter};
-use script::Script;
+use script::{By, Script};
 
 pub use powers::{exceeds, hastens, stays_root};
 
@@ -108,8 +112,8 @@ impl Spawner {
             if ready.launcher && !self.hear_launcher()? {
                 return Ok(());
             }
-            for key in ready.ended {
-                self.notice_end(key);
+            for key in ready.scripts {
+                self.hear_script(key);
             }
             for key in ready.lines {
                 self.serve_line(key);
@@ -141,8 +145,11 @@ impl Spawner {
                 .iter()
                 .map(|line| PollFd::new(line.channel(), line.interest())),
         );
-        let running = || self.scripts.iter().filter(|script| !script.has_ended());
-        polled.extend(running().map(|script| PollFd::new(script.pidfd(), PollFlags::IN)));
+        let watched = || {
+            let scripts = self.scripts.iter();
+            scripts.filter_map(|script| Some((script.key(), script.watched()?)))
+        };
+        polled.extend(watched().map(|(_, fd)| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         let limit = match self.ending {
             Ending::No | Ending::Retiring => None,
             Ending::Stopping(at) | Ending::Killed(at) => Some(at),
@@ -160,13 +167,16 @@ impl Spawner {
             .zip(events.by_ref())
             .filter(|(_, ready)| *ready);
         let lines = lines.map(|(key, _)| key).collect();
-        let ended = running()
-            .map(Script::key)
+        let scripts = watched()
             .zip(events)
             .filter(|(_, ready)| *ready)
-            .map(|(key, _)| key)
+            .map(|((key, _), _)| key)
             .collect();
-        Ok(Ready { launcher, lines, ended })
+        Ok(Ready {
+            launcher,
+            lines,
+            scripts,
+        })
     }
 
     /// Does what the launcher says; false when it is gone.
@@ -211,15 +221,10 @@ impl Spawner {
         }
     }
 
-    /// Tells the worker of a script's end.
-    fn notice_end(&mut self, key: (u64, u64)) {
-        let Some(position) = self.scripts.iter().position(|script| script.key() == key) else {
-            return;
-        };
-        let ended = self.scripts.get_mut(position).and_then(Script::notice_end);
-        let (line, id) = key;
-        if let Some(ended) = ended {
-            self.tell(line, ScriptNews::Ended { id, ended });
+    /// Tells the worker what is new of a script.
+    fn hear_script(&mut self, key: (u64, u64)) {
+        if let Some(news) = self.script(key).and_then(Script::news) {
+            self.tell(key.0, news);
         }
         self.scripts.retain(|script| !script.is_done());
     }
@@ -294,15 +299,21 @@ impl Spawner {
                 &format!("a worker used the number {id} twice: ignored"),
             );
         }
-        match self
-            .starter
-            .start(start)
-            .and_then(|child| with_clone(child).map_err(|error| Refusal::system(&error)))
-        {
-            Ok((child, pidfd)) => {
+        let begun = self.starter.start(start).and_then(|(by, care)| match by {
+            By::Us(child) => {
+                let (child, pidfd) = with_clone(child).map_err(|error| Refusal::system(&error))?;
                 let pid = child.pid;
-                self.scripts.push(Script::new((line, id), child));
-                self.tell(line, ScriptNews::Started { id, pid, pidfd });
+                let started = ScriptNews::Started { id, pid, pidfd };
+                Ok((Script::new((line, id), By::Us(child), care), Some(started)))
+            }
+            by @ By::Warden(..) => Ok((Script::new((line, id), by, care), None)),
+        });
+        match begun {
+            Ok((script, news)) => {
+                self.scripts.push(script);
+                if let Some(news) = news {
+                    self.tell(line, news);
+                }
             }
             Err(refusal) => {
                 if let Some(said) = refusal.said {
@@ -338,7 +349,7 @@ impl Spawner {
 struct Ready {
     launcher: bool,
     lines: Vec<u64>,
-    ended: Vec<(u64, u64)>,
+    scripts: Vec<(u64, u64)>,
 }
 
 /// How many orders of one worker thread are taken before the others have their turn.

@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::config::site::{ScriptLinks, ScriptPlace};
+use crate::config::links;
+use crate::config::site::{ScriptLinks, ScriptPlace, Site};
 use crate::process::child::Step;
 use crate::process::identity::Identity;
 
@@ -22,30 +23,19 @@ pub(super) struct Found {
     file: OwnedFd,
 }
 
-/// Finds the file `path` (no leading slash; empty for a place that is one file) below its place.
+/// Finds the file `path` (no leading slash; empty for a place that is one file) below its place, as the place itself says of
+/// links.
 pub(super) fn find(place: &ScriptPlace, path: &[u8]) -> Result<Found, (Step, Errno)> {
-    let open = |step| move |errno| (step, errno);
-    let (root, below) = split(place, path).ok_or((Step::Place, Errno::ACCESS))?;
-    let mut full = root.to_vec();
-    if full.last() != Some(&b'/') {
-        full.push(b'/');
-    }
-    full.extend_from_slice(below);
-    let full = CString::new(full).map_err(|_| (Step::Place, Errno::INVAL))?;
+    let (root, below) = split(place, path).ok_or(OUTSIDE)?;
+    let full = full_name(root, below)?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, root, flags | OFlags::DIRECTORY, Mode::empty()).map_err(open(Step::Open))?;
+    let root =
+        rustix::fs::openat(CWD, root, flags | OFlags::DIRECTORY, Mode::empty()).map_err(|errno| (Step::Open, errno))?;
     let resolve = ResolveFlags::NO_MAGICLINKS
         | match place.links {
             ScriptLinks::Follow => ResolveFlags::empty(),
-            ScriptLinks::Beneath => ResolveFlags::BENEATH,
+            ScriptLinks::OwnerMatch | ScriptLinks::Beneath => ResolveFlags::BENEATH,
         };
-    let outside = |errno| {
-        if errno == Errno::XDEV {
-            (Step::Place, errno)
-        } else {
-            (Step::Open, errno)
-        }
-    };
     let file = rustix::fs::openat2(&root, below, flags, Mode::empty(), resolve).map_err(outside)?;
     let directory = match below.iter().rposition(|byte| *byte == b'/') {
         None => root,
@@ -54,21 +44,97 @@ pub(super) fn find(place: &ScriptPlace, path: &[u8]) -> Result<Found, (Step, Err
             rustix::fs::openat2(&root, directory, flags | OFlags::DIRECTORY, Mode::empty(), resolve).map_err(outside)?
         }
     };
-    let status = rustix::fs::fstat(&file).map_err(open(Step::Open))?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return Err((Step::Kind, Errno::ACCESS));
+    Found::judged(full, directory, file)
+}
+
+/// Finds the file as [`find`] does, but under what the site's sections say of links, each judged by the directory it lies
+/// in: what the walk of a request has judged by names is here judged again by what is open.
+pub(super) fn find_in(site: &Site, place: &ScriptPlace, path: &[u8]) -> Result<Found, (Step, Errno)> {
+    let (root, below) = split(place, path).ok_or(OUTSIDE)?;
+    let full = full_name(root, below)?;
+    let policies = links::on_the_way(site, full.as_bytes());
+    if policies.iter().all(|(_, policy)| *policy == ScriptLinks::Follow) {
+        let links = ScriptLinks::Follow;
+        return find(&ScriptPlace { links, ..place.clone() }, path);
     }
-    if status.st_mode & 0o111 == 0 {
-        return Err((Step::Executable, Errno::ACCESS));
+    let parts = full.as_bytes().split(|byte| *byte == b'/');
+    let parts: Vec<&[u8]> = parts.filter(|part| !part.is_empty()).collect();
+    let (name, directories) = parts.split_last().ok_or(OUTSIDE)?;
+    let mut directory = open(CWD, b"/", ResolveFlags::NO_MAGICLINKS).map_err(outside)?;
+    let mut policies = policies.iter().map(|(_, policy)| *policy);
+    let mut next = || policies.next().unwrap_or(ScriptLinks::Beneath);
+    for part in directories {
+        directory = step(directory.as_fd(), part, next())?;
     }
-    Ok(Found {
-        path: full,
-        directory,
-        file,
-    })
+    let file = step(directory.as_fd(), name, next())?;
+    Found::judged(full, directory, file)
+}
+
+/// Opens a name in a directory that says so of its links.
+fn step(at: BorrowedFd<'_>, name: &[u8], links: ScriptLinks) -> Result<OwnedFd, (Step, Errno)> {
+    let follow = ResolveFlags::NO_MAGICLINKS;
+    if links == ScriptLinks::Follow {
+        return open(at, name, follow).map_err(outside);
+    }
+    match open(at, name, ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::LOOP) if links == ScriptLinks::OwnerMatch => {}
+        other => return other.map_err(outside),
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let link = rustix::fs::openat2(at, name, flags, Mode::empty(), follow).map_err(outside)?;
+    // Where it leads is read from the very link whose owner is asked: another may have taken its name by now.
+    let leads_to = rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(outside)?;
+    let target = open(at, leads_to.as_bytes(), follow).map_err(outside)?;
+    let owner = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| stat.st_uid).map_err(outside);
+    if owner(&link)? == owner(&target)? {
+        Ok(target)
+    } else {
+        Err((Step::Place, Errno::LOOP))
+    }
+}
+
+fn open(at: BorrowedFd<'_>, name: &[u8], resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+    loop {
+        match rustix::fs::openat2(at, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            opened => return opened,
+        }
+    }
+}
+
+/// What a worker should never have asked for.
+const OUTSIDE: (Step, Errno) = (Step::Place, Errno::ACCESS);
+
+/// An error of opening; a link that may not be followed leads out of the place.
+fn outside(errno: Errno) -> (Step, Errno) {
+    match errno {
+        Errno::XDEV | Errno::LOOP => (Step::Place, errno),
+        errno => (Step::Open, errno),
+    }
+}
+
+fn full_name(root: &[u8], below: &[u8]) -> Result<CString, (Step, Errno)> {
+    let mut full = root.to_vec();
+    if full.last() != Some(&b'/') {
+        full.push(b'/');
+    }
+    full.extend_from_slice(below);
+    CString::new(full).map_err(|_| (Step::Place, Errno::INVAL))
 }
 
 impl Found {
+    /// A regular file that somebody may execute.
+    fn judged(path: CString, directory: OwnedFd, file: OwnedFd) -> Result<Found, (Step, Errno)> {
+        let status = rustix::fs::fstat(&file).map_err(|errno| (Step::Open, errno))?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+            return Err((Step::Kind, Errno::ACCESS));
+        }
+        if status.st_mode & 0o111 == 0 {
+            return Err((Step::Executable, Errno::ACCESS));
+        }
+        Ok(Found { path, directory, file })
+    }
+
     /// The name of the directory it is in.
     pub(super) fn directory_name(&self) -> &[u8] {
         let path = self.path.as_bytes();
@@ -127,13 +193,16 @@ fn split<'a>(place: &'a ScriptPlace, path: &'a [u8]) -> Option<(&'a [u8], &'a [u
 mod tests {
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
 
     use rustix::io::Errno;
 
-    use super::find;
-    use crate::config::site::{ScriptLinks, ScriptPlace};
+    use super::{find, find_in};
+    use crate::config::load::load_text;
+    use crate::config::site::{ScriptLinks, ScriptPlace, Site};
     use crate::process::child::Step;
 
     type Refused = Option<(Step, Errno)>;
@@ -222,6 +291,107 @@ mod tests {
         assert_eq!(found.path.as_bytes(), file);
         assert_eq!(found.first_line(), b"#!/bin/sh\r\n");
         assert_eq!(find(&place, b"bin/a.cgi").err(), Some((Step::Open, Errno::NOTDIR)));
+        fs::remove_dir_all(root).expect("ours");
+    }
+
+    /// A site with these options in all directories, and a place of it.
+    fn site(root: &Path, options: &str) -> (Site, ScriptPlace) {
+        let text = format!("<Directory />\nOptions {options}\n</Directory>\n");
+        let mut config = load_text("a.conf", text.as_bytes(), Path::new("/")).config;
+        let place = ScriptPlace {
+            site: 0,
+            root: root.join("bin").as_os_str().as_bytes().to_vec(),
+            links: ScriptLinks::Beneath,
+        };
+        (config.sites.swap_remove(0), place)
+    }
+
+    /// A program that belongs to another user than a link of ours.
+    fn of_another(root: &Path) -> PathBuf {
+        if !rustix::process::geteuid().is_root() {
+            return "/bin/sh".into();
+        }
+        let file = root.join("another.cgi");
+        fs::write(&file, "#!/bin/sh\n").expect("there is room");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("ours");
+        std::os::unix::fs::chown(&file, Some(65534), None).expect("we are root");
+        file
+    }
+
+    #[test]
+    fn a_link_is_judged_by_the_directory_it_lies_in() {
+        let root = tree("links");
+        symlink(of_another(&root), root.join("bin/another")).expect("there is room");
+        symlink("sub", root.join("bin/directory")).expect("there is room");
+        let (yes, link) = (None, Some((Step::Place, Errno::LOOP)));
+        let cases: &[(&str, Refused, Refused, Refused)] = &[
+            // path, under FollowSymLinks, SymLinksIfOwnerMatch, neither
+            ("a.cgi", yes, yes, yes),
+            ("sub/b.cgi", yes, yes, yes),
+            ("inside", yes, yes, link),
+            ("outside", yes, yes, link),
+            ("directory/b.cgi", yes, yes, link),
+            ("another", yes, link, link),
+            ("magic", link, link, link),
+        ];
+        for (path, follow, owner, neither) in cases {
+            for (options, expected) in [
+                ("FollowSymLinks", follow),
+                ("SymLinksIfOwnerMatch", owner),
+                ("None", neither),
+            ] {
+                let (site, place) = site(&root, options);
+                assert_eq!(
+                    find_in(&site, &place, path.as_bytes()).err(),
+                    *expected,
+                    "{path} {options}"
+                );
+            }
+        }
+        let (site, place) = site(&root, "SymLinksIfOwnerMatch");
+        let found = find_in(&site, &place, b"sub/b.cgi").expect("it is there");
+        assert_eq!(found.path.as_bytes(), root.join("bin/sub/b.cgi").as_os_str().as_bytes());
+        let directory = rustix::fs::fstat(&found.directory).expect("it is open").st_ino;
+        assert_eq!(
+            directory,
+            fs::metadata(root.join("bin/sub")).expect("it is there").ino()
+        );
+        assert_eq!(
+            find_in(&site, &place, b"../out.cgi").err(),
+            Some((Step::Place, Errno::ACCESS))
+        );
+        fs::remove_dir_all(root).expect("ours");
+    }
+
+    #[test]
+    fn a_name_that_changes_between_file_and_link_never_gives_the_file_of_another() {
+        let root = tree("race");
+        let another = of_another(&root);
+        let owner = fs::metadata(&another).expect("it is there").uid();
+        let (site, place) = site(&root, "SymLinksIfOwnerMatch");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (new, name) = (root.join("bin/new"), root.join("bin/a.cgi"));
+                while !over.load(Ordering::Relaxed) {
+                    symlink(&another, &new).expect("there is room");
+                    fs::rename(&new, &name).expect("ours");
+                    symlink("sub/b.cgi", &new).expect("there is room");
+                    fs::rename(&new, &name).expect("ours");
+                }
+            });
+            let until = Instant::now() + Duration::from_secs(20);
+            let (mut asked, mut found) = (0, 0);
+            while (asked < 5000 || found == 0) && Instant::now() < until {
+                asked += 1;
+                if let Ok(file) = find_in(&site, &place, b"a.cgi") {
+                    found += 1;
+                    assert_ne!(rustix::fs::fstat(&file.file).expect("it is open").st_uid, owner);
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+            assert!(found > 0);
+        });
         fs::remove_dir_all(root).expect("ours");
     }
 }

@@ -6,12 +6,17 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 use super::Rules;
 use super::place::{self, Found};
-use super::terms::{Book, Terms};
+use super::script::By;
+use super::terms::{Book, Care, Terms};
+use super::warden::{Task, post};
+use crate::config::directives::cgi::ProcessTree;
 use crate::gateway::refused::steers;
-use crate::process::child::{Child, ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
+use crate::process::child::{ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
+use crate::process::descendants::ProcessTable;
 use crate::process::message::{Failed, Start};
 
 /// Starts what the rules allow.
@@ -20,6 +25,8 @@ pub(super) struct Starter {
     book: Book,
     /// The standard input of a script whose request has no body.
     null: OwnedFd,
+    /// Where wardens find processes, if there is such a place.
+    pub(super) table: Option<ProcessTable>,
 }
 
 /// Why nothing was started: for the worker, and for our own log where the worker should never have asked.
@@ -35,15 +42,21 @@ impl Starter {
             admitted_variables: rules.admitted_variables,
             book: Book::new(rules.config)?,
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
+            table: ProcessTable::open().ok(),
         })
     }
 
-    /// Starts the script that an order names, in a session of its own and in the directory it lies in.
-    pub(super) fn start(&mut self, start: &Start) -> Result<Child, Refusal> {
+    /// Starts the script that an order names, in a session of its own and in the directory it lies in. A warden has the
+    /// result to tell.
+    pub(super) fn start(&mut self, start: &Start) -> Result<(By, Care), Refusal> {
         let Some(place) = self.book.place(start.place) else {
             return Err(refused(start, Step::Place, Errno::ACCESS));
         };
-        let found = place::find(place, &start.path).map_err(|(step, errno)| refused(start, step, errno))?;
+        let found = match self.book.site(place) {
+            Some(site) => place::find_in(site, place, &start.path),
+            None => place::find(place, &start.path),
+        };
+        let found = found.map_err(|(step, errno)| refused(start, step, errno))?;
         let terms = self.book.terms(start.place, found.path.as_bytes());
         let runner = self.book.runner(&terms, start.place, &start.path, &found);
         let runner = runner.map_err(Refusal::of_suexec)?;
@@ -60,7 +73,25 @@ impl Starter {
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Own;
         terms.lay_upon(&mut spec, &runner, &start.limits);
-        spawn(&spec).map_err(|error| Refusal::of_spawn(error, &found))
+        let failed = |error| Refusal::of_spawn(error, &found);
+        let by = match terms.tree {
+            ProcessTree::Group => By::Us(spawn(&spec).map_err(failed)?),
+            ProcessTree::Kill => {
+                // Without its warden nobody would know what belongs to it.
+                spec.parent_death = Some(Signal::KILL);
+                let task = Task {
+                    id: start.id,
+                    spec: &spec,
+                    failed: &|error| failed(error).failed,
+                    grace: terms.care.grace,
+                    table: self.table.as_ref(),
+                    null: &self.null,
+                };
+                let ward = post(&task).map_err(|error| Refusal::system(&error))?;
+                By::Warden(ward, None)
+            }
+        };
+        Ok((by, terms.care))
     }
 
     /// The environment that the script gets, without the variables that are refused.

@@ -1,41 +1,55 @@
 //! A script that was started, until it has ended and its worker has let go of it.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::Signal;
 
-use crate::process::child::Child;
-use crate::process::pidfd::{Ended, Pidfd, Reap, signal_group};
+use super::terms::Care;
+use super::warden::{KILL_LIMIT, Left, Ward};
+use crate::config::directives::cgi::ClientGone;
+use crate::process::channel::{Heard, Wait};
+use crate::process::child::{Child, Step};
+use crate::process::message::{Failed, ScriptNews, ScriptOrder};
+use crate::process::pidfd::{Ended, Exit, Reap, signal_group};
 use crate::process::say::{Weight, say};
 
 /// One script.
 pub(super) struct Script {
     key: (u64, u64),
-    child: Child,
+    by: By,
+    care: Care,
     life: Life,
     released: bool,
-    /// Its worker has died; at this time what is left of its group gets SIGKILL.
+    /// Its worker has died; at this time what is left of it gets SIGKILL.
     kill_at: Option<Instant>,
 }
 
-/// Between SIGTERM and SIGKILL for scripts whose worker has died: CGIKillGrace as it is where nothing is said, for only
-/// the worker knew what is said for this script.
-const GRACE: Duration = Duration::from_secs(3);
+/// Whose child it is.
+pub(super) enum By {
+    /// Ours.
+    Us(Child),
+    /// A warden's, with the script's number once it has started.
+    Warden(Ward, Option<i32>),
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
     Running,
-    /// Ended and kept as a zombie.
+    /// Ended and kept as a zombie; or its warden has not ended yet.
     Ended,
     /// Its number may be somebody else's by now.
     Reaped,
 }
 
 impl Script {
-    pub(super) fn new(key: (u64, u64), child: Child) -> Script {
+    pub(super) fn new(key: (u64, u64), by: By, care: Care) -> Script {
         Script {
             key,
-            child,
+            by,
+            care,
             life: Life::Running,
             released: false,
             kill_at: None,
@@ -47,67 +61,153 @@ impl Script {
         self.key
     }
 
-    pub(super) fn pidfd(&self) -> &Pidfd {
-        &self.child.pidfd
+    /// What is readable when there is news of it; nothing when there will be none.
+    pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
+        match &self.by {
+            By::Us(child) => (self.life == Life::Running).then(|| child.pidfd.as_fd()),
+            By::Warden(ward, _) => (self.life != Life::Reaped).then(|| ward.channel.as_fd()),
+        }
     }
 
+    /// Has it ended? One with a warden has when the warden has nothing left to do.
     pub(super) fn has_ended(&self) -> bool {
-        self.life != Life::Running
+        match self.by {
+            By::Us(_) => self.life != Life::Running,
+            By::Warden(..) => self.life == Life::Reaped,
+        }
     }
 
-    /// Has it ended, been released and been reaped?
+    /// Has it ended, been released and been reaped? A warden keeps what it must and asks nobody.
     pub(super) fn is_done(&self) -> bool {
         self.life == Life::Reaped
     }
 
-    /// Signals its group, whose number is its own until it is reaped.
+    /// Signals its group, whose number is its own until it is reaped. With a warden SIGKILL reaches what has left the
+    /// group too.
     pub(super) fn signal(&mut self, signal: Signal) {
         if self.life == Life::Reaped {
             return;
         }
-        if let Err(error) = signal_group(self.child.pid, signal) {
-            let pid = self.child.pid;
-            say(
-                "spawner",
-                Weight::Error,
-                &format!("cannot signal the process group {pid}: {error}"),
-            );
+        let signalled = match &self.by {
+            By::Us(child) => signal_group(child.pid, signal),
+            By::Warden(ward, _) => {
+                let (id, signal) = (self.key.1, signal.as_raw());
+                match ward.channel.tell(&ScriptOrder::Signal { id, signal }, Wait::No) {
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()), // it has just ended
+                    told => told,
+                }
+            }
+        };
+        if let Err(error) = signalled {
+            let pid = self.pid();
+            complain(&format!("cannot signal the process group {pid}: {error}"));
         }
     }
 
-    /// How it ended, if it has and that was not known before.
-    pub(super) fn notice_end(&mut self) -> Option<Ended> {
-        if self.has_ended() {
+    /// What is new of it, if something is.
+    pub(super) fn news(&mut self) -> Option<ScriptNews> {
+        let id = self.key.1;
+        match &self.by {
+            By::Us(_) => self.notice_end().map(|ended| ScriptNews::Ended { id, ended }),
+            By::Warden(..) => self.hear_warden(),
+        }
+    }
+
+    /// How our child ended, if it has and that was not known before.
+    fn notice_end(&mut self) -> Option<Ended> {
+        let By::Us(child) = &self.by else { return None };
+        if self.life != Life::Running {
             return None;
         }
         let reap = if self.released { Reap::Yes } else { Reap::No };
-        match self.child.pidfd.try_wait(reap) {
+        match child.pidfd.try_wait(reap) {
             Ok(None) => None,
             Ok(Some(ended)) => {
                 self.life = if self.released { Life::Reaped } else { Life::Ended };
                 Some(ended)
             }
             Err(error) => {
-                let pid = self.child.pid;
-                say(
-                    "spawner",
-                    Weight::Error,
-                    &format!("cannot wait for process {pid}: {error}"),
-                );
+                complain(&format!("cannot wait for process {}: {error}", child.pid));
                 self.life = Life::Reaped;
                 None
             }
         }
     }
 
-    /// Its worker has died without having let go of it: nobody reads it and nobody watches the time.
-    pub(super) fn abandon(&mut self) {
-        match self.life {
-            Life::Running if !self.released => {
-                self.signal(Signal::TERM);
-                self.kill_at = Some(Instant::now() + GRACE);
+    fn hear_warden(&mut self) -> Option<ScriptNews> {
+        let By::Warden(ward, script) = &mut self.by else {
+            return None;
+        };
+        match ward.channel.hear(Wait::No) {
+            Ok(Heard::Message(news)) => {
+                match &news {
+                    ScriptNews::Started { pid, .. } => *script = Some(*pid),
+                    ScriptNews::Failed { .. } | ScriptNews::Ended { .. } => self.life = Life::Ended,
+                }
+                Some(news)
             }
-            _ => self.release(),
+            Ok(Heard::Unknown(error)) => {
+                complain(&format!("from a warden: {error}: ignored"));
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Ok(Heard::Closed) | Err(_) => self.notice_warden_end(),
+        }
+    }
+
+    /// The warden has closed its channel, so it has ended, or is about to. Should it have died at its work, then its script
+    /// has been killed thereby; what that has left is out of reach.
+    fn notice_warden_end(&mut self) -> Option<ScriptNews> {
+        let By::Warden(ward, script) = &self.by else {
+            return None;
+        };
+        let was_running = self.life == Life::Running;
+        self.life = Life::Reaped;
+        let ended = ward.child.pidfd.wait();
+        let (pid, id) = (ward.child.pid, self.key.1);
+        let exit = ended.map(|ended| ended.exit);
+        let left = match exit {
+            Ok(Exit::Code(code)) => Left::from_code(code),
+            _ => None,
+        };
+        let whose = script.map_or(String::new(), |script| format!(" of script {script}"));
+        match (left, exit) {
+            (Some(Left::Nothing), _) => {}
+            (Some(Left::Something), _) => complain(&format!(
+                "what is left{whose} did not end within {} s of SIGKILL: it is left alone",
+                KILL_LIMIT.as_secs()
+            )),
+            (Some(Left::Unseen), _) => complain(&format!(
+                "without /proc only the process group{whose} was ended (CGIProcessTree kill): something is left"
+            )),
+            (None, Ok(exit)) => complain(&format!(
+                "the warden{whose} died ({exit}): what the script has started may be left"
+            )),
+            (None, Err(error)) => complain(&format!("cannot wait for process {pid}: {error}")),
+        }
+        was_running.then(|| match script {
+            Some(_) => ScriptNews::Ended { id, ended: KILLED },
+            None => ScriptNews::Failed {
+                id,
+                failed: Failed {
+                    step: Step::Clone,
+                    errno: Errno::CANCELED.raw_os_error(),
+                    first_line: Vec::new(),
+                    told: Vec::new(),
+                },
+            },
+        })
+    }
+
+    /// Its worker has died without having let go of it: nobody reads it and nobody watches the time. It is as if its
+    /// client had left (CGIClientGone).
+    pub(super) fn abandon(&mut self) {
+        let is_to_end = self.care.client_gone == ClientGone::Terminate;
+        if self.life == Life::Running && !self.released && is_to_end {
+            self.signal(Signal::TERM);
+            self.kill_at = Some(Instant::now() + self.care.grace);
+        } else {
+            self.release();
         }
     }
 
@@ -116,7 +216,7 @@ impl Script {
         self.kill_at
     }
 
-    /// Ends what is left of its group, once its time has come.
+    /// Ends what is left of it, once its time has come.
     pub(super) fn end_abandoned(&mut self) {
         if self.kill_at.is_some_and(|at| Instant::now() >= at) {
             self.kill_at = None;
@@ -128,10 +228,31 @@ impl Script {
     /// Its worker has let go of it: it is reaped as soon as it has ended.
     pub(super) fn release(&mut self) {
         self.released = true;
-        if self.life == Life::Ended {
+        if let By::Us(child) = &self.by
+            && self.life == Life::Ended
+        {
             // It was seen to have ended, so this takes the zombie away; no other answer is possible.
-            let _known = self.child.pidfd.try_wait(Reap::Yes);
+            let _known = child.pidfd.try_wait(Reap::Yes);
             self.life = Life::Reaped;
         }
     }
+
+    /// Its number; its warden's until it has one.
+    fn pid(&self) -> i32 {
+        match &self.by {
+            By::Us(child) => child.pid,
+            By::Warden(ward, script) => script.unwrap_or(ward.child.pid),
+        }
+    }
+}
+
+/// The end of a script whose warden was killed.
+const KILLED: Ended = Ended {
+    exit: Exit::Signal(libc::SIGKILL),
+    user: Duration::ZERO,
+    system: Duration::ZERO,
+};
+
+fn complain(what: &str) {
+    say("spawner", Weight::Error, what);
 }

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::place::{self, Found};
 use super::suexec::{self, Floor, Unfit};
 use crate::config::directives::DirConf;
+use crate::config::directives::cgi::{ClientGone, ProcessTree};
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::directives::suexec::Target;
 use crate::config::places::{conf_of, confs};
-use crate::config::site::{Config, ScriptLinks, ScriptPlace};
+use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
 use crate::process::child::{ChildSpec, NewPrivileges};
 use crate::process::identity::{Identity, UnknownIdentity};
 use crate::process::limits::{Limit, Resource};
@@ -37,6 +39,19 @@ pub(super) struct Terms {
     umask: Option<u32>,
     nice: Option<i32>,
     target: Option<Target>,
+    /// What ends with it.
+    pub(super) tree: ProcessTree,
+    /// How it is ended.
+    pub(super) care: Care,
+}
+
+/// How a script is treated whose worker has died, and what it leaves behind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Care {
+    /// What happens when nobody reads it any more.
+    pub(super) client_gone: ClientGone,
+    /// Between SIGTERM and SIGKILL.
+    pub(super) grace: Duration,
 }
 
 /// Who a script runs as.
@@ -76,6 +91,11 @@ impl Book {
     /// The script place of this number.
     pub(super) fn place(&self, number: u32) -> Option<&ScriptPlace> {
         self.config.script_places.get(usize::try_from(number).ok()?)
+    }
+
+    /// The site that a place belongs to.
+    pub(super) fn site(&self, place: &ScriptPlace) -> Option<&Site> {
+        self.config.sites.get(place.site)
     }
 
     /// The terms of the file `path` in the place of this number.
@@ -152,11 +172,17 @@ impl Book {
 
 impl Terms {
     fn of(conf: &DirConf) -> Terms {
+        let cgi = &conf.cgi;
         Terms {
             limits: conf.process.limits().filter_map(limit).collect(),
             umask: conf.process.umask.value().copied(),
             nice: conf.process.nice.value().copied(),
             target: conf.suexec.target.value().cloned(),
+            tree: cgi.process_tree.or(ProcessTree::Group),
+            care: Care {
+                client_gone: cgi.client_gone.or(ClientGone::Terminate),
+                grace: cgi.kill_grace.or(Duration::from_secs(3)),
+            },
         }
     }
 

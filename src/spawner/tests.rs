@@ -14,12 +14,15 @@ use super::{Rules, Spawner};
 use crate::config::directives::DirConf;
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::directives::suexec::Target;
-use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
+use crate::config::load::load_text;
+use crate::config::site::{ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
 use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
+
+mod warden;
 
 /// A spawner, the channel of its launcher and that of one worker thread.
 struct Setup {
@@ -31,11 +34,26 @@ struct Setup {
 
 impl Setup {
     fn new(name: &str, scripts: &[(&str, &str)]) -> Setup {
-        Setup::with(name, scripts, |_| {})
+        Setup::with(name, "", scripts, |_| {})
     }
 
     /// With these settings of the site that the place belongs to.
-    fn with(name: &str, scripts: &[(&str, &str)], say: impl FnOnce(&mut DirConf)) -> Setup {
+    fn saying(name: &str, scripts: &[(&str, &str)], say: impl FnOnce(&mut DirConf)) -> Setup {
+        Setup::made(name, "", scripts, say, |_| {})
+    }
+
+    /// One whose settings are these lines, and whose spawner is changed so before it serves.
+    fn with(name: &str, settings: &str, scripts: &[(&str, &str)], change: impl FnOnce(&mut Spawner)) -> Setup {
+        Setup::made(name, settings, scripts, |_| {}, change)
+    }
+
+    fn made(
+        name: &str,
+        settings: &str,
+        scripts: &[(&str, &str)],
+        say: impl FnOnce(&mut DirConf),
+        change: impl FnOnce(&mut Spawner),
+    ) -> Setup {
         let root = std::env::temp_dir().join(format!("lychgate-spawner-{name}-{}", std::process::id()));
         fs::create_dir_all(&root).expect("there is room");
         for (name, text) in scripts {
@@ -46,23 +64,21 @@ impl Setup {
             root: root.as_os_str().as_bytes().to_vec(),
             links: ScriptLinks::Beneath,
         };
-        let mut base = DirConf::default();
-        say(&mut base);
-        let site = Site {
-            base: Arc::new(base),
-            ..Site::default()
-        };
+        let mut config = load_text("a.conf", settings.as_bytes(), Path::new("/")).config;
+        config.script_places = vec![place];
+        if let Some(site) = config.sites.first_mut() {
+            let mut base = DirConf::clone(&site.base);
+            say(&mut base);
+            site.base = Arc::new(base);
+        }
         let rules = Rules {
-            config: Config {
-                sites: vec![site],
-                script_places: vec![place],
-                ..Config::default()
-            },
+            config,
             admitted_variables: vec![b"LD_LIBRARY_PATH".to_vec()],
         };
         let (launcher, to_launcher) = Channel::pair().expect("sockets work");
         let (worker, to_worker) = Channel::pair().expect("sockets work");
         let mut spawner = Spawner::new(to_launcher, vec![to_worker], rules).expect("/dev/null is there");
+        change(&mut spawner);
         Setup {
             launcher,
             worker,
@@ -442,7 +458,7 @@ fn a_worker_can_lower_limits_and_never_raise_them() {
         soft,
         hard,
     };
-    let setup = Setup::with("limits", &[("limits", LIMITS)], |conf| {
+    let setup = Setup::saying("limits", &[("limits", LIMITS)], |conf| {
         conf.process.cpu.set(Bounds {
             soft: Bound::At(20),
             hard: Some(Bound::At(30)),
@@ -484,7 +500,7 @@ fn a_worker_can_lower_limits_and_never_raise_them() {
 
 #[test]
 fn a_limit_that_cannot_be_given_starts_nothing() {
-    let setup = Setup::with("impossible", &[("limits", LIMITS)], |conf| {
+    let setup = Setup::saying("impossible", &[("limits", LIMITS)], |conf| {
         conf.process.cpu.set(Bounds {
             soft: Bound::At(20),
             hard: Some(Bound::At(10)), // no configuration says so: the setter refuses it
@@ -497,7 +513,7 @@ fn a_limit_that_cannot_be_given_starts_nothing() {
 
 #[test]
 fn a_script_of_an_unknown_user_does_not_start() {
-    let setup = Setup::with("unknown", &[("limits", LIMITS)], |conf| {
+    let setup = Setup::saying("unknown", &[("limits", LIMITS)], |conf| {
         conf.suexec.target.set(Target::Named {
             user: b"no-such-user".to_vec(),
             group: b"#100".to_vec(),

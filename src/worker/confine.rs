@@ -35,12 +35,23 @@ pub struct Confined {
     unreadable: Vec<(PathBuf, io::Error)>,
 }
 
+/// Whether a debugger may look into the worker, and the kernel write its memory to a core file (PR_SET_DUMPABLE, prctl(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Debuggers {
+    /// None but root's.
+    KeptOut,
+    /// Its own user's: `-X`.
+    Admitted,
+}
+
 /// Confines this process, which must have one thread. The error says what could not be given up that must be.
-pub fn enter(config: &Config) -> Result<Confined, String> {
+pub fn enter(config: &Config, debuggers: Debuggers) -> Result<Confined, String> {
     let told = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
     capabilities::renounce_all().map_err(told("give up capabilities"))?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|errno| told("keep debuggers out")(errno.into()))?;
+    if debuggers == Debuggers::KeptOut {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|errno| told("keep debuggers out")(errno.into()))?;
+    }
     rustix::thread::set_no_new_privs(true).map_err(|errno| told("renounce new privileges")(errno.into()))?;
     let spool = Spool::here();
     let reach = reach(config, &spool);

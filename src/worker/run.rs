@@ -30,7 +30,7 @@ use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
-use crate::worker::confine;
+use crate::worker::confine::{self, Debuggers};
 use crate::worker::conn;
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
@@ -50,13 +50,13 @@ enum Order {
 }
 
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
-pub fn run(inherited: Inherited) -> Result<(), String> {
+pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
-    confine::enter(config)?.say();
+    confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let mut shares = shared_out(inherited.listeners, count);
     let accepting = Arc::new(AtomicUsize::new(count));

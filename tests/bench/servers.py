@@ -32,6 +32,16 @@ CustomLog "{dir}/{name}.access.log" combined
 </Directory>
 """
 
+# lychgate's own: directories of scripts, and what their settings say besides.
+PLACE = """\
+ScriptAlias "/{name}/" "{dir}/{name}/"
+<Directory "{dir}/{name}">
+    {line}
+</Directory>
+"""
+
+PLACES = {"tree": "CGIProcessTree kill"}
+
 # 64 connections at once and a few more, in one process: there is one core.
 APACHE = """\
 {load}
@@ -293,7 +303,9 @@ def lighttpd(binary, directory):
 
 def lychgate(binary, directory):
     port = free_port()
-    conf = write(f"{directory}/lychgate.conf", HTTPD.format(dir=directory, name="lychgate", port=port))
+    text = HTTPD.format(dir=directory, name="lychgate", port=port)
+    text += "".join(PLACE.format(dir=directory, name=name, line=line) for name, line in PLACES.items())
+    conf = write(f"{directory}/lychgate.conf", text)
     return Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port)
 
 

@@ -155,8 +155,12 @@ pub fn write_config(root: &Path, lines: &[String], listen: &str) -> Result<(), S
         ),
         ("typesconfig", format!("TypesConfig \"{at}/mime.types\"")),
     ];
+    // To see that what a case shows does not change with it.
+    let tree = std::env::var("PROCESS_TREE").ok().filter(|_| !bench().oracle);
+    let tree = tree.map(|word| ("cgiprocesstree", format!("CGIProcessTree {word}")));
     let missing = defaults
         .into_iter()
+        .chain(tree)
         .filter(|(name, _)| !said.iter().any(|s| s == name))
         .map(|(_, line)| line);
     let text: Vec<String> = lines.iter().cloned().chain(missing).collect();
