@@ -66,7 +66,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "root-limits",
         given: Given::Shared,
         server: &[],
-        site: &LIMITS,
+        site: LIMITS,
         apache: None,
         expected: include_str!("root-limits.txt"),
     },
@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-const LIMITS: [&str; 8] = [
+const LIMITS: &[&str] = &[
     "RLimitCPU 60 120",
     "RLimitMEM 1000000000 1000000000",
     "RLimitNPROC 60 60",
@@ -121,6 +121,7 @@ const LIMITS: [&str; 8] = [
     "RLimitCORE 0 0",
     "Umask 027",
     "Nice 5",
+    "CGIProcessTree kill",
 ];
 
 /// Modules that every setting of Apache needs.

@@ -41,7 +41,7 @@ const COLUMNS: &[Column] = &[
         "the same, but that each site has a user by\n.Ic SuexecUserGroup",
     ),
     Column('G', "root-chroot", "as C, in\n.Ic ChrootDir"),
-    Column('H', "root-limits", "as C, with limits"),
+    Column('H', "root-limits", "as C, with limits and\n.Ic CGIProcessTree Cm kill"),
     Column('I', "user", "lychgate, started by another user, whose all of it is"),
 ];
 
