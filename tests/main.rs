@@ -10,6 +10,7 @@
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `roles`: a worker or spawner that dies at work
+//! - `sandbox`: confined scripts where the kernel is of little help
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, cases, golden files
 //! - `trees`: what scripts leave behind
@@ -18,6 +19,7 @@
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
 //! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
 //! every case that says nothing of it.
+//! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod clients;
 mod debian;
@@ -28,6 +30,7 @@ mod logs;
 mod probe;
 mod programs;
 mod roles;
+mod sandbox;
 mod site;
 mod support;
 mod trees;
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(roles::trials());
+        trials.extend(sandbox::trials());
         trials.extend(site::trials());
         trials.extend(trees::trials());
     }

@@ -34,6 +34,7 @@ pub(super) struct Orders<'a> {
     /// A Landlock ruleset.
     pub(super) ruleset: Option<RawFd>,
     pub(super) filter: Option<libc::sock_fprog>,
+    pub(super) supervision: Option<RawSupervision>,
     /// The signal, and the parent that must still be there when it has been asked for.
     pub(super) parent_death: Option<(i32, i32)>,
     pub(super) failure: Failure,
@@ -56,6 +57,15 @@ pub(super) enum RawDirectory {
     Inherited,
     Path(*const c_char),
     Descriptor(RawFd),
+}
+
+/// A second filter, whose calls somebody else decides on, and the message that hands them over.
+pub(super) struct RawSupervision {
+    pub(super) filter: libc::sock_fprog,
+    pub(super) exit: RawFd,
+    pub(super) message: *const libc::msghdr,
+    /// Where in the message the descriptor belongs.
+    pub(super) number: *mut c_int,
 }
 
 pub(super) struct RawIdentity<'a> {
@@ -123,6 +133,7 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
     privileges(orders);
     enter_directory(orders);
     confine_reach(orders);
+    hand_over_calls(orders);
     let program = arrange_descriptors(orders);
     empty_signal_mask(&orders.failure);
     refuse_calls(orders);
@@ -247,6 +258,31 @@ fn confine_reach(orders: &Orders<'_>) {
             0
         );
     }
+}
+
+/// While the descriptor it goes through still has the parent's number. Nothing the child does from here on is one of the calls.
+fn hand_over_calls(orders: &Orders<'_>) {
+    let Some(supervision) = &orders.supervision else {
+        return;
+    };
+    let listener = call!(
+        orders.failure,
+        Step::Filter,
+        libc::SYS_seccomp,
+        libc::SECCOMP_SET_MODE_FILTER,
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | FILTER_FLAGS,
+        ptr::from_ref(&supervision.filter)
+    );
+    // SAFETY: it points into the message, which was prepared for this and which nobody else uses now.
+    unsafe { supervision.number.write(raw(listener)) };
+    call!(
+        orders.failure,
+        Step::Filter,
+        libc::SYS_sendmsg,
+        supervision.exit,
+        supervision.message,
+        libc::MSG_NOSIGNAL
+    );
 }
 
 /// Last of all: from here on only what the script may do itself is left to do.

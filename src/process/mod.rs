@@ -9,6 +9,7 @@
 )]
 
 pub mod backoff;
+pub mod bounded;
 pub mod capabilities;
 pub mod channel;
 pub mod child;
@@ -32,6 +33,7 @@ pub mod replace;
 pub mod say;
 pub mod seccomp;
 pub mod signal;
+pub mod supervise;
 pub mod title;
 pub mod watched;
 mod wire;

@@ -40,7 +40,11 @@ ScriptAlias "/{name}/" "{dir}/{name}/"
 </Directory>
 """
 
-PLACES = {"tree": "CGIProcessTree kill"}
+PLACES = {
+    "basic": "ScriptSandbox basic require",
+    "loopback": "ScriptSandbox basic require\n    ScriptSandboxTCP loopback",
+    "tree": "CGIProcessTree kill",
+}
 
 # 64 connections at once and a few more, in one process: there is one core.
 APACHE = """\

@@ -16,6 +16,7 @@ pub mod mime;
 pub mod options;
 pub mod redirect;
 pub mod rlimit;
+pub mod sandbox;
 pub mod server;
 pub mod setenvif;
 pub mod site;
@@ -45,6 +46,8 @@ settings! {
         process: rlimit::ScriptProcess,
         /// Redirects.
         redirects: redirect::Redirects,
+        /// How scripts are confined.
+        sandbox: sandbox::Sandbox,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
         /// Whom scripts run as.
@@ -97,6 +100,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     options::DIRECTIVES,
     redirect::DIRECTIVES,
     rlimit::DIRECTIVES,
+    sandbox::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
