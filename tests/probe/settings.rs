@@ -79,6 +79,46 @@ pub const SETTINGS: &[Setting] = &[
         expected: include_str!("root-chroot.txt"),
     },
     Setting {
+        name: "user-sandbox",
+        given: Given::Ordinary,
+        server: SANDBOX,
+        site: OWN_DATA,
+        apache: None,
+        expected: include_str!("user-sandbox.txt"),
+    },
+    Setting {
+        name: "user-sandbox-loopback",
+        given: Given::Ordinary,
+        server: SANDBOX,
+        site: OWN_DATA_AND_LOOPBACK,
+        apache: None,
+        expected: include_str!("user-sandbox-loopback.txt"),
+    },
+    Setting {
+        name: "user-sandbox-any",
+        given: Given::Ordinary,
+        server: SANDBOX,
+        site: OWN_DATA_AND_NETWORK,
+        apache: None,
+        expected: include_str!("user-sandbox-any.txt"),
+    },
+    Setting {
+        name: "root-sandbox",
+        given: Given::Shared,
+        server: SANDBOX,
+        site: OWN_DATA,
+        apache: None,
+        expected: include_str!("root-sandbox.txt"),
+    },
+    Setting {
+        name: "root-suexec-sandbox",
+        given: Given::Own,
+        server: SANDBOX,
+        site: OWN_DATA,
+        apache: None,
+        expected: include_str!("root-suexec-sandbox.txt"),
+    },
+    Setting {
         name: "apache-chroot",
         given: Given::Shared,
         server: &["ChrootDir $ROOT/sites", "StartServers 2"],
@@ -111,6 +151,11 @@ pub const SETTINGS: &[Setting] = &[
         expected: include_str!("apache-suexec.txt"),
     },
 ];
+
+const SANDBOX: &[&str] = &["ScriptSandbox basic"];
+const OWN_DATA: &[&str] = &["ScriptSandboxWrite $SITES/a/data"];
+const OWN_DATA_AND_LOOPBACK: &[&str] = &["ScriptSandboxWrite $SITES/a/data", "ScriptSandboxTCP loopback"];
+const OWN_DATA_AND_NETWORK: &[&str] = &["ScriptSandboxWrite $SITES/a/data", "ScriptSandboxTCP any"];
 
 const LIMITS: &[&str] = &[
     "RLimitCPU 60 120",

@@ -28,7 +28,7 @@ const COLUMNS: &[Column] = &[
     Column(
         'B',
         "apache-suexec",
-        "Apache, started by root: each site has a user by\n.Ic SuexecUserGroup",
+        "Apache, started by root: each site has a user by\n.Ic SuexecUserGroup ,\nunder mod_cgi",
     ),
     Column(
         'C',
@@ -40,9 +40,26 @@ const COLUMNS: &[Column] = &[
         "root-suexec",
         "the same, but that each site has a user by\n.Ic SuexecUserGroup",
     ),
+    Column(
+        'E',
+        "root-sandbox",
+        "as C, with\n.Ic ScriptSandbox Cm basic ,\nand\n.Ic ScriptSandboxWrite\nfor the data of the site",
+    ),
+    Column(
+        'F',
+        "root-suexec-sandbox",
+        "the same with\n.Ic SuexecUserGroup ;\nD and E together",
+    ),
     Column('G', "root-chroot", "as C, in\n.Ic ChrootDir"),
     Column('H', "root-limits", "as C, with limits and\n.Ic CGIProcessTree Cm kill"),
     Column('I', "user", "lychgate, started by another user, whose all of it is"),
+    Column('J', "user-sandbox", "as I, with\n.Ic ScriptSandbox\nas in E"),
+    Column(
+        'K',
+        "user-sandbox-loopback",
+        "as J, with\n.Ic ScriptSandboxTCP Cm loopback",
+    ),
+    Column('L', "user-sandbox-any", "as J, with\n.Ic ScriptSandboxTCP Cm any"),
 ];
 
 const HEADINGS: &[(&str, &str)] = &[
@@ -109,7 +126,7 @@ fn made() -> String {
 }
 
 /// How wide the names are.
-const WIDTH: usize = 44;
+const WIDTH: usize = 38;
 
 fn in_columns(cells: impl Iterator<Item = char>) -> String {
     cells.flat_map(|cell| [' ', ' ', cell]).collect()
