@@ -1,6 +1,7 @@
 //! All tests that run the program or look at the sources; one binary, each case one test named by its path.
 //!
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
+//! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
 //! - `house`: the walls between the rooms, sizes, words
@@ -21,6 +22,7 @@
 //! every case that says nothing of it.
 //! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
+mod beside;
 mod clients;
 mod debian;
 mod house;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         .collect();
     trials.extend(probe::trials());
     if !bench().oracle {
+        trials.extend(beside::trials());
         trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(identity::trials());

@@ -148,6 +148,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
     ("mod_reqtimeout.c", "reqtimeout_module"),
+    ("mod_rewrite.c", "rewrite_module"),
     ("mod_setenvif.c", "setenvif_module"),
     ("mod_suexec.c", "suexec_module"),
     ("mod_unique_id.c", "unique_id_module"),

@@ -9,15 +9,17 @@ use std::sync::Arc;
 
 use crate::config::directives::authz::Require;
 use crate::config::directives::core::{FilesSection, files_pattern};
-use crate::config::directives::{self, DirConf, Server, SiteSettings};
+use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
 use crate::config::hosts;
+use crate::config::inside::{Around, Inside, Kind, Source, complaint, entry};
 use crate::config::node::{Node, Settings};
 use crate::config::places;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
-use crate::config::table::{Contexts, DIRECTORY, Directive, SERVER, Set, VHOST, Words};
+use crate::config::table::{SERVER, Set, VHOST, Words};
 use crate::config::words::{self, Args, Pattern, shown};
+use crate::lang::expr::Trust;
 
 /// How files that settings name are read: from the disk, or from what was read before.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -29,7 +31,6 @@ const BUILT_IN_TYPES: &[u8] = include_bytes!("../../conf/mime.types");
 pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigError>) {
     let mut resolver = Resolver {
         root: settings.server_root.clone(),
-        table: directives::all().map(|d| (d.name.to_ascii_lowercase(), d)).collect(),
         server: Server::default(),
         main: Scope::default(),
         hosts: Vec::new(),
@@ -67,17 +68,8 @@ enum At {
     Host(usize),
 }
 
-/// The kinds of sections that hold settings of a place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Directory,
-    Files,
-    Location,
-}
-
 struct Resolver {
     root: Vec<u8>,
-    table: HashMap<String, &'static Directive>,
     server: Server,
     main: Scope,
     hosts: Vec<Host>,
@@ -95,11 +87,7 @@ impl Resolver {
     }
 
     fn complain(&mut self, node: &Node, message: impl Into<String>) {
-        let name = match node {
-            Node::Directive { name, .. } => name.clone(),
-            Node::Section { name, .. } => format!("<{name}>"),
-        };
-        self.complaints.push(ConfigError::error(node.span(), &name, message));
+        self.complaints.push(complaint(node, message));
     }
 
     fn node(&mut self, node: &Node, at: &At) {
@@ -134,16 +122,26 @@ impl Resolver {
             At::Server => (SERVER, "the server's part"),
             At::Host(_) => (VHOST, "<VirtualHost>"),
         };
-        let Some(entry) = self.entry(node, context, inside) else {
-            return;
+        let entry = match entry(node, context, inside) {
+            Ok(entry) => entry,
+            Err(error) => return self.complaints.push(error),
         };
         let root = self.root.clone();
         let raw = [node.args_raw().to_vec()];
         let remarks = RefCell::default();
-        let args = args_of(entry, node, &raw, &root, None, &remarks);
+        let args = Args {
+            words: if entry.words == Words::Raw { &raw } else { node.words() },
+            server_root: &root,
+            span: node.span(),
+            section: None,
+            methods: None,
+            options: None,
+            trust: Trust::Full,
+            remarks: &remarks,
+        };
         let result = match entry.set {
             Set::Server(set) => set(&mut self.server, &args),
-            Set::Site(set) => set(&mut self.scope(at).settings, &args),
+            Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut self.scope(at).settings, &args),
             Set::Dir(set) => set(&mut self.scope(at).base, &args),
             Set::Language => Ok(()),
             Set::Ignored(why) => return self.note(node, why),
@@ -169,175 +167,56 @@ impl Resolver {
             .push(ConfigError::note(node.span(), node.name(), format!("ignored: {why}")));
     }
 
-    /// A directive inside a section of a place.
-    fn place_directive(&mut self, node: &Node, conf: &mut DirConf, section: &Node) {
-        let inside = format!("<{}>", section.name());
-        let Some(entry) = self.entry(node, DIRECTORY, &inside) else {
-            return;
-        };
-        let by_url = section
-            .name()
-            .get(..8)
-            .is_some_and(|name| name.eq_ignore_ascii_case("Location"));
-        if by_url && entry.allowed.excludes_location() {
-            let sentence = format!(
-                "cannot stand in {inside}: the same file may have another URL; \
-                 write it in <Directory>, <Files> or <VirtualHost>"
-            );
-            return self.complain(node, sentence);
-        }
-        let root = self.root.clone();
-        let raw = [node.args_raw().to_vec()];
-        let remarks = RefCell::default();
-        let args = args_of(entry, node, &raw, &root, Some(section), &remarks);
-        match entry.set {
-            Set::Dir(set) => {
-                if let Err(message) = set(conf, &args) {
-                    self.complain(node, message);
-                }
-            }
-            Set::Ignored(why) => self.note(node, why),
-            Set::Language => {}
-            Set::Server(_) | Set::Site(_) => self.complain(node, "has no meaning in a section of a place; move it out"),
-        }
-        self.remark(node, remarks);
-    }
-
-    /// The table's entry for a node, if it may stand here and has the right number of words.
-    fn entry(&mut self, node: &Node, context: Contexts, inside: &str) -> Option<&'static Directive> {
-        let Some(entry) = self.table.get(&node.name().to_ascii_lowercase()).copied() else {
-            self.unknown(node);
-            return None;
-        };
-        if !entry.allowed.covers(context) {
-            let places = entry.allowed.names().join(", ");
-            self.complain(node, format!("cannot stand in {inside}; it belongs in: {places}"));
-            return None;
-        }
-        if !entry.words.takes(node.words().len()) {
-            let comment = node.words().iter().any(|word| word.first() == Some(&b'#'));
-            let hint = if comment {
-                "; a comment needs a line of its own"
-            } else {
-                ""
-            };
-            self.complain(node, format!("takes `{} {}`{hint}", entry.name, entry.syntax));
-            return None;
-        }
-        Some(entry)
-    }
-
-    fn unknown(&mut self, node: &Node) {
-        self.complaints.push(directives::foreign::answer(node));
-    }
-
     /// `<Directory>` and its kin.
     fn section(&mut self, node: &Node, at: &At) {
-        let Some((kind, pattern)) = self.heading(node) else {
-            return;
-        };
-        let mut conf = DirConf::default();
-        self.inside(node, kind, &mut conf);
-        let span = node.span().clone();
-        match kind {
-            Kind::Files => self
-                .scope(at)
+        let root = self.root.clone();
+        let mut inside = Inside::new(&root, Source::Server);
+        let name = node.name().to_ascii_lowercase();
+        if matches!(name.as_str(), "if" | "elseif" | "else") {
+            let around = Around {
+                kind: Kind::If,
+                name: node.name(),
+                path: None,
+                methods: None,
+            };
+            if let Some((branch, follows)) = inside.branch(node, &name, around) {
+                inside.add_branch(node, branch, follows, &mut self.scope(at).base);
+            }
+        } else if let Some((kind, pattern)) = inside.heading(node) {
+            let mut conf = DirConf::default();
+            let path = path_of(kind, &pattern, node);
+            let around = Around {
+                kind,
+                name: node.name(),
+                path: Some(&path),
+                methods: None,
+            };
+            inside.all(node.children(), around, &mut conf);
+            self.add_section(node, kind, pattern, conf, at);
+        }
+        self.complaints.append(&mut inside.complaints);
+    }
+
+    fn add_section(&mut self, node: &Node, kind: Kind, pattern: Pattern, conf: DirConf, at: &At) {
+        let scope = self.scope(at);
+        if kind == Kind::Files {
+            return scope
                 .base
                 .core
                 .files
-                .push(Arc::new(FilesSection { name: pattern, conf })),
-            Kind::Location => self.scope(at).locations.push(Section {
-                pattern,
-                conf: Arc::new(conf),
-                span,
-            }),
-            Kind::Directory => {
-                let section = Section {
-                    conf: Arc::new(conf),
-                    span,
-                    pattern,
-                };
-                let scope = self.scope(at);
-                match section.pattern {
-                    Pattern::Regex(_) => scope.directory_matches.push(section),
-                    Pattern::Plain(_) | Pattern::Glob(_) => scope.directories.push(section),
-                }
-            }
+                .push(Arc::new(FilesSection { name: pattern, conf }));
         }
-    }
-
-    fn inside(&mut self, node: &Node, kind: Kind, conf: &mut DirConf) {
-        for child in node.children() {
-            match child {
-                Node::Directive { .. } => self.place_directive(child, conf, node),
-                Node::Section { .. } => match self.heading(child) {
-                    Some((Kind::Files, name)) if kind == Kind::Directory => {
-                        let mut inner = DirConf::default();
-                        self.inside(child, Kind::Files, &mut inner);
-                        conf.core.files.push(Arc::new(FilesSection { name, conf: inner }));
-                    }
-                    Some(_) => self.complain(child, format!("cannot stand in <{}>", node.name())),
-                    None => {}
-                },
-            }
-        }
-    }
-
-    /// What a section is about.
-    fn heading(&mut self, node: &Node) -> Option<(Kind, Pattern)> {
-        let name = node.name().to_ascii_lowercase();
-        let (kind, matches) = match name.as_str() {
-            "directory" => (Kind::Directory, false),
-            "directorymatch" => (Kind::Directory, true),
-            "files" => (Kind::Files, false),
-            "filesmatch" => (Kind::Files, true),
-            "location" => (Kind::Location, false),
-            "locationmatch" => (Kind::Location, true),
-            "virtualhost" => {
-                self.complain(node, "cannot stand in another section");
-                return None;
-            }
-            _ => {
-                self.unknown(node);
-                return None;
-            }
+        let section = Section {
+            pattern,
+            conf: Arc::new(conf),
+            span: node.span().clone(),
         };
-        let (regex, word) = match node.words() {
-            [tilde, word] if tilde == b"~" && !matches => (true, word),
-            [word] => (matches, word),
-            _ => {
-                self.complain(node, format!("takes one word; write `<{} \"...\">`", node.name()));
-                return None;
-            }
+        let sections = match (kind, &section.pattern) {
+            (Kind::Location, _) => &mut scope.locations,
+            (_, Pattern::Regex(_)) => &mut scope.directory_matches,
+            (_, Pattern::Plain(_) | Pattern::Glob(_)) => &mut scope.directories,
         };
-        match self.pattern(kind, regex, word) {
-            Ok(pattern) => Some((kind, pattern)),
-            Err(message) => {
-                self.complain(node, message);
-                None
-            }
-        }
-    }
-
-    fn pattern(&self, kind: Kind, regex: bool, word: &[u8]) -> Result<Pattern, String> {
-        if regex {
-            return words::regex(word).map(Pattern::Regex);
-        }
-        match kind {
-            Kind::Files => Ok(files_pattern(word)),
-            Kind::Location if word.first() == Some(&b'/') || word.first() == Some(&b'*') => Ok(Pattern::wild(word)),
-            Kind::Location => Err(format!(
-                "{} is not a URL path; write one that starts with a slash",
-                shown(word)
-            )),
-            Kind::Directory => {
-                let mut path = words::below(&self.root, word);
-                while path.len() > 1 && path.last() == Some(&b'/') {
-                    path.pop();
-                }
-                Ok(Pattern::wild(&path))
-            }
-        }
+        sections.push(section);
     }
 
     fn finish(mut self, read: ReadFile<'_>) -> (Config, Vec<ConfigError>) {
@@ -406,22 +285,12 @@ fn close_what_is_never_for_clients(main: &mut Scope) {
     main.directory_matches.extend(section);
 }
 
-fn args_of<'a>(
-    entry: &Directive,
-    node: &'a Node,
-    raw: &'a [Vec<u8>],
-    server_root: &'a [u8],
-    section: Option<&'a Node>,
-    remarks: &'a RefCell<Vec<String>>,
-) -> Args<'a> {
-    let words = if entry.words == Words::Raw { raw } else { node.words() };
-    Args {
-        words,
-        server_root,
-        span: node.span(),
-        section: section.and_then(|section| section.words().last().map(Vec::as_slice)),
-        section_name: section.map(Node::name),
-        remarks,
+/// The path of a section: of a directory with its final slash, else as it was written.
+fn path_of(kind: Kind, pattern: &Pattern, node: &Node) -> Vec<u8> {
+    match (kind, pattern) {
+        (Kind::Directory, Pattern::Plain(path)) if path.ends_with(b"/") => path.clone(),
+        (Kind::Directory, Pattern::Plain(path)) => [path.as_slice(), b"/"].concat(),
+        _ => node.words().last().cloned().unwrap_or_default(),
     }
 }
 

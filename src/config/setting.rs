@@ -61,6 +61,11 @@ impl<T> Appended<T> {
     pub fn push(&mut self, value: T) {
         self.0.push(value);
     }
+
+    /// The last one, to be completed.
+    pub fn last_mut(&mut self) -> Option<&mut T> {
+        self.0.last_mut()
+    }
 }
 
 impl<T> Deref for Appended<T> {

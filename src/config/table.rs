@@ -125,6 +125,11 @@ pub enum Set {
     Site(fn(&mut SiteSettings, &Args) -> Result<(), String>),
     /// Settings of a place, which sections and `.htaccess` refine.
     Dir(fn(&mut DirConf, &Args) -> Result<(), String>),
+    /// Settings of a site outside of the sections of places, settings of a place inside.
+    SiteOrDir(
+        fn(&mut SiteSettings, &Args) -> Result<(), String>,
+        fn(&mut DirConf, &Args) -> Result<(), String>,
+    ),
     /// Acted upon when the text was read (`Include`, `Define`, …) or a section.
     Language,
     /// Accepted without effect; says why in one clause.

@@ -4,6 +4,9 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::base::glob::Glob;
+use crate::config::directives::limit::Methods;
+use crate::config::directives::options::Options;
+use crate::lang::expr::Trust;
 use crate::lang::regex::Regex;
 
 /// The words after a directive's name, quotes removed and variables replaced.
@@ -17,8 +20,12 @@ pub struct Args<'a> {
     pub span: &'a super::error::Span,
     /// The path of the section around the directive, where it has one (`<Directory>`, `<Location>`).
     pub section: Option<&'a [u8]>,
-    /// The name of that section as it was written.
-    pub section_name: Option<&'a str>,
+    /// The methods that access control is about, inside `<Limit>` and `<LimitExcept>`.
+    pub methods: Option<&'a Methods>,
+    /// In `.htaccess`, what `Options` may name.
+    pub options: Option<Options>,
+    /// Whether expressions may ask everything: in the server's own files, not in `.htaccess`.
+    pub trust: Trust,
     /// What the setter has to say although it accepts the directive, see [`Args::remark`].
     pub remarks: &'a RefCell<Vec<String>>,
 }
@@ -35,16 +42,6 @@ impl<'a> Args<'a> {
     /// Tells the administrator something that is no reason not to start: a warning.
     pub fn remark(&self, sentence: impl Into<String>) {
         self.remarks.borrow_mut().push(sentence.into());
-    }
-
-    /// Refuses a directive that decides what a script may do in `<Location>` and its like.
-    pub fn not_by_url(&self) -> Said<()> {
-        match self.section_name {
-            Some(name) if name.to_ascii_lowercase().starts_with("location") => Err(format!(
-                "cannot stand in <{name}>: a script that has several URLs would have several answers; write it in <Directory> or <Files>"
-            )),
-            _ => Ok(()),
-        }
     }
 
     /// How many words there are.

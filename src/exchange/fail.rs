@@ -83,6 +83,14 @@ impl Fail {
         Fail::new(Status::INTERNAL_SERVER_ERROR, Blame::Server, note)
     }
 
+    /// The status that the client gets, or would get if it were there.
+    pub fn status(&self) -> Status {
+        match self {
+            Fail::Reply(reply) => reply.status,
+            Fail::ClientGone => Status::BAD_REQUEST,
+        }
+    }
+
     /// The same with a field more in the answer.
     #[must_use]
     pub fn with_field(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Fail {

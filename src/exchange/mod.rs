@@ -10,6 +10,7 @@ pub mod names;
 pub mod page;
 pub mod place;
 pub mod response;
+pub mod rewriting;
 pub mod variables;
 pub mod view;
 
@@ -21,6 +22,7 @@ use crate::config::directives::DirConf;
 use crate::config::site::{Config, Site};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
+use crate::exchange::rewriting::{Look, Rewriting};
 use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -60,6 +62,8 @@ pub struct Exchange {
     pub handler: Vec<u8>,
     /// From the head's arrival to the first byte of the response.
     pub first_byte: Option<Duration>,
+    /// What rewriting left behind.
+    pub rewriting: Rewriting,
     /// The client's name, where HostnameLookups found one.
     pub remote_host: Option<Vec<u8>>,
     conf: Arc<DirConf>,
@@ -179,6 +183,7 @@ impl Exchange {
             file: Vec::new(),
             handler: Vec::new(),
             first_byte: None,
+            rewriting: Rewriting::default(),
             remote_host: None,
             conf: Arc::clone(&site.base),
         }
@@ -229,6 +234,8 @@ impl Exchange {
             path: CleanPath::root(),
             query,
         };
+        self.rewriting.media_type = None;
+        self.rewriting.handler = None;
         let target = std::mem::replace(&mut self.target, target);
         let url = target.path.as_bytes().to_vec();
         let redirect_url = if self.conf.core.qualify_redirect_url.or(false) {
@@ -250,6 +257,28 @@ impl Exchange {
             before: self.previous.take(),
         }));
         Ok(())
+    }
+
+    /// A request like this one, only to see what it would come to.
+    #[must_use]
+    pub fn look_ahead(&self) -> Exchange {
+        let mut look = Exchange::new(
+            self.config,
+            self.connection,
+            self.head.clone(),
+            self.body.without_data(),
+            self.began,
+        );
+        look.site = self.site;
+        look.host.clone_from(&self.host);
+        look.host_port = self.host_port;
+        look.method = Method::Get;
+        look.unique_id = self.unique_id;
+        look.remote_host.clone_from(&self.remote_host);
+        look.variables.clone_from(&self.variables);
+        look.conf = Arc::clone(&self.site.base);
+        look.rewriting.look = Look::Ahead;
+        look
     }
 
     /// The status that an error document keeps: the first error's on the way here.

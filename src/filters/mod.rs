@@ -2,3 +2,4 @@
 
 pub mod default_charset;
 pub mod error_document;
+pub mod rewriting;

@@ -7,4 +7,5 @@ pub mod local_time;
 pub mod log_format;
 pub mod log_level;
 pub mod regex;
+pub mod rewrite;
 pub mod vars;

@@ -19,7 +19,16 @@ pub fn run(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     {
         return Ok(());
     }
-    let open = match place.conf.authz.require.or(Require::Granted) {
+    let authz = &place.conf.authz;
+    let limited = authz.limited.value().into_iter().flatten();
+    let limited = limited
+        .filter(|(methods, _)| methods.cover(ex.method))
+        .map(|(_, require)| *require);
+    let open = match limited
+        .chain(authz.require.value().copied())
+        .max()
+        .unwrap_or(Require::Granted)
+    {
         Require::Granted => true,
         Require::Local => is_local(ex),
         Require::Denied => false,

@@ -41,6 +41,12 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             &place.path
         };
         place.types = types_of(ex.config, &place.conf, named);
+        if let Some(media_type) = &ex.rewriting.media_type {
+            place.types.media_type = Some(media_type.as_slice().into());
+        }
+        if let Some(handler) = &ex.rewriting.handler {
+            place.types.handler = Some(handler.clone());
+        }
     }
     Ok(fixed)
 }

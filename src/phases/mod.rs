@@ -1,11 +1,14 @@
 //! The steps before a handler, one file each, in the order in which `worker::serve` takes them.
 
 pub mod access;
+mod access_file;
 pub mod choose;
 pub mod client_name;
 pub mod early;
 pub mod fixup;
+pub mod locate;
 pub mod redirect;
+mod rewrite;
 pub mod target;
 pub mod translate;
 pub mod vhost;

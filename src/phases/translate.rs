@@ -29,7 +29,7 @@ pub fn path_of(ex: &Exchange, url: &[u8]) -> Translated {
     if let Some(found) = aliases.iter().find_map(|alias| through(alias, url)) {
         return found;
     }
-    let root = crate::config::site::document_root(ex.config, ex.site);
+    let root = document_root_of(ex);
     let mut path = root.clone();
     path.extend_from_slice(behind_server_path(ex, url));
     Translated {
@@ -38,6 +38,11 @@ pub fn path_of(ex: &Exchange, url: &[u8]) -> Translated {
         context_prefix: Vec::new(),
         context_root: root,
     }
+}
+
+/// The directory of the site.
+pub fn document_root_of(ex: &Exchange) -> Vec<u8> {
+    crate::config::site::document_root(ex.config, ex.site)
 }
 
 /// A virtual host that is reached by ServerPath is served as if that were its root.

@@ -9,15 +9,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::directives::DirConf;
-use crate::config::directives::core::AllowOverride;
+use crate::config::directives::core::{FilesSection, IfSection};
 use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
 use crate::config::site::Site;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
+use crate::exchange::view::View;
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
+use crate::lang::expr::Expr;
+use crate::phases::access_file::{self, AccessFile};
 use crate::phases::translate::{self, Translated};
 use crate::scripts::diagnosis::obstacle::{self, Runner};
 
@@ -27,10 +30,9 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     let extent = open::extent(&name).map_err(|error| refused(ex, &name, error))?;
     let landed = Landed::new(&name, &extent);
     let directories = directories_of(&name, &extent);
-    let judged = judge(ex, &landed, &directories);
-    ex.set_conf(Arc::clone(&judged.conf));
     ex.file = landed.path.to_vec();
-    refuse_access_files(ex, &judged)?;
+    let judged = judge(ex, &landed, &directories)?;
+    ex.set_conf(Arc::clone(&judged.conf));
     let found = match landed.kind {
         Landing::Missing => Found::Missing,
         Landing::File | Landing::Directory => look(ex, landed.path, extent.meta, &judged)?,
@@ -134,63 +136,101 @@ fn directories_of(name: &[u8], extent: &Extent) -> Vec<usize> {
 struct Judged {
     conf: Arc<DirConf>,
     links: Vec<(usize, Symlinks)>,
-    access_files: Vec<usize>,
 }
 
-fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Judged {
+/// Settings that are laid over others.
+#[derive(Clone)]
+enum Piece {
+    Section(&'static DirConf),
+    AccessFile(Arc<AccessFile>),
+    Files(Arc<FilesSection>),
+    Branch(Arc<DirConf>),
+}
+
+impl Piece {
+    fn conf(&self) -> &DirConf {
+        match self {
+            Piece::Section(conf) => conf,
+            Piece::AccessFile(file) => &file.conf,
+            Piece::Files(files) => &files.conf,
+            Piece::Branch(conf) => conf,
+        }
+    }
+
+    /// A number that no other piece has as long as merged settings are remembered, which hold on to what has an address.
+    fn id(&self) -> usize {
+        match self {
+            Piece::AccessFile(file) => file.id,
+            Piece::Section(_) | Piece::Files(_) | Piece::Branch(_) => std::ptr::from_ref(self.conf()).addr(),
+        }
+    }
+}
+
+fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Judged, Fail> {
     let (site, path, url) = (ex.site, landed.path, ex.target.path.as_bytes());
-    let mut sections: Vec<&DirConf> = Vec::new();
-    let (mut links, mut access_files) = (Vec::new(), Vec::new());
-    let covering = |name: &[u8]| -> Vec<&'static DirConf> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut links = Vec::new();
+    let covering = |name: &[u8]| {
         let covers = site.directories.iter().filter(|section| section.covers_directory(name));
-        covers.map(|section| &*section.conf).collect()
+        covers.map(|section| Piece::Section(&section.conf)).collect::<Vec<_>>()
     };
     for length in directories {
-        sections.extend(covering(path.get(..*length).unwrap_or(path)));
-        let so_far = merged(site, &sections);
-        links.push((*length, symlinks(so_far.core.options.in_force())));
-        if matches!(so_far.core.allow_override.value(), Some(AllowOverride::Some(_))) {
-            access_files.push(*length);
+        let directory = path.get(..*length).unwrap_or(path);
+        pieces.extend(covering(directory));
+        let mut so_far = merged(site, &pieces);
+        if so_far.overrides.any() {
+            let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
+            let named = [directory, slash].concat();
+            if let Some(file) = access_file::of_directory(ex, &named, &so_far.overrides)? {
+                pieces.push(Piece::AccessFile(file));
+                so_far = merged(site, &pieces);
+            }
         }
+        links.push((*length, symlinks(so_far.core.options.in_force())));
     }
     // `<Directory "/srv/*">` covers the files in /srv too: Apache takes a file's name as one more directory.
     if landed.kind == Landing::File {
-        sections.extend(covering(path));
+        pieces.extend(covering(path));
     }
     let matches = site.directory_matches.iter();
-    sections.extend(matches.filter(|s| s.covers_directory(landed.asked)).map(|s| &*s.conf));
-    if landed.kind != Landing::Directory {
-        let files = merged(site, &sections);
-        let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
-        return Judged {
-            conf: with_files(url, site, &sections, &files, name),
-            links,
-            access_files,
-        };
-    }
-    Judged {
-        conf: with_locations(url, site, &mut sections),
-        links,
-        access_files,
-    }
-}
-
-fn with_locations(url: &[u8], site: &'static Site, sections: &mut Vec<&DirConf>) -> Arc<DirConf> {
-    sections.extend(
-        site.locations
-            .iter()
-            .filter(|s| s.covers_location(url))
-            .map(|s| &*s.conf),
+    pieces.extend(
+        matches
+            .filter(|section| section.covers_directory(landed.asked))
+            .map(|section| Piece::Section(&section.conf)),
     );
-    merged(site, sections)
+    if landed.kind != Landing::Directory {
+        let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
+        let files = merged(site, &pieces);
+        let files = files.core.files.iter().filter(|files| files.covers(name));
+        pieces.extend(files.map(|files| Piece::Files(Arc::clone(files))));
+    }
+    let locations = site.locations.iter().filter(|section| section.covers_location(url));
+    pieces.extend(locations.map(|section| Piece::Section(&section.conf)));
+    let conf = merged(site, &pieces);
+    let mut branches = Vec::new();
+    holding(ex, &conf.core.ifs, &mut branches);
+    if branches.is_empty() {
+        return Ok(Judged { conf, links });
+    }
+    pieces.extend(branches.into_iter().map(Piece::Branch));
+    let conf = merged(site, &pieces);
+    Ok(Judged { conf, links })
 }
 
-/// Adds the `<Files>` sections that the settings so far hold, then the locations.
-fn with_files(url: &[u8], site: &'static Site, sections: &[&DirConf], so_far: &DirConf, name: &[u8]) -> Arc<DirConf> {
-    let files: Vec<_> = so_far.core.files.iter().filter(|f| f.covers(name)).cloned().collect();
-    let mut all = sections.to_vec();
-    all.extend(files.iter().map(|f| &f.conf));
-    with_locations(url, site, &mut all)
+/// Of each `<If>` the first branch that holds, and what holds of those inside it.
+fn holding(ex: &Exchange, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
+    let view = View { ex, response: None };
+    for section in ifs {
+        let holds = |condition: &Expr| condition.eval(&view).unwrap_or(false);
+        let branch = section
+            .branches
+            .iter()
+            .find(|branch| branch.condition.as_ref().is_none_or(holds));
+        if let Some(branch) = branch {
+            branches.push(Arc::clone(&branch.conf));
+            holding(ex, &branch.conf.core.ifs, branches);
+        }
+    }
 }
 
 fn symlinks(options: Options) -> Symlinks {
@@ -210,59 +250,30 @@ thread_local! {
     static MERGED: RefCell<HashMap<Vec<usize>, Arc<DirConf>>> = RefCell::new(HashMap::new());
 }
 
-/// The site's base settings with the sections laid over them in order. The same sections always give the same settings, so
-/// they are merged once; they live as long as the process, so their addresses name them.
-fn merged(site: &'static Site, sections: &[&DirConf]) -> Arc<DirConf> {
-    if sections.is_empty() {
+/// The site's base settings with the pieces laid over them in order. The same pieces always give the same settings, so they
+/// are merged once.
+fn merged(site: &'static Site, pieces: &[Piece]) -> Arc<DirConf> {
+    if pieces.is_empty() {
         return Arc::clone(&site.base);
     }
-    let mut key = Vec::with_capacity(sections.len() + 1);
+    let mut key = Vec::with_capacity(pieces.len() + 1);
     key.push(site.number);
-    key.extend(sections.iter().map(|s| std::ptr::from_ref::<DirConf>(s).addr()));
+    key.extend(pieces.iter().map(Piece::id));
     MERGED.with_borrow_mut(|known| {
         if let Some(conf) = known.get(&key) {
             return Arc::clone(conf);
         }
         let mut conf = DirConf::clone(&site.base);
-        for section in sections {
-            conf.merge(section);
+        for piece in pieces {
+            conf.merge(piece.conf());
         }
         let conf = Arc::new(conf);
-        if known.len() < REMEMBERED {
-            known.insert(key, Arc::clone(&conf));
+        if known.len() >= REMEMBERED {
+            known.clear();
         }
+        known.insert(key, Arc::clone(&conf));
         conf
     })
-}
-
-/// This version reads no `.htaccess`. Where one is allowed and lies on the way, the place is closed: what the file may
-/// protect must not be served without it.
-fn refuse_access_files(ex: &Exchange, judged: &Judged) -> Result<(), Fail> {
-    if judged.access_files.is_empty() {
-        return Ok(());
-    }
-    let usual = vec![b".htaccess".to_vec()];
-    let names = ex.site.settings.core.access_file_names.value().unwrap_or(&usual);
-    for length in &judged.access_files {
-        for name in names {
-            let mut file = ex.file.get(..*length).unwrap_or(&ex.file).to_vec();
-            if file.last() != Some(&b'/') {
-                file.push(b'/');
-            }
-            file.extend_from_slice(name);
-            if open::stat(&file) != Err(OpenError::Missing) {
-                let file = String::from_utf8_lossy(&file);
-                return Err(Fail::site(
-                    Status::INTERNAL_SERVER_ERROR,
-                    format!(
-                        "`{file}`: AllowOverride lets this file rule here, but this version does not read it; move its \
-                         directives into a <Directory> section and set AllowOverride None"
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn look(ex: &Exchange, path: &[u8], known: Meta, judged: &Judged) -> Result<Found, Fail> {

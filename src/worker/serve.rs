@@ -9,18 +9,15 @@ use crate::config::directives::site::{StageTimeout, Trace};
 use crate::exchange::Exchange;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
-use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
-use crate::filters::default_charset;
 use crate::filters::error_document::{self, Replacement};
+use crate::filters::{default_charset, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::target::{CleanPath, Slashes};
 use crate::phases;
 use crate::phases::choose::Handler;
-use crate::phases::fixup::Fixed;
 use crate::phases::target::Asked;
 use crate::worker::thread::Thread;
 
@@ -56,6 +53,8 @@ async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response,
     };
     error_document::fill_in(ex, &mut response);
     default_charset::apply(ex, &mut response);
+    rewriting::apply(ex, &mut response);
+    thread.tell(ex);
     Some(response)
 }
 
@@ -114,7 +113,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
         phases::early::run(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
-    let place = locate(ex)?;
+    let place = phases::locate::run(ex)?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     if ex.method == Method::Options && handler != Handler::Cgi {
@@ -125,29 +124,6 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => handlers::cgi::run(ex, &place, &thread.scripts).await?,
     })
-}
-
-/// How often a place may give way to another (an index file, a fallback) in one pass.
-const SUBSTITUTIONS: usize = 10;
-
-/// Finds the place of this pass: the path's own, or that of an index file or fallback which stands for it.
-fn locate(ex: &mut Exchange) -> Result<Place, Stop> {
-    phases::redirect::run(ex, &ex.site.base)?;
-    for _ in 0..SUBSTITUTIONS {
-        let translated = phases::translate::run(ex);
-        let mut place = phases::walk::run(ex, translated)?;
-        phases::early::run(ex);
-        phases::access::run(ex, &place)?;
-        phases::redirect::run(ex, &place.conf)?;
-        match phases::fixup::run(ex, &mut place)? {
-            Fixed::Here => return Ok(place),
-            Fixed::Instead(url) => {
-                ex.target.path = CleanPath::from_decoded(&url, Slashes::Merge)
-                    .map_err(|e| Fail::internal(format!("index or fallback path: {e}")))?;
-            }
-        }
-    }
-    Err(Fail::internal("index files and fallbacks lead round in a circle").into())
 }
 
 fn options(allowed: &str) -> Response {

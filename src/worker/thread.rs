@@ -57,6 +57,16 @@ impl Thread {
         }
     }
 
+    /// Writes the lines that phases have made into the site's error log.
+    pub fn tell(&self, ex: &Exchange) {
+        let log = self.logs.error_of(ex.site);
+        for line in ex.rewriting.lines.take() {
+            let mut entry = Entry::new(line.level, line.module, Message::Bytes(line.text.as_bytes()));
+            entry.client = Some(ex.connection.peer);
+            log.record(&ex.conf().core.log_level, &entry);
+        }
+    }
+
     /// Writes a failure into the site's error log.
     pub fn record(&self, ex: &Exchange, fail: &Reply) {
         if fail.note.is_empty() {

@@ -233,7 +233,11 @@ impl Step {
 /// Reads a case file.
 pub fn load(path: &Path) -> Result<Case, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    parse(&text).map_err(|e| format!("{}:{e}", path.display()))
+    let case = parse(&text).map_err(|e| format!("{}:{e}", path.display()))?;
+    if case.steps.is_empty() {
+        return Err(format!("{}:1: a case without a step", path.display()));
+    }
+    Ok(case)
 }
 
 /// Parses the text of a case; an error says `line: what`.
@@ -260,11 +264,7 @@ pub fn parse(text: &str) -> Result<Case, String> {
         };
         done.map_err(|e| format!("{number}: {e}"))?;
     }
-    if case.steps.is_empty() {
-        Err("1: a case without a step".into())
-    } else {
-        Ok(case)
-    }
+    Ok(case)
 }
 
 /// What a `|` line continues.

@@ -33,6 +33,14 @@ pub fn play(name: &str, case: &Case) -> Result<(), String> {
     })
 }
 
+/// Writes the site of `case` below `root`, for servers that are booted by others; `$PORT` is 80, as a Host field without a
+/// port says.
+pub fn lay_out(root: &Path, case: &Case) -> Result<(), String> {
+    let mut player = Player::new(case, root.to_path_buf());
+    player.ports = [Some(80), None];
+    player.lay_out(case, "127.0.0.1:0")
+}
+
 struct Player {
     root: PathBuf,
     as_root: bool,
@@ -81,15 +89,7 @@ impl Player {
 
     fn run(&mut self, case: &Case) -> Result<(), String> {
         let listen = format!("127.0.0.1:{}", self.ports[0].unwrap_or(0));
-        let lines: Vec<String> = case.config.iter().map(|l| self.fill(l)).collect();
-        server::write_config(&self.root, &lines, &listen)?;
-        for item in &case.files {
-            self.make(item).map_err(|e| format!("file {}: {e}", item.name))?;
-        }
-        server::hand_over(&self.root, self.as_root)?;
-        for item in &case.files {
-            self.finish(item)?;
-        }
+        self.lay_out(case, &listen)?;
         if case.steps.iter().any(|(_, s)| s.needs_server()) {
             self.boot(case, &listen)?;
         }
@@ -113,6 +113,20 @@ impl Player {
             self.afterwards(step).map_err(|e| format!("line {line}: {e}"))?;
         }
         self.unexpected_records(case)
+    }
+
+    /// Writes the configuration and the files of the case.
+    fn lay_out(&self, case: &Case, listen: &str) -> Result<(), String> {
+        let lines: Vec<String> = case.config.iter().map(|l| self.fill(l)).collect();
+        server::write_config(&self.root, &lines, listen)?;
+        for item in &case.files {
+            self.make(item).map_err(|e| format!("file {}: {e}", item.name))?;
+        }
+        server::hand_over(&self.root, self.as_root)?;
+        for item in &case.files {
+            self.finish(item)?;
+        }
+        Ok(())
     }
 
     fn boot(&mut self, case: &Case, listen: &str) -> Result<(), String> {

@@ -66,6 +66,16 @@ const APACHE_MODULES: &[&str] = &[
     "reqtimeout",
     "macro",
     "actions",
+    "auth_basic",
+    "authn_core",
+    "authn_file",
+    "authn_anon",
+    "authz_user",
+    "authz_groupfile",
+    "authz_owner",
+    "allowmethods",
+    "expires",
+    "userdir",
     "negotiation",
     "rewrite",
     "unique_id",
@@ -239,18 +249,38 @@ pub fn program(root: &Path, as_root: bool, environment: &[(String, String)]) -> 
         .stdin(Stdio::null());
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     if bench().oracle {
-        let modules: Vec<String> = APACHE_MODULES.iter().map(|m| load_module(m)).collect();
-        let text = format!(
-            "{}\nStartServers 1\nThreadsPerChild 25\nMaxRequestWorkers 200\nMinSpareThreads 1\n",
-            modules.join("\n")
-        );
-        write(&root.join("oracle.conf"), text.as_bytes())?;
-        command.arg("-C").arg(format!("Include {}/oracle.conf", root.display()));
+        load_modules(&mut command, root)?;
     }
     if privileged() && !as_root {
         command.uid(NOBODY).gid(NOBODY);
     }
     Ok(command)
+}
+
+/// The installed Apache with a clean environment, as the right user, in `root`.
+pub fn apache(root: &Path) -> Result<Command, String> {
+    let mut command = Command::new("/usr/sbin/apache2");
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .current_dir(root)
+        .stdin(Stdio::null());
+    load_modules(&mut command, root)?;
+    if privileged() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    Ok(command)
+}
+
+fn load_modules(command: &mut Command, root: &Path) -> Result<(), String> {
+    let modules: Vec<String> = APACHE_MODULES.iter().map(|m| load_module(m)).collect();
+    let text = format!(
+        "{}\nStartServers 1\nThreadsPerChild 25\nMaxRequestWorkers 200\nMinSpareThreads 1\n",
+        modules.join("\n")
+    );
+    write(&root.join("oracle.conf"), text.as_bytes())?;
+    command.arg("-C").arg(format!("Include {}/oracle.conf", root.display()));
+    Ok(())
 }
 
 /// Runs a program to its end. Output goes through files, so that a child left behind cannot hold it open; one that
@@ -283,6 +313,13 @@ fn load_module(name: &str) -> String {
     format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so")
 }
 
+/// Whether a server says on its standard output where it listens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    Listeners,
+    Nothing,
+}
+
 /// A running server.
 pub struct Server {
     /// Addresses of its listeners, `host:port`, in the order of the configuration.
@@ -305,14 +342,28 @@ impl Server {
     }
 
     /// Boots `command` as it is; its standard error goes to the file `stderr` in `root`.
-    pub fn boot_as(root: &Path, mut command: Command, expected: &str) -> Result<Server, String> {
+    pub fn boot_as(root: &Path, command: Command, expected: &str) -> Result<Server, String> {
+        let tells = if bench().oracle {
+            Tells::Nothing
+        } else {
+            Tells::Listeners
+        };
+        Server::start(root, command, expected, tells)
+    }
+
+    /// Boots a server that does not tell where it listens.
+    pub fn boot_silent(root: &Path, command: Command, expected: &str) -> Result<Server, String> {
+        Server::start(root, command, expected, Tells::Nothing)
+    }
+
+    fn start(root: &Path, mut command: Command, expected: &str, tells: Tells) -> Result<Server, String> {
         let errors = File::create(root.join("stderr")).map_err(|e| format!("stderr: {e}"))?;
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
             .map_err(|e| format!("boot: {e}"))?;
-        let listeners = if bench().oracle {
+        let listeners = if tells == Tells::Nothing {
             wait_for_port(&mut child, expected).map(|()| vec![expected.to_string()])
         } else {
             announced_listeners(&mut child)

@@ -55,7 +55,8 @@ impl Reply {
             .chain(body)
     }
 
-    fn value(&self, name: &str) -> Option<&[u8]> {
+    /// The value of a field.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
         self.fields.iter().find_map(|line| {
             let colon = line.iter().position(|&b| b == b':')?;
             line[..colon]

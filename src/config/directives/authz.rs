@@ -1,5 +1,6 @@
 //! Who may: in this version all, nobody, or clients on this machine.
 
+use crate::config::directives::limit::Methods;
 use crate::config::setting::{Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 
@@ -8,6 +9,8 @@ settings! {
     pub struct Authz {
         /// `Require`; without it access is granted, as in Apache.
         require: Setting<Require>,
+        /// The same inside `<Limit>` and `<LimitExcept>`.
+        limited: Setting<Vec<(Methods, Require)>>,
     }
 }
 
@@ -47,6 +50,12 @@ read, so that nothing is served that the file means to protect.",
                 ));
             }
         };
+        if let Some(methods) = args.methods {
+            let mut limited = conf.authz.limited.value().cloned().unwrap_or_default();
+            limited.push((methods.clone(), require));
+            conf.authz.limited.set(limited);
+            return Ok(());
+        }
         // Lines without a container are RequireAny: one that grants is enough.
         let so_far = conf.authz.require.or(Require::Denied);
         conf.authz.require.set(require.max(so_far));

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::base::glob::Glob;
-use crate::base::glob::Slash;
+use crate::base::glob::{Glob, Slash};
 use crate::config::directives::DirConf;
 use crate::config::directives::etag::ETagEdit;
 use crate::config::directives::options::OptionsEdit;
 use crate::config::handlers::{look_at_handler, look_at_type};
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
-use crate::config::table::{ANYWHERE, DIRECTORY, Directive, Override, SERVER_FILES, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
+use crate::lang::expr::Expr;
 use crate::lang::log_level::LogLevels;
 
 /// LimitRequestBody where nothing is said, in bytes; Apache's since 2.4.53.
@@ -21,8 +21,6 @@ settings! {
     pub struct Core {
         /// Options in force.
         options: OptionsEdit,
-        /// What `.htaccess` files may say here.
-        allow_override: Setting<AllowOverride>,
         /// `AcceptPathInfo`.
         accept_path_info: Setting<AcceptPathInfo>,
         /// `FileETag`.
@@ -59,6 +57,8 @@ settings! {
         qualify_redirect_url: Setting<bool>,
         /// `<Files>` and `<FilesMatch>` sections, in order.
         files: Appended<Arc<FilesSection>>,
+        /// `<If>` with its `<ElseIf>` and `<Else>`, in order.
+        ifs: Appended<Arc<IfSection>>,
     }
 }
 
@@ -69,6 +69,22 @@ pub struct FilesSection {
     pub name: Pattern,
     /// The settings inside.
     pub conf: DirConf,
+}
+
+/// An `<If>` with what follows it: the first branch that holds counts.
+#[derive(Clone, Debug, Default)]
+pub struct IfSection {
+    /// The branches.
+    pub branches: Vec<Branch>,
+}
+
+/// A branch of an `<If>`.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// When it holds; `<Else>` always does.
+    pub condition: Option<Expr>,
+    /// The settings inside.
+    pub conf: Arc<DirConf>,
 }
 
 impl FilesSection {
@@ -86,15 +102,6 @@ impl Merge for LogLevels {
     fn merge(&mut self, inner: &Self) {
         self.overlay(inner);
     }
-}
-
-/// Which directives `.htaccess` files may hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowOverride {
-    /// No `.htaccess` is looked for.
-    None,
-    /// Files are looked for; the words say which directives they may hold.
-    Some(Vec<Vec<u8>>),
 }
 
 /// Whether a path may go on behind the file it names.
@@ -196,20 +203,6 @@ pub const DIRECTIVES: &[Directive] = &[
             });
             Ok(())
         }),
-    },
-    Directive {
-        name: "AllowOverride",
-        module: "core",
-        syntax: "None|All|class ...",
-        words: Words::AtLeast(1),
-        allowed: DIRECTORY,
-        overrides: Override::None,
-        default: "None",
-        summary: "Say which directives a .htaccess file may hold.",
-        manual: "The classes are AuthConfig, FileInfo, Indexes, Limit, Options[=option,...] and Nonfatal=class.\n\nThis version \
-does not read .htaccess files. Where they are allowed and one lies on the way to a file, the answer is 500 and the error log \
-names the file, so that nothing it protects is served unprotected.",
-        set: Set::Dir(set_allow_override),
     },
     Directive {
         name: "EnableSendfile",
@@ -461,28 +454,6 @@ fn range_bound(args: &Args, default: u64) -> Said<Option<u64>> {
         "none" => Ok(Some(0)),
         _ => args.number(0, 1..=u64::from(u32::MAX)).map(Some),
     }
-}
-
-fn set_allow_override(conf: &mut DirConf, args: &Args) -> Said<()> {
-    const CLASSES: [&str; 7] = ["none", "all", "authconfig", "fileinfo", "indexes", "limit", "options"];
-    for word in args.words {
-        let word_lower = String::from_utf8_lossy(word).to_ascii_lowercase();
-        let class = word_lower.split('=').next().unwrap_or("");
-        if !CLASSES.contains(&class) && class != "nonfatal" {
-            return Err(format!(
-                "{} is not an override class; write `None`, `All` or class names",
-                shown(word)
-            ));
-        }
-    }
-    conf.core
-        .allow_override
-        .set(if args.words.iter().all(|w| w.eq_ignore_ascii_case(b"none")) {
-            AllowOverride::None
-        } else {
-            AllowOverride::Some(args.words.to_vec())
-        });
-    Ok(())
 }
 
 fn set_error_document(conf: &mut DirConf, args: &Args) -> Said<()> {

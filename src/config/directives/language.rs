@@ -1,7 +1,9 @@
 //! What the language itself has: files, variables, conditions, macros, and the sections that hold directives. The reader
 //! and the resolver act upon them; here is their page of the manual.
 
-use crate::config::table::{ANYWHERE, Contexts, Directive, Override, SERVER, SERVER_FILES, SITES, Set, Words};
+use crate::config::table::{
+    ANYWHERE, Contexts, DIRECTORY, Directive, HTACCESS, Override, SERVER, SERVER_FILES, SITES, Set, Words,
+};
 
 const fn entry(
     name: &'static str,
@@ -31,6 +33,8 @@ const fn entry(
     }
 }
 
+/// In sections of places and in `.htaccess`.
+const IN_PLACES: Contexts = DIRECTORY.or(HTACCESS);
 const ONE: Words = Words::exactly(1);
 const PATTERN: Words = Words::Between(1, 2);
 
@@ -67,6 +71,24 @@ directories apply from the shortest to the longest; then those with regular expr
         "",
     ),
     entry(
+        "<Else>",
+        "core",
+        "",
+        Words::Between(0, 0),
+        ANYWHERE,
+        "Hold the settings for when no <If> or <ElseIf> before it holds.",
+        "",
+    ),
+    entry(
+        "<ElseIf>",
+        "core",
+        "expression",
+        Words::Raw,
+        ANYWHERE,
+        "Hold the settings for when no <If> or <ElseIf> before it holds, and the expression is true of the request.",
+        "",
+    ),
+    entry(
         "Error",
         "core",
         "message",
@@ -92,6 +114,15 @@ directories apply from the shortest to the longest; then those with regular expr
         SERVER_FILES,
         "Hold the settings of the files whose name a regular expression matches.",
         "",
+    ),
+    entry(
+        "<If>",
+        "core",
+        "expression",
+        Words::Raw,
+        ANYWHERE,
+        "Hold the settings for when an expression is true of the request.",
+        "These sections are the last to be merged, behind <Location>. They may stand in one another.",
     ),
     entry(
         "<IfDefine>",
@@ -167,6 +198,24 @@ file they begin in.",
         ONE,
         SERVER_FILES,
         "Read other files at this place, if there are any.",
+        "",
+    ),
+    entry(
+        "<Limit>",
+        "core",
+        "method ...",
+        Words::AtLeast(1),
+        IN_PLACES,
+        "Hold access control for some methods only.",
+        "GET means HEAD too. Other directives than those of access control hold for every method, as in Apache.",
+    ),
+    entry(
+        "<LimitExcept>",
+        "core",
+        "method ...",
+        Words::AtLeast(1),
+        IN_PLACES,
+        "Hold access control for all methods but some.",
         "",
     ),
     entry(

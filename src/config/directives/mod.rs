@@ -11,10 +11,13 @@ pub mod env;
 pub mod etag;
 pub mod foreign;
 pub mod language;
+pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod options;
+pub mod overrides;
 pub mod redirect;
+pub mod rewrite;
 pub mod rlimit;
 pub mod sandbox;
 pub mod server;
@@ -40,12 +43,16 @@ settings! {
         dir: dir::Dir,
         /// Variables.
         env: env::Env,
+        /// `.htaccess`.
+        overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
         /// Redirects.
         redirects: redirect::Redirects,
+        /// Rewriting.
+        rewrite: rewrite::Rules,
         /// How scripts are confined.
         sandbox: sandbox::Sandbox,
         /// Conditional variables.
@@ -64,6 +71,8 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// Rewriting.
+        rewrite: rewrite::SiteRewrite,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -98,7 +107,9 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     options::DIRECTIVES,
+    overrides::DIRECTIVES,
     redirect::DIRECTIVES,
+    rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,
     sandbox::DIRECTIVES,
     server::DIRECTIVES,

@@ -27,12 +27,17 @@ impl Options {
     /// `All`: everything but MultiViews.
     pub const ALL: Options = Options(1 | 2 | 4 | 8 | 16);
 
+    /// Every option there is.
+    pub const EVERY: Options = Options(127);
+
     /// Whether all of `other` are on.
     pub fn has(self, other: Options) -> bool {
         self.0 & other.0 == other.0
     }
 
-    fn with(self, other: Options) -> Options {
+    /// Both sets together.
+    #[must_use]
+    pub fn with(self, other: Options) -> Options {
         Options(self.0 | other.0)
     }
 
@@ -106,7 +111,8 @@ pub fn signed(word: &[u8]) -> (Option<u8>, &[u8]) {
     }
 }
 
-fn option(name: &[u8]) -> Option<Options> {
+/// The option of a name, in any case.
+pub fn option(name: &[u8]) -> Option<Options> {
     Some(match name.to_ascii_lowercase().as_slice() {
         b"indexes" => Options::INDEXES,
         b"followsymlinks" => Options::FOLLOW_SYM_LINKS,
@@ -136,6 +142,12 @@ IncludesNOEXEC, MultiViews, All or None",
                 shown(word)
             )
         })?;
+        if let Some(allowed) = args.options
+            && !allowed.has(known)
+            && sign != Some(b'-')
+        {
+            return Err(format!("Option {} not allowed here", String::from_utf8_lossy(name)));
+        }
         match sign {
             Some(b'+') => (edit.added, edit.removed) = (edit.added.with(known), edit.removed.without(known)),
             Some(_) => (edit.removed, edit.added) = (edit.removed.with(known), edit.added.without(known)),

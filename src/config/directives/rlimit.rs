@@ -2,7 +2,7 @@
 //! their form (setrlimit(2)).
 
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, PATHS, Set, Words};
 use crate::config::words::{Args, Said, shown};
 
 settings! {
@@ -112,14 +112,13 @@ pub const DIRECTIVES: &[Directive] = &[
         module: "lychgate",
         syntax: "number",
         words: Words::exactly(1),
-        allowed: SERVER_FILES,
+        allowed: PATHS,
         overrides: Override::None,
         default: "",
         summary: "Give scripts a nice value.",
         manual: "From -20 (first to run) to 19 (last). Without it, scripts have the server's own. Only root may make scripts less nice \
 than the server is; otherwise the server does not start. It cannot stand in <Location>, which whoever asks for a script could evade.",
         set: Set::Dir(|conf, args| {
-            args.not_by_url()?;
             let nice = args.text(0)?.parse().ok().filter(|nice| (-20..=19).contains(nice));
             let nice = nice.ok_or_else(|| format!("{} is not a whole number from -20 to 19", shown(args.bytes(0))))?;
             conf.process.nice.set(nice);
@@ -210,14 +209,13 @@ For root there is no such limit.",
         module: "lychgate",
         syntax: "octal-number",
         words: Words::exactly(1),
-        allowed: SERVER_FILES,
+        allowed: PATHS,
         overrides: Override::None,
         default: "",
         summary: "Say which permissions the files that scripts make do not have.",
         manual: "Three octal digits, as of umask(2): with 027 the group cannot write and others have no access. Without it, scripts \
 have the umask that the server was started with. It cannot stand in <Location>, which whoever asks for a script could evade.",
         set: Set::Dir(|conf, args| {
-            args.not_by_url()?;
             let wrong = || {
                 let word = shown(args.bytes(0));
                 format!("{word} is not an octal number from 000 to 777; write for example `022`")

@@ -2,7 +2,7 @@
 
 use crate::config::directives::DirConf;
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{Directive, Override, SERVER, SERVER_FILES, Set, Words};
+use crate::config::table::{Directive, Override, PATHS, SERVER, Set, Words};
 use crate::config::words::{Args, Said, shown};
 
 settings! {
@@ -135,7 +135,7 @@ error. There is no program suexec to be found: the process that starts scripts c
         module: "mod_suexec",
         syntax: "user group | file-owner file-group",
         words: Words::exactly(2),
-        allowed: SERVER_FILES,
+        allowed: PATHS,
         overrides: Override::None,
         default: "",
         summary: "Name the user and group that scripts run as.",
@@ -160,7 +160,6 @@ places are refused, unless the user and group named are its own.",
 const IDS: std::ops::RangeInclusive<u64> = 1..=4_294_967_294;
 
 fn set_target(conf: &mut DirConf, args: &Args) -> Said<()> {
-    args.not_by_url()?;
     conf.suexec.target.set(Target::read(args.words)?);
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::config::error::Span;
 use crate::config::quoting;
 use crate::config::table::{Set, Words};
 use crate::config::words::Args;
+use crate::lang::expr::Trust;
 
 #[test]
 fn names_are_there_once() {
@@ -55,12 +56,14 @@ fn a_default_is_what_its_own_setter_takes() {
             server_root: b"/root",
             span: &span,
             section: None,
-            section_name: None,
+            methods: None,
+            options: None,
+            trust: Trust::Full,
             remarks: &remarks,
         };
         let result = match directive.set {
             Set::Server(set) => set(&mut Server::default(), &args),
-            Set::Site(set) => set(&mut SiteSettings::default(), &args),
+            Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut SiteSettings::default(), &args),
             Set::Dir(set) => set(&mut DirConf::default(), &args),
             Set::Language | Set::Ignored(_) => Ok(()),
         };

@@ -72,11 +72,6 @@ pub(super) fn none_only_hosts(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-pub(super) fn allow_override_list(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; allow the directives' class with AllowOverride";
-    unless(words, &["none"], refusal)
-}
-
 pub(super) fn protocol(words: &[Vec<u8>]) -> Answer {
     unless(
         words,
@@ -136,12 +131,6 @@ pub(super) fn identity_check(words: &[Vec<u8>]) -> Answer {
         &["off"],
         "not supported; nobody is asked who a user is (RFC 1413): write `Off`",
     )
-}
-
-pub(super) fn rewrite_engine(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; name scripts by ScriptAlias or AddHandler, and the one for missing files \
-                   by FallbackResource";
-    unless(words, &["off"], refusal)
 }
 
 pub(super) fn user_dir(words: &[Vec<u8>]) -> Answer {

@@ -1,8 +1,8 @@
 //! Programs and other servers: proxying, rewriting, embedded languages, databases.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, off_only_forward, rewrite_engine};
-use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
+use crate::config::directives::foreign::depends::{off_only, off_only_forward};
+use crate::config::directives::foreign::{D, Foreign, S, SV, SVD, SVDH, foreign};
 
 const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
 const HEARTBEAT: &str = "no heartbeat is received";
@@ -10,7 +10,6 @@ const LUA: &str = "not supported by this version; Lua does not run inside the se
 const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NOSQL: &str = "it has no effect: nothing uses a database connection";
 const NO_LUA: &str = "Lua is refused";
-const NO_REWRITING: &str = "it has no effect without `RewriteEngine on`, which is refused";
 const NO_SHARED: &str = "no shared cache is used";
 const PROXY: &str = "not supported by this version; nothing is proxied: keep the server that does it in front";
 const WINDOWS: &str = "it concerns other systems than Linux";
@@ -126,14 +125,6 @@ foreign! {
     "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored(NOPROXY);
     "RedisConnPoolTTL" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
     "RedisTimeout" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
-    "RewriteBase" "mod_rewrite" DH FileInfo "URL-path" => Ignored(NO_REWRITING);
-    "RewriteCond" "mod_rewrite" SVDH FileInfo "TestString [!]CondPattern [flags]" => Ignored(NO_REWRITING);
-    "RewriteEngine" "mod_rewrite" SVDH FileInfo "on|off" => By(rewrite_engine);
-    "RewriteMap" "mod_rewrite" SV None "MapName MapType:MapSource [MapTypeOptions]" =>
-        Refused("not supported by this version; list the cases, or leave them to a script");
-    "RewriteOptions" "mod_rewrite" SVDH FileInfo "Options" => Ignored(NO_REWRITING);
-    "RewriteRule" "mod_rewrite" SVDH FileInfo "[!]Pattern Substitution [flags]" =>
-        Refused("not supported by this version; name the script by ScriptAlias, or the one for missing files by FallbackResource");
     "Script" "mod_actions" SVD None "method cgi-script" => Refused(ACTION);
     "ScriptSock" "mod_cgid" S None "file-path" => Ignored("scripts are started over a socket without a name");
 }

@@ -2,29 +2,24 @@
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{
-    allow_override_list, interpreter_source, off_only_hosts, off_only_trailers, protocol, protocols, set_filters,
+    interpreter_source, off_only_hosts, off_only_trailers, protocol, protocols, set_filters,
 };
-use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
+use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, foreign};
 
 const AT_ONCE: &str = "a connection is taken as soon as it is there";
 const BUFFERS: &str = "the system sizes the buffers of sockets";
 const BUILT_IN: &str = "what lychgate has is built in";
-const IF: &str = "not supported by this version; say it with `<Location>`, `<Files>` or `<Directory>` where they can";
-const LIMIT: &str = "not supported by this version; write the rules for every method, outside of a section";
 const MPM: &str = "lychgate sizes its processes and threads itself";
 const NO_STATUS: &str = "there is no server-status page in this version";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
     "AcceptFilter" "core" S None "protocol accept_filter" => Ignored(AT_ONCE);
-    "AllowOverrideList" "core" D None "None|directive [directive] ..." => By(allow_override_list);
     "AsyncRequestWorkerFactor" "mpm" S None "factor" => Ignored(MPM);
     "CGIMapExtension" "core" DH FileInfo "cgi-path .extension" => Ignored(WINDOWS);
     "ContentDigest" "core" SVDH Options "On|Off" => Ignored("Content-MD5 left HTTP with RFC 7231 and is not sent");
     "CoreDumpDirectory" "mpm" S None "directory" => Ignored("the directory for core files is the system's affair");
     "DefaultRuntimeDir" "core" S None "directory-path" => Ignored("PidFile is the only file kept while running");
-    "<Else>" "core" SVDH Any "" => Refused(IF);
-    "<ElseIf>" "core" SVDH Any "expression" => Refused(IF);
     "EnableExceptionHook" "mpm" S None "On|Off" => Ignored("there are no exception hooks");
     "EnableMMAP" "core" SVDH FileInfo "On|Off" => Ignored("files are sent without being mapped");
     "ErrorLogFormat" "core" SV None "[connection|request] format" =>
@@ -34,9 +29,6 @@ foreign! {
         Ignored("answers to pipelined requests leave together, without a limit on their number");
     "FlushMaxThreshold" "core" SV None "number-of-bytes" => Ignored("answers leave as they are made");
     "GprofDir" "core" SV None "/tmp/gprof/|/tmp/gprof/%" => Ignored("it is for profiling Apache itself");
-    "<If>" "core" SVDH Any "expression" => Refused(IF);
-    "<Limit>" "core" DH AuthConfig "method [method]" => Refused(LIMIT);
-    "<LimitExcept>" "core" DH AuthConfig "method [method]" => Refused(LIMIT);
     "LimitXMLRequestBody" "core" SVDH Any "bytes" =>
         Ignored("only WebDAV reads XML bodies; LimitRequestBody holds for all");
     "ListenCoresBucketsRatio" "mpm" S None "ratio" => Ignored("each address has one listening socket");

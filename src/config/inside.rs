@@ -1,0 +1,399 @@
+//! What stands inside a section of a place, and in `.htaccess`: directives and inner sections to the settings they make.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use crate::config::directives::core::{Branch, FilesSection, IfSection, files_pattern};
+use crate::config::directives::limit::Methods;
+use crate::config::directives::overrides::Overrides;
+use crate::config::directives::{self, DirConf};
+use crate::config::error::ConfigError;
+use crate::config::node::Node;
+use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
+use crate::config::words::{self, Args, Pattern, shown};
+use crate::lang::expr::{Expr, Trust};
+
+/// Reads what stands inside.
+pub(super) struct Inside<'a> {
+    /// `ServerRoot`.
+    pub(super) root: &'a [u8],
+    pub(super) source: Source<'a>,
+    pub(super) complaints: Vec<ConfigError>,
+}
+
+/// Whose text it is.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// The administrator's.
+    Server,
+    /// That of whoever may write into the directory; these say what it may hold.
+    AccessFile(&'a Overrides),
+}
+
+/// What is around a directive.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) kind: Kind,
+    /// The section's name as it was written, or that of the access file.
+    pub(super) name: &'a str,
+    /// The path of the section, or the directory of the access file.
+    pub(super) path: Option<&'a [u8]>,
+    pub(super) methods: Option<&'a Methods>,
+}
+
+/// The kinds of sections that hold settings of a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    Files,
+    Location,
+    If,
+    AccessFile,
+}
+
+/// The table by name, in lower case.
+pub(super) static TABLE: LazyLock<HashMap<String, &'static Directive>> =
+    LazyLock::new(|| directives::all().map(|d| (d.name.to_ascii_lowercase(), d)).collect());
+
+impl<'a> Inside<'a> {
+    pub(super) fn new(root: &'a [u8], source: Source<'a>) -> Inside<'a> {
+        Inside {
+            root,
+            source,
+            complaints: Vec::new(),
+        }
+    }
+
+    /// Everything inside.
+    pub(super) fn all(&mut self, nodes: &[Node], around: Around<'_>, conf: &mut DirConf) {
+        for node in nodes {
+            match node {
+                Node::Directive { .. } => self.directive(node, around, conf),
+                Node::Section { .. } => self.section(node, around, conf),
+            }
+        }
+    }
+
+    fn complain(&mut self, node: &Node, message: impl Into<String>) {
+        self.complaints.push(complaint(node, message));
+    }
+
+    fn directive(&mut self, node: &Node, around: Around<'_>, conf: &mut DirConf) {
+        let (context, inside) = match self.source {
+            Source::Server => (DIRECTORY, format!("<{}>", around.name)),
+            Source::AccessFile(_) => (HTACCESS, "a .htaccess file".to_owned()),
+        };
+        let Some(entry) = self.entry(node, context, &inside) else {
+            return;
+        };
+        if matches!(around.kind, Kind::Location | Kind::If) && entry.allowed.excludes_location() {
+            let sentence = format!(
+                "cannot stand in {inside}: a file's answers must not depend on the request; write it in <Directory>, <Files> or \
+                 <VirtualHost>"
+            );
+            return self.complain(node, sentence);
+        }
+        let raw = [node.args_raw().to_vec()];
+        let remarks = RefCell::default();
+        let args = Args {
+            words: if entry.words == Words::Raw { &raw } else { node.words() },
+            server_root: self.root,
+            span: node.span(),
+            section: around.path,
+            methods: around.methods,
+            options: match self.source {
+                Source::AccessFile(overrides) if !overrides.name(entry.name) => Some(overrides.classes().options()),
+                Source::AccessFile(_) | Source::Server => None,
+            },
+            trust: self.trust(),
+            remarks: &remarks,
+        };
+        match entry.set {
+            Set::Dir(set) | Set::SiteOrDir(_, set) => {
+                if let Err(message) = set(conf, &args) {
+                    self.complain(node, message);
+                }
+            }
+            Set::Ignored(why) => self.note(node, why),
+            Set::Language => {}
+            Set::Server(_) | Set::Site(_) => self.complain(node, "has no meaning in a section of a place; move it out"),
+        }
+        self.remark(node, remarks);
+    }
+
+    fn trust(&self) -> Trust {
+        match self.source {
+            Source::Server => Trust::Full,
+            Source::AccessFile(_) => Trust::Restricted,
+        }
+    }
+
+    /// The table's entry for a node, if it may stand here and has the right number of words.
+    fn entry(&mut self, node: &Node, context: Contexts, inside: &str) -> Option<&'static Directive> {
+        match entry(node, context, inside) {
+            Ok(entry) => match self.source {
+                Source::AccessFile(overrides) => self.permitted(node, entry, overrides),
+                Source::Server => Some(entry),
+            },
+            Err(error) => {
+                self.foreign(node, error);
+                None
+            }
+        }
+    }
+
+    /// Apache's words for a directive that AllowOverride does not let in.
+    fn permitted(
+        &mut self,
+        node: &Node,
+        entry: &'static Directive,
+        overrides: &Overrides,
+    ) -> Option<&'static Directive> {
+        let class = entry.overrides;
+        if class == Override::None || overrides.classes().allow(class) || overrides.name(entry.name) {
+            return Some(entry);
+        }
+        if overrides.classes().override_is_nonfatal {
+            self.note(node, "AllowOverride does not allow it here");
+        } else {
+            self.complain(
+                node,
+                "not allowed here; AllowOverride decides what a .htaccess file may hold",
+            );
+        }
+        None
+    }
+
+    /// A directive that the table does not have. In an access file it is an error whatever it is, unless its class may be
+    /// passed over or it would have no effect anyhow.
+    fn foreign(&mut self, node: &Node, error: ConfigError) {
+        let is_unknown = !TABLE.contains_key(&node.name().to_ascii_lowercase());
+        match self.source {
+            Source::AccessFile(overrides) if is_unknown && overrides.classes().unknown_is_nonfatal => {
+                self.note(node, "it is not known here");
+            }
+            Source::AccessFile(_) | Source::Server => self.complaints.push(error),
+        }
+    }
+
+    fn section(&mut self, node: &Node, around: Around<'_>, conf: &mut DirConf) {
+        let name = node.name().to_ascii_lowercase();
+        match name.as_str() {
+            "limit" | "limitexcept" => self.limit(node, &name, around, conf),
+            "if" | "elseif" | "else" => {
+                if let Some((branch, follows)) = self.branch(node, &name, around) {
+                    self.add_branch(node, branch, follows, conf);
+                }
+            }
+            _ => match self.heading(node) {
+                Some((Kind::Files, pattern))
+                    if matches!(around.kind, Kind::Directory | Kind::AccessFile | Kind::If) =>
+                {
+                    let mut inner = DirConf::default();
+                    let around = Around {
+                        kind: Kind::Files,
+                        name: node.name(),
+                        ..around
+                    };
+                    self.all(node.children(), around, &mut inner);
+                    conf.core.files.push(Arc::new(FilesSection {
+                        name: pattern,
+                        conf: inner,
+                    }));
+                }
+                Some(_) => {
+                    let inside = match self.source {
+                        Source::Server => format!("<{}>", around.name),
+                        Source::AccessFile(_) => "a .htaccess file".to_owned(),
+                    };
+                    self.complain(node, format!("cannot stand in {inside}"));
+                }
+                None => {}
+            },
+        }
+    }
+
+    fn limit(&mut self, node: &Node, name: &str, around: Around<'_>, conf: &mut DirConf) {
+        let methods = if name == "limit" {
+            Methods::these(node.words())
+        } else {
+            Methods::all_others(node.words())
+        };
+        if around.methods.is_some() {
+            return self.complain(node, "cannot stand in <Limit> or <LimitExcept>");
+        }
+        match methods {
+            Ok(methods) => {
+                let around = Around {
+                    methods: Some(&methods),
+                    ..around
+                };
+                self.all(node.children(), around, conf);
+            }
+            Err(message) => self.complain(node, message),
+        }
+    }
+
+    /// A branch of an `<If>`, and whether it must follow another.
+    pub(super) fn branch(&mut self, node: &Node, name: &str, around: Around<'_>) -> Option<(Branch, bool)> {
+        let condition = match (name, node.args_raw()) {
+            ("else", b"") => None,
+            ("else", _) => {
+                self.complain(node, "takes no words; write `<Else>`");
+                return None;
+            }
+            (_, b"") => {
+                self.complain(node, "an expression is missing");
+                return None;
+            }
+            (_, raw) => match self.expression(raw, node.words()) {
+                Ok(condition) => Some(condition),
+                Err(message) => {
+                    self.complain(node, message);
+                    return None;
+                }
+            },
+        };
+        let mut conf = DirConf::default();
+        let inner = Around {
+            kind: Kind::If,
+            name: node.name(),
+            ..around
+        };
+        self.all(node.children(), inner, &mut conf);
+        let branch = Branch {
+            condition,
+            conf: Arc::new(conf),
+        };
+        Some((branch, name != "if"))
+    }
+
+    /// The expression of an `<If>`: in quotes as one word, or the rest of the line as it is.
+    fn expression(&self, raw: &[u8], words: &[Vec<u8>]) -> Result<Expr, String> {
+        let text = match words {
+            [word] => word.as_slice(),
+            _ => raw,
+        };
+        let text = std::str::from_utf8(text).map_err(|_| "the expression is not UTF-8 text".to_owned())?;
+        Expr::parse(text, self.trust()).map_err(|error| error.0)
+    }
+
+    pub(super) fn add_branch(&mut self, node: &Node, branch: Branch, follows: bool, conf: &mut DirConf) {
+        if !follows {
+            let branches = vec![branch];
+            return conf.core.ifs.push(Arc::new(IfSection { branches }));
+        }
+        let last = conf.core.ifs.last_mut().map(Arc::make_mut);
+        let open = last.filter(|last| last.branches.last().is_some_and(|branch| branch.condition.is_some()));
+        match open {
+            Some(last) => last.branches.push(branch),
+            None => self.complain(node, "stands behind no <If> or <ElseIf> of the same section"),
+        }
+    }
+
+    /// What a section is about.
+    pub(super) fn heading(&mut self, node: &Node) -> Option<(Kind, Pattern)> {
+        let name = node.name().to_ascii_lowercase();
+        let (kind, matches) = match name.as_str() {
+            "directory" => (Kind::Directory, false),
+            "directorymatch" => (Kind::Directory, true),
+            "files" => (Kind::Files, false),
+            "filesmatch" => (Kind::Files, true),
+            "location" => (Kind::Location, false),
+            "locationmatch" => (Kind::Location, true),
+            "virtualhost" => {
+                self.complain(node, "cannot stand in another section");
+                return None;
+            }
+            _ => {
+                self.foreign(node, directives::foreign::answer(node));
+                return None;
+            }
+        };
+        let (regex, word) = match node.words() {
+            [tilde, word] if tilde == b"~" && !matches => (true, word),
+            [word] => (matches, word),
+            _ => {
+                self.complain(node, format!("takes one word; write `<{} \"...\">`", node.name()));
+                return None;
+            }
+        };
+        match pattern(self.root, kind, regex, word) {
+            Ok(pattern) => Some((kind, pattern)),
+            Err(message) => {
+                self.complain(node, message);
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, node: &Node, why: &str) {
+        self.complaints
+            .push(ConfigError::note(node.span(), node.name(), format!("ignored: {why}")));
+    }
+
+    fn remark(&mut self, node: &Node, remarks: RefCell<Vec<String>>) {
+        for remark in remarks.into_inner() {
+            self.complaints
+                .push(ConfigError::warning(node.span(), node.name(), remark));
+        }
+    }
+}
+
+/// An error about a directive or section.
+pub(super) fn complaint(node: &Node, message: impl Into<String>) -> ConfigError {
+    let name = match node {
+        Node::Directive { name, .. } => name.clone(),
+        Node::Section { name, .. } => format!("<{name}>"),
+    };
+    ConfigError::error(node.span(), &name, message)
+}
+
+/// The table's entry for a node, if it may stand here and has the right number of words.
+pub(super) fn entry(node: &Node, context: Contexts, inside: &str) -> Result<&'static Directive, ConfigError> {
+    let Some(entry) = TABLE.get(&node.name().to_ascii_lowercase()).copied() else {
+        return Err(directives::foreign::answer(node));
+    };
+    if !entry.allowed.covers(context) {
+        let places = entry.allowed.names().join(", ");
+        return Err(complaint(
+            node,
+            format!("cannot stand in {inside}; it belongs in: {places}"),
+        ));
+    }
+    if !entry.words.takes(node.words().len()) {
+        let comment = node.words().iter().any(|word| word.first() == Some(&b'#'));
+        let hint = if comment {
+            "; a comment needs a line of its own"
+        } else {
+            ""
+        };
+        return Err(complaint(
+            node,
+            format!("takes `{} {}`{hint}", entry.name, entry.syntax),
+        ));
+    }
+    Ok(entry)
+}
+
+fn pattern(root: &[u8], kind: Kind, regex: bool, word: &[u8]) -> Result<Pattern, String> {
+    if regex {
+        return words::regex(word).map(Pattern::Regex);
+    }
+    match kind {
+        Kind::Files | Kind::If | Kind::AccessFile => Ok(files_pattern(word)),
+        Kind::Location if word.first() == Some(&b'/') || word.first() == Some(&b'*') => Ok(Pattern::wild(word)),
+        Kind::Location => Err(format!(
+            "{} is not a URL path; write one that starts with a slash",
+            shown(word)
+        )),
+        Kind::Directory => {
+            let mut path = words::below(root, word);
+            while path.len() > 1 && path.last() == Some(&b'/') {
+                path.pop();
+            }
+            Ok(Pattern::wild(&path))
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What rules add to an answer: cookies, and the fields of the request that decided.
+
+use crate::exchange::Exchange;
+use crate::exchange::response::Response;
+
+/// Adds it.
+pub fn apply(ex: &Exchange, response: &mut Response) {
+    let fields = &mut response.head.fields;
+    for (_, cookie) in &ex.rewriting.cookies {
+        fields.append("Set-Cookie", cookie.as_slice());
+    }
+    // Redirects and errors are told without it, as by Apache.
+    if ex.rewriting.vary.is_empty() || response.head.status.code() >= 300 {
+        return;
+    }
+    let said = fields.joined(b"Vary").map(|vary| vary.into_owned()).unwrap_or_default();
+    let is_said = |name: &str| {
+        said.split(|byte| *byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let new: Vec<&str> = ex
+        .rewriting
+        .vary
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !is_said(name))
+        .collect();
+    if new.is_empty() {
+        return;
+    }
+    let mut vary = said.clone();
+    if !vary.is_empty() {
+        vary.extend_from_slice(b", ");
+    }
+    vary.extend_from_slice(new.join(", ").as_bytes());
+    fields.set("Vary", vary);
+}

@@ -1,0 +1,65 @@
+//! RewriteRule: a pattern, what a match becomes, and on which conditions.
+
+use crate::lang::regex::Regex;
+
+use super::cond::Cond;
+use super::flags::Flags;
+use super::template::Template;
+
+/// One rule with its conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    pub(super) conds: Vec<Cond>,
+    pub(super) regex: Regex,
+    pub(super) negated: bool,
+    /// What a match becomes; nothing for `-` and where the status says it all.
+    pub(super) substitution: Option<Template>,
+    pub(super) flags: Flags,
+}
+
+impl Rule {
+    /// Reads the words of a RewriteRule; `conds` are the conditions that stand before it. The error is a sentence.
+    pub fn parse(conds: Vec<Cond>, pattern: &[u8], substitution: &[u8], flags: Option<&[u8]>) -> Result<Rule, String> {
+        let flags = flags.map(Flags::parse).transpose()?.unwrap_or_default();
+        let pattern = str::from_utf8(pattern).map_err(|_| "the pattern is not UTF-8 text".to_owned())?;
+        let (negated, bare) = match pattern.strip_prefix('!') {
+            Some(bare) => (true, bare),
+            None => (false, pattern),
+        };
+        let regex = Regex::new(bare, flags.no_case).map_err(|error| error.0)?;
+        let stays = substitution == b"-" || flags.status.is_some();
+        Ok(Rule {
+            conds,
+            regex,
+            negated,
+            substitution: (!stays).then(|| Template::parse(substitution)),
+            flags,
+        })
+    }
+
+    /// What its flags say.
+    pub fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
+    /// The maps it and its conditions ask.
+    pub fn maps(&self) -> Vec<&[u8]> {
+        let flags = &self.flags;
+        let templates = self.substitution.iter().chain(&flags.env).chain(&flags.cookies);
+        let templates = templates.chain(&flags.media_type).chain(&flags.handler);
+        let conds = self.conds.iter().flat_map(Cond::maps);
+        conds.chain(templates.flat_map(Template::maps)).collect()
+    }
+
+    /// Whether what it makes may be looked for outside of DocumentRoot: only where the administrator wrote where it begins,
+    /// or said that it may (UnsafePrefixStat).
+    pub(super) fn may_leave_document_root(&self) -> bool {
+        let Some(substitution) = &self.substitution else {
+            return false;
+        };
+        // `/$1` leaves the first segment to the request as `$1` does.
+        let named = substitution.literal_start();
+        let named = !substitution.begins_with_reference() && named.len() > 1;
+        self.flags.prefix_stat || named
+    }
+}

@@ -1,0 +1,537 @@
+//! Rules at work on one request: pattern, conditions, substitution, flags, rule after rule.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use crate::lang::regex::Groups;
+use crate::lang::vars::Accessible;
+
+use super::cond::{Cond, Order, Test, integer};
+use super::flags::Query;
+use super::rule::Rule;
+use super::seen::Seen;
+use super::uri;
+use super::{Effects, EnvChange, Host, Pending, Subject};
+
+/// What the rules of one context made of a request, before it is known where that leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// No rule matched, or none changed anything.
+    Nothing,
+    /// The subject is another.
+    Changed(Changed),
+    /// The answer is this status.
+    Status(u16),
+    /// The answer is 500: too many rounds of `[N]`.
+    TooManyRounds,
+    /// The answer is 403: a path or query came out of an encoded question mark.
+    Unsafe3F,
+}
+
+/// How it was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of a rule or says what became of its result"
+)]
+pub(super) struct Changed {
+    /// `[NE]` of the last rule that changed something.
+    pub(super) no_escape: bool,
+    pub(super) pass_through: bool,
+    pub(super) proxy: bool,
+    /// The status of a redirect.
+    pub(super) redirect: Option<u16>,
+    /// Whether the result may name a file outside of DocumentRoot.
+    pub(super) may_leave_document_root: bool,
+    /// It was an absolute URL of our own.
+    pub(super) was_reduced: bool,
+}
+
+/// One request in one context.
+pub(super) struct Run<'r> {
+    pub(super) host: &'r dyn Host,
+    /// The directory of the context, with its final slash; none for the server's.
+    pub(super) directory: Option<&'r [u8]>,
+    pub(super) subject: Subject,
+    pub(super) effects: Effects,
+    /// The name that the rule's pattern sees.
+    pub(super) uri: Vec<u8>,
+    pub(super) rule_match: Option<(Vec<u8>, Groups)>,
+    pub(super) cond_match: Option<(Vec<u8>, Groups)>,
+    pub(super) vary: Vec<String>,
+    changed: Changed,
+}
+
+/// What became of one rule.
+enum Step {
+    NoMatch,
+    /// It matched and changes nothing.
+    Stays,
+    Changes,
+    Unsafe3F,
+}
+
+impl<'r> Run<'r> {
+    pub(super) fn new(host: &'r dyn Host, directory: Option<&'r [u8]>, subject: Subject) -> Run<'r> {
+        Run {
+            host,
+            directory,
+            subject,
+            effects: Effects::default(),
+            uri: Vec::new(),
+            rule_match: None,
+            cond_match: None,
+            vary: Vec::new(),
+            changed: Changed::default(),
+        }
+    }
+
+    /// Applies the rules in their order.
+    pub(super) fn apply(&mut self, rules: &[&Rule]) -> Result<Made, Pending> {
+        let (mut has_changed, mut rounds, mut next) = (false, 0_u32, 0);
+        while let Some(rule) = rules.get(next) {
+            next += 1;
+            let not_here = rule.flags.no_subrequest || rule.flags.proxy || rule.flags.redirect.is_some();
+            if self.host.is_subrequest() && not_here {
+                continue;
+            }
+            match self.rule(rule)? {
+                Step::NoMatch => {
+                    let mut chained = rule;
+                    while chained.flags.chain {
+                        let Some(rule) = rules.get(next) else { break };
+                        chained = rule;
+                        next += 1;
+                    }
+                    continue;
+                }
+                Step::Unsafe3F => return Ok(Made::Unsafe3F),
+                Step::Stays => {}
+                Step::Changes => {
+                    has_changed = true;
+                    self.changed.no_escape = rule.flags.no_escape;
+                    self.changed.may_leave_document_root = rule.may_leave_document_root();
+                }
+            }
+            self.add_vary();
+            if let Some(status) = rule.flags.status {
+                return Ok(Made::Status(status));
+            }
+            if rule.flags.pass_through {
+                self.trace(
+                    2,
+                    format_args!(
+                        "forcing '{}' to get passed through to next API URI-to-filename handler",
+                        shown(&self.subject.filename)
+                    ),
+                );
+                self.changed.pass_through = true;
+                has_changed = true;
+                break;
+            }
+            if rule.flags.end {
+                self.trace(
+                    8,
+                    format_args!("Rule has END flag, no further rewriting for this request"),
+                );
+                self.effects.end = true;
+                break;
+            }
+            if rule.flags.proxy || rule.flags.last {
+                break;
+            }
+            if let Some(bound) = rule.flags.next {
+                rounds += 1;
+                if rounds >= bound {
+                    return Ok(Made::TooManyRounds);
+                }
+                next = 0;
+                continue;
+            }
+            next += rule.flags.skip;
+        }
+        Ok(if has_changed {
+            Made::Changed(self.changed)
+        } else {
+            Made::Nothing
+        })
+    }
+
+    fn rule(&mut self, rule: &Rule) -> Result<Step, Pending> {
+        self.uri = self.seen_uri();
+        let bang = if rule.negated { "!" } else { "" };
+        self.trace(
+            3,
+            format_args!(
+                "applying pattern '{bang}{}' to uri '{}'",
+                rule.regex.pattern(),
+                shown(&self.uri)
+            ),
+        );
+        let groups = rule.regex.captures(&self.uri);
+        if groups.is_some() == rule.negated {
+            return Ok(Step::NoMatch);
+        }
+        self.cond_match = None;
+        self.rule_match = groups
+            .filter(|_| !rule.negated)
+            .map(|groups| (self.uri.clone(), groups));
+        if !self.conditions_hold(&rule.conds)? {
+            return Ok(Step::NoMatch);
+        }
+        let made = match &rule.substitution {
+            None => None,
+            Some(substitution) => {
+                let (made, marks) = self.expand(substitution, Some(&rule.flags.escape))?;
+                self.trace(2, format_args!("rewrite '{}' -> '{}'", shown(&self.uri), shown(&made)));
+                if !rule.flags.allow_3f && question_mark(&made, rule).is_some_and(|mark| marks.contains(&mark)) {
+                    return Ok(Step::Unsafe3F);
+                }
+                Some(made)
+            }
+        };
+        self.variables_and_cookies(rule)?;
+        let Some(made) = made else {
+            self.types(rule)?;
+            if let Some(status) = rule.flags.status {
+                let file = shown(&self.subject.filename);
+                self.trace(2, format_args!("forcing responsecode {status} for {file}"));
+            }
+            return Ok(Step::Stays);
+        };
+        self.becomes(made, rule)?;
+        Ok(Step::Changes)
+    }
+
+    /// The name that patterns see: of a directory's context only what is below it.
+    fn seen_uri(&self) -> Vec<u8> {
+        let Some(directory) = self.directory else {
+            return self.subject.filename.clone();
+        };
+        let mut uri = self.subject.filename.clone();
+        if !self.subject.path_info.is_empty() {
+            self.trace(
+                3,
+                format_args!(
+                    "add path info postfix: {} -> {}{}",
+                    shown(&uri),
+                    shown(&uri),
+                    shown(&self.subject.path_info)
+                ),
+            );
+            uri.extend_from_slice(&self.subject.path_info);
+        }
+        if let Some(below) = uri.strip_prefix(directory) {
+            self.trace(
+                3,
+                format_args!("strip per-dir prefix: {} -> {}", shown(&uri), shown(below)),
+            );
+            return below.to_vec();
+        }
+        uri
+    }
+
+    fn conditions_hold(&mut self, conds: &[Cond]) -> Result<bool, Pending> {
+        let mut conds = conds.iter();
+        let mut varies = Vec::new();
+        while let Some(cond) = conds.next() {
+            self.vary.clear();
+            let mut holds = self.condition(cond)?;
+            if cond.flags.no_vary {
+                self.vary.clear();
+            }
+            if cond.flags.or_next {
+                if !holds {
+                    continue;
+                }
+                // One is enough: the others up to the last of the alternatives are not asked.
+                let mut alternative = cond;
+                while alternative.flags.or_next {
+                    let Some(next) = conds.next() else { break };
+                    alternative = next;
+                }
+                holds = true;
+            }
+            if !holds {
+                return Ok(false);
+            }
+            varies.append(&mut self.vary);
+        }
+        self.vary = varies;
+        Ok(true)
+    }
+
+    fn condition(&mut self, cond: &Cond) -> Result<bool, Pending> {
+        let input = match cond.test {
+            Test::Holds(_) => Vec::new(),
+            _ => self.expand(&cond.input, None)?.0,
+        };
+        let no_case = cond.flags.no_case;
+        let holds = match &cond.test {
+            Test::Matches(regex) => match regex.captures(&input) {
+                Some(groups) => {
+                    if !cond.negated {
+                        self.cond_match = Some((input.clone(), groups));
+                    }
+                    true
+                }
+                None => false,
+            },
+            Test::Text(Order::Equal, text) if no_case => input.eq_ignore_ascii_case(text),
+            Test::Text(Order::Equal, text) => input == *text,
+            Test::Text(order, text) => order.allows(lexicography(&input, text)),
+            Test::Number(order, number) => order.allows(integer(&input).cmp(number)),
+            Test::File(test) => self.host.file_is(*test, &input),
+            Test::Accessible(Accessible::File) => {
+                !input.is_empty() && self.host.is_accessible(Accessible::File, &input)
+            }
+            Test::Accessible(what) => !input.is_empty() && self.host.is_accessible(*what, &input),
+            Test::Holds(expr) => match expr.matched(&self.seen()) {
+                Ok(Some(matched)) => {
+                    self.cond_match = Some(matched);
+                    true
+                }
+                // A file that could not be read decides nothing in favour of a rule.
+                Ok(None) | Err(_) => false,
+            },
+        };
+        let holds = holds != cond.negated;
+        self.tell_condition(cond, &input, holds);
+        Ok(holds)
+    }
+
+    fn tell_condition(&self, cond: &Cond, input: &[u8], holds: bool) {
+        let result = if holds { "matched" } else { "not-matched" };
+        if matches!(cond.test, Test::Holds(_)) {
+            return self.trace(4, format_args!("RewriteCond: expr='{}' => {result}", cond.pattern));
+        }
+        let bang = if cond.negated { "!" } else { "" };
+        // Apache drops the operator of `=` alone from the pattern it tells.
+        let (operator, pattern) = match &cond.test {
+            Test::Text(Order::Equal, _) => ("=", &cond.pattern[1..]),
+            _ => ("", cond.pattern.as_str()),
+        };
+        let no_case = if cond.flags.no_case { " [NC]" } else { "" };
+        self.trace(
+            4,
+            format_args!(
+                "RewriteCond: input='{}' pattern='{bang}{operator}{pattern}'{no_case} => {result}",
+                shown(input)
+            ),
+        );
+    }
+
+    /// The request as expressions see it now.
+    pub(super) fn seen(&self) -> Seen<'_> {
+        Seen {
+            host: self.host,
+            subject: &self.subject,
+            env: &self.effects.env,
+        }
+    }
+
+    /// The subject becomes what a rule made of it.
+    fn becomes(&mut self, made: Vec<u8>, rule: &Rule) -> Result<(), Pending> {
+        self.subject.filename = made;
+        if self.directory.is_some() && rule.flags.discard_path {
+            self.subject.path_info.clear();
+        }
+        self.split_query(rule);
+        let filename = &self.subject.filename;
+        if let Some(directory) = self.directory
+            && filename.first() != Some(&b'/')
+            && uri::absolute(filename).is_none()
+        {
+            let mut whole = directory.to_vec();
+            whole.extend_from_slice(filename);
+            self.trace(
+                3,
+                format_args!("add per-dir prefix: {} -> {}", shown(filename), shown(&whole)),
+            );
+            self.subject.filename = whole;
+        }
+        if rule.flags.proxy {
+            self.changed.proxy = true;
+            return Ok(());
+        }
+        if let Some(status) = rule.flags.redirect {
+            if uri::absolute(&self.subject.filename).is_none() {
+                let slash: &[u8] = if self.subject.filename.starts_with(b"/") {
+                    b""
+                } else {
+                    b"/"
+                };
+                let path = [slash, self.subject.filename.as_slice()].concat();
+                self.subject.filename = self.host.own_url(&path);
+            }
+            let url = shown(&self.subject.filename);
+            self.trace(2, format_args!("explicitly forcing redirect with {url}"));
+            self.changed.redirect = Some(status);
+            return Ok(());
+        }
+        self.reduce();
+        if uri::absolute(&self.subject.filename).is_some() {
+            let url = shown(&self.subject.filename);
+            self.trace(2, format_args!("implicitly forcing redirect (rc=302) with {url}"));
+            self.changed.redirect = Some(302);
+            return Ok(());
+        }
+        self.types(rule)
+    }
+
+    /// A URL of our own is a path.
+    fn reduce(&mut self) {
+        let Some((host, port, path)) = uri::own_parts(&self.subject.filename, self.host.scheme()) else {
+            return;
+        };
+        if self.host.is_own(host, port) {
+            let path = path.to_vec();
+            self.trace(
+                3,
+                format_args!("reduce {} -> {}", shown(&self.subject.filename), shown(&path)),
+            );
+            self.subject.filename = path;
+            self.changed.was_reduced = true;
+        }
+    }
+
+    fn split_query(&mut self, rule: &Rule) {
+        if matches!(uri::absolute(&self.subject.filename), Some((_, false))) {
+            return;
+        }
+        let (append, discard) = match rule.flags.query {
+            Query::Replaced => (false, false),
+            Query::Appended => (true, false),
+            Query::Discarded => (false, true),
+            Query::DiscardedThenAppended => (true, true),
+        };
+        if discard {
+            self.subject.query = None;
+            self.trace(2, format_args!("discarding query string"));
+        }
+        let Some(mark) = question_mark(&self.subject.filename, rule) else {
+            return;
+        };
+        let before = self.subject.filename.clone();
+        let mut query = self.subject.filename.split_off(mark);
+        query.remove(0);
+        if append && let Some(own) = self.subject.query.take().filter(|own| !own.is_empty()) {
+            if !query.is_empty() {
+                query.push(b'&');
+            }
+            query.extend_from_slice(&own);
+        }
+        if query.last() == Some(&b'&') {
+            query.pop();
+        }
+        self.trace(
+            3,
+            format_args!(
+                "split uri={} -> uri={}, args={}",
+                shown(&before),
+                shown(&self.subject.filename),
+                if query.is_empty() {
+                    "<none>".into()
+                } else {
+                    shown(&query)
+                }
+            ),
+        );
+        self.subject.query = (!query.is_empty()).then_some(query);
+    }
+
+    fn variables_and_cookies(&mut self, rule: &Rule) -> Result<(), Pending> {
+        for env in &rule.flags.env {
+            let text = self.expand(env, None)?.0;
+            if let Some(name) = text.strip_prefix(b"!") {
+                self.trace(5, format_args!("unsetting env variable '{}'", shown(name)));
+                self.effects.env.push(EnvChange {
+                    name: name.to_vec(),
+                    value: None,
+                });
+                continue;
+            }
+            let (name, value) = match text.iter().position(|byte| *byte == b':') {
+                Some(colon) => (text[..colon].to_vec(), text[colon + 1..].to_vec()),
+                None => (text, Vec::new()),
+            };
+            self.trace(
+                5,
+                format_args!("setting env variable '{}' to '{}'", shown(&name), shown(&value)),
+            );
+            self.effects.env.push(EnvChange {
+                name,
+                value: Some(value),
+            });
+        }
+        for cookie in &rule.flags.cookies {
+            let text = self.expand(cookie, None)?.0;
+            self.effects.cookies.push(text);
+        }
+        Ok(())
+    }
+
+    fn types(&mut self, rule: &Rule) -> Result<(), Pending> {
+        if let Some(media_type) = &rule.flags.media_type {
+            let text = self.expand(media_type, None)?.0.to_ascii_lowercase();
+            if !text.is_empty() {
+                self.trace(
+                    2,
+                    format_args!(
+                        "remember {} to have MIME-type '{}'",
+                        shown(&self.subject.filename),
+                        shown(&text)
+                    ),
+                );
+                self.effects.media_type = Some(text);
+            }
+        }
+        if let Some(handler) = &rule.flags.handler {
+            let text = self.expand(handler, None)?.0.to_ascii_lowercase();
+            if !text.is_empty() {
+                self.trace(
+                    2,
+                    format_args!(
+                        "remember {} to have Content-handler '{}'",
+                        shown(&self.subject.filename),
+                        shown(&text)
+                    ),
+                );
+                self.effects.handler = Some(text);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_vary(&mut self) {
+        for name in std::mem::take(&mut self.vary) {
+            if !self.effects.vary.contains(&name) {
+                self.effects.vary.push(name);
+            }
+        }
+    }
+
+    pub(super) fn trace(&self, level: u8, text: std::fmt::Arguments<'_>) {
+        self.host.trace(level, self.directory, text);
+    }
+}
+
+/// Where the query of a substitution begins.
+fn question_mark(made: &[u8], rule: &Rule) -> Option<usize> {
+    let mut bytes = made.iter();
+    if rule.flags.query_last {
+        bytes.rposition(|byte| *byte == b'?')
+    } else {
+        bytes.position(|byte| *byte == b'?')
+    }
+}
+
+/// Apache's order of texts: the shorter one first, then byte by byte.
+fn lexicography(left: &[u8], right: &[u8]) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+}
+
+/// Bytes for a trace line.
+pub(super) fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}

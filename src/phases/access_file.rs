@@ -1,0 +1,172 @@
+//! `.htaccess`: what lies in a directory on the way, read again whenever it has changed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::config::directives::DirConf;
+use crate::config::directives::overrides::Overrides;
+use crate::config::htaccess;
+use crate::exchange::Exchange;
+use crate::exchange::fail::Fail;
+use crate::http::status::Status;
+
+/// The settings of an access file, as long as it stays as it is.
+#[derive(Debug)]
+pub(super) struct AccessFile {
+    /// A number that no other text has, and no address: an odd one.
+    pub(super) id: usize,
+    pub(super) conf: DirConf,
+}
+
+/// A larger file is refused: nobody wrote it by hand. No directive moves the bound.
+const LARGEST: u64 = 1024 * 1024;
+
+/// So many files are remembered by each thread; beyond that it begins anew.
+const REMEMBERED: usize = 4096;
+
+/// A file that changed within this time before it was read may change again without a new time of change.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// What tells one text from the next: file system, number, size, times of change.
+type Identity = (u64, u64, u64, (i64, u64), (i64, u64));
+
+struct Known {
+    identity: Identity,
+    overrides: Overrides,
+    read: Result<Arc<AccessFile>, String>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<Vec<u8>, Known>> = RefCell::new(HashMap::new());
+}
+
+/// The access file of a directory, which is named with its final slash; `overrides` says what it may hold.
+pub(super) fn of_directory(
+    ex: &Exchange,
+    directory: &[u8],
+    overrides: &Overrides,
+) -> Result<Option<Arc<AccessFile>>, Fail> {
+    let usual = [b".htaccess".to_vec()];
+    let names = ex.site.settings.core.access_file_names.value();
+    for name in names.map_or(&usual[..], Vec::as_slice) {
+        let path = [directory, name].concat();
+        match look(ex, &path, directory, overrides) {
+            Ok(Some(file)) => return Ok(Some(file)),
+            Ok(None) => {}
+            Err(fail) => return Err(fail),
+        }
+    }
+    Ok(None)
+}
+
+fn look(ex: &Exchange, path: &[u8], directory: &[u8], overrides: &Overrides) -> Result<Option<Arc<AccessFile>>, Fail> {
+    let status = match rustix::fs::stat(path) {
+        Ok(status) => status,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error.into())),
+    };
+    let seen = identity(&status);
+    let known = KNOWN.with_borrow(|known| {
+        let known = known.get(path)?;
+        (known.identity == seen && known.overrides == *overrides).then(|| known.read.clone())
+    });
+    if let Some(read) = known {
+        return read.map(Some).map_err(broken);
+    }
+    let (identity, text) = read(path).map_err(|error| unreadable(path, &error))?;
+    let name = Path::new(OsStr::from_bytes(path));
+    let file = htaccess::read(name, &text, directory, &ex.config.server_root, overrides);
+    let read = match file.errors.first() {
+        Some(error) => Err(error.to_string()),
+        None => Ok(Arc::new(AccessFile {
+            id: next_id(),
+            conf: file.conf,
+        })),
+    };
+    if has_settled(&identity) {
+        KNOWN.with_borrow_mut(|known| {
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+            let entry = Known {
+                identity,
+                overrides: overrides.clone(),
+                read: read.clone(),
+            };
+            known.insert(path.to_vec(), entry);
+        });
+    }
+    read.map(Some).map_err(broken)
+}
+
+/// The text, and what it was read from.
+fn read(path: &[u8]) -> io::Result<(Identity, Vec<u8>)> {
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(OsStr::from_bytes(path))?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let identity = identity(&rustix::fs::fstat(&file)?);
+    let mut text = Vec::new();
+    let length = file.take(LARGEST + 1).read_to_end(&mut text)?;
+    if length as u64 > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {LARGEST} bytes")));
+    }
+    Ok((identity, text))
+}
+
+fn identity(status: &rustix::fs::Stat) -> Identity {
+    (
+        status.st_dev,
+        status.st_ino,
+        u64::try_from(status.st_size).unwrap_or(0),
+        (status.st_mtime, status.st_mtime_nsec),
+        (status.st_ctime, status.st_ctime_nsec),
+    )
+}
+
+/// Whether the file's time of change lies far enough back to tell it from the next.
+fn has_settled(identity: &Identity) -> bool {
+    let (seconds, nanos) = identity.4;
+    let changed = u64::try_from(seconds).map(|seconds| Duration::from_secs(seconds) + Duration::from_nanos(nanos));
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    changed.is_ok_and(|changed| now.saturating_sub(changed) > SETTLED)
+}
+
+fn next_id() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed) * 2 + 1
+}
+
+/// What is wrong in a file closes its directory: what it may protect must not be served without it.
+fn broken(error: String) -> Fail {
+    Fail::site(Status::INTERNAL_SERVER_ERROR, error)
+}
+
+/// A file that may be there and cannot be read closes its directory too.
+fn unreadable(path: &[u8], error: &io::Error) -> Fail {
+    let file = String::from_utf8_lossy(path);
+    Fail::site(
+        Status::FORBIDDEN,
+        format!(
+            "`{file}` cannot be read: {error}; make it readable, and its directory executable, for the server's user"
+        ),
+    )
+}

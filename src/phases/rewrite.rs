@@ -1,0 +1,255 @@
+//! Rewriting: the rules of the site before its paths are translated, and those of the place once it is found.
+//!
+//! The rules themselves are `lang::rewrite`; here is what they ask of a request, and what becomes of their answers.
+
+mod host;
+mod maps;
+
+use crate::base::quote;
+use crate::config::directives::options::Options;
+use crate::config::directives::rewrite::{RewriteOptions, Rules};
+use crate::config::site::document_root;
+use crate::exchange::Exchange;
+use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::place::{Alias, Landing, Place};
+use crate::exchange::response::{Body, Outcome, Response, Stop};
+use crate::exchange::rewriting::Look;
+use crate::exchange::{Again, AgainMethod};
+use crate::http::status::Status;
+use crate::http::target::{CleanPath, Slashes};
+use crate::lang::rewrite::{self, Decision, Effects, InDirectory, Pending, Subject};
+use crate::phases::redirect;
+use crate::phases::translate::{self, Translated};
+
+use host::Asked;
+
+/// Applies the site's rules to the path of this pass, and translates what they make of it.
+pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
+    let rules = &ex.site.settings.rewrite.rules;
+    if !rules.engine_is_on() {
+        return translated(ex);
+    }
+    name_the_url(ex);
+    if !rules.are_on() || ex.rewriting.ended && ex.rewriting.look == Look::Ahead {
+        return translated(ex);
+    }
+    let path = ex.target.path.as_bytes().to_vec();
+    let subject = Subject {
+        filename: path,
+        path_info: Vec::new(),
+        query: ex.target.query.clone(),
+    };
+    let outcome = rewrite::server(&Asked::new(ex), &rules.list(), subject).map_err(unanswered)?;
+    take_effects(ex, outcome.effects, Keep::Types);
+    if matches!(outcome.decision, Decision::Declined) {
+        return translated(ex);
+    }
+    let root = document_root(ex.config, ex.site);
+    let below = |path: &[u8]| Translated {
+        path: [root.as_slice(), path].concat(),
+        alias: Alias::None,
+        context_prefix: Vec::new(),
+        context_root: root.clone(),
+    };
+    let found = match outcome.decision {
+        Decision::File(path) => Translated { path, ..below(b"") },
+        Decision::BelowDocumentRoot(path) => below(&path),
+        Decision::Url(path) => {
+            ex.target.path = CleanPath::from_decoded(&path, Slashes::Merge).map_err(|_| no_path(&path))?;
+            ex.target.query = outcome.query;
+            return translated(ex);
+        }
+        other => return Err(elsewhere(other, None)),
+    };
+    ex.target.query = outcome.query;
+    Ok(found)
+}
+
+/// Applies the rules of a place to its file's name.
+pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
+    let rules = &place.conf.rewrite;
+    if !rules.engine_is_on() || ex.rewriting.ended || is_bare_directory(ex, place, rules) {
+        return Ok(());
+    }
+    if rules.are_on() {
+        let options = place.conf.core.options.in_force();
+        if !options.has(Options::FOLLOW_SYM_LINKS) && !options.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
+            return Err(links_are_off(ex).into());
+        }
+    }
+    if !rules.are_on() {
+        return Ok(());
+    }
+    let mut filename = place.path.clone();
+    if place.landing() == Landing::Directory
+        && filename.last() != Some(&b'/')
+        && ex.target.path.as_bytes().ends_with(b"/")
+    {
+        filename.push(b'/');
+    }
+    let subject = Subject {
+        filename,
+        path_info: place.path_info.clone(),
+        query: ex.target.query.clone(),
+    };
+    let by_context = if rules.options().has(RewriteOptions::IGNORE_CONTEXT_INFO) {
+        InDirectory::IgnoreContext
+    } else {
+        InDirectory::ByContext
+    };
+    let asked = Asked::of_place(ex, place);
+    let outcome = rewrite::directory(
+        &asked,
+        &rules.list(),
+        rules.directory(),
+        rules.base(),
+        by_context,
+        subject,
+    )
+    .map_err(unanswered)?;
+    let keep = match outcome.decision {
+        // What a pass is told of types is lost when another pass follows, as in Apache.
+        Decision::Again(_) => Keep::NoTypes,
+        _ => Keep::Types,
+    };
+    take_effects(ex, outcome.effects, keep);
+    match outcome.decision {
+        Decision::Declined | Decision::Stays => Ok(()),
+        other => Err(elsewhere(other, outcome.query)),
+    }
+}
+
+/// A directory asked for without its slash is left to the redirect that adds it, unless AllowNoSlash.
+fn is_bare_directory(ex: &Exchange, place: &Place, rules: &Rules) -> bool {
+    place.landing() == Landing::Directory
+        && !ex.target.path.as_bytes().ends_with(b"/")
+        && !rules.options().has(RewriteOptions::ALLOW_NO_SLASH)
+}
+
+/// The next phase as it is without rules.
+fn translated(ex: &mut Exchange) -> Result<Translated, Stop> {
+    redirect::run(ex, &ex.site.base)?;
+    Ok(translate::run(ex))
+}
+
+/// SCRIPT_URL and SCRIPT_URI, which mod_rewrite sets.
+fn name_the_url(ex: &mut Exchange) {
+    let path = ex.target.path.as_bytes().to_vec();
+    let mut escaped = Vec::new();
+    quote::escape_path(&mut escaped, &path);
+    let url = ex.own_url(&path);
+    ex.variables.insert(b"SCRIPT_URL".to_vec(), path);
+    ex.variables.insert(b"SCRIPT_URI".to_vec(), url);
+}
+
+/// Whether `[T]` and `[H]` hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Types,
+    NoTypes,
+}
+
+fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
+    for change in effects.env {
+        match change.value {
+            Some(value) => {
+                ex.variables.insert(change.name, value);
+            }
+            None => {
+                ex.variables.remove(&change.name);
+            }
+        }
+    }
+    for cookie in effects.cookies {
+        if let Some((name, field)) = host::cookie(&cookie, ex.began.wall)
+            && !ex.rewriting.cookies.iter().any(|(known, _)| *known == name)
+        {
+            ex.rewriting.cookies.push((name, field));
+        }
+    }
+    for name in effects.vary {
+        if !ex.rewriting.vary.contains(&name) {
+            ex.rewriting.vary.push(name);
+        }
+    }
+    ex.rewriting.ended |= effects.end;
+    if keep == Keep::Types {
+        ex.rewriting.media_type = effects.media_type.or(ex.rewriting.media_type.take());
+        ex.rewriting.handler = effects.handler.or(ex.rewriting.handler.take());
+    }
+}
+
+/// Where a decision leads that ends this pass.
+fn elsewhere(decision: Decision, query: Option<Vec<u8>>) -> Stop {
+    let reply = |response| Stop::Outcome(Box::new(Outcome::Reply(response)));
+    match decision {
+        Decision::Status(status) => match Status::new(status) {
+            Some(status) if status.is_error() => Fail::client(status, "").into(),
+            Some(status @ (Status::NO_CONTENT | Status::NOT_MODIFIED)) => reply(Response::new(status, Body::Empty)),
+            Some(status) => reply(Response::new(status, Body::BuiltIn)),
+            None => Fail::internal(format!("a rule says {status}, which is no status")).into(),
+        },
+        Decision::TooManyRounds => {
+            Fail::internal("a rule with [N] went round too often; [N=number] moves the bound").into()
+        }
+        Decision::Unsafe3F => Fail::client(
+            Status::FORBIDDEN,
+            "a rule would make a query of an encoded question mark; [UnsafeAllow3F] would let it",
+        )
+        .of_module("rewrite")
+        .into(),
+        Decision::NoPath(path) => no_path(&path),
+        Decision::Redirect { status, location } => {
+            let mut response = Response::new(Status::new(status).unwrap_or(Status::FOUND), Body::BuiltIn);
+            response.head.fields.append("Location", location);
+            reply(response)
+        }
+        Decision::Again(path) => {
+            let mut target = Vec::new();
+            quote::escape_path(&mut target, &path);
+            if let Some(query) = query {
+                target.push(b'?');
+                target.extend_from_slice(&query);
+            }
+            Stop::Outcome(Box::new(Outcome::Again(Again {
+                target,
+                status: Status::OK,
+                notes: None,
+                method: AgainMethod::Same,
+            })))
+        }
+        Decision::Proxy(_) => Fail::internal("a rule asks for a proxy, which this version does not have").into(),
+        Decision::Declined
+        | Decision::Stays
+        | Decision::File(_)
+        | Decision::BelowDocumentRoot(_)
+        | Decision::Url(_) => Fail::internal("rules led nowhere").into(),
+    }
+}
+
+fn no_path(path: &[u8]) -> Stop {
+    let path = String::from_utf8_lossy(path);
+    Fail::new(
+        Status::BAD_REQUEST,
+        Blame::Site,
+        format!("rules made `{path}`, which is no path"),
+    )
+    .of_module("rewrite")
+    .into()
+}
+
+fn unanswered(_: Pending) -> Stop {
+    Fail::internal("a map gave no answer").of_module("rewrite").into()
+}
+
+fn links_are_off(ex: &Exchange) -> Fail {
+    let file = String::from_utf8_lossy(&ex.file);
+    Fail::site(
+        Status::FORBIDDEN,
+        format!(
+            "Options FollowSymLinks and SymLinksIfOwnerMatch are both off, so the RewriteRule directive is also forbidden due \
+             to its similar ability to circumvent directory restrictions : {file}"
+        ),
+    )
+    .of_module("rewrite")
+}

@@ -1,0 +1,295 @@
+//! What rules ask of a request: its fields and variables, its site, what a subrequest would come to, maps.
+
+use std::borrow::Cow;
+use std::fmt::Arguments;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use crate::base::date::HttpDate;
+use crate::exchange::Exchange;
+use crate::exchange::place::{Landing, Place};
+use crate::exchange::response::{Outcome, Stop};
+use crate::exchange::rewriting::Look;
+use crate::exchange::view::View;
+use crate::http::status::Status;
+use crate::http::target::{CleanPath, Slashes};
+use crate::lang::log_level::Level;
+use crate::lang::rewrite::{Ahead, Host, Pending, Variable};
+use crate::lang::vars::{self, Accessible, FileTest, Vars};
+use crate::phases::{locate, translate};
+
+/// A request that rules are applied to.
+pub(super) struct Asked<'a> {
+    ex: &'a Exchange,
+    view: View<'a>,
+    /// The place, in the context of a directory.
+    place: Option<&'a Place>,
+}
+
+impl<'a> Asked<'a> {
+    /// A request in the server's context.
+    pub(super) fn new(ex: &'a Exchange) -> Asked<'a> {
+        Asked {
+            ex,
+            view: View { ex, response: None },
+            place: None,
+        }
+    }
+
+    /// A request at its place.
+    pub(super) fn of_place(ex: &'a Exchange, place: &'a Place) -> Asked<'a> {
+        Asked {
+            place: Some(place),
+            ..Asked::new(ex)
+        }
+    }
+
+    /// Where a request for a URL path of this site would come to, and with which status; nothing for a look within a look.
+    fn look_at_url(&self, path: &[u8]) -> Option<(Exchange, Result<Place, Stop>)> {
+        if self.ex.rewriting.look == Look::Ahead {
+            return None;
+        }
+        let mut look = self.ex.look_ahead();
+        let (path, query) = match path.iter().position(|byte| *byte == b'?') {
+            Some(mark) => (&path[..mark], Some(path[mark + 1..].to_vec())),
+            None => (path, None),
+        };
+        look.target.path = CleanPath::from_decoded(path, Slashes::Merge).ok()?;
+        look.target.query = query;
+        let place = locate::run(&mut look);
+        self.ex.rewriting.lines.take_over(&look.rewriting.lines);
+        Some((look, place))
+    }
+
+    /// The same for a file by its name.
+    fn look_at_file(&self, path: &[u8]) -> Option<(Exchange, Result<Place, Stop>)> {
+        if self.ex.rewriting.look == Look::Ahead {
+            return None;
+        }
+        let mut look = self.ex.look_ahead();
+        let place = locate::of_file(&mut look, path);
+        self.ex.rewriting.lines.take_over(&look.rewriting.lines);
+        Some((look, place))
+    }
+}
+
+/// The status that a look came to.
+fn status_of(place: &Result<Place, Stop>) -> Status {
+    match place {
+        Ok(_) => Status::OK,
+        Err(Stop::Fail(fail)) => fail.status(),
+        Err(Stop::Outcome(outcome)) => match &**outcome {
+            Outcome::Reply(response) => response.head.status,
+            Outcome::Again(_) => Status::OK,
+        },
+    }
+}
+
+impl Vars for Asked<'_> {
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.request_field(name)
+    }
+
+    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.response_field(name)
+    }
+
+    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.env(name)
+    }
+
+    fn variable(&self, variable: vars::Variable) -> Option<Cow<'_, [u8]>> {
+        match (variable, self.place) {
+            (vars::Variable::ContextPrefix, Some(place)) => Some(Cow::Borrowed(&place.context_prefix)),
+            (vars::Variable::ContextDocumentRoot, Some(place)) => Some(Cow::Borrowed(&place.context_root)),
+            (vars::Variable::IsSubreq, _) => Some(Cow::Borrowed(if self.is_subrequest() { b"true" } else { b"false" })),
+            _ => self.view.variable(variable),
+        }
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.view.client_ip()
+    }
+
+    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.os_env(name)
+    }
+
+    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
+        self.view.file_is(test, path)
+    }
+
+    fn file_size(&self, path: &[u8]) -> Option<u64> {
+        self.view.file_size(path)
+    }
+
+    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.view.file_contents(path)
+    }
+
+    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
+        match what {
+            Accessible::Url => {
+                let looked = self.look_at_url(name);
+                looked.is_some_and(|(_, place)| status_of(&place).code() < 400)
+            }
+            Accessible::File => {
+                let looked = self.look_at_file(name);
+                // A lookup that met nothing is no error yet: the file must be there.
+                looked.is_some_and(|(_, place)| place.is_ok_and(|place| place.landing() != Landing::Missing))
+            }
+        }
+    }
+}
+
+impl Host for Asked<'_> {
+    fn is_subrequest(&self) -> bool {
+        self.ex.rewriting.look == Look::Ahead
+    }
+
+    fn is_own(&self, host: &[u8], port: Option<u16>) -> bool {
+        let host = host.to_ascii_lowercase();
+        let core = &self.ex.site.settings.core;
+        let is_name = self.ex.site.answers_to(&host) || core.name.value().is_some_and(|name| name.host == host);
+        let is_name = is_name || host == self.ex.server_name();
+        let own_port = core.name.value().and_then(|name| name.port);
+        is_name && port.unwrap_or(80) == own_port.unwrap_or_else(|| self.ex.connection.local.port())
+    }
+
+    fn own_url(&self, path: &[u8]) -> Vec<u8> {
+        self.ex.own_url(path)
+    }
+
+    fn url_of(&self, file: &[u8]) -> Vec<u8> {
+        let root = translate::document_root_of(self.ex);
+        match file.strip_prefix(root.as_slice()) {
+            Some(below) if below.first() == Some(&b'/') => below.to_vec(),
+            _ => file.to_vec(),
+        }
+    }
+
+    fn server_address(&self) -> Option<Vec<u8>> {
+        let address = self.ex.connection.local.ip().to_canonical();
+        Some(address.to_string().into_bytes())
+    }
+
+    fn map(&self, map: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
+        super::maps::look_up(self.ex, map, key)
+    }
+
+    fn ahead(&self, ahead: Ahead, path: &[u8], variable: &Variable) -> Option<Vec<u8>> {
+        let (look, _place) = match ahead {
+            Ahead::Url => self.look_at_url(path)?,
+            Ahead::File => self.look_at_file(path)?,
+        };
+        let view = View {
+            ex: &look,
+            response: None,
+        };
+        let value = match variable {
+            Variable::Env(name) => view.env(name).map(Cow::into_owned),
+            Variable::Field(name) => view.request_field(name).map(Cow::into_owned),
+            Variable::Server(variable) => view.variable(*variable).map(Cow::into_owned),
+            _ => None,
+        };
+        Some(value.unwrap_or_default())
+    }
+
+    fn trace(&self, level: u8, directory: Option<&[u8]>, text: Arguments<'_>) {
+        let level = match level {
+            1 => Level::Trace1,
+            2 => Level::Trace2,
+            3 => Level::Trace3,
+            4 => Level::Trace4,
+            5 => Level::Trace5,
+            6 => Level::Trace6,
+            7 => Level::Trace7,
+            _ => Level::Trace8,
+        };
+        let levels = &self.ex.conf().core.log_level;
+        if !levels.allow(level, "rewrite") {
+            return;
+        }
+        let kind = if self.is_subrequest() { "subreq" } else { "initial" };
+        let redirects = match self.ex.redirects() {
+            0 => String::new(),
+            times => format!("/redir#{times}"),
+        };
+        let directory = directory.map(|path| format!("[perdir {}] ", String::from_utf8_lossy(path)));
+        let line = format!(
+            "{} - - [{}/sid#{}][rid#{}/{kind}{redirects}] {}{text}",
+            self.ex.peer_ip(),
+            String::from_utf8_lossy(self.ex.site_name()),
+            self.ex.site.number,
+            String::from_utf8_lossy(&self.ex.unique_id),
+            directory.unwrap_or_default(),
+        );
+        self.ex.rewriting.lines.push(level, "rewrite", line);
+    }
+}
+
+/// The name and the Set-Cookie field of a `[CO]`: `NAME:VALUE:DOMAIN:minutes:path:secure:httponly:samesite`, or the same with
+/// semicolons when it begins with one. Without the first three there is no cookie.
+pub(super) fn cookie(text: &[u8], now: SystemTime) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (separator, text) = match text.strip_prefix(b";") {
+        Some(text) => (b';', text),
+        None => (b':', text),
+    };
+    let mut words = text.split(|byte| *byte == separator);
+    let (name, value, domain) = (words.next()?, words.next()?, words.next()?);
+    let minutes = words.next().unwrap_or_default();
+    let path = words.next().filter(|path| !path.is_empty()).unwrap_or(b"/");
+    let is_on = |word: Option<&[u8]>, also: &[u8]| {
+        word.is_some_and(|word| word.eq_ignore_ascii_case(also) || word.eq_ignore_ascii_case(b"true") || word == b"1")
+    };
+    let secure = is_on(words.next(), b"secure");
+    let http_only = is_on(words.next(), b"httponly");
+    let same_site = words
+        .next()
+        .filter(|word| !matches!(*word, b"" | b"0") && !word.eq_ignore_ascii_case(b"false"));
+    let mut field = [name, b"=", value, b"; path=", path].concat();
+    if !domain.is_empty() {
+        field.extend_from_slice(b"; domain=");
+        field.extend_from_slice(domain);
+    }
+    let minutes: i64 = str::from_utf8(minutes)
+        .ok()
+        .and_then(|minutes| minutes.trim().parse().ok())
+        .unwrap_or(0);
+    if minutes != 0 {
+        field.extend_from_slice(b"; expires=");
+        field.extend_from_slice(&expires(now, minutes));
+    }
+    for (is_said, word) in [(secure, &b"; secure"[..]), (http_only, b"; HttpOnly")] {
+        if is_said {
+            field.extend_from_slice(word);
+        }
+    }
+    if let Some(same_site) = same_site {
+        field.extend_from_slice(b"; SameSite=");
+        field.extend_from_slice(same_site);
+    }
+    // A response is not split by what a request brought into a cookie.
+    if field.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return None;
+    }
+    Some((name.to_vec(), field))
+}
+
+/// The date of a cookie's end, as Apache writes it: with hyphens.
+fn expires(now: SystemTime, minutes: i64) -> Vec<u8> {
+    let seconds = minutes.unsigned_abs().saturating_mul(60).min(u64::from(u32::MAX));
+    let span = Duration::from_secs(seconds);
+    let at = if minutes > 0 {
+        now.checked_add(span)
+    } else {
+        now.checked_sub(span)
+    };
+    let mut date = HttpDate::from(at.unwrap_or(SystemTime::UNIX_EPOCH)).to_bytes();
+    for at in [7, 11] {
+        if let Some(byte) = date.get_mut(at) {
+            *byte = b'-';
+        }
+    }
+    date.to_vec()
+}
