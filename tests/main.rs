@@ -9,6 +9,7 @@
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `overload`: more clients than there is room for
+//! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
@@ -33,6 +34,7 @@ mod identity;
 mod load;
 mod logs;
 mod overload;
+mod probe;
 mod programs;
 mod reload;
 mod roles;
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         .into_iter()
         .filter_map(|(name, case)| case_trial(name, case))
         .collect();
+    trials.extend(probe::trials());
     if !bench().oracle {
         trials.extend(beside::trials());
         trials.extend(debian::trials());

@@ -460,9 +460,11 @@ mod tests {
 
     #[test]
     fn mandoc_has_nothing_to_say_about_the_pages() {
+        let privileges = include_str!("../../man/lychgate-privileges.7").to_owned();
         let written = include_str!("../../man/lychgate.8").to_owned();
         for (file, made) in [
             ("lychgate.8", written),
+            ("lychgate-privileges.7", privileges),
             ("lychgate.conf.5", conf_page()),
             ("lychgate-apache.7", apache_page()),
         ] {

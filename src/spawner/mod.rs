@@ -390,4 +390,6 @@ fn timespec(time: Duration) -> Timespec {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
