@@ -220,6 +220,13 @@ impl<'a> Inside<'a> {
                     false => self.complain(node, why.trim_start_matches("it ")),
                 }
             }
+            // Where nobody can switch PHP off, the file that asks for it must not be served as if somebody had.
+            Some(foreign) if foreign.name == "php_flag" && is_switched_off(node.words()) => {
+                self.complain(
+                    node,
+                    "this cannot be switched off here; write `SetHandler none` in its place",
+                );
+            }
             Some(foreign) if !error.is_fatal() => {
                 if self.allowed(node, foreign.name, foreign.overrides, overrides) {
                     self.complaints.push(error);
@@ -395,6 +402,15 @@ impl<'a> Inside<'a> {
                 .push(ConfigError::warning(node.span(), node.name(), remark));
         }
     }
+}
+
+/// Whether the words of a `php_flag` keep scripts from being run.
+fn is_switched_off(words: &[Vec<u8>]) -> bool {
+    let named = |at: usize, names: &[&[u8]]| {
+        let word = words.get(at);
+        word.is_some_and(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
+    };
+    named(0, &[b"engine"]) && !named(1, &[b"on", b"1", b"true", b"yes"])
 }
 
 /// An error about a directive or section.

@@ -99,4 +99,55 @@ mod tests {
         ];
         assert_eq!(links, expected);
     }
+    #[test]
+    fn what_an_access_file_may_give_is_given() {
+        let text = b"<Directory />\nOptions None\n</Directory>\n\
+            <Directory /a>\nAllowOverride All\n</Directory>\n\
+            <Directory /a/b>\nAllowOverride None\n</Directory>\n\
+            <Directory /a/b/c>\nOptions ExecCGI\n</Directory>\n\
+            <Directory /o>\nAllowOverride Options=SymLinksIfOwnerMatch\n</Directory>\n\
+            <Directory /o/f>\nOptions FollowSymLinks SymLinksIfOwnerMatch\n</Directory>\n\
+            <Directory /f>\nAllowOverride FileInfo\nOptions +SymLinksIfOwnerMatch\n</Directory>\n\
+            <Directory /l>\nAllowOverride None\nAllowOverrideList Options\n</Directory>\n";
+        let config = load_text("a.conf", text, Path::new("/")).config;
+        for (name, want) in [
+            ("/x", Beneath),
+            ("/a", Follow),
+            ("/a/x", Follow),
+            // A file in /a may have given it; nothing below takes it back.
+            ("/a/b", Follow),
+            ("/a/b/c", Beneath),
+            ("/o", OwnerMatch),
+            ("/o/f", Follow),
+            ("/f", OwnerMatch),
+            ("/l", Follow),
+        ] {
+            assert_eq!(in_directory(&config.sites[0], name.as_bytes()), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn where_an_access_file_may_give_scripts_is_a_place_for_them() {
+        let place = |words: &str| {
+            let text = format!("<Directory /srv>\n{words}\n</Directory>\n");
+            let config = load_text("a.conf", text.as_bytes(), Path::new("/")).config;
+            config.script_places.iter().any(|place| place.root == b"/srv")
+        };
+        for (words, want) in [
+            ("AllowOverride All", true),
+            ("AllowOverride Options", true),
+            ("AllowOverride Options=ExecCGI", true),
+            ("AllowOverride Options=Indexes,ExecCGI FileInfo", true),
+            ("AllowOverride None\nAllowOverrideList Options", true),
+            ("<If \"true\">\nOptions +ExecCGI\n</If>", true),
+            ("AllowOverride Options=Indexes", false),
+            ("AllowOverride FileInfo AuthConfig Indexes Limit", false),
+            ("AllowOverride Nonfatal=All", false),
+            ("AllowOverride None", false),
+            ("AllowOverrideList AddHandler", false),
+            ("Options Indexes", false),
+        ] {
+            assert_eq!(place(words), want, "{words}");
+        }
+    }
 }
