@@ -178,9 +178,10 @@ impl<'a> Inside<'a> {
         if !is_placed && overrides.classes().override_is_nonfatal {
             self.note(node, "it cannot stand in a .htaccess file");
         }
-        match is_placed {
-            true => self.allowed(node, entry.name, entry.overrides, overrides),
-            false => !overrides.classes().override_is_nonfatal,
+        if is_placed {
+            self.allowed(node, entry.name, entry.overrides, overrides)
+        } else {
+            !overrides.classes().override_is_nonfatal
         }
     }
 
@@ -214,10 +215,10 @@ impl<'a> Inside<'a> {
         match directives::foreign::find(&name) {
             None if !is_ours && overrides.classes().unknown_is_nonfatal => self.note(node, "it is not known here"),
             Some(foreign) if !foreign.allowed.covers(HTACCESS) => {
-                let why = "it cannot stand in a .htaccess file";
-                match overrides.classes().override_is_nonfatal {
-                    true => self.note(node, why),
-                    false => self.complain(node, why.trim_start_matches("it ")),
+                if overrides.classes().override_is_nonfatal {
+                    self.note(node, "it cannot stand in a .htaccess file");
+                } else {
+                    self.complain(node, "cannot stand in a .htaccess file");
                 }
             }
             // Where nobody can switch PHP off, the file that asks for it must not be served as if somebody had.

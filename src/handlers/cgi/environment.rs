@@ -123,9 +123,10 @@ fn origin(config: &Config, name: &[u8], value: &[u8]) -> Origin {
         conf.env.variables.iter().any(|(known, said)| is_it(known, said))
             || conditional.any(|(known, said)| is_it(known, said))
     };
-    match confs(config).iter().any(says) {
-        true => Origin::Server,
-        false => Origin::Htaccess,
+    if confs(config).iter().any(says) {
+        Origin::Server
+    } else {
+        Origin::Htaccess
     }
 }
 
