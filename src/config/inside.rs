@@ -119,6 +119,12 @@ impl<'a> Inside<'a> {
             );
             return self.complain(node, sentence);
         }
+        if matches!(around.kind, Kind::Location | Kind::Files | Kind::If) && entry.name.starts_with("AllowOverride") {
+            let sentence =
+                "has no effect here: files are looked for before this section counts; write it in <Directory>";
+            self.complaints
+                .push(ConfigError::warning(node.span(), node.name(), sentence));
+        }
         let raw = [node.args_raw().to_vec()];
         let remarks = RefCell::default();
         let args = Args {
@@ -255,7 +261,9 @@ impl<'a> Inside<'a> {
                 }
             }
             _ => match self.heading(node) {
-                Some((Kind::Files, pattern)) if !matches!(around.kind, Kind::Location) => {
+                Some((Kind::Files, pattern))
+                    if matches!(around.kind, Kind::Directory | Kind::AccessFile | Kind::If) =>
+                {
                     let mut inner = DirConf::default();
                     let around = Around {
                         kind: Kind::Files,

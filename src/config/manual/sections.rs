@@ -52,6 +52,10 @@ configuration.
 A file of more than 1 MiB, and more than 200 sections in one another, are
 errors.
 .It
+A
+.Ic <Files>
+section in another is an error; Apache takes it and never looks at it.
+.It
 A handler that is not here is answered with 500, not with the file.
 .It
 A file is not sent in answer to POST (405).
