@@ -105,13 +105,14 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::None,
         default: "None",
         summary: "Say which directives a .htaccess file may hold.",
-        manual: "The classes are AuthConfig, FileInfo, Indexes, Limit, Options[=option,...] and \
-Nonfatal=Override|Unknown|All. Options alone is every option but MultiViews and SymLinksIfOwnerMatch. A directive of another class, or one that is not known, makes every request below the \
-file's directory fail with 500, and the error log names the file and the line; Nonfatal lets such lines be passed \
-over instead. Where no AllowOverride says anything, files are looked for and may hold nothing; under None they are \
-not looked for.\n\nFiles are read again when they have changed, with the next request. Each directory on the way where one may \
-lie is looked at with every request: measured with files of 100 bytes, a directory without such a file costs about 1.5 microseconds \
-of CPU time, on top of 22 for the request as a whole. AllowOverride None saves that.",
+        manual: "The classes are AuthConfig, FileInfo, Indexes, Limit, Options[=option,...] and Nonfatal=Override|Unknown|All. \
+Options alone is every option but MultiViews and SymLinksIfOwnerMatch. A directive of another class, or one that is \
+not known, makes every request below the file's directory fail with 500, and the error log names the file and the \
+line; Nonfatal lets such lines be passed over instead. Where no AllowOverride says anything, files are looked for \
+and may hold nothing; under None they are not looked for.\n\n\
+Files are read again when they have changed, with the next request. Each directory on the way where one may lie is \
+looked at with every request: measured with files of 100 bytes, a directory without such a file costs about 1.5 \
+microseconds of CPU time, on top of 22 for the request as a whole. AllowOverride None saves that.",
         set: Set::Dir(set_allow_override),
     },
     Directive {
