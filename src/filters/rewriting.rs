@@ -2,6 +2,7 @@
 
 use crate::exchange::Exchange;
 use crate::exchange::response::Response;
+use crate::http::status::Status;
 
 /// Adds it.
 pub fn apply(ex: &Exchange, response: &mut Response) {
@@ -10,7 +11,8 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
         fields.append("Set-Cookie", cookie.as_slice());
     }
     // Redirects and errors are told without it, as by Apache.
-    if ex.rewriting.vary.is_empty() || response.head.status.code() >= 300 {
+    let status = response.head.status;
+    if ex.rewriting.vary.is_empty() || status.code() >= 300 && status != Status::NOT_MODIFIED {
         return;
     }
     let said = fields.joined(b"Vary").map(|vary| vary.into_owned()).unwrap_or_default();
@@ -30,8 +32,8 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
     }
     let mut vary = said.clone();
     if !vary.is_empty() {
-        vary.extend_from_slice(b", ");
+        vary.push(b',');
     }
-    vary.extend_from_slice(new.join(", ").as_bytes());
+    vary.extend_from_slice(new.join(",").as_bytes());
     fields.set("Vary", vary);
 }
