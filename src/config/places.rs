@@ -134,6 +134,9 @@ fn add_with_files<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
     for files in conf.core.files.iter() {
         add_with_files(&files.conf, confs);
     }
+    for branch in conf.core.ifs.iter().flat_map(|section| &section.branches) {
+        add_with_files(&branch.conf, confs);
+    }
 }
 
 /// Whether any script is to run as another user than the server's: whether SuexecUserGroup stands anywhere.
