@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::DumpableBehavior;
 
 use crate::config::directives::confine::Reading;
+use crate::config::places;
 use crate::config::site::{Config, document_root};
 use crate::config::words::Pattern;
 use crate::fs::spool;
