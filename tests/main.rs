@@ -29,6 +29,7 @@ mod house;
 mod identity;
 mod load;
 mod logs;
+mod passwd;
 mod programs;
 mod reload;
 mod roles;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
+        trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());
