@@ -8,9 +8,12 @@
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
+//! - `overload`: more clients than there is room for
+//! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
+//! - `sandbox`: confined scripts where the kernel is of little help
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `support`: server, wire, traffic, cases, golden files
@@ -21,6 +24,7 @@
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
 //! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
 //! every case that says nothing of it.
+//! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod beside;
 mod clients;
@@ -29,10 +33,13 @@ mod house;
 mod identity;
 mod load;
 mod logs;
+mod overload;
 mod passwd;
+mod probe;
 mod programs;
 mod reload;
 mod roles;
+mod sandbox;
 mod service;
 mod site;
 mod support;
@@ -63,6 +70,7 @@ fn main() -> ExitCode {
         .into_iter()
         .filter_map(|(name, case)| case_trial(name, case))
         .collect();
+    trials.extend(probe::trials());
     if !bench().oracle {
         trials.extend(beside::trials());
         trials.extend(debian::trials());
@@ -72,9 +80,11 @@ fn main() -> ExitCode {
         trials.extend(logs::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
+        trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());
         trials.extend(roles::trials());
+        trials.extend(sandbox::trials());
         trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(trees::trials());

@@ -279,12 +279,14 @@ impl Generation {
         self.spawner.tell(&ToSpawner::Retire);
     }
 
-    /// Hears what the worker says.
+    /// Hears what the worker says. One that says it has taken its last connection without having been asked to is not believed:
+    /// a successor needs the listeners.
     pub(super) fn hear_worker(&mut self) {
-        while let Some(message) = hear(&mut self.worker) {
+        for message in hear(&mut self.worker) {
             self.worker.heard = Instant::now();
             match message {
                 FromWorker::Ready => self.worker.is_ready = true,
+                FromWorker::AcceptingEnded if matches!(self.phase, Phase::Starting(_) | Phase::Serving) => {}
                 FromWorker::AcceptingEnded => self.listeners.clear(),
                 FromWorker::Alive => {}
                 FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
@@ -299,7 +301,7 @@ impl Generation {
 
     /// Hears what the spawner says.
     pub(super) fn hear_spawner(&mut self) {
-        while let Some(FromSpawner::Ready) = hear(&mut self.spawner) {
+        for FromSpawner::Ready in hear(&mut self.spawner) {
             self.spawner.is_ready = true;
         }
     }
@@ -439,14 +441,26 @@ fn lines(threads: usize) -> io::Result<Vec<(Channel, Channel)>> {
     (0..threads).map(|_| Channel::pair()).collect()
 }
 
-/// The next message of a role; one whose channel is closed or broken is heard no more.
-fn hear<M: Message>(role: &mut RoleProcess) -> Option<M> {
-    loop {
-        match role.channel.as_ref()?.hear(Wait::No) {
-            Ok(Heard::Message(message)) => return Some(message),
-            Ok(Heard::Unknown(error)) => say("launcher", Weight::Error, &format!("from a role: {error}: ignored")),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+/// What a role has said since, or some of it: one that talks on and on must not keep us from the others. One whose channel
+/// is closed or broken is heard no more.
+fn hear<M: Message>(role: &mut RoleProcess) -> Vec<M> {
+    let mut heard = Vec::new();
+    for _ in 0..MESSAGES_A_TURN {
+        let Some(channel) = &role.channel else { break };
+        match channel.hear(Wait::No) {
+            Ok(Heard::Message(message)) => heard.push(message),
+            Ok(Heard::Unknown(error)) => role
+                .complaints
+                .say("launcher", &format!("from a role: {error}: ignored")),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Ok(Heard::Closed) | Err(_) => role.channel = None,
         }
     }
+    heard
 }
+
+/// How many messages of one role are taken before the others have their turn.
+const MESSAGES_A_TURN: usize = 8;
+
+#[cfg(test)]
+mod tests;

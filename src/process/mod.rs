@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod backoff;
+pub mod bounded;
 pub mod capabilities;
 pub mod channel;
 pub mod child;
@@ -37,6 +38,7 @@ pub mod replace;
 pub mod say;
 pub mod seccomp;
 pub mod signal;
+pub mod supervise;
 pub mod title;
 pub mod watched;
 mod wire;

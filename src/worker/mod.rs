@@ -1,7 +1,9 @@
 //! The serving role: accept, the connection loop, the driver.
 
+pub mod accept;
 pub mod confine;
 pub mod conn;
+pub mod crowd;
 pub mod drain;
 pub mod logs;
 pub mod pulse;

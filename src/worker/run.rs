@@ -1,7 +1,6 @@
 //! The worker's life: threads that accept and serve, and the launcher's orders.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -20,7 +18,7 @@ use crate::config::logs::targets;
 use crate::config::site::Config;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
-use crate::net::accept::{self, Accepted};
+use crate::net::accept::Listener;
 use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
@@ -30,8 +28,9 @@ use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
+use crate::worker::accept::{Connections, acceptor};
 use crate::worker::confine::{self, Debuggers};
-use crate::worker::conn;
+use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::pulse::Pulse;
 use crate::worker::thread::Thread;
@@ -59,11 +58,14 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let logs = Logs::new(config, &sinks)?;
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
+    let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
+    let room = room_for(config, count * OWN_OF_A_THREAD + listening + sinks.len());
     let mut shares =
         shared_out(inherited.listeners, count).map_err(|e| format!("cannot share out the listeners: {e}"))?;
     let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
+    let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let launcher = Arc::new(inherited.launcher);
     let stopping = Arc::new(AtomicBool::new(false));
     let mut orders = Vec::new();
@@ -78,6 +80,8 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             listeners: std::mem::take(&mut shares[number]),
             scripts,
             slots: Arc::clone(&slots),
+            crowd: Arc::clone(&crowd),
+            room,
             orders: take,
             accepting: Arc::clone(&accepting),
             pulse: Arc::clone(&pulse),
@@ -150,6 +154,21 @@ fn take_ground(config: &Config) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+/// How many connections the limit of open descriptors has room for beside the `used`.
+fn room_for(config: &Config, used: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    fitting(limit, used, config.server.scripts.max_scripts.or(64))
+}
+
+/// What MaxConnections says.
+fn said_most(config: &Config) -> Option<usize> {
+    let said = config.server.core.max_connections.or(0);
+    (said > 0).then(|| usize::try_from(said).unwrap_or(usize::MAX))
+}
+
+/// Descriptors that a thread has for itself: its event loop, its channels, and what it opens now and then.
+const OWN_OF_A_THREAD: usize = 8;
 
 fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> {
     let names = targets(config);
@@ -233,6 +252,9 @@ struct Part {
     listeners: Vec<OwnedFd>,
     scripts: Channel,
     slots: Arc<Slots>,
+    crowd: Arc<Crowd>,
+    /// For so many connections there are descriptors.
+    room: usize,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
     pulse: Arc<Pulse>,
@@ -274,6 +296,8 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         listeners,
         scripts,
         slots,
+        crowd,
+        room,
         mut orders,
         accepting,
         pulse,
@@ -296,11 +320,20 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
-    let thread = Rc::new(Thread::new(config, logs, scripts, number));
+    let thread = Rc::new(Thread::new(config, logs, scripts, Idlers::new(crowd, number)));
+    let most = thread.idlers.crowd().most();
+    if number == 0 && most > room {
+        thread.note(
+            Level::Warn,
+            format_args!("MaxConnections {most}: the limit of open files has room for {room} only"),
+        );
+    }
+    let evicting = Rc::clone(&thread);
+    tokio::task::spawn_local(async move { evicting.idlers.obey().await });
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
     for listener in listeners {
-        let listener = listener_of(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
+        let listener = Listener::new(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
         let (thread, connections) = (Rc::clone(&thread), Rc::clone(&connections));
         acceptors.push(tokio::task::spawn_local(acceptor(listener, thread, connections)));
     }
@@ -309,18 +342,18 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::Drain { limit, idle }) => {
-                    stop_accepting(&thread, acceptors, idle).await;
+                    stop_accepting(&thread, acceptors).await;
                     if accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
                         // Should the launcher be gone, nobody waits for the word.
                         let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
                     }
-                    drain(&mut orders, &thread, &connections, &spawner, limit).await;
+                    drain(&mut orders, &thread, &connections, &spawner, limit, idle).await;
                     return Ok(());
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => {
-                    stop_accepting(&thread, acceptors, Duration::ZERO).await;
-                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS).await;
+                    stop_accepting(&thread, acceptors).await;
+                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS, Duration::ZERO).await;
                     return Ok(());
                 }
             },
@@ -332,8 +365,8 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     }
 }
 
-async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>, idle: Duration) {
-    thread.drain.ask(idle);
+async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {
+    thread.drain.ask();
     for acceptor in acceptors {
         // It ends by itself once the order is given and nothing waits to be accepted.
         let _ = acceptor.await;
@@ -346,18 +379,24 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How often a draining thread looks whether its last script has ended.
 const SCRIPT_TICK: Duration = Duration::from_millis(100);
 
-/// Ends with the last connection and script, or at the limit, or when told to stop.
+/// Ends with the last connection and script, or at the limit, or when told to stop. Connections that are kept for a further
+/// request have so long to send one, which is answered with a close: its client may be sending it at this moment.
 async fn drain(
     orders: &mut mpsc::UnboundedReceiver<Order>,
     thread: &Thread,
     connections: &Connections,
     spawner: &Spawner,
     limit: Duration,
+    last_request: Duration,
 ) {
+    let last_request = Instant::now() + last_request;
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     while !(connections.none() && thread.scripts.at_work() == 0) {
         if over.is_some_and(|over| Instant::now() >= over) {
             return;
+        }
+        if Instant::now() >= last_request {
+            thread.idlers.close_kept();
         }
         tokio::select! {
             () = connections.changed() => {}
@@ -369,79 +408,6 @@ async fn drain(
             },
         }
     }
-}
-
-fn listener_of(fd: OwnedFd) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::from(fd);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
-}
-
-/// How many connections a thread has.
-#[derive(Default)]
-struct Connections {
-    count: std::cell::Cell<usize>,
-    changed: tokio::sync::Notify,
-}
-
-impl Connections {
-    fn none(&self) -> bool {
-        self.count.get() == 0
-    }
-
-    async fn changed(&self) {
-        self.changed.notified().await;
-    }
-}
-
-/// One connection's part of the count, however it ends.
-struct Counted(Rc<Connections>);
-
-impl Counted {
-    fn new(connections: &Rc<Connections>) -> Counted {
-        connections.count.set(connections.count.get() + 1);
-        Counted(Rc::clone(connections))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get().saturating_sub(1));
-        self.0.changed.notify_one();
-    }
-}
-
-async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Connections>) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = accept::next(&listener) => accepted,
-            () = thread.drain.asked() => break,
-        };
-        match accepted {
-            Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
-            Ok(Accepted::Exhausted(error)) => {
-                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"));
-            }
-            Err(error) => {
-                thread.note(Level::Crit, format_args!("a listener failed: {error}"));
-                return;
-            }
-        }
-    }
-    match accept::what_waits(listener) {
-        Ok(waiting) => waiting.for_each(|(stream, peer)| begin(&thread, &connections, stream, peer)),
-        Err(error) => thread.note(Level::Error, format_args!("a listener cannot be emptied: {error}")),
-    }
-}
-
-fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net::TcpStream, peer: SocketAddr) {
-    let thread = Rc::clone(thread);
-    let counted = Counted::new(connections);
-    tokio::task::spawn_local(async move {
-        let _counted = counted;
-        conn::run(thread, stream, peer).await;
-    });
 }
 
 #[cfg(test)]

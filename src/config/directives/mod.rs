@@ -22,6 +22,7 @@ pub mod redirect;
 pub mod require;
 pub mod rewrite;
 pub mod rlimit;
+pub mod sandbox;
 pub mod server;
 pub mod setenvif;
 pub mod site;
@@ -59,6 +60,8 @@ settings! {
         redirects: redirect::Redirects,
         /// Rewriting.
         rewrite: rewrite::Rules,
+        /// How scripts are confined.
+        sandbox: sandbox::Sandbox,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
         /// Whom scripts run as.
@@ -119,6 +122,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     redirect::DIRECTIVES,
     rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,
+    sandbox::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,

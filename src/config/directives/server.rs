@@ -32,6 +32,8 @@ settings! {
         graceful_shutdown: Setting<Duration>,
         /// `RegisterHttpMethod`.
         methods: Appended<Vec<u8>>,
+        /// `MaxConnections`.
+        max_connections: Setting<u64>,
         /// `ServerThreads`.
         threads: Setting<u64>,
     }
@@ -177,6 +179,25 @@ has opened for the very same address is used; others of its sockets are not, wit
         manual: "The system's own limit (net.core.somaxconn) holds as well.",
         set: Set::Server(|server, args| {
             server.core.backlog.set(args.number(0, 1..=65_535)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "MaxConnections",
+        module: "lychgate",
+        syntax: "number",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Bound how many connections are open at once.",
+        manual: "When there are as many, a new connection is taken by closing the one that has been idle longest: between two \
+requests, with nothing of the next one received, or for a second without a word since it began. Its client need only \
+connect again. While none is idle, new connections wait in the system's queue (ListenBacklog). Without the directive the \
+number is what the limit of open files has room for: three quarters of it, when scripts (CGIMaxScripts) have their part. \
+Apache's MaxRequestWorkers bounds requests rather than connections, and has no effect here.",
+        set: Set::Server(|server, args| {
+            server.core.max_connections.set(args.number(0, 1..=1_000_000)?);
             Ok(())
         }),
     },
