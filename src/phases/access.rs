@@ -160,9 +160,10 @@ fn methods(ex: &Exchange, place: &Place) -> Result<(), Fail> {
 fn by_lists(ex: &Exchange, place: &Place, lists: &Lists, satisfy: Satisfy) -> Result<Result<(), Fail>, Closed> {
     let order = lists.order(ex.method);
     let is_open = match order {
-        Order::AllowDeny => is_on(ex, lists.allowed(ex.method))? && !is_on(ex, lists.denied(ex.method))?,
         Order::DenyAllow => !is_on(ex, lists.denied(ex.method))? || is_on(ex, lists.allowed(ex.method))?,
-        Order::MutualFailure => is_on(ex, lists.allowed(ex.method))? && !is_on(ex, lists.denied(ex.method))?,
+        Order::AllowDeny | Order::MutualFailure => {
+            is_on(ex, lists.allowed(ex.method))? && !is_on(ex, lists.denied(ex.method))?
+        }
     };
     if is_open {
         return Ok(Ok(()));

@@ -63,10 +63,9 @@ fn all(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
     for rule in rules {
         match inside(ex, place, rule, Around::All)? {
             Found::Denied => return Ok(Found::Denied),
-            Found::Neutral => {}
             Found::DeniedWithoutUser => so_far = Found::DeniedWithoutUser,
             Found::Granted if so_far == Found::Neutral => so_far = Found::Granted,
-            Found::Granted => {}
+            Found::Granted | Found::Neutral => {}
         }
     }
     Ok(so_far)
@@ -77,10 +76,9 @@ fn any(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
     for rule in rules {
         match inside(ex, place, rule, Around::Any)? {
             Found::Granted => return Ok(Found::Granted),
-            Found::Neutral => {}
             Found::DeniedWithoutUser => so_far = Found::DeniedWithoutUser,
             Found::Denied if so_far == Found::Neutral => so_far = Found::Denied,
-            Found::Denied => {}
+            Found::Denied | Found::Neutral => {}
         }
     }
     Ok(so_far)

@@ -87,6 +87,10 @@ pub struct Fake {
 }
 
 /// Who may come without being known.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a directive of its own that is on or off"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anonymous {
     /// Names that will do, in any case.
