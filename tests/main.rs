@@ -26,6 +26,7 @@
 //! every case that says nothing of it.
 //! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
+mod auth;
 mod beside;
 mod clients;
 mod debian;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         .collect();
     trials.extend(probe::trials());
     if !bench().oracle {
+        trials.extend(auth::trials());
         trials.extend(beside::trials());
         trials.extend(debian::trials());
         trials.extend(house::trials());
