@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use crate::commands::doctor;
+use crate::commands::{doctor, passwd};
 use crate::config::load;
 use crate::process::inherit::{Inherited, Role};
 use crate::process::say::{Weight, say};
@@ -62,6 +62,7 @@ fn perform(options: &Options) -> ExitCode {
         Task::Run => start::run(options),
         Task::Signal(verb) => start::signal(options, *verb),
         Task::Serve(serve) => start::serve(serve),
+        Task::Passwd(words) => return ExitCode::from(passwd::run(words)),
         Task::Doctor(directory) => match doctor::run(directory, &mut io::stdout()) {
             Ok(verdict) => return ExitCode::from(verdict.exit_code()),
             Err(error) => Err(format!("{}: {error}", directory.display())),

@@ -11,11 +11,12 @@
 //! | 4 | `exchange` | the request in progress |
 //! | 3 | `fs` `net` `log` `scripts` | live things: descriptors, caches, children |
 //! | 2 | `config` | Apache syntax to typed settings |
-//! | 1 | `http` `gateway` `lang` `process` | bytes in, values out; and system calls |
+//! | 1 | `http` `gateway` `lang` `auth` `process` | bytes in, values out; and system calls |
 //! | 0 | `base` | small facts about text, time and paths |
 
 pub mod base;
 
+pub mod auth;
 pub mod gateway;
 pub mod http;
 pub mod lang;

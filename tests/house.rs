@@ -249,7 +249,7 @@ fn every_directive_has_a_case() {
     let mut files = Vec::new();
     collect(&home().join("tests/cases"), "case", &mut files);
     collect(&home().join("tests/beside"), "pair", &mut files);
-    let word = Regex::new(r"[A-Za-z][A-Za-z0-9]*").expect("well-formed");
+    let word = Regex::new(r"[A-Za-z][A-Za-z0-9_]*").expect("well-formed");
     let mut named = std::collections::BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_default();

@@ -26,6 +26,7 @@
 //! every case that says nothing of it.
 //! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
+mod auth;
 mod beside;
 mod clients;
 mod debian;
@@ -34,6 +35,7 @@ mod identity;
 mod load;
 mod logs;
 mod overload;
+mod passwd;
 mod probe;
 mod programs;
 mod reload;
@@ -71,12 +73,14 @@ fn main() -> ExitCode {
         .collect();
     trials.extend(probe::trials());
     if !bench().oracle {
+        trials.extend(auth::trials());
         trials.extend(beside::trials());
         trials.extend(debian::trials());
         trials.extend(house::trials());
         trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
+        trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());

@@ -55,6 +55,8 @@ pub(super) enum Task {
     Serve(Serve),
     /// `lychgate doctor DIR`.
     Doctor(PathBuf),
+    /// `lychgate passwd`, with the words behind it.
+    Passwd(Vec<OsString>),
 }
 
 /// What can be said without a configuration.
@@ -180,6 +182,10 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
 fn task(matches: &ArgMatches, defines: &[String]) -> Task {
     match matches.subcommand() {
         Some(("serve", serve)) => return Task::Serve(serve_options(serve)),
+        Some(("passwd", passwd)) => {
+            let words = passwd.get_many::<OsString>("words").into_iter().flatten();
+            return Task::Passwd(words.cloned().collect());
+        }
         Some((_, doctor)) => return Task::Doctor(doctor.get_one("directory").cloned().unwrap_or_default()),
         None => {}
     }
@@ -235,7 +241,7 @@ fn command() -> Command {
         .args(settings())
         .args(for_our_own_use())
         .args(questions())
-        .subcommands([serve_command(), doctor_command()])
+        .subcommands([serve_command(), doctor_command(), passwd_command()])
 }
 
 fn given(id: &'static str, letter: char, name: &'static str, help: &'static str) -> Arg {
@@ -362,6 +368,20 @@ fn serve_command() -> Command {
                 .help(scripts)
                 .value_parser(value_parser!(PathBuf)),
         ])
+}
+
+fn passwd_command() -> Command {
+    Command::new("passwd")
+        .about("Make, change and check files of passwords for AuthUserFile, as htpasswd does")
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("words")
+                .value_name("words")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString)),
+        )
 }
 
 fn doctor_command() -> Command {

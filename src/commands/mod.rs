@@ -1,4 +1,5 @@
 //! What the binary does besides serving, one file each.
 
 pub mod doctor;
+pub mod passwd;
 pub mod serve;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use crate::config::directives::authz::Container;
 use crate::config::directives::core::{Branch, FilesSection, IfSection, files_pattern};
 use crate::config::directives::limit::Methods;
 use crate::config::directives::overrides::Overrides;
@@ -260,6 +261,7 @@ impl<'a> Inside<'a> {
                     self.add_branch(node, branch, follows, conf);
                 }
             }
+            _ if Container::named(&name).is_some() => self.container(node, &name, around, conf),
             _ => match self.heading(node) {
                 Some((Kind::Files, pattern))
                     if matches!(around.kind, Kind::Directory | Kind::AccessFile | Kind::If) =>
@@ -285,6 +287,50 @@ impl<'a> Inside<'a> {
                 }
                 None => {}
             },
+        }
+    }
+
+    /// `<RequireAll>` and its kin, in which nothing stands but requirements.
+    fn container(&mut self, node: &Node, name: &str, around: Around<'_>, conf: &mut DirConf) {
+        let Some(container) = Container::named(name) else {
+            return;
+        };
+        let section = format!("<{}>", node.name());
+        let entry = TABLE.get(&format!("<{name}>")).copied();
+        if let (Source::AccessFile(overrides), Some(entry)) = (self.source, entry)
+            && !self.permitted(node, entry, overrides)
+        {
+            return;
+        }
+        if !node.words().is_empty() {
+            return self.complain(node, format!("takes no words; write `{section}`"));
+        }
+        let outer = conf.authz.rules.open(container);
+        for child in node.children() {
+            let child_name = child.name().to_ascii_lowercase();
+            match child {
+                Node::Directive { .. } if child_name == "require" => self.directive(child, around, conf),
+                Node::Section { .. } if Container::named(&child_name).is_some() => {
+                    self.container(child, &child_name, around, conf);
+                }
+                Node::Section { .. } if matches!(child_name.as_str(), "limit" | "limitexcept") => {
+                    self.limit(child, &child_name, around, conf);
+                }
+                _ => self.complain(
+                    child,
+                    format!("cannot stand in {section}, which holds requirements only"),
+                ),
+            }
+        }
+        // In an access file Apache does not look; what can only refuse refuses there.
+        if conf.authz.rules.only_refuse() && matches!(self.source, Source::Server) {
+            self.complain(
+                node,
+                "holds only negative requirements, which cannot grant; write `Require all granted` first",
+            );
+        }
+        if let Err(message) = conf.authz.rules.close(container, outer) {
+            self.complain(node, message);
         }
     }
 
@@ -378,8 +424,14 @@ impl<'a> Inside<'a> {
                 self.complain(node, "cannot stand in another section");
                 return None;
             }
-            _ => {
-                self.foreign(node, directives::foreign::answer(node));
+            other => {
+                match TABLE.get(&format!("<{other}>")) {
+                    Some(entry) => {
+                        let places = entry.allowed.names().join(", ");
+                        self.complain(node, format!("cannot stand here; it belongs in: {places}"));
+                    }
+                    None => self.foreign(node, directives::foreign::answer(node)),
+                }
                 return None;
             }
         };

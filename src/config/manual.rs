@@ -173,7 +173,36 @@ inside of
 which leaves them out.
 ";
 
-const APACHE_TAIL: &str = ".Sh SCRIPTS
+const APACHE_TAIL: &str = ".Sh ACCESS
+Who may see a place, and who is asked for a password, is decided as Apache
+decides it, but for these differences.
+.Bl -dash
+.It
+The crypt(3) of DES and plain text let nobody in, nor do hashes whose cost
+is above bcrypt's 17 or 10,000,000 rounds; the log says so.
+.It
+A name or password with a NUL in it lets nobody in; Apache takes what stands
+before the NUL.
+.It
+An unknown
+.Ic AuthType
+is an error of the configuration, not of the requests that need it.
+.It
+The
+.Li Allow
+field of a 405 names the methods that
+.Ic AllowMethods
+lets pass.
+.It
+A password that hundreds of others wait before gets 503.
+.It
+The field
+.Li Vary
+does not name what
+.Ic Require expr
+looked at.
+.El
+.Sh SCRIPTS
 A script is told what Apache would tell it, variable by variable, but for
 these differences.
 .Bl -dash

@@ -7,8 +7,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::directives::authz::Require;
+use crate::config::directives::authn::{Alias, Base, Provider};
+use crate::config::directives::authz::Rules;
 use crate::config::directives::core::{FilesSection, files_pattern};
+use crate::config::directives::require::Requirement;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
 use crate::config::hosts;
@@ -172,7 +174,9 @@ impl Resolver {
         let root = self.root.clone();
         let mut inside = Inside::new(&root, Source::Server);
         let name = node.name().to_ascii_lowercase();
-        if matches!(name.as_str(), "if" | "elseif" | "else") {
+        if name == "authnprovideralias" {
+            self.provider_alias(node, at);
+        } else if matches!(name.as_str(), "if" | "elseif" | "else") {
             let around = Around {
                 kind: Kind::If,
                 name: node.name(),
@@ -197,6 +201,75 @@ impl Resolver {
             self.add_section(node, kind, pattern, conf, at);
         }
         self.complaints.append(&mut inside.complaints);
+    }
+
+    /// `<AuthnProviderAlias>`
+    fn provider_alias(&mut self, node: &Node, at: &At) {
+        let [base, name] = node.words() else {
+            return self.complain(node, "takes two words; write `<AuthnProviderAlias file NAME>`");
+        };
+        if matches!(at, At::Host(_)) {
+            return self.complain(node, "cannot stand in <VirtualHost>; it belongs in: server config");
+        }
+        let base = match Base::named(base) {
+            Ok(base) => base,
+            Err(message) => return self.complain(node, message),
+        };
+        let known = self.server.providers.aliases.find(name).is_some();
+        if known || matches!(name.as_slice(), b"file" | b"anon") {
+            return self.complain(
+                node,
+                format!("{} is a provider already; choose another name", shown(name)),
+            );
+        }
+        let root = self.root.clone();
+        let mut inside = Inside::new(&root, Source::Server);
+        let around = Around {
+            kind: Kind::Directory,
+            goes_by: GoesBy::of(Kind::Directory),
+            name: node.name(),
+            path: None,
+            methods: None,
+        };
+        let mut conf = DirConf::default();
+        for child in node.children() {
+            let belongs = matches!(child, Node::Directive { .. })
+                && matches!(child.name().to_ascii_lowercase().as_str(), name if name == "authuserfile" || name.starts_with("anonymous"));
+            if belongs {
+                inside.all(std::slice::from_ref(child), around, &mut conf);
+            } else {
+                self.complain(
+                    child,
+                    "cannot stand in <AuthnProviderAlias>; AuthUserFile and Anonymous... can",
+                );
+            }
+        }
+        self.complaints.append(&mut inside.complaints);
+        let alias = Alias { base, conf: conf.authn };
+        self.server.providers.aliases.insert(name.clone(), Arc::new(alias));
+    }
+
+    /// Names of providers that there are not.
+    fn missing_providers(&mut self, config: &Config) {
+        let mut missing: Vec<ConfigError> = Vec::new();
+        for conf in places::confs(config) {
+            for provider in conf.authn.providers.value().into_iter().flatten() {
+                let Provider::Alias(name, span) = provider else {
+                    continue;
+                };
+                if config.server.providers.aliases.find(name).is_none() {
+                    let sentence = format!(
+                        "{} is not a provider; write `file` or `anon`, or <AuthnProviderAlias> first",
+                        shown(name)
+                    );
+                    let error = ConfigError::error(span, "AuthBasicProvider", sentence);
+                    if !missing.iter().any(|known| known.to_string() == error.to_string()) {
+                        missing.push(error);
+                    }
+                }
+            }
+        }
+        self.complaints.append(&mut missing);
     }
 
     fn add_section(&mut self, node: &Node, kind: Kind, pattern: Pattern, conf: DirConf, at: &At) {
@@ -240,12 +313,13 @@ impl Resolver {
                 .sites
                 .push(laid_over(&self.main, host.scope, host.span, number + 1));
         }
-        config.server = self.server;
-        let mut main = site(self.main, 0);
+        config.server = std::mem::take(&mut self.server);
+        let mut main = site(std::mem::take(&mut self.main), 0);
         sort(&mut main.directories);
         config.sites.insert(0, main);
         config.script_places = places::of(&config);
         config.script_only = places::script_only(&config);
+        self.missing_providers(&config);
         (config, self.complaints)
     }
 
@@ -272,7 +346,7 @@ impl Resolver {
 /// Apache leaves that to every administrator, and many forget.
 fn close_what_is_never_for_clients(main: &mut Scope) {
     let mut denied = DirConf::default();
-    denied.authz.require.set(Require::Denied);
+    denied.authz.rules = Rules::only(Requirement::Denied);
     let place = Span::new(&Arc::from("built-in settings"), 0);
     main.base.core.files.push(Arc::new(FilesSection {
         name: files_pattern(b".ht*"),

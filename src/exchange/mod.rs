@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod charset;
+pub mod client;
 pub mod fail;
 pub mod names;
 pub mod page;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::directives::DirConf;
 use crate::config::site::{Config, Site};
 use crate::exchange::body::RequestBody;
+use crate::exchange::client::Client;
 use crate::exchange::fail::Fail;
 use crate::exchange::rewriting::{Look, Rewriting};
 use crate::http::head::RequestHead;
@@ -64,8 +66,8 @@ pub struct Exchange {
     pub first_byte: Option<Duration>,
     /// What rewriting left behind.
     pub rewriting: Rewriting,
-    /// The client's name, where HostnameLookups found one.
-    pub remote_host: Option<Vec<u8>>,
+    /// What is known of the client.
+    pub client: Client,
     conf: Arc<DirConf>,
 }
 
@@ -124,6 +126,10 @@ pub struct Previous {
     pub file: Vec<u8>,
     /// Its handler, for `%R`.
     pub handler: Vec<u8>,
+    /// The user it had, for REDIRECT_REMOTE_USER.
+    pub user: Option<Vec<u8>>,
+    /// How that user was known.
+    pub auth_type: Option<&'static str>,
     /// The settings it had.
     pub conf: Arc<DirConf>,
     /// The pass before it.
@@ -184,7 +190,7 @@ impl Exchange {
             handler: Vec::new(),
             first_byte: None,
             rewriting: Rewriting::default(),
-            remote_host: None,
+            client: Client::default(),
             conf: Arc::clone(&site.base),
         }
     }
@@ -253,9 +259,12 @@ impl Exchange {
             variables: std::mem::take(&mut self.variables),
             file: self.file.clone(),
             handler: std::mem::take(&mut self.handler),
+            user: self.client.user.clone(),
+            auth_type: self.client.auth_type,
             conf: std::mem::replace(&mut self.conf, Arc::clone(&self.site.base)),
             before: self.previous.take(),
         }));
+        self.client.forget_user();
         Ok(())
     }
 
@@ -274,7 +283,7 @@ impl Exchange {
         look.host_port = self.host_port;
         look.method = Method::Get;
         look.unique_id = self.unique_id;
-        look.remote_host.clone_from(&self.remote_host);
+        look.client = self.client.look_ahead();
         look.variables.clone_from(&self.variables);
         look.conf = Arc::clone(&self.site.base);
         look.rewriting.look = Look::Ahead;

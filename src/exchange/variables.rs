@@ -30,10 +30,12 @@ impl Exchange {
             Variable::TheRequest => bytes(self.head.request_line()),
             Variable::RemoteAddr | Variable::ConnRemoteAddr => bytes(self.peer_ip().as_bytes()),
             Variable::RemotePort => bytes(self.connection.peer.port().to_string().as_bytes()),
-            Variable::RemoteHost => match &self.remote_host {
+            Variable::RemoteHost => match &self.client.host {
                 Some(host) => bytes(host),
                 None => bytes(self.peer_ip().as_bytes()),
             },
+            Variable::RemoteUser => self.client.user.as_deref().and_then(bytes),
+            Variable::AuthType => self.client.auth_type.and_then(|known| bytes(known.as_bytes())),
             Variable::ServerName => bytes(self.server_name()),
             Variable::ServerPort => bytes(self.server_port().to_string().as_bytes()),
             Variable::ServerAdmin => self.site.settings.core.admin.value().and_then(|admin| bytes(admin)),

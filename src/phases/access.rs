@@ -1,51 +1,195 @@
-//! Whether the place may be seen at all.
+//! Whether the place may be seen: `Order`, `Allow`, `Deny` and `AllowMethods` first, then `Require`, and who it is between
+//! the two looks at it, as in Apache's `ap_process_request_internal`.
 
 use std::sync::Arc;
 
-use crate::config::directives::authz::Require;
+use crate::config::directives::authn::AuthType;
+use crate::config::directives::compat::{From, Lists, Order, Satisfy};
 use crate::exchange::Exchange;
+use crate::exchange::client::Question;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
+use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::phases::authz::{self, Found};
+use crate::phases::{authn, host_name};
 
-/// Refuses what `Require` closes to this client.
-pub fn run(ex: &Exchange, place: &Place) -> Result<(), Fail> {
+/// Why a place is not open, or not yet.
+#[derive(Debug)]
+pub enum Closed {
+    /// It is not.
+    Fail(Fail),
+    /// It depends on this.
+    Ask(Question),
+}
+
+impl std::convert::From<Fail> for Closed {
+    fn from(fail: Fail) -> Closed {
+        Closed::Fail(fail)
+    }
+}
+
+/// Refuses what the settings close to this client, and says who it is. Where something has to be asked first, it is to be
+/// called again with the answer.
+pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     // A redirect inside the server that stays under the same settings is not judged again: the error document of a closed
     // place may lie in it, as in Apache.
     if ex
+        .client
+        .admitted
+        .as_ref()
+        .is_some_and(|conf| Arc::ptr_eq(conf, &place.conf))
+    {
+        return Ok(());
+    }
+    if let Some(previous) = ex
         .previous
         .as_ref()
-        .is_some_and(|previous| Arc::ptr_eq(&previous.conf, &place.conf))
+        .filter(|previous| Arc::ptr_eq(&previous.conf, &place.conf))
     {
+        ex.client.user.clone_from(&previous.user);
+        ex.client.auth_type = previous.auth_type;
         return Ok(());
     }
-    let authz = &place.conf.authz;
-    let limited = authz.limited.value().into_iter().flatten();
-    let limited = limited
-        .filter(|(methods, _)| methods.cover(ex.method))
-        .map(|(_, require)| *require);
-    let open = match limited
-        .chain(authz.require.value().copied())
-        .max()
-        .unwrap_or(Require::Granted)
-    {
-        Require::Granted => true,
-        Require::Local => is_local(ex),
-        Require::Denied => false,
-    };
-    if open {
-        return Ok(());
-    }
-    let file = String::from_utf8_lossy(&ex.file);
-    let note = format!("client denied by server configuration: {file}");
-    Err(Fail::site(Status::FORBIDDEN, note).of_module("authz_core"))
+    ex.client.forget_user();
+    judge(ex, place)?;
+    ex.client.admitted = Some(Arc::clone(&place.conf));
+    Ok(())
 }
 
-/// Whether the client is on this machine: a loopback address, or the same address at both ends.
-fn is_local(ex: &Exchange) -> bool {
-    let (peer, local) = (
-        ex.connection.peer.ip().to_canonical(),
-        ex.connection.local.ip().to_canonical(),
-    );
-    peer.is_loopback() || peer == local
+fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
+    authn::check_providers(ex, place)?;
+    let lists = place.conf.compat.lists.value();
+    let satisfy = lists.map_or(Satisfy::All, |lists| lists.satisfy(ex.method));
+    let by_address = match (methods(ex, place), lists) {
+        (Ok(()), Some(lists)) => by_lists(ex, place, lists, satisfy)?,
+        (allowed, _) => allowed,
+    };
+    match satisfy {
+        Satisfy::All => by_address?,
+        Satisfy::Any if by_address.is_ok() => return Ok(()),
+        Satisfy::Any => {}
+    }
+    by_user(ex, place)
+}
+
+/// What `Require` says, and a name and password where it needs them.
+fn by_user(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
+    let Some(rule) = place.conf.authz.rules.top.as_deref() else {
+        return without_rules(ex, place);
+    };
+    match authz::apply(ex, place, rule)? {
+        Found::Granted => return Ok(()),
+        Found::DeniedWithoutUser => {}
+        Found::Denied | Found::Neutral => return Err(denied(ex).into()),
+    }
+    authn::run(ex, place)?;
+    if ex.client.user.is_none() {
+        let url = url(ex);
+        let note = format!("{url}: a user is required, and nobody is asked who it is: AuthType is missing or None");
+        return Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note).of_module("core").into());
+    }
+    match authz::apply(ex, place, rule)? {
+        Found::Granted => Ok(()),
+        Found::DeniedWithoutUser => Err(authn::challenge(ex, place, "").into()),
+        Found::Denied | Found::Neutral => Err(not_authorized(ex, place).into()),
+    }
+}
+
+/// A place where users are asked for and none is required was not meant to be open: 500, as in Apache.
+fn without_rules(ex: &Exchange, place: &Place) -> Result<(), Closed> {
+    if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
+        return Ok(());
+    }
+    let note = format!("{}: AuthType Basic without a Require", url(ex));
+    Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note)
+        .of_module("authz_core")
+        .into())
+}
+
+fn not_authorized(ex: &Exchange, place: &Place) -> Fail {
+    if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
+        return denied(ex);
+    }
+    let user = String::from_utf8_lossy(ex.client.user.as_deref().unwrap_or_default()).into_owned();
+    let note = format!("user {user}: authorization failure for \"{}\"", url(ex));
+    if place.conf.authz.forbidden_on_failure.or(false) {
+        return Fail::site(Status::FORBIDDEN, note).of_module("authz_core");
+    }
+    authn::challenge(ex, place, note)
+}
+
+fn url(ex: &Exchange) -> String {
+    String::from_utf8_lossy(ex.target.path.as_bytes()).into_owned()
+}
+
+fn denied(ex: &Exchange) -> Fail {
+    let file = String::from_utf8_lossy(&ex.file);
+    let note = format!("client denied by server configuration: {file}");
+    Fail::site(Status::FORBIDDEN, note).of_module("authz_core")
+}
+
+/// AllowMethods.
+fn methods(ex: &Exchange, place: &Place) -> Result<(), Fail> {
+    let Some(allowed) = place.conf.compat.methods.value().filter(|allowed| !allowed.is_empty()) else {
+        return Ok(());
+    };
+    let asked = if ex.method == Method::Head {
+        Method::Get
+    } else {
+        ex.method
+    };
+    if allowed.contains(&asked) {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for method in Method::all().filter(|method| allowed.contains(method)) {
+        names.push(method.as_str());
+        if method == Method::Get {
+            names.push("HEAD");
+        }
+    }
+    let method = String::from_utf8_lossy(ex.head.method_bytes()).into_owned();
+    let file = String::from_utf8_lossy(&ex.file);
+    let note = format!("client method denied by server configuration: '{method}' to {file}");
+    let fail = Fail::site(Status::METHOD_NOT_ALLOWED, note).of_module("allowmethods");
+    Err(fail.with_field("Allow", names.join(",")))
+}
+
+/// Order, Allow and Deny.
+fn by_lists(ex: &Exchange, place: &Place, lists: &Lists, satisfy: Satisfy) -> Result<Result<(), Fail>, Closed> {
+    let order = lists.order(ex.method);
+    let is_open = match order {
+        Order::DenyAllow => !is_on(ex, lists.denied(ex.method))? || is_on(ex, lists.allowed(ex.method))?,
+        Order::AllowDeny | Order::MutualFailure => {
+            is_on(ex, lists.allowed(ex.method))? && !is_on(ex, lists.denied(ex.method))?
+        }
+    };
+    if is_open {
+        return Ok(Ok(()));
+    }
+    // With Satisfy Any the next step decides, and has the word in the log.
+    let is_last = satisfy == Satisfy::All || place.conf.authz.rules.top.is_none();
+    let fail = denied(ex).of_module("access_compat");
+    Ok(Err(if is_last {
+        fail
+    } else {
+        Fail::client(Status::FORBIDDEN, "")
+    }))
+}
+
+fn is_on<'a>(ex: &Exchange, list: impl Iterator<Item = &'a From>) -> Result<bool, Closed> {
+    for from in list {
+        let is_meant = match from {
+            From::All => true,
+            From::Env(name) => ex.variables.contains_key(name),
+            From::NotEnv(name) => !ex.variables.contains_key(name),
+            From::Network(network) => network.contains(ex.connection.peer.ip()),
+            From::Name(name) => host_name::of(ex)?.is_some_and(|host| host_name::ends_with(host, name)),
+        };
+        if is_meant {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Looks the client's name up once for a request.
 pub async fn run(ex: &mut Exchange) {
     let lookups = ex.conf().core.hostname_lookups.or(HostnameLookups::Off);
-    if lookups == HostnameLookups::Off || ex.remote_host.is_some() {
+    if lookups == HostnameLookups::Off || ex.client.host.is_some() {
         return;
     }
     let address = ex.connection.peer.ip().to_canonical();
@@ -21,6 +21,6 @@ pub async fn run(ex: &mut Exchange) {
         (lookups == HostnameLookups::On || names::leads_to(&name, address)).then_some(name)
     });
     if let Ok(Ok(Some(name))) = tokio::time::timeout(PATIENCE, asked).await {
-        ex.remote_host = Some(name.into_bytes());
+        ex.client.host = Some(name.into_bytes());
     }
 }

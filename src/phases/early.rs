@@ -55,7 +55,7 @@ fn matched(ex: &Exchange, attribute: &Attribute, pattern: &Regex) -> Option<(Vec
 
 fn subject<'a>(ex: &'a Exchange, attribute: &'a Attribute) -> Cow<'a, [u8]> {
     match attribute {
-        Attribute::RemoteHost => match &ex.remote_host {
+        Attribute::RemoteHost => match &ex.client.host {
             Some(name) => Cow::Borrowed(name.as_slice()),
             None => Cow::Owned(ex.peer_ip().into_bytes()),
         },

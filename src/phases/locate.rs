@@ -1,24 +1,35 @@
 //! From the target of a pass to its place: rules, redirects, aliases, the walk, access, and what the place itself says.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use crate::exchange::Exchange;
+use crate::exchange::client::Patience;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::Stop;
 use crate::exchange::rewriting::Look;
 use crate::http::target::{CleanPath, Slashes};
+use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
 use crate::phases::translate::Translated;
-use crate::phases::{access, early, fixup, redirect, rewrite, walk};
+use crate::phases::{access, answers, authn, early, fixup, redirect, rewrite, walk};
 
 /// How often a place may give way to another (an index file, a fallback) in one pass.
 const SUBSTITUTIONS: usize = 10;
 
 /// Finds the place of this pass: the path's own, or that of an index file or fallback which stands for it.
-pub fn run(ex: &mut Exchange) -> Result<Place, Stop> {
+pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
     let look = ex.rewriting.look;
     for _ in 0..SUBSTITUTIONS {
-        let translated = rewrite::of_server(ex)?;
-        let mut place = judged(ex, translated)?;
+        let translated = loop {
+            let translated = rewrite::of_server(ex);
+            if !settled(ex).await? {
+                continue;
+            }
+            break translated?;
+        };
+        let mut place = judged(ex, translated).await?;
         match fixup::run(ex, &mut place)? {
             Fixed::Here => {
                 ex.rewriting.look = look;
@@ -36,22 +47,69 @@ pub fn run(ex: &mut Exchange) -> Result<Place, Stop> {
 }
 
 /// Finds the place of a file by its name, for those who only look.
-pub fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
+pub fn look_at_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
     let translated = Translated {
         path: path.to_vec(),
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: Vec::new(),
     };
-    judged(ex, translated)
+    at_once(judged(ex, translated))
+}
+
+/// Finds the place of this pass for those who only look, and cannot wait.
+pub fn look(ex: &mut Exchange) -> Result<Place, Stop> {
+    at_once(run(ex))
+}
+
+/// What a future comes to that waits for nothing, as one with [`Patience::Leaves`] does.
+fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, Stop> {
+    match pin!(looking).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(place) => place,
+        Poll::Pending => Err(Fail::internal("a look ahead would have to wait").into()),
+    }
 }
 
 /// The place of a name, which the client may see.
-fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
+async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
     let place = walk::run(ex, translated)?;
     early::run(ex);
-    access::run(ex, &place)?;
-    rewrite::of_directory(ex, &place)?;
+    admitted(ex, &place).await?;
+    authn::fake(ex, &place)?;
+    loop {
+        let rewritten = rewrite::of_directory(ex, &place);
+        if settled(ex).await? {
+            rewritten?;
+            break;
+        }
+    }
     redirect::run(ex, &place.conf)?;
     Ok(place)
+}
+
+/// Waits until it is known whether the client may see the place.
+async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
+    loop {
+        match access::run(ex, place) {
+            Ok(()) => return Ok(()),
+            Err(Closed::Fail(fail)) => return Err(fail.into()),
+            Err(Closed::Ask(question)) if ex.client.patience == Patience::Leaves => {
+                ex.client.want(question);
+                return Err(Fail::internal("not known yet").into());
+            }
+            Err(Closed::Ask(question)) => answers::find(ex, question).await?,
+        }
+    }
+}
+
+/// Whether what rules came to counts. Where they looked ahead and left questions, those are asked now, and the rules are to
+/// be applied again.
+async fn settled(ex: &mut Exchange) -> Result<bool, Fail> {
+    if ex.client.patience == Patience::Leaves || !ex.client.is_in_doubt() {
+        return Ok(true);
+    }
+    for question in ex.client.wanted() {
+        answers::find(ex, question).await?;
+    }
+    Ok(false)
 }

@@ -2,10 +2,15 @@
 
 pub mod access;
 mod access_file;
+mod answers;
+mod auth_files;
+mod authn;
+mod authz;
 pub mod choose;
 pub mod client_name;
 pub mod early;
 pub mod fixup;
+mod host_name;
 pub mod locate;
 pub mod redirect;
 mod rewrite;

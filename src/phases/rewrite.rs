@@ -40,6 +40,9 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
         query: ex.target.query.clone(),
     };
     let outcome = rewrite::server(&Asked::new(ex), &rules.list(), subject).map_err(unanswered)?;
+    if ex.client.is_in_doubt() {
+        return Err(in_doubt());
+    }
     take_effects(ex, outcome.effects, Keep::Types);
     if matches!(outcome.decision, Decision::Declined) {
         return translated(ex);
@@ -107,6 +110,9 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<(), Stop>
         subject,
     )
     .map_err(unanswered)?;
+    if ex.client.is_in_doubt() {
+        return Err(in_doubt());
+    }
     let keep = match outcome.decision {
         // What a pass is told of types is lost when another pass follows, as in Apache.
         Decision::Again(_) => Keep::NoTypes,
@@ -236,6 +242,11 @@ fn no_path(path: &[u8]) -> Stop {
     )
     .of_module("rewrite")
     .into()
+}
+
+/// What rules came to before a look ahead had its answers; nobody sees it.
+fn in_doubt() -> Stop {
+    Fail::internal("not known yet").of_module("rewrite").into()
 }
 
 fn unanswered(_: Pending) -> Stop {

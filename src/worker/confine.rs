@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::DumpableBehavior;
 
 use crate::config::directives::confine::Reading;
+use crate::config::places;
 use crate::config::site::{Config, document_root};
 use crate::config::words::Pattern;
 use crate::fs::spool;
@@ -190,10 +191,23 @@ fn served(config: &Config) -> Vec<Vec<u8>> {
             Pattern::Glob(_) | Pattern::Regex(_) => None,
         }));
     }
+    served.extend(auth_files(config));
     served.retain(|path| path.iter().any(|byte| *byte != b'/'));
     served.sort();
     served.dedup();
     served
+}
+
+/// The files of passwords and groups.
+fn auth_files(config: &Config) -> Vec<Vec<u8>> {
+    let mut files = Vec::new();
+    let aliases = config.server.providers.aliases.iter();
+    let confs = places::confs(config).into_iter().map(|conf| &conf.authn);
+    for authn in confs.chain(aliases.map(|(_, alias)| &alias.conf)) {
+        files.extend(authn.user_file.value().cloned());
+        files.extend(authn.group_file.value().cloned());
+    }
+    files
 }
 
 fn named_by_directive(config: &Config) -> Vec<PathBuf> {

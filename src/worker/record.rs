@@ -56,7 +56,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
             path: Some(first_path(ex, path)).filter(|path| !path.is_empty()),
             query: first_query(ex, raw_query),
             status: first_status,
-            user: None,
+            user: first_user(ex),
             filename: Some(first_file(ex)).filter(|file| !file.is_empty()),
             handler: Some(first_handler(ex)).filter(|handler| !handler.is_empty()),
         },
@@ -65,7 +65,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
             path: Some(ex.target.path.as_bytes()),
             query: ex.target.query.as_deref(),
             status,
-            user: None,
+            user: ex.client.user.as_deref(),
             filename: Some(ex.file.as_slice()).filter(|file| !file.is_empty()),
             handler: Some(ex.handler.as_slice()).filter(|handler| !handler.is_empty()),
         },
@@ -78,7 +78,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         client: ex.connection.peer,
         peer: ex.connection.peer,
         local: ex.connection.local,
-        remote_host: ex.remote_host.as_deref(),
+        remote_host: ex.client.host.as_deref(),
         remote_logname: None,
         // Apache counts a request when it keeps the connection, so the last one has the number of the one before it.
         keepalive_number: ex.connection.earlier_requests.saturating_sub(u32::from(!sent.stays)),
@@ -140,6 +140,10 @@ fn first_file(ex: &Exchange) -> &[u8] {
 
 fn first_handler(ex: &Exchange) -> &[u8] {
     first(ex).map_or(&ex.handler, |pass| &pass.handler)
+}
+
+fn first_user(ex: &Exchange) -> Option<&[u8]> {
+    first(ex).map_or(ex.client.user.as_deref(), |pass| pass.user.as_deref())
 }
 
 /// The last status, and the first: what the first pass came to.

@@ -113,7 +113,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
         phases::early::run(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
-    let place = phases::locate::run(ex)?;
+    let place = phases::locate::run(ex).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     if ex.method == Method::Options && handler != Handler::Cgi {

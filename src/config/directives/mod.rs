@@ -1,9 +1,11 @@
 //! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
 
 pub mod alias;
+pub mod authn;
 pub mod authz;
 pub mod autoindex;
 pub mod cgi;
+pub mod compat;
 pub mod confine;
 pub mod core;
 pub mod dir;
@@ -17,6 +19,7 @@ pub mod mime;
 pub mod options;
 pub mod overrides;
 pub mod redirect;
+pub mod require;
 pub mod rewrite;
 pub mod rlimit;
 pub mod sandbox;
@@ -33,8 +36,12 @@ settings! {
     pub struct DirConf {
         /// Options, documents, limits.
         core: core::Core,
+        /// Users.
+        authn: authn::Authn,
         /// Access.
         authz: authz::Authz,
+        /// Access as Apache 2.2 had it.
+        compat: compat::Compat,
         /// Listings.
         autoindex: autoindex::Autoindex,
         /// Scripts.
@@ -87,6 +94,8 @@ settings! {
         scripts: cgi::ScriptLimits,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
+        /// Who knows passwords.
+        providers: authn::Providers,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -95,9 +104,11 @@ settings! {
 /// The directives, feature by feature; those of one are in alphabetical order.
 const BY_FEATURE: &[&[Directive]] = &[
     alias::DIRECTIVES,
+    authn::DIRECTIVES,
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
     cgi::DIRECTIVES,
+    compat::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,

@@ -55,7 +55,9 @@ pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option
         local: ex.connection.local,
         peer: ex.connection.peer,
         client: Client {
-            host: ex.remote_host.as_deref(),
+            host: ex.client.host.as_deref(),
+            user: ex.client.user.as_deref(),
+            auth_type: ex.client.auth_type.map(str::as_bytes),
             ..Client::default()
         },
         unique_id: Some(&ex.unique_id),
@@ -139,7 +141,7 @@ fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
         query: previous.query.as_deref(),
         method: is_error.then(|| previous.method.as_str().as_bytes()),
         error_notes: previous.notes.as_deref().map(str::as_bytes),
-        user: None,
+        user: former_user(previous),
         before: previous
             .variables
             .iter()
@@ -147,6 +149,18 @@ fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
             .chain([(b"UNIQUE_ID".as_slice(), ex.unique_id.as_slice())])
             .collect(),
     }
+}
+
+/// Who had asked, in the last pass that had a user.
+fn former_user(previous: &Previous) -> Option<&[u8]> {
+    let mut pass = Some(previous);
+    while let Some(previous) = pass {
+        if previous.user.is_some() {
+            return previous.user.as_deref();
+        }
+        pass = previous.before.as_deref();
+    }
+    None
 }
 
 /// A variable that was set in vain is worth a line, once.

@@ -56,7 +56,8 @@ impl<'a> Asked<'a> {
         };
         look.target.path = CleanPath::from_decoded(path, Slashes::Merge).ok()?;
         look.target.query = query;
-        let place = locate::run(&mut look);
+        let place = locate::look(&mut look);
+        self.ex.client.take_over(&look.client);
         self.ex.rewriting.lines.take_over(&look.rewriting.lines);
         Some((look, place))
     }
@@ -67,7 +68,8 @@ impl<'a> Asked<'a> {
             return None;
         }
         let mut look = self.ex.look_ahead();
-        let place = locate::of_file(&mut look, path);
+        let place = locate::look_at_file(&mut look, path);
+        self.ex.client.take_over(&look.client);
         self.ex.rewriting.lines.take_over(&look.rewriting.lines);
         Some((look, place))
     }

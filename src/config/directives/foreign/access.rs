@@ -1,31 +1,19 @@
 //! Passwords, sessions, rights and clients: Apache modules whose part lychgate does not do.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{allow_methods, auth_type, identity_check, off_only, satisfy};
+use crate::config::directives::foreign::depends::{identity_check, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, V, foreign};
 
-const AUTH: &str = "not supported by this version; no passwords are asked for: write `Require all denied` for the place, or keep it behind a server that asks";
-const NOAUTH: &str = "it has no effect without AuthType, which is refused";
+const AUTH: &str = "not supported by this version; users are known by AuthType Basic with AuthUserFile: use that, or keep the place behind a server that asks";
+const NOAUTH: &str = "it has no effect: verified passwords are remembered anyhow";
 const NOLDAP: &str = "it has no effect: nobody is looked up in a directory service";
 const NOSESSION: &str = "it has no effect without `Session On`, which is refused";
 const NO_TRACKING: &str = "it has no effect without `CookieTracking on`, which is refused";
 const REMOTE_ADDR: &str = "not supported by this version; scripts and logs have the address of the connection: take REMOTE_ADDR there for the proxy's";
-const REQUIRE: &str = "not supported by this version; write `Require all granted` or `Require all denied`";
+const REQUIRE: &str = "not supported by this version; write the requirement where it is used";
 const SOLARIS: &str = "it concerns Solaris; use the limits of the service that starts lychgate";
 
 foreign! {
-    "Allow" "mod_access_compat" DH Limit "from all|host|env=[!]env-variable [host|env=[!]env-variable] ..." =>
-        Refused(REQUIRE);
-    "AllowMethods" "mod_allowmethods" D None "reset|HTTP-method [HTTP-method]..." => By(allow_methods);
-    "Anonymous" "mod_authn_anon" DH AuthConfig "user [user] ..." => Refused(AUTH);
-    "Anonymous_LogEmail" "mod_authn_anon" DH AuthConfig "On|Off" => Refused(AUTH);
-    "Anonymous_MustGiveEmail" "mod_authn_anon" DH AuthConfig "On|Off" => Refused(AUTH);
-    "Anonymous_NoUserID" "mod_authn_anon" DH AuthConfig "On|Off" => Refused(AUTH);
-    "Anonymous_VerifyEmail" "mod_authn_anon" DH AuthConfig "On|Off" => Refused(AUTH);
-    "AuthBasicAuthoritative" "mod_auth_basic" DH AuthConfig "On|Off" => Refused(AUTH);
-    "AuthBasicFake" "mod_auth_basic" DH AuthConfig "off|username [password]" => Refused(AUTH);
-    "AuthBasicProvider" "mod_auth_basic" DH AuthConfig "provider-name [provider-name] ..." => Refused(AUTH);
-    "AuthBasicUseDigestAlgorithm" "mod_auth_basic" DH AuthConfig "MD5|Off" => Refused(AUTH);
     "AuthDBDUserPWQuery" "mod_authn_dbd" D None "query" => Refused(AUTH);
     "AuthDBDUserRealmQuery" "mod_authn_dbd" D None "query" => Refused(AUTH);
     "AuthDBMGroupFile" "mod_authz_dbm" DH AuthConfig "file-path" => Refused(AUTH);
@@ -52,7 +40,6 @@ foreign! {
     "AuthFormSitePassphrase" "mod_auth_form" DH AuthConfig "secret" => Refused(AUTH);
     "AuthFormSize" "mod_auth_form" D None "size" => Refused(AUTH);
     "AuthFormUsername" "mod_auth_form" DH AuthConfig "fieldname" => Refused(AUTH);
-    "AuthGroupFile" "mod_authz_groupfile" DH AuthConfig "file-path" => Refused(AUTH);
     "AuthLDAPAuthorizePrefix" "mod_authnz_ldap" DH AuthConfig "prefix" => Refused(AUTH);
     "AuthLDAPBindAuthoritative" "mod_authnz_ldap" DH AuthConfig "off|on" => Refused(AUTH);
     "AuthLDAPBindDN" "mod_authnz_ldap" DH AuthConfig "distinguished-name" => Refused(AUTH);
@@ -72,24 +59,18 @@ foreign! {
     "AuthLDAPSubGroupAttribute" "mod_authnz_ldap" DH AuthConfig "attribute" => Refused(AUTH);
     "AuthLDAPSubGroupClass" "mod_authnz_ldap" DH AuthConfig "LdapObjectClass" => Refused(AUTH);
     "AuthLDAPURL" "mod_authnz_ldap" DH AuthConfig "url [NONE|SSL|TLS|STARTTLS]" => Refused(AUTH);
-    "AuthMerging" "mod_authz_core" DH AuthConfig "Off | And | Or" => By(off_only);
-    "AuthName" "mod_authn_core" DH AuthConfig "auth-domain" => Ignored(NOAUTH);
     "AuthnCacheContext" "mod_authn_socache" D None "directory|server|custom-string" => Ignored(NOAUTH);
     "AuthnCacheEnable" "mod_authn_socache" S None "" => Ignored(NOAUTH);
     "AuthnCacheProvideFor" "mod_authn_socache" DH AuthConfig "authn-provider [...]" => Ignored(NOAUTH);
     "AuthnCacheSOCache" "mod_authn_socache" S None "provider-name[:provider-args]" => Ignored(NOAUTH);
     "AuthnCacheTimeout" "mod_authn_socache" DH AuthConfig "timeout (seconds)" => Ignored(NOAUTH);
-    "<AuthnProviderAlias>" "mod_authn_core" S None "baseProvider Alias" => Refused(AUTH);
     "AuthnzFcgiCheckAuthnProvider" "mod_authnz_fcgi" DH FileInfo "provider-name|None option ..." => Refused(AUTH);
     "AuthnzFcgiDefineProvider" "mod_authnz_fcgi" S None "type provider-name backend-address" => Refused(AUTH);
-    "AuthType" "mod_authn_core" DH AuthConfig "None|Basic|Digest|Form" => By(auth_type);
-    "AuthUserFile" "mod_authn_file" DH AuthConfig "file-path" => Refused(AUTH);
     "AuthzDBDLoginToReferer" "mod_authz_dbd" D None "On|Off" => Refused(AUTH);
     "AuthzDBDQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBDRedirectQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBMType" "mod_authz_dbm" DH AuthConfig "default|SDBM|GDBM|NDBM|DB" => Refused(AUTH);
     "<AuthzProviderAlias>" "mod_authz_core" S None "baseProvider Alias Require-Parameters" => Refused(REQUIRE);
-    "AuthzSendForbiddenOnFailure" "mod_authz_core" DH AuthConfig "On|Off" => By(off_only);
     "CookieDomain" "mod_usertrack" SVDH FileInfo "domain" => Ignored(NO_TRACKING);
     "CookieExpires" "mod_usertrack" SVDH FileInfo "expiry-period" => Ignored(NO_TRACKING);
     "CookieHTTPOnly" "mod_usertrack" SVDH FileInfo "on|off" => Ignored(NO_TRACKING);
@@ -98,8 +79,6 @@ foreign! {
     "CookieSecure" "mod_usertrack" SVDH FileInfo "on|off" => Ignored(NO_TRACKING);
     "CookieStyle" "mod_usertrack" SVDH FileInfo "Netscape|Cookie|Cookie2|RFC2109|RFC2965" => Ignored(NO_TRACKING);
     "CookieTracking" "mod_usertrack" SVDH FileInfo "on|off" => By(off_only);
-    "Deny" "mod_access_compat" DH Limit "from all|host|env=[!]env-variable [host|env=[!]env-variable] ..." =>
-        Refused(REQUIRE);
     "DTracePrivileges" "mod_privileges" S None "On|Off" => Ignored("it concerns other systems than Linux");
     "IdentityCheck" "mod_ident" SVD None "On|Off" => By(identity_check);
     "IdentityCheckTimeout" "mod_ident" SVD None "seconds" => Ignored("nobody is asked who a user is");
@@ -123,7 +102,6 @@ foreign! {
     "LDAPVerifyServerCert" "mod_ldap" S None "On|Off" => Ignored(NOLDAP);
     "ModemStandard" "mod_dialup" D None "V.21|V.26bis|V.32|V.34|V.92" =>
         Ignored("it was a joke; nothing is slowed down");
-    "Order" "mod_access_compat" DH Limit "ordering" => Refused(REQUIRE);
     "PrivilegesMode" "mod_privileges" SVD None "FAST|SECURE|SELECTIVE" => Refused(SOLARIS);
     "RemoteIPHeader" "mod_remoteip" SV None "header-field" => Refused(REMOTE_ADDR);
     "RemoteIPInternalProxy" "mod_remoteip" SV None "proxy-ip|proxy-ip/subnet|hostname ..." => Refused(REMOTE_ADDR);
@@ -134,10 +112,6 @@ foreign! {
         Refused(REMOTE_ADDR);
     "RemoteIPTrustedProxy" "mod_remoteip" SV None "proxy-ip|proxy-ip/subnet|hostname ..." => Refused(REMOTE_ADDR);
     "RemoteIPTrustedProxyList" "mod_remoteip" SV None "filename" => Refused(REMOTE_ADDR);
-    "<RequireAll>" "mod_authz_core" DH AuthConfig "" => Refused(REQUIRE);
-    "<RequireAny>" "mod_authz_core" DH AuthConfig "" => Refused(REQUIRE);
-    "<RequireNone>" "mod_authz_core" DH AuthConfig "" => Refused(REQUIRE);
-    "Satisfy" "mod_access_compat" DH AuthConfig "Any|All" => By(satisfy);
     "Session" "mod_session" SVDH AuthConfig "On|Off" => By(off_only);
     "SessionCookieName" "mod_session_cookie" SVDH AuthConfig "name attributes" => Ignored(NOSESSION);
     "SessionCookieName2" "mod_session_cookie" SVDH AuthConfig "name attributes" => Ignored(NOSESSION);

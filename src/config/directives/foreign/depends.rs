@@ -97,26 +97,6 @@ pub(super) fn interpreter_source(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-pub(super) fn satisfy(words: &[Vec<u8>]) -> Answer {
-    unless(
-        words,
-        &["all"],
-        "not supported by this version; write `Require all granted` or `Require all denied`",
-    )
-}
-
-pub(super) fn allow_methods(words: &[Vec<u8>]) -> Answer {
-    let refusal =
-        "not supported by this version; files answer GET, HEAD and OPTIONS, and scripts look at REQUEST_METHOD";
-    unless(words, &["reset"], refusal)
-}
-
-pub(super) fn auth_type(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; no passwords are asked for: write `Require all denied` for the place, or \
-                   keep it behind a server that asks";
-    unless(words, &["none"], refusal)
-}
-
 pub(super) fn dav(words: &[Vec<u8>]) -> Answer {
     unless(
         words,

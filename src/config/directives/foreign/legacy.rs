@@ -10,7 +10,7 @@ const BUILT_IN: &str = "what lychgate has is built in";
 const BOUND: &str =
     "requests wait for no free worker; MaxConnections bounds connections, CGIMaxScripts scripts that run at once";
 const MPM: &str = "lychgate sizes its processes and threads itself";
-const NOAUTH: &str = "it has no effect without AuthType, which is refused";
+const NOAUTH: &str = "it has no effect without `AuthType Digest`, which is refused";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
 const NO_LOCK: &str = "nothing is shared that needs a lock";

@@ -86,10 +86,6 @@ fn the_answers_that_matter_are_pinned() {
              beside the scripts, or into the pool of php-fpm",
         ),
         (
-            "Deny from all",
-            "x.conf:7: Deny: not supported by this version; write `Require all granted` or `Require all denied`",
-        ),
-        (
             "AddOutputFilterByType DEFLATE text/html",
             "x.conf:7: note: AddOutputFilterByType: ignored: answers are not compressed by this version",
         ),

@@ -1,0 +1,421 @@
+//! Who is it: names and passwords by HTTP's Basic scheme (mod_authn_core, mod_auth_basic), from files (mod_authn_file,
+//! mod_authz_groupfile) or from whoever comes along (mod_authn_anon).
+
+use std::sync::Arc;
+
+use crate::config::error::Span;
+use crate::config::setting::{Mapped, Setting, settings};
+use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, SERVER, Set, Words};
+use crate::config::words::{Args, Said, shown};
+use crate::lang::expr::StringExpr;
+
+settings! {
+    /// How the users of a place are known.
+    pub struct Authn {
+        /// `AuthType`.
+        auth_type: Setting<AuthType>,
+        /// `AuthName`.
+        realm: Setting<StringExpr>,
+        /// `AuthBasicProvider`, in the order in which they are asked.
+        providers: Setting<Vec<Provider>>,
+        /// `AuthBasicAuthoritative`.
+        authoritative: Setting<bool>,
+        /// `AuthBasicFake`.
+        fake: Setting<Option<Fake>>,
+        /// `AuthUserFile`.
+        user_file: Setting<Vec<u8>>,
+        /// `AuthGroupFile`.
+        group_file: Setting<Vec<u8>>,
+        /// `Anonymous` and its kin; what one section says replaces all that was said around it.
+        anonymous: Setting<Anonymous>,
+    }
+}
+
+settings! {
+    /// Providers of the whole server.
+    pub struct Providers {
+        /// `<AuthnProviderAlias>`, by name in lower case.
+        aliases: Mapped<Vec<u8>, Arc<Alias>>,
+    }
+}
+
+/// How a client says who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthType {
+    /// It is not asked.
+    None,
+    /// RFC 7617.
+    Basic,
+}
+
+/// Who knows passwords.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// AuthUserFile.
+    File,
+    /// Anonymous.
+    Anonymous,
+    /// An alias, and where it was asked for.
+    Alias(Vec<u8>, Span),
+}
+
+/// A provider with settings of its own.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    /// What it is.
+    pub base: Base,
+    /// Its settings.
+    pub conf: Authn,
+}
+
+/// What an alias can be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// AuthUserFile.
+    File,
+    /// Anonymous.
+    Anonymous,
+}
+
+/// The name and the password that are passed on instead of the user's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fake {
+    /// The name.
+    pub user: StringExpr,
+    /// The password.
+    pub password: StringExpr,
+}
+
+/// Who may come without being known.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a directive of its own that is on or off"
+)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anonymous {
+    /// Names that will do, in any case.
+    pub users: Vec<Vec<u8>>,
+    /// Any name will do (`*`).
+    pub any: bool,
+    /// No name will do too.
+    pub nameless: bool,
+    /// The password must not be empty.
+    pub must_give_email: bool,
+    /// The password must look like an address.
+    pub verify_email: bool,
+    /// The password is logged.
+    pub log_email: bool,
+}
+
+impl Default for Anonymous {
+    fn default() -> Anonymous {
+        Anonymous {
+            users: Vec::new(),
+            any: false,
+            nameless: false,
+            must_give_email: true,
+            verify_email: false,
+            log_email: true,
+        }
+    }
+}
+
+impl Base {
+    /// What `<AuthnProviderAlias>` names first.
+    pub fn named(word: &[u8]) -> Said<Base> {
+        match provider(word, None)? {
+            Some(Provider::File) => Ok(Base::File),
+            Some(Provider::Anonymous) => Ok(Base::Anonymous),
+            _ => Err(format!("{} is not a provider; write `file` or `anon`", shown(word))),
+        }
+    }
+}
+
+/// The provider of that name.
+fn provider(word: &[u8], span: Option<&Span>) -> Said<Option<Provider>> {
+    match word {
+        b"file" => Ok(Some(Provider::File)),
+        b"anon" => Ok(Some(Provider::Anonymous)),
+        b"dbm" | b"dbd" | b"ldap" | b"socache" | b"fcgi" => Err(format!(
+            "{} is not supported; write `file`, and keep the passwords in an AuthUserFile",
+            shown(word)
+        )),
+        _ => Ok(span.map(|span| Provider::Alias(word.to_vec(), span.clone()))),
+    }
+}
+
+fn string(args: &Args, n: usize) -> Said<StringExpr> {
+    StringExpr::parse(args.text(n)?, args.trust).map_err(|error| error.0)
+}
+
+fn anonymous(conf: &mut crate::config::directives::DirConf, change: impl FnOnce(&mut Anonymous)) {
+    let mut anonymous = conf.authn.anonymous.value().cloned().unwrap_or_default();
+    change(&mut anonymous);
+    conf.authn.anonymous.set(anonymous);
+}
+
+/// An entry of this file's.
+const fn entry(
+    name: &'static str,
+    module: &'static str,
+    syntax: &'static str,
+    words: Words,
+    default: &'static str,
+    texts: (&'static str, &'static str),
+    set: Set,
+) -> Directive {
+    Directive {
+        name,
+        module,
+        syntax,
+        words,
+        allowed: IN_PLACES,
+        overrides: Override::AuthConfig,
+        default,
+        summary: texts.0,
+        manual: texts.1,
+        set,
+    }
+}
+
+const IN_PLACES: Contexts = DIRECTORY.or(HTACCESS);
+const ONE: Words = Words::exactly(1);
+
+/// The directives of this file, by name.
+pub const DIRECTIVES: &[Directive] = &[
+    entry(
+        "Anonymous",
+        "mod_authn_anon",
+        "user ...",
+        Words::AtLeast(1),
+        "",
+        (
+            "Name users who are let in with any password.",
+            "The star stands for any name. The provider is anon.",
+        ),
+        Set::Dir(|conf, args| {
+            anonymous(conf, |anonymous| {
+                for word in args.words {
+                    if word == b"*" {
+                        anonymous.any = true;
+                    } else {
+                        anonymous.users.push(word.clone());
+                    }
+                }
+            });
+            Ok(())
+        }),
+    ),
+    entry(
+        "Anonymous_LogEmail",
+        "mod_authn_anon",
+        "On|Off",
+        ONE,
+        "On",
+        ("Write the passwords of anonymous users into the error log.", ""),
+        Set::Dir(|conf, args| {
+            let flag = args.flag(0)?;
+            anonymous(conf, |anonymous| anonymous.log_email = flag);
+            Ok(())
+        }),
+    ),
+    entry(
+        "Anonymous_MustGiveEmail",
+        "mod_authn_anon",
+        "On|Off",
+        ONE,
+        "On",
+        ("Let no anonymous user in without a password.", ""),
+        Set::Dir(|conf, args| {
+            let flag = args.flag(0)?;
+            anonymous(conf, |anonymous| anonymous.must_give_email = flag);
+            Ok(())
+        }),
+    ),
+    entry(
+        "Anonymous_NoUserID",
+        "mod_authn_anon",
+        "On|Off",
+        ONE,
+        "Off",
+        ("Let users in who give no name.", ""),
+        Set::Dir(|conf, args| {
+            let flag = args.flag(0)?;
+            anonymous(conf, |anonymous| anonymous.nameless = flag);
+            Ok(())
+        }),
+    ),
+    entry(
+        "Anonymous_VerifyEmail",
+        "mod_authn_anon",
+        "On|Off",
+        ONE,
+        "Off",
+        ("Want an @ and a dot in the passwords of anonymous users.", ""),
+        Set::Dir(|conf, args| {
+            let flag = args.flag(0)?;
+            anonymous(conf, |anonymous| anonymous.verify_email = flag);
+            Ok(())
+        }),
+    ),
+    entry(
+        "AuthBasicAuthoritative",
+        "mod_auth_basic",
+        "On|Off",
+        ONE,
+        "On",
+        (
+            "Refuse users that no provider knows.",
+            "With Off somebody else would have to know them; there is nobody else, and the answer is 500, as in Apache.",
+        ),
+        Set::Dir(|conf, args| {
+            conf.authn.authoritative.set(args.flag(0)?);
+            Ok(())
+        }),
+    ),
+    entry(
+        "AuthBasicFake",
+        "mod_auth_basic",
+        "off|user [password]",
+        Words::Between(1, 2),
+        "off",
+        (
+            "Put another name and password into the request's Authorization field.",
+            "Both may hold %{...}; without a password it is the word password. An empty name takes the field out.",
+        ),
+        Set::Dir(|conf, args| {
+            if args.count() == 1 && args.keyword(0) == "off" {
+                conf.authn.fake.set(None);
+                return Ok(());
+            }
+            let password = if args.bytes(1).is_empty() {
+                StringExpr::parse("password", args.trust).map_err(|error| error.0)?
+            } else {
+                string(args, 1)?
+            };
+            conf.authn.fake.set(Some(Fake {
+                user: string(args, 0)?,
+                password,
+            }));
+            Ok(())
+        }),
+    ),
+    entry(
+        "AuthBasicProvider",
+        "mod_auth_basic",
+        "file|anon|alias ...",
+        Words::AtLeast(1),
+        "file",
+        (
+            "Name those who know passwords, in the order in which they are asked.",
+            "The first who knows the name decides. An alias is one of <AuthnProviderAlias>.",
+        ),
+        Set::Dir(|conf, args| {
+            let mut providers = conf.authn.providers.value().cloned().unwrap_or_default();
+            for word in args.words {
+                providers.extend(provider(word, Some(args.span))?);
+            }
+            conf.authn.providers.set(providers);
+            Ok(())
+        }),
+    ),
+    entry(
+        "AuthBasicUseDigestAlgorithm",
+        "mod_auth_basic",
+        "Off",
+        ONE,
+        "Off",
+        (
+            "Compare passwords with those of a file for the Digest scheme.",
+            "MD5 is refused: files for Digest are not read.",
+        ),
+        Set::Dir(|_, args| match args.keyword(0).as_str() {
+            "off" => Ok(()),
+            "md5" => Err("`MD5` is not supported by this version, which reads no files for Digest; write `Off`".into()),
+            _ => Err(format!("{} is not `Off`", shown(args.bytes(0)))),
+        }),
+    ),
+    entry(
+        "AuthGroupFile",
+        "mod_authz_groupfile",
+        "file",
+        ONE,
+        "",
+        (
+            "Name the file that says which users are in which groups.",
+            "A line is a group, a colon, and the names of its users.",
+        ),
+        Set::Dir(|conf, args| {
+            conf.authn.group_file.set(args.path(0));
+            Ok(())
+        }),
+    ),
+    entry(
+        "AuthName",
+        "mod_authn_core",
+        "text",
+        ONE,
+        "",
+        (
+            "Say what the password is for; browsers show it.",
+            "It may hold %{...}. Pages with the same text share a password.",
+        ),
+        Set::Dir(|conf, args| {
+            conf.authn.realm.set(string(args, 0)?);
+            Ok(())
+        }),
+    ),
+    Directive {
+        name: "<AuthnProviderAlias>",
+        module: "mod_authn_core",
+        syntax: "file|anon name",
+        words: Words::exactly(2),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Give a provider with settings of its own a name.",
+        manual: "Inside stand AuthUserFile, or Anonymous and its kin.",
+        set: Set::Language,
+    },
+    entry(
+        "AuthType",
+        "mod_authn_core",
+        "None|Basic",
+        ONE,
+        "None",
+        (
+            "Say how clients tell who they are.",
+            "Require says who of them may. Digest and Form are refused.",
+        ),
+        Set::Dir(|conf, args| {
+            let known = match args.keyword(0).as_str() {
+                "none" => AuthType::None,
+                "basic" => AuthType::Basic,
+                "digest" | "form" => {
+                    let word = shown(args.bytes(0));
+                    return Err(format!("{word} is not supported by this version; write `Basic`"));
+                }
+                _ => return Err(format!("{} is neither `Basic` nor `None`", shown(args.bytes(0)))),
+            };
+            conf.authn.auth_type.set(known);
+            Ok(())
+        }),
+    ),
+    entry(
+        "AuthUserFile",
+        "mod_authn_file",
+        "file",
+        ONE,
+        "",
+        (
+            "Name the file with users and their passwords.",
+            "A line is a name, a colon and a hash, as lychgate passwd and htpasswd write them: bcrypt, $apr1$, {SHA}, and \
+crypt(3) with MD5, SHA-256 or SHA-512. Plain text and the crypt(3) of DES are not accepted, nor is bcrypt with a cost above 17. \
+Keep the file where no URL leads to it.",
+        ),
+        Set::Dir(|conf, args| {
+            conf.authn.user_file.set(args.path(0));
+            Ok(())
+        }),
+    ),
+];

@@ -1,0 +1,116 @@
+//! What is known of the client beyond its address: its name, its user, and what had to be asked to know them.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::auth::hash::Hash;
+use crate::config::directives::DirConf;
+
+/// A client.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// Its host's name, where it was asked for and found.
+    pub host: Option<Vec<u8>>,
+    /// The name it gave itself, in this pass. It is to be believed where access was granted.
+    pub user: Option<Vec<u8>>,
+    /// How it gave the name: AUTH_TYPE.
+    pub auth_type: Option<&'static str>,
+    /// The settings under which this pass was let in.
+    pub admitted: Option<Arc<DirConf>>,
+    /// Whether answers can be waited for.
+    pub patience: Patience,
+    answers: Vec<(Question, Answer)>,
+    wanted: RefCell<Vec<Question>>,
+}
+
+/// Whether a request can wait for an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// It can.
+    #[default]
+    Waits,
+    /// It is a look ahead; it leaves its questions to the request that looks.
+    Leaves,
+}
+
+/// Something that takes time to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether a password is the one that was hashed.
+    Password {
+        /// The stored hash.
+        hash: Hash,
+        /// What the client gave.
+        password: Vec<u8>,
+    },
+    /// The client's name, which leads back to its address.
+    HostName,
+    /// Whether a name leads to the client's address.
+    LeadsHere(Vec<u8>),
+    /// Who owns a file.
+    Owner(Vec<u8>),
+    /// Which group a file is in.
+    Group(Vec<u8>),
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is so.
+    Yes,
+    /// It is not so, or could not be found out.
+    No,
+    /// A name.
+    Name(Vec<u8>),
+}
+
+impl Client {
+    /// The answer to a question, if it was asked.
+    pub fn answer(&self, question: &Question) -> Option<&Answer> {
+        let known = self.answers.iter().find(|(asked, _)| asked == question);
+        known.map(|(_, answer)| answer)
+    }
+
+    /// Records an answer.
+    pub fn learn(&mut self, question: Question, answer: Answer) {
+        self.answers.push((question, answer));
+    }
+
+    /// Leaves a question for later.
+    pub fn want(&self, question: Question) {
+        self.wanted.borrow_mut().push(question);
+    }
+
+    /// Leaves another's questions for later.
+    pub fn take_over(&self, other: &Client) {
+        self.wanted.borrow_mut().extend(other.wanted());
+    }
+
+    /// Takes the questions that were left.
+    pub fn wanted(&self) -> Vec<Question> {
+        self.wanted.take()
+    }
+
+    /// Whether questions were left, so that what came out so far does not count.
+    pub fn is_in_doubt(&self) -> bool {
+        !self.wanted.borrow().is_empty()
+    }
+
+    /// The client of a look ahead: the same, who has been let in nowhere yet.
+    #[must_use]
+    pub fn look_ahead(&self) -> Client {
+        Client {
+            host: self.host.clone(),
+            answers: self.answers.clone(),
+            patience: Patience::Leaves,
+            ..Client::default()
+        }
+    }
+
+    /// Forgets what is known of the user, for another place.
+    pub fn forget_user(&mut self) {
+        self.user = None;
+        self.auth_type = None;
+        self.admitted = None;
+    }
+}

@@ -1,0 +1,214 @@
+//! What the requirements of a place come to (mod_authz_core and the modules that give it kinds).
+
+use std::sync::Arc;
+
+use crate::auth::groups::Groups;
+use crate::config::directives::authz::{Rule, Sense, Test};
+use crate::config::directives::require::{Requirement, Wants, Word};
+use crate::exchange::Exchange;
+use crate::exchange::client::{Answer, Question};
+use crate::exchange::fail::Fail;
+use crate::exchange::place::Place;
+use crate::exchange::view::View;
+use crate::http::method::Method;
+use crate::lang::log_level::Level;
+use crate::phases::access::Closed;
+use crate::phases::{auth_files, host_name};
+
+/// What a rule finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Granted,
+    Denied,
+    /// Denied, and a user could make it otherwise.
+    DeniedWithoutUser,
+    /// It has nothing to say.
+    Neutral,
+}
+
+/// What a section's rules find.
+pub(super) fn apply(ex: &Exchange, place: &Place, rule: &Rule) -> Result<Found, Closed> {
+    inside(ex, place, rule, Around::All)
+}
+
+/// The container around a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Around {
+    All,
+    Any,
+}
+
+fn inside(ex: &Exchange, place: &Place, rule: &Rule, around: Around) -> Result<Found, Closed> {
+    if !rule.covers(ex.method) {
+        return Ok(match around {
+            Around::All => Found::Granted,
+            Around::Any => Found::Denied,
+        });
+    }
+    let found = match &rule.test {
+        Test::One(requirement) => one(ex, place, requirement)?,
+        Test::All(rules) => all(ex, place, rules)?,
+        Test::Any(rules) => any(ex, place, rules)?,
+    };
+    Ok(match (rule.sense, found) {
+        (Sense::Plain, found) => found,
+        (Sense::Negated, Found::Granted) => Found::Denied,
+        // That something was not refused does not grant anything.
+        (Sense::Negated, _) => Found::Neutral,
+    })
+}
+
+fn all(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
+    let mut so_far = Found::Neutral;
+    for rule in rules {
+        match inside(ex, place, rule, Around::All)? {
+            Found::Denied => return Ok(Found::Denied),
+            Found::DeniedWithoutUser => so_far = Found::DeniedWithoutUser,
+            Found::Granted if so_far == Found::Neutral => so_far = Found::Granted,
+            Found::Granted | Found::Neutral => {}
+        }
+    }
+    Ok(so_far)
+}
+
+fn any(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
+    let mut so_far = Found::Neutral;
+    for rule in rules {
+        match inside(ex, place, rule, Around::Any)? {
+            Found::Granted => return Ok(Found::Granted),
+            Found::DeniedWithoutUser => so_far = Found::DeniedWithoutUser,
+            Found::Denied if so_far == Found::Neutral => so_far = Found::Denied,
+            Found::Denied | Found::Neutral => {}
+        }
+    }
+    Ok(so_far)
+}
+
+fn one(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found, Closed> {
+    Ok(when(match requirement {
+        Requirement::Granted => true,
+        Requirement::Denied => false,
+        Requirement::Address(networks) => {
+            let address = ex.connection.peer.ip();
+            networks.iter().any(|network| network.contains(address))
+        }
+        Requirement::Local => is_local(ex),
+        Requirement::Env(names) => names.iter().any(|name| ex.variables.contains_key(name)),
+        Requirement::Method(methods) => {
+            let asked = if ex.method == Method::Head {
+                Method::Get
+            } else {
+                ex.method
+            };
+            methods.contains(&asked)
+        }
+        Requirement::Host(names) => {
+            let names = computed(ex, names);
+            match host_name::of(ex)? {
+                Some(host) => names.iter().any(|name| host_name::ends_with(host, name)),
+                None => false,
+            }
+        }
+        Requirement::ForwardDns(names) => leads_here(ex, computed(ex, names))?,
+        Requirement::Expr(expr, wants) => {
+            let holds = expr.eval(&View { ex, response: None }).map_err(|missing| {
+                let path = String::from_utf8_lossy(&missing.path).into_owned();
+                Fail::internal(format!("Require expr: `{path}` cannot be read")).of_module("authz_core")
+            })?;
+            if !holds && *wants == Wants::User {
+                return Ok(Found::DeniedWithoutUser);
+            }
+            holds
+        }
+        of_user => return by_user(ex, place, of_user),
+    }))
+}
+
+fn when(granted: bool) -> Found {
+    if granted { Found::Granted } else { Found::Denied }
+}
+
+/// The kinds that are about a user.
+fn by_user(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found, Closed> {
+    let Some(user) = ex.client.user.as_deref() else {
+        return Ok(Found::DeniedWithoutUser);
+    };
+    Ok(when(match requirement {
+        Requirement::ValidUser => true,
+        Requirement::User(names) => computed(ex, names).iter().any(|name| name == user),
+        Requirement::Group(names) => match groups(ex, place) {
+            Some(groups) => computed(ex, names).iter().any(|name| groups.has(name, user)),
+            None => false,
+        },
+        Requirement::FileOwner => named(ex, Question::Owner(place.path.clone()))?.is_some_and(|owner| owner == user),
+        Requirement::FileGroup => match groups(ex, place) {
+            Some(groups) => {
+                named(ex, Question::Group(place.path.clone()))?.is_some_and(|group| groups.has(group, user))
+            }
+            None => false,
+        },
+        _ => false,
+    }))
+}
+
+fn named(ex: &Exchange, question: Question) -> Result<Option<&[u8]>, Closed> {
+    match ex.client.answer(&question) {
+        Some(Answer::Name(name)) => Ok(Some(name)),
+        Some(Answer::Yes | Answer::No) => Ok(None),
+        None => Err(Closed::Ask(question)),
+    }
+}
+
+fn leads_here(ex: &Exchange, names: Vec<Vec<u8>>) -> Result<bool, Closed> {
+    for name in names {
+        let question = Question::LeadsHere(name);
+        match ex.client.answer(&question) {
+            Some(Answer::Yes) => return Ok(true),
+            Some(Answer::No | Answer::Name(_)) => {}
+            None => return Err(Closed::Ask(question)),
+        }
+    }
+    Ok(false)
+}
+
+/// The groups of the place. Without its file, nobody is in any.
+fn groups(ex: &Exchange, place: &Place) -> Option<Arc<Groups>> {
+    let say = |text: String| ex.rewriting.lines.push(Level::Error, "authz_groupfile", text);
+    let Some(file) = place.conf.authn.group_file.value() else {
+        say("a group is required, and there is no AuthGroupFile".to_owned());
+        return None;
+    };
+    match auth_files::groups(file) {
+        Ok(groups) => Some(groups),
+        Err(error) => {
+            let file = String::from_utf8_lossy(file);
+            say(format!("AuthGroupFile: `{file}` cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+/// The words of a requirement for this request.
+fn computed(ex: &Exchange, words: &[Word]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for word in words {
+        match word {
+            Word::Literal(word) => all.push(word.clone()),
+            Word::Computed(text) => {
+                let text = text.eval(&View { ex, response: None }).unwrap_or_default();
+                let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+                all.extend(words.map(<[u8]>::to_vec));
+            }
+        }
+    }
+    all
+}
+
+/// Whether the client is on this machine: a loopback address, or the same address at both ends.
+fn is_local(ex: &Exchange) -> bool {
+    let (peer, local) = (
+        ex.connection.peer.ip().to_canonical(),
+        ex.connection.local.ip().to_canonical(),
+    );
+    peer.is_loopback() || peer == local
+}
