@@ -6,6 +6,7 @@
 pub mod body;
 pub mod charset;
 pub mod fail;
+pub mod field_rules;
 pub mod names;
 pub mod page;
 pub mod place;
@@ -64,6 +65,8 @@ pub struct Exchange {
     pub first_byte: Option<Duration>,
     /// What rewriting left behind.
     pub rewriting: Rewriting,
+    /// What `Header note` kept, for expressions and logs.
+    pub notes: Variables,
     /// The client's name, where HostnameLookups found one.
     pub remote_host: Option<Vec<u8>>,
     conf: Arc<DirConf>,
@@ -184,6 +187,7 @@ impl Exchange {
             handler: Vec::new(),
             first_byte: None,
             rewriting: Rewriting::default(),
+            notes: Variables::new(),
             remote_host: None,
             conf: Arc::clone(&site.base),
         }

@@ -210,7 +210,7 @@ fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modifi
         fields.append("Content-Encoding", place.types.encodings.join(&b", "[..]));
     }
     if !place.types.languages.is_empty() {
-        fields.append("Content-Language", place.types.languages.join(&b", "[..]));
+        fields.append("Content-Language", place.types.languages.join(&b','));
     }
 }
 
@@ -226,9 +226,6 @@ pub fn content_type(place: &Place) -> Option<Vec<u8>> {
 /// RFC 9110 section 15.4.5: the validators, and nothing of the representation.
 fn not_modified(mut response: Response) -> Response {
     response.head.status = Status::NOT_MODIFIED;
-    for name in ["Content-Type", "Content-Encoding", "Content-Language", "Accept-Ranges"] {
-        response.head.fields.remove(name);
-    }
     response
 }
 

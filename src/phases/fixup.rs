@@ -11,7 +11,7 @@ use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::fs::open::{self, Kind};
 use crate::http::status::Status;
-use crate::phases::translate;
+use crate::phases::{request_fields, translate};
 
 /// Where the fixups lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         Landing::File => Fixed::Here,
     };
     if fixed == Fixed::Here {
+        request_fields::late(ex);
         let whole;
         let named = if place.conf.mime.use_path_info.or(false) {
             whole = [place.path.as_slice(), &place.path_info].concat();

@@ -8,6 +8,7 @@ pub mod early;
 pub mod fixup;
 pub mod locate;
 pub mod redirect;
+pub mod request_fields;
 mod rewrite;
 pub mod target;
 pub mod translate;

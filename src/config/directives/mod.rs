@@ -9,7 +9,9 @@ pub mod core;
 pub mod dir;
 pub mod env;
 pub mod etag;
+pub mod expires;
 pub mod foreign;
+pub mod headers;
 pub mod language;
 pub mod limit;
 pub mod log;
@@ -42,6 +44,10 @@ settings! {
         dir: dir::Dir,
         /// Variables.
         env: env::Env,
+        /// How long answers may be kept.
+        expires: expires::Expires,
+        /// Fields.
+        headers: headers::Headers,
         /// `.htaccess`.
         overrides: overrides::Overrides,
         /// Types.
@@ -100,6 +106,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     dir::DIRECTIVES,
     env::DIRECTIVES,
     etag::DIRECTIVES,
+    expires::DIRECTIVES,
+    headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
     mime::DIRECTIVES,
