@@ -198,7 +198,7 @@ mod tests {
             ("a", "b", "banana", "bbnana", "bbnbnb"),
             ("^a", "b", "aaa", "baa", "bbb"),
             ("(n)(a)", "$2$1", "banana", "baanna", "baanan"),
-            ("x*", "-", "ab", "-ab", "-a-b"),
+            ("x*", "-", "ab", "-ab", "-a-b-"),
             ("x*", "-", "", "-", "-"),
             ("z", "y", "banana", "banana", "banana"),
         ] {

@@ -1,14 +1,19 @@
 //! The last facts before a handler is chosen: the slash behind a directory, its index file, variables, and what the file's
 //! name says of its type.
 
-use crate::base::quote;
+use std::sync::Arc;
+
+use crate::base::{path, quote};
 use crate::config::directives::DirConf;
+use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
+use crate::config::handlers::BY_TYPE;
 use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::exchange::view::View;
 use crate::fs::open::{self, Kind};
 use crate::http::status::Status;
 use crate::phases::{request_fields, translate};
@@ -42,6 +47,13 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             &place.path
         };
         place.types = types_of(ex.config, &place.conf, named);
+        if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
+            // What has no value, or names nothing, sets nothing.
+            let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
+            if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
+                place.types.handler = Some(handler.to_ascii_lowercase());
+            }
+        }
         if let Some(media_type) = &ex.rewriting.media_type {
             place.types.media_type = Some(media_type.as_slice().into());
         }
@@ -71,6 +83,9 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
     match index(ex, place)? {
         Some(index) => match place.conf.dir.index_redirect.value() {
             Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &index))),
+            _ if is_directory_without_slash(ex, &index) => {
+                Err(outcome(index_redirect(ex, 301, &[index.as_slice(), b"/"].concat())))
+            }
             _ => Ok(Fixed::Instead(index)),
         },
         None => Ok(fallback(ex, place)),
@@ -95,6 +110,16 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             {
                 return Ok(Some(url));
             }
+            // A directory as an index is asked for as one: with its own index, or for its slash.
+            Ok(extent) if extent.meta.kind == Kind::Directory && extent.length >= path::without_slash(&file).len() => {
+                return Ok(Some(url));
+            }
+            // What an index file is looked for by is a request of its own, which falls back as any other.
+            Ok(_) if name.first() != Some(&b'/') => {
+                if let Some(Some(fallback)) = place.conf.dir.fallback.value() {
+                    return Ok(Some(fallback.clone()));
+                }
+            }
             Ok(_) => {}
             Err(error) => refused = refused.or(Some((file, error))),
         }
@@ -111,6 +136,12 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
     }
 }
 
+fn is_directory_without_slash(ex: &Exchange, url: &[u8]) -> bool {
+    let file = translate::path_of(ex, url).path;
+    !url.ends_with(b"/")
+        && open::extent(&file).is_ok_and(|extent| extent.meta.kind == Kind::Directory && extent.length == file.len())
+}
+
 fn outcome(response: Response) -> Stop {
     Stop::Outcome(Box::new(Outcome::Reply(response)))
 }
@@ -122,10 +153,13 @@ fn slash_redirect(ex: &Exchange) -> Response {
     redirect_to(ex, Status::MOVED_PERMANENTLY, path)
 }
 
+/// The query is left behind, as by Apache.
 fn index_redirect(ex: &Exchange, status: u16, index: &[u8]) -> Response {
     let mut path = Vec::new();
     quote::escape_path(&mut path, index);
-    redirect_to(ex, Status::new(status).unwrap_or(Status::FOUND), path)
+    let mut response = Response::new(Status::new(status).unwrap_or(Status::FOUND), Body::BuiltIn);
+    response.head.fields.append("Location", ex.own_url(&path));
+    response
 }
 
 fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
@@ -139,17 +173,23 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
     response
 }
 
-/// What the extensions of a file's name say; the last one of a kind counts.
+/// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it.
 pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
+    let hidden = name.iter().take_while(|b| **b == b'.').count();
+    let name = name.get(hidden..).unwrap_or_default();
     let mut types = Types::default();
     let mime = &conf.mime;
-    for extension in name.split(|b| *b == b'.').skip(1) {
+    let last_only = mime.last_extension.or(false);
+    let mut extensions = name.split(|b| *b == b'.').skip(1).peekable();
+    while let Some(extension) = extensions.next() {
+        let is_last = extensions.peek().is_none();
         let extension = extension.to_ascii_lowercase();
-        if let Some(media_type) = mime.types.find(&extension) {
-            types.media_type = Some(media_type.as_slice().into());
-        } else if let Some(media_type) = config.media_types.get(&extension) {
-            types.media_type = Some(media_type.clone());
+        let own = mime.types.find(&extension).map(|own| own.as_slice().into());
+        let counts = |media_type: &Arc<[u8]>| is_last || !last_only || !media_type.starts_with(BY_TYPE);
+        let media_type = own.or_else(|| config.media_types.get(&extension).cloned());
+        if let Some(media_type) = media_type.filter(counts) {
+            types.media_type = Some(media_type);
         }
         if let Some(charset) = mime.charsets.find(&extension) {
             types.charset = Some(charset.clone());
@@ -160,14 +200,17 @@ pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
         if let Some(encoding) = mime.encodings.find(&extension) {
             types.encodings.push(encoding.clone());
         }
-        if let Some(handler) = mime.handlers.find(&extension) {
+        if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             types.handler = Some(handler.clone());
+        } else if last_only {
+            types.handler = None;
         }
     }
-    if let Some(forced) = conf.core.force_type.value() {
-        types.media_type = forced.as_deref().map(Into::into).or(types.media_type);
+    if let Some(Some(forced)) = conf.core.force_type.value() {
+        types.media_type = Some(forced.as_slice().into());
+        types.charset = None;
     }
-    if let Some(Some(handler)) = conf.core.set_handler.value() {
+    if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
         types.handler = Some(handler.to_ascii_lowercase());
     }
     if let (true, Some(language)) = (types.languages.is_empty(), mime.default_language.value()) {

@@ -12,5 +12,6 @@ pub mod request_fields;
 mod rewrite;
 pub mod target;
 pub mod translate;
+mod user_dir;
 pub mod vhost;
 pub mod walk;

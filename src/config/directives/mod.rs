@@ -25,6 +25,7 @@ pub mod server;
 pub mod setenvif;
 pub mod site;
 pub mod suexec;
+pub mod userdir;
 
 use crate::config::setting::settings;
 use crate::config::table::Directive;
@@ -34,6 +35,8 @@ settings! {
     pub struct DirConf {
         /// Options, documents, limits.
         core: core::Core,
+        /// The alias of a section.
+        aliases: alias::PlaceAliases,
         /// Access.
         authz: authz::Authz,
         /// Listings.
@@ -76,6 +79,8 @@ settings! {
         logs: log::Logs,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
+        /// Users' own pages.
+        user_dirs: userdir::UserDirs,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -121,6 +126,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     site::DIRECTIVES,
     site::SERVER_WIDE,
     suexec::DIRECTIVES,
+    userdir::DIRECTIVES,
 ];
 
 /// Every directive of every feature.

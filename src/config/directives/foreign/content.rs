@@ -1,9 +1,7 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{
-    add_filters, dav, none_only_hosts, off_only, off_only_includes, user_dir,
-};
+use crate::config::directives::foreign::depends::{add_filters, dav, none_only_hosts, off_only, off_only_includes};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, VDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
@@ -37,7 +35,6 @@ foreign! {
     "AddOutputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddOutputFilterByType" "mod_filter" SVDH FileInfo "filter[;filter...] media-type [media-type] ..." =>
         By(add_filters);
-    "AliasPreservePath" "mod_alias" SVD None "OFF|ON" => By(off_only);
     "BrotliAlterETag" "mod_brotli" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
     "BrotliCompressionMaxInputBlock" "mod_brotli" SV None "value" => Ignored(COMPRESS);
     "BrotliCompressionQuality" "mod_brotli" SV None "value" => Ignored(COMPRESS);
@@ -166,7 +163,6 @@ foreign! {
     "Substitute" "mod_substitute" DH FileInfo "s/pattern/substitution/[infq]" => Refused(CHANGE);
     "SubstituteInheritBefore" "mod_substitute" DH FileInfo "on|off" => Ignored(NO_SUBSTITUTE);
     "SubstituteMaxLineLength" "mod_substitute" DH FileInfo "bytes(b|B|k|K|m|M|g|G)" => Ignored(NO_SUBSTITUTE);
-    "UserDir" "mod_userdir" SV None "directory-filename [directory-filename] ..." => By(user_dir);
     "VirtualDocumentRoot" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualDocumentRootIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualScriptAlias" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);

@@ -128,14 +128,6 @@ pub(super) fn identity_check(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-pub(super) fn user_dir(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; write an Alias for each user's directory";
-    match words {
-        [_only] => unless(words, &["disabled", "disable"], refusal),
-        _ => Refused(refusal),
-    }
-}
-
 pub(super) fn ssl_engine(words: &[Vec<u8>]) -> Answer {
     let refusal = "not supported by this version; TLS is not spoken, and plain HTTP never takes its place: keep the server \
                    that speaks it in front";
