@@ -314,7 +314,12 @@ fn a_file_of_several_lines_is_opened_once() -> Result<(), String> {
         .map(|p| p.pid)
         .chain([server.pid()])
     {
-        let open = fs::read_dir(format!("/proc/{process}/fd")).map_err(|e| e.to_string())?;
+        let open = match fs::read_dir(format!("/proc/{process}/fd")) {
+            Ok(open) => open,
+            // Nobody but root looks into a worker.
+            Err(_) if !server::privileged() && process != server.pid() => continue,
+            Err(error) => return Err(format!("process {process}: {error}")),
+        };
         let same = open
             .filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
             .filter(|file| *file == log);

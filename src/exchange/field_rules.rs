@@ -70,9 +70,8 @@ pub fn act(rule: &Rule, value: Vec<u8>, fields: &mut Fields, notes: &mut Variabl
                 fields.merge(name, &value);
             }
         }
-        Action::Set(_) => fields.set(name, value),
         Action::SetIfEmpty(_) if fields.contains(name) => {}
-        Action::SetIfEmpty(_) => fields.set(name, value),
+        Action::Set(_) | Action::SetIfEmpty(_) => fields.set(name, value),
         Action::Unset => {
             fields.remove(name);
         }
@@ -87,8 +86,8 @@ pub fn act(rule: &Rule, value: Vec<u8>, fields: &mut Fields, notes: &mut Variabl
             }
         }
         Action::Note(_) => {
-            let noted = fields.value(name).map(<[u8]>::to_vec);
-            notes.insert(value, noted.unwrap_or_default());
+            let kept = fields.value(name).map(<[u8]>::to_vec);
+            notes.insert(value, kept.unwrap_or_default());
         }
         Action::Echo(_) => {}
     }

@@ -61,7 +61,7 @@ impl Tables {
                 b"content-language" if !by_script => tables.languages = Some(value.to_vec()),
                 b"content-encoding" if !by_script => tables.encoding = Some(value.to_vec()),
                 name if by_script && !OF_SUCCESS.contains(&name) => {
-                    tables.always.append(name_of(response, name), value)
+                    tables.always.append(name_of(response, name), value);
                 }
                 b"set-cookie" if made == Made::ByHandler => tables.always.append(name, value),
                 _ => tables.success.append(name, value),

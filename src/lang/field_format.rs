@@ -155,7 +155,7 @@ mod tests {
             ..Table::default()
         };
         let facts = Facts {
-            began: SystemTime::UNIX_EPOCH + Duration::from_micros(1_500_000),
+            began: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
             elapsed: Duration::from_micros(42),
             busy: 4,
             load: [0.5, 1.0, 2.256],

@@ -13,21 +13,19 @@ use crate::lang::regex::expand;
 /// Answers with the first redirect of `conf` that covers the path, if one does.
 pub fn run(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
     let url = ex.target.path.as_bytes();
-    let listed = || {
-        conf.redirects
-            .list
-            .iter()
-            .find_map(|one| Some((one.status, target(one, url)?)))
-    };
+    let listed = || conf.redirects.list.iter().find_map(|one| covered(one, url));
     let found = match conf.redirects.section.value() {
-        Some(section) => Some((section.status, of_section(ex, section)?)),
+        Some(section) => Some(Covered {
+            status: section.status,
+            to: of_section(ex, section)?,
+        }),
         None => listed(),
     };
-    let Some((code, target)) = found else {
+    let Some(Covered { status: code, to }) = found else {
         return Ok(());
     };
     let status = Status::new(code).unwrap_or(Status::FOUND);
-    let Some(target) = target else {
+    let Some(target) = to else {
         return Err(Fail::client(status, format!("a redirect says {code}"))
             .of_module("alias")
             .into());
@@ -59,23 +57,32 @@ fn of_section(ex: &Exchange, section: &SectionRedirect) -> Result<Option<Vec<u8>
     Ok(Some(escaped(&target)))
 }
 
-/// The target for a path that a redirect covers; without one for a status that is no redirect.
-fn target(redirect: &Redirect, url: &[u8]) -> Option<Option<Vec<u8>>> {
+/// What a redirect says of a path that it covers; no target for a status that is no redirect.
+struct Covered {
+    status: u16,
+    to: Option<Vec<u8>>,
+}
+
+fn covered(redirect: &Redirect, url: &[u8]) -> Option<Covered> {
     let to = redirect.to.as_deref();
-    match &redirect.from {
+    let to = match &redirect.from {
         From::Prefix(prefix) => {
             let rest = path::below(url, prefix)?;
-            Some(to.map(|to| {
+            to.map(|to| {
                 let mut target = to.to_vec();
                 quote::escape_path(&mut target, rest);
                 target
-            }))
+            })
         }
         From::Match(regex) => {
             let groups = regex.captures(url)?;
-            Some(to.map(|to| escaped(&expand(to, url, &groups))))
+            to.map(|to| escaped(&expand(to, url, &groups)))
         }
-    }
+    };
+    Some(Covered {
+        status: redirect.status,
+        to,
+    })
 }
 
 /// A target made of decoded pieces, its path escaped and its query left alone.

@@ -424,12 +424,11 @@ what falls to it is answered with 500: a program's source is never shown. (Apach
 AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.",
         set: Set::Dir(|conf, args| {
             let text = args.text(0).ok().filter(|text| text.contains("%{"));
-            let handler = match text {
-                Some(text) => SetHandler::Computed(StringExpr::parse(text, args.trust).map_err(|e| e.0)?),
-                None => {
-                    look_at_handler(args);
-                    unless_none(args).map_or(SetHandler::None, SetHandler::Named)
-                }
+            let handler = if let Some(text) = text {
+                SetHandler::Computed(StringExpr::parse(text, args.trust).map_err(|e| e.0)?)
+            } else {
+                look_at_handler(args);
+                unless_none(args).map_or(SetHandler::None, SetHandler::Named)
             };
             conf.core.set_handler.set(handler);
             Ok(())

@@ -9,7 +9,17 @@ use super::{Refused, When};
 
 /// For scripts: `ScriptSandbox basic`, but for what it says of the network.
 pub fn script() -> Vec<Refused> {
-    let judged = [FAMILIES, RAW, PACKET, PROTOCOLS, NAMESPACES];
+    let judged = [
+        FAMILIES,
+        RAW,
+        PACKET,
+        PROTOCOLS,
+        NAMESPACES,
+        // Limits and priorities of others, who die of them as well as of signals. Landlock does not see them.
+        at(libc::SYS_prlimit64, When::IsNot(0, !0, 0), EPERM),
+        at(libc::SYS_setpriority, When::IsNot(0, !0, libc::PRIO_PROCESS), EPERM),
+        at(libc::SYS_setpriority, When::IsNot(1, !0, 0), EPERM),
+    ];
     joined(&[&judged, COMMON, OLD, TERMINAL])
 }
 
@@ -248,6 +258,10 @@ const WORKER: &[Refused] = &[
     never(libc::SYS_symlinkat),
     never(libc::SYS_renameat2),
     never(libc::SYS_truncate),
+    // What is in a log stays there: its descriptor only appends, and goes on to.
+    never(libc::SYS_ftruncate),
+    never(libc::SYS_fallocate),
+    at(libc::SYS_fcntl, When::Is(1, !0, flag(libc::F_SETFL)), EPERM),
     never(libc::SYS_fchmod),
     never(libc::SYS_fchmodat),
     never(FCHMODAT2),
