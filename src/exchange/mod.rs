@@ -65,8 +65,6 @@ pub struct Exchange {
     pub first_byte: Option<Duration>,
     /// What rewriting left behind.
     pub rewriting: Rewriting,
-    /// What `Header note` kept, for expressions and logs.
-    pub notes: Variables,
     /// The client's name, where HostnameLookups found one.
     pub remote_host: Option<Vec<u8>>,
     conf: Arc<DirConf>,
@@ -187,7 +185,6 @@ impl Exchange {
             handler: Vec::new(),
             first_byte: None,
             rewriting: Rewriting::default(),
-            notes: Variables::new(),
             remote_host: None,
             conf: Arc::clone(&site.base),
         }

@@ -38,7 +38,7 @@ impl Vars for View<'_> {
     }
 
     fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let note = self.ex.notes.get(name.as_bytes())?;
+        let note = self.ex.rewriting.notes.get(name.as_bytes())?;
         Some(Cow::Borrowed(note.as_slice()))
     }
 

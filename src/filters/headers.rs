@@ -92,7 +92,7 @@ fn one(ex: &mut Exchange, response: &Response, rule: &Rule, which: Which, turn: 
     if rule.name.eq_ignore_ascii_case(b"Content-Type") {
         media_type(rule, &value, fields, &mut tables.media_type);
     }
-    act(rule, value, fields, &mut ex.notes);
+    act(rule, value, fields, &mut ex.rewriting.notes);
 }
 
 /// The type of the body is no field of the tables until the end.

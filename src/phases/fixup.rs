@@ -75,7 +75,7 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
     let url = ex.target.path.as_bytes();
     if url.last() != Some(&b'/') {
         return match place.conf.dir.slash.or(Slash::On) {
-            Slash::On => Err(outcome(slash_redirect(ex))),
+            Slash::On => Err(outcome(slash_redirect(ex, url))),
             Slash::Off => Ok(Fixed::Here),
             Slash::NotFound => Err(Fail::client(Status::NOT_FOUND, "").into()),
         };
@@ -83,9 +83,7 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
     match index(ex, place)? {
         Some(index) => match place.conf.dir.index_redirect.value() {
             Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &index))),
-            _ if is_directory_without_slash(ex, &index) => {
-                Err(outcome(index_redirect(ex, 301, &[index.as_slice(), b"/"].concat())))
-            }
+            _ if is_directory_without_slash(ex, &index) => Err(outcome(slash_redirect(ex, &index))),
             _ => Ok(Fixed::Instead(index)),
         },
         None => Ok(fallback(ex, place)),
@@ -146,20 +144,17 @@ fn outcome(response: Response) -> Stop {
     Stop::Outcome(Box::new(Outcome::Reply(response)))
 }
 
-fn slash_redirect(ex: &Exchange) -> Response {
+fn slash_redirect(ex: &Exchange, url: &[u8]) -> Response {
     let mut path = Vec::new();
-    quote::escape_path(&mut path, ex.target.path.as_bytes());
+    quote::escape_path(&mut path, url);
     path.push(b'/');
     redirect_to(ex, Status::MOVED_PERMANENTLY, path)
 }
 
-/// The query is left behind, as by Apache.
 fn index_redirect(ex: &Exchange, status: u16, index: &[u8]) -> Response {
     let mut path = Vec::new();
     quote::escape_path(&mut path, index);
-    let mut response = Response::new(Status::new(status).unwrap_or(Status::FOUND), Body::BuiltIn);
-    response.head.fields.append("Location", ex.own_url(&path));
-    response
+    redirect_to(ex, Status::new(status).unwrap_or(Status::FOUND), path)
 }
 
 fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {

@@ -32,7 +32,7 @@ fn run(ex: &mut Exchange, rules: &[Rule], turn: Turn) {
         if !matches!(rule.action, Action::Add(_)) {
             join(ex.head.fields_mut(), &rule.name);
         }
-        act(rule, value, ex.head.fields_mut(), &mut ex.notes);
+        act(rule, value, ex.head.fields_mut(), &mut ex.rewriting.notes);
     }
 }
 
