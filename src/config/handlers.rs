@@ -7,7 +7,7 @@ use crate::config::words::{Args, shown};
 const KNOWN: [&[u8]; 3] = [b"none", b"default-handler", b"cgi-script"];
 
 /// The types of Apache's that stand for a handler.
-const BY_TYPE: &[u8] = b"application/x-httpd-";
+pub const BY_TYPE: &[u8] = b"application/x-httpd-";
 
 /// Whether a media type stands for a handler that is not here.
 pub fn is_foreign_type(media_type: &[u8]) -> bool {

@@ -173,6 +173,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_cgid.c", "cgid_module"),
     ("mod_dir.c", "dir_module"),
     ("mod_env.c", "env_module"),
+    ("mod_expires.c", "expires_module"),
+    ("mod_headers.c", "headers_module"),
     ("mod_log_config.c", "log_config_module"),
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),
@@ -182,6 +184,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_setenvif.c", "setenvif_module"),
     ("mod_suexec.c", "suexec_module"),
     ("mod_unique_id.c", "unique_id_module"),
+    ("mod_userdir.c", "userdir_module"),
     ("mod_version.c", "version_module"),
 ];
 

@@ -202,6 +202,48 @@ does not name what
 .Ic Require expr
 looked at.
 .El
+.Sh FIELDS AND NAMES
+Fields, types and names are Apache's, but for these differences.
+.Bl -dash
+.It
+Fields that frame a message or are the connection's
+.Pq Content-Length, Transfer-Encoding, Connection, Date, Server
+are out of reach of
+.Ic Header ,
+but for
+.Ql Connection: close ;
+.Ic RequestHeader
+changes neither which site answers nor how long a body is.
+.It
+Lines of one field that
+.Ic RequestHeader add
+has made are one variable of a script, not the last of them alone.
+.It
+In a value of
+.Ic Header ,
+.Ql %b
+and
+.Ql %i
+tell how busy the processors are, for there is no table of workers.
+.It
+What a script says besides a local Location is dropped.
+.It
+What
+.Ic ScriptAlias
+leads to is run, whatever
+.Ic SetHandler
+says, and never shown.
+.It
+.Ic DirectoryIndexRedirect
+keeps the query.
+.It
+Users who are off for the server by
+.Ic UserDir
+.Cm disabled
+are off for a virtual host with its own
+.Ic UserDir
+too, and scripts of users do not change to the user by themselves.
+.El
 .Sh SCRIPTS
 A script is told what Apache would tell it, variable by variable, but for
 these differences.

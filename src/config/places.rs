@@ -3,7 +3,7 @@
 use crate::base::glob::Glob;
 use crate::base::path;
 use crate::config::directives::DirConf;
-use crate::config::directives::alias::{AliasFrom, AliasKind};
+use crate::config::directives::alias::{AliasFrom, AliasKind, PlaceTarget};
 use crate::config::directives::options::Options;
 use crate::config::links;
 use crate::config::setting::Merge;
@@ -31,6 +31,12 @@ pub fn script_only(config: &Config) -> Vec<Vec<u8>> {
     let aliases = config.sites.iter().flat_map(|site| site.settings.aliases.list.iter());
     let scripts = aliases.filter(|alias| alias.kind == AliasKind::Scripts);
     let mut only: Vec<_> = scripts.map(|alias| trimmed(alias.literal_target())).collect();
+    let sites = config.sites.iter();
+    only.extend(
+        sites
+            .flat_map(|site| place_aliases(site, AliasKind::Scripts))
+            .map(trimmed),
+    );
     only.retain(|target| !roots.iter().any(|root| path::below(root, target).is_some()));
     only.sort();
     only.dedup();
@@ -49,6 +55,7 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     let aliases = &site.settings.aliases.list;
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
     let mut places: Vec<_> = script_aliases.map(|alias| place(alias.literal_target())).collect();
+    places.extend(place_aliases(site, AliasKind::Scripts).map(place));
     for section in site.directories.iter().chain(&site.directory_matches) {
         if lets_exec(&section.conf) {
             places.push(place(literal_root(section)));
@@ -60,6 +67,7 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
             .iter()
             .filter(|alias| alias.kind == AliasKind::Files && alias.from != AliasFrom::Prefix(b"/".to_vec()));
         places.extend(files.map(|alias| place(alias.literal_target())));
+        places.extend(place_aliases(site, AliasKind::Files).map(place));
     }
     places
 }
@@ -67,6 +75,20 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
 /// Whether a section makes scripts of files, or lets access files do so, which nobody reads here.
 fn lets_exec(conf: &DirConf) -> bool {
     gives_exec(conf) || conf.overrides.may_give().has(Options::EXEC_CGI)
+}
+
+/// The targets of aliases that stand in the site's `<Location>` sections, as far as they are known at the start.
+pub fn place_aliases(site: &Site, kind: AliasKind) -> impl Iterator<Item = &[u8]> {
+    let aliases = site
+        .locations
+        .iter()
+        .filter_map(|section| section.conf.aliases.alias.value());
+    aliases
+        .filter(move |alias| alias.kind == kind)
+        .filter_map(|alias| match &alias.to {
+            PlaceTarget::Path(path) => Some(path.as_slice()),
+            PlaceTarget::Computed(_) => None,
+        })
 }
 
 fn gives_exec(conf: &DirConf) -> bool {

@@ -7,6 +7,7 @@ pub mod body;
 pub mod charset;
 pub mod client;
 pub mod fail;
+pub mod field_rules;
 pub mod names;
 pub mod page;
 pub mod place;

@@ -1,7 +1,8 @@
-//! What rewriting leaves behind for the rest of the request.
+//! What rewriting, and rules for fields, leave behind for the rest of the request.
 
 use std::cell::RefCell;
 
+use crate::exchange::Variables;
 use crate::lang::log_level::Level;
 
 /// What the rules of a request did besides changing its target.
@@ -19,6 +20,8 @@ pub struct Rewriting {
     pub cookies: Vec<(Vec<u8>, Vec<u8>)>,
     /// The request's fields that decided.
     pub vary: Vec<String>,
+    /// What `Header note` kept, for expressions and logs.
+    pub notes: Variables,
     /// What it has to say.
     pub lines: Lines,
 }

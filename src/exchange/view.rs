@@ -38,6 +38,11 @@ impl Vars for View<'_> {
         self.ex.variable(name.as_bytes()).map(Cow::Borrowed)
     }
 
+    fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let note = self.ex.rewriting.notes.get(name.as_bytes())?;
+        Some(Cow::Borrowed(note.as_slice()))
+    }
+
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
         if variable == Variable::RequestStatus {
             return Some(Cow::Owned(self.response?.head.status.digits().to_vec()));

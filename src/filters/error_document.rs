@@ -1,12 +1,16 @@
 //! What a client sees of an error: what ErrorDocument says, or the built-in page.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::base::quote;
-use crate::config::directives::core::ErrorDocument;
+use crate::config::directives::core::{ErrorDocument, ErrorForm};
 use crate::exchange::fail::{AfterFail, Reply};
 use crate::exchange::page;
 use crate::exchange::response::{AfterResponse, Body, Response};
+use crate::exchange::view::View;
 use crate::exchange::{Again, AgainMethod, Exchange};
 use crate::http::status::Status;
 
@@ -20,7 +24,10 @@ pub enum Replacement {
 
 /// Chooses what the client sees of a failure. An error within an error document gets the built-in page.
 pub fn choose(ex: &Exchange, fail: &Reply) -> Replacement {
-    let mut response = match ex.conf().core.error_documents.find(&fail.status.code()) {
+    let conf = Arc::clone(ex.conf());
+    let document = conf.core.error_documents.find(&fail.status.code());
+    let document = document.map(|document| written_out(ex, fail, document));
+    let mut response = match document.as_deref() {
         Some(ErrorDocument::Path(path)) if ex.error_status().is_none() => {
             return Replacement::Again(Again {
                 target: path.clone(),
@@ -46,6 +53,24 @@ pub fn choose(ex: &Exchange, fail: &Reply) -> Replacement {
     };
     finish(ex, fail, &mut response);
     Replacement::Response(response)
+}
+
+/// The document with its variables filled in; the built-in page where they have no value.
+fn written_out<'d>(ex: &Exchange, fail: &Reply, document: &'d ErrorDocument) -> Cow<'d, ErrorDocument> {
+    let ErrorDocument::Computed(expr, form) = document else {
+        return Cow::Borrowed(document);
+    };
+    let response = Response::new(fail.status, Body::Empty);
+    let view = View {
+        ex,
+        response: Some(&response),
+    };
+    Cow::Owned(match (expr.eval(&view), form) {
+        (Err(_), _) => ErrorDocument::BuiltIn,
+        (Ok(text), ErrorForm::Text) => ErrorDocument::Text(text),
+        (Ok(path), ErrorForm::Path) => ErrorDocument::Path(path),
+        (Ok(url), ErrorForm::Url) => ErrorDocument::Url(url),
+    })
 }
 
 /// The built-in answer for a failure of an error document: the first error's status, and a word on the second.

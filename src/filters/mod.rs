@@ -2,4 +2,7 @@
 
 pub mod default_charset;
 pub mod error_document;
+pub mod expires;
+pub mod headers;
 pub mod rewriting;
+pub mod tables;

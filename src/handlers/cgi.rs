@@ -22,7 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::directives::cgi::ClientGone;
-use crate::config::directives::core::BODY_LIMIT;
+use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::exchange::Exchange;
 use crate::exchange::body::{BodyError, BodyLength, Gone};
@@ -43,6 +43,10 @@ use crate::scripts::{Care, Order, Scripts};
 /// Runs the script of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
     ex.handler = b"cgi-script".to_vec();
+    if !place.path_info.is_empty() && place.conf.core.accept_path_info.value() == Some(&AcceptPathInfo::Off) {
+        let note = "the URL goes on behind the script, and AcceptPathInfo is Off here";
+        return Err(Fail::client(Status::NOT_FOUND, note).of_module("cgi"));
+    }
     let (number, path) = ex
         .config
         .script_place(ex.site.number, &place.path)

@@ -210,25 +210,35 @@ fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modifi
         fields.append("Content-Encoding", place.types.encodings.join(&b", "[..]));
     }
     if !place.types.languages.is_empty() {
-        fields.append("Content-Language", place.types.languages.join(&b", "[..]));
+        fields.append("Content-Language", place.types.languages.join(&b','));
     }
 }
 
 /// The Content-Type of a place, with its character set.
 pub fn content_type(place: &Place) -> Option<Vec<u8>> {
-    let media_type = place.types.media_type.as_ref()?.to_vec();
-    match &place.types.charset {
-        Some(charset) => Some([&media_type, &b"; charset="[..], charset].concat()),
-        None => Some(completed(&place.conf, &media_type).unwrap_or(media_type)),
+    let media_type = with_charset(place.types.media_type.as_ref()?, place.types.charset.as_deref());
+    Some(completed(&place.conf, &media_type).unwrap_or(media_type))
+}
+
+/// A media type with its parameters set apart as Apache does, and with the character set in place of its own.
+fn with_charset(media_type: &[u8], charset: Option<&[u8]>) -> Vec<u8> {
+    let mut parts = media_type.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let mut whole = parts.next().unwrap_or_default().to_vec();
+    let is_charset = |part: &[u8]| part.to_ascii_lowercase().starts_with(b"charset=");
+    for part in parts.filter(|part| !part.is_empty() && (charset.is_none() || !is_charset(part))) {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(part);
     }
+    if let Some(charset) = charset {
+        whole.extend_from_slice(b"; charset=");
+        whole.extend_from_slice(charset);
+    }
+    whole
 }
 
 /// RFC 9110 section 15.4.5: the validators, and nothing of the representation.
 fn not_modified(mut response: Response) -> Response {
     response.head.status = Status::NOT_MODIFIED;
-    for name in ["Content-Type", "Content-Encoding", "Content-Language", "Accept-Ranges"] {
-        response.head.fields.remove(name);
-    }
     response
 }
 

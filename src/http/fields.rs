@@ -81,6 +81,20 @@ impl Fields {
         });
     }
 
+    /// Adds to the first line of that name, behind a comma; a line of its own where there is none.
+    pub fn merge(&mut self, name: impl AsRef<[u8]>, value: &[u8]) {
+        let name = name.as_ref();
+        let Some(first) = self.position(name) else {
+            return self.append(name, value);
+        };
+        let old = self.value(name).unwrap_or_default();
+        let whole = [old, b", ", value].concat();
+        let value = self.store_value(&whole);
+        if let Some(entry) = self.entries.get_mut(first) {
+            entry.value = value;
+        }
+    }
+
     /// Takes every field of that name out; tells whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let (text, before) = (&self.text, self.entries.len());

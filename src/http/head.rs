@@ -393,6 +393,11 @@ impl RequestHead {
         self.fields.iter()
     }
 
+    /// The fields, to be changed; framing and persistence were decided by what came.
+    pub fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
     /// How many fields there are.
     pub fn field_count(&self) -> usize {
         self.fields.len()

@@ -3,6 +3,7 @@
 //! Compiled when settings are read, evaluated per request.
 
 pub mod expr;
+pub mod field_format;
 pub mod local_time;
 pub mod log_format;
 pub mod log_level;

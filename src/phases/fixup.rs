@@ -1,17 +1,22 @@
 //! The last facts before a handler is chosen: the slash behind a directory, its index file, variables, and what the file's
 //! name says of its type.
 
-use crate::base::quote;
+use std::sync::Arc;
+
+use crate::base::{path, quote};
 use crate::config::directives::DirConf;
+use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
+use crate::config::handlers::BY_TYPE;
 use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::exchange::view::View;
 use crate::fs::open::{self, Kind};
 use crate::http::status::Status;
-use crate::phases::translate;
+use crate::phases::{request_fields, translate};
 
 /// Where the fixups lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         Landing::File => Fixed::Here,
     };
     if fixed == Fixed::Here {
+        request_fields::late(ex);
         let whole;
         let named = if place.conf.mime.use_path_info.or(false) {
             whole = [place.path.as_slice(), &place.path_info].concat();
@@ -41,6 +47,13 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             &place.path
         };
         place.types = types_of(ex.config, &place.conf, named);
+        if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
+            // What has no value, or names nothing, sets nothing.
+            let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
+            if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
+                place.types.handler = Some(handler.to_ascii_lowercase());
+            }
+        }
         if let Some(media_type) = &ex.rewriting.media_type {
             place.types.media_type = Some(media_type.as_slice().into());
         }
@@ -62,7 +75,7 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
     let url = ex.target.path.as_bytes();
     if url.last() != Some(&b'/') {
         return match place.conf.dir.slash.or(Slash::On) {
-            Slash::On => Err(outcome(slash_redirect(ex))),
+            Slash::On => Err(outcome(slash_redirect(ex, url))),
             Slash::Off => Ok(Fixed::Here),
             Slash::NotFound => Err(Fail::client(Status::NOT_FOUND, "").into()),
         };
@@ -70,6 +83,7 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
     match index(ex, place)? {
         Some(index) => match place.conf.dir.index_redirect.value() {
             Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &index))),
+            _ if is_directory_without_slash(ex, &index) => Err(outcome(slash_redirect(ex, &index))),
             _ => Ok(Fixed::Instead(index)),
         },
         None => Ok(fallback(ex, place)),
@@ -94,6 +108,16 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             {
                 return Ok(Some(url));
             }
+            // A directory as an index is asked for as one: with its own index, or for its slash.
+            Ok(extent) if extent.meta.kind == Kind::Directory && extent.length >= path::without_slash(&file).len() => {
+                return Ok(Some(url));
+            }
+            // What an index file is looked for by is a request of its own, which falls back as any other.
+            Ok(_) if name.first() != Some(&b'/') => {
+                if let Some(Some(fallback)) = place.conf.dir.fallback.value() {
+                    return Ok(Some(fallback.clone()));
+                }
+            }
             Ok(_) => {}
             Err(error) => refused = refused.or(Some((file, error))),
         }
@@ -110,13 +134,19 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
     }
 }
 
+fn is_directory_without_slash(ex: &Exchange, url: &[u8]) -> bool {
+    let file = translate::path_of(ex, url).path;
+    !url.ends_with(b"/")
+        && open::extent(&file).is_ok_and(|extent| extent.meta.kind == Kind::Directory && extent.length == file.len())
+}
+
 fn outcome(response: Response) -> Stop {
     Stop::Outcome(Box::new(Outcome::Reply(response)))
 }
 
-fn slash_redirect(ex: &Exchange) -> Response {
+fn slash_redirect(ex: &Exchange, url: &[u8]) -> Response {
     let mut path = Vec::new();
-    quote::escape_path(&mut path, ex.target.path.as_bytes());
+    quote::escape_path(&mut path, url);
     path.push(b'/');
     redirect_to(ex, Status::MOVED_PERMANENTLY, path)
 }
@@ -138,17 +168,23 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
     response
 }
 
-/// What the extensions of a file's name say; the last one of a kind counts.
+/// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it.
 pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
+    let hidden = name.iter().take_while(|b| **b == b'.').count();
+    let name = name.get(hidden..).unwrap_or_default();
     let mut types = Types::default();
     let mime = &conf.mime;
-    for extension in name.split(|b| *b == b'.').skip(1) {
+    let last_only = mime.last_extension.or(false);
+    let mut extensions = name.split(|b| *b == b'.').skip(1).peekable();
+    while let Some(extension) = extensions.next() {
+        let is_last = extensions.peek().is_none();
         let extension = extension.to_ascii_lowercase();
-        if let Some(media_type) = mime.types.find(&extension) {
-            types.media_type = Some(media_type.as_slice().into());
-        } else if let Some(media_type) = config.media_types.get(&extension) {
-            types.media_type = Some(media_type.clone());
+        let own = mime.types.find(&extension).map(|own| own.as_slice().into());
+        let counts = |media_type: &Arc<[u8]>| is_last || !last_only || !media_type.starts_with(BY_TYPE);
+        let media_type = own.or_else(|| config.media_types.get(&extension).cloned());
+        if let Some(media_type) = media_type.filter(counts) {
+            types.media_type = Some(media_type);
         }
         if let Some(charset) = mime.charsets.find(&extension) {
             types.charset = Some(charset.clone());
@@ -159,14 +195,17 @@ pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
         if let Some(encoding) = mime.encodings.find(&extension) {
             types.encodings.push(encoding.clone());
         }
-        if let Some(handler) = mime.handlers.find(&extension) {
+        if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             types.handler = Some(handler.clone());
+        } else if last_only {
+            types.handler = None;
         }
     }
-    if let Some(forced) = conf.core.force_type.value() {
-        types.media_type = forced.as_deref().map(Into::into).or(types.media_type);
+    if let Some(Some(forced)) = conf.core.force_type.value() {
+        types.media_type = Some(forced.as_slice().into());
+        types.charset = None;
     }
-    if let Some(Some(handler)) = conf.core.set_handler.value() {
+    if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
         types.handler = Some(handler.to_ascii_lowercase());
     }
     if let (true, Some(language)) = (types.languages.is_empty(), mime.default_language.value()) {

@@ -2,30 +2,34 @@
 
 use crate::base::{path, quote};
 use crate::config::directives::DirConf;
-use crate::config::directives::redirect::{From, Redirect};
+use crate::config::directives::redirect::{From, Redirect, SectionRedirect};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{Body, Outcome, Response, Stop};
+use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::lang::regex::expand;
 
 /// Answers with the first redirect of `conf` that covers the path, if one does.
 pub fn run(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
     let url = ex.target.path.as_bytes();
-    let Some((redirect, target)) = conf
-        .redirects
-        .list
-        .iter()
-        .find_map(|one| Some((one, target(one, url)?)))
-    else {
+    let listed = || conf.redirects.list.iter().find_map(|one| covered(one, url));
+    let found = match conf.redirects.section.value() {
+        Some(section) => Some(Covered {
+            status: section.status,
+            to: of_section(ex, section)?,
+        }),
+        None => listed(),
+    };
+    let Some(Covered { status: code, to }) = found else {
         return Ok(());
     };
-    let status = Status::new(redirect.status).unwrap_or(Status::FOUND);
-    if redirect.to.is_none() {
-        return Err(Fail::client(status, format!("a redirect says {}", redirect.status))
+    let status = Status::new(code).unwrap_or(Status::FOUND);
+    let Some(target) = to else {
+        return Err(Fail::client(status, format!("a redirect says {code}"))
             .of_module("alias")
             .into());
-    }
+    };
     let relative = conf.redirects.relative.or(false);
     let mut location = if target.first() == Some(&b'/') && !relative {
         ex.own_url(&target)
@@ -41,22 +45,44 @@ pub fn run(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
     Err(Stop::Outcome(Box::new(Outcome::Reply(response))))
 }
 
-/// The target for a path that a redirect covers; empty for a status that is no redirect.
-fn target(redirect: &Redirect, url: &[u8]) -> Option<Vec<u8>> {
-    let to = redirect.to.as_deref().unwrap_or_default();
-    match &redirect.from {
-        From::Section => Some(to.to_vec()),
+/// Where everything of a section is sent.
+fn of_section(ex: &Exchange, section: &SectionRedirect) -> Result<Option<Vec<u8>>, Fail> {
+    let Some(to) = &section.to else {
+        return Ok(None);
+    };
+    let target = to.eval(&View { ex, response: None }).map_err(|no_value| {
+        let path = String::from_utf8_lossy(&no_value.path).into_owned();
+        Fail::internal(format!("a redirect's expression has no value: `{path}` cannot be read")).of_module("alias")
+    })?;
+    Ok(Some(escaped(&target)))
+}
+
+/// What a redirect says of a path that it covers; no target for a status that is no redirect.
+struct Covered {
+    status: u16,
+    to: Option<Vec<u8>>,
+}
+
+fn covered(redirect: &Redirect, url: &[u8]) -> Option<Covered> {
+    let to = redirect.to.as_deref();
+    let to = match &redirect.from {
         From::Prefix(prefix) => {
             let rest = path::below(url, prefix)?;
-            let mut target = to.to_vec();
-            quote::escape_path(&mut target, rest);
-            Some(target)
+            to.map(|to| {
+                let mut target = to.to_vec();
+                quote::escape_path(&mut target, rest);
+                target
+            })
         }
         From::Match(regex) => {
             let groups = regex.captures(url)?;
-            Some(escaped(&expand(to, url, &groups)))
+            to.map(|to| escaped(&expand(to, url, &groups)))
         }
-    }
+    };
+    Some(Covered {
+        status: redirect.status,
+        to,
+    })
 }
 
 /// A target made of decoded pieces, its path escaped and its query left alone.

@@ -1,9 +1,12 @@
 //! From the URL's world to the file system's: aliases in order, then DocumentRoot.
 
 use crate::base::path;
-use crate::config::directives::alias::{Alias as Entry, AliasFrom, AliasKind};
+use crate::config::directives::alias::{Alias as Entry, AliasFrom, AliasKind, PlaceTarget};
+use crate::config::words::Pattern;
 use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
+use crate::exchange::view::View;
+use crate::phases::user_dir;
 
 /// The file name a URL path stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +28,17 @@ pub fn run(ex: &Exchange) -> Translated {
 
 /// Translates any path of the site, as PATH_TRANSLATED needs it.
 pub fn path_of(ex: &Exchange, url: &[u8]) -> Translated {
-    let aliases = &ex.site.settings.aliases.list;
-    if let Some(found) = aliases.iter().find_map(|alias| through(alias, url)) {
+    if let Some(found) = of_section(ex, url) {
         return found;
     }
+    let aliases = &ex.site.settings.aliases.list;
     let root = document_root_of(ex);
+    if let Some(found) = aliases.iter().find_map(|alias| through(alias, url, &root)) {
+        return found;
+    }
+    if let Some(found) = user_dir::of(ex, url) {
+        return found;
+    }
     let mut path = root.clone();
     path.extend_from_slice(behind_server_path(ex, url));
     Translated {
@@ -37,6 +46,49 @@ pub fn path_of(ex: &Exchange, url: &[u8]) -> Translated {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: root,
+    }
+}
+
+/// The alias of the last `<Location>` that has one and covers the path. One whose expression has no value leads nowhere.
+fn of_section(ex: &Exchange, url: &[u8]) -> Option<Translated> {
+    let covering = || {
+        ex.site
+            .locations
+            .iter()
+            .rev()
+            .filter(|section| section.covers_location(url))
+    };
+    let (section, alias) = covering().find_map(|section| Some((section, section.conf.aliases.alias.value()?)))?;
+    let to = match &alias.to {
+        PlaceTarget::Path(path) => path.clone(),
+        PlaceTarget::Computed(expr) => {
+            let path = expr.eval(&View { ex, response: None }).unwrap_or_default();
+            if path.starts_with(b"/") {
+                path
+            } else {
+                b"/dev/null/no-such-file".to_vec()
+            }
+        }
+    };
+    let said = covering().find_map(|section| section.conf.aliases.preserve_path.value());
+    let keeps_path = said.or(ex.site.base.aliases.preserve_path.value()) == Some(&true);
+    let rest = path::below(url, &alias.from).filter(|_| keeps_path && !matches!(section.pattern, Pattern::Regex(_)));
+    let (context_prefix, context_root) = match rest {
+        Some(_) => (alias.from.clone(), to.clone()),
+        None => (Vec::new(), document_root_of(ex)),
+    };
+    Some(Translated {
+        path: [to.as_slice(), rest.unwrap_or_default()].concat(),
+        alias: kind_of(alias.kind),
+        context_prefix,
+        context_root,
+    })
+}
+
+fn kind_of(kind: AliasKind) -> Alias {
+    match kind {
+        AliasKind::Files => Alias::Files,
+        AliasKind::Scripts => Alias::Scripts,
     }
 }
 
@@ -52,11 +104,9 @@ fn behind_server_path<'a>(ex: &Exchange, url: &'a [u8]) -> &'a [u8] {
         .unwrap_or(url)
 }
 
-fn through(alias: &Entry, url: &[u8]) -> Option<Translated> {
-    let kind = match alias.kind {
-        AliasKind::Files => Alias::Files,
-        AliasKind::Scripts => Alias::Scripts,
-    };
+/// Through one alias. A pattern is no context (CONTEXT_DOCUMENT_ROOT), as in Apache.
+fn through(alias: &Entry, url: &[u8], root: &[u8]) -> Option<Translated> {
+    let kind = kind_of(alias.kind);
     match &alias.from {
         AliasFrom::Prefix(prefix) => {
             let rest = path::below(url, prefix)?;
@@ -79,7 +129,7 @@ fn through(alias: &Entry, url: &[u8]) -> Option<Translated> {
                 path,
                 alias: kind,
                 context_prefix: Vec::new(),
-                context_root: alias.literal_target().to_vec(),
+                context_root: root.to_vec(),
             })
         }
     }

@@ -156,6 +156,11 @@ fn shown(word: &[u8]) -> String {
     word.escape_ascii().to_string()
 }
 
+/// The home of a user, by name; nothing where there is no such user, or nobody knows.
+pub fn home_of(name: &str) -> Option<std::path::PathBuf> {
+    Some(User::from_name(name).ok()??.dir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Identity, UnknownIdentity};

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::DumpableBehavior;
 
+use crate::config::directives::alias::AliasKind;
 use crate::config::directives::confine::Reading;
+use crate::config::directives::userdir;
 use crate::config::places;
 use crate::config::site::{Config, document_root};
 use crate::config::words::Pattern;
@@ -186,6 +188,11 @@ fn served(config: &Config) -> Vec<Vec<u8>> {
         served.push(document_root(config, site));
         let aliases = &site.settings.aliases.list;
         served.extend(aliases.iter().map(|alias| alias.literal_target().to_vec()));
+        let users = site.settings.user_dirs.patterns.value().into_iter().flatten();
+        served.extend(users.filter_map(|pattern| userdir::known_part(pattern)));
+        for kind in [AliasKind::Files, AliasKind::Scripts] {
+            served.extend(places::place_aliases(site, kind).map(<[u8]>::to_vec));
+        }
         served.extend(site.directories.iter().filter_map(|section| match &section.pattern {
             Pattern::Plain(path) => Some(path.clone()),
             Pattern::Glob(_) | Pattern::Regex(_) => None,

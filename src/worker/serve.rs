@@ -11,7 +11,8 @@ use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::filters::error_document::{self, Replacement};
-use crate::filters::{default_charset, rewriting};
+use crate::filters::tables::{self, Made, Tables};
+use crate::filters::{default_charset, expires, headers, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -43,25 +44,43 @@ pub async fn refuse(ex: &mut Exchange, thread: &Rc<Thread>, fail: Fail) -> Optio
 }
 
 async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response, Fail>) -> Option<Response> {
-    let mut response = match answer {
-        Ok(response) => response,
+    let (mut response, mut made) = match answer {
+        Ok(response) => (response, Made::ByHandler),
         Err(Fail::ClientGone) => return None,
         Err(Fail::Reply(fail)) => {
             thread.record(ex, &fail);
             replaced(ex, thread, &fail).await?
         }
     };
+    // A condition that fails is told by the file's handler, with the file's fields.
+    if matches!(response.body, Body::BuiltIn) && response.head.status != Status::PRECONDITION_FAILED {
+        made = Made::ByServer;
+    }
     error_document::fill_in(ex, &mut response);
-    default_charset::apply(ex, &mut response);
     rewriting::apply(ex, &mut response);
+    change_fields(ex, &mut response, made);
+    default_charset::apply(ex, &mut response);
+    tables::tidy_vary(&mut response);
+    tables::strip_not_modified(&mut response);
     thread.tell(ex);
     Some(response)
 }
 
+/// Expires and Header.
+fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made) {
+    if !headers::concern(ex) && !expires::concern(ex) {
+        return;
+    }
+    let mut tables = Tables::split(ex, response, made);
+    expires::apply(ex, response, &mut tables);
+    headers::apply(ex, response, made, &mut tables);
+    tables.join(response);
+}
+
 /// What the client sees of a failure: the error document, or the built-in page where that fails too.
-async fn replaced(ex: &mut Exchange, thread: &Rc<Thread>, fail: &Reply) -> Option<Response> {
+async fn replaced(ex: &mut Exchange, thread: &Rc<Thread>, fail: &Reply) -> Option<(Response, Made)> {
     let again = match error_document::choose(ex, fail) {
-        Replacement::Response(response) => return Some(response),
+        Replacement::Response(response) => return Some((response, Made::ByServer)),
         Replacement::Again(again) => again,
     };
     let second = match ex.again(again) {
@@ -71,12 +90,12 @@ async fn replaced(ex: &mut Exchange, thread: &Rc<Thread>, fail: &Reply) -> Optio
     match second {
         Ok(mut response) => {
             keep_status(&mut response, fail);
-            Some(response)
+            Some((response, Made::ByHandler))
         }
         Err(Fail::ClientGone) => None,
         Err(Fail::Reply(second)) => {
             thread.record(ex, &second);
-            Some(error_document::last_resort(ex, fail, second.status))
+            Some((error_document::last_resort(ex, fail, second.status), Made::ByServer))
         }
     }
 }
@@ -105,6 +124,7 @@ async fn answer(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Response, Fail
 
 /// The phases in their order. `?` leaves early: a phase failed, or already knows the outcome.
 async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Stop> {
+    phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
         phases::early::run(ex);
         return Ok(Outcome::Reply(options(thread.server_methods(ex))));

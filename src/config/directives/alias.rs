@@ -1,11 +1,42 @@
 //! Parts of the file system outside DocumentRoot: `mod_alias`.
 
 use crate::base::glob::Glob;
-use crate::config::directives::SiteSettings;
-use crate::config::setting::{Appended, settings};
-use crate::config::table::{Directive, Override, SITES, Set, Words};
+use crate::config::directives::{DirConf, SiteSettings};
+use crate::config::setting::{Appended, Setting, settings};
+use crate::config::table::{Directive, Override, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
+use crate::lang::expr::StringExpr;
 use crate::lang::regex::Regex;
+
+settings! {
+    /// The alias of a `<Location>`.
+    pub struct PlaceAliases {
+        /// `Alias` or `ScriptAlias` with one word.
+        alias: Setting<PlaceAlias>,
+        /// `AliasPreservePath`.
+        preserve_path: Setting<bool>,
+    }
+}
+
+/// Where everything in a `<Location>` leads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlaceAlias {
+    /// The URL path of the section, as it was written.
+    pub from: Vec<u8>,
+    /// The file name.
+    pub to: PlaceTarget,
+    /// Whether it is a script.
+    pub kind: AliasKind,
+}
+
+/// A file name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlaceTarget {
+    /// This one.
+    Path(Vec<u8>),
+    /// What an expression says.
+    Computed(StringExpr),
+}
 
 settings! {
     /// Aliases of a site; a virtual host's own come before the main server's.
@@ -49,15 +80,19 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "Alias",
         module: "mod_alias",
-        syntax: "url-path path",
-        words: Words::exactly(2),
-        allowed: SITES,
+        syntax: "[url-path] path",
+        words: Words::Between(1, 2),
+        allowed: SERVER_FILES,
         overrides: Override::None,
         default: "",
         summary: "Serve a URL path from a directory or file elsewhere.",
         manual: "The URL path matches whole segments. With a slash at its end it matches only below that slash; end both words with \
-a slash or neither.",
-        set: Set::Site(|site, args| add(site, args, AliasKind::Files)),
+a slash or neither. In a <Location> it stands with the path alone, which may hold %{...} as expressions do: everything there leads \
+to that file or directory, or below it with AliasPreservePath.",
+        set: Set::SiteOrDir(
+            |site, args| add(site, args, AliasKind::Files),
+            |conf, args| add_place(conf, args, AliasKind::Files),
+        ),
     },
     Directive {
         name: "AliasMatch",
@@ -72,17 +107,35 @@ a slash or neither.",
         set: Set::Site(|site, args| add_match(site, args, AliasKind::Files)),
     },
     Directive {
+        name: "AliasPreservePath",
+        module: "mod_alias",
+        syntax: "On|Off",
+        words: Words::exactly(1),
+        allowed: SERVER_FILES,
+        overrides: Override::None,
+        default: "Off",
+        summary: "Let what follows a <Location> in the URL follow its Alias too.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            conf.aliases.preserve_path.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
         name: "ScriptAlias",
         module: "mod_alias",
-        syntax: "url-path path",
-        words: Words::exactly(2),
-        allowed: SITES,
+        syntax: "[url-path] path",
+        words: Words::Between(1, 2),
+        allowed: SERVER_FILES,
         overrides: Override::None,
         default: "",
         summary: "Run everything below a URL path as a script.",
         manual: "Like Alias; every file found there is run, whatever its name, and none is ever shown. The path may name one file, \
 with or without a slash at its end; what follows in the URL is then PATH_INFO.",
-        set: Set::Site(|site, args| add(site, args, AliasKind::Scripts)),
+        set: Set::SiteOrDir(
+            |site, args| add(site, args, AliasKind::Scripts),
+            |conf, args| add_place(conf, args, AliasKind::Scripts),
+        ),
     },
     Directive {
         name: "ScriptAliasMatch",
@@ -99,6 +152,9 @@ with or without a slash at its end; what follows in the URL is then PATH_INFO.",
 ];
 
 fn add(site: &mut SiteSettings, args: &Args, kind: AliasKind) -> Said<()> {
+    if args.count() != 2 {
+        return Err("takes a URL path and a path, outside of <Location>".into());
+    }
     let from = args.bytes(0);
     if from.first() != Some(&b'/') {
         return Err(format!(
@@ -111,6 +167,23 @@ fn add(site: &mut SiteSettings, args: &Args, kind: AliasKind) -> Said<()> {
         to: args.path(1),
         kind,
     });
+    Ok(())
+}
+
+fn add_place(conf: &mut DirConf, args: &Args, kind: AliasKind) -> Said<()> {
+    if args.count() != 1 {
+        return Err("takes a path alone in a section, whose URL path it stands for".into());
+    }
+    let text = args.text(0).ok().filter(|text| text.contains("%{"));
+    let to = match text {
+        None => PlaceTarget::Path(args.path(0)),
+        Some(_) if kind == AliasKind::Scripts => {
+            return Err("takes no variables: it must be known at the start what may be run".into());
+        }
+        Some(text) => PlaceTarget::Computed(StringExpr::parse(text, args.trust).map_err(|e| e.0)?),
+    };
+    let from = args.section.unwrap_or_default().to_vec();
+    conf.aliases.alias.set(PlaceAlias { from, to, kind });
     Ok(())
 }
 

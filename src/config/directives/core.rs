@@ -10,7 +10,7 @@ use crate::config::handlers::{look_at_handler, look_at_type};
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
-use crate::lang::expr::Expr;
+use crate::lang::expr::{Expr, StringExpr};
 use crate::lang::log_level::LogLevels;
 
 /// LimitRequestBody where nothing is said, in bytes; Apache's since 2.4.53.
@@ -27,8 +27,8 @@ settings! {
         file_etag: ETagEdit,
         /// `ForceType`; `None` takes a type of an outer scope back.
         force_type: Setting<Option<Vec<u8>>>,
-        /// `SetHandler`; `None` takes a handler of an outer scope back.
-        set_handler: Setting<Option<Vec<u8>>>,
+        /// `SetHandler`.
+        set_handler: Setting<SetHandler>,
         /// `AddDefaultCharset`; `None` is `Off`.
         default_charset: Setting<Option<Vec<u8>>>,
         /// `ErrorDocument` by status.
@@ -116,8 +116,10 @@ pub enum AcceptPathInfo {
 }
 
 /// What to show for an error status.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ErrorDocument {
+    /// One of the others, by an expression's value: `/page%{REQUEST_STATUS}.html`.
+    Computed(Box<StringExpr>, ErrorForm),
     /// The built-in page.
     BuiltIn,
     /// This text.
@@ -126,6 +128,28 @@ pub enum ErrorDocument {
     Path(Vec<u8>),
     /// A redirect to another place.
     Url(Vec<u8>),
+}
+
+/// The forms of an error document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// A text.
+    Text,
+    /// A URL path.
+    Path,
+    /// A URL.
+    Url,
+}
+
+/// The handler that everything in a place is given to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SetHandler {
+    /// None: one of an outer scope is taken back.
+    None,
+    /// This one.
+    Named(Vec<u8>),
+    /// What an expression says.
+    Computed(StringExpr),
 }
 
 /// Where the server's own name and port come from.
@@ -230,7 +254,7 @@ pub const DIRECTIVES: &[Directive] = &[
         summary: "Choose what is shown for an error.",
         manual: "The document is a text in quotes, a URL path of this site (which keeps the status, and gets the \
 REDIRECT_ variables when it is a script), a full URL (a redirect, so the status is lost; ignored for 401), or the word \
-default for the built-in page.",
+default for the built-in page. It may hold %{...} as expressions do.",
         set: Set::Dir(set_error_document),
     },
     Directive {
@@ -398,10 +422,16 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         summary: "Give everything in a place to one handler.",
         manual: "This version has the handlers cgi-script and default-handler; any other is told of when the configuration is read, and \
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
-AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back.",
+AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.",
         set: Set::Dir(|conf, args| {
-            look_at_handler(args);
-            conf.core.set_handler.set(unless_none(args));
+            let text = args.text(0).ok().filter(|text| text.contains("%{"));
+            let handler = if let Some(text) = text {
+                SetHandler::Computed(StringExpr::parse(text, args.trust).map_err(|e| e.0)?)
+            } else {
+                look_at_handler(args);
+                unless_none(args).map_or(SetHandler::None, SetHandler::Named)
+            };
+            conf.core.set_handler.set(handler);
             Ok(())
         }),
     },
@@ -476,21 +506,34 @@ fn set_error_document(conf: &mut DirConf, args: &Args) -> Said<()> {
     if document.is_empty() {
         return Err("a document is missing; write a text in quotes, a path or a URL".into());
     }
-    let value = if document.eq_ignore_ascii_case(b"default") {
-        ErrorDocument::BuiltIn
-    } else if document.first() == Some(&b'/') {
-        ErrorDocument::Path(document.to_vec())
-    } else if is_url(document) {
-        if number == 401 {
-            args.remark("ignored, as in Apache: with a full URL for 401 no client would ever be asked for its name");
-            return Ok(());
-        }
-        ErrorDocument::Url(document.to_vec())
-    } else {
-        ErrorDocument::Text(unquoted(document))
+    let is_path = document.first() == Some(&b'/');
+    if number == 401 && is_url(document) {
+        args.remark("ignored, as in Apache: with a full URL for 401 no client would ever be asked for its name");
+        return Ok(());
+    }
+    let value = match document {
+        word if word.eq_ignore_ascii_case(b"default") => ErrorDocument::BuiltIn,
+        path if is_path => computed(args, path, ErrorForm::Path)?,
+        url if is_url(url) => computed(args, url, ErrorForm::Url)?,
+        text => computed(args, &unquoted(text), ErrorForm::Text)?,
     };
     conf.core.error_documents.insert(number, value);
     Ok(())
+}
+
+/// The document, compiled where it has variables. Text that is not UTF-8 has none.
+fn computed(args: &Args, document: &[u8], form: ErrorForm) -> Said<ErrorDocument> {
+    let text = std::str::from_utf8(document).ok().filter(|text| text.contains("%{"));
+    let Some(text) = text else {
+        let document = document.to_vec();
+        return Ok(match form {
+            ErrorForm::Text => ErrorDocument::Text(document),
+            ErrorForm::Path => ErrorDocument::Path(document),
+            ErrorForm::Url => ErrorDocument::Url(document),
+        });
+    };
+    let expr = StringExpr::parse(text, args.trust).map_err(|e| e.0)?;
+    Ok(ErrorDocument::Computed(Box::new(expr), form))
 }
 
 /// Whether a word is an absolute URL as Apache tells it: a scheme and a colon.

@@ -21,6 +21,8 @@ settings! {
         languages: Mapped<Vec<u8>, Vec<u8>>,
         /// `DefaultLanguage`.
         default_language: Setting<Vec<u8>>,
+        /// `MimeLastExtension`.
+        last_extension: Setting<bool>,
         /// `ModMimeUsePathInfo`.
         use_path_info: Setting<bool>,
     }
@@ -39,8 +41,8 @@ macro_rules! extensions {
             summary: $what,
             manual: $manual,
             set: Set::Dir(|conf, args| {
-                let look: fn(&Args) = $look;
-                look(args);
+                let look: fn(&DirConf, &Args) = $look;
+                look(conf, args);
                 for extension in args.rest(1) {
                     conf.mime.$field.insert(lower(extension), value(args));
                 }
@@ -79,7 +81,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "charset extension ...",
         "Name the character set of files with an extension.",
         charsets,
-        |_| {},
+        |_, _| {},
         "A file name may have several extensions, in any order; each says its part."
     ),
     extensions!(
@@ -87,7 +89,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "encoding extension ...",
         "Name the content coding of files with an extension.",
         encodings,
-        |_| {},
+        |_, _| {},
         "A file that is kept compressed is sent as it is, with Content-Encoding."
     ),
     extensions!(
@@ -95,16 +97,16 @@ pub const DIRECTIVES: &[Directive] = &[
         "handler extension ...",
         "Give files with an extension to a handler.",
         handlers,
-        look_at_handler,
+        look_at_script_handler,
         "Any of a name's extensions counts, not only the last, as in Apache: upload.cgi.txt is a script where .cgi is. Scripts \
-also need Options ExecCGI."
+also need Options ExecCGI. MimeLastExtension makes it the last alone."
     ),
     extensions!(
         "AddLanguage",
         "language extension ...",
         "Name the language of files with an extension.",
         languages,
-        |_| {},
+        |_, _| {},
         "The language is sent as Content-Language."
     ),
     extensions!(
@@ -112,7 +114,7 @@ also need Options ExecCGI."
         "media-type extension ...",
         "Name the media type of files with an extension.",
         types,
-        look_at_type,
+        |_, args| look_at_type(args),
         "It goes before the file that TypesConfig names."
     ),
     Directive {
@@ -141,6 +143,22 @@ also need Options ExecCGI."
         summary: "Kept for old files; only none has a meaning, and that holds anyway.",
         manual: "Apache 2.4 ignores it too. Use ForceType or AddType.",
         set: Set::Dir(|_: &mut DirConf, _: &Args| -> Said<()> { Ok(()) }),
+    },
+    Directive {
+        name: "MimeLastExtension",
+        module: "mod_mime",
+        syntax: "On|Off",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "Off",
+        summary: "Let AddHandler mind only the last extension of a name.",
+        manual: "Of lychgate's own. Off is as in Apache: evil.cgi.jpg is a script where .cgi is. On makes it a picture; types, languages, \
+codings and character sets are read from all extensions as before, but for types that stand for a handler.",
+        set: Set::Dir(|conf, args| {
+            conf.mime.last_extension.set(args.flag(0)?);
+            Ok(())
+        }),
     },
     Directive {
         name: "ModMimeUsePathInfo",
@@ -178,5 +196,18 @@ pub fn check_media_type(word: &[u8]) -> Said<()> {
         Ok(())
     } else {
         Err(format!("{} is not a media type; write `text/plain`", shown(word)))
+    }
+}
+
+/// A script handler for the whole site reaches whatever clients may upload.
+fn look_at_script_handler(conf: &DirConf, args: &Args) {
+    look_at_handler(args);
+    let is_script = args.bytes(0).eq_ignore_ascii_case(b"cgi-script");
+    if is_script && args.section.is_none() && !conf.mime.last_extension.or(false) {
+        let extension = String::from_utf8_lossy(&lower(args.bytes(1))).into_owned();
+        args.remark(format!(
+            "with Options ExecCGI it makes a script of any file with the extension anywhere in its name, such as an uploaded \
+             `picture.{extension}.jpg`; write `MimeLastExtension On` before it, or put it into the <Directory> of the scripts"
+        ));
     }
 }

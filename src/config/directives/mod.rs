@@ -11,7 +11,9 @@ pub mod core;
 pub mod dir;
 pub mod env;
 pub mod etag;
+pub mod expires;
 pub mod foreign;
+pub mod headers;
 pub mod language;
 pub mod limit;
 pub mod log;
@@ -27,6 +29,7 @@ pub mod server;
 pub mod setenvif;
 pub mod site;
 pub mod suexec;
+pub mod userdir;
 
 use crate::config::setting::settings;
 use crate::config::table::Directive;
@@ -38,6 +41,8 @@ settings! {
         core: core::Core,
         /// Users.
         authn: authn::Authn,
+        /// The alias of a section.
+        aliases: alias::PlaceAliases,
         /// Access.
         authz: authz::Authz,
         /// Access as Apache 2.2 had it.
@@ -50,6 +55,10 @@ settings! {
         dir: dir::Dir,
         /// Variables.
         env: env::Env,
+        /// How long answers may be kept.
+        expires: expires::Expires,
+        /// Fields.
+        headers: headers::Headers,
         /// `.htaccess`.
         overrides: overrides::Overrides,
         /// Types.
@@ -80,6 +89,8 @@ settings! {
         logs: log::Logs,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
+        /// Users' own pages.
+        user_dirs: userdir::UserDirs,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -114,6 +125,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     dir::DIRECTIVES,
     env::DIRECTIVES,
     etag::DIRECTIVES,
+    expires::DIRECTIVES,
+    headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
     mime::DIRECTIVES,
@@ -128,6 +141,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     site::DIRECTIVES,
     site::SERVER_WIDE,
     suexec::DIRECTIVES,
+    userdir::DIRECTIVES,
 ];
 
 /// Every directive of every feature.

@@ -4,6 +4,7 @@ use crate::config::directives::DirConf;
 use crate::config::setting::{Prepended, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
+use crate::lang::expr::StringExpr;
 use crate::lang::regex::Regex;
 
 settings! {
@@ -11,6 +12,8 @@ settings! {
     pub struct Redirects {
         /// In the order in which they are tried.
         list: Prepended<Redirect>,
+        /// The one of a section that names no path; everything there is sent to it.
+        section: Setting<SectionRedirect>,
         /// `RedirectRelative`.
         relative: Setting<bool>,
     }
@@ -34,8 +37,15 @@ pub enum From {
     Prefix(Vec<u8>),
     /// A regular expression; the target has `$1` and so on.
     Match(Regex),
-    /// Everything in the section around it.
-    Section,
+}
+
+/// A Redirect of a section that names no path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SectionRedirect {
+    /// The status of the answer.
+    pub status: u16,
+    /// Where to; nothing for a status that is no redirect.
+    pub to: Option<StringExpr>,
 }
 
 /// The directives of this file, by name.
@@ -51,16 +61,17 @@ pub const DIRECTIVES: &[Directive] = &[
         summary: "Send clients to another URL.",
         manual: "The status is permanent (301), temp (302, which holds without one), seeother (303), gone (410) or a number. What \
                  follows the path in the request is added to the URL, and the query too, unless the URL has one. A status that is \
-                 no redirect takes no URL. In a section of a place the path may be left out: everything there is sent to the URL. \
+                 no redirect takes no URL. In a section of a place the path may be left out: everything there is sent to the URL, which may \
+                 hold %{...} as expressions do, and comes before the redirects that name a path. \
                  Redirects come before every Alias.",
         set: Set::Dir(|conf, args| {
             let (status, words) = leading_status(args)?;
             match words {
                 [from, to] => add(conf, prefix(from)?, status.unwrap_or(302), Some(to)),
                 [from] if !is_redirect(status.unwrap_or(302)) => add(conf, prefix(from)?, status.unwrap_or(302), None),
-                [to] if args.section.is_some() => add(conf, From::Section, status.unwrap_or(302), Some(to)),
+                [to] if args.section.is_some() => add_section(conf, args, status.unwrap_or(302), Some(to)),
                 [] if args.section.is_some() && !is_redirect(status.unwrap_or(302)) => {
-                    add(conf, From::Section, status.unwrap_or(302), None)
+                    add_section(conf, args, status.unwrap_or(302), None)
                 }
                 _ => Err("takes `[status] url-path URL`".into()),
             }
@@ -174,5 +185,18 @@ fn add(conf: &mut DirConf, from: From, status: u16, to: Option<&[u8]>) -> Said<(
         status,
         to: to.map(<[u8]>::to_vec),
     });
+    Ok(())
+}
+
+fn add_section(conf: &mut DirConf, args: &Args, status: u16, to: Option<&[u8]>) -> Said<()> {
+    let to = match to {
+        None => None,
+        Some(_) if !is_redirect(status) => return Err(format!("{status} is no redirect, so it takes no URL")),
+        Some(to) => {
+            let text = std::str::from_utf8(to).map_err(|_| format!("{} is not UTF-8 text", shown(to)))?;
+            Some(StringExpr::parse(text, args.trust).map_err(|e| e.0)?)
+        }
+    };
+    conf.redirects.section.set(SectionRedirect { status, to });
     Ok(())
 }

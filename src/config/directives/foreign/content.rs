@@ -1,9 +1,7 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{
-    add_filters, dav, none_only_hosts, off_only, off_only_expires, off_only_includes, user_dir,
-};
+use crate::config::directives::foreign::depends::{add_filters, dav, none_only_hosts, off_only, off_only_includes};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, VDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
@@ -11,14 +9,12 @@ const COMPRESS: &str = "answers are not compressed by this version";
 const DUMP: &str = "nothing is dumped; use a tool that reads packets";
 const FCGI: &str = "not supported by this version; run the program as a CGI script";
 const FILTERS: &str = "not supported by this version; answers pass no configurable filters";
-const HEADER: &str = "not supported by this version; let the script set the field itself";
 const LISTING: &str = "listings of directories are plain in this version";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
 const NODAV: &str = "it has no effect without `Dav on`, which is refused";
 const NOMULTI: &str = "it has no effect: there is no MultiViews and no type-map in this version";
 const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
-const NO_EXPIRES: &str = "it has no effect without `ExpiresActive on`, which is refused";
 const NO_FILTER: &str = "no filter is attached to a file";
 const NO_IMAGE_MAP: &str = "it has no effect: there is no imap-file handler";
 const NO_INCLUDES: &str = "it has no effect: pages are not parsed for includes by this version";
@@ -39,7 +35,6 @@ foreign! {
     "AddOutputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddOutputFilterByType" "mod_filter" SVDH FileInfo "filter[;filter...] media-type [media-type] ..." =>
         By(add_filters);
-    "AliasPreservePath" "mod_alias" SVDH FileInfo "OFF|ON" => By(off_only);
     "BrotliAlterETag" "mod_brotli" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
     "BrotliCompressionMaxInputBlock" "mod_brotli" SV None "value" => Ignored(COMPRESS);
     "BrotliCompressionQuality" "mod_brotli" SV None "value" => Ignored(COMPRESS);
@@ -112,9 +107,6 @@ foreign! {
     "DumpIOInput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "DumpIOOutput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "Example" "mod_example_hooks" SVDH None "" => Ignored("there is nothing to show");
-    "ExpiresActive" "mod_expires" SVDH Indexes "On|Off" => By(off_only_expires);
-    "ExpiresByType" "mod_expires" SVDH Indexes "MIME-type <code>seconds" => Ignored(NO_EXPIRES);
-    "ExpiresDefault" "mod_expires" SVDH Indexes "<code>seconds" => Ignored(NO_EXPIRES);
     "ExtFilterDefine" "mod_ext_filter" S None "filtername parameters" => Refused(FCGI);
     "ExtFilterOptions" "mod_ext_filter" D None "option [option] ..." => Refused(FCGI);
     "FilterChain" "mod_filter" SVDH Options "[+=-@!]filter-name ..." => Refused(FILTERS);
@@ -128,8 +120,6 @@ foreign! {
         Refused("not supported by this version; write a CustomLog with the fields that matter");
     "GlobalLog" "mod_log_config" S None "file|pipe format|nickname [env=[!]environment-variable| expr=expression]" =>
         Refused("not supported by this version; write CustomLog in the main server and in each `<VirtualHost>`");
-    "Header" "mod_headers" SVDH FileInfo "[condition] action field [value [replacement]] [early|env=[!]variable|expr=expression]" =>
-        Refused(HEADER);
     "HeaderName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
     "ImapBase" "mod_imagemap" SVDH Indexes "map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapDefault" "mod_imagemap" SVDH Indexes "error|nocontent|map|referer|URL" => Ignored(NO_IMAGE_MAP);
@@ -162,8 +152,6 @@ foreign! {
         Ignored("it has no effect: there is no reflector handler");
     "RemoveInputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
     "RemoveOutputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
-    "RequestHeader" "mod_headers" SVDH FileInfo "action field [value [replacement]] [early|env=[!]variable|expr=expression]" =>
-        Refused(HEADER);
     "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
     "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);
     "SSIETag" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
@@ -175,7 +163,6 @@ foreign! {
     "Substitute" "mod_substitute" DH FileInfo "s/pattern/substitution/[infq]" => Refused(CHANGE);
     "SubstituteInheritBefore" "mod_substitute" DH FileInfo "on|off" => Ignored(NO_SUBSTITUTE);
     "SubstituteMaxLineLength" "mod_substitute" DH FileInfo "bytes(b|B|k|K|m|M|g|G)" => Ignored(NO_SUBSTITUTE);
-    "UserDir" "mod_userdir" SV None "directory-filename [directory-filename] ..." => By(user_dir);
     "VirtualDocumentRoot" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualDocumentRootIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualScriptAlias" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);

@@ -43,11 +43,6 @@ pub(super) fn off_only_forward(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-pub(super) fn off_only_expires(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; answers carry Last-Modified and ETag, and no Expires: write `off`";
-    unless(words, &["off"], refusal)
-}
-
 pub(super) fn off_only_includes(words: &[Vec<u8>]) -> Answer {
     let refusal = "not supported by this version; pages are not parsed for includes, and their commands would be shown";
     unless(words, &["off"], refusal)
@@ -111,14 +106,6 @@ pub(super) fn identity_check(words: &[Vec<u8>]) -> Answer {
         &["off"],
         "not supported; nobody is asked who a user is (RFC 1413): write `Off`",
     )
-}
-
-pub(super) fn user_dir(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; write an Alias for each user's directory";
-    match words {
-        [_only] => unless(words, &["disabled", "disable"], refusal),
-        _ => Refused(refusal),
-    }
 }
 
 pub(super) fn ssl_engine(words: &[Vec<u8>]) -> Answer {

@@ -95,14 +95,6 @@ fn the_answers_that_matter_are_pinned() {
              commands would be shown",
         ),
         (
-            "UserDir disabled",
-            "x.conf:7: note: UserDir: ignored: it asks for what holds anyway",
-        ),
-        (
-            "UserDir disabled root",
-            "x.conf:7: UserDir: not supported by this version; write an Alias for each user's directory",
-        ),
-        (
             "PassengerEnabled on",
             "x.conf:7: PassengerEnabled: not supported by this version; applications do not run inside the server: keep the server that runs them in front",
         ),
