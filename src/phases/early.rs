@@ -8,10 +8,18 @@ use crate::exchange::Exchange;
 use crate::exchange::view::View;
 use crate::lang::regex::{Groups, Regex, expand};
 
-/// Sets the variables of the place's rules.
-pub fn run(ex: &mut Exchange) {
+/// Sets the variables of the site's own rules, before its paths are rewritten.
+pub fn of_site(ex: &mut Exchange) {
+    for rule in ex.site.base.set_env_if.rules.iter() {
+        apply(ex, rule);
+    }
+}
+
+/// Sets those of the rules that the place has besides the site's, with which its list begins.
+pub fn of_place(ex: &mut Exchange) {
     let conf = Arc::clone(ex.conf());
-    for rule in conf.set_env_if.rules.iter() {
+    let before = ex.site.base.set_env_if.rules.iter().count();
+    for rule in conf.set_env_if.rules.iter().skip(before) {
         apply(ex, rule);
     }
 }

@@ -16,6 +16,9 @@ const SUBSTITUTIONS: usize = 10;
 /// Finds the place of this pass: the path's own, or that of an index file or fallback which stands for it.
 pub fn run(ex: &mut Exchange) -> Result<Place, Stop> {
     let look = ex.rewriting.look;
+    if look == Look::Request {
+        early::of_site(ex);
+    }
     for _ in 0..SUBSTITUTIONS {
         let translated = rewrite::of_server(ex)?;
         let mut place = judged(ex, translated)?;
@@ -49,7 +52,7 @@ pub fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
 /// The place of a name, which the client may see.
 fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
     let place = walk::run(ex, translated)?;
-    early::run(ex);
+    early::of_place(ex);
     access::run(ex, &place)?;
     rewrite::of_directory(ex, &place)?;
     redirect::run(ex, &place.conf)?;

@@ -106,11 +106,11 @@ async fn answer(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Response, Fail
 /// The phases in their order. `?` leaves early: a phase failed, or already knows the outcome.
 async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Stop> {
     if phases::target::run(ex)? == Asked::Server {
-        phases::early::run(ex);
+        phases::early::of_site(ex);
         return Ok(Outcome::Reply(options(thread.server_methods(ex))));
     }
     if ex.method == Method::Trace {
-        phases::early::run(ex);
+        phases::early::of_site(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
     let place = phases::locate::run(ex)?;

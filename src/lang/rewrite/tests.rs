@@ -46,9 +46,6 @@ impl Host for Site {
     fn own_url(&self, path: &[u8]) -> Vec<u8> {
         [b"http://www.example", path].concat()
     }
-    fn url_of(&self, file: &[u8]) -> Vec<u8> {
-        file.to_vec()
-    }
     fn server_address(&self) -> Option<Vec<u8>> {
         Some(b"192.0.2.1".to_vec())
     }
@@ -132,6 +129,8 @@ fn told(outcome: &Outcome) -> String {
         Decision::Status(status) => status.to_string(),
         Decision::TooManyRounds => "rounds".into(),
         Decision::Unsafe3F => "3f".into(),
+        Decision::UnsafeQuery => "unsafe query".into(),
+        Decision::TooLong(_) => "too long".into(),
         Decision::NoPath(path) => format!("no path {}", text(path)),
         Decision::Redirect { status, location } => format!("{status} {}", text(location)),
         Decision::File(path) => format!("file {}{query}", text(path)),

@@ -16,7 +16,7 @@ use crate::http::target::{CleanPath, Slashes};
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::{Ahead, Host, Pending, Variable};
 use crate::lang::vars::{self, Accessible, FileTest, Vars};
-use crate::phases::{locate, translate};
+use crate::phases::locate;
 
 /// A request that rules are applied to.
 pub(super) struct Asked<'a> {
@@ -135,8 +135,8 @@ impl Vars for Asked<'_> {
             }
             Accessible::File => {
                 let looked = self.look_at_file(name);
-                // A lookup that met nothing is no error yet: the file must be there.
-                looked.is_some_and(|(_, place)| place.is_ok_and(|place| place.landing() != Landing::Missing))
+                // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
+                looked.is_some_and(|(_, place)| place.is_ok_and(|place| place.landing() == Landing::File))
             }
         }
     }
@@ -160,12 +160,8 @@ impl Host for Asked<'_> {
         self.ex.own_url(path)
     }
 
-    fn url_of(&self, file: &[u8]) -> Vec<u8> {
-        let root = translate::document_root_of(self.ex);
-        match file.strip_prefix(root.as_slice()) {
-            Some(below) if below.first() == Some(&b'/') => below.to_vec(),
-            _ => file.to_vec(),
-        }
+    fn base(&self) -> Option<&[u8]> {
+        self.place.and_then(|place| place.conf.rewrite.base())
     }
 
     fn server_address(&self) -> Option<Vec<u8>> {
@@ -235,10 +231,11 @@ pub(super) fn cookie(text: &[u8], now: SystemTime) -> Option<(Vec<u8>, Vec<u8>)>
         Some(text) => (b';', text),
         None => (b':', text),
     };
-    let mut words = text.split(|byte| *byte == separator);
+    // Apache takes separators in a row for one.
+    let mut words = text.split(|byte| *byte == separator).filter(|word| !word.is_empty());
     let (name, value, domain) = (words.next()?, words.next()?, words.next()?);
     let minutes = words.next().unwrap_or_default();
-    let path = words.next().filter(|path| !path.is_empty()).unwrap_or(b"/");
+    let path = words.next().unwrap_or(b"/");
     let is_on = |word: Option<&[u8]>, also: &[u8]| {
         word.is_some_and(|word| word.eq_ignore_ascii_case(also) || word.eq_ignore_ascii_case(b"true") || word == b"1")
     };
@@ -248,7 +245,7 @@ pub(super) fn cookie(text: &[u8], now: SystemTime) -> Option<(Vec<u8>, Vec<u8>)>
         .next()
         .filter(|word| !matches!(*word, b"" | b"0") && !word.eq_ignore_ascii_case(b"false"));
     let mut field = [name, b"=", value, b"; path=", path].concat();
-    if !domain.is_empty() {
+    if !domain.eq_ignore_ascii_case(b"invalid") {
         field.extend_from_slice(b"; domain=");
         field.extend_from_slice(domain);
     }
