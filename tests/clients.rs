@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Fewer than the 1024 descriptors that a process may usually have.
 const CLIENTS: usize = 800;
 /// How much of the server's memory one slow or idle client may take.
-const MOST_KIB: usize = 4;
+const MOST_KIB: usize = 2;
 
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {

@@ -8,16 +8,23 @@
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
+//! - `overload`: more clients than there is room for
+//! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
+//! - `reload`: other settings while requests come in
 //! - `roles`: a worker or spawner that dies at work
+//! - `sandbox`: confined scripts where the kernel is of little help
+//! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
-//! - `support`: server, wire, cases, golden files
+//! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
+//! - `upgrade`: another version of the program by the same path
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
 //! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
 //! every case that says nothing of it.
+//! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod beside;
 mod clients;
@@ -26,11 +33,17 @@ mod house;
 mod identity;
 mod load;
 mod logs;
+mod overload;
+mod probe;
 mod programs;
+mod reload;
 mod roles;
+mod sandbox;
+mod service;
 mod site;
 mod support;
 mod trees;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,6 +69,7 @@ fn main() -> ExitCode {
         .into_iter()
         .filter_map(|(name, case)| case_trial(name, case))
         .collect();
+    trials.extend(probe::trials());
     if !bench().oracle {
         trials.extend(beside::trials());
         trials.extend(debian::trials());
@@ -64,10 +78,15 @@ fn main() -> ExitCode {
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(clients::trials());
+        trials.extend(overload::trials());
         trials.extend(programs::trials());
+        trials.extend(reload::trials());
         trials.extend(roles::trials());
+        trials.extend(sandbox::trials());
+        trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(trees::trials());
+        trials.extend(upgrade::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

@@ -16,20 +16,31 @@ const GITWEB: &str = "/usr/share/gitweb";
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
     vec![
-        Trial::ignorable_test("programs::git_clones_and_pushes", git_clones_and_pushes),
-        Trial::ignorable_test("programs::gitweb_shows_a_repository", gitweb_shows_a_repository),
+        Trial::ignorable_test("programs::git_clones_and_pushes", || git_clones_and_pushes(&[])),
+        Trial::ignorable_test("programs::git_confined_clones_and_pushes", || {
+            git_clones_and_pushes(&["ScriptSandbox basic require", "ScriptSandboxWrite repositories"])
+        }),
+        Trial::ignorable_test("programs::gitweb_shows_a_repository", || gitweb_shows_a_repository(&[])),
+        Trial::ignorable_test("programs::gitweb_confined_shows_a_repository", || {
+            gitweb_shows_a_repository(&[
+                "ScriptSandbox basic require",
+                "ScriptSandboxRead repositories gitweb.conf",
+            ])
+        }),
         Trial::ignorable_test("programs::cgi_pm_reads_a_form", cgi_pm_reads_a_form),
     ]
 }
 
 /// git-http-backend by its manual page: a clone, a push in one piece and a push in chunks, a fetch of both.
-fn git_clones_and_pushes() -> Result<Completion, Failed> {
+fn git_clones_and_pushes(confinement: &[&str]) -> Result<Completion, Failed> {
     let Some(backend) = git_http_backend() else {
         return absent("git-http-backend");
     };
     let root = server::fresh_root("git");
     let url = repository(&root)?;
-    let server = boot(&root, &git_lines(&root, &backend))?;
+    let mut lines = git_lines(&root, &backend).to_vec();
+    lines.extend(confinement.iter().map(ToString::to_string));
+    let server = boot(&root, &lines)?;
     let url = format!("http://{}/git/{url}", server.listeners[0]);
     git(&root, &["clone", "-q", &url, "one"])?;
     let one = root.join("one");
@@ -79,7 +90,7 @@ fn git_clones_and_pushes() -> Result<Completion, Failed> {
 }
 
 /// gitweb from Debian's package, by its own DirectoryIndex and by PATH_INFO.
-fn gitweb_shows_a_repository() -> Result<Completion, Failed> {
+fn gitweb_shows_a_repository(confinement: &[&str]) -> Result<Completion, Failed> {
     if !Path::new(GITWEB).join("gitweb.cgi").exists() {
         return absent("gitweb");
     }
@@ -90,7 +101,7 @@ fn gitweb_shows_a_repository() -> Result<Completion, Failed> {
         root.join("repositories").display()
     );
     server::write(&root.join("gitweb.conf"), config.as_bytes())?;
-    let lines = [
+    let mut lines = vec![
         format!("Alias \"/gitweb\" \"{GITWEB}\""),
         format!("<Directory \"{GITWEB}\">"),
         "Options FollowSymLinks ExecCGI".into(),
@@ -99,6 +110,7 @@ fn gitweb_shows_a_repository() -> Result<Completion, Failed> {
         format!("SetEnv GITWEB_CONFIG \"{}\"", root.join("gitweb.conf").display()),
         "</Directory>".into(),
     ];
+    lines.extend(confinement.iter().map(ToString::to_string));
     let server = boot(&root, &lines)?;
     for (target, part) in [
         ("/gitweb/", "first.git"),
@@ -137,10 +149,11 @@ printf "word=%s file=%s bytes=%d self=%s path=%s\n",
 "#;
     server::write(&root.join("cgi-bin/form"), script.as_bytes())?;
     server::set_mode(&root.join("cgi-bin/form"), 0o755)?;
-    let server = boot(
-        &root,
-        &[format!("ScriptAlias /cgi-bin/ \"{}/cgi-bin/\"", root.display())],
-    )?;
+    let lines = [
+        format!("ScriptAlias /cgi-bin/ \"{}/cgi-bin/\"", root.display()),
+        format!("SetEnv TMPDIR \"{}\"", root.display()),
+    ];
+    let server = boot(&root, &lines)?;
     let (status, body) = fetch(&server, "/cgi-bin/form/a/b?word=x%20y")?;
     if !status.contains(" 200 ")
         || !body.contains("word=x y file=- bytes=0 self=http://localhost/cgi-bin/form/a/b path=/a/b")

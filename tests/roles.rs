@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test(format!("roles::{name}"), move || test().map_err(Failed::from))
     };
     vec![
+        roles("a_stuck_worker_is_replaced", a_stuck_worker_is_replaced),
         roles("requests_outlive_a_killed_spawner", requests_outlive_a_killed_spawner),
         roles(
             "scripts_do_not_outlive_a_killed_worker",
@@ -43,6 +44,25 @@ pub fn trials() -> Vec<Trial> {
             a_worker_without_landlock_serves_and_says_so,
         ),
     ]
+}
+
+/// A worker that does nothing any more is killed after ten seconds, and the next one answers who waited.
+fn a_stuck_worker_is_replaced() -> Result<(), String> {
+    let (root, server) = boot("stuck", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n")?;
+    signal(&server, "worker", Signal::STOP)?;
+    server::poll(PATIENCE, || {
+        let stopped = processes::descendants(server.pid())
+            .into_iter()
+            .any(|process| process.state == 'T');
+        stopped.then_some(()).ok_or("the worker does not stop".into())
+    })?;
+    let mut wire = ask(&server)?;
+    said(&root, "the worker gives no sign of life: it is killed")?;
+    said(&root, "the worker died (signal 9 (SIGKILL)): it is started again")?;
+    if wire.reply(Judge::Strict)?.body != b"hello\n" {
+        return Err("who waited was not answered".into());
+    }
+    end(&root, server)
 }
 
 /// Two scripts run and four requests wait for a turn; the spawner dies, and all six are answered.
@@ -262,7 +282,12 @@ fn ask(server: &Server) -> Result<Wire, String> {
 
 /// Kills the process that calls itself `lychgate: ROLE`.
 pub fn kill(server: &Server, name: &str) -> Result<(), String> {
-    kill_process(role(server, name)?, Signal::KILL).map_err(|e| format!("{name}: {e}"))
+    signal(server, name, Signal::KILL)
+}
+
+/// Sends it a signal.
+fn signal(server: &Server, name: &str, signal: Signal) -> Result<(), String> {
+    kill_process(role(server, name)?, signal).map_err(|e| format!("{name}: {e}"))
 }
 
 /// The process that calls itself `lychgate: ROLE`.

@@ -1,5 +1,7 @@
 //! What is looked for on this machine besides the settings themselves, as Apache does at every start.
 
+pub(super) mod sandbox;
+
 use std::net::SocketAddr;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};

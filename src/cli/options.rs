@@ -34,6 +34,10 @@ pub(super) struct Options {
     pub(super) ground: Ground,
     /// `-X`.
     pub(super) threads: Threads,
+    /// Whether it is asked if it can take over from a running launcher of this version.
+    pub(super) takes_over: Option<u8>,
+    /// The descriptor behind which a launcher has left what this one goes on with.
+    pub(super) handed_over: Option<i32>,
 }
 
 /// What is to be done.
@@ -120,6 +124,12 @@ impl Options {
 /// The flag by which `-k start` executes the part that serves.
 pub(super) const DETACHED: &str = "--detached";
 
+/// The flag, with a version behind it, by which a program is asked whether it can take over from a running launcher.
+pub(super) const TAKES_OVER: &str = "--takes-over=";
+
+/// The flag, with a descriptor behind it, by which it takes over.
+pub(super) const HANDED_OVER: &str = "--handed-over=";
+
 /// The names that make a check of a start.
 const DUMPS: &[&str] = &["DUMP_VHOSTS", "DUMP_RUN_CFG", "DUMP_MODULES", "DUMP_INCLUDES"];
 
@@ -161,6 +171,8 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
             (false, false) => Ground::Back,
         },
         threads: if single { Threads::One } else { Threads::Configured },
+        takes_over: matches.get_one("takes-over").copied(),
+        handed_over: matches.get_one("handed-over").copied(),
         defines,
     })
 }
@@ -188,7 +200,7 @@ fn task(matches: &ArgMatches, defines: &[String]) -> Task {
         return Task::Quick(Quick::LoadedModules);
     }
     match matches.get_one::<String>("verb").map(String::as_str) {
-        _ if matches.get_flag("detached") => Task::Run,
+        _ if matches.get_flag("detached") || matches.contains_id("handed-over") => Task::Run,
         Some("stop") => Task::Signal(Verb::Stop),
         Some("graceful-stop") => Task::Signal(Verb::GracefulStop),
         Some("restart") => Task::Signal(Verb::Restart),
@@ -221,6 +233,7 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
         .args(settings())
+        .args(for_our_own_use())
         .args(questions())
         .subcommands([serve_command(), doctor_command()])
 }
@@ -234,7 +247,7 @@ fn flag(id: &'static str, letter: char, help: &'static str) -> Arg {
 }
 
 /// What the server is started with.
-fn settings() -> [Arg; 11] {
+fn settings() -> [Arg; 10] {
     let path = || value_parser!(PathBuf);
     [
         given(
@@ -285,10 +298,24 @@ fn settings() -> [Arg; 11] {
         .value_parser(PossibleValuesParser::new(VERBS)),
         flag("no-roots", 'T', "Do not look for DocumentRoots"),
         flag("debug", 'X', "One thread, in the foreground"),
+    ]
+}
+
+/// What one process of ours says to another.
+fn for_our_own_use() -> [Arg; 3] {
+    [
         Arg::new("detached")
             .long("detached")
             .hide(true)
             .action(ArgAction::SetTrue),
+        Arg::new("takes-over")
+            .long("takes-over")
+            .hide(true)
+            .value_parser(value_parser!(u8)),
+        Arg::new("handed-over")
+            .long("handed-over")
+            .hide(true)
+            .value_parser(value_parser!(i32)),
     ]
 }
 

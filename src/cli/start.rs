@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::Access;
 use rustix::process::Signal;
@@ -14,19 +15,24 @@ use crate::commands::serve::Serve;
 use crate::config::dump;
 use crate::config::error::Severity;
 use crate::config::load::{Loaded, Source, load, load_text};
-use crate::launcher::{self, Detached, Launch, LogTarget, NotRunning, Plan, StandardError, detach, signal_running};
+use crate::launcher::{
+    self, CommandLine, Detached, Launch, LogTarget, NotRunning, Outcome, Plan, StandardError, ask_running, detach,
+    signal_running,
+};
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
 use crate::process::pidfile::{Holder, holder};
 use crate::process::say::{Weight, say};
 
-use super::options::{DETACHED, DocumentRoots, Ground, Options, Task, Threads, Verb};
+use super::options::{DETACHED, DocumentRoots, Ground, HANDED_OVER, Options, TAKES_OVER, Task, Threads, Verb};
 use super::privileges::{self, Asker};
 use super::{checks, complaints, dumps, listing, place, plan, terminal};
 
 /// `-t`, `-S` and the `DUMP_` names. An empty error means that everything has been said.
 pub(super) fn check(options: &Options) -> Result<(), String> {
-    redirect(options)?;
+    if options.takes_over.is_none() {
+        redirect(options)?;
+    }
     let loaded = read(options, &place::source(options)?);
     if options.defines("DUMP_INCLUDES") {
         terminal::out(dumps::includes(&loaded.included).trim_end());
@@ -40,8 +46,11 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     }
     checks::identity(&loaded)?;
     print_dumps(options, &loaded).map_err(|error| error.to_string())?;
-    if !is_dump {
-        terminal::err("Syntax OK");
+    match options.takes_over {
+        Some(launcher::VERSION) => terminal::out(CommandLine::ANSWER),
+        Some(_) => return Err("it cannot go on where this one is; stop the server and start it".to_owned()),
+        None if !is_dump => terminal::err("Syntax OK"),
+        None => {}
     }
     Ok(())
 }
@@ -67,6 +76,7 @@ fn print_dumps(options: &Options, loaded: &Loaded) -> io::Result<()> {
 /// Serves, here or in the background.
 pub(super) fn run(options: &Options) -> Result<(), String> {
     match options.ground {
+        _ if options.handed_over.is_some() => launch(options, &mut |_| {}),
         Ground::Back => start_in_background(options),
         Ground::Front => {
             redirect(options)?;
@@ -107,30 +117,45 @@ fn start_in_background(options: &Options) -> Result<(), String> {
 /// `-k` for a server that runs.
 pub(super) fn signal(options: &Options, verb: Verb) -> Result<(), String> {
     let loaded = read(options, &place::source(options)?);
-    let (signal, starts) = match verb {
-        Verb::Stop => (Signal::TERM, false),
-        Verb::GracefulStop => (Signal::WINCH, false),
-        Verb::Restart => (Signal::HUP, true),
-        Verb::Graceful => (Signal::USR1, true),
+    let asks = match verb {
+        Verb::Stop | Verb::GracefulStop => None,
+        Verb::Restart => Some(Signal::USR2),
+        Verb::Graceful => Some(Signal::USR1),
     };
     if loaded.is_fatal() {
         complaints::print(&loaded.complaints, Severity::Error);
         // A server whose configuration was spoilt meanwhile can still be stopped.
-        if starts {
+        if asks.is_some() {
             return Err(String::new());
         }
     }
     let pid_file = plan::pid_file(&loaded.config);
-    match signal_running(&pid_file, signal) {
+    let result = match (asks, verb) {
+        (Some(signal), _) => return ask(options, &pid_file, signal),
+        (None, Verb::GracefulStop) => signal_running(&pid_file, Signal::WINCH),
+        (None, _) => signal_running(&pid_file, Signal::TERM),
+    };
+    match result {
         Ok(_) => Ok(()),
-        Err(NotRunning::Nobody) if starts => {
-            terminal::out("lychgate not running, trying to start");
-            run(options)
-        }
         // Exit status 0, as Apache has it: what was asked for is so.
         Err(NotRunning::Nobody) => {
             terminal::out(&format!("lychgate not running (nobody in {})", pid_file.display()));
             Ok(())
+        }
+        Err(refused) => Err(refused.to_string()),
+    }
+}
+
+/// Asks a running server to take other settings, and waits until it serves by them or has said why not.
+fn ask(options: &Options, pid_file: &Path, signal: Signal) -> Result<(), String> {
+    match ask_running(pid_file, signal) {
+        Ok(Outcome::Told(answer)) => answer,
+        Ok(Outcome::Silent) => {
+            Err("the server was asked and does not say what came of it; see its error log".to_owned())
+        }
+        Err(NotRunning::Nobody) => {
+            terminal::out("lychgate not running, trying to start");
+            run(options)
         }
         Err(refused) => Err(refused.to_string()),
     }
@@ -154,14 +179,22 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
         role_argv,
         ready: &mut say_where,
         stderr: StandardError::Log,
+        silence: Some(SILENCE),
+        command: None,
+        handed_over: None,
     })
 }
+
+/// How long a worker may give no sign of life.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Reads the configuration and looks for what it names.
 fn read(options: &Options, source: &Source) -> Loaded {
     let mut loaded = load(source);
     let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
     loaded.complaints.extend(repeated);
+    let unheld = checks::sandbox::unheld(&loaded.settings);
+    loaded.complaints.extend(unheld);
     if options.document_roots == DocumentRoots::Checked {
         let jail = loaded
             .config
@@ -185,10 +218,15 @@ fn read(options: &Options, source: &Source) -> Loaded {
 /// Runs the launcher with the configuration of the command line, read at the start and at every reload.
 fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(), String> {
     let source = place::source(options)?;
+    let told = |error: io::Error| format!("how this program was started: {error}");
+    let mut command = CommandLine::of_this_process(check_argv, take_over_argv).map_err(told)?;
+    command
+        .words
+        .retain(|word| !word.to_bytes().starts_with(HANDED_OVER.as_bytes()));
     if options.ground == Ground::Detached {
         std::env::set_current_dir("/").map_err(|error| format!("/: {error}"))?;
     }
-    let mut is_first = true;
+    let mut is_first = options.handed_over.is_none();
     launcher::run(Launch {
         load: &mut || {
             let loaded = read(options, &source);
@@ -209,7 +247,30 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
             Ground::Detached => StandardError::Left,
             Ground::Front | Ground::Back => StandardError::Log,
         },
+        // Whoever looks at the one thread with a debugger takes time.
+        silence: (options.threads == Threads::Configured).then_some(SILENCE),
+        command: Some(command),
+        handed_over: options.handed_over,
     })
+}
+
+/// The command line by which a program says whether it can take over.
+fn check_argv(words: &[CString]) -> Vec<CString> {
+    let flag = CString::new(format!("{TAKES_OVER}{}", launcher::VERSION)).unwrap_or_default();
+    behind_the_name(words, &[c"-t".to_owned(), flag])
+}
+
+/// That by which it does.
+fn take_over_argv(words: &[CString], table: i32) -> Vec<CString> {
+    behind_the_name(
+        words,
+        &[CString::new(format!("{HANDED_OVER}{table}")).unwrap_or_default()],
+    )
+}
+
+fn behind_the_name<const N: usize>(words: &[CString], flags: &[CString; N]) -> Vec<CString> {
+    let (name, rest) = words.split_at(words.len().min(1));
+    [name, flags, rest].concat()
 }
 
 /// The plan to start with. Complaints go to standard error as they are, which editors and scripts can read.

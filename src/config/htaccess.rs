@@ -8,7 +8,7 @@ use crate::config::define::Defines;
 use crate::config::directives::DirConf;
 use crate::config::directives::overrides::Overrides;
 use crate::config::error::ConfigError;
-use crate::config::inside::{Around, Inside, Kind, Source};
+use crate::config::inside::{Around, GoesBy, Inside, Kind, Source};
 use crate::config::load::Here;
 use crate::config::reader::{self, Language, Origin};
 
@@ -43,6 +43,7 @@ pub fn read(name: &Path, text: &[u8], directory: &[u8], server_root: &[u8], over
         name: ".htaccess",
         path: Some(directory),
         methods: None,
+        goes_by: GoesBy::of(Kind::AccessFile),
     };
     inside.all(&reading.settings.nodes, around, &mut conf);
     let (errors, notes) = inside.complaints.into_iter().partition(ConfigError::is_fatal);

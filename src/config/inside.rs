@@ -40,6 +40,27 @@ pub(super) struct Around<'a> {
     /// The path of the section, or the directory of the access file.
     pub(super) path: Option<&'a [u8]>,
     pub(super) methods: Option<&'a Methods>,
+    /// What this section and those around it go by.
+    pub(super) goes_by: GoesBy,
+}
+
+/// What decides whether a section holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum GoesBy {
+    /// The file alone.
+    File,
+    /// The URL, or something else of the request.
+    Request,
+}
+
+impl GoesBy {
+    /// What a section of this kind goes by, in one that goes by the file.
+    pub(super) fn of(kind: Kind) -> GoesBy {
+        match kind {
+            Kind::Location | Kind::If => GoesBy::Request,
+            Kind::Directory | Kind::Files | Kind::AccessFile => GoesBy::File,
+        }
+    }
 }
 
 /// The kinds of sections that hold settings of a place.
@@ -87,9 +108,13 @@ impl<'a> Inside<'a> {
         let Some(entry) = self.entry(node, context, &inside) else {
             return;
         };
-        if matches!(around.kind, Kind::Location | Kind::If) && entry.allowed.excludes_location() {
+        if around.goes_by == GoesBy::Request && entry.allowed.excludes_location() {
+            let around_it = match around.kind {
+                Kind::Files => " inside of <If>",
+                _ => "",
+            };
             let sentence = format!(
-                "cannot stand in {inside}: a file's answers must not depend on the request; write it in <Directory>, <Files> or \
+                "cannot stand in {inside}{around_it}: a file's answers must not depend on the request; write it in <Directory>, <Files> or \
                  <VirtualHost>"
             );
             return self.complain(node, sentence);
@@ -259,6 +284,7 @@ impl<'a> Inside<'a> {
         let inner = Around {
             kind: Kind::If,
             name: node.name(),
+            goes_by: GoesBy::Request,
             ..around
         };
         self.all(node.children(), inner, &mut conf);

@@ -111,6 +111,38 @@ the connection is closed behind the response.
 The others of Apache's
 .Pq Ev downgrade-1.0 , force-response-1.0 , redirect-carefully , no-gzip
 have no effect.
+.Sh SIZING
+Apache sizes itself in workers, each of which has one request: how many
+there are at first
+.Pq Ic StartServers , MinSpareThreads ,
+in one process
+.Pq Ic ThreadsPerChild
+and in all
+.Pq Ic MaxRequestWorkers , ServerLimit .
+Here a thread serves thousands of connections, so that these numbers have no
+counterpart; they are taken without effect.
+What there is to size:
+.Bl -tag -width Ds
+.It Ic ServerThreads
+for processors: there is a thread for each, unless it says otherwise.
+.It Ic MaxConnections
+for descriptors and memory: a connection that waits for a request takes one
+descriptor and about 2 KiB.
+Without it there may be as many as the limit of open files
+.Po Ql ulimit -n ,
+.Ql LimitNOFILE=
+.Pc ,
+which the server raises for itself as far as it may, has room for.
+A
+.Ic MaxRequestWorkers
+that was set to keep the number of clients down is written so.
+.It Ic CGIMaxScripts , CGIQueueLength , CGIQueueTime
+for scripts, which take processes and memory of their own: how many run at
+once, and who waits how long for a turn.
+A
+.Ic MaxRequestWorkers
+that was set because of what scripts take is written so.
+.El
 .Sh SEE ALSO
 .Xr lychgate-apache 7 ,
 .Xr lychgate 8
@@ -428,9 +460,11 @@ mod tests {
 
     #[test]
     fn mandoc_has_nothing_to_say_about_the_pages() {
+        let privileges = include_str!("../../man/lychgate-privileges.7").to_owned();
         let written = include_str!("../../man/lychgate.8").to_owned();
         for (file, made) in [
             ("lychgate.8", written),
+            ("lychgate-privileges.7", privileges),
             ("lychgate.conf.5", conf_page()),
             ("lychgate-apache.7", apache_page()),
         ] {

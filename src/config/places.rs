@@ -53,9 +53,7 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
             places.push(place(literal_root(section)));
         }
     }
-    // A section that goes by URL or by file name reaches wherever the site does.
-    let everywhere = gives_exec(&site.base) || site.locations.iter().any(|section| gives_exec(&section.conf));
-    if everywhere {
+    if by_everywhere(site) {
         places.push(place(&document_root(config, site)));
         let files = aliases
             .iter()
@@ -114,6 +112,43 @@ pub fn conf_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> DirConf {
     conf
 }
 
+/// The tree that the script `path` of a place belongs to: the narrowest of the site's script places around it, with patterns taken
+/// for what they match here. Goes by the path alone, so that nothing is gained by naming a wider place. Where only a regular
+/// expression makes it a script, or all that there is would be its tree, it is the script's directory.
+pub fn tree_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> Vec<u8> {
+    let directory_end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0).max(1);
+    let directory = path.get(..directory_end).unwrap_or(path);
+    let Some(site) = config.sites.get(place.site) else {
+        return directory.to_vec();
+    };
+    let literal = |root: &[u8]| path::below(path, root).map(|_| root.len());
+    let aliases = site.settings.aliases.list.iter();
+    let aliases = aliases.filter(|alias| alias.kind == AliasKind::Scripts);
+    let aliases = aliases.filter_map(|alias| literal(&trimmed(alias.literal_target())));
+    let sections = site.directories.iter().filter(|section| gives_exec(&section.conf));
+    let sections = sections.filter_map(|section| {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut ends = ends.map(|(at, _)| at.max(1)).chain([path.len()]);
+        ends.find(|end| path.get(..*end).is_some_and(|name| section.covers_directory(name)))
+    });
+    let mut narrowest = aliases.chain(sections).max();
+    if narrowest.is_none() && by_everywhere(site) {
+        let files = site.settings.aliases.list.iter();
+        let files = files.filter(|alias| alias.kind == AliasKind::Files);
+        let files = files.filter_map(|alias| literal(&trimmed(alias.literal_target())));
+        narrowest = files.chain(literal(&trimmed(&document_root(config, site)))).max();
+    }
+    match narrowest.filter(|length| *length > 1) {
+        Some(length) => path.get(..length).unwrap_or(directory).to_vec(),
+        None => directory.to_vec(),
+    }
+}
+
+/// Whether a section that goes by URL or by file name gives scripts wherever the site reaches.
+fn by_everywhere(site: &Site) -> bool {
+    gives_exec(&site.base) || site.locations.iter().any(|section| gives_exec(&section.conf))
+}
+
 /// Everything that any site says of its places, section by section.
 pub fn confs(config: &Config) -> Vec<&DirConf> {
     let mut confs = Vec::new();
@@ -154,4 +189,53 @@ fn up_to_slash(pattern: &[u8], special: impl Fn(u8) -> bool) -> &[u8] {
     let end = pattern.iter().position(|byte| special(*byte)).unwrap_or(pattern.len());
     let slash = pattern[..end].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     if slash == 0 { b"/" } else { &pattern[..slash] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::tree_of;
+    use crate::config::load::load_text;
+
+    #[test]
+    fn a_script_belongs_to_the_narrowest_place_around_it() {
+        let text = b"ScriptAlias /bin/ /srv/bin/\nScriptAlias /one /srv/one/one.cgi\n\
+            <Directory /srv/wide>\nOptions +ExecCGI\n</Directory>\n\
+            <Directory /srv/wide/narrow>\nOptions +ExecCGI\n</Directory>\n\
+            <Directory /srv/wide/plain>\nOptions Indexes\n</Directory>\n\
+            <Directory \"/home/*/cgi\">\nOptions +ExecCGI\n</Directory>\n\
+            <DirectoryMatch \"^/data/\">\nOptions +ExecCGI\n</DirectoryMatch>\n\
+            <Directory />\n<Files x.pl>\nOptions +ExecCGI\n</Files>\n</Directory>\n";
+        let everywhere = b"DocumentRoot /www\nAlias /files/ /srv/files/\nOptions +ExecCGI\n";
+        let (sections, everywhere) = (
+            load_text("a.conf", text, Path::new("/")),
+            load_text("b.conf", everywhere, Path::new("/")),
+        );
+        assert!(
+            !sections.is_fatal() && !everywhere.is_fatal(),
+            "{:?}",
+            sections.complaints
+        );
+        for (loaded, script, want) in [
+            (&sections, "/srv/bin/a.cgi", "/srv/bin"),
+            (&sections, "/srv/bin/deep/down/a.cgi", "/srv/bin"),
+            (&sections, "/srv/one/one.cgi", "/srv/one/one.cgi"),
+            (&sections, "/srv/wide/a.cgi", "/srv/wide"),
+            (&sections, "/srv/wide/plain/a.cgi", "/srv/wide"),
+            (&sections, "/srv/wide/narrow/deep/a.cgi", "/srv/wide/narrow"),
+            (&sections, "/home/alice/cgi/deep/a.cgi", "/home/alice/cgi"),
+            (&sections, "/data/deep/down/a.cgi", "/data/deep/down"),
+            (&sections, "/etc/deep/x.pl", "/etc/deep"),
+            (&sections, "/x.pl", "/"),
+            (&everywhere, "/www/deep/a.cgi", "/www"),
+            (&everywhere, "/srv/files/deep/a.cgi", "/srv/files"),
+        ] {
+            let config = &loaded.config;
+            let held = config.script_place(0, script.as_bytes());
+            let (number, _) = held.expect("a place holds it");
+            let tree = tree_of(config, &config.script_places[number], script.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&tree), want, "{script}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
 use crate::config::hosts;
-use crate::config::inside::{Around, Inside, Kind, Source, complaint, entry};
+use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, entry};
 use crate::config::node::{Node, Settings};
 use crate::config::places;
 use crate::config::setting::Merge;
@@ -178,6 +178,7 @@ impl Resolver {
                 name: node.name(),
                 path: None,
                 methods: None,
+                goes_by: GoesBy::Request,
             };
             if let Some((branch, follows)) = inside.branch(node, &name, around) {
                 inside.add_branch(node, branch, follows, &mut self.scope(at).base);
@@ -190,6 +191,7 @@ impl Resolver {
                 name: node.name(),
                 path: Some(&path),
                 methods: None,
+                goes_by: GoesBy::of(kind),
             };
             inside.all(node.children(), around, &mut conf);
             self.add_section(node, kind, pattern, conf, at);

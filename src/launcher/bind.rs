@@ -1,76 +1,154 @@
-//! Listening sockets: bound once, held for the launcher's whole life, as many per address as a worker has threads.
+//! Listening sockets: bound once, held for the launcher's whole life, as many for an address as the first worker had threads.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::plan::{Families, Listen};
+use crate::process::listening;
+use crate::process::say::{Weight, say};
 
 /// An address we listen on.
 #[derive(Debug)]
 pub(super) struct Bound {
-    listen: Listen,
+    pub(super) listen: Listen,
     /// The address in truth: with the port the system chose.
     pub(super) local: SocketAddr,
-    /// The sockets, each with a queue of its own (SO_REUSEPORT).
+    /// The sockets, each with a queue of its own (SO_REUSEPORT); one alone where it was given.
     pub(super) sockets: Vec<OwnedFd>,
+    pub(super) origin: Origin,
+}
+
+/// Whose a listening socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// We have bound it.
+    Ours,
+    /// The service manager has, and keeps it.
+    Given,
+}
+
+/// What the listeners of a plan are made from.
+pub(super) struct Ground<'a> {
+    /// Those in use, and those that were given: taken over where the plan names them.
+    pub(super) bound: Vec<&'a Rc<Bound>>,
+    /// How many sockets an address gets.
+    pub(super) copies: usize,
+    /// How many connections may wait at each.
+    pub(super) backlog: i32,
+}
+
+impl Bound {
+    /// A socket that the service manager gave us. The error says why it is none for us.
+    pub(super) fn given(socket: OwnedFd) -> Result<Bound, String> {
+        let (local, is_alone) = listening::address(socket.as_fd())?;
+        listening::make_ready(socket.as_fd()).map_err(|error| error.to_string())?;
+        let families = if local.ip() == Ipv6Addr::UNSPECIFIED && !is_alone {
+            Families::Both
+        } else {
+            Families::Own
+        };
+        let listen = Listen {
+            address: local,
+            families,
+        };
+        Ok(Bound {
+            listen,
+            local,
+            sockets: vec![socket],
+            origin: Origin::Given,
+        })
+    }
+
+    /// Hears of no more connections; those that wait can still be accepted. One that was given goes on to listen for
+    /// whoever gave it.
+    pub(super) fn unlist(&self) {
+        if self.origin == Origin::Given {
+            return;
+        }
+        for socket in &self.sockets {
+            if let Err(error) = listening::unlist(socket) {
+                let told = format!("{}: connections may be reset while it is closed: {error}", self.listen);
+                say("launcher", Weight::Warning, &told);
+            }
+        }
+    }
+
+    /// Whether some connections would be for both.
+    fn overlaps(&self, address: SocketAddr) -> bool {
+        let (ours, theirs) = (self.local.ip(), address.ip());
+        self.local.port() == address.port() && (ours == theirs || ours.is_unspecified() || theirs.is_unspecified())
+    }
 }
 
 /// Binds every address, taking over those that are bound already. Nothing is left behind when one fails.
-pub(super) fn bind_all(
-    listeners: &[Listen],
-    bound: &[Rc<Bound>],
-    copies: usize,
-    backlog: i32,
-) -> Result<Vec<Rc<Bound>>, String> {
+pub(super) fn bind_all(listeners: &[Listen], ground: &Ground<'_>) -> Result<Vec<Rc<Bound>>, String> {
     let mut all: Vec<Rc<Bound>> = Vec::new();
     for listen in listeners {
-        let known = all.iter().chain(bound).find(|known| known.listen == *listen);
-        match known {
-            Some(known) if all.iter().any(|listed| Rc::ptr_eq(listed, known)) => {} // the same Listen twice
-            Some(known) => all.push(Rc::clone(known)),
-            None => {
-                all.push(Rc::new(
-                    bind(*listen, copies.max(1), backlog).map_err(|error| format!("{listen}: {error}"))?,
-                ));
+        let told = |error: io::Error| format!("{listen}: {error}");
+        if all.iter().any(|listed| listed.listen == *listen) {
+            continue; // the same Listen twice
+        }
+        match ground.bound.iter().find(|known| known.listen == *listen) {
+            Some(known) => {
+                // Once more, for its backlog may be another.
+                for socket in &known.sockets {
+                    rustix::net::listen(socket, ground.backlog).map_err(|error| told(error.into()))?;
+                }
+                all.push(Rc::clone(known));
             }
+            None => all.push(Rc::new(bind(*listen, ground).map_err(|error| {
+                let given = ground
+                    .bound
+                    .iter()
+                    .find(|known| known.origin == Origin::Given && known.overlaps(listen.address));
+                match given {
+                    Some(given) => format!(
+                        "{}; the service manager's socket for {} has a part of it",
+                        told(error),
+                        given.local
+                    ),
+                    None => told(error),
+                }
+            })?)),
         }
     }
     Ok(all)
 }
 
-fn bind(listen: Listen, copies: usize, backlog: i32) -> io::Result<Bound> {
-    match bind_address(listen, listen.address, copies, backlog) {
+fn bind(listen: Listen, ground: &Ground<'_>) -> io::Result<Bound> {
+    match bind_address(listen, listen.address, ground) {
         Err(error) if listen.families == Families::Both && is_without_ipv6(&error) => {
             let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listen.address.port()));
-            bind_address(listen, address, copies, backlog)
+            bind_address(listen, address, ground)
         }
         other => other,
     }
 }
 
-fn bind_address(listen: Listen, address: SocketAddr, copies: usize, backlog: i32) -> io::Result<Bound> {
-    if address.port() != 0 {
-        // With SO_REUSEPORT a second server would bind without complaint and take half the connections: a socket
-        // without it, closed again at once, finds that one out.
+fn bind_address(listen: Listen, address: SocketAddr, ground: &Ground<'_>) -> io::Result<Bound> {
+    // With SO_REUSEPORT a second server would bind without complaint and take half the connections: a socket without it,
+    // closed again at once, finds that one out. Where we ourselves have a part of the address, it would find us.
+    if address.port() != 0 && !ground.bound.iter().any(|known| known.overlaps(address)) {
         drop(open(listen, address, Sharing::Refused)?);
     }
     let first = open(listen, address, Sharing::Among)?;
     let local = first.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
     let mut sockets = vec![first];
-    while sockets.len() < copies {
+    while sockets.len() < ground.copies {
         sockets.push(open(listen, local, Sharing::Among)?);
     }
     for socket in &sockets {
-        socket.listen(backlog)?;
+        socket.listen(ground.backlog)?;
     }
     Ok(Bound {
         listen,
         local,
         sockets: sockets.into_iter().map(OwnedFd::from).collect(),
+        origin: Origin::Ours,
     })
 }
 
@@ -110,16 +188,43 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
     use std::rc::Rc;
 
-    use super::bind_all;
+    use super::{Bound, Ground, bind_all};
     use crate::launcher::plan::Listen;
 
     fn loopback(port: u16) -> Listen {
         Listen::own(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
+    fn ground(bound: &[Rc<Bound>], copies: usize) -> Ground<'_> {
+        Ground {
+            bound: bound.iter().collect(),
+            copies,
+            backlog: 16,
+        }
+    }
+
+    /// The address of the listener that a connection arrives at.
+    fn arrives_at(all: &[&[Rc<Bound>]], connection: SocketAddr) -> Option<SocketAddr> {
+        let _client = TcpStream::connect(connection).ok()?;
+        let sockets = all
+            .iter()
+            .copied()
+            .flatten()
+            .flat_map(|bound| bound.sockets.iter().map(|socket| (bound.local, socket)));
+        let accepts = |socket: &std::os::fd::OwnedFd| {
+            TcpListener::from(socket.try_clone().expect("descriptors are free"))
+                .accept()
+                .is_ok()
+        };
+        sockets
+            .filter(|(_, socket)| accepts(socket))
+            .map(|(local, _)| local)
+            .next()
+    }
+
     #[test]
     fn every_copy_has_the_same_port_and_connections_arrive() {
-        let bound = bind_all(&[loopback(0)], &[], 3, 16).expect("loopback is there");
+        let bound = bind_all(&[loopback(0)], &ground(&[], 3)).expect("loopback is there");
         let [only] = bound.as_slice() else {
             panic!("one address")
         };
@@ -133,9 +238,9 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_told() {
-        let ours = bind_all(&[loopback(0)], &[], 2, 16).expect("loopback is there");
+        let ours = bind_all(&[loopback(0)], &ground(&[], 2)).expect("loopback is there");
         let port = ours.first().expect("one").local.port();
-        let error = bind_all(&[loopback(port)], &[], 2, 16)
+        let error = bind_all(&[loopback(port)], &ground(&[], 2))
             .map(drop)
             .expect_err("we have it already");
         assert_eq!(
@@ -146,19 +251,70 @@ mod tests {
 
     #[test]
     fn a_reload_keeps_what_it_has() {
-        let old = bind_all(&[loopback(0)], &[], 1, 16).expect("loopback is there");
+        let old = bind_all(&[loopback(0)], &ground(&[], 1)).expect("loopback is there");
         let port = old.first().expect("one").local.port();
-        let new = bind_all(&[loopback(0), loopback(0)], &old, 1, 16).expect("nothing new");
+        let new = bind_all(&[loopback(0), loopback(0)], &ground(&old, 1)).expect("nothing new");
         assert_eq!(new.len(), 1);
         assert!(Rc::ptr_eq(&new[0], &old[0]));
         drop((old, new));
-        bind_all(&[loopback(port)], &[], 1, 16).expect("it is free again");
+        bind_all(&[loopback(port)], &ground(&[], 1)).expect("it is free again");
     }
 
     #[test]
     fn a_port_alone_takes_both_families() {
-        let bound = bind_all(&[Listen::port(0)], &[], 2, 16).expect("some family is there");
+        let bound = bind_all(&[Listen::port(0)], &ground(&[], 2)).expect("some family is there");
         let port = bound.first().expect("one").local.port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("IPv4 is taken too");
+    }
+
+    #[test]
+    fn an_address_may_become_wider_or_narrower_without_a_gap() {
+        let any = |port| Listen::own(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+        for (one, other) in [
+            (loopback as fn(u16) -> Listen, any as fn(u16) -> Listen),
+            (any, loopback),
+            (loopback, Listen::port),
+            (Listen::port, loopback),
+            (Listen::port, any),
+        ] {
+            let old = bind_all(&[one(0)], &ground(&[], 2)).expect("loopback is there");
+            let port = old.first().expect("one").local.port();
+            let new = bind_all(&[other(port)], &ground(&old, 2)).expect("we have it ourselves");
+            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let waits = TcpStream::connect(to).expect("both listen");
+            for bound in &old {
+                bound.unlist();
+            }
+            drop(waits);
+            let arrived = |_| arrives_at(&[&new], to).expect("the new one listens").port();
+            assert!((0..20).map(arrived).all(|at| at == port), "{:?}", other(port));
+        }
+    }
+
+    #[test]
+    fn an_address_that_goes_lets_in_who_came_before() {
+        let old = bind_all(&[loopback(0)], &ground(&[], 1)).expect("loopback is there");
+        let bound = old.first().expect("one");
+        let _came_before = TcpStream::connect(bound.local).expect("it listens");
+        bound.unlist();
+        TcpStream::connect(bound.local)
+            .map(drop)
+            .expect_err("it hears of no more");
+        let listener = TcpListener::from(bound.sockets[0].try_clone().expect("descriptors are free"));
+        listener.accept().expect("one waits");
+    }
+
+    #[test]
+    fn given_sockets_are_found_by_their_address() {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let local = socket.local_addr().expect("bound");
+        let given = Rc::new(Bound::given(socket.into()).expect("it listens"));
+        let ground = ground(std::slice::from_ref(&given), 3);
+        let all = bind_all(&[loopback(local.port())], &ground).expect("it is there already");
+        assert!(Rc::ptr_eq(&all[0], &given));
+        assert_eq!(
+            Bound::given(std::fs::File::open("/dev/null").expect("it is there").into()).map(drop),
+            Err("Socket operation on non-socket (os error 88)".to_owned())
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::environment;
+use super::whole_environment;
 use crate::process::child::{ChildSpec, Program, Session, spawn};
 use crate::process::inherit;
 
@@ -30,7 +30,7 @@ pub fn detach(argv: Vec<CString>) -> Result<(), String> {
         writer.as_fd(),
     ];
     let mut spec = ChildSpec::new(Program::Descriptor(program.as_fd()), argv, descriptors);
-    spec.env = environment();
+    spec.env = whole_environment(|_| true);
     spec.session = Session::Own;
     let child = spawn(&spec).map_err(|error| told(&error))?;
     drop(spec);

@@ -1,5 +1,7 @@
 //! A worker and its spawner, made from one reading of the settings, from their start to their end.
 
+mod handover;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -24,6 +26,12 @@ pub(super) struct Generation {
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
     pub(super) phase: Phase,
+    /// Whether the worker was started for the first time.
+    worker_begun: bool,
+    /// When it begins to drain, where that is put off.
+    drain_at: Option<Instant>,
+    /// The program that its roles execute: of the version it was started with.
+    program: Rc<OwnedFd>,
     /// Scripts without a spawner that the worker wants signalled.
     pub(super) orphans: Vec<Asked>,
     settings: OwnedFd,
@@ -62,7 +70,8 @@ pub(super) struct Making<'a> {
 }
 
 impl Generation {
-    /// Starts both roles.
+    /// Starts the spawner; the worker follows when that is ready. A worker takes connections as soon as it runs, and they
+    /// would be cut if the spawner failed then.
     pub(super) fn start(stock: &Stock, making: Making<'_>) -> Result<Generation, String> {
         let told = |error: io::Error| format!("cannot prepare the roles: {error}");
         let mut generation = Generation {
@@ -71,6 +80,9 @@ impl Generation {
             listeners: making.listeners,
             logs: making.logs,
             phase: Phase::Starting(Instant::now() + START_LIMIT),
+            worker_begun: false,
+            drain_at: None,
+            program: Rc::clone(&stock.program),
             orphans: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
             worker_as: making.worker_as,
@@ -78,14 +90,12 @@ impl Generation {
             lines: lines(making.threads.max(1)).map_err(told)?,
         };
         generation.start_spawner(stock)?;
-        generation
-            .start_worker(stock)
-            .inspect_err(|_| generation.spawner.kill())?;
         Ok(generation)
     }
 
     fn start_worker(&mut self, stock: &Stock) -> Result<(), String> {
         let given = Given {
+            program: self.program.as_fd(),
             settings: self.settings.as_fd(),
             scripts: self.lines.iter().map(|(worker, _)| worker.as_fd()).collect(),
             listeners: self
@@ -102,6 +112,7 @@ impl Generation {
 
     fn start_spawner(&mut self, stock: &Stock) -> Result<(), String> {
         let given = Given {
+            program: self.program.as_fd(),
             settings: self.settings.as_fd(),
             scripts: self.lines.iter().map(|(_, spawner)| spawner.as_fd()).collect(),
             listeners: Vec::new(),
@@ -126,7 +137,9 @@ impl Generation {
     /// What is wrong with one that should be starting: a role died, or the time is over.
     pub(super) fn fault(&self) -> Option<String> {
         let said = match self.phase {
-            Phase::Starting(_) if self.worker.child.is_none() => "the worker ended before it was ready",
+            Phase::Starting(_) if self.worker_begun && self.worker.child.is_none() => {
+                "the worker ended before it was ready"
+            }
             Phase::Starting(_) if self.spawner.child.is_none() => "the spawner ended before it was ready",
             Phase::Starting(until) if Instant::now() >= until => "the roles were not ready in time",
             Phase::Starting(_) => return None,
@@ -142,12 +155,13 @@ impl Generation {
     }
 
     /// Does something go on in it at a certain time?
-    pub(super) fn next_time(&self) -> Option<Instant> {
+    pub(super) fn next_time(&self, silence: Option<Duration>) -> Option<Instant> {
         let own = match self.phase {
             Phase::Starting(until) | Phase::Stopping(until) => Some(until),
-            Phase::Serving | Phase::Draining | Phase::Killed => None,
+            Phase::Serving => self.silent_at(silence),
+            Phase::Draining | Phase::Killed => None,
         };
-        [own, self.worker.restart_at, self.spawner.restart_at]
+        [own, self.drain_at, self.worker.restart_at, self.spawner.restart_at]
             .into_iter()
             .flatten()
             .min()
@@ -155,6 +169,12 @@ impl Generation {
 
     /// Starts what is due to be started again, and kills what had its time.
     pub(super) fn pass_time(&mut self, stock: &Stock, now: Instant) {
+        if matches!(self.phase, Phase::Starting(_)) && self.spawner.is_ready && !self.worker_begun {
+            self.worker_begun = true;
+            if let Err(error) = self.start_worker(stock) {
+                say("launcher", Weight::Error, &error);
+            }
+        }
         let due = |role: &RoleProcess| role.restart_at.is_some_and(|at| at <= now);
         if due(&self.spawner) {
             match self.start_spawner(stock) {
@@ -167,9 +187,37 @@ impl Generation {
         {
             self.worker.did_not_start(&error);
         }
-        if matches!(self.phase, Phase::Stopping(until) if until <= now) {
-            self.kill();
+        if self.drain_at.is_some_and(|at| at <= now) {
+            self.drain(Duration::ZERO, KEPT_IDLE);
         }
+        match self.phase {
+            Phase::Stopping(until) if until <= now => self.kill(),
+            Phase::Serving if self.silent_at(stock.silence).is_some_and(|at| at <= now) => {
+                say(
+                    "launcher",
+                    Weight::Error,
+                    "the worker gives no sign of life: it is killed",
+                );
+                self.worker.kill();
+                self.worker.heard = now;
+            }
+            _ => {}
+        }
+    }
+
+    /// When the worker has been silent for too long; while it starts that takes as long as any start may.
+    fn silent_at(&self, silence: Option<Duration>) -> Option<Instant> {
+        let limit = if self.worker.is_ready {
+            silence?
+        } else {
+            silence?.max(START_LIMIT)
+        };
+        self.worker.child.as_ref().map(|_| self.worker.heard + limit)
+    }
+
+    /// We ourselves were held up: what the worker did not say meanwhile is not its fault.
+    pub(super) fn forgive(&mut self, now: Instant) {
+        self.worker.heard = now;
     }
 
     /// New channels between a new worker and the spawner: in the old ones are answers for the dead.
@@ -193,6 +241,7 @@ impl Generation {
             } else {
                 self.told_end("worker", ended);
                 self.worker.gone();
+                self.listeners.clear();
                 self.retire_spawner();
             }
             return true;
@@ -230,38 +279,71 @@ impl Generation {
         self.spawner.tell(&ToSpawner::Retire);
     }
 
-    /// Hears what the worker says; true when it has taken its last connection.
-    pub(super) fn hear_worker(&mut self) -> bool {
-        let mut has_accepted_all = false;
-        while let Some(message) = hear(&mut self.worker) {
+    /// Hears what the worker says. One that says it has taken its last connection without having been asked to is not believed:
+    /// a successor needs the listeners.
+    pub(super) fn hear_worker(&mut self) {
+        for message in hear(&mut self.worker) {
+            self.worker.heard = Instant::now();
             match message {
                 FromWorker::Ready => self.worker.is_ready = true,
-                FromWorker::AcceptingEnded => has_accepted_all = true,
+                FromWorker::AcceptingEnded if matches!(self.phase, Phase::Starting(_) | Phase::Serving) => {}
+                FromWorker::AcceptingEnded => self.listeners.clear(),
+                FromWorker::Alive => {}
                 FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
             }
         }
-        if has_accepted_all {
-            self.listeners.clear();
-        }
-        has_accepted_all
+    }
+
+    /// Whether its worker takes connections, or may have some in hand that it is about to take.
+    pub(super) fn accepts(&self) -> bool {
+        !self.listeners.is_empty()
     }
 
     /// Hears what the spawner says.
     pub(super) fn hear_spawner(&mut self) {
-        while let Some(FromSpawner::Ready) = hear(&mut self.spawner) {
+        for FromSpawner::Ready in hear(&mut self.spawner) {
             self.spawner.is_ready = true;
         }
     }
 
-    /// Takes no new connections and ends with the last of the old ones.
-    pub(super) fn drain(&mut self, limit: Duration) {
+    /// Takes no new connections and ends with the last of the old ones, or after `limit`. Those without a request are
+    /// kept for `idle`.
+    pub(super) fn drain(&mut self, limit: Duration, idle: Duration) {
         self.phase = Phase::Draining;
+        self.drain_at = None;
         if self.worker.child.is_none() {
             self.worker.gone();
             self.listeners.clear();
             return self.retire_spawner();
         }
-        self.worker.tell(&ToWorker::Drain { limit });
+        self.worker.tell(&ToWorker::Drain { limit, idle });
+    }
+
+    /// Makes place for a successor that serves already. The addresses that it does not have hear of no more connections;
+    /// those that began there before have a moment to be made.
+    pub(super) fn make_place_for(&mut self, successor: &Generation) {
+        let is_gone = |bound: &&Rc<Bound>| !successor.listeners.iter().any(|kept| Rc::ptr_eq(kept, bound));
+        let gone: Vec<&Rc<Bound>> = self.listeners.iter().filter(is_gone).collect();
+        for bound in &gone {
+            bound.unlist();
+        }
+        if gone.is_empty() || self.worker.child.is_none() {
+            self.drain(Duration::ZERO, KEPT_IDLE);
+        } else {
+            self.phase = Phase::Draining;
+            self.drain_at = Some(Instant::now() + HANDSHAKE);
+        }
+    }
+
+    /// Makes place at once: its connections are cut, its scripts ended.
+    pub(super) fn give_way(&mut self) {
+        if !matches!(self.phase, Phase::Serving | Phase::Draining) {
+            return; // it is about to end already
+        }
+        self.drain(Duration::ZERO, Duration::ZERO);
+        if !self.is_over() {
+            self.stop();
+        }
     }
 
     /// Ends now, within a second or two.
@@ -277,7 +359,15 @@ impl Generation {
         self.spawner.tell(&ToSpawner::Stop { grace: SCRIPT_GRACE });
     }
 
-    /// Ends at once.
+    /// Ends without a grace: of the scripts first, which nobody else would end.
+    pub(super) fn hurry(&mut self) {
+        self.stop();
+        self.phase = Phase::Stopping(Instant::now() + HURRY_LIMIT);
+        self.worker.kill();
+        self.spawner.tell(&ToSpawner::Stop { grace: Duration::ZERO });
+    }
+
+    /// Ends at once; for one that runs no scripts, or leaves them to nobody.
     pub(super) fn kill(&mut self) {
         self.phase = Phase::Killed;
         self.worker.restart_at = None;
@@ -332,8 +422,17 @@ impl Generation {
 /// How long a start may take: reading the settings and starting threads, on a slow machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a connection without a request is kept for one more when a successor serves.
+const KEPT_IDLE: Duration = Duration::from_secs(5);
+
+/// How long connections to an address that goes may take to be made, once they have begun.
+const HANDSHAKE: Duration = Duration::from_secs(1);
+
 /// How long a stop may take before it becomes a kill.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long that may take when nobody waits any longer.
+const HURRY_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long scripts have after their SIGTERM in a stop; shorter than [`STOP_LIMIT`].
 const SCRIPT_GRACE: Duration = Duration::from_millis(1500);
@@ -342,14 +441,24 @@ fn lines(threads: usize) -> io::Result<Vec<(Channel, Channel)>> {
     (0..threads).map(|_| Channel::pair()).collect()
 }
 
-/// The next message of a role; one whose channel is closed or broken is heard no more.
-fn hear<M: Message>(role: &mut RoleProcess) -> Option<M> {
-    loop {
-        match role.channel.as_ref()?.hear(Wait::No) {
-            Ok(Heard::Message(message)) => return Some(message),
+/// What a role has said since, or some of it: one that talks on and on must not keep us from the others. One whose channel
+/// is closed or broken is heard no more.
+fn hear<M: Message>(role: &mut RoleProcess) -> Vec<M> {
+    let mut heard = Vec::new();
+    for _ in 0..MESSAGES_A_TURN {
+        let Some(channel) = &role.channel else { break };
+        match channel.hear(Wait::No) {
+            Ok(Heard::Message(message)) => heard.push(message),
             Ok(Heard::Unknown(error)) => say("launcher", Weight::Error, &format!("from a role: {error}: ignored")),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Ok(Heard::Closed) | Err(_) => role.channel = None,
         }
     }
+    heard
 }
+
+/// How many messages of one role are taken before the others have their turn.
+const MESSAGES_A_TURN: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,16 @@ impl OpenLogs {
         self.error.and_then(|number| self.logs.get(number)).map(|log| &log.fd)
     }
 
+    /// What they were opened from.
+    pub(super) fn targets(&self) -> impl ExactSizeIterator<Item = &LogTarget> {
+        self.logs.iter().map(|log| &log.target)
+    }
+
+    /// The number of the main error log.
+    pub(super) fn error_number(&self) -> Option<usize> {
+        self.error
+    }
+
     /// Whether this is the number of the main error log.
     pub(super) fn is_error(&self, number: usize) -> bool {
         self.error == Some(number)

@@ -4,22 +4,29 @@
 //! path: a *candidate* generation (a worker and its spawner) is started beside the one that serves; once it is ready it
 //! takes over and the old one drains, and if it fails the old one goes on.
 
+mod asking;
 mod bind;
+mod candidate;
 mod control;
 mod detach;
 mod generation;
+mod handover;
 mod logs;
+mod orders;
 mod orphans;
 mod plan;
 mod programs;
 mod roles;
+mod trial;
+mod who;
 mod words;
 
+use std::env;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -27,8 +34,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
-use crate::process::identity::Identity;
 use crate::process::inherit::Role;
+use crate::process::listening;
+use crate::process::notify::{self, Notifier};
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
 use crate::process::probe;
@@ -36,14 +44,20 @@ use crate::process::say::{Weight, say, say_waiting};
 use crate::process::signal::{Signal, Signals};
 use crate::process::write_now::Nature;
 
-use generation::{Generation, Making, Phase};
+use asking::Asking;
+use bind::{Bound, Ground};
+use candidate::Candidate;
+use generation::{Generation, Making};
 use logs::OpenLogs;
 use programs::Programs;
 use roles::Stock;
+use trial::{ProgramFile, Trial};
 
-pub use control::{NotRunning, signal_running};
+pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
+pub use handover::VERSION;
 pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, Shell};
+pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
 pub struct Launch<'a> {
@@ -55,6 +69,13 @@ pub struct Launch<'a> {
     pub ready: &'a mut dyn FnMut(&[SocketAddr]),
     /// What becomes of our standard error output.
     pub stderr: StandardError,
+    /// How long a worker may give no sign of life before another takes its place. `None`: as long as it likes, as under a
+    /// debugger.
+    pub silence: Option<Duration>,
+    /// How our program was started, so that a reload can start another version of it. `None`: it goes on as it is.
+    pub command: Option<CommandLine>,
+    /// The number of the table that an older version of our program has handed over, which goes on in this process.
+    pub handed_over: Option<RawFd>,
 }
 
 /// What becomes of the standard error output that a launcher was started with.
@@ -72,6 +93,18 @@ pub fn run(launch: Launch<'_>) -> Result<(), String> {
     if let Some(missing) = probe::missing().first() {
         return Err(missing.to_string());
     }
+    match launch.handed_over {
+        Some(table) => go_on(launch, table),
+        None => start(launch),
+    }
+}
+
+fn start(launch: Launch<'_>) -> Result<(), String> {
+    // First of all: before a descriptor of ours has such a number.
+    let given = listening::given(
+        env::var("LISTEN_PID").ok().as_deref(),
+        env::var("LISTEN_FDS").ok().as_deref(),
+    );
     let plan = (launch.load)()?;
     if let Some(path) = &plan.pid_file
         && let Holder::Running(pid) = holder(path)
@@ -79,7 +112,22 @@ pub fn run(launch: Launch<'_>) -> Result<(), String> {
         return Err(format!("PidFile: {}: already running as pid {pid}", path.display()));
     }
     let mut launcher = Launcher::new(launch, plan.threads).map_err(|error| format!("cannot start: {error}"))?;
-    let result = launcher.begin(plan, Notes::Said).and_then(|()| launcher.serve());
+    launcher.take_given(given, &plan);
+    let result = launcher
+        .begin(plan, Change::Graceful, Notes::Said)
+        .and_then(|()| launcher.serve());
+    launcher.finish();
+    result
+}
+
+/// Goes on where an older version of our program was, in the same process.
+fn go_on(launch: Launch<'_>, table: RawFd) -> Result<(), String> {
+    let mut launcher = Launcher::new(launch, 1).map_err(|error| format!("cannot go on: {error}"))?;
+    let change = launcher
+        .take_over(table)
+        .map_err(|error| format!("cannot go on: {error}"))?;
+    launcher.change(change);
+    let result = launcher.serve();
     launcher.finish();
     result
 }
@@ -90,27 +138,45 @@ struct Launcher<'a> {
     stock: Stock,
     signals: Signals,
     programs: Programs,
+    notifier: Notifier,
     /// How many listeners each address has, for good.
     copies: usize,
+    /// Listeners that the service manager gave us.
+    given: Vec<Rc<Bound>>,
     /// The settings in force, once something serves.
     plan: Option<Plan>,
     current: Option<Generation>,
-    candidate: Option<(Generation, Plan)>,
+    candidate: Option<Candidate>,
     /// Those that drain or were killed.
     old: Vec<Generation>,
     pid_file: Option<PidFile>,
-    wants_reload: bool,
+    /// What a signal asked for that was not begun yet.
+    wanted: Option<Change>,
+    asking: Asking,
+    /// The file that our program is from, and whether another is there meanwhile.
+    program_file: Option<ProgramFile>,
+    /// Another version of our program that is being tried.
+    trial: Option<Trial>,
     ending: Ending,
     /// When the names of the log files are looked at next.
     look_at: Instant,
+}
+
+/// How new settings come into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// What goes on by the old ones comes to its end.
+    Graceful,
+    /// It is cut short.
+    Abrupt,
 }
 
 /// Whether we are about to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
-    /// With the last connection.
-    Graceful,
+    /// With the last connection; at this time, if there is one, whatever is left is stopped.
+    Graceful(Option<Instant>),
     /// Soon; whatever is left at this time is left behind.
     Now(Instant),
 }
@@ -130,6 +196,7 @@ impl<'a> Launcher<'a> {
             Signal::SIGINT,
             Signal::SIGHUP,
             Signal::SIGUSR1,
+            Signal::SIGUSR2,
             Signal::SIGWINCH,
         ];
         let signals = Signals::take(&watched)?;
@@ -145,41 +212,76 @@ impl<'a> Launcher<'a> {
         };
         let env = environment();
         let programs = Programs::new(Rc::clone(&null), Rc::clone(&stderr), env.clone());
-        let program = OwnedFd::from(File::open("/proc/self/exe")?);
+        let program = Rc::new(OwnedFd::from(File::open("/proc/self/exe")?));
+        let program_file = launch
+            .command
+            .as_ref()
+            .map(|command| ProgramFile::of(command, &program));
+        let silence = launch.silence;
         let stock = Stock {
             program,
             argv: launch.role_argv,
             env,
             null,
             stderr,
+            silence,
         };
         Ok(Launcher {
             launch,
             stock,
             signals,
             programs,
+            notifier: Notifier::from_environment(),
             copies: threads.max(1),
+            given: Vec::new(),
             plan: None,
             current: None,
             candidate: None,
             old: Vec::new(),
             pid_file: None,
-            wants_reload: false,
+            wanted: None,
+            asking: Asking::default(),
+            program_file: program_file.transpose()?,
+            trial: None,
             ending: Ending::No,
             look_at: Instant::now(),
         })
     }
 
+    /// Takes the sockets that the service manager has bound for us.
+    fn take_given(&mut self, given: Vec<OwnedFd>, plan: &Plan) {
+        for socket in given {
+            let warning = match Bound::given(socket) {
+                Ok(bound) => {
+                    let unnamed = !plan.listeners.contains(&bound.listen);
+                    let local = bound.local;
+                    self.given.push(Rc::new(bound));
+                    unnamed.then(|| format!("for {local} is not used: there is no `Listen` line for it"))
+                }
+                Err(error) => Some(format!("is not used: {error}")),
+            };
+            if let Some(warning) = warning {
+                say(
+                    "launcher",
+                    Weight::Warning,
+                    &format!("a socket of the service manager's {warning}"),
+                );
+            }
+        }
+    }
+
     /// Starts a candidate for these settings.
-    fn begin(&mut self, plan: Plan, notes: Notes) -> Result<(), String> {
-        let identity = identity(&plan, notes)?;
-        let bound = self
-            .current
-            .as_ref()
-            .map(|current| current.listeners.as_slice())
-            .unwrap_or_default();
-        let listeners = bind::bind_all(&plan.listeners, bound, self.copies, plan.backlog)?;
+    fn begin(&mut self, plan: Plan, change: Change, notes: Notes) -> Result<(), String> {
+        let identity = who::identity(&plan, notes)?;
+        // The addresses come last: where one overlaps an old one, connections for it begin to arrive at once.
         let logs = OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs)?;
+        let bound = self.current.iter().flat_map(|current| &current.listeners);
+        let ground = Ground {
+            bound: bound.chain(&self.given).collect(),
+            copies: self.copies,
+            backlog: plan.backlog,
+        };
+        let listeners = bind::bind_all(&plan.listeners, &ground)?;
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
@@ -190,7 +292,11 @@ impl<'a> Launcher<'a> {
             threads: plan.threads,
         };
         let generation = Generation::start(&self.stock, making)?;
-        self.candidate = Some((generation, plan));
+        self.candidate = Some(Candidate {
+            generation,
+            plan,
+            change,
+        });
         Ok(())
     }
 
@@ -206,7 +312,9 @@ impl<'a> Launcher<'a> {
             self.signal_orphans();
             self.reap();
             self.pass_time();
+            self.begin_what_is_wanted();
             self.settle_candidate()?;
+            self.answer();
             self.clear_away();
         }
         Ok(())
@@ -215,7 +323,7 @@ impl<'a> Launcher<'a> {
     fn generations(&mut self) -> impl Iterator<Item = &mut Generation> {
         self.current
             .iter_mut()
-            .chain(self.candidate.as_mut().map(|(generation, _)| generation))
+            .chain(self.candidate.as_mut().map(|candidate| &mut candidate.generation))
             .chain(&mut self.old)
     }
 
@@ -223,15 +331,15 @@ impl<'a> Launcher<'a> {
         match self.ending {
             Ending::No => false,
             Ending::Now(until) if Instant::now() >= until => true,
-            Ending::Graceful | Ending::Now(_) => {
+            Ending::Graceful(_) | Ending::Now(_) => {
                 self.candidate.is_none() && self.old.is_empty() && self.current.as_ref().is_none_or(Generation::is_over)
             }
         }
     }
 
     /// Waits for a signal, a message or the next time something is due.
-    fn wait(&self) -> io::Result<()> {
-        let candidate = self.candidate.as_ref().map(|(generation, _)| generation);
+    fn wait(&mut self) -> io::Result<()> {
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
         let generations = || self.current.iter().chain(candidate).chain(&self.old);
         let channels = generations()
             .flat_map(|one| [&one.worker.channel, &one.spawner.channel])
@@ -240,94 +348,24 @@ impl<'a> Launcher<'a> {
         polled.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
         let ending = match self.ending {
             Ending::Now(until) => Some(until),
-            Ending::No | Ending::Graceful => None,
+            Ending::Graceful(until) => until,
+            Ending::No => None,
         };
         let times = generations()
-            .filter_map(Generation::next_time)
+            .filter_map(|one| one.next_time(self.stock.silence))
             .chain(self.programs.next_restart())
             .chain(self.current.is_some().then_some(self.look_at))
+            .chain(self.notifier.next_time())
+            .chain(self.trial.as_ref().map(Trial::until))
             .chain(ending);
-        let limit = times
-            .min()
-            .map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        let next = times.min();
+        let limit = next.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
-        Ok(())
-    }
-
-    fn take_signals(&mut self) -> io::Result<()> {
-        while let Some(arrived) = self.signals.next()? {
-            match (arrived.signal, arrived.sender) {
-                // A hang-up that no process sent is the terminal's own: whoever sat there has left.
-                (Signal::SIGTERM | Signal::SIGINT, _) | (Signal::SIGHUP, None) => self.stop(),
-                (Signal::SIGHUP | Signal::SIGUSR1, _) => self.wants_reload = true,
-                // A terminal that changes its size sends it too, which must stop nobody.
-                (Signal::SIGWINCH, Some(_)) => self.stop_gracefully(),
-                _ => {}
-            }
-        }
-        if self.wants_reload && self.candidate.is_none() && self.ending == Ending::No {
-            self.wants_reload = false;
-            self.reload();
+        let now = Instant::now();
+        if next.is_some_and(|next| now > next + HELD_UP) {
+            self.generations().for_each(|generation| generation.forgive(now));
         }
         Ok(())
-    }
-
-    fn stop(&mut self) {
-        let again = matches!(self.ending, Ending::Now(_));
-        self.ending = Ending::Now(Instant::now() + END_LIMIT);
-        say(
-            "launcher",
-            Weight::Notice,
-            if again { "killing all" } else { "stopping" },
-        );
-        for generation in self.generations() {
-            if again { generation.kill() } else { generation.stop() }
-        }
-    }
-
-    fn stop_gracefully(&mut self) {
-        if self.ending != Ending::No {
-            return;
-        }
-        say(
-            "launcher",
-            Weight::Notice,
-            "stopping when the last connection has ended",
-        );
-        self.ending = Ending::Graceful;
-        let limit = self.plan.as_ref().map_or(Duration::ZERO, |plan| plan.graceful_limit);
-        if let Some(current) = &mut self.current {
-            current.drain(limit);
-        }
-        if let Some((candidate, _)) = &mut self.candidate {
-            candidate.kill();
-        }
-    }
-
-    /// Reads the settings again and starts a candidate; where that does not work, the logs are opened again at least.
-    fn reload(&mut self) {
-        say("launcher", Weight::Notice, "reading the settings again");
-        // Those that serve now may have long to go: what they write belongs into the new files at once.
-        self.reopen_logs();
-        if let Err(error) = (self.launch.load)().and_then(|plan| self.begin(plan, Notes::Kept)) {
-            for line in error.lines() {
-                say("launcher", Weight::Error, line);
-            }
-            say("launcher", Weight::Error, "the settings in force stay as they are");
-        }
-    }
-
-    fn reopen_logs(&mut self) {
-        let (Some(current), Some(plan)) = (&mut self.current, &self.plan) else {
-            return;
-        };
-        match OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs) {
-            Ok(logs) => {
-                current.reopen_logs(logs);
-                take_stderr(current);
-            }
-            Err(error) => say("launcher", Weight::Error, &error),
-        }
     }
 
     /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
@@ -339,6 +377,7 @@ impl<'a> Launcher<'a> {
         for asked in asked {
             let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
             ours.extend(self.programs.pids());
+            ours.extend(self.trial.as_ref().map(Trial::pid));
             orphans::signal(asked, &ours);
         }
     }
@@ -350,7 +389,7 @@ impl<'a> Launcher<'a> {
                 Ok(None) => return,
                 Ok(Some((pid, ended))) => {
                     let is_role = self.generations().any(|generation| generation.notice_end(pid, &ended));
-                    if !is_role {
+                    if !is_role && !self.notice_trial_end(pid, &ended) {
                         self.programs.notice_end(pid, &ended);
                     }
                 }
@@ -371,12 +410,17 @@ impl<'a> Launcher<'a> {
         } = self;
         for generation in current
             .iter_mut()
-            .chain(candidate.as_mut().map(|(generation, _)| generation))
+            .chain(candidate.as_mut().map(|candidate| &mut candidate.generation))
             .chain(old)
         {
             generation.pass_time(stock, now);
         }
         programs.restart_due(now);
+        self.notifier.pass_time(now);
+        self.pass_trial_time(now);
+        if matches!(self.ending, Ending::Graceful(Some(until)) if until <= now) {
+            self.stop();
+        }
         if now >= self.look_at {
             self.look_at = now + LOOK_EVERY;
             self.look_after_logs();
@@ -385,7 +429,7 @@ impl<'a> Launcher<'a> {
 
     /// Log files that were moved away are opened again; what we had to say and found no room is said.
     fn look_after_logs(&mut self) {
-        let candidate = self.candidate.as_mut().map(|(generation, _)| generation);
+        let candidate = self.candidate.as_mut().map(|candidate| &mut candidate.generation);
         for generation in candidate.into_iter().chain(&mut self.old) {
             generation.look_after_logs();
         }
@@ -395,78 +439,6 @@ impl<'a> Launcher<'a> {
             take_stderr(current);
         }
         say_waiting("launcher");
-    }
-
-    /// A candidate that is ready takes over; one that failed is done away with, which is the end of a first start.
-    fn settle_candidate(&mut self) -> Result<(), String> {
-        let Some((mut generation, plan)) = self.candidate.take() else {
-            return Ok(());
-        };
-        if let Some(fault) = generation.fault() {
-            generation.kill();
-            self.old.push(generation);
-            if self.ending != Ending::No {
-                return Ok(());
-            }
-            if self.current.is_none() {
-                return Err(fault);
-            }
-            say(
-                "launcher",
-                Weight::Error,
-                &format!("{fault}; the settings in force stay as they are"),
-            );
-        } else if generation.is_ready() && matches!(generation.phase, Phase::Starting(_)) {
-            return self.promote(generation, plan);
-        } else {
-            self.candidate = Some((generation, plan));
-        }
-        Ok(())
-    }
-
-    fn promote(&mut self, mut generation: Generation, plan: Plan) -> Result<(), String> {
-        generation.phase = Phase::Serving;
-        let is_first = self.current.is_none();
-        let pid_file = self.make_pid_file(&plan);
-        if is_first {
-            if let Err(error) = pid_file {
-                generation.kill();
-                return Err(error);
-            }
-            let addresses: Vec<SocketAddr> = generation.listeners.iter().map(|bound| bound.local).collect();
-            (self.launch.ready)(&addresses);
-        } else if let Err(error) = pid_file {
-            say("launcher", Weight::Error, &error);
-        }
-        take_stderr(&generation);
-        say(
-            "launcher",
-            Weight::Notice,
-            if is_first {
-                "serving"
-            } else {
-                "serving by the new settings"
-            },
-        );
-        if let Some(mut old) = self.current.replace(generation) {
-            old.drain(plan.graceful_limit);
-            self.old.push(old);
-        }
-        self.plan = Some(plan);
-        Ok(())
-    }
-
-    fn make_pid_file(&mut self, plan: &Plan) -> Result<(), String> {
-        let old = self.pid_file.as_ref().map(PidFile::path);
-        if old == plan.pid_file.as_deref() && old.is_some_and(|path| path.exists()) {
-            return Ok(());
-        }
-        let told = |path: &std::path::Path, error| format!("PidFile: {}: {error}", path.display());
-        self.pid_file = None; // removed before the next is made, which may have the same name
-        if let Some(path) = &plan.pid_file {
-            self.pid_file = Some(PidFile::create(path).map_err(|error| told(path, error))?);
-        }
-        Ok(())
     }
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
@@ -496,7 +468,7 @@ impl<'a> Launcher<'a> {
         let before = self.old.len();
         self.old.retain(|generation| !generation.is_over());
         if self.old.len() < before {
-            let candidate = self.candidate.as_ref().map(|(generation, _)| generation);
+            let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
             self.programs.keep(
                 self.current
                     .iter()
@@ -514,34 +486,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
 
+/// Later than this we were not only busy but stopped: nobody's silence meanwhile means anything.
+const HELD_UP: Duration = Duration::from_secs(2);
+
 /// How long log programs have to write what they have.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
-
-/// Who the roles are to be.
-fn identity(plan: &Plan, notes: Notes) -> Result<Option<Identity>, String> {
-    let note = |text: &str| {
-        if notes == Notes::Said {
-            say("launcher", Weight::Warning, text);
-        }
-    };
-    match (&plan.user, Identity::process_is_root()) {
-        (Some(user), true) => {
-            let identity = Identity::look_up(user, plan.group.as_deref()).map_err(|error| error.to_string())?;
-            Ok(Some(identity))
-        }
-        (None, true) if plan.listeners.iter().all(|listen| listen.address.ip().is_loopback()) => {
-            note("started as root without a `User` line: everything runs as root, reachable from this machine only");
-            Ok(None)
-        }
-        (None, true) => Err("started as root: a `User` line is needed, which says who serves requests".to_owned()),
-        (user, false) => {
-            if user.is_some() || plan.group.is_some() {
-                note("User and Group are ignored: only root can change who a process is");
-            }
-            Ok(None)
-        }
-    }
-}
 
 /// Our own messages go to the main error log from now on.
 fn take_stderr(generation: &Generation) {
@@ -556,10 +505,16 @@ fn take_stderr(generation: &Generation) {
     }
 }
 
-/// Our environment, for roles and log programs.
+/// Our environment, for roles and log programs: all but what the service manager said to us alone.
 fn environment() -> Vec<CString> {
+    whole_environment(|name| !notify::VARIABLES.contains(&name))
+}
+
+/// Our environment, as far as its names are wanted.
+fn whole_environment(is_wanted: impl Fn(&str) -> bool) -> Vec<CString> {
     let line = |(name, value): (OsString, OsString)| [name.into_vec(), b"=".to_vec(), value.into_vec()].concat();
-    std::env::vars_os()
+    env::vars_os()
+        .filter(|(name, _)| name.to_str().is_none_or(&is_wanted))
         .filter_map(|variable| CString::new(line(variable)).ok())
         .collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! A program keeps its pipe when it dies: what was written meanwhile waits there for its successor.
 
+mod handover;
+
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -11,22 +11,25 @@ use rustix::process::Signal;
 use crate::process::backoff::Backoff;
 use crate::process::channel::{Channel, Wait};
 use crate::process::child::{Bounding, Child, ChildSpec, NewPrivileges, Program, Session, spawn};
+use crate::process::handover::{Pack, Unpack, Unreadable};
 use crate::process::identity::Identity;
 use crate::process::inherit::{Outfit, Role};
 use crate::process::limits::Limit;
 use crate::process::message::Message;
-use crate::process::pidfd::Ended;
+use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Weight, say};
 
 /// What all roles have in common.
 pub(super) struct Stock {
     /// The program, opened when we started: a role restarted later is of our version.
-    pub(super) program: OwnedFd,
+    pub(super) program: Rc<OwnedFd>,
     /// The command line of a role.
     pub(super) argv: fn(Role) -> Vec<CString>,
     pub(super) env: Vec<CString>,
     pub(super) null: Rc<OwnedFd>,
     pub(super) stderr: Rc<OwnedFd>,
+    /// How long a worker may be silent before another takes its place.
+    pub(super) silence: Option<Duration>,
 }
 
 /// One role of one generation, through all its deaths.
@@ -38,12 +41,15 @@ pub(super) struct RoleProcess {
     pub(super) channel: Option<Channel>,
     pub(super) is_ready: bool,
     pub(super) restart_at: Option<Instant>,
-    started: Instant,
+    /// When it last said something, or was started.
+    pub(super) heard: Instant,
+    pub(super) started: Instant,
     backoff: Backoff,
 }
 
 /// What a role is given besides its channel to us.
 pub(super) struct Given<'a> {
+    pub(super) program: BorrowedFd<'a>,
     pub(super) settings: BorrowedFd<'a>,
     pub(super) scripts: Vec<BorrowedFd<'a>>,
     pub(super) listeners: Vec<Vec<BorrowedFd<'a>>>,
@@ -60,6 +66,7 @@ impl RoleProcess {
             channel: None,
             is_ready: false,
             restart_at: None,
+            heard: Instant::now(),
             started: Instant::now(),
             backoff: Backoff::default(),
         }
@@ -75,6 +82,7 @@ impl RoleProcess {
         let told = |error: &dyn std::fmt::Display| format!("cannot start the {name}: {error}");
         let (ours, theirs) = Channel::pair().map_err(|error| told(&error))?;
         let Given {
+            program,
             settings,
             scripts,
             listeners,
@@ -93,11 +101,7 @@ impl RoleProcess {
         let table = outfit.table().map_err(|error| told(&error))?;
         let mut descriptors = vec![stock.null.as_fd(), stock.null.as_fd(), stderr, table.as_fd()];
         descriptors.extend(outfit.descriptors());
-        let mut spec = ChildSpec::new(
-            Program::Descriptor(stock.program.as_fd()),
-            (stock.argv)(self.role),
-            descriptors,
-        );
+        let mut spec = ChildSpec::new(Program::Descriptor(program), (stock.argv)(self.role), descriptors);
         spec.env.clone_from(&stock.env);
         spec.session = Session::Own; // a Ctrl-C at the terminal is for the launcher alone
         spec.identity = identity;
@@ -113,6 +117,7 @@ impl RoleProcess {
         self.child = Some(spawn(&spec).map_err(|error| told(&error))?);
         self.channel = Some(ours);
         self.started = Instant::now();
+        self.heard = self.started;
         self.restart_at = None;
         self.is_ready = false;
         Ok(())
@@ -178,4 +183,40 @@ impl RoleProcess {
             );
         }
     }
+}
+
+impl RoleProcess {
+    /// Packs it for another version of the launcher.
+    pub(super) fn pack<'a>(&'a self, pack: &mut Pack<'a>) {
+        pack.option(self.child.as_ref(), pack_child);
+        pack.option(self.channel.as_ref(), |pack, channel| {
+            pack.descriptor(channel.as_fd());
+        });
+        pack.tag(u8::from(self.is_ready))
+            .tag(u8::from(self.restart_at.is_some()));
+    }
+
+    /// Reads what was packed; one that was to be started again later is so at once.
+    pub(super) fn unpack(role: Role, unpack: &mut Unpack<'_>) -> Result<RoleProcess, Unreadable> {
+        let mut process = RoleProcess::new(role);
+        process.child = unpack.option(unpack_child)?;
+        process.channel = unpack.option(Unpack::owned)?.map(Channel::from);
+        process.is_ready = unpack.tag()? == 1;
+        process.restart_at = (unpack.tag()? == 1).then(Instant::now);
+        Ok(process)
+    }
+}
+
+/// Packs a child: it stays one, whatever we become.
+pub(super) fn pack_child<'a>(pack: &mut Pack<'a>, child: &'a Child) {
+    pack.number(child.pid.unsigned_abs().into())
+        .descriptor(child.pidfd.as_fd());
+}
+
+/// Reads what was packed.
+pub(super) fn unpack_child(unpack: &mut Unpack<'_>) -> Result<Child, Unreadable> {
+    Ok(Child {
+        pid: i32::try_from(unpack.number()?).map_err(|_| Unreadable)?,
+        pidfd: Pidfd::from(unpack.owned()?),
+    })
 }

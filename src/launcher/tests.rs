@@ -1,26 +1,20 @@
 //! The launcher as it is: a process with roles. The test binary is executed again as launcher, and by that as worker
 //! and spawner, both made of a few lines; `env --block-signal` stands in for a process with a single thread.
 
-use std::ffi::CString;
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+mod fixture;
 
-use rustix::event::{PollFd, PollFlags};
+use std::fs;
+use std::io::{BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use rustix::process::Signal;
 
-use super::{IdentityBy, Launch, Listen, LogProgram, LogTarget, Plan, Shell, StandardError, run, signal_running};
-use crate::process::channel::{Heard, Wait};
+use super::{Launch, Listen, Outcome, StandardError, run};
 use crate::process::inherit::{Inherited, Role};
-use crate::process::message::{FromSpawner, FromWorker, ToSpawner, ToWorker};
 use crate::process::title;
-
-const PLACE: &str = "LYCHGATE_TEST_PLACE";
+use fixture::{PLACE, Server, finish, is_alive, launch, place, plan, role_argv, send, until};
 
 /// The launcher of the other tests; on its own it does nothing.
 #[test]
@@ -28,11 +22,16 @@ fn as_launcher() {
     let Some(place) = std::env::var_os(PLACE).map(PathBuf::from) else {
         return;
     };
+    let is_impatient = fs::read(place.join("settings")).is_ok_and(|settings| settings.starts_with(b"impatient"));
+    let silence = Duration::from_secs(if is_impatient { 1 } else { 10 });
     let result = run(Launch {
         load: &mut || plan(&place),
         role_argv,
         ready: &mut |addresses: &[SocketAddr]| println!("\nready {}", addresses.first().expect("there is one")),
         stderr: StandardError::Log,
+        silence: Some(silence),
+        command: None,
+        handed_over: None,
     });
     if let Err(error) = &result {
         eprintln!("{error}");
@@ -49,321 +48,10 @@ fn as_role() {
     let inherited = Inherited::take().expect("started by a launcher");
     title::keep_first_argument(c"lychgate").expect("/proc is there");
     match inherited.role {
-        Role::Worker => worker(inherited),
-        Role::Spawner => spawner(&inherited),
+        Role::Worker => fixture::worker(inherited),
+        Role::Spawner => fixture::spawner(&inherited),
     }
     std::process::exit(0);
-}
-
-fn role_argv(role: Role) -> Vec<CString> {
-    let title = format!("lychgate: {}", role.name());
-    let words = [&title, "--exact", "launcher::tests::as_role", "--nocapture"];
-    words.map(|word| CString::new(word).expect("no NUL")).to_vec()
-}
-
-/// The settings of these tests: `bad`, or words that end up in the answers of the worker.
-fn plan(place: &Path) -> Result<Plan, String> {
-    let settings = fs::read(place.join("settings")).map_err(|error| error.to_string())?;
-    if settings.starts_with(b"bad") {
-        return Err("settings:1: Bad: is no word\nsettings:2: nor this".to_owned());
-    }
-    let command = format!("exec cat >> {}", place.join("piped").display()).into_bytes();
-    let user = settings.starts_with(b"nobody").then(|| b"nobody".to_vec());
-    let address = match settings.strip_prefix(b"port ") {
-        Some(port) => std::str::from_utf8(port)
-            .expect("text")
-            .trim()
-            .parse()
-            .expect("a number"),
-        None => 0,
-    };
-    Ok(Plan {
-        listeners: vec![Listen::own(SocketAddr::from((Ipv4Addr::LOCALHOST, address)))],
-        backlog: 16,
-        user,
-        group: None,
-        worker_by: IdentityBy::Launcher,
-        spawner_by: IdentityBy::Launcher,
-        pid_file: Some(place.join("pid")),
-        logs: vec![
-            LogTarget::File(place.join("error")),
-            LogTarget::Program(LogProgram {
-                command,
-                shell: Shell::With,
-            }),
-        ],
-        error_log: Some(0),
-        threads: 2,
-        settings,
-        graceful_limit: Duration::ZERO,
-    })
-}
-
-/// Answers one line per connection: who it is, or what it was asked to do.
-fn worker(inherited: Inherited) {
-    static BUSY: AtomicUsize = AtomicUsize::new(0);
-    let Inherited {
-        settings,
-        launcher,
-        scripts,
-        listeners,
-        logs,
-        ..
-    } = inherited;
-    assert_eq!((scripts.len(), logs.len()), (2, 2));
-    let settings: &'static [u8] = settings.leak();
-    let log: &'static OwnedFd = Box::leak(Box::new(logs.into_iter().nth(1).expect("two")));
-    let listeners: Vec<TcpListener> = listeners.into_iter().flatten().map(TcpListener::from).collect();
-    launcher
-        .tell(&FromWorker::Ready, Wait::Yes)
-        .expect("the launcher listens");
-    loop {
-        let mut polled = vec![PollFd::new(&launcher, PollFlags::IN)];
-        polled.extend(listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
-        rustix::event::poll(&mut polled, None).expect("it works");
-        for (connection, _) in listeners.iter().filter_map(|listener| listener.accept().ok()) {
-            connection.set_nonblocking(false).expect("a socket");
-            BUSY.fetch_add(1, Ordering::SeqCst);
-            std::thread::spawn(move || {
-                answer(connection, settings, log);
-                BUSY.fetch_sub(1, Ordering::SeqCst);
-            });
-        }
-        match launcher.hear(Wait::No) {
-            Ok(Heard::Message(ToWorker::Drain { .. })) => break,
-            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) => std::process::exit(0),
-            Ok(Heard::Message(ToWorker::SpawnerRestarted)) => eprintln!("heard of a new spawner"),
-            Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
-                rustix::stdio::dup2_stderr(logs.first().expect("two")).expect("it is open");
-                eprintln!("logs {first} + {}", logs.len());
-            }
-            Ok(Heard::Unknown(error)) => panic!("{error}"),
-            Err(_) => {}
-        }
-    }
-    drop(listeners);
-    launcher
-        .tell(&FromWorker::AcceptingEnded, Wait::Yes)
-        .expect("the launcher listens");
-    while BUSY.load(Ordering::SeqCst) > 0 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn answer(mut connection: TcpStream, settings: &[u8], log: &OwnedFd) {
-    let mut line = String::new();
-    BufReader::new(&connection).read_line(&mut line).expect("text");
-    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
-    let field = |name: &str| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap_or("")
-            .trim()
-            .to_owned()
-    };
-    let settings = settings.escape_ascii();
-    let reply = match line.trim_end() {
-        "die" => std::process::exit(3),
-        "log" => format!("{:?}", rustix::io::write(log, b"logged\n")),
-        "status" => format!(
-            "{} nnp {} caps {}",
-            field("Uid:"),
-            field("NoNewPrivs:"),
-            field("CapEff:")
-        ),
-        _ => format!("{} {settings}", std::process::id()),
-    };
-    connection.write_all(reply.as_bytes()).expect("the client is there");
-}
-
-fn spawner(inherited: &Inherited) {
-    assert_eq!(inherited.scripts.len(), 2);
-    inherited
-        .launcher
-        .tell(&FromSpawner::Ready, Wait::Yes)
-        .expect("the launcher listens");
-    loop {
-        match inherited.launcher.hear(Wait::Yes).expect("it works") {
-            Heard::Message(ToSpawner::Serve { .. }) => eprintln!("another channel"),
-            Heard::Message(ToSpawner::ReopenLog { log }) => rustix::stdio::dup2_stderr(log).expect("it is open"),
-            Heard::Message(ToSpawner::Stop { .. } | ToSpawner::Retire) | Heard::Closed => return,
-            Heard::Unknown(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// A launcher that serves.
-struct Server {
-    place: PathBuf,
-    launcher: Child,
-    output: BufReader<ChildStdout>,
-    address: SocketAddr,
-}
-
-fn launch(place: &Path, settings: &str) -> Child {
-    fs::create_dir_all(place).expect("there is room");
-    fs::write(place.join("settings"), settings).expect("there is room");
-    Command::new("env")
-        .arg("--block-signal=TERM,INT,CHLD,HUP,USR1,WINCH")
-        .arg(std::env::current_exe().expect("we are a file"))
-        .args(["--exact", "launcher::tests::as_launcher", "--nocapture"])
-        .env(PLACE, place)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("coreutils are there")
-}
-
-fn place(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("lychgate-launcher-{name}-{}", std::process::id()))
-}
-
-impl Server {
-    fn start(name: &str, settings: &str) -> Server {
-        let place = place(name);
-        let mut launcher = launch(&place, settings);
-        let mut output = BufReader::new(launcher.stdout.take().expect("piped"));
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            if output.read_line(&mut line).expect("text") == 0 {
-                let mut error = String::new();
-                launcher
-                    .stderr
-                    .take()
-                    .expect("piped")
-                    .read_to_string(&mut error)
-                    .expect("text");
-                panic!("no server: {error} {:?}", fs::read_to_string(place.join("error")));
-            }
-            if let Some(address) = line.strip_prefix("ready ") {
-                break address.trim().parse().expect("an address");
-            }
-        };
-        Server {
-            place,
-            launcher,
-            output,
-            address,
-        }
-    }
-
-    fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).expect("it listens")
-    }
-
-    /// Asks on a connection of its own.
-    fn ask(&self, question: &str) -> String {
-        finish(self.connect(), question)
-    }
-
-    fn worker_pid(&self) -> u32 {
-        self.ask("who")
-            .split(' ')
-            .next()
-            .expect("a word")
-            .parse()
-            .expect("a number")
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = signal_running(&self.place.join("pid"), signal).expect("it runs");
-        assert_eq!(u32::try_from(pid), Ok(self.launcher.id()));
-    }
-
-    /// The processes whose parent is the launcher: pid and command line.
-    fn roles(&self) -> Vec<(u32, String)> {
-        let pid = self.launcher.id();
-        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
-        let children = tasks.map(|task| fs::read_to_string(task.expect("it is there").path().join("children")));
-        let children: String = children.map(|list| list.expect("it is there")).collect();
-        let line = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let role = |pid: &str| {
-            (
-                pid.parse().expect("a number"),
-                line(pid).trim_end_matches('\0').to_owned(),
-            )
-        };
-        let mut roles: Vec<(u32, String)> = children.split_whitespace().map(role).collect();
-        roles.retain(|(_, line)| line.starts_with("lychgate: "));
-        roles.sort_by(|one, other| one.1.cmp(&other.1));
-        roles
-    }
-
-    fn role(&self, name: &str) -> u32 {
-        let title = format!("lychgate: {name}");
-        let find = || {
-            self.roles()
-                .into_iter()
-                .find(|(_, line)| *line == title)
-                .map(|(pid, _)| pid)
-        };
-        until(name, find)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.place.join("error")).unwrap_or_default()
-    }
-
-    fn wait_for_log(&self, text: &str) {
-        until(&format!("`{text}` in the log"), || {
-            self.log().contains(text).then_some(())
-        });
-    }
-
-    /// Waits for the launcher's end, which must be good and leave nothing.
-    fn ends_well(&mut self) {
-        let status = self.launcher.wait().expect("ours");
-        assert!(status.success(), "{status}: {}", self.log());
-        self.output
-            .read_to_end(&mut Vec::new())
-            .expect("nobody holds its output any more");
-        assert!(!self.place.join("pid").exists());
-        TcpStream::connect(self.address).expect_err("nobody listens");
-    }
-
-    fn stop(mut self) {
-        self.signal(Signal::TERM);
-        self.ends_well();
-    }
-}
-
-impl Drop for Server {
-    /// Leaves no process behind when a test fails, and the directory only then.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _it_may_have_ended = self.launcher.kill();
-            let _it_may_have_ended = self.launcher.wait();
-        } else {
-            fs::remove_dir_all(&self.place).expect("ours");
-        }
-    }
-}
-
-fn finish(mut connection: TcpStream, question: &str) -> String {
-    let mut answer = String::new();
-    writeln!(connection, "{question}").expect("it reads");
-    // A worker that dies resets the connection.
-    let _answer_so_far = connection.read_to_string(&mut answer);
-    answer
-}
-
-/// Waits until there is something, a minute at most.
-fn until<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = find() {
-            return found;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(60), "waited for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 #[test]
@@ -574,7 +262,7 @@ fn as_root_the_roles_are_somebody_else() {
 
 #[test]
 fn as_root_without_a_user_only_loopback_is_served() {
-    use super::{Notes, identity};
+    use super::{Notes, who::identity};
     let place = place("root");
     fs::create_dir_all(&place).expect("there is room");
     fs::write(place.join("settings"), "x").expect("there is room");
@@ -591,4 +279,115 @@ fn as_root_without_a_user_only_loopback_is_served() {
     } else {
         assert_eq!(result, Ok(None));
     }
+}
+
+#[test]
+fn a_worker_without_a_sign_of_life_is_replaced() {
+    let server = Server::start("silent", "impatient");
+    let worker = server.role("worker");
+    send(worker, Signal::STOP);
+    server.wait_for_log("the worker gives no sign of life: it is killed");
+    server.wait_for_log("the worker died (signal 9 (SIGKILL)): it is started again");
+    assert_ne!(server.worker_pid(), worker);
+    server.stop();
+}
+
+#[test]
+fn a_launcher_that_was_held_up_blames_nobody() {
+    let server = Server::start("held-up", "impatient");
+    let worker = server.worker_pid();
+    let everybody: Vec<u32> = server.roles().into_iter().map(|(pid, _)| pid).collect();
+    for pid in &everybody {
+        send(*pid, Signal::STOP);
+    }
+    send(server.launcher.id(), Signal::STOP);
+    std::thread::sleep(Duration::from_secs(4)); // as a container that is paused
+    send(server.launcher.id(), Signal::CONT);
+    for pid in &everybody {
+        send(*pid, Signal::CONT);
+    }
+    assert_eq!(server.worker_pid(), worker);
+    server.stop();
+}
+
+#[test]
+fn a_restart_cuts_what_is_under_way_and_keeps_the_address() {
+    let server = Server::start("restart", "one");
+    let (old, old_spawner) = (server.worker_pid(), server.role("spawner"));
+    let held = server.connect();
+    assert_eq!(server.ask("who"), format!("{old} one")); // so the one before is accepted
+    fs::write(server.place.join("settings"), "two").expect("there is room");
+    server.signal(Signal::USR2);
+    server.wait_for_log("serving by the new settings");
+    let mut nothing = String::new();
+    let _cut = BufReader::new(&held).read_to_string(&mut nothing);
+    assert_eq!(nothing, "");
+    until("the new settings", || {
+        Some(server.ask("who")).filter(|answer| answer.ends_with(" two"))
+    });
+    until("the old roles to end", || {
+        (!is_alive(old) && !is_alive(old_spawner)).then_some(())
+    });
+    server.stop();
+}
+
+#[test]
+fn who_asks_for_a_reload_hears_what_came_of_it() {
+    let server = Server::start("asked", "one");
+    for (settings, signal, expected) in [
+        ("two", Signal::USR1, Ok(())),
+        (
+            "bad",
+            Signal::USR1,
+            Err("settings:1: Bad: is no word\nsettings:2: nor this".to_owned()),
+        ),
+        (
+            "bad",
+            Signal::USR2,
+            Err("settings:1: Bad: is no word\nsettings:2: nor this".to_owned()),
+        ),
+        ("three", Signal::USR2, Ok(())),
+    ] {
+        fs::write(server.place.join("settings"), settings).expect("there is room");
+        let outcome = server.reload(signal);
+        assert_eq!(outcome, Outcome::Told(expected.clone()));
+        if expected.is_ok() {
+            let answer = server.ask("who");
+            assert!(answer.ends_with(settings), "{answer}");
+        }
+    }
+    server.stop();
+}
+
+#[test]
+fn a_hundred_reloads_leave_no_descriptor_behind() {
+    let server = Server::start("leaks", "0");
+    let open = || {
+        fs::read_dir(format!("/proc/{}/fd", server.launcher.id()))
+            .expect("it runs")
+            .count()
+    };
+    let before = open();
+    for round in 1..=100 {
+        fs::write(server.place.join("settings"), round.to_string()).expect("there is room");
+        assert_eq!(server.reload(Signal::USR1), Outcome::Told(Ok(())));
+    }
+    assert!(server.ask("who").ends_with(" 100"));
+    until("the old ones to be let go", || {
+        (server.roles().len() == 2 && open() <= before).then_some(())
+    });
+    server.stop();
+}
+
+#[test]
+fn one_that_keeps_dying_is_started_ever_later() {
+    let server = Server::start("keeps-dying", "one");
+    for _ in 0..3 {
+        assert_eq!(server.ask("die"), "");
+        server.worker_pid(); // waits for the next one
+    }
+    server.wait_for_log("the worker died (exit status 3): it is started again\n");
+    server.wait_for_log("the worker died (exit status 3): it is started again in 100ms\n");
+    server.wait_for_log("the worker died (exit status 3): it is started again in 200ms\n");
+    server.stop();
 }

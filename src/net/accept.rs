@@ -1,36 +1,107 @@
-//! Accepting connections: one after the other, and a pause instead of a spin when the system has no descriptors left.
+//! Accepting connections: one after the other, only while there is a place for them, and never in a spin when the system
+//! is out of descriptors.
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::os::fd::OwnedFd;
 
-use tokio::net::{TcpListener, TcpStream};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SocketFlags;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 
-/// How long accepting pauses when there are no descriptors or no memory; a connection's end may free some meanwhile.
-const PAUSE: Duration = Duration::from_millis(50);
+use crate::process::watched::Watched;
+
+/// A listening socket within an event loop.
+pub struct Listener(Watched<OwnedFd>);
 
 /// What came of waiting for a connection.
-pub enum Accepted {
-    /// A connection and its far end.
-    Connection(TcpStream, SocketAddr),
-    /// The system is out of something; accepting paused. The error says of what.
+pub enum Accepted<P> {
+    /// A connection, its far end, and the place it has.
+    Connection(TcpStream, SocketAddr, P),
+    /// One waits, and there is no place for it.
+    Full,
+    /// One waits, and the system is out of descriptors or memory. The error says of what.
     Exhausted(io::Error),
 }
 
-/// The next connection. Connections that died before they were accepted are passed over.
-pub async fn next(listener: &TcpListener) -> io::Result<Accepted> {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return Ok(Accepted::Connection(stream, peer)),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                    tokio::time::sleep(PAUSE).await;
-                    return Ok(Accepted::Exhausted(error));
-                }
-                // accept(2): errors of the new connection are passed on here; the listener is well.
-                Some(
-                    libc::ECONNABORTED
-                    | libc::EPROTO
+impl Listener {
+    /// Takes a listening socket, within the runtime that is to watch it.
+    pub fn new(listener: OwnedFd) -> io::Result<Listener> {
+        rustix::io::ioctl_fionbio(&listener, true)?;
+        Ok(Listener(Watched::new(listener, Interest::READABLE)?))
+    }
+
+    /// The next connection, once `place` gives it a place; without one it goes on waiting in the backlog. Connections that
+    /// died before they were accepted are passed over.
+    pub async fn next<P>(&self, place: impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
+        loop {
+            match self.0.read(|listener| take(listener, &place)).await {
+                Err(error) if is_of_the_connection(&error) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next connection that waits already; `None` when there is none. The system is asked itself: an event loop that has
+    /// not heard yet that one waits would pass it over.
+    pub fn waiting<P>(&self, place: impl Fn() -> Option<P>) -> io::Result<Option<Accepted<P>>> {
+        loop {
+            match take(self.0.inner(), &place) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if is_of_the_connection(&error) => {}
+                other => return other.map(Some),
+            }
+        }
+    }
+}
+
+fn take<P>(listener: &OwnedFd, place: &impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
+    match place() {
+        Some(place) => accept(listener, place),
+        None if someone_waits(listener) => Ok(Accepted::Full),
+        None => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+fn accept<P>(listener: &OwnedFd, place: P) -> io::Result<Accepted<P>> {
+    match rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        Ok((socket, peer)) => {
+            let stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
+            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+            Ok(Accepted::Connection(stream, peer, place))
+        }
+        Err(error) if is_shortage(error) => {
+            // Without a descriptor to give, the call fails whether or not anybody waits.
+            if someone_waits(listener) {
+                Ok(Accepted::Exhausted(error.into()))
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn someone_waits(listener: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut polled = [PollFd::new(listener, PollFlags::IN)];
+    matches!(rustix::event::poll(&mut polled, Some(&now)), Ok(1..))
+}
+
+fn is_shortage(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+}
+
+/// accept(2): errors of the new connection are passed on by it; the listener is well.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionAborted
+        || matches!(
+            error.raw_os_error(),
+            Some(
+                libc::EPROTO
                     | libc::ENETDOWN
                     | libc::EHOSTDOWN
                     | libc::EHOSTUNREACH
@@ -39,10 +110,7 @@ pub async fn next(listener: &TcpListener) -> io::Result<Accepted> {
                     | libc::EOPNOTSUPP
                     | libc::ENOPROTOOPT
                     | libc::EPERM
-                    | libc::EINTR,
-                ) => {}
-                _ => return Err(error),
-            },
-        }
-    }
+                    | libc::EINTR
+            )
+        )
 }

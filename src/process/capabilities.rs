@@ -24,6 +24,8 @@ pub enum Capability {
     SetPcap = 8,
     /// chroot(2) (CAP_SYS_CHROOT).
     SysChroot = 18,
+    /// Looking into processes of others (CAP_SYS_PTRACE).
+    SysPtrace = 19,
     /// Higher priorities (CAP_SYS_NICE).
     SysNice = 23,
     /// Limits above the hard ones (CAP_SYS_RESOURCE).

@@ -2,6 +2,7 @@
 //!
 //! A packet arrives whole or not at all. A payload too long for a packet travels in a sealed memory file beside it.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,6 +23,11 @@ pub const MAX_PAYLOAD: u64 = 16 * 1024 * 1024;
 
 /// Payloads up to here travel in the packet itself.
 const INLINE: usize = 32 * 1024;
+
+thread_local! {
+    /// Where packets arrive, whose length nobody knows before.
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; INLINE].into_boxed_slice());
+}
 
 /// One end of a pair.
 #[derive(Debug)]
@@ -122,8 +128,11 @@ impl Channel {
     /// Receives one packet; `None` when the other end is closed. A packet longer than any of ours is an error. For want
     /// of descriptors here (EMFILE) a packet loses some of its own, and is then no message of its kind any more.
     pub fn receive(&self, wait: Wait) -> io::Result<Option<Packet>> {
+        ROOM.with_borrow_mut(|room| self.receive_into(room, wait))
+    }
+
+    fn receive_into(&self, room: &mut [u8], wait: Wait) -> io::Result<Option<Packet>> {
         let mut form = [0_u8];
-        let mut payload = vec![0_u8; INLINE];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS + 1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut flags = RecvFlags::CMSG_CLOEXEC;
@@ -131,7 +140,7 @@ impl Channel {
             flags |= RecvFlags::DONTWAIT;
         }
         let received = rustix::io::retry_on_intr(|| {
-            let mut parts = [IoSliceMut::new(&mut form), IoSliceMut::new(&mut payload)];
+            let mut parts = [IoSliceMut::new(&mut form), IoSliceMut::new(room)];
             rustix::net::recvmsg(&self.0, &mut parts, &mut control, flags)
         })?;
         let mut descriptors = Vec::new();
@@ -146,7 +155,7 @@ impl Channel {
         let Some(length) = received.bytes.checked_sub(1) else {
             return Ok(None);
         };
-        payload.truncate(length);
+        let mut payload = room.get(..length).unwrap_or_default().to_vec();
         if form == [Form::Beside as u8] {
             let lost = received.flags.contains(ReturnFlags::CTRUNC) && descriptors.is_empty();
             payload = if lost {

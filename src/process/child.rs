@@ -12,6 +12,7 @@ use super::landlock::Ruleset;
 use super::limits::Limit;
 use super::pidfd::Pidfd;
 use super::seccomp::Filter;
+use super::supervise::{Parcel, Supervision};
 
 /// What to start and what it shall be.
 pub struct ChildSpec<'a> {
@@ -43,6 +44,8 @@ pub struct ChildSpec<'a> {
     pub ruleset: Option<&'a Ruleset>,
     /// The system calls it is refused. Needs [`NewPrivileges::Never`], or root.
     pub filter: Option<&'a Filter>,
+    /// The system calls that somebody else decides on. Needs [`NewPrivileges::Never`], or root.
+    pub supervision: Option<Supervision<'a>>,
     /// The signal it gets when we end.
     pub parent_death: Option<Signal>,
 }
@@ -112,12 +115,15 @@ pub struct SpawnError {
     pub errno: i32,
 }
 
+pub use super::clone::keep_dispositions;
+
 /// Starts a program and returns once it has been executed. This is the only door to `exec`.
 pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
     let argv = pointers(&spec.argv);
     let env = pointers(&spec.env);
     let limits: Vec<(u32, [u64; 2])> = spec.limits.iter().map(|limit| limit.raw()).collect();
     let mut descriptors: Vec<RawFd> = spec.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut parcel = spec.supervision.as_ref().map(Parcel::new);
     let own_pid = rustix::process::getpid().as_raw_nonzero().get();
     let mut orders = Orders {
         program: match spec.program {
@@ -145,6 +151,7 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
         no_new_privs: spec.new_privileges == NewPrivileges::Never,
         ruleset: spec.ruleset.map(|ruleset| ruleset.as_fd().as_raw_fd()),
         filter: spec.filter.map(Filter::raw),
+        supervision: parcel.as_mut().map(Parcel::raw),
         parent_death: spec.parent_death.map(|signal| (signal.as_raw(), own_pid)),
         failure: Failure::default(),
     };
@@ -181,6 +188,7 @@ impl<'a> ChildSpec<'a> {
             bounding: Bounding::Same,
             ruleset: None,
             filter: None,
+            supervision: None,
             parent_death: None,
         }
     }

@@ -143,7 +143,7 @@ pub fn take_one() -> io::Result<OwnedFd> {
 }
 
 /// Numbers are made owned descriptors once in a process.
-fn take_once() -> io::Result<()> {
+pub(super) fn take_once() -> io::Result<()> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::AcqRel) {
         return Err(io::Error::other("what was inherited has been taken already"));
@@ -187,7 +187,7 @@ const TABLE: RawFd = 3;
 const MAX_SETTINGS: u64 = 256 * 1024 * 1024;
 
 /// Makes an inherited descriptor our own.
-fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+pub(super) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: `take` runs once, and nobody else in this process knows of the numbers the launcher chose. A number that
     // is not open is found out by the next line, before it is owned.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };

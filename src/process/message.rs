@@ -30,6 +30,8 @@ pub enum ToWorker {
     Drain {
         /// The longest time.
         limit: Duration,
+        /// How long a connection without a request is kept for one more: its client may have sent it already.
+        idle: Duration,
     },
     /// End now: within a second or so.
     Stop,
@@ -51,6 +53,8 @@ pub enum FromWorker {
     Ready,
     /// Draining, it has taken the last connection.
     AcceptingEnded,
+    /// Each of its threads has turned since it last said so.
+    Alive,
     /// A script whose spawner has died shall have this signal, with its whole process group. The worker may signal nobody
     /// itself; the launcher is the parent of such scripts now.
     SignalOrphan {
@@ -207,7 +211,7 @@ impl From<Malformed> for MessageError {
 impl Message for ToWorker {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         match self {
-            ToWorker::Drain { limit } => plain(Writer::with_tag(1).u64(millis(*limit))),
+            ToWorker::Drain { limit, idle } => plain(Writer::with_tag(1).u64(millis(*limit)).u64(millis(*idle))),
             ToWorker::Stop => plain(Writer::with_tag(2)),
             ToWorker::ReopenLogs { first, logs } => (
                 Writer::with_tag(3).u32(*first).done(),
@@ -222,6 +226,7 @@ impl Message for ToWorker {
         let message = match reader.u8()? {
             1 => ToWorker::Drain {
                 limit: Duration::from_millis(reader.u64()?),
+                idle: Duration::from_millis(reader.u64()?),
             },
             2 => ToWorker::Stop,
             3 => ToWorker::ReopenLogs {
@@ -240,7 +245,8 @@ impl Message for FromWorker {
         plain(match self {
             FromWorker::Ready => Writer::with_tag(1),
             FromWorker::AcceptingEnded => Writer::with_tag(2),
-            FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(3).i32(*pid).i32(*signal),
+            FromWorker::Alive => Writer::with_tag(3),
+            FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(4).i32(*pid).i32(*signal),
         })
     }
 
@@ -249,7 +255,8 @@ impl Message for FromWorker {
         let message = match reader.u8()? {
             1 => FromWorker::Ready,
             2 => FromWorker::AcceptingEnded,
-            3 => FromWorker::SignalOrphan {
+            3 => FromWorker::Alive,
+            4 => FromWorker::SignalOrphan {
                 pid: reader.i32()?,
                 signal: reader.i32()?,
             },

@@ -1,6 +1,7 @@
 //! Children, privileges, signals, and messages that carry descriptors. The only room with `unsafe`.
 //!
-//! A child is described by a [`child::ChildSpec`] and started by [`child::spawn`], the only door to `exec`. Roles talk
+//! A child is described by a [`child::ChildSpec`] and started by [`child::spawn`], the only door to `exec` but
+//! the launcher's own, [`handover::execute`]. Roles talk
 //! over a [`channel::Channel`] in the small enums of [`message`]; what a role inherits is listed in an
 //! [`inherit::Outfit`].
 #![expect(
@@ -8,21 +9,26 @@
     reason = "system calls that no safe wrapper offers live here and nowhere else"
 )]
 
+pub mod answer;
 pub mod backoff;
+pub mod bounded;
 pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
 pub mod descendants;
 pub mod fork;
+pub mod handover;
 pub mod identity;
 pub mod inherit;
 pub mod jail;
 pub mod landlock;
 pub mod limits;
+pub mod listening;
 pub mod memfd;
 pub mod message;
 pub mod names;
+pub mod notify;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;
@@ -32,6 +38,7 @@ pub mod replace;
 pub mod say;
 pub mod seccomp;
 pub mod signal;
+pub mod supervise;
 pub mod title;
 pub mod watched;
 mod wire;

@@ -48,6 +48,14 @@ impl PidFile {
         })
     }
 
+    /// One that we made when we were another version of our program.
+    pub fn of_ours(path: PathBuf) -> PidFile {
+        PidFile {
+            path,
+            pid: rustix::process::getpid().as_raw_nonzero().get(),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -74,10 +82,10 @@ pub fn holder(path: &Path) -> Holder {
 /// The number in the file.
 fn read(path: &Path) -> Option<i32> {
     let text = fs::read_to_string(path).ok()?;
-    text.trim().parse().ok().filter(|pid| *pid > 1)
+    text.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
-/// Is this a live process that runs our program: the same file, or one of the same short name (an upgrade)?
+/// Is this a live process that runs our program: the same file, or one of our short name (an upgrade)?
 fn is_our_program(pid: i32) -> bool {
     let process = PathBuf::from(format!("/proc/{pid}"));
     let program = |process: &Path| {
@@ -88,7 +96,8 @@ fn is_our_program(pid: i32) -> bool {
     let name = |process: &Path| fs::read(process.join("comm")).ok();
     let ours = Path::new("/proc/self");
     let same = |one: Option<_>, other: Option<_>| one.is_some() && one == other;
-    same(program(&process), program(ours)) || (name(&process).is_some() && name(&process) == name(ours))
+    let is_called = name(&process).is_some_and(|called| called == b"lychgate\n" || Some(called) == name(ours));
+    same(program(&process), program(ours)) || is_called
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -45,15 +45,20 @@ pub enum When {
     IsNot(u32, u32, u32),
     /// When an argument has none of these values.
     NotAmong(u32, &'static [u32]),
+    /// When both hold.
+    Both(&'static When, &'static When),
 }
 
 impl Filter {
     /// A filter that refuses these calls and lets all others pass. Of the entries of one call, the first that fits decides.
     /// The kernel takes 4096 instructions, which is some 500 entries; a longer list fails when it is entered.
     ///
-    /// Where no argument decides, the kernel remembers the answer (since 5.11), and the list costs nothing. Calls that are
-    /// made often and are judged by an argument belong to its beginning.
+    /// Where no argument decides, the kernel remembers the answer (since 5.11), and the list costs nothing. To know them it
+    /// asks the program for every call there is when it is entered: so calls are found by halves, not one after the other.
     pub fn refusing(list: &[Refused]) -> Filter {
+        let mut calls: Vec<u32> = list.iter().map(number_of).collect();
+        calls.sort_unstable();
+        calls.dedup();
         let mut program = vec![
             load(ARCHITECTURE),
             jump(BPF_JEQ, AUDIT_ARCHITECTURE, 1, 0),
@@ -62,10 +67,22 @@ impl Filter {
             jump(BPF_JGE, X32_BIT, 0, 1),
             refuse(libc::ENOSYS),
         ];
-        for (number, refused) in list.iter().enumerate() {
-            let rest = list.get(number + 1..).unwrap_or(&[]);
-            let more = rest.iter().any(|other| other.call == refused.call);
-            append(&mut program, refused, if more { load(NUMBER) } else { allow() });
+        program.extend(among(&calls, list));
+        Filter { program }
+    }
+
+    /// A filter that has somebody else decide on these calls, see [`super::supervise`], and lets all others pass. Calls of
+    /// another architecture's table pass too: it stands beside one that refuses them.
+    pub fn asking(calls: &[c_long]) -> Filter {
+        let mut program = vec![
+            load(ARCHITECTURE),
+            jump(BPF_JEQ, AUDIT_ARCHITECTURE, 1, 0),
+            allow(),
+            load(NUMBER),
+        ];
+        for call in calls {
+            program.push(jump(BPF_JEQ, u32::try_from(*call).unwrap_or(u32::MAX), 0, 1));
+            program.push(statement(BPF_RET | BPF_K, libc::SECCOMP_RET_USER_NOTIF));
         }
         program.push(allow());
         Filter { program }
@@ -104,29 +121,57 @@ impl Filter {
 /// does. It is for those who run foreign code beside their secrets in one memory (SECCOMP_FILTER_FLAG_SPEC_ALLOW).
 pub(super) const FILTER_FLAGS: c_ulong = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
-/// The tests of one entry. `pass` is what to do with its call when it does not fit: allow it, or load the number again for
-/// the entries that follow.
-fn append(program: &mut Vec<sock_filter>, refused: &Refused, pass: sock_filter) {
-    let number = u32::try_from(refused.call).unwrap_or(u32::MAX);
-    let tests = judgement(refused, pass);
-    match u8::try_from(tests.len()) {
-        Ok(length) => program.push(jump(BPF_JEQ, number, 0, length)),
-        // Jumps on a condition reach 255 instructions, the one without reaches any.
-        Err(_) => program.extend([jump(BPF_JEQ, number, 1, 0), skip(tests.len())]),
+/// What decides on a call whose number is loaded, which may be one of these (in order): halves, down to one.
+fn among(calls: &[u32], list: &[Refused]) -> Vec<sock_filter> {
+    match calls {
+        [] => vec![allow()],
+        [call] => {
+            let judged = of_call(*call, list);
+            let mut program = match u8::try_from(judged.len()) {
+                Ok(length) => vec![jump(BPF_JEQ, *call, 0, length)],
+                // Jumps on a condition reach 255 instructions, the one without reaches any.
+                Err(_) => vec![jump(BPF_JEQ, *call, 1, 0), skip(judged.len())],
+            };
+            program.extend(judged);
+            program.push(allow());
+            program
+        }
+        _ => {
+            let (low, high) = calls.split_at(calls.len() / 2);
+            let first = high.first().copied().unwrap_or(u32::MAX);
+            let low = among(low, list);
+            let mut program = vec![jump(BPF_JGE, first, 0, 1), skip(low.len())];
+            program.extend(low);
+            program.extend(among(high, list));
+            program
+        }
     }
-    program.extend(tests);
 }
 
-/// The instructions for the call of an entry: at their end the call is refused, or `pass` done.
-fn judgement(refused: &Refused, pass: sock_filter) -> Vec<sock_filter> {
-    let refusal = refuse(refused.errno);
+/// The tests of one call: those of its entries, in their order.
+fn of_call(call: u32, list: &[Refused]) -> Vec<sock_filter> {
+    let entries: Vec<_> = list.iter().filter(|refused| number_of(refused) == call).collect();
+    let judged = entries.iter().enumerate().map(|(at, refused)| {
+        let is_last = at + 1 == entries.len();
+        let pass = if is_last { allow() } else { skip(0) };
+        judgement(refused.when, refuse(refused.errno), pass)
+    });
+    judged.flatten().collect()
+}
+
+fn number_of(refused: &Refused) -> u32 {
+    u32::try_from(refused.call).unwrap_or(u32::MAX)
+}
+
+/// The instructions for one entry of a call: `refusal` where it fits, and at their end `pass` where it does not.
+fn judgement(when: When, refusal: sock_filter, pass: sock_filter) -> Vec<sock_filter> {
     let one = |argument, mask: Option<u32>, test| {
         let masked = mask.map(|mask| statement(BPF_ALU | BPF_AND | BPF_K, mask));
         let tests = [load_argument(argument)].into_iter().chain(masked);
         tests.chain([test, refusal, pass]).collect()
     };
-    match refused.when {
-        When::Always => vec![refusal],
+    match when {
+        When::Always => vec![refusal, pass],
         When::AnyBit(argument, bits) => one(argument, None, jump(BPF_JSET, bits, 0, 1)),
         When::NoBit(argument, bits) => one(argument, None, jump(BPF_JSET, bits, 1, 0)),
         When::Is(argument, mask, value) => one(argument, Some(mask), jump(BPF_JEQ, value, 0, 1)),
@@ -138,6 +183,12 @@ fn judgement(refused: &Refused, pass: sock_filter) -> Vec<sock_filter> {
                 tests.push(skip(2 * (values.len() - done - 1) + 1));
             }
             tests.extend([refusal, pass]);
+            tests
+        }
+        When::Both(one, other) => {
+            // Where the first fits, over its `pass` to the second.
+            let mut tests = judgement(*one, skip(1), pass);
+            tests.extend(judgement(*other, refusal, pass));
             tests
         }
     }

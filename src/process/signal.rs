@@ -17,7 +17,8 @@ pub struct Signals(SignalFd);
 pub struct Arrived {
     /// Which.
     pub signal: Signal,
-    /// Who sent it; `None` when it was the kernel (a resized terminal's SIGWINCH, say).
+    /// Who sent it: 0 for a process of which we see no number, outside of our container; `None` when it was the kernel (a
+    /// resized terminal's SIGWINCH, say).
     pub sender: Option<u32>,
 }
 
@@ -43,7 +44,7 @@ impl Signals {
             };
             let number = i32::try_from(told.ssi_signo).unwrap_or(0);
             if let Ok(signal) = Signal::try_from(number) {
-                let from_process = told.ssi_code <= 0 && told.ssi_pid != 0; // SI_USER is 0, SI_QUEUE and SI_TKILL below
+                let from_process = told.ssi_code <= 0; // SI_USER is 0, SI_QUEUE and SI_TKILL below; SI_KERNEL is above
                 return Ok(Some(Arrived {
                     signal,
                     sender: from_process.then_some(told.ssi_pid),

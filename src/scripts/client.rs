@@ -113,7 +113,7 @@ pub type SignalOrphan = Box<dyn Fn(i32, Signal) -> io::Result<()> + Send + Sync>
 /// Takes the worker's end of the channel, within the runtime that is to use it.
 pub fn connect(channel: Channel, signal_orphan: SignalOrphan) -> io::Result<(Spawner, Driver)> {
     let shared = Shared {
-        channel: Watched::new(channel, Interest::READABLE | Interest::WRITABLE)?,
+        channel: Watched::new(channel, Interest::READABLE)?,
         state: Mutex::default(),
         to_do: Notify::new(),
         signal_orphan,
@@ -227,7 +227,7 @@ impl Driver {
     }
 
     async fn write_one(&self, order: &ScriptOrder) -> io::Result<()> {
-        match self.0.channel.write(|channel| channel.tell(order, Wait::No)).await {
+        match self.tell_when_there_is_room(order).await {
             Err(error) if is_fatal(&error) => Err(error),
             Err(error) => {
                 self.0.could_not_ask(order, &error);
@@ -235,6 +235,18 @@ impl Driver {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// A second registration for the rare times without room: each message that the spawner takes makes room, and nobody
+    /// wants to be woken for that.
+    async fn tell_when_there_is_room(&self, order: &ScriptOrder) -> io::Result<()> {
+        match self.0.channel.inner().tell(order, Wait::No) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            told => return told,
+        }
+        let again = Channel::from(self.0.channel.inner().as_fd().try_clone_to_owned()?);
+        let told = Watched::new(again, Interest::WRITABLE)?;
+        told.write(|channel| channel.tell(order, Wait::No)).await
     }
 
     /// After a restart: what the old spawner said is read first, then what it did not answer is asked again.

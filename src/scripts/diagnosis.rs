@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::base::quote;
 use crate::config::directives::rlimit::ScriptProcess;
+use crate::config::directives::sandbox::Sandbox;
 use crate::gateway::script_reply::{ReplyError, excerpt};
 
+mod confined;
 pub mod first_line;
 mod hints;
 pub mod obstacle;
@@ -47,6 +49,8 @@ pub struct Failure<'a> {
     pub script: &'a Path,
     /// Who was to run it, with the PATH it was given.
     pub runner: &'a Runner,
+    /// How it was to be confined.
+    pub sandbox: &'a Sandbox,
     /// The name of its request.
     pub request: &'a str,
     /// Its process, if there was one.
@@ -125,7 +129,8 @@ pub enum Core {
 pub fn explain(failure: &Failure<'_>) -> Diagnosis {
     let seen = Some(FirstLine::of(failure.first_bytes)).filter(|_| !failure.first_bytes.is_empty());
     let obstacles = obstacles(failure.script, failure.runner, seen);
-    decide(failure, &obstacles)
+    let confined = obstacles.is_empty().then(|| confined::explain(failure)).flatten();
+    confined.unwrap_or_else(|| decide(failure, &obstacles))
 }
 
 /// The decision alone: `obstacles` are what was found on the disk.

@@ -207,7 +207,9 @@ impl Scripts {
 /// A pipe for a script's output: our end, which never blocks, and the script's.
 fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    Ok((Receiver::from_owned_fd(reader)?, writer))
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    // It is a pipe, and does not block: that need not be asked.
+    Ok((Receiver::from_owned_fd_unchecked(reader)?, writer))
 }
 
 fn no_pipe(error: &io::Error) -> StartError {

@@ -17,7 +17,8 @@ use crate::process::pidfd::Exit;
 use crate::scripts::Care;
 use crate::scripts::life::{Life, Will, Wish};
 
-/// So much is read at once.
+/// So much is read at first, which is enough for most, and so much at once from then on.
+const FIRST_CHUNK: usize = 8 * 1024;
 const CHUNK: usize = 64 * 1024;
 /// Less room than this is not worth a read.
 const LEAST_ROOM: usize = 4 * 1024;
@@ -112,7 +113,7 @@ impl Script {
         loop {
             ready!(stdout.poll_read_ready(cx))?;
             if self.room.capacity() < LEAST_ROOM {
-                self.room.reserve(CHUNK);
+                self.room.reserve(if self.bytes == 0 { FIRST_CHUNK } else { CHUNK });
             }
             match stdout.try_read_buf(&mut self.room) {
                 Ok(count) => {

@@ -8,9 +8,11 @@
 //! warden, stands between: that is what it costs.
 
 mod line;
+mod loopback;
 mod place;
 mod powers;
 mod prepare;
+mod sandbox;
 mod script;
 mod suexec;
 mod terms;
@@ -26,7 +28,7 @@ use rustix::process::Signal;
 
 use crate::config::site::Config;
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::child::Child;
+use crate::process::child::{self, Child};
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::say::{Weight, say};
@@ -50,9 +52,11 @@ pub struct Rules {
 
 /// Runs the role until the launcher ends it or is gone.
 pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
+    child::keep_dispositions();
     let told = Powers::of(&rules.config).and_then(|powers| {
         let mut spawner = Spawner::new(inherited.launcher, inherited.scripts, rules)?;
         powers.settle()?;
+        spawner.starter.announce();
         spawner.launcher.tell(&FromSpawner::Ready, Wait::Yes)?;
         spawner.serve()
     });
@@ -118,6 +122,7 @@ impl Spawner {
             for key in ready.lines {
                 self.serve_line(key);
             }
+            self.starter.gates.serve(&ready.gates);
             self.end_abandoned();
             self.stop_further();
         }
@@ -150,14 +155,18 @@ impl Spawner {
             scripts.filter_map(|script| Some((script.key(), script.watched()?)))
         };
         polled.extend(watched().map(|(_, fd)| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let others = polled.len();
+        let gates = self.starter.gates.polled();
+        polled.extend(gates.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         let limit = match self.ending {
             Ending::No | Ending::Retiring => None,
             Ending::Stopping(at) | Ending::Killed(at) => Some(at),
         };
         let abandoned = self.scripts.iter().filter_map(Script::kill_at);
-        let limit = abandoned.chain(limit).min();
+        let limit = abandoned.chain(limit).chain(self.starter.gates.next_deadline()).min();
         let limit = limit.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
+        let gates = polled.iter().skip(others).map(PollFd::revents).collect();
         let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
         let launcher = events.next().unwrap_or(false);
         let lines = self
@@ -176,6 +185,7 @@ impl Spawner {
             launcher,
             lines,
             scripts,
+            gates,
         })
     }
 
@@ -350,6 +360,7 @@ struct Ready {
     launcher: bool,
     lines: Vec<u64>,
     scripts: Vec<(u64, u64)>,
+    gates: Vec<PollFlags>,
 }
 
 /// How many orders of one worker thread are taken before the others have their turn.
@@ -378,5 +389,7 @@ fn timespec(time: Duration) -> Timespec {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

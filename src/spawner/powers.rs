@@ -12,6 +12,8 @@ use crate::process::identity::Identity;
 use crate::process::jail;
 use crate::process::limits::{Limit, Resource};
 
+use super::sandbox::connect_to_loopback;
+
 /// Who a spawner is once it serves.
 #[derive(Debug)]
 pub(super) struct Powers {
@@ -49,6 +51,10 @@ fn needed(config: &Config) -> Vec<Capability> {
             Capability::Kill,
             Capability::DacReadSearch,
         ]);
+        if connect_to_loopback(&confs) {
+            // To see where they want to connect to.
+            needed.push(Capability::SysPtrace);
+        }
     }
     needed
 }

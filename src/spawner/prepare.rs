@@ -9,7 +9,9 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::Rules;
+use super::loopback::Gates;
 use super::place::{self, Found};
+use super::sandbox;
 use super::script::By;
 use super::terms::{Book, Care, Terms};
 use super::warden::{Task, post};
@@ -18,11 +20,14 @@ use crate::gateway::refused::steers;
 use crate::process::child::{ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
 use crate::process::descendants::ProcessTable;
 use crate::process::message::{Failed, Start};
+use crate::process::supervise::{Entrance, Supervision};
 
 /// Starts what the rules allow.
 pub(super) struct Starter {
     admitted_variables: Vec<Vec<u8>>,
     book: Book,
+    /// Where confined scripts connect through.
+    pub(super) gates: Gates,
     /// The standard input of a script whose request has no body.
     null: OwnedFd,
     /// Where wardens find processes, if there is such a place.
@@ -41,9 +46,15 @@ impl Starter {
         Ok(Starter {
             admitted_variables: rules.admitted_variables,
             book: Book::new(rules.config)?,
+            gates: Gates::default(),
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
             table: ProcessTable::open().ok(),
         })
+    }
+
+    /// Tells what holds of the terms on this kernel.
+    pub(super) fn announce(&self) {
+        sandbox::announce(self.book.config());
     }
 
     /// Starts the script that an order names, in a session of its own and in the directory it lies in. A warden has the
@@ -58,6 +69,14 @@ impl Starter {
         };
         let found = found.map_err(|(step, errno)| refused(start, step, errno))?;
         let terms = self.book.terms(start.place, found.path.as_bytes());
+        if let Some(why) = terms.refusal() {
+            let mut refusal = refused(start, Step::Ruleset, Errno::ACCESS);
+            refusal.said = Some(format!(
+                "refused to start `{}`: {why}",
+                found.path.as_bytes().escape_ascii()
+            ));
+            return Err(refusal);
+        }
         let runner = self.book.runner(&terms, start.place, &start.path, &found);
         let runner = runner.map_err(Refusal::of_suexec)?;
         let program = executed(&terms, &found).map_err(|_| refused(start, Step::Words, Errno::INVAL))?;
@@ -73,6 +92,12 @@ impl Starter {
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Own;
         terms.lay_upon(&mut spec, &runner, &start.limits);
+        let calls = terms.asked().map(|filter| Ok((filter, Entrance::new()?))).transpose();
+        let calls = calls.map_err(|error| Refusal::system(&error))?;
+        spec.supervision = calls.as_ref().map(|(filter, (_, exit))| Supervision {
+            filter,
+            exit: exit.as_fd(),
+        });
         let failed = |error| Refusal::of_spawn(error, &found);
         let by = match terms.tree {
             ProcessTree::Group => By::Us(spawn(&spec).map_err(failed)?),
@@ -91,6 +116,9 @@ impl Starter {
                 By::Warden(ward, None)
             }
         };
+        if let Some((_, (entrance, _))) = calls {
+            self.gates.add(entrance);
+        }
         Ok((by, terms.care))
     }
 

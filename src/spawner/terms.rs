@@ -7,22 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::place::{self, Found};
+use super::sandbox::{Cage, Cages};
 use super::suexec::{self, Floor, Unfit};
 use crate::config::directives::DirConf;
 use crate::config::directives::cgi::{ClientGone, ProcessTree};
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::directives::suexec::Target;
-use crate::config::places::{conf_of, confs};
+use crate::config::places::{conf_of, confs, tree_of};
 use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
 use crate::process::child::{ChildSpec, NewPrivileges};
 use crate::process::identity::{Identity, UnknownIdentity};
 use crate::process::limits::{Limit, Resource};
+use crate::process::seccomp::Filter;
 
 /// The terms of every script that was started lately.
 #[derive(Debug)]
 pub(super) struct Book {
     config: Config,
     known: HashMap<(u32, Vec<u8>), Arc<Terms>>,
+    cages: Cages,
     /// Who the targets of SuexecUserGroup are: looked up once, before a chroot could hide the databases.
     named: HashMap<Target, Result<Arc<Identity>, UnknownIdentity>>,
     /// Owners of scripts, by user and group.
@@ -36,6 +39,8 @@ pub(super) struct Book {
 #[derive(Debug)]
 pub(super) struct Terms {
     limits: Vec<Limit>,
+    /// What it is confined to, if it is; a sentence where it should be and cannot.
+    cage: Result<Option<Arc<Cage>>, String>,
     umask: Option<u32>,
     nice: Option<i32>,
     target: Option<Target>,
@@ -63,8 +68,8 @@ pub(super) enum Runner {
     Suexec(Arc<Identity>),
 }
 
-/// So many scripts, and owners of scripts, are remembered; beyond that the book begins anew.
-const REMEMBERED: usize = 1024;
+/// So many scripts, and owners of scripts, are remembered; beyond that the book begins anew. Each script may hold a descriptor.
+const REMEMBERED: usize = 256;
 
 impl Book {
     /// An error is a name in the settings that the system does not know any more.
@@ -80,12 +85,18 @@ impl Book {
         let server = Identity::for_root(core.user.value(), core.group.value()).map_err(io::Error::other)?;
         Ok(Book {
             known: HashMap::new(),
+            cages: Cages::new(),
             named,
             owners: HashMap::new(),
             floor: Floor::of(&config.server.suexec),
             server: server.map(Arc::new),
             config,
         })
+    }
+
+    /// The settings.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The script place of this number.
@@ -101,17 +112,21 @@ impl Book {
     /// The terms of the file `path` in the place of this number.
     pub(super) fn terms(&mut self, number: u32, path: &[u8]) -> Arc<Terms> {
         let key = (number, path.to_vec());
-        if let Some(terms) = self.known.get(&key) {
+        if let Some(terms) = self.known.get(&key)
+            && terms.are_current(&mut self.cages)
+        {
             return Arc::clone(terms);
         }
-        let conf = match self.place(number) {
-            Some(place) => conf_of(&self.config, place, path),
-            None => DirConf::default(),
+        let (conf, tree) = match self.place(number) {
+            Some(place) => (conf_of(&self.config, place, path), tree_of(&self.config, place, path)),
+            None => (DirConf::default(), Vec::new()),
         };
-        let terms = Arc::new(Terms::of(&conf));
         if self.known.len() >= REMEMBERED {
             self.known.clear();
+            self.cages.clear();
         }
+        let cage = self.cages.cage(&conf.sandbox, tree);
+        let terms = Arc::new(Terms::of(&conf, cage));
         self.known.insert(key, Arc::clone(&terms));
         terms
     }
@@ -171,19 +186,39 @@ impl Book {
 }
 
 impl Terms {
-    fn of(conf: &DirConf) -> Terms {
+    fn of(conf: &DirConf, cage: Result<Option<Arc<Cage>>, String>) -> Terms {
         let cgi = &conf.cgi;
         Terms {
             limits: conf.process.limits().filter_map(limit).collect(),
             umask: conf.process.umask.value().copied(),
             nice: conf.process.nice.value().copied(),
             target: conf.suexec.target.value().cloned(),
+            cage,
             tree: cgi.process_tree.or(ProcessTree::Group),
             care: Care {
                 client_gone: cgi.client_gone.or(ClientGone::Terminate),
                 grace: cgi.kill_grace.or(Duration::from_secs(3)),
             },
         }
+    }
+
+    /// Whether they still are what the settings mean.
+    fn are_current(&self, cages: &mut Cages) -> bool {
+        match &self.cage {
+            Ok(Some(cage)) => cages.is_current(cage),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// The calls that are decided on here.
+    pub(super) fn asked(&self) -> Option<&Filter> {
+        self.cage.as_ref().ok()?.as_ref()?.asked()
+    }
+
+    /// Why nothing may run on these terms, if nothing may.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.cage.as_ref().err().map(String::as_str)
     }
 
     /// Whether SuexecUserGroup has a say: what starts is then what was judged.
@@ -203,6 +238,9 @@ impl Terms {
         spec.identity = identity.filter(|_| Identity::process_is_root());
         if self.are_strict() {
             spec.new_privileges = NewPrivileges::Never;
+        }
+        if let Ok(Some(cage)) = &self.cage {
+            cage.lay_upon(spec);
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -26,6 +28,8 @@ use crate::http::head::{
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
+use crate::worker::accept::Counted;
+use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
 use crate::worker::serve;
@@ -42,28 +46,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Serves a connection until it closes.
-pub async fn run(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) {
-    // A connection that is broken before it began has nobody to be told.
-    let (Ok(local), Ok(stream)) = (tcp.local_addr(), Stream::new(tcp)) else {
-        return;
-    };
-    let stream = Rc::new(stream);
-    let site = thread.config.site_for(local, None, b"");
-    let mut conn = Conn {
-        reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
-        writer: Writer::new(Rc::clone(&stream)),
-        stream,
-        thread,
-        site,
-        last_site: site,
-        local,
-        peer,
-        requests: 0,
-    };
-    conn.serve_all().await;
+pub fn run(connection: Conn) -> impl Future<Output = ()> {
+    // A block, because the arguments of an async function are kept twice.
+    let mut connection = connection;
+    async move { connection.serve_all().await }
 }
 
-struct Conn {
+/// A connection at work.
+pub struct Conn {
     thread: Rc<Thread>,
     stream: Rc<Stream>,
     reader: Rc<RefCell<Reader>>,
@@ -75,6 +65,7 @@ struct Conn {
     local: SocketAddr,
     peer: SocketAddr,
     requests: u32,
+    _counted: Counted,
 }
 
 /// What came instead of nothing.
@@ -94,104 +85,122 @@ enum Then {
 }
 
 impl Conn {
+    /// A connection that was just accepted. One that is broken before it began has nobody to be told.
+    pub fn new(thread: Rc<Thread>, counted: Counted, tcp: TcpStream, peer: SocketAddr) -> Option<Conn> {
+        let local = tcp.local_addr().ok()?;
+        let stream = Rc::new(Stream::new(tcp).ok()?);
+        let site = thread.config.site_for(local, None, b"");
+        Some(Conn {
+            reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
+            writer: Writer::new(Rc::clone(&stream)),
+            stream,
+            thread,
+            site,
+            last_site: site,
+            local,
+            peer,
+            requests: 0,
+            _counted: counted,
+        })
+    }
+
     async fn serve_all(&mut self) {
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
-            let then = match self.next_head().await {
-                Next::Head(head, began) => Box::pin(self.request(head, began)).await,
-                Next::Broken(head, began, fail) => {
-                    Box::pin(self.refused(head, began, fail)).await;
-                    Then::Close
-                }
-                Next::Closed => Then::Close,
+            let next = self.next_head().await;
+            let then = match self.serving(next) {
+                Some(serving) => serving.await,
+                None => Then::Close,
             };
             match then {
                 Then::GoOn => {}
-                Then::Close => return self.close().await,
+                Then::Close => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
             }
+        }
+    }
+
+    /// What is to be done now; boxed, so that a connection without a request has no room for one.
+    fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
+        match next {
+            Next::Head(head, began) => Some(Box::pin(self.request(head, began))),
+            Next::Broken(head, began, fail) => Some(Box::pin(self.refused(head, began, fail))),
+            Next::Closed => None,
         }
     }
 
     /// Reads until a head is whole, broken, or too late. What was collected for the client goes out before any wait.
     async fn next_head(&mut self) -> Next {
         let mut head = RequestHead::new();
-        let (limits, options) = (limits_of(self.site), options_of(self.site, self.thread.config));
-        let mut began = Began {
-            wall: SystemTime::now(),
-            instant: std::time::Instant::now(),
-        };
-        let mut deadline = None;
+        // What came together with the last request has come now.
+        let mut began = (!self.reader.borrow().buffer.is_empty()).then(now);
         loop {
-            let parsed = head.parse(&self.reader.borrow().buffer, &limits, options);
-            match parsed {
+            match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.reader.borrow_mut().buffer.advance(consumed);
-                    return Next::Head(head, began);
+                    return Next::Head(head, began.unwrap_or_else(now));
                 }
                 Ok(Progress::Partial) => {}
-                Err(error) => return Next::Broken(head, began, broken(error)),
+                Err(error) => return Next::Broken(head, began.unwrap_or_else(now), broken(error)),
             }
-            if self.writer.flush().await.is_err() {
+            if let Poll::Ready(flushed) = self.writer.try_flush() {
+                if flushed.is_err() {
+                    return Next::Closed;
+                }
+            } else if Box::pin(self.writer.flush()).await.is_err() {
                 return Next::Closed;
             }
-            let (waiting, waited_for) = (self.reader.borrow().buffer.len(), deadline);
-            match self.wait_for_bytes(waiting, waited_for).await {
-                Waited::Bytes if waiting == 0 => {
-                    began = Began {
-                        wall: SystemTime::now(),
-                        instant: std::time::Instant::now(),
-                    };
-                    deadline = Some(Instant::now());
-                }
-                Waited::Bytes => {}
-                Waited::TooLate if waiting > 0 => {
+            let deadline = self.head_deadline(began.map(|began| began.instant));
+            match (self.wait_for_bytes(deadline).await, began) {
+                (Waited::Bytes, None) => began = Some(now()),
+                (Waited::Bytes, Some(_)) => {}
+                (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
                     return Next::Broken(head, began, fail);
                 }
-                Waited::TooLate | Waited::Ended => return Next::Closed,
+                (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
     }
 
-    /// Waits for bytes of a head: for the first by KeepAliveTimeout (or, on a new connection, as long as a head may take),
-    /// for the rest by RequestReadTimeout, counted from the first byte on.
-    async fn wait_for_bytes(&mut self, waiting: usize, first_byte: Option<Instant>) -> Waited {
+    fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
+        let (limits, options) = (limits_of(self.site), options_of(self.site, self.thread.config));
+        head.parse(&self.reader.borrow().buffer, &limits, options)
+    }
+
+    /// Until when the next bytes of a head must have come: the first by KeepAliveTimeout (or, on a new connection, as long as
+    /// a head may take), the rest by RequestReadTimeout, counted from the first byte on.
+    fn head_deadline(&self, first_byte: Option<std::time::Instant>) -> Instant {
         let core = &self.site.settings.core;
-        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
-        let timeout = timeout_of(self.site);
         let now = Instant::now();
-        let deadline = if waiting == 0 && self.requests > 0 {
-            now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE)
-        } else {
-            let began = first_byte.unwrap_or(now);
-            let stage_end = allowance(&stage, waiting as u64).map(|allowed| began + allowed);
-            stage_end.map_or(now + timeout, |end| end.min(now + timeout))
-        };
-        let idle = waiting == 0;
-        loop {
-            let filled = self.reader.borrow_mut().fill();
-            match filled {
-                Ok(0) => return Waited::Ended,
-                Ok(_) => return Waited::Bytes,
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return Waited::Ended,
-            }
-            if idle && self.thread.drain.is_asked() && self.requests > 0 {
-                return Waited::Ended;
-            }
-            if idle {
-                self.reader.borrow_mut().end_request();
-            }
-            self.writer.rest();
-            tokio::select! {
-                readable = self.stream.readable() => if readable.is_err() { return Waited::Ended },
-                () = tokio::time::sleep_until(deadline) => return Waited::TooLate,
-                // Once asked, it is asked at every turn: a connection that waits for its first request must not spin on that.
-                () = self.thread.drain.asked(), if idle && !self.thread.drain.is_asked() => {}
-            }
+        if first_byte.is_none() && self.requests > 0 {
+            return now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE);
         }
+        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
+        let patience = now + timeout_of(self.site);
+        let waiting = self.reader.borrow().buffer.len();
+        let began = first_byte.map_or(now, Instant::from_std);
+        allowance(&stage, waiting as u64).map_or(patience, |allowed| patience.min(began + allowed))
+    }
+
+    async fn wait_for_bytes(&mut self, deadline: Instant) -> Waited {
+        if let Some(waited) = waited(self.reader.borrow_mut().fill()) {
+            return waited;
+        }
+        let nothing_came = self.reader.borrow().buffer.is_empty();
+        let _idle = nothing_came.then(|| {
+            self.reader.borrow_mut().end_request();
+            let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
+            self.thread.idlers.enter(&self.stream, awaits, Instant::now())
+        });
+        self.writer.rest();
+        let mut sleep = pin!(tokio::time::sleep_until(deadline));
+        poll_fn(|cx| match self.reader.borrow_mut().poll_fill(cx) {
+            Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
+            Poll::Pending => sleep.as_mut().poll(cx).map(|()| Waited::TooLate),
+        })
+        .await
     }
 
     /// Serves one request.
@@ -200,8 +209,7 @@ impl Conn {
             Ok(framing) => framing,
             Err(error) => {
                 let fail = Fail::client(error.status(), error.to_string()).closing();
-                self.refused(head, began, fail).await;
-                return Then::Close;
+                return self.refused(head, began, fail).await;
             }
         };
         let expectation = Expectation::of(&head);
@@ -272,12 +280,13 @@ impl Conn {
     }
 
     /// Answers what could not be read as a request, and closes.
-    async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) {
+    async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         let mut ex = self.exchange(head, began, RequestBody::none());
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, response).await;
         }
+        Then::Close
     }
 
     fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
@@ -400,6 +409,7 @@ impl Conn {
         if self.writer.flush().await.is_err() {
             return;
         }
+        self.writer.rest();
         self.stream.shut_down_sending();
         // A server that is to end waits for nobody's leisure.
         let longest = if self.thread.drain.is_asked() {
@@ -414,11 +424,11 @@ impl Conn {
             match filled {
                 Ok(0) => return,
                 Ok(_) => tokio::task::consume_budget().await,
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     let silence = (Instant::now() + LINGER_SILENCE).min(over);
-                    match tokio::time::timeout_at(silence, self.stream.readable()).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) | Err(_) => return,
+                    match self.stream.readable_by(silence).await {
+                        Some(Ok(())) => {}
+                        Some(Err(_)) | None => return,
                     }
                 }
                 Err(_) => return,
@@ -432,6 +442,23 @@ enum Waited {
     Bytes,
     TooLate,
     Ended,
+}
+
+/// What a read came to; none when there is nothing to read yet.
+fn waited(filled: io::Result<usize>) -> Option<Waited> {
+    match filled {
+        Ok(0) => Some(Waited::Ended),
+        Ok(_) => Some(Waited::Bytes),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(_) => Some(Waited::Ended),
+    }
+}
+
+fn now() -> Began {
+    Began {
+        wall: SystemTime::now(),
+        instant: std::time::Instant::now(),
+    }
 }
 
 /// What becomes of the connection behind a body that was sent, or was not.
@@ -492,5 +519,21 @@ fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
             Methods::Registered => head::Methods::Registered,
         },
         more_methods: &config.server.core.methods,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_idle_connection_is_small() {
+        fn output<A, F>(_: impl Fn(A) -> F) -> usize {
+            size_of::<F>()
+        }
+        fn small(what: &str, size: usize, most: usize) {
+            println!("{what}: {size} bytes");
+            assert!(size <= most, "{what} has {size} bytes");
+        }
+        small("the connection's future", output(super::run), 640);
+        small("its reader", size_of::<super::Reader>(), 128);
     }
 }

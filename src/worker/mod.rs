@@ -1,9 +1,12 @@
 //! The serving role: accept, the connection loop, the driver.
 
+pub mod accept;
 pub mod confine;
 pub mod conn;
+pub mod crowd;
 pub mod drain;
 pub mod logs;
+pub mod pulse;
 pub mod reader;
 pub mod record;
 pub mod run;

@@ -43,7 +43,8 @@ pub struct Reader {
     ended: Option<Gone>,
     /// What means nothing to the client at this point of the response.
     pub filler: Filler,
-    timing: Timing,
+    /// Of the request's body, if there is one.
+    timing: Option<Box<Timing>>,
     /// Bytes read from the client since the connection began.
     bytes_in: u64,
     /// How many of them earlier requests took.
@@ -102,7 +103,7 @@ impl Reader {
             waits_for_continue: false,
             ended: None,
             filler: Filler::None,
-            timing: Timing::new(StageTimeout::BODY, Duration::from_secs(60)),
+            timing: None,
             bytes_in: 0,
             counted: 0,
         }
@@ -122,7 +123,7 @@ impl Reader {
         self.request += 1;
         self.left_of_limit = None;
         self.waits_for_continue = expects_continue && !matches!(self.body, BodyState::Done);
-        self.timing = Timing::new(StageTimeout::BODY, Duration::from_secs(60));
+        self.timing = None;
         self.request
     }
 
@@ -164,7 +165,7 @@ impl Reader {
     pub fn end_request(&mut self) {
         self.request += 1;
         self.body = BodyState::Done;
-        self.timing.sleep = None;
+        self.timing = None;
         if self.buffer.is_empty() {
             // An idle connection keeps no buffer.
             self.buffer = BytesMut::new();
@@ -198,7 +199,8 @@ impl Reader {
         taken
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads what is there into the buffer, or waits for it; `Ok(0)` is the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             match self.fill() {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -226,15 +228,20 @@ impl Reader {
             }
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(self.fail(BodyError::Gone))),
-                Poll::Ready(Ok(n)) => self.timing.read(n),
+                Poll::Ready(Ok(n)) => self.timing().read(n),
                 Poll::Pending => {
-                    if self.timing.poll_over(cx).is_ready() {
+                    if self.timing().poll_over(cx).is_ready() {
                         return Poll::Ready(Err(self.fail(BodyError::TimedOut)));
                     }
                     return Poll::Pending;
                 }
             }
         }
+    }
+
+    fn timing(&mut self) -> &mut Timing {
+        self.timing
+            .get_or_insert_with(|| Box::new(Timing::new(StageTimeout::BODY, Duration::from_secs(60))))
     }
 
     fn fail(&mut self, error: BodyError) -> BodyError {
@@ -400,7 +407,10 @@ impl Incoming for BodyHandle {
     }
 
     fn pace(&mut self, stage: StageTimeout, each: Duration) {
-        self.reader.borrow_mut().timing = Timing::new(stage, each);
+        let mut reader = self.reader.borrow_mut();
+        if !reader.body_is_done() {
+            reader.timing = Some(Box::new(Timing::new(stage, each)));
+        }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {

@@ -1,7 +1,6 @@
 //! The worker's life: threads that accept and serve, and the launcher's orders.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -20,7 +18,7 @@ use crate::config::logs::targets;
 use crate::config::site::Config;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
-use crate::net::accept::{self, Accepted};
+use crate::net::accept::Listener;
 use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
@@ -30,9 +28,11 @@ use crate::process::message::{FromWorker, ToWorker};
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
+use crate::worker::accept::{Connections, acceptor};
 use crate::worker::confine::{self, Debuggers};
-use crate::worker::conn;
+use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
+use crate::worker::pulse::Pulse;
 use crate::worker::thread::Thread;
 
 /// How often a thread without work looks after lines that wait for a slow log.
@@ -42,7 +42,7 @@ const LOG_TICK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 enum Order {
     /// Accept what waits, close the listeners, end with the last connection or at the limit.
-    Drain { limit: Duration },
+    Drain { limit: Duration, idle: Duration },
     /// The spawner was replaced.
     SpawnerRestarted,
     /// End now.
@@ -58,9 +58,14 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let logs = Logs::new(config, &sinks)?;
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
-    let mut shares = shared_out(inherited.listeners, count);
+    let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
+    let room = room_for(config, count * OWN_OF_A_THREAD + listening + sinks.len());
+    let mut shares =
+        shared_out(inherited.listeners, count).map_err(|e| format!("cannot share out the listeners: {e}"))?;
+    let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
+    let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let launcher = Arc::new(inherited.launcher);
     let stopping = Arc::new(AtomicBool::new(false));
     let mut orders = Vec::new();
@@ -75,8 +80,11 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             listeners: std::mem::take(&mut shares[number]),
             scripts,
             slots: Arc::clone(&slots),
+            crowd: Arc::clone(&crowd),
+            room,
             orders: take,
             accepting: Arc::clone(&accepting),
+            pulse: Arc::clone(&pulse),
             launcher: Arc::clone(&launcher),
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
@@ -147,6 +155,21 @@ fn take_ground(config: &Config) -> Result<(), String> {
     }
 }
 
+/// How many connections the limit of open descriptors has room for beside the `used`.
+fn room_for(config: &Config, used: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    fitting(limit, used, config.server.scripts.max_scripts.or(64))
+}
+
+/// What MaxConnections says.
+fn said_most(config: &Config) -> Option<usize> {
+    let said = config.server.core.max_connections.or(0);
+    (said > 0).then(|| usize::try_from(said).unwrap_or(usize::MAX))
+}
+
+/// Descriptors that a thread has for itself: its event loop, its channels, and what it opens now and then.
+const OWN_OF_A_THREAD: usize = 8;
+
 fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> {
     let names = targets(config);
     if names.len() != logs.len() {
@@ -165,15 +188,23 @@ fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> 
     names.iter().zip(logs).map(open).collect()
 }
 
-/// Thread i of n takes copies i, i+n, … of every address, so that none is without a thread.
-fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> Vec<Vec<OwnedFd>> {
+/// Thread i of n takes copies i, i+n, … of every address, so that none is without a thread. Where an address has fewer
+/// copies than there are threads, those that are left over take part in them from the first on.
+fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> io::Result<Vec<Vec<OwnedFd>>> {
     let mut shares: Vec<Vec<OwnedFd>> = (0..threads).map(|_| Vec::new()).collect();
     for copies in listeners {
-        for (n, listener) in copies.into_iter().enumerate() {
+        let more: io::Result<Vec<OwnedFd>> = copies
+            .iter()
+            .cycle()
+            .skip(copies.len())
+            .zip(copies.len()..threads)
+            .map(|(listener, _)| listener.try_clone())
+            .collect();
+        for (n, listener) in copies.into_iter().chain(more?).enumerate() {
             shares[n % threads].push(listener);
         }
     }
-    shares
+    Ok(shares)
 }
 
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
@@ -191,7 +222,7 @@ fn take_orders(
     };
     loop {
         match launcher.hear::<ToWorker>(Wait::Yes) {
-            Ok(Heard::Message(ToWorker::Drain { limit })) => tell(Order::Drain { limit }),
+            Ok(Heard::Message(ToWorker::Drain { limit, idle })) => tell(Order::Drain { limit, idle }),
             Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
                 for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
@@ -221,8 +252,12 @@ struct Part {
     listeners: Vec<OwnedFd>,
     scripts: Channel,
     slots: Arc<Slots>,
+    crowd: Arc<Crowd>,
+    /// For so many connections there are descriptors.
+    room: usize,
     orders: mpsc::UnboundedReceiver<Order>,
     accepting: Arc<AtomicUsize>,
+    pulse: Arc<Pulse>,
     launcher: Arc<Channel>,
 }
 
@@ -261,8 +296,11 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         listeners,
         scripts,
         slots,
+        crowd,
+        room,
         mut orders,
         accepting,
+        pulse,
         launcher,
         ..
     } = part;
@@ -282,11 +320,20 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
-    let thread = Rc::new(Thread::new(config, logs, scripts, number));
+    let thread = Rc::new(Thread::new(config, logs, scripts, Idlers::new(crowd, number)));
+    let most = thread.idlers.crowd().most();
+    if number == 0 && most > room {
+        thread.note(
+            Level::Warn,
+            format_args!("MaxConnections {most}: the limit of open files has room for {room} only"),
+        );
+    }
+    let evicting = Rc::clone(&thread);
+    tokio::task::spawn_local(async move { evicting.idlers.obey().await });
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
     for listener in listeners {
-        let listener = listener_of(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
+        let listener = Listener::new(listener).map_err(|e| format!("cannot take a listener: {e}"))?;
         let (thread, connections) = (Rc::clone(&thread), Rc::clone(&connections));
         acceptors.push(tokio::task::spawn_local(acceptor(listener, thread, connections)));
     }
@@ -294,23 +341,26 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Drain { limit }) => {
+                Some(Order::Drain { limit, idle }) => {
                     stop_accepting(&thread, acceptors).await;
                     if accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
                         // Should the launcher be gone, nobody waits for the word.
                         let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
                     }
-                    drain(&mut orders, &thread, &connections, &spawner, limit).await;
+                    drain(&mut orders, &thread, &connections, &spawner, limit, idle).await;
                     return Ok(());
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => {
                     stop_accepting(&thread, acceptors).await;
-                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS).await;
+                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS, Duration::ZERO).await;
                     return Ok(());
                 }
             },
-            _ = tick.tick() => {}
+            _ = tick.tick() => if pulse.beat(number) {
+                // A launcher that does not listen at the moment is told at the next turn.
+                let _ = launcher.tell(&FromWorker::Alive, Wait::No);
+            },
         }
     }
 }
@@ -329,18 +379,24 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How often a draining thread looks whether its last script has ended.
 const SCRIPT_TICK: Duration = Duration::from_millis(100);
 
-/// Ends with the last connection and script, or at the limit, or when told to stop.
+/// Ends with the last connection and script, or at the limit, or when told to stop. Connections that are kept for a further
+/// request have so long to send one, which is answered with a close: its client may be sending it at this moment.
 async fn drain(
     orders: &mut mpsc::UnboundedReceiver<Order>,
     thread: &Thread,
     connections: &Connections,
     spawner: &Spawner,
     limit: Duration,
+    last_request: Duration,
 ) {
+    let last_request = Instant::now() + last_request;
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     while !(connections.none() && thread.scripts.at_work() == 0) {
         if over.is_some_and(|over| Instant::now() >= over) {
             return;
+        }
+        if Instant::now() >= last_request {
+            thread.idlers.close_kept();
         }
         tokio::select! {
             () = connections.changed() => {}
@@ -354,71 +410,39 @@ async fn drain(
     }
 }
 
-fn listener_of(fd: OwnedFd) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::from(fd);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
-}
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
 
-/// How many connections a thread has.
-#[derive(Default)]
-struct Connections {
-    count: std::cell::Cell<usize>,
-    changed: tokio::sync::Notify,
-}
+    use super::shared_out;
 
-impl Connections {
-    fn none(&self) -> bool {
-        self.count.get() == 0
-    }
-
-    async fn changed(&self) {
-        self.changed.notified().await;
-    }
-}
-
-/// One connection's part of the count, however it ends.
-struct Counted(Rc<Connections>);
-
-impl Counted {
-    fn new(connections: &Rc<Connections>) -> Counted {
-        connections.count.set(connections.count.get() + 1);
-        Counted(Rc::clone(connections))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get().saturating_sub(1));
-        self.0.changed.notify_one();
-    }
-}
-
-async fn acceptor(listener: TcpListener, thread: Rc<Thread>, connections: Rc<Connections>) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = accept::next(&listener) => accepted,
-            () = thread.drain.asked() => return,
-        };
-        match accepted {
-            Ok(Accepted::Connection(stream, peer)) => begin(&thread, &connections, stream, peer),
-            Ok(Accepted::Exhausted(error)) => {
-                thread.note(Level::Error, format_args!("accepting connections pauses: {error}"));
-            }
-            Err(error) => {
-                thread.note(Level::Crit, format_args!("a listener failed: {error}"));
-                return;
-            }
+    #[test]
+    fn no_listener_is_without_a_thread_and_no_thread_without_a_listener() {
+        for (copies, threads, expected) in [
+            (3, 3, vec![vec![0], vec![1], vec![2]]),
+            (5, 2, vec![vec![0, 2, 4], vec![1, 3]]),
+            (1, 3, vec![vec![0], vec![0], vec![0]]),
+            (2, 5, vec![vec![0], vec![1], vec![0], vec![1], vec![0]]),
+        ] {
+            let pipes: Vec<_> = (0..copies)
+                .map(|_| std::io::pipe().expect("descriptors are free"))
+                .collect();
+            let file = |fd: OwnedFd| File::from(fd).metadata().expect("it is open").ino();
+            let copy = |pipe: &std::io::PipeReader| OwnedFd::from(pipe.try_clone().expect("descriptors are free"));
+            let files: Vec<u64> = pipes.iter().map(|(reader, _)| file(copy(reader))).collect();
+            let listeners = vec![pipes.iter().map(|(reader, _)| copy(reader)).collect()];
+            let shares = shared_out(listeners, threads).expect("descriptors are free");
+            let place = |fd: OwnedFd| {
+                let this = file(fd);
+                files.iter().position(|one| *one == this).expect("one of them")
+            };
+            let shares: Vec<Vec<usize>> = shares
+                .into_iter()
+                .map(|share| share.into_iter().map(place).collect())
+                .collect();
+            assert_eq!(shares, expected, "{copies} for {threads}");
         }
     }
-}
-
-fn begin(thread: &Rc<Thread>, connections: &Rc<Connections>, stream: tokio::net::TcpStream, peer: SocketAddr) {
-    let thread = Rc::clone(thread);
-    let counted = Counted::new(connections);
-    tokio::task::spawn_local(async move {
-        let _counted = counted;
-        conn::run(thread, stream, peer).await;
-    });
 }

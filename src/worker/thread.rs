@@ -11,6 +11,7 @@ use crate::exchange::response::Response;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;
+use crate::worker::crowd::Idlers;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
 use crate::worker::record::{self, Sent};
@@ -28,19 +29,22 @@ pub struct Thread {
     pub logs: Rc<Logs>,
     /// Scripts.
     pub scripts: Rc<Scripts>,
+    /// Its idle connections.
+    pub idlers: Idlers,
     ids: UniqueIds,
 }
 
 impl Thread {
-    /// Thread `number` of its process.
-    pub fn new(config: &'static Config, logs: Rc<Logs>, scripts: Rc<Scripts>, number: usize) -> Thread {
+    /// The thread that these idle connections are of.
+    pub fn new(config: &'static Config, logs: Rc<Logs>, scripts: Rc<Scripts>, idlers: Idlers) -> Thread {
         Thread {
             config,
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
             drain: Drain::default(),
             logs,
             scripts,
-            ids: UniqueIds::new(number),
+            ids: UniqueIds::new(idlers.number()),
+            idlers,
         }
     }
 

@@ -5,9 +5,11 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::exchange::response::{Body, BodyStream, Copied, FileBody, FilePart};
 use crate::http::chunked::{ChunkHead, LAST_CHUNK};
@@ -91,19 +93,38 @@ impl Writer {
     }
 
     async fn flush_with(&mut self, more: More) -> Result<(), Cut> {
+        loop {
+            match self.try_flush_with(more) {
+                Poll::Ready(flushed) => {
+                    tokio::task::consume_budget().await;
+                    return flushed;
+                }
+                Poll::Pending => self.room().await?,
+            }
+        }
+    }
+
+    /// Sends of what was collected as much as there is room for; pending when that is not all.
+    pub fn try_flush(&mut self) -> Poll<Result<(), Cut>> {
+        self.try_flush_with(More::Nothing)
+    }
+
+    fn try_flush_with(&mut self, more: More) -> Poll<Result<(), Cut>> {
         let mut sent = 0;
         while let Some(rest) = self.out.get(sent..).filter(|rest| !rest.is_empty()) {
             match self.stream.try_write(rest, more) {
                 Ok(n) => {
                     sent += n;
                     self.bytes_out += n as u64;
-                    tokio::task::consume_budget().await;
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.room().await?,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.out.drain(..sent);
+                    return Poll::Pending;
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
                     self.out.clear();
-                    return Err(e.into());
+                    return Poll::Ready(Err(e.into()));
                 }
             }
         }
@@ -111,13 +132,13 @@ impl Writer {
         if self.out.capacity() > 2 * COLLECT {
             self.out = Vec::new();
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     async fn room(&self) -> Result<(), Cut> {
-        match tokio::time::timeout(self.timeout, self.stream.writable()).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Cut::Client),
+        match self.stream.writable_by(Instant::now() + self.timeout).await {
+            Some(result) => Ok(result?),
+            None => Err(Cut::Client),
         }
     }
 
@@ -293,8 +314,8 @@ impl Writer {
         &mut self,
         stream: &mut dyn BodyStream,
     ) -> Result<Option<Result<Bytes, crate::exchange::response::Broken>>, Cut> {
-        let ready = poll_fn(|cx| std::task::Poll::Ready(stream.poll_chunk(cx))).await;
-        if let std::task::Poll::Ready(chunk) = ready {
+        let ready = poll_fn(|cx| Poll::Ready(stream.poll_chunk(cx))).await;
+        if let Poll::Ready(chunk) = ready {
             return Ok(chunk);
         }
         self.flush().await?;

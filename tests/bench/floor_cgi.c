@@ -1,8 +1,8 @@
-/* The floor under CGI: posix_spawn with a pipe, read to its end, wait; as often as it goes.
+/* The floor under CGI: posix_spawn with a pipe, read to its end, wait; as often as it goes, in so many processes at once.
  *
- *     floor_cgi SECONDS PROGRAM
+ *     floor_cgi SECONDS PROGRAM LOOPS
  *
- * Prints: how many, seconds passed, seconds of CPU time with the children's. */
+ * Prints: how many in all, seconds passed, seconds of CPU time with the children's. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <spawn.h>
@@ -51,17 +51,44 @@ static size_t run_once(char *program)
     return total;
 }
 
-int main(int argc, char **argv)
+/* One loop; how many it ran, or 0. */
+static unsigned long loop(char *program, double end)
 {
-    if (argc != 3)
-        return fputs("usage: floor_cgi SECONDS PROGRAM\n", stderr), 2;
-    double start = now(), end = start + atof(argv[1]);
     unsigned long count = 0;
     while (now() < end) {
-        if (run_once(argv[2]) == 0)
-            return fprintf(stderr, "floor_cgi: %s wrote nothing\n", argv[2]), 1;
+        if (run_once(program) == 0)
+            return 0;
         count++;
     }
-    printf("%lu %.6f %.6f\n", count, now() - start, spent(RUSAGE_SELF) + spent(RUSAGE_CHILDREN));
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4)
+        return fputs("usage: floor_cgi SECONDS PROGRAM LOOPS\n", stderr), 2;
+    double start = now(), end = start + atof(argv[1]);
+    int loops = atoi(argv[3]), ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return perror("floor_cgi: pipe"), 1;
+    for (int n = 0; n < loops; n++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return perror("floor_cgi: fork"), 1;
+        if (pid == 0) {
+            unsigned long count = loop(argv[2], end);
+            return write(ends[1], &count, sizeof count) == (ssize_t)sizeof count ? 0 : 1;
+        }
+    }
+    close(ends[1]);
+    unsigned long total = 0, count;
+    for (int n = 0; n < loops; n++) {
+        if (read(ends[0], &count, sizeof count) != (ssize_t)sizeof count || count == 0)
+            return fprintf(stderr, "floor_cgi: %s wrote nothing\n", argv[2]), 1;
+        total += count;
+    }
+    while (wait(NULL) > 0)
+        continue;
+    printf("%lu %.6f %.6f\n", total, now() - start, spent(RUSAGE_SELF) + spent(RUSAGE_CHILDREN));
     return 0;
 }

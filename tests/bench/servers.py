@@ -40,7 +40,11 @@ ScriptAlias "/{name}/" "{dir}/{name}/"
 </Directory>
 """
 
-PLACES = {"tree": "CGIProcessTree kill"}
+PLACES = {
+    "basic": "ScriptSandbox basic require",
+    "loopback": "ScriptSandbox basic require\n    ScriptSandboxTCP loopback",
+    "tree": "CGIProcessTree kill",
+}
 
 # 64 connections at once and a few more, in one process: there is one core.
 APACHE = """\
@@ -309,9 +313,11 @@ def lychgate(binary, directory):
     return Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port)
 
 
-def all_servers(directory, lychgate_binary):
-    """lychgate and every peer that is installed; says what could be installed besides."""
+def all_servers(directory, lychgate_binary, alone):
+    """lychgate and, unless it is alone, every peer that is installed; says what could be installed besides."""
     found = [lychgate(lychgate_binary, directory)]
+    if alone:
+        return found
     missing = []
     for name, (package, programs) in PEERS.items():
         binary = program(programs)

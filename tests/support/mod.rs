@@ -5,4 +5,5 @@ pub mod golden;
 pub mod play;
 pub mod processes;
 pub mod server;
+pub mod traffic;
 pub mod wire;

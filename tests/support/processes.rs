@@ -12,9 +12,10 @@ pub struct Process {
     pub start: u64,
     /// `Z` is a zombie.
     pub state: char,
-    /// Name of the program.
+    /// Name of the program, or what it calls itself: at most 15 bytes.
     pub name: String,
-    parent: u32,
+    /// Its parent's id.
+    pub parent: u32,
 }
 
 /// The process `pid`, if it lives (a zombie does).
@@ -31,13 +32,22 @@ pub fn process(pid: u32) -> Option<Process> {
     })
 }
 
-/// All processes below `pid`, not itself.
-pub fn descendants(pid: u32) -> Vec<Process> {
+/// The process that bears this name, if there is one.
+pub fn named(name: &str) -> Option<Process> {
+    all().into_iter().find(|p| p.name == name && p.state != 'Z')
+}
+
+fn all() -> Vec<Process> {
     let names = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
-    let all: Vec<Process> = names
+    names
         .filter_map(|e| e.file_name().to_str()?.parse().ok())
         .filter_map(process)
-        .collect();
+        .collect()
+}
+
+/// All processes below `pid`, not itself.
+pub fn descendants(pid: u32) -> Vec<Process> {
+    let all = all();
     let mut family = vec![pid];
     let mut found: Vec<Process> = Vec::new();
     loop {

@@ -85,13 +85,16 @@ const APACHE_MODULES: &[&str] = &[
 pub fn bench() -> &'static Bench {
     static BENCH: OnceLock<Bench> = OnceLock::new();
     BENCH.get_or_init(|| {
-        let name = format!("lychgate-tests.{}", std::process::id());
-        let directory = std::env::temp_dir()
+        let place = std::env::temp_dir()
             .canonicalize()
-            .expect("there is a directory for temporary files")
-            .join(name);
+            .expect("there is a directory for temporary files");
+        // In another PID namespace another run may have our number, or may have had it and failed.
+        let directory = (0..1000)
+            .map(|n| place.join(format!("lychgate-tests.{}.{n}", std::process::id())))
+            .find(|directory| fs::create_dir(directory).is_ok())
+            .expect("the directory for temporary files can be written");
         let apps = directory.join("apps");
-        fs::create_dir_all(&apps).expect("the directory for temporary files can be written");
+        fs::create_dir(&apps).expect("it is ours");
         let oracle = std::env::var_os("ORACLE").is_some_and(|v| v == "apache2");
         let built = Path::new(env!("CARGO_BIN_EXE_lychgate"));
         let testapp = built.with_file_name("examples").join("testapp");
@@ -148,6 +151,20 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// With `SANDBOX=basic`, the lines that confine the scripts of every case that says nothing of it, to see that they go on
+/// as they are. They have the case's own directory, what is in $APPS, and what some look at of themselves.
+fn confinement(root: &Path) -> Vec<String> {
+    let Some(level) = std::env::var_os("SANDBOX").filter(|_| !bench().oracle) else {
+        return Vec::new();
+    };
+    let (at, apps) = (root.display(), bench().directory.join("apps"));
+    vec![
+        format!("ScriptSandbox {}", level.display()),
+        format!("ScriptSandboxRead \"{at}\" \"{}\" /proc", apps.display()),
+        format!("ScriptSandboxWrite \"{at}\""),
+    ]
+}
+
 /// Writes `httpd.conf`: the case's lines first (their numbers stay), then defaults for what they do not say.
 pub fn write_config(root: &Path, lines: &[String], listen: &str) -> Result<(), String> {
     let said = top_level_directives(lines);
@@ -173,7 +190,10 @@ pub fn write_config(root: &Path, lines: &[String], listen: &str) -> Result<(), S
         .chain(tree)
         .filter(|(name, _)| !said.iter().any(|s| s == name))
         .map(|(_, line)| line);
-    let text: Vec<String> = lines.iter().cloned().chain(missing).collect();
+    let confined = confinement(root)
+        .into_iter()
+        .filter(|_| !said.iter().any(|s| s == "scriptsandbox"));
+    let text: Vec<String> = lines.iter().cloned().chain(missing).chain(confined).collect();
     write(&root.join("httpd.conf"), (text.join("\n") + "\n").as_bytes())?;
     write(&root.join("mime.types"), include_bytes!("mime.types"))
 }
@@ -224,7 +244,17 @@ pub fn server_uid(as_root: bool) -> u32 {
 
 /// The program with a clean environment, as the right user, in `root`.
 pub fn program(root: &Path, as_root: bool, environment: &[(String, String)]) -> Result<Command, String> {
-    let mut command = Command::new(&bench().program);
+    program_at(&bench().program, root, as_root, environment)
+}
+
+/// Another program, likewise.
+pub fn program_at(
+    program: &Path,
+    root: &Path,
+    as_root: bool,
+    environment: &[(String, String)],
+) -> Result<Command, String> {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -477,7 +507,8 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn kill(pid: u32, signal: Signal) {
+/// Sends a signal to a process that may have ended.
+pub fn kill(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _already_gone = kill_process(pid, signal);
     }

@@ -19,6 +19,7 @@ pub mod overrides;
 pub mod redirect;
 pub mod rewrite;
 pub mod rlimit;
+pub mod sandbox;
 pub mod server;
 pub mod setenvif;
 pub mod site;
@@ -52,6 +53,8 @@ settings! {
         redirects: redirect::Redirects,
         /// Rewriting.
         rewrite: rewrite::Rules,
+        /// How scripts are confined.
+        sandbox: sandbox::Sandbox,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
         /// Whom scripts run as.
@@ -108,6 +111,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     redirect::DIRECTIVES,
     rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,
+    sandbox::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,

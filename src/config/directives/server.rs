@@ -32,6 +32,8 @@ settings! {
         graceful_shutdown: Setting<Duration>,
         /// `RegisterHttpMethod`.
         methods: Appended<Vec<u8>>,
+        /// `MaxConnections`.
+        max_connections: Setting<u64>,
         /// `ServerThreads`.
         threads: Setting<u64>,
     }
@@ -112,7 +114,7 @@ must be started as root, or it does not start.",
         overrides: Override::None,
         default: "0",
         summary: "Bound how long a graceful stop waits for requests in progress.",
-        manual: "0 is no bound.",
+        manual: "0 is no bound. At the end of that time, scripts and connections are ended as at a stop. A reload waits without a bound, as in Apache.",
         set: Set::Server(|server, args| {
             server.core.graceful_shutdown.set(args.duration(0)?);
             Ok(())
@@ -143,7 +145,8 @@ must be started as root, or it does not start.",
         default: "",
         summary: "Name an address and port to listen on.",
         manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets. Port 0 lets the system \
-choose one. The protocol http is understood; https needs TLS, which this version does not have, and is refused.",
+choose one. A reload may change these lines as it likes, without a connection refused to those that stay. A socket that a service manager \
+has opened for the very same address is used; others of its sockets are not, with a warning. The protocol http is understood; https needs TLS, which this version does not have, and is refused.",
         set: Set::Server(|server, args| {
             match args.keyword(1).as_str() {
                 "" | "http" => {}
@@ -176,6 +179,25 @@ choose one. The protocol http is understood; https needs TLS, which this version
         manual: "The system's own limit (net.core.somaxconn) holds as well.",
         set: Set::Server(|server, args| {
             server.core.backlog.set(args.number(0, 1..=65_535)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "MaxConnections",
+        module: "lychgate",
+        syntax: "number",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Bound how many connections are open at once.",
+        manual: "When there are as many, a new connection is taken by closing the one that has been idle longest: between two \
+requests, with nothing of the next one received, or for a second without a word since it began. Its client need only \
+connect again. While none is idle, new connections wait in the system's queue (ListenBacklog). Without the directive the \
+number is what the limit of open files has room for: three quarters of it, when scripts (CGIMaxScripts) have their part. \
+Apache's MaxRequestWorkers bounds requests rather than connections, and has no effect here.",
+        set: Set::Server(|server, args| {
+            server.core.max_connections.set(args.number(0, 1..=1_000_000)?);
             Ok(())
         }),
     },

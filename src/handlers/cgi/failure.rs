@@ -68,6 +68,7 @@ impl Case {
         let failure = Failure {
             script: self.script(),
             runner: &self.runner(),
+            sandbox: &self.notes.about().conf.sandbox,
             request: &self.request(),
             pid: None,
             first_bytes: &failed.first_line,
@@ -130,6 +131,7 @@ impl Case {
         self.told(&Failure {
             script: self.script(),
             runner: &self.runner(),
+            sandbox: &self.notes.about().conf.sandbox,
             request: &self.request(),
             pid: script.pid(),
             first_bytes: b"",

@@ -108,6 +108,7 @@ fn messages_of_the_launcher_go_round() {
     let to_worker = [
         ToWorker::Drain {
             limit: Duration::from_secs(5),
+            idle: Duration::from_secs(5),
         },
         ToWorker::Stop,
         ToWorker::SpawnerRestarted,
@@ -132,7 +133,7 @@ fn messages_of_the_launcher_go_round() {
         check_descriptors(&message);
     }
     let orphan = FromWorker::SignalOrphan { pid: 4711, signal: 9 };
-    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, orphan] {
+    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, FromWorker::Alive, orphan] {
         check(&message);
         check_descriptors(&message);
     }

@@ -9,7 +9,17 @@ use super::{Refused, When};
 
 /// For scripts: `ScriptSandbox basic`, but for what it says of the network.
 pub fn script() -> Vec<Refused> {
-    let judged = [FAMILIES, RAW, PACKET, PROTOCOLS, NAMESPACES];
+    let judged = [
+        FAMILIES,
+        RAW,
+        PACKET,
+        PROTOCOLS,
+        NAMESPACES,
+        // Limits and priorities of others, who die of them as well as of signals. Landlock does not see them.
+        at(libc::SYS_prlimit64, When::IsNot(0, !0, 0), EPERM),
+        at(libc::SYS_setpriority, When::IsNot(0, !0, libc::PRIO_PROCESS), EPERM),
+        at(libc::SYS_setpriority, When::IsNot(1, !0, 0), EPERM),
+    ];
     joined(&[&judged, COMMON, OLD, TERMINAL])
 }
 

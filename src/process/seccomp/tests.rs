@@ -99,6 +99,49 @@ fn every_condition_looks_at_the_lower_half_of_its_argument() {
 }
 
 #[test]
+fn a_condition_of_two_holds_where_both_do() {
+    const TWO: When = When::Both(&When::Is(0, !0, 2), &When::IsNot(1, 0xf, 1));
+    const THREE: When = When::Both(&TWO, &When::NotAmong(2, &[6, 7]));
+    let filter = Filter::refusing(&[
+        refused(100, TWO, 1),
+        refused(101, THREE, 1),
+        refused(102, When::Always, 2),
+    ]);
+    for (call, arguments, verdict) in [
+        (100, [2, 2, 6], Verdict::Fails(1)),
+        (100, [2, 0x11, 6], Verdict::Allowed),
+        (100, [3, 2, 6], Verdict::Allowed),
+        (101, [2, 2, 5], Verdict::Fails(1)),
+        (101, [2, 2, 6], Verdict::Allowed),
+        (101, [2, 1, 5], Verdict::Allowed),
+        (101, [1, 2, 5], Verdict::Allowed),
+        (102, [0, 0, 0], Verdict::Fails(2)),
+    ] {
+        assert_eq!(filter.of(call, &arguments), verdict, "{call} {arguments:?}");
+    }
+}
+
+#[test]
+fn each_call_is_found_among_many() {
+    for many in 1..40 {
+        // Every third number, not in order.
+        let numbers = (0..many).map(|n| (n * 7) % many * 3 + 1);
+        let list: Vec<Refused> = numbers.map(|n| refused(n, When::Always, 1)).collect();
+        let mut refused: Vec<c_long> = list.iter().map(|refused| refused.call).collect();
+        refused.sort_unstable();
+        let filter = Filter::refusing(&list);
+        for call in 0..3 * many + 2 {
+            let verdict = if refused.binary_search(&call).is_ok() {
+                Verdict::Fails(1)
+            } else {
+                Verdict::Allowed
+            };
+            assert_eq!(filter.of(call, &[]), verdict, "{call} of {many}");
+        }
+    }
+}
+
+#[test]
 fn the_first_entry_of_a_call_that_fits_decides() {
     let filter = Filter::refusing(&[
         refused(100, When::Is(0, !0, 1), 1),

@@ -14,6 +14,11 @@ pub fn from_stderr(stderr: &[u8]) -> Option<Diagnosis> {
     })
 }
 
+/// A shared library that the loader did not find, if a line of stderr says so.
+pub fn shared_library_missing(stderr: &[u8]) -> Option<Diagnosis> {
+    stderr.split(|byte| *byte == b'\n').rev().find_map(shared_library)
+}
+
 /// Whether stderr has the words of an interpreter, a library or the loader that could get no memory.
 pub fn lacks_memory(stderr: &[u8]) -> bool {
     const WORDS: &[&[u8]] = &[

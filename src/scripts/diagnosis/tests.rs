@@ -4,24 +4,26 @@ use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::obstacle::{Obstacle, Runner, obstacles};
 use super::{Core, End, Failure, Limits, decide, explain, record, shown};
+use crate::config::directives::sandbox::Sandbox;
 use crate::gateway::script_reply::ReplyError;
 
 /// A directory that goes when the test ends. Not below the user's own, whose parents others may not search.
-struct Place(PathBuf);
+pub(super) struct Place(pub(super) PathBuf);
 
 impl Place {
-    fn new(test: &str) -> Self {
+    pub(super) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("lychgate-{}-{test}", std::process::id()));
         fs::create_dir_all(&path).expect("a temporary directory");
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("our directory");
         Self(path)
     }
 
-    fn file(&self, name: &str, content: &[u8], mode: u32) -> PathBuf {
+    pub(super) fn file(&self, name: &str, content: &[u8], mode: u32) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, content).expect("our directory takes files");
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("our file");
@@ -35,7 +37,7 @@ impl Drop for Place {
     }
 }
 
-fn runner() -> Runner {
+pub(super) fn runner() -> Runner {
     Runner {
         uid: 4_242_424,
         gids: vec![4_242_424],
@@ -43,10 +45,13 @@ fn runner() -> Runner {
     }
 }
 
-fn failure<'a>(script: &'a Path, runner: &'a Runner, end: End) -> Failure<'a> {
+static UNCONFINED: LazyLock<Sandbox> = LazyLock::new(Sandbox::default);
+
+pub(super) fn failure<'a>(script: &'a Path, runner: &'a Runner, end: End) -> Failure<'a> {
     Failure {
         script,
         runner,
+        sandbox: &UNCONFINED,
         request: "awA2u4Lw-Tc7YFuxAQAAAAAH",
         pid: Some(4711),
         first_bytes: b"",

@@ -7,13 +7,17 @@ use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, foreign}
 const AUTH: &str = "not supported by this version; no passwords are asked for: write `Require all denied` for the place, or keep it behind a server that asks";
 const AUTHORITY: &str = "it has no effect: whether modules pass a decision on is not asked here";
 const BUILT_IN: &str = "what lychgate has is built in";
+const BOUND: &str =
+    "requests wait for no free worker; MaxConnections bounds connections, CGIMaxScripts scripts that run at once";
 const MPM: &str = "lychgate sizes its processes and threads itself";
 const NOAUTH: &str = "it has no effect without AuthType, which is refused";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
 const NO_LOCK: &str = "nothing is shared that needs a lock";
 const NO_TLS: &str = "it has no effect without TLSEngine, which is refused";
+const RENEWED: &str = "the serving process is not renewed by a count; a reload renews it";
 const REWRITE_LOG: &str = "it left Apache with 2.4, where LogLevel does it";
+const THREADS: &str = "ServerThreads says how many threads serve; without it, one for each processor";
 const TLS: &str = "not supported by this version; TLS is not spoken: keep the server that speaks it in front";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
@@ -67,10 +71,10 @@ foreign! {
     "FancyIndexing" "mod_autoindex" SVDH Indexes "on|off" =>
         Ignored("listings of directories are plain in this version");
     "LockFile" "mpm" S None "method|file" => Ignored(NO_LOCK);
-    "MaxClients" "mpm" S None "number" => Ignored(MPM);
-    "MaxRequestsPerChild" "mpm" S None "number" => Ignored(MPM);
-    "MaxRequestsPerThread" "mpm" S None "number" => Ignored(MPM);
-    "MaxThreadsPerChild" "mpm" S None "number" => Ignored(MPM);
+    "MaxClients" "mpm" S None "number" => Ignored(BOUND);
+    "MaxRequestsPerChild" "mpm" S None "number" => Ignored(RENEWED);
+    "MaxRequestsPerThread" "mpm" S None "number" => Ignored(RENEWED);
+    "MaxThreadsPerChild" "mpm" S None "number" => Ignored(THREADS);
     "MCacheMaxObjectCount" "mod_mem_cache" S None "value" => Ignored(NOCACHE);
     "MCacheMaxObjectSize" "mod_mem_cache" S None "value" => Ignored(NOCACHE);
     "MCacheMaxStreamingBuffer" "mod_mem_cache" S None "value" => Ignored(NOCACHE);

@@ -9,13 +9,17 @@ use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, foreign}
 const AT_ONCE: &str = "a connection is taken as soon as it is there";
 const BUFFERS: &str = "the system sizes the buffers of sockets";
 const BUILT_IN: &str = "what lychgate has is built in";
+const BOUND: &str =
+    "requests wait for no free worker; MaxConnections bounds connections, CGIMaxScripts scripts that run at once";
 const MPM: &str = "lychgate sizes its processes and threads itself";
+const RENEWED: &str = "the serving process is not renewed by a count; a reload renews it";
+const THREADS: &str = "ServerThreads says how many threads serve; without it, one for each processor";
 const NO_STATUS: &str = "there is no server-status page in this version";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
     "AcceptFilter" "core" S None "protocol accept_filter" => Ignored(AT_ONCE);
-    "AsyncRequestWorkerFactor" "mpm" S None "factor" => Ignored(MPM);
+    "AsyncRequestWorkerFactor" "mpm" S None "factor" => Ignored(BOUND);
     "CGIMapExtension" "core" DH FileInfo "cgi-path .extension" => Ignored(WINDOWS);
     "ContentDigest" "core" SVDH Options "On|Off" => Ignored("Content-MD5 left HTTP with RFC 7231 and is not sent");
     "CoreDumpDirectory" "mpm" S None "directory" => Ignored("the directory for core files is the system's affair");
@@ -31,19 +35,19 @@ foreign! {
     "GprofDir" "core" SV None "/tmp/gprof/|/tmp/gprof/%" => Ignored("it is for profiling Apache itself");
     "LimitXMLRequestBody" "core" SVDH Any "bytes" =>
         Ignored("only WebDAV reads XML bodies; LimitRequestBody holds for all");
-    "ListenCoresBucketsRatio" "mpm" S None "ratio" => Ignored("each address has one listening socket");
+    "ListenCoresBucketsRatio" "mpm" S None "ratio" => Ignored("each address has a listening socket for each thread");
     "ListenTCPDeferAccept" "mpm" S None "integer" => Ignored(AT_ONCE);
     "LoadFile" "mod_so" SV None "filename [filename] ..." => Ignored(BUILT_IN);
     "LoadModule" "mod_so" SV None "module filename" => Ignored(BUILT_IN);
-    "MaxConnectionsPerChild" "mpm" S None "number" => Ignored(MPM);
+    "MaxConnectionsPerChild" "mpm" S None "number" => Ignored(RENEWED);
     "MaxMemFree" "mpm" S None "KBytes" => Ignored(MPM);
-    "MaxRequestWorkers" "mpm" S None "number" => Ignored(MPM);
+    "MaxRequestWorkers" "mpm" S None "number" => Ignored(BOUND);
     "MaxSpareServers" "mpm" S None "number" => Ignored(MPM);
-    "MaxSpareThreads" "mpm" S None "number" => Ignored(MPM);
-    "MaxThreads" "mpm" S None "number" => Ignored(MPM);
+    "MaxSpareThreads" "mpm" S None "number" => Ignored(THREADS);
+    "MaxThreads" "mpm" S None "number" => Ignored(THREADS);
     "MergeTrailers" "core" SV None "[on|off]" => By(off_only_trailers);
     "MinSpareServers" "mpm" S None "number" => Ignored(MPM);
-    "MinSpareThreads" "mpm" S None "number" => Ignored(MPM);
+    "MinSpareThreads" "mpm" S None "number" => Ignored(THREADS);
     "Mutex" "core" S None "mechanism [default|mutex-name] ... [OmitPID]" =>
         Ignored("nothing is shared that needs one");
     "NameVirtualHost" "core" S None "addr[:port]" => Ignored("every address takes virtual hosts by name");
@@ -58,14 +62,14 @@ foreign! {
     "ScriptInterpreterSource" "core" SVDH FileInfo "Registry|Registry-Strict|Script" => By(interpreter_source);
     "SeeRequestTail" "core" S None "On|Off" => Ignored(NO_STATUS);
     "SendBufferSize" "mpm" S None "bytes" => Ignored(BUFFERS);
-    "ServerLimit" "mpm" S None "number" => Ignored(MPM);
+    "ServerLimit" "mpm" S None "number" => Ignored(BOUND);
     "SetInputFilter" "core" SVDH FileInfo "filter[;filter...]" => By(set_filters);
     "SetOutputFilter" "core" SVDH FileInfo "filter[;filter...]" => By(set_filters);
     "StartServers" "mpm" S None "number" => Ignored(MPM);
-    "StartThreads" "mpm" S None "number" => Ignored(MPM);
+    "StartThreads" "mpm" S None "number" => Ignored(THREADS);
     "StrictHostCheck" "core" SV None "ON|OFF" => By(off_only_hosts);
-    "ThreadLimit" "mpm" S None "number" => Ignored(MPM);
-    "ThreadsPerChild" "mpm" S None "number" => Ignored(MPM);
+    "ThreadLimit" "mpm" S None "number" => Ignored(THREADS);
+    "ThreadsPerChild" "mpm" S None "number" => Ignored(THREADS);
     "ThreadStackSize" "mpm" S None "size" => Ignored(MPM);
     "UNCList" "core" S None "hostname [hostname...]" => Ignored(WINDOWS);
     "WatchdogInterval" "mod_watchdog" S None "time-interval[s]" => Ignored("there is no watchdog");

@@ -1,0 +1,138 @@
+//! What signals ask of the launcher: to take other settings, to end with the last connection, to end now.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::logs::OpenLogs;
+use super::{Change, END_LIMIT, Ending, Launcher, Notes, take_stderr};
+use crate::process::notify::State;
+use crate::process::say::{Weight, say};
+use crate::process::signal::Signal;
+
+impl Launcher<'_> {
+    pub(super) fn take_signals(&mut self) -> io::Result<()> {
+        while let Some(arrived) = self.signals.next()? {
+            match (arrived.signal, arrived.sender) {
+                // A hang-up that no process sent is the terminal's own: whoever sat there has left.
+                (Signal::SIGTERM | Signal::SIGINT, _) | (Signal::SIGHUP, None) => self.stop(),
+                (Signal::SIGHUP | Signal::SIGUSR1, sender) => self.want(Change::Graceful, sender),
+                (Signal::SIGUSR2, sender) => self.want(Change::Abrupt, sender),
+                // A terminal that changes its size sends it too, which must stop nobody.
+                (Signal::SIGWINCH, Some(_)) => self.stop_gracefully(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, change: Change, sender: Option<u32>) {
+        if self.wanted != Some(Change::Abrupt) {
+            self.wanted = Some(change);
+        }
+        if let Some(pid) = sender {
+            self.asking.add(pid);
+        }
+        if self.ending != Ending::No {
+            self.asking.refuse_all(STOPPING);
+        }
+    }
+
+    /// Begins what a signal asked for, unless something else is under way: then it waits for its turn.
+    pub(super) fn begin_what_is_wanted(&mut self) {
+        if self.candidate.is_some() || self.trial.is_some() || self.ending != Ending::No {
+            return;
+        }
+        let Some(change) = self.wanted.take() else { return };
+        self.asking.begin();
+        self.notifier.tell(State::Reloading, "reading the settings again");
+        say("launcher", Weight::Notice, "reading the settings again");
+        // Those that serve now may have long to go: what they write belongs into the new files at once.
+        self.reopen_logs();
+        if !self.try_other_program(change) {
+            self.change(change);
+        }
+    }
+
+    /// Reads the settings again and starts a candidate.
+    pub(super) fn change(&mut self, change: Change) {
+        let begun = (self.launch.load)().and_then(|plan| self.begin(plan, change, Notes::Kept));
+        if let Err(error) = begun {
+            self.refuse(&error);
+        }
+    }
+
+    /// What was asked for cannot be: all stays as it is.
+    pub(super) fn refuse(&mut self, error: &str) {
+        for line in error.lines() {
+            say("launcher", Weight::Error, line);
+        }
+        say("launcher", Weight::Error, "the settings in force stay as they are");
+        let first = error.lines().next().unwrap_or_default();
+        self.notifier.tell(
+            State::Ready,
+            &format!("serving by the settings in force; the last reload failed: {first}"),
+        );
+        self.asking.answer(&Err(error.to_owned()));
+    }
+
+    /// Those who asked hear that it is done, once nobody takes connections by the old settings any more.
+    pub(super) fn answer(&mut self) {
+        if self.candidate.is_none() && self.trial.is_none() && !self.old.iter().any(|generation| generation.accepts()) {
+            self.asking.answer(&Ok(()));
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        let again = matches!(self.ending, Ending::Now(_));
+        self.ending = Ending::Now(Instant::now() + END_LIMIT);
+        let told = if again { "killing all" } else { "stopping" };
+        say("launcher", Weight::Notice, told);
+        self.leave_off(told);
+        for generation in self.generations() {
+            if again { generation.hurry() } else { generation.stop() }
+        }
+    }
+
+    fn stop_gracefully(&mut self) {
+        if self.ending != Ending::No {
+            return;
+        }
+        let told = "stopping when the last connection has ended";
+        say("launcher", Weight::Notice, told);
+        let limit = self.plan.as_ref().map_or(Duration::ZERO, |plan| plan.graceful_limit);
+        // The worker keeps the limit itself; those of earlier settings have none of their own.
+        self.ending = Ending::Graceful((!limit.is_zero()).then(|| Instant::now() + limit + AFTER_LIMIT));
+        self.leave_off(told);
+        if let Some(current) = &mut self.current {
+            current.drain(limit, Duration::ZERO);
+        }
+        if let Some(candidate) = &mut self.candidate {
+            candidate.generation.kill();
+        }
+    }
+
+    /// Nothing new is begun any more.
+    fn leave_off(&mut self, told: &str) {
+        self.notifier.tell(State::Stopping, told);
+        self.asking.refuse_all(STOPPING);
+        self.give_up_trial();
+    }
+
+    fn reopen_logs(&mut self) {
+        let (Some(current), Some(plan)) = (&mut self.current, &self.plan) else {
+            return;
+        };
+        match OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs) {
+            Ok(logs) => {
+                current.reopen_logs(logs);
+                take_stderr(current);
+            }
+            Err(error) => say("launcher", Weight::Error, &error),
+        }
+    }
+}
+
+const STOPPING: &str = "the server is stopping";
+
+/// How much later than the worker we see to it that a graceful stop comes to its end.
+const AFTER_LIMIT: Duration = Duration::from_secs(1);
