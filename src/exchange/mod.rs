@@ -15,6 +15,7 @@ pub mod variables;
 pub mod view;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -58,6 +59,8 @@ pub struct Exchange {
     pub unique_id: [u8; 24],
     /// The file that the last pass landed on, for `%f`; empty before any.
     pub file: Vec<u8>,
+    /// What the walk found of the file's place, for expressions that are asked before the place is made.
+    pub landed: Landed,
     /// The handler of the last pass by its name, for `%R`; empty where none was asked for.
     pub handler: Vec<u8>,
     /// From the head's arrival to the first byte of the response.
@@ -67,6 +70,17 @@ pub struct Exchange {
     /// The client's name, where HostnameLookups found one.
     pub remote_host: Option<Vec<u8>>,
     conf: Arc<DirConf>,
+}
+
+/// What is known of a place while its sections are still being merged.
+#[derive(Clone, Debug, Default)]
+pub struct Landed {
+    /// What follows the file in the URL.
+    pub path_info: Vec<u8>,
+    /// CONTEXT_PREFIX.
+    pub context_prefix: Vec<u8>,
+    /// CONTEXT_DOCUMENT_ROOT.
+    pub context_root: Vec<u8>,
 }
 
 /// Variables in alphabetical order.
@@ -152,6 +166,17 @@ pub enum AgainMethod {
     Same,
 }
 
+/// What an exchange was at some time, see [`Exchange::mark`].
+pub struct Mark {
+    target: PassTarget,
+    variables: Variables,
+    file: Vec<u8>,
+    landed: Landed,
+    handler: Vec<u8>,
+    rewriting: Rewriting,
+    conf: Arc<DirConf>,
+}
+
 impl Exchange {
     /// Begins an exchange; `vhost` and `target` are the phases that complete it.
     pub fn new(
@@ -181,6 +206,7 @@ impl Exchange {
             previous: None,
             unique_id: [b'-'; 24],
             file: Vec::new(),
+            landed: Landed::default(),
             handler: Vec::new(),
             first_byte: None,
             rewriting: Rewriting::default(),
@@ -236,6 +262,7 @@ impl Exchange {
         };
         self.rewriting.media_type = None;
         self.rewriting.handler = None;
+        self.landed = Landed::default();
         let target = std::mem::replace(&mut self.target, target);
         let url = target.path.as_bytes().to_vec();
         let redirect_url = if self.conf.core.qualify_redirect_url.or(false) {
@@ -278,7 +305,32 @@ impl Exchange {
         look.variables.clone_from(&self.variables);
         look.conf = Arc::clone(&self.site.base);
         look.rewriting.look = Look::Ahead;
+        look.rewriting.asked = Rc::clone(&self.rewriting.asked);
         look
+    }
+
+    /// What phases may change before a place is found, to begin again from.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            target: self.target.clone(),
+            variables: self.variables.clone(),
+            file: self.file.clone(),
+            landed: self.landed.clone(),
+            handler: self.handler.clone(),
+            rewriting: self.rewriting.clone(),
+            conf: Arc::clone(&self.conf),
+        }
+    }
+
+    /// Begins again from a mark; what map programs have answered meanwhile stays known.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.target = mark.target;
+        self.variables = mark.variables;
+        self.file = mark.file;
+        self.landed = mark.landed;
+        self.handler = mark.handler;
+        self.rewriting = mark.rewriting;
+        self.conf = mark.conf;
     }
 
     /// The status that an error document keeps: the first error's on the way here.

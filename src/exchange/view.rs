@@ -11,6 +11,7 @@ use rustix::fs::{Access, access};
 
 use crate::exchange::response::Response;
 use crate::exchange::{Exchange, Previous};
+use crate::http::status::Status;
 use crate::lang::vars::{FileTest, Variable, Vars};
 
 /// More of a file than this has no value for `file()`, as in Apache. No directive moves it.
@@ -53,9 +54,14 @@ impl Vars for View<'_> {
 
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
         if variable == Variable::RequestStatus {
-            return Some(Cow::Owned(self.response?.head.status.digits().to_vec()));
+            let status = self.response.map_or(Status::OK, |response| response.head.status);
+            return Some(Cow::Owned(status.digits().to_vec()));
         }
         self.ex.server_variable(variable)
+    }
+
+    fn varies_by(&self, name: &str) {
+        self.ex.rewriting.vary.add(name);
     }
 
     fn client_ip(&self) -> Option<IpAddr> {

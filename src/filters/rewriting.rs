@@ -10,7 +10,8 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
         fields.append("Set-Cookie", cookie.as_slice());
     }
     // Redirects and errors are told without it, as by Apache.
-    if ex.rewriting.vary.is_empty() || response.head.status.code() >= 300 {
+    let names = ex.rewriting.vary.names();
+    if names.is_empty() || response.head.status.code() >= 300 {
         return;
     }
     let said = fields.joined(b"Vary").map(|vary| vary.into_owned()).unwrap_or_default();
@@ -18,20 +19,15 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
         said.split(|byte| *byte == b',')
             .any(|word| word.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
     };
-    let new: Vec<&str> = ex
-        .rewriting
-        .vary
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !is_said(name))
-        .collect();
+    let new: Vec<&str> = names.iter().map(String::as_str).filter(|name| !is_said(name)).collect();
     if new.is_empty() {
         return;
     }
-    let mut vary = said.clone();
+    // Apache writes the whole list without spaces.
+    let mut vary: Vec<u8> = said.iter().copied().filter(|byte| *byte != b' ').collect();
     if !vary.is_empty() {
-        vary.extend_from_slice(b", ");
+        vary.push(b',');
     }
-    vary.extend_from_slice(new.join(", ").as_bytes());
+    vary.extend_from_slice(new.join(",").as_bytes());
     fields.set("Vary", vary);
 }

@@ -74,6 +74,9 @@ pub trait Vars {
         false
     }
 
+    /// An expression has asked for this field of the request: the response varies by it.
+    fn varies_by(&self, _name: &str) {}
+
     /// The time that `%{TIME}` and its parts tell.
     fn now(&self) -> SystemTime {
         SystemTime::now()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::config::directives::setenvif::{Attribute, Condition, Rule};
 use crate::exchange::Exchange;
-use crate::exchange::view::View;
 use crate::lang::regex::{Groups, Regex, expand};
+use crate::phases::rewrite::Asked;
 
 /// Sets the variables of the site's own rules, before its paths are rewritten.
 pub fn of_site(ex: &mut Exchange) {
@@ -28,7 +28,7 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
     let found = match &rule.condition {
         Condition::Matches(attribute, pattern) => matched(ex, attribute, pattern),
         // Without a value (a file that cannot be read) it is not true, as in Apache.
-        Condition::Holds(expr) => expr.matched(&View { ex, response: None }).unwrap_or_default(),
+        Condition::Holds(expr) => expr.matched(&Asked::new(ex)).unwrap_or_default(),
     };
     let Some((subject, groups)) = found else {
         return;

@@ -22,7 +22,7 @@ use crate::lang::rewrite::{self, Decision, Effects, InDirectory, Pending, Subjec
 use crate::phases::redirect;
 use crate::phases::translate::{self, Translated};
 
-use host::Asked;
+pub(super) use host::Asked;
 
 /// Applies the site's rules to the path of this pass, and translates what they make of it.
 pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
@@ -185,9 +185,7 @@ fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
         }
     }
     for name in effects.vary {
-        if !ex.rewriting.vary.contains(&name) {
-            ex.rewriting.vary.push(name);
-        }
+        ex.rewriting.vary.add(&name);
     }
     ex.rewriting.ended |= effects.end;
     if keep == Keep::Types {

@@ -259,7 +259,9 @@ The flags are NC, OR and NV.",
         summary: "Give a name to a map that rules can ask.",
         manual: "The types are txt (a file with a key and a value on each line), rnd (the same, where the value has \
 alternatives between bars), int (toupper, tolower, escape, unescape) and prg (a program that is started once, reads a key a line \
-and writes a value a line, or NULL). Files are read again when they have changed. dbm, dbd and fastdbd are refused: make a text \
+and writes a value a line, or NULL). A program runs as the user and group that are named, which needs root, else as User and Group \
+(Apache starts it as root); it is started again when it ends, or when it does not answer within Timeout, and a request that it \
+does not answer fails with 500. Files are read again when they have changed. dbm, dbd and fastdbd are refused: make a text \
 file of them.",
         set: Set::Site(map),
     },

@@ -120,7 +120,13 @@ impl<'v> State<'v> {
                 Cow::Owned(text)
             }
             Word::Variable(variable) => self.vars.variable(*variable).unwrap_or_else(|| otherwise(*variable)),
-            Word::Field(name) => self.vars.request_field(name).unwrap_or_default(),
+            Word::Field(name) => {
+                // RFC 9110 section 12.5.5 and Apache: a response never varies by Host.
+                if *name != "Host" {
+                    self.vars.varies_by(name);
+                }
+                self.vars.request_field(name).unwrap_or_default()
+            }
             Word::Time(format) => {
                 let now = local_time::zoned(local_time::since_epoch(self.vars.now()));
                 Cow::Owned(now.strftime(format).to_string().into_bytes())

@@ -14,7 +14,8 @@ use crate::lang::vars::Vars;
 /// The function of that name, in any case.
 pub(super) fn by_name(name: &str) -> Option<Function> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "req" | "http" | "req_novary" => Function::RequestField,
+        "req" | "http" => Function::RequestField,
+        "req_novary" => Function::RequestFieldWithoutVary,
         "resp" => Function::ResponseField,
         "reqenv" => Function::RequestEnv,
         "osenv" => Function::OsEnv,
@@ -43,7 +44,11 @@ pub(super) fn call<'a>(
 ) -> Result<Cow<'a, [u8]>, NoValue> {
     let name = str::from_utf8(&argument).unwrap_or_default();
     let found = match function {
-        Function::RequestField => vars.request_field(name),
+        Function::RequestField => {
+            vars.varies_by(name);
+            vars.request_field(name)
+        }
+        Function::RequestFieldWithoutVary => vars.request_field(name),
         Function::ResponseField => vars.response_field(name),
         Function::RequestEnv => vars.env(name),
         Function::OsEnv => vars.os_env(name),

@@ -139,6 +139,7 @@ enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
     RequestField,
+    RequestFieldWithoutVary,
     ResponseField,
     RequestEnv,
     OsEnv,

@@ -181,12 +181,15 @@ fn local(run: &Run<'_>, changed: Changed) -> Decision {
     };
     let path = &[slash, run.subject.filename.as_slice()].concat();
     run.trace(2, format_args!("local path result: {}", shown(path)));
-    let may_leave = changed.may_leave_document_root && !changed.was_reduced;
+    let may_leave = changed.may_leave_document_root && (!changed.was_reduced || run.host.own_urls_name_files());
     if may_leave && run.host.file_is(FileTest::Exists, first_segment(path)) {
         run.trace(1, format_args!("go-ahead with {} [OK]", shown(path)));
         return Decision::File(path.clone());
     }
-    run.trace(2, format_args!("prefixed with document_root"));
+    let root = run.host.variable(Variable::DocumentRoot).unwrap_or_default();
+    let file = [&*root, path.as_slice()].concat();
+    run.trace(2, format_args!("prefixed with document_root to {}", shown(&file)));
+    run.trace(1, format_args!("go-ahead with {} [OK]", shown(&file)));
     Decision::BelowDocumentRoot(path.clone())
 }
 

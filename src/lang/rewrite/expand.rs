@@ -46,7 +46,7 @@ impl Run<'_> {
                 }
                 Piece::Map { map, key, default } => {
                     let key = self.expand(key, escape)?.0;
-                    let found = self.host.map(map, &key)?.filter(|found| !found.is_empty());
+                    let found = self.host.map(map, &key)?;
                     let found = match (found, default) {
                         (Some(found), _) => found,
                         (None, Some(default)) => self.expand(default, escape)?.0,

@@ -57,6 +57,11 @@ pub trait Host: Vars {
         2 * 8190
     }
 
+    /// Whether a URL of our own may name a file outside of DocumentRoot (LegacyPrefixDocRoot).
+    fn own_urls_name_files(&self) -> bool {
+        false
+    }
+
     /// The address the request came to.
     fn server_address(&self) -> Option<Vec<u8>>;
 

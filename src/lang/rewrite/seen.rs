@@ -40,6 +40,10 @@ impl Vars for Seen<'_> {
         }
     }
 
+    fn varies_by(&self, name: &str) {
+        self.host.varies_by(name);
+    }
+
     fn client_ip(&self) -> Option<IpAddr> {
         self.host.client_ip()
     }

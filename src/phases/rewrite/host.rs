@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::base::date::HttpDate;
+use crate::config::directives::rewrite::RewriteOptions;
 use crate::exchange::Exchange;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Outcome, Stop};
@@ -19,7 +20,7 @@ use crate::lang::vars::{self, Accessible, FileTest, Vars};
 use crate::phases::locate;
 
 /// A request that rules are applied to.
-pub(super) struct Asked<'a> {
+pub(in crate::phases) struct Asked<'a> {
     ex: &'a Exchange,
     view: View<'a>,
     /// The place, in the context of a directory.
@@ -28,7 +29,7 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// A request in the server's context.
-    pub(super) fn new(ex: &'a Exchange) -> Asked<'a> {
+    pub(in crate::phases) fn new(ex: &'a Exchange) -> Asked<'a> {
         Asked {
             ex,
             view: View { ex, response: None },
@@ -107,6 +108,10 @@ impl Vars for Asked<'_> {
         }
     }
 
+    fn varies_by(&self, name: &str) {
+        self.view.varies_by(name);
+    }
+
     fn client_ip(&self) -> Option<IpAddr> {
         self.view.client_ip()
     }
@@ -154,6 +159,16 @@ impl Host for Asked<'_> {
         let is_name = is_name || host == self.ex.server_name();
         let own_port = core.name.value().and_then(|name| name.port);
         is_name && port.unwrap_or(80) == own_port.unwrap_or_else(|| self.ex.connection.local.port())
+    }
+
+    fn own_urls_name_files(&self) -> bool {
+        let options = self.ex.site.settings.rewrite.rules.0.options();
+        options.has(RewriteOptions::LEGACY_PREFIX_DOC_ROOT)
+    }
+
+    fn longest(&self) -> usize {
+        let line = self.ex.site.settings.core.limit_request_line.or(8190);
+        usize::try_from(line).unwrap_or(usize::MAX).saturating_mul(2)
     }
 
     fn own_url(&self, path: &[u8]) -> Vec<u8> {
