@@ -35,17 +35,14 @@ fn a_slow_one_costs_a_few_kib() -> Result<(), String> {
     let (root, server) = boot("slow-clients")?;
     let told = |e: std::io::Error| format!("a slow client: {e}");
     exchange(&server)?;
-    let (before, descriptors) = (resident(&server), descriptors(&server));
+    let before = resident(&server);
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         clients.push(TcpStream::connect(&server.listeners[0]).map_err(told)?);
     }
-    server::poll(PATIENCE, || {
-        match self::descriptors(&server).saturating_sub(descriptors) {
-            // The exchange's own connection may have been counted in, and be gone now.
-            all if all + 2 >= CLIENTS => Ok(()),
-            some => Err(format!("{some} of {CLIENTS} clients were accepted")),
-        }
+    server::poll(PATIENCE, || match waiting(&server)? {
+        0 => Ok(()),
+        some => Err(format!("{some} of {CLIENTS} clients wait to be accepted")),
     })?;
     cheap("a silent client", before, &server)?;
     for client in &mut clients {
@@ -133,9 +130,24 @@ fn resident(server: &Server) -> u64 {
     own(server).filter_map(processes::resident_kib).sum()
 }
 
-fn descriptors(server: &Server) -> usize {
-    own(server)
-        .filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok())
-        .map(Iterator::count)
-        .sum()
+/// How many connections wait at the server's listeners: what the kernel tells in the place of a listener's queue
+/// (proc_net_tcp(5)).
+fn waiting(server: &Server) -> Result<usize, String> {
+    let port = server.listeners[0]
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse::<u16>().ok());
+    let suffix = format!(":{:04X}", port.ok_or("no port")?);
+    let table = std::fs::read_to_string("/proc/net/tcp").map_err(|e| e.to_string())?;
+    let mut all = 0;
+    for line in table.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [_, local, _, "0A", queues, ..] = words.as_slice()
+            && local.ends_with(&suffix)
+        {
+            let queue = queues.rsplit(':').next().unwrap_or_default();
+            all += usize::from_str_radix(queue, 16).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(all)
 }

@@ -3,16 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::processes;
 use crate::support::server::{self, Server, privileged};
-use crate::support::wire::{Judge, Wire, show};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::site::{ask, end, role, said};
+use crate::support::wire::{Judge, show};
 
 /// All tests of this file; none where the tests do not run as root.
 pub fn trials() -> Vec<Trial> {
@@ -331,12 +328,6 @@ fn boot(root: &Path, lines: &[String], before: &[&str]) -> Result<Server, String
     Server::boot(root, command, &[], "")
 }
 
-fn ask(server: &Server, path: &str) -> Result<Wire, String> {
-    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
-    wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
-    Ok(wire)
-}
-
 fn expect_reply(server: &Server, expected: &str) -> Result<(), String> {
     let reply = ask(server, "/cgi-bin/s")?.reply(Judge::Strict)?;
     if reply.body == expected.as_bytes() {
@@ -346,28 +337,6 @@ fn expect_reply(server: &Server, expected: &str) -> Result<(), String> {
     }
 }
 
-/// The process that calls itself `lychgate: ROLE`.
-fn pid(server: &Server, role: &str) -> Result<u32, String> {
-    let title = format!("lychgate: {role}");
-    let is_it =
-        |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()));
-    let mut pids = processes::descendants(server.pid()).into_iter().map(|p| p.pid);
-    pids.find(is_it).ok_or(format!("there is no {role}"))
-}
-
-/// Waits until the error log says so.
-fn said(root: &Path, text: &str) -> Result<(), String> {
-    server::poll(PATIENCE, || {
-        let log = fs::read_to_string(root.join("error.log")).unwrap_or_default();
-        if log.contains(text) {
-            Ok(())
-        } else {
-            Err(format!("the log does not say `{text}`:\n{log}"))
-        }
-    })
-}
-
-fn end(root: &Path, server: Server) -> Result<(), String> {
-    server.stop()?;
-    fs::remove_dir_all(root).map_err(|e| e.to_string())
+fn pid(server: &Server, name: &str) -> Result<u32, String> {
+    role(server, name).map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
 }

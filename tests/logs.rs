@@ -62,6 +62,7 @@ pub fn trials() -> Vec<Trial> {
             "a_file_of_several_lines_is_opened_once",
             a_file_of_several_lines_is_opened_once,
         ),
+        Trial::ignorable_test("logs::logrotate_rotates_by_what_ships", logrotate_rotates_by_what_ships),
         Trial::ignorable_test("logs::a_full_disk_delays_no_request", a_full_disk_delays_no_request),
     ]
 }
@@ -92,6 +93,53 @@ fn rotation_under_load_loses_no_line() -> Result<(), String> {
     let lines: Vec<String> = names.iter().flat_map(|name| lines(&root.join(name))).collect();
     load.is_all(&lines, 0)?;
     end(&root)
+}
+
+/// The snippet of conf/extra, but for the names of the logs.
+fn logrotate_rotates_by_what_ships() -> Result<Completion, Failed> {
+    if Command::new("logrotate").arg("--version").output().is_err() {
+        return Ok(Completion::ignored_with("`logrotate` is missing"));
+    }
+    let (root, server) = boot("logrotate", &["CustomLog access_log <%U>"], None)?;
+    let snippet = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/extra/logrotate"))?;
+    let snippet = snippet.replace("/usr/local/lychgate/logs/", &format!("{}/", root.display()));
+    // The directory of the tests is for all to write, which logrotate does not like of its own.
+    let user = processes::owner(&root)?;
+    let snippet = snippet.replace("    weekly\n", &format!("    weekly\n    su {user}\n"));
+    server::write(&root.join("logrotate.conf"), snippet.as_bytes())?;
+    server::set_mode(&root.join("logrotate.conf"), 0o644)?;
+    let mut load = Load::new(&server)?;
+    for n in 1..=2 {
+        load.ask(50, "")?;
+        let output = Command::new("logrotate")
+            .arg("-f")
+            .arg("-s")
+            .arg(root.join("logrotate.state"))
+            .arg(root.join("logrotate.conf"))
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        server::poll(PATIENCE, || {
+            load.ask(10, "")?;
+            match fs::metadata(root.join("access_log")) {
+                Ok(there) if there.len() > 0 => Ok(()),
+                _ => Err(format!("after rotation {n} the new file is not written")),
+            }
+        })?;
+    }
+    server.stop()?;
+    let oldest = Command::new("gunzip")
+        .arg("-k")
+        .arg(root.join("access_log.2.gz"))
+        .status()?;
+    if !oldest.success() {
+        return Err("the oldest is not compressed".into());
+    }
+    let names = ["access_log.2", "access_log.1", "access_log"];
+    let lines: Vec<String> = names.iter().flat_map(|name| lines(&root.join(name))).collect();
+    load.is_all(&lines, 0)?;
+    Ok(end(&root).map(|()| Completion::Completed)?)
 }
 
 /// It dies by SIGKILL, with nothing in its hands, again and again: everything arrives, once, in order.
@@ -314,7 +362,12 @@ fn a_file_of_several_lines_is_opened_once() -> Result<(), String> {
         .map(|p| p.pid)
         .chain([server.pid()])
     {
-        let open = fs::read_dir(format!("/proc/{process}/fd")).map_err(|e| e.to_string())?;
+        let open = match fs::read_dir(format!("/proc/{process}/fd")) {
+            Ok(open) => open,
+            // Nobody but root looks into a worker.
+            Err(_) if !server::privileged() && process != server.pid() => continue,
+            Err(error) => return Err(format!("process {process}: {error}")),
+        };
         let same = open
             .filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
             .filter(|file| *file == log);

@@ -11,6 +11,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::support::processes;
 use crate::support::server::{self, Server, bench};
+use crate::support::site::said;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const REQUEST: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -210,18 +211,6 @@ fn processor_time(server: &Server) -> Duration {
     let own = processes::descendants(server.pid()).into_iter().map(|p| p.pid);
     let used: u64 = own.chain([server.pid()]).filter_map(of).sum();
     Duration::from_millis(used * 1000 / ticks)
-}
-
-/// Waits until the error log says so.
-fn said(root: &Path, words: &str) -> Result<(), String> {
-    server::poll(PATIENCE, || {
-        let text = std::fs::read_to_string(root.join("error.log")).unwrap_or_default();
-        if text.contains(words) {
-            Ok(())
-        } else {
-            Err(format!("the error log does not say `{words}`: {text}"))
-        }
-    })
 }
 
 fn end(root: &Path, server: Server) -> Result<(), String> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 
 use crate::support::server::{self, Server};
+use crate::support::site::{ask, done, end};
 use crate::support::traffic::{self, Traffic};
 use crate::support::wire::{Judge, Wire};
 
@@ -354,28 +355,11 @@ fn script(root: &Path, name: &str, text: &str) -> Result<(), String> {
     server::set_mode(&path, 0o755)
 }
 
-fn ask(server: &Server, path: &str) -> Result<Wire, String> {
-    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
-    wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
-    Ok(wire)
-}
-
 /// `lychgate -k VERB`.
 fn control(root: &Path, verb: &str) -> Result<Output, String> {
     let mut command = server::program(root, false, &[])?;
     command.arg("-f").arg(root.join("httpd.conf")).args(["-k", verb]);
     server::run(root, command, Duration::from_secs(60))
-}
-
-fn done(output: &Output) -> Result<(), String> {
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!(
-        "{}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    ))
 }
 
 fn error_log(root: &Path) -> String {
@@ -401,14 +385,4 @@ fn in_time(began: Instant, limit: Duration) -> Result<(), String> {
     } else {
         Err(format!("it took {time:.1?}"))
     }
-}
-
-fn end(root: &Path, server: Server) -> Result<(), String> {
-    server.stop()?;
-    let text = error_log(root) + &fs::read_to_string(root.join("stderr")).unwrap_or_default();
-    if text.contains("panicked") {
-        return Err(text);
-    }
-    let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
-    Ok(())
 }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
-use lychgate::process::seccomp::{Filter, Refused, When};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 use crate::support::processes;
 use crate::support::server::{self, Server, privileged};
-use crate::support::wire::{Judge, Wire, show};
+use crate::support::site::{ask, boot_script, end, role, said, without_landlock};
+use crate::support::wire::{Judge, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,7 +48,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// A worker that does nothing any more is killed after ten seconds, and the next one answers who waited.
 fn a_stuck_worker_is_replaced() -> Result<(), String> {
-    let (root, server) = boot("stuck", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n")?;
+    let (root, server) = boot_queue("stuck", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n")?;
     signal(&server, "worker", Signal::STOP)?;
     server::poll(PATIENCE, || {
         let stopped = processes::descendants(server.pid())
@@ -56,7 +56,7 @@ fn a_stuck_worker_is_replaced() -> Result<(), String> {
             .any(|process| process.state == 'T');
         stopped.then_some(()).ok_or("the worker does not stop".into())
     })?;
-    let mut wire = ask(&server)?;
+    let mut wire = ask(&server, "/cgi-bin/s")?;
     said(&root, "the worker gives no sign of life: it is killed")?;
     said(&root, "the worker died (signal 9 (SIGKILL)): it is started again")?;
     if wire.reply(Judge::Strict)?.body != b"hello\n" {
@@ -67,16 +67,16 @@ fn a_stuck_worker_is_replaced() -> Result<(), String> {
 
 /// Two scripts run and four requests wait for a turn; the spawner dies, and all six are answered.
 fn requests_outlive_a_killed_spawner() -> Result<(), String> {
-    let (root, server) = boot(
+    let (root, server) = boot_queue(
         "killed-spawner",
         "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nbegun\\n'\nuntil [ -e go ]; do sleep 0.02; done\necho done\n",
     )?;
-    let mut wires = vec![ask(&server)?, ask(&server)?];
+    let mut wires = vec![ask(&server, "/cgi-bin/s")?, ask(&server, "/cgi-bin/s")?];
     for wire in &mut wires {
         wire.wait_for(b"begun")?;
     }
     for _ in 0..4 {
-        wires.push(ask(&server)?);
+        wires.push(ask(&server, "/cgi-bin/s")?);
     }
     kill(&server, "spawner")?;
     said(&root, "the spawner died (signal 9 (SIGKILL)): it is started again")?;
@@ -92,18 +92,18 @@ fn requests_outlive_a_killed_spawner() -> Result<(), String> {
 
 /// The script of a worker that dies goes, with what it started; the next worker serves.
 fn scripts_do_not_outlive_a_killed_worker() -> Result<(), String> {
-    let (root, server) = boot(
+    let (root, server) = boot_queue(
         "killed-worker",
         "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nbegun\\n'\n[ -e go ] && exit\n\
          (trap '' TERM; while :; do sleep 1000; done) &\nsleep 1000\n",
     )?;
-    let mut wire = ask(&server)?;
+    let mut wire = ask(&server, "/cgi-bin/s")?;
     wire.wait_for(b"begun")?;
     server::write(&root.join("cgi-bin/go"), b"now")?;
     kill(&server, "worker")?;
     wire.rest()?;
     said(&root, "the worker died (signal 9 (SIGKILL)): it is started again")?;
-    let reply = ask(&server)?.reply(Judge::Strict)?;
+    let reply = ask(&server, "/cgi-bin/s")?.reply(Judge::Strict)?;
     if reply.body != b"begun\n" {
         return Err(format!("{reply:?}"));
     }
@@ -122,11 +122,11 @@ fn scripts_do_not_outlive_a_killed_worker() -> Result<(), String> {
 
 /// Its spawner is dead, the worker may signal nobody; still the script ends when its client leaves.
 fn scripts_without_their_spawner_are_ended_by_the_launcher() -> Result<(), String> {
-    let (root, server) = boot(
+    let (root, server) = boot_queue(
         "orphan",
         "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nbegun\\n'\nsleep 1000\n",
     )?;
-    let mut wire = ask(&server)?;
+    let mut wire = ask(&server, "/cgi-bin/s")?;
     wire.wait_for(b"begun")?;
     kill(&server, "spawner")?;
     said(&root, "the spawner died (signal 9 (SIGKILL)): it is started again")?;
@@ -224,26 +224,10 @@ fn a_worker_without_landlock_serves_and_says_so() -> Result<(), String> {
     server::write(&root.join("htdocs/a.txt"), b"served\n")?;
     server::hand_over(&root, false)?;
     let command = server::program(&root, false, &[])?;
-    let started = std::thread::spawn(move || {
-        let absent = |call| Refused {
-            call,
-            when: When::Always,
-            errno: libc::ENOSYS,
-        };
-        let calls = [
-            libc::SYS_landlock_create_ruleset,
-            libc::SYS_landlock_add_rule,
-            libc::SYS_landlock_restrict_self,
-        ];
-        rustix::thread::set_no_new_privs(true).map_err(|e| e.to_string())?;
-        // This thread and what it starts, which is the server.
-        Filter::refusing(&calls.map(absent))
-            .enter()
-            .map_err(|e| e.to_string())?;
+    let (root, server) = without_landlock(move || {
         let server = Server::boot(&root, command, &[], "")?;
-        Ok::<_, String>((root, server))
-    });
-    let (root, server) = started.join().map_err(|_| "panicked")??;
+        Ok((root, server))
+    })?;
     let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
     wire.send(b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
     let reply = wire.reply(Judge::Strict)?;
@@ -258,26 +242,9 @@ fn a_worker_without_landlock_serves_and_says_so() -> Result<(), String> {
     end(&root, server)
 }
 
-fn boot(name: &str, script: &str) -> Result<(PathBuf, Server), String> {
-    let root = server::fresh_root(name);
-    server::write(&root.join("cgi-bin/s"), script.as_bytes())?;
-    server::set_mode(&root.join("cgi-bin/s"), 0o755)?;
-    let lines = [
-        format!("ScriptAlias /cgi-bin/ \"{}/cgi-bin/\"", root.display()),
-        "CGIMaxScripts 2".into(),
-        "CGIQueueTime 20".into(),
-    ];
-    server::write_config(&root, &lines, "127.0.0.1:0")?;
-    server::hand_over(&root, false)?;
-    let command = server::program(&root, false, &[])?;
-    let server = Server::boot(&root, command, &[], "")?;
-    Ok((root, server))
-}
-
-fn ask(server: &Server) -> Result<Wire, String> {
-    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
-    wire.send(b"GET /cgi-bin/s HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    Ok(wire)
+/// A site whose scripts wait for one another.
+fn boot_queue(name: &str, script: &str) -> Result<(PathBuf, Server), String> {
+    boot_script(name, script, &["CGIMaxScripts 2", "CGIQueueTime 20"])
 }
 
 /// Kills the process that calls itself `lychgate: ROLE`.
@@ -288,40 +255,4 @@ pub fn kill(server: &Server, name: &str) -> Result<(), String> {
 /// Sends it a signal.
 fn signal(server: &Server, name: &str, signal: Signal) -> Result<(), String> {
     kill_process(role(server, name)?, signal).map_err(|e| format!("{name}: {e}"))
-}
-
-/// The process that calls itself `lychgate: ROLE`.
-fn role(server: &Server, role: &str) -> Result<Pid, String> {
-    let title = format!("lychgate: {role}");
-    let is_it =
-        |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()));
-    let pid = processes::descendants(server.pid())
-        .into_iter()
-        .map(|p| p.pid)
-        .find(is_it);
-    let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    pid.ok_or(format!("there is no {role}"))
-}
-
-/// Waits until the error log says so.
-pub fn said(root: &std::path::Path, words: &str) -> Result<(), String> {
-    server::poll(PATIENCE, || {
-        let text = fs::read(root.join("error.log")).unwrap_or_default();
-        match memchr::memmem::find(&text, words.as_bytes()) {
-            Some(_) => Ok(()),
-            None => Err(format!("the error log does not say `{words}`: {}", show(&text))),
-        }
-    })
-}
-
-/// The end, in which nobody panicked.
-fn end(root: &std::path::Path, server: Server) -> Result<(), String> {
-    server.stop()?;
-    let text = fs::read_to_string(root.join("error.log")).unwrap_or_default();
-    let text = text + &fs::read_to_string(root.join("stderr")).unwrap_or_default();
-    if text.contains("panicked") {
-        return Err(text);
-    }
-    let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
-    Ok(())
 }

@@ -8,9 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
-use lychgate::process::seccomp::{Filter, Refused, When};
 
 use crate::support::server::{self, Server};
+use crate::support::site::without_landlock;
 use crate::support::wire::{Judge, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,29 +38,6 @@ pub fn trials() -> Vec<Trial> {
             no_race_connects_elsewhere_or_stops_the_spawner,
         ),
     ]
-}
-
-/// Runs `deed` in a thread whose programs find no Landlock in the kernel.
-fn without_landlock<T: Send + 'static>(deed: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
-    let confined = move || {
-        rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string())?;
-        let absent = |call| Refused {
-            call,
-            when: When::Always,
-            errno: libc::ENOSYS,
-        };
-        let calls = [
-            libc::SYS_landlock_create_ruleset,
-            libc::SYS_landlock_add_rule,
-            libc::SYS_landlock_restrict_self,
-        ];
-        let filter = Filter::refusing(&calls.map(absent));
-        filter.enter().map_err(|error| error.to_string())?;
-        deed()
-    };
-    std::thread::spawn(confined)
-        .join()
-        .map_err(|_| "it panicked".to_owned())?
 }
 
 fn without_landlock_the_rest_holds_and_a_warning_says_so() -> Result<(), String> {

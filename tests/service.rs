@@ -13,6 +13,7 @@ use rustix::process::Signal;
 
 use crate::support::processes::{self, Process};
 use crate::support::server::{self, Server, bench};
+use crate::support::site::end;
 use crate::support::traffic::{self, Traffic};
 use crate::support::wire::{Judge, Wire};
 
@@ -412,17 +413,6 @@ fn first_inside(outside: u32) -> Option<u32> {
         .into_iter()
         .find(is_first)
         .map(|one| one.pid)
-}
-
-fn end(root: &Path, server: Server) -> Result<(), String> {
-    server.stop()?;
-    let text = fs::read_to_string(root.join("error.log")).unwrap_or_default();
-    let text = text + &fs::read_to_string(root.join("stderr")).unwrap_or_default();
-    if text.contains("panicked") {
-        return Err(text);
-    }
-    remove(root);
-    Ok(())
 }
 
 fn remove(root: &Path) {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use libtest_mimic::{Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::roles::{kill, said};
+use crate::roles::kill;
 use crate::support::processes;
 use crate::support::server::{self, Server};
+use crate::support::site::{boot_script, end, said};
 use crate::support::wire::{Judge, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,7 +38,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn fifty_with_daemons_leave_nothing() -> Result<(), String> {
-    let (root, server) = boot("fifty-trees", WAITING)?;
+    let (root, server) = boot_tree("fifty-trees", WAITING)?;
     let mut wires = Vec::new();
     for _ in 0..50 {
         wires.push(ask(&server)?);
@@ -62,7 +63,7 @@ fn a_bomb_of_200_processes_is_cleared() -> Result<(), String> {
         sub bomb { my ($n) = @_; for my $half (int(($n - 1) / 2), $n - 1 - int(($n - 1) / 2)) {\n\
         next if $half < 1; fork and next; setsid; close STDOUT; close STDERR; bomb($half); sleep 1000; exit } }\n\
         $| = 1; print \"Content-Type: text/plain\\n\\nlit\\n\"; bomb(200);\n";
-    let (root, server) = boot("bomb", bomb)?;
+    let (root, server) = boot_tree("bomb", bomb)?;
     let reply = ask(&server)?.reply(Judge::Strict)?;
     if reply.body != b"lit\n" {
         return Err(format!("{reply:?}"));
@@ -72,7 +73,7 @@ fn a_bomb_of_200_processes_is_cleared() -> Result<(), String> {
 }
 
 fn a_reload_lets_scripts_finish() -> Result<(), String> {
-    let (root, server) = boot("tree-reload", WAITING)?;
+    let (root, server) = boot_tree("tree-reload", WAITING)?;
     let mut wire = ask(&server)?;
     wire.wait_for(b"left ")?;
     server.signal("USR1")?;
@@ -92,7 +93,7 @@ fn a_reload_lets_scripts_finish() -> Result<(), String> {
 }
 
 fn wardens_outlive_a_killed_spawner() -> Result<(), String> {
-    let (root, server) = boot("tree-spawner", WAITING)?;
+    let (root, server) = boot_tree("tree-spawner", WAITING)?;
     let mut wire = ask(&server)?;
     wire.wait_for(b"left ")?;
     kill(&server, "spawner")?;
@@ -107,7 +108,7 @@ fn wardens_outlive_a_killed_spawner() -> Result<(), String> {
 }
 
 fn a_killed_worker_leaves_no_tree() -> Result<(), String> {
-    let (root, server) = boot("tree-worker", WAITING)?;
+    let (root, server) = boot_tree("tree-worker", WAITING)?;
     let mut wire = ask(&server)?;
     wire.wait_for(b"left ")?;
     kill(&server, "worker")?;
@@ -118,7 +119,7 @@ fn a_killed_worker_leaves_no_tree() -> Result<(), String> {
 
 /// The script goes with its warden, and the log says what that means; what it had left is out of reach.
 fn a_killed_warden_is_told() -> Result<(), String> {
-    let (root, server) = boot("tree-warden", WAITING)?;
+    let (root, server) = boot_tree("tree-warden", WAITING)?;
     let mut wire = ask(&server)?;
     wire.wait_for(b"left ")?;
     kill(&server, "warden")?;
@@ -156,20 +157,8 @@ fn named(server: &Server, name: &str) -> usize {
     all.iter().filter(|process| process.name == name).count()
 }
 
-fn boot(name: &str, script: &str) -> Result<(PathBuf, Server), String> {
-    let root = server::fresh_root(name);
-    server::write(&root.join("cgi-bin/s"), script.as_bytes())?;
-    server::set_mode(&root.join("cgi-bin/s"), 0o755)?;
-    let lines = [
-        format!("ScriptAlias /cgi-bin/ \"{}/cgi-bin/\"", root.display()),
-        "CGIProcessTree kill".into(),
-        "CGIKillGrace 200ms".into(),
-    ];
-    server::write_config(&root, &lines, "127.0.0.1:0")?;
-    server::hand_over(&root, false)?;
-    let command = server::program(&root, false, &[])?;
-    let server = Server::boot(&root, command, &[], "")?;
-    Ok((root, server))
+fn boot_tree(name: &str, script: &str) -> Result<(PathBuf, Server), String> {
+    boot_script(name, script, &["CGIProcessTree kill", "CGIKillGrace 200ms"])
 }
 
 fn ask(server: &Server) -> Result<Wire, String> {
@@ -181,14 +170,4 @@ fn ask(server: &Server) -> Result<Wire, String> {
 /// Lets the scripts end.
 fn go(root: &Path) -> Result<(), String> {
     server::write(&root.join("cgi-bin/go"), b"now")
-}
-
-fn end(root: &Path, server: Server) -> Result<(), String> {
-    server.stop()?;
-    let text = std::fs::read_to_string(root.join("error.log")).unwrap_or_default();
-    if text.contains("panicked") {
-        return Err(text);
-    }
-    let _left_for_the_end_of_the_run = std::fs::remove_dir_all(root);
-    Ok(())
 }

@@ -10,6 +10,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::support::processes;
 use crate::support::server::{self, Server, bench};
+use crate::support::site::{ask, done, end};
 use crate::support::traffic::{self, Traffic};
 use crate::support::wire::{Judge, Wire};
 
@@ -267,12 +268,6 @@ fn roles(server: &Server) -> Vec<processes::Process> {
     all
 }
 
-fn ask(server: &Server, path: &str) -> Result<Wire, String> {
-    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
-    wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
-    Ok(wire)
-}
-
 fn control(root: &Path, verb: &str) -> Result<Output, String> {
     control_by(&root.join("lychgate"), root, verb)
 }
@@ -281,26 +276,4 @@ fn control_by(program: &Path, root: &Path, verb: &str) -> Result<Output, String>
     let mut command = server::program_at(program, root, false, &[])?;
     command.arg("-f").arg(root.join("httpd.conf")).args(["-k", verb]);
     server::run(root, command, Duration::from_secs(60))
-}
-
-fn done(output: &Output) -> Result<(), String> {
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!(
-        "{}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    ))
-}
-
-fn end(root: &Path, server: Server) -> Result<(), String> {
-    server.stop()?;
-    let text = fs::read_to_string(root.join("error.log")).unwrap_or_default();
-    let text = text + &fs::read_to_string(root.join("stderr")).unwrap_or_default();
-    if text.contains("panicked") {
-        return Err(text);
-    }
-    let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
-    Ok(())
 }

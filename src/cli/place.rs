@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::config::envvars::EnvVars;
 use crate::config::include::below;
 use crate::config::load::Source;
 
@@ -22,7 +23,8 @@ pub(super) const SERVER_CONFIG_FILE: &str = "conf/httpd.conf";
 /// Server root and file, both absolute.
 ///
 /// The root is that of `-d`. Else, without `-f`, it is the working directory where that holds `conf/httpd.conf`, as a
-/// clone of the sources does. Else it is [`HTTPD_ROOT`], where there is one, or the directory that the file is in. A
+/// clone of the sources does. Else it is [`HTTPD_ROOT`], where there is one, or the directory that the file is in; so it is
+/// always where an `envvars` lies beside the file, as Debian's Apache has it. A
 /// relative file is below the root, as Apache has it, or else where the shell would look.
 pub(super) fn source(options: &Options) -> Result<Source, String> {
     let here = env::current_dir().map_err(|error| format!("no working directory: {error}"))?;
@@ -40,7 +42,7 @@ fn located(options: &Options, here: &Path, installed: &Path) -> (PathBuf, PathBu
     let root = match (&options.server_root, &options.file) {
         (Some(root), _) => absolute(here, root),
         (None, None) if here.join(SERVER_CONFIG_FILE).is_file() => here.to_owned(),
-        (None, Some(file)) if !installed.is_dir() => {
+        (None, Some(file)) if !installed.is_dir() || EnvVars::is_beside(&absolute(here, file)) => {
             let file = absolute(here, file);
             file.parent().unwrap_or(here).to_owned()
         }

@@ -3,15 +3,19 @@
 //! The text is the tree after the language has done its part and, if there is a types file, a NUL and its lines: every
 //! role sees what the launcher saw, whatever has changed on disk since.
 
+use std::cell::Cell;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::version;
 use crate::config::condition::Modules;
 use crate::config::define::Defines;
 use crate::config::directives;
 use crate::config::dump;
-use crate::config::error::ConfigError;
+use crate::config::envvars::EnvVars;
+use crate::config::error::{ConfigError, Span};
 use crate::config::file;
 use crate::config::node::Settings;
 use crate::config::reader::{self, Included, Language, Origin};
@@ -50,16 +54,31 @@ pub struct Loaded {
 /// Reads and checks a configuration.
 pub fn load(source: &Source) -> Loaded {
     use std::os::unix::ffi::OsStrExt;
+    let envvars = EnvVars::beside(&source.file);
+    let is_asked = Cell::new(false);
+    let environment = |name: &[u8]| {
+        let own = std::env::var_os(OsStr::from_bytes(name)).map(|value| value.as_bytes().to_vec());
+        own.or_else(|| {
+            let value = envvars.as_ref()?.value(name)?.to_vec();
+            is_asked.set(true);
+            Some(value)
+        })
+    };
     let language = Language {
         modules: &Here,
-        environment: &|name| std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(|value| value.as_bytes().to_vec()),
+        environment: &environment,
         version: version::APACHE,
         server_root: source.server_root.as_os_str().as_bytes().to_vec(),
         defines: Defines::from_names(source.defines.iter().map(String::as_str)),
         origin: Origin::Server,
     };
     let lines = |lines: &[String]| lines.iter().map(|line| line.clone().into_bytes()).collect::<Vec<_>>();
-    let reading = reader::read_server(&source.file, &lines(&source.before), &lines(&source.after), &language);
+    let mut reading = reader::read_server(&source.file, &lines(&source.before), &lines(&source.after), &language);
+    if let Some(envvars) = envvars.filter(|_| is_asked.get()) {
+        let message = "variables that the environment does not have are taken from here";
+        let span = Span::new(&Arc::from(envvars.file.to_string_lossy()), 0);
+        reading.complaints.insert(0, ConfigError::note(&span, "", message));
+    }
     checked(reading)
 }
 

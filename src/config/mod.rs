@@ -5,6 +5,7 @@ pub mod condition;
 pub mod define;
 pub mod directives;
 pub mod dump;
+pub mod envvars;
 pub mod error;
 pub mod file;
 pub mod handlers;

@@ -469,7 +469,9 @@ fn hear<M: Message>(role: &mut RoleProcess) -> Vec<M> {
         let Some(channel) = &role.channel else { break };
         match channel.hear(Wait::No) {
             Ok(Heard::Message(message)) => heard.push(message),
-            Ok(Heard::Unknown(error)) => say("launcher", Weight::Error, &format!("from a role: {error}: ignored")),
+            Ok(Heard::Unknown(error)) => role
+                .complaints
+                .say("launcher", &format!("from a role: {error}: ignored")),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Ok(Heard::Closed) | Err(_) => role.channel = None,
         }

@@ -17,7 +17,7 @@ use crate::process::inherit::{Outfit, Role};
 use crate::process::limits::Limit;
 use crate::process::message::Message;
 use crate::process::pidfd::{Ended, Pidfd};
-use crate::process::say::{Weight, say};
+use crate::process::say::{Complaints, Weight, say};
 
 /// What all roles have in common.
 pub(super) struct Stock {
@@ -45,6 +45,8 @@ pub(super) struct RoleProcess {
     pub(super) heard: Instant,
     pub(super) started: Instant,
     backoff: Backoff,
+    /// What is wrong with what it says.
+    pub(super) complaints: Complaints,
 }
 
 /// What a role is given besides its channel to us.
@@ -66,9 +68,10 @@ impl RoleProcess {
             channel: None,
             is_ready: false,
             restart_at: None,
-            heard: Instant::now(),
-            started: Instant::now(),
             backoff: Backoff::default(),
+            heard: Instant::now(),
+            complaints: Complaints::default(),
+            started: Instant::now(),
         }
     }
 

@@ -23,7 +23,7 @@ fn as_launcher() {
         return;
     };
     let is_impatient = fs::read(place.join("settings")).is_ok_and(|settings| settings.starts_with(b"impatient"));
-    let silence = Duration::from_secs(if is_impatient { 1 } else { 10 });
+    let silence = Duration::from_secs(if is_impatient { 3 } else { 10 });
     let result = run(Launch {
         load: &mut || plan(&place),
         role_argv,

@@ -4,6 +4,7 @@
 //! Whoever reads the log may be slow, stopped, or a program that the launcher itself is to start again: nobody waits for it.
 //! Lines that find no room wait here, and are counted beyond a bound.
 
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
@@ -32,6 +33,32 @@ pub fn say(role: &str, weight: Weight, what: &str) {
     let line = line(role, weight, what);
     let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
     waiting.put(rustix::stdio::stderr(), role, line.as_bytes());
+}
+
+/// Complaints about somebody who may give cause for any number of them: the first are said, the others are not worth a disk.
+#[derive(Debug, Default)]
+pub struct Complaints(Cell<u32>);
+
+/// So many are said.
+const MOST_COMPLAINTS: u32 = 20;
+
+impl Complaints {
+    /// Says it as an error, unless enough was said.
+    pub fn say(&self, role: &str, what: &str) {
+        if let Some(line) = self.line(what) {
+            say(role, Weight::Error, &line);
+        }
+    }
+
+    fn line(&self, what: &str) -> Option<String> {
+        let before = self.0.get();
+        self.0.set(before.saturating_add(1));
+        match before {
+            0..MOST_COMPLAINTS => Some(what.to_owned()),
+            MOST_COMPLAINTS => Some(format!("{what}; what follows of the same kind is not told")),
+            _ => None,
+        }
+    }
 }
 
 /// Writes the lines that found no room before, if there are any. To be called now and then.
@@ -179,5 +206,17 @@ mod tests {
         let mut all = String::new();
         reader.read_to_string(&mut all).expect("read");
         assert_eq!(texts(&all), ["3 lines of the spawner were lost here"]);
+    }
+
+    #[test]
+    fn the_first_complaints_are_said_and_no_more() {
+        let complaints = super::Complaints::default();
+        let said: Vec<String> = (0..1000).filter_map(|_| complaints.line("odd")).collect();
+        assert_eq!(said.len(), 21);
+        assert_eq!(said.first().map(String::as_str), Some("odd"));
+        assert_eq!(
+            said.last().map(String::as_str),
+            Some("odd; what follows of the same kind is not told")
+        );
     }
 }

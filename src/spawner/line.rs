@@ -7,12 +7,15 @@ use rustix::event::PollFlags;
 
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::message::{ScriptNews, ScriptOrder};
+use crate::process::say::Complaints;
 
 /// One worker thread's channel.
 pub(super) struct Line {
     key: u64,
     channel: Channel,
     unsent: VecDeque<ScriptNews>,
+    /// What is wrong with its orders.
+    pub(super) complaints: Complaints,
 }
 
 impl Line {
@@ -21,6 +24,7 @@ impl Line {
             key,
             channel,
             unsent: VecDeque::new(),
+            complaints: Complaints::default(),
         }
     }
 

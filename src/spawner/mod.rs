@@ -248,7 +248,9 @@ impl Spawner {
             let heard = line.flush().and_then(|()| line.hear());
             match heard {
                 Ok(Heard::Message(order)) => self.obey(key, order),
-                Ok(Heard::Unknown(error)) => say("spawner", Weight::Error, &format!("from a worker: {error}: ignored")),
+                Ok(Heard::Unknown(error)) => line
+                    .complaints
+                    .say("spawner", &format!("from a worker: {error}: ignored")),
                 Ok(Heard::Closed) => return self.close_line(key),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
@@ -303,11 +305,7 @@ impl Spawner {
     fn start(&mut self, line: u64, start: &Start) {
         let id = start.id;
         if self.script((line, id)).is_some() {
-            return say(
-                "spawner",
-                Weight::Error,
-                &format!("a worker used the number {id} twice: ignored"),
-            );
+            return self.complain(line, &format!("a worker used the number {id} twice: ignored"));
         }
         let begun = self.starter.start(start).and_then(|(by, care)| match by {
             By::Us(child) => {
@@ -327,7 +325,7 @@ impl Spawner {
             }
             Err(refusal) => {
                 if let Some(said) = refusal.said {
-                    say("spawner", Weight::Error, &said);
+                    self.complain(line, &said);
                 }
                 self.tell(
                     line,
@@ -337,6 +335,12 @@ impl Spawner {
                     },
                 );
             }
+        }
+    }
+
+    fn complain(&self, line: u64, what: &str) {
+        if let Some(found) = self.lines.iter().find(|found| found.key() == line) {
+            found.complaints.say("spawner", what);
         }
     }
 

@@ -5,5 +5,6 @@ pub mod golden;
 pub mod play;
 pub mod processes;
 pub mod server;
+pub mod site;
 pub mod traffic;
 pub mod wire;

@@ -90,3 +90,15 @@ pub fn resident_kib(pid: u32) -> Option<u64> {
     let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
+
+/// The user and group of a file, by the names that the system has for them.
+pub fn owner(path: &std::path::Path) -> std::io::Result<String> {
+    let status = std::fs::metadata(path)?;
+    let (uid, gid) = (
+        nix::unistd::Uid::from_raw(std::os::unix::fs::MetadataExt::uid(&status)),
+        nix::unistd::Gid::from_raw(std::os::unix::fs::MetadataExt::gid(&status)),
+    );
+    let user = nix::unistd::User::from_uid(uid)?.map(|user| user.name);
+    let group = nix::unistd::Group::from_gid(gid)?.map(|group| group.name);
+    Ok(format!("{} {}", user.unwrap_or_default(), group.unwrap_or_default()))
+}

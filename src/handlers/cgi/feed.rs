@@ -49,9 +49,11 @@ impl Feed {
     /// A pump for `body`, and the script's end of its pipe.
     pub(super) fn new(body: RequestBody) -> io::Result<(Feed, OwnedFd)> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&writer, true)?;
         let feed = Feed {
             body,
-            pipe: Some(Sender::from_owned_fd(writer)?),
+            // It is a pipe, and does not block: that need not be asked.
+            pipe: Some(Sender::from_owned_fd_unchecked(writer)?),
             ..Feed::none()
         };
         Ok((feed, reader))

@@ -258,6 +258,10 @@ const WORKER: &[Refused] = &[
     never(libc::SYS_symlinkat),
     never(libc::SYS_renameat2),
     never(libc::SYS_truncate),
+    // What is in a log stays there: its descriptor only appends, and goes on to.
+    never(libc::SYS_ftruncate),
+    never(libc::SYS_fallocate),
+    at(libc::SYS_fcntl, When::Is(1, !0, flag(libc::F_SETFL)), EPERM),
     never(libc::SYS_fchmod),
     never(libc::SYS_fchmodat),
     never(FCHMODAT2),

@@ -225,6 +225,14 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     ("remove a log", |before| fs::remove_file(before.path("log"))),
     ("rmdir", |before| fs::remove_dir(before.path("empty"))),
     ("write to an open log", |before| before.log.write_all(b"line\n")),
+    ("cut an open log", |before| before.log.set_len(0)),
+    ("write where one likes in an open log", |before| {
+        let flags = rustix::fs::fcntl_getfl(&before.log)?;
+        Ok(rustix::fs::fcntl_setfl(
+            &before.log,
+            flags.difference(rustix::fs::OFlags::APPEND),
+        )?)
+    }),
     ("open the ScriptLog", |before| {
         opened(before.path("script_log"), OpenOptions::new().append(true).create(true))
     }),

@@ -194,6 +194,8 @@ const OUTCOMES: &[(&str, [&str; 3])] = &[
     ("remove a log", ["EPERM", "EPERM", "EACCES"]),
     ("rmdir", ["EPERM", "EPERM", "EACCES"]),
     ("write to an open log", ["allowed", "allowed", "allowed"]),
+    ("cut an open log", ["EPERM", "EPERM", "allowed"]),
+    ("write where one likes in an open log", ["EPERM", "EPERM", "allowed"]),
     ("open the ScriptLog", ["EACCES", "allowed", "EACCES"]),
     ("spool a long body", ["allowed", "allowed", "allowed"]),
     ("read what is served", ["allowed", "allowed", "allowed"]),
