@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Access, OFlags, access, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 
 use super::plan::MapProgram;
@@ -35,6 +36,11 @@ impl Maps {
     /// Those of a plan; `identity` is who they are that name nobody.
     pub(super) fn new(programs: &[MapProgram], identity: Option<&Identity>) -> Result<Maps, String> {
         let running = programs.iter().map(|program| {
+            let path = words::split(&program.command).into_iter().next().unwrap_or_default();
+            access(path.as_slice(), Access::EXEC_OK).map_err(|error| {
+                let path = String::from_utf8_lossy(&path);
+                format!("{program}: `{path}` cannot be executed: {error}")
+            })?;
             Ok(Running {
                 program: program.clone(),
                 identity: program.identity()?.or_else(|| identity.cloned()),
@@ -153,6 +159,10 @@ impl Running {
         let told = |error: io::Error| error.to_string();
         let (stdin, keys) = io::pipe().map_err(told)?;
         let (values, stdout) = io::pipe().map_err(told)?;
+        for end in [keys.as_fd(), values.as_fd()] {
+            let flags = fcntl_getfl(end).map_err(|error| error.to_string())?;
+            fcntl_setfl(end, flags | OFlags::NONBLOCK).map_err(|error| error.to_string())?;
+        }
         let mut spec = ChildSpec::new(Program::Path(&path), argv, vec![stdin.as_fd(), stdout.as_fd(), stderr]);
         spec.env.clone_from(&stock.env);
         spec.session = Session::Own; // a Ctrl-C at the terminal is for the launcher alone

@@ -161,10 +161,11 @@ impl MapProgram {
 
 /// Asks, and reads one line, without its end.
 async fn line_for(pipes: &Pipes, key: &[u8]) -> Result<Vec<u8>, Silence> {
-    // Registered with the event loop of the thread that asks, so each conversation has copies.
+    // Registered with the event loop of the thread that asks, so each conversation has copies. The launcher made them
+    // non-blocking, which a confined process may not.
     let copy = |fd: &OwnedFd| fd.try_clone().map_err(Silence::Broken);
-    let mut keys = Sender::from_owned_fd(copy(&pipes.keys)?).map_err(Silence::Broken)?;
-    let values = Receiver::from_owned_fd(copy(&pipes.values)?).map_err(Silence::Broken)?;
+    let mut keys = Sender::from_owned_fd_unchecked(copy(&pipes.keys)?).map_err(Silence::Broken)?;
+    let values = Receiver::from_owned_fd_unchecked(copy(&pipes.values)?).map_err(Silence::Broken)?;
     let mut line = key.to_vec();
     line.push(b'\n');
     match keys.write_all(&line).await {
