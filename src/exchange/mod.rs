@@ -59,8 +59,6 @@ pub struct Exchange {
     pub unique_id: [u8; 24],
     /// The file that the last pass landed on, for `%f`; empty before any.
     pub file: Vec<u8>,
-    /// What the walk found of the file's place, for expressions that are asked before the place is made.
-    pub landed: Landed,
     /// The handler of the last pass by its name, for `%R`; empty where none was asked for.
     pub handler: Vec<u8>,
     /// From the head's arrival to the first byte of the response.
@@ -115,6 +113,8 @@ pub struct PassTarget {
     pub path: CleanPath,
     /// What follows the question mark, undecoded.
     pub query: Option<Vec<u8>>,
+    /// What the walk found of its place, for expressions that are asked before the place is made.
+    pub landed: Landed,
 }
 
 /// A pass that ended in a redirect inside the server.
@@ -171,7 +171,6 @@ pub struct Mark {
     target: PassTarget,
     variables: Variables,
     file: Vec<u8>,
-    landed: Landed,
     handler: Vec<u8>,
     rewriting: Rewriting,
     conf: Arc<DirConf>,
@@ -201,12 +200,12 @@ impl Exchange {
                 raw_path: Vec::new(),
                 path: CleanPath::root(),
                 query: None,
+                landed: Landed::default(),
             },
             variables: Variables::new(),
             previous: None,
             unique_id: [b'-'; 24],
             file: Vec::new(),
-            landed: Landed::default(),
             handler: Vec::new(),
             first_byte: None,
             rewriting: Rewriting::default(),
@@ -259,10 +258,10 @@ impl Exchange {
             raw_path: path,
             path: CleanPath::root(),
             query,
+            landed: Landed::default(),
         };
         self.rewriting.media_type = None;
         self.rewriting.handler = None;
-        self.landed = Landed::default();
         let target = std::mem::replace(&mut self.target, target);
         let url = target.path.as_bytes().to_vec();
         let redirect_url = if self.conf.core.qualify_redirect_url.or(false) {
@@ -315,7 +314,6 @@ impl Exchange {
             target: self.target.clone(),
             variables: self.variables.clone(),
             file: self.file.clone(),
-            landed: self.landed.clone(),
             handler: self.handler.clone(),
             rewriting: self.rewriting.clone(),
             conf: Arc::clone(&self.conf),
@@ -327,7 +325,6 @@ impl Exchange {
         self.target = mark.target;
         self.variables = mark.variables;
         self.file = mark.file;
-        self.landed = mark.landed;
         self.handler = mark.handler;
         self.rewriting = mark.rewriting;
         self.conf = mark.conf;

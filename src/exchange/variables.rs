@@ -23,9 +23,9 @@ impl Exchange {
             Variable::RequestScheme => text("http"),
             Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
             Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),
-            Variable::PathInfo => bytes(&self.landed.path_info),
-            Variable::ContextPrefix => bytes(&self.landed.context_prefix),
-            Variable::ContextDocumentRoot => match self.landed.context_root.as_slice() {
+            Variable::PathInfo => bytes(&self.target.landed.path_info),
+            Variable::ContextPrefix => bytes(&self.target.landed.context_prefix),
+            Variable::ContextDocumentRoot => match self.target.landed.context_root.as_slice() {
                 [] => bytes(&document_root(self.config, self.site)),
                 root => bytes(root),
             },

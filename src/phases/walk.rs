@@ -31,7 +31,7 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     let landed = Landed::new(&name, &extent);
     let directories = directories_of(&name, &extent);
     ex.file = landed.path.to_vec();
-    ex.landed = exchange::Landed {
+    ex.target.landed = exchange::Landed {
         path_info: landed.path_info.to_vec(),
         context_prefix: translated.context_prefix.clone(),
         context_root: translated.context_root.clone(),
