@@ -142,8 +142,8 @@ impl Pair {
                 (_, Some(_)) => {}
             }
         }
-        if broken * 2 > self.requests.len() {
-            faults.push("Apache finds most of it an error, so nothing is compared".to_owned());
+        if broken == self.requests.len() {
+            faults.push("Apache finds all of it an error, so nothing is compared".to_owned());
         }
         ours.server.stop()?;
         theirs.server.stop()?;

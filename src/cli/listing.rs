@@ -94,6 +94,7 @@ fn class(overrides: Override) -> &'static str {
         Override::Indexes => "includes Indexes",
         Override::Limit => "includes Limit",
         Override::Options => "includes Options",
+        Override::Access => "includes AuthConfig or Limit",
     }
 }
 

@@ -57,3 +57,186 @@ pub fn names(configured: Option<&Vec<Vec<u8>>>) -> Arc<[Vec<u8>]> {
         None => Arc::new([b".htaccess".to_vec()]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{AccessFile, read};
+    use crate::config::directives::overrides::Overrides;
+    use crate::config::load::load_text;
+
+    fn read_under(overrides: &str, text: &[u8]) -> AccessFile {
+        let server = format!("<Directory />\n{overrides}\n</Directory>\n");
+        let config = load_text("a.conf", server.as_bytes(), Path::new("/")).config;
+        let overrides: &Overrides = &config.sites[0].directories[0].conf.overrides;
+        read(Path::new("/d/.htaccess"), text, b"/d/", b"/", overrides)
+    }
+
+    fn first_error(overrides: &str, text: &str) -> Option<String> {
+        let file = read_under(overrides, text.as_bytes());
+        file.errors.first().map(ToString::to_string)
+    }
+
+    /// TRAPS 54: what an access file must not be able to do.
+    #[test]
+    fn what_is_the_servers_own_is_an_error_whatever_is_allowed() {
+        for line in [
+            "Include /etc/passwd",
+            "IncludeOptional *.conf",
+            "Define X y",
+            "UnDefine X",
+            "LoadModule x_module x.so",
+            "LoadFile x.so",
+            "ServerRoot /",
+            "User root",
+            "SuexecUserGroup root root",
+            "Alias / /",
+            "ScriptAlias / /",
+            "CustomLog \"|sh\" x",
+            "ErrorLog \"|sh\"",
+            "RewriteMap x prg:/bin/sh",
+            "ScriptSandbox off",
+            "ChrootDir /",
+            "AllowOverride All",
+            "AllowOverrideList Include",
+            "<Directory />\n</Directory>",
+            "<Location />\n</Location>",
+            "<VirtualHost *>\n</VirtualHost>",
+            "<Proxy *>\n</Proxy>",
+            "<Macro x>\n</Macro>",
+            "php_admin_value open_basedir /",
+            "SSLEngine off",
+            "ExtFilterDefine x cmd=/bin/sh",
+        ] {
+            assert!(first_error("AllowOverride All", line).is_some(), "{line}");
+            assert!(
+                first_error("AllowOverride All", &format!("<If \"true\">\n{line}\n</If>")).is_some(),
+                "{line} in <If>"
+            );
+            assert!(
+                first_error("AllowOverride All", &format!("<Files x>\n{line}\n</Files>")).is_some(),
+                "{line} in <Files>"
+            );
+        }
+    }
+
+    #[test]
+    fn expressions_cannot_read_files() {
+        for line in [
+            "<If \"file('/etc/passwd') != ''\">\n</If>",
+            "<If \"filesize('/etc/passwd') -gt 0\">\n</If>",
+            "<Files x>\n<If \"%{file:/etc/passwd} != ''\">\n</If>\n</Files>",
+            "SetEnvIfExpr \"file('/etc/passwd') =~ /(.*)/\" X=$1",
+        ] {
+            assert!(first_error("AllowOverride All", line).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_sections_in_one_another_are_an_error() {
+        for (begin, end) in [
+            ("<IfModule mod_mime.c>\n", "</IfModule>\n"),
+            ("<IfModule mod_none.c>\n", "</IfModule>\n"),
+            ("<If \"true\">\n", "</If>\n"),
+            ("<Files x>\n", "</Files>\n"),
+            ("<Limit GET>\n", "</Limit>\n"),
+        ] {
+            for text in [begin.repeat(1000), begin.repeat(1000) + &end.repeat(1000)] {
+                let error = first_error("AllowOverride All", &text);
+                assert!(
+                    error.is_some_and(|error| error.contains("more than 200 sections")),
+                    "{begin}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_names_file_line_and_directive() {
+        for (overrides, text, want) in [
+            (
+                "AllowOverride FileInfo",
+                "AddType text/x .x\n\nRequire all denied\n",
+                "/d/.htaccess:3: Require: not allowed here; AllowOverride decides what a .htaccess file may hold",
+            ),
+            (
+                "AllowOverride Options=Indexes",
+                "Options -ExecCGI\n",
+                "/d/.htaccess:1: Options: Option ExecCGI not allowed here",
+            ),
+            (
+                "AllowOverride All",
+                "ServerName x\n",
+                "/d/.htaccess:1: ServerName: cannot stand in a .htaccess file; it belongs in: server config, virtual host",
+            ),
+            (
+                "AllowOverride All",
+                "php_admin_flag engine off\n",
+                "/d/.htaccess:1: php_admin_flag: cannot stand in a .htaccess file",
+            ),
+            (
+                "AllowOverride FileInfo",
+                "php_value a b\n",
+                "/d/.htaccess:1: php_value: not allowed here; AllowOverride decides what a .htaccess file may hold",
+            ),
+            (
+                "AllowOverride Indexes",
+                "<Limit GET>\nRequire all granted\n</Limit>\n",
+                "/d/.htaccess:1: <Limit>: not allowed here; AllowOverride decides what a .htaccess file may hold",
+            ),
+            (
+                "AllowOverride All",
+                "<Limit GET>\n<Files x>\n</Files>\n</Limit>\n",
+                "/d/.htaccess:2: <Files>: cannot stand in <Limit> or <LimitExcept>",
+            ),
+        ] {
+            assert_eq!(first_error(overrides, text).as_deref(), Some(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_is_noted() {
+        for (overrides, text, want) in [
+            (
+                "AllowOverride Options",
+                "php_value a b\n",
+                "/d/.htaccess:1: warning: php_value: ignored: PHP does not run inside the server",
+            ),
+            (
+                "AllowOverride None Nonfatal=Override",
+                "Require all denied\n",
+                "/d/.htaccess:1: note: Require: ignored: AllowOverride does not allow it here",
+            ),
+            (
+                "AllowOverride None Nonfatal=Override",
+                "ServerName x\n",
+                "/d/.htaccess:1: note: ServerName: ignored: it cannot stand in a .htaccess file",
+            ),
+            (
+                "AllowOverride None Nonfatal=Unknown",
+                "Nonsense x\n",
+                "/d/.htaccess:1: note: Nonsense: ignored: it is not known here",
+            ),
+        ] {
+            let file = read_under(overrides, text.as_bytes());
+            assert_eq!(file.errors, [], "{text}");
+            let note = file.notes.first().map(ToString::to_string).unwrap_or_default();
+            assert!(note.starts_with(want), "{note}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_read_or_complained_about() {
+        let text: &[u8] = b"Options +ExecCGI\n<Files \"a*\">\n<Limit GET>\nRequire all denied\n</Limit>\n</Files>\n\
+            <If \"%{REQUEST_URI} =~ m#x#\">\nForceType text/x\n</If>\n<Else>\nAddType a/b .c\n</Else>\n\
+            <IfModule !mod_x.c>\nRewriteEngine On\nRewriteCond %{HTTP_HOST} ^a [NC]\nRewriteRule ^(.*)$ b/$1 [L]\n</IfModule>\n";
+        for end in 0..=text.len() {
+            for overrides in ["AllowOverride All", "AllowOverride None Nonfatal=All"] {
+                let file = read_under(overrides, &text[..end]);
+                assert!(file.errors.iter().all(|error| error.is_fatal()), "{end}");
+            }
+        }
+        assert_eq!(read_under("AllowOverride All", text).errors, []);
+    }
+}

@@ -119,6 +119,12 @@ impl<'a> Inside<'a> {
             );
             return self.complain(node, sentence);
         }
+        if matches!(around.kind, Kind::Location | Kind::Files | Kind::If) && entry.name.starts_with("AllowOverride") {
+            let sentence =
+                "has no effect here: files are looked for before this section counts; write it in <Directory>";
+            self.complaints
+                .push(ConfigError::warning(node.span(), node.name(), sentence));
+        }
         let raw = [node.args_raw().to_vec()];
         let remarks = RefCell::default();
         let args = Args {
@@ -128,8 +134,8 @@ impl<'a> Inside<'a> {
             section: around.path,
             methods: around.methods,
             options: match self.source {
-                Source::AccessFile(overrides) if !overrides.name(entry.name) => Some(overrides.classes().options()),
-                Source::AccessFile(_) | Source::Server => None,
+                Source::AccessFile(overrides) => Some(overrides.may_give()),
+                Source::Server => None,
             },
             trust: self.trust(),
             remarks: &remarks,
@@ -154,13 +160,17 @@ impl<'a> Inside<'a> {
         }
     }
 
-    /// The table's entry for a node, if it may stand here and has the right number of words.
+    /// The table's entry for a node, if it may stand here and has the right number of words. In an access file its place and
+    /// its class are looked at before its words, as in Apache.
     fn entry(&mut self, node: &Node, context: Contexts, inside: &str) -> Option<&'static Directive> {
+        let known = TABLE.get(&node.name().to_ascii_lowercase()).copied();
+        if let (Source::AccessFile(overrides), Some(entry)) = (self.source, known)
+            && !self.permitted(node, entry, overrides)
+        {
+            return None;
+        }
         match entry(node, context, inside) {
-            Ok(entry) => match self.source {
-                Source::AccessFile(overrides) => self.permitted(node, entry, overrides),
-                Source::Server => Some(entry),
-            },
+            Ok(entry) => Some(entry),
             Err(error) => {
                 self.foreign(node, error);
                 None
@@ -169,15 +179,22 @@ impl<'a> Inside<'a> {
     }
 
     /// Apache's words for a directive that AllowOverride does not let in.
-    fn permitted(
-        &mut self,
-        node: &Node,
-        entry: &'static Directive,
-        overrides: &Overrides,
-    ) -> Option<&'static Directive> {
-        let class = entry.overrides;
-        if class == Override::None || overrides.classes().allow(class) || overrides.name(entry.name) {
-            return Some(entry);
+    fn permitted(&mut self, node: &Node, entry: &'static Directive, overrides: &Overrides) -> bool {
+        let is_placed = entry.allowed.covers(HTACCESS);
+        if !is_placed && overrides.classes().override_is_nonfatal {
+            self.note(node, "it cannot stand in a .htaccess file");
+        }
+        if is_placed {
+            self.allowed(node, entry.name, entry.overrides, overrides)
+        } else {
+            !overrides.classes().override_is_nonfatal
+        }
+    }
+
+    /// Whether a directive of this name and class may stand in an access file; says so if not.
+    fn allowed(&mut self, node: &Node, name: &str, class: Override, overrides: &Overrides) -> bool {
+        if overrides.classes().allow(class) || overrides.name(name) {
+            return true;
         }
         if overrides.classes().override_is_nonfatal {
             self.note(node, "AllowOverride does not allow it here");
@@ -187,23 +204,55 @@ impl<'a> Inside<'a> {
                 "not allowed here; AllowOverride decides what a .htaccess file may hold",
             );
         }
-        None
+        false
     }
 
-    /// A directive that the table does not have. In an access file it is an error whatever it is, unless its class may be
-    /// passed over or it would have no effect anyhow.
+    /// A directive that the table does not have, or not here. What is answered without effect needs its class in an access file
+    /// as in Apache; what is refused is an error there whatever AllowOverride says, for it may protect something.
     fn foreign(&mut self, node: &Node, error: ConfigError) {
-        let is_unknown = !TABLE.contains_key(&node.name().to_ascii_lowercase());
-        match self.source {
-            Source::AccessFile(overrides) if is_unknown && overrides.classes().unknown_is_nonfatal => {
-                self.note(node, "it is not known here");
+        let Source::AccessFile(overrides) = self.source else {
+            return self.complaints.push(error);
+        };
+        let name = match node {
+            Node::Directive { name, .. } => name.clone(),
+            Node::Section { name, .. } => format!("<{name}>"),
+        };
+        let is_ours = TABLE.contains_key(&name.to_ascii_lowercase());
+        match directives::foreign::find(&name) {
+            None if !is_ours && overrides.classes().unknown_is_nonfatal => self.note(node, "it is not known here"),
+            Some(foreign) if !foreign.allowed.covers(HTACCESS) => {
+                if overrides.classes().override_is_nonfatal {
+                    self.note(node, "it cannot stand in a .htaccess file");
+                } else {
+                    self.complain(node, "cannot stand in a .htaccess file");
+                }
             }
-            Source::AccessFile(_) | Source::Server => self.complaints.push(error),
+            // Where nobody can switch PHP off, the file that asks for it must not be served as if somebody had.
+            Some(foreign) if foreign.name == "php_flag" && is_switched_off(node.words()) => {
+                self.complain(
+                    node,
+                    "this cannot be switched off here; write `SetHandler none` in its place",
+                );
+            }
+            Some(foreign) if !error.is_fatal() => {
+                if self.allowed(node, foreign.name, foreign.overrides, overrides) {
+                    self.complaints.push(error);
+                }
+            }
+            _ => self.complaints.push(error),
         }
     }
 
     fn section(&mut self, node: &Node, around: Around<'_>, conf: &mut DirConf) {
         let name = node.name().to_ascii_lowercase();
+        if let (Source::AccessFile(overrides), Some(entry)) = (self.source, TABLE.get(&format!("<{name}>")).copied())
+            && !self.permitted(node, entry, overrides)
+        {
+            return;
+        }
+        if around.methods.is_some() {
+            return self.complain(node, "cannot stand in <Limit> or <LimitExcept>");
+        }
         match name.as_str() {
             "limit" | "limitexcept" => self.limit(node, &name, around, conf),
             "if" | "elseif" | "else" => {
@@ -245,9 +294,6 @@ impl<'a> Inside<'a> {
         } else {
             Methods::all_others(node.words())
         };
-        if around.methods.is_some() {
-            return self.complain(node, "cannot stand in <Limit> or <LimitExcept>");
-        }
         match methods {
             Ok(methods) => {
                 let around = Around {
@@ -365,6 +411,15 @@ impl<'a> Inside<'a> {
                 .push(ConfigError::warning(node.span(), node.name(), remark));
         }
     }
+}
+
+/// Whether the words of a `php_flag` keep scripts from being run.
+fn is_switched_off(words: &[Vec<u8>]) -> bool {
+    let named = |at: usize, names: &[&[u8]]| {
+        let word = words.get(at);
+        word.is_some_and(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
+    };
+    named(0, &[b"engine"]) && !named(1, &[b"on", b"1", b"true", b"yes"])
 }
 
 /// An error about a directive or section.

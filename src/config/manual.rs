@@ -1,6 +1,8 @@
 //! The manual pages that are made from the tables: lychgate.conf(5), what lychgate has, and lychgate-apache(7), what it
 //! does with every name of Apache's. The language is mdoc(7); `mandoc -T lint` has nothing to say about them.
 
+mod sections;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -302,6 +304,7 @@ pub fn apache_page() -> String {
         }
         page.push_str(".El\n");
     }
+    page.push_str(sections::DIFFERENCES);
     page.push_str(APACHE_TAIL);
     page
 }
@@ -404,6 +407,7 @@ fn class(overrides: Override) -> Option<&'static str> {
         Override::Indexes => Some("Indexes"),
         Override::Limit => Some("Limit"),
         Override::Options => Some("Options"),
+        Override::Access => Some("AuthConfig or Limit"),
         Override::Any => Some("any"),
     }
 }

@@ -10,7 +10,8 @@ use crate::config::setting::Merge;
 use crate::config::site::{Config, ScriptPlace, Section, Site, document_root};
 use crate::config::words::Pattern;
 
-/// All places of all sites, each once: the targets of ScriptAlias, and the directories that Options ExecCGI covers.
+/// All places of all sites, each once: the targets of ScriptAlias, the directories that Options ExecCGI covers, and those
+/// whose access files may turn it on.
 pub fn of(config: &Config) -> Vec<ScriptPlace> {
     let mut places: Vec<ScriptPlace> = Vec::new();
     for site in &config.sites {
@@ -49,7 +50,7 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
     let mut places: Vec<_> = script_aliases.map(|alias| place(alias.literal_target())).collect();
     for section in site.directories.iter().chain(&site.directory_matches) {
-        if gives_exec(&section.conf) {
+        if lets_exec(&section.conf) {
             places.push(place(literal_root(section)));
         }
     }
@@ -63,8 +64,20 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     places
 }
 
+/// Whether a section makes scripts of files, or lets access files do so, which nobody reads here.
+fn lets_exec(conf: &DirConf) -> bool {
+    gives_exec(conf) || conf.overrides.may_give().has(Options::EXEC_CGI)
+}
+
 fn gives_exec(conf: &DirConf) -> bool {
-    conf.core.options.gives(Options::EXEC_CGI) || conf.core.files.iter().any(|files| gives_exec(&files.conf))
+    conf.core.options.gives(Options::EXEC_CGI) || inner(conf).any(gives_exec)
+}
+
+/// The settings of the `<Files>` and `<If>` inside.
+fn inner(conf: &DirConf) -> impl Iterator<Item = &DirConf> {
+    let branches = conf.core.ifs.iter().flat_map(|section| &section.branches);
+    let branches = branches.map(|branch| &*branch.conf);
+    conf.core.files.iter().map(|files| &files.conf).chain(branches)
 }
 
 /// The name without slashes at its end.
@@ -125,7 +138,7 @@ pub fn tree_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> Vec<u8> {
     let aliases = site.settings.aliases.list.iter();
     let aliases = aliases.filter(|alias| alias.kind == AliasKind::Scripts);
     let aliases = aliases.filter_map(|alias| literal(&trimmed(alias.literal_target())));
-    let sections = site.directories.iter().filter(|section| gives_exec(&section.conf));
+    let sections = site.directories.iter().filter(|section| lets_exec(&section.conf));
     let sections = sections.filter_map(|section| {
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let mut ends = ends.map(|(at, _)| at.max(1)).chain([path.len()]);
@@ -159,15 +172,15 @@ pub fn confs(config: &Config) -> Vec<&DirConf> {
             .chain(&site.directory_matches)
             .chain(&site.locations);
         let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
-        own.for_each(|conf| add_with_files(conf, &mut confs));
+        own.for_each(|conf| add_with_inner(conf, &mut confs));
     }
     confs
 }
 
-fn add_with_files<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
+fn add_with_inner<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
     confs.push(conf);
-    for files in conf.core.files.iter() {
-        add_with_files(&files.conf, confs);
+    for inner in inner(conf) {
+        add_with_inner(inner, confs);
     }
 }
 

@@ -84,6 +84,8 @@ pub enum Override {
     Limit,
     /// Options.
     Options,
+    /// AuthConfig or Limit, either of them.
+    Access,
     /// With any class.
     Any,
 }

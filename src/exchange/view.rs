@@ -1,6 +1,7 @@
 //! The request in progress as the little languages see it: expressions and log formats ask through [`Vars`].
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use rustix::fs::{Access, access};
 use crate::exchange::response::Response;
 use crate::exchange::{Exchange, Previous};
 use crate::http::status::Status;
-use crate::lang::vars::{FileTest, Variable, Vars};
+use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
 
 /// More of a file than this has no value for `file()`, as in Apache. No directive moves it.
 const FILE_LIMIT: u64 = 10 * 1024 * 1024;
@@ -60,8 +61,11 @@ impl Vars for View<'_> {
         self.ex.server_variable(variable)
     }
 
-    fn varies_by(&self, name: &str) {
-        self.ex.rewriting.vary.add(name);
+    fn depends_on(&self, name: &str) {
+        // RFC 9110 section 12.5.5 and Apache: a response never varies by Host.
+        if !name.eq_ignore_ascii_case("Host") {
+            self.ex.rewriting.vary.add(name);
+        }
     }
 
     fn client_ip(&self) -> Option<IpAddr> {
@@ -95,5 +99,79 @@ impl Vars for View<'_> {
         let file = std::fs::File::open(OsStr::from_bytes(path)).ok()?;
         file.take(FILE_LIMIT).read_to_end(&mut text).ok()?;
         Some(text)
+    }
+}
+
+/// A request as [`View`] has it, with the names of the fields that its answers depended on, for `Vary`.
+pub struct Noting<'a> {
+    view: View<'a>,
+    fields: RefCell<Vec<String>>,
+}
+
+impl<'a> Noting<'a> {
+    /// Answers as `view` does.
+    pub fn new(view: View<'a>) -> Noting<'a> {
+        Noting {
+            view,
+            fields: RefCell::default(),
+        }
+    }
+
+    /// The fields that were asked for, each once; `Host` is no news to a cache (RFC 9110 section 12.5.5).
+    pub fn into_fields(self) -> Vec<String> {
+        self.fields.into_inner()
+    }
+}
+
+impl Vars for Noting<'_> {
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.request_field(name)
+    }
+
+    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.response_field(name)
+    }
+
+    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.env(name)
+    }
+
+    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+        self.view.variable(variable)
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.view.client_ip()
+    }
+
+    fn depends_on(&self, field: &str) {
+        let mut fields = self.fields.borrow_mut();
+        if !field.eq_ignore_ascii_case("Host") && !fields.iter().any(|known| known.eq_ignore_ascii_case(field)) {
+            fields.push(field.to_owned());
+        }
+    }
+
+    fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.note(name)
+    }
+
+    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.os_env(name)
+    }
+
+    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
+        self.view.file_is(test, path)
+    }
+
+    fn file_size(&self, path: &[u8]) -> Option<u64> {
+        self.view.file_size(path)
+    }
+
+    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.view.file_contents(path)
+    }
+
+    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
+        self.view.is_accessible(what, name)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::exchange::Exchange;
 use crate::exchange::response::Response;
+use crate::http::status::Status;
 
 /// Adds it.
 pub fn apply(ex: &Exchange, response: &mut Response) {
@@ -11,7 +12,8 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
     }
     // Redirects and errors are told without it, as by Apache.
     let names = ex.rewriting.vary.names();
-    if names.is_empty() || response.head.status.code() >= 300 {
+    let status = response.head.status;
+    if names.is_empty() || status.code() >= 300 && status != Status::NOT_MODIFIED {
         return;
     }
     let said = fields.joined(b"Vary").map(|vary| vary.into_owned()).unwrap_or_default();

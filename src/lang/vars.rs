@@ -25,6 +25,10 @@ pub trait Vars {
     /// The client's address, after mod_remoteip's rules.
     fn client_ip(&self) -> Option<IpAddr>;
 
+    /// Told of each field of the request that a value depends on, whether or not it is there, but for those asked for by
+    /// `req_novary`.
+    fn depends_on(&self, _field: &str) {}
+
     /// A note left by an earlier step of the request.
     fn note(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
         None
@@ -73,9 +77,6 @@ pub trait Vars {
     fn is_accessible(&self, _what: Accessible, _name: &[u8]) -> bool {
         false
     }
-
-    /// An expression has asked for this field of the request: the response varies by it.
-    fn varies_by(&self, _name: &str) {}
 
     /// The time that `%{TIME}` and its parts tell.
     fn now(&self) -> SystemTime {

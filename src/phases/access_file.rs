@@ -1,15 +1,15 @@
 //! `.htaccess`: what lies in a directory on the way, read again whenever it has changed.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
@@ -17,10 +17,12 @@ use rustix::io::Errno;
 
 use crate::config::directives::DirConf;
 use crate::config::directives::overrides::Overrides;
+use crate::config::error::{ConfigError, Severity};
 use crate::config::htaccess;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::http::status::Status;
+use crate::lang::log_level::Level;
 
 /// The settings of an access file, as long as it stays as it is.
 #[derive(Debug)]
@@ -38,6 +40,9 @@ const REMEMBERED: usize = 4096;
 
 /// A file that changed within this time before it was read may change again without a new time of change.
 const SETTLED: Duration = Duration::from_millis(100);
+
+/// The same on file systems that count whole seconds, or two of them.
+const COARSE: Duration = Duration::from_millis(2100);
 
 /// What tells one text from the next: file system, number, size, times of change.
 type Identity = (u64, u64, u64, (i64, u64), (i64, u64));
@@ -72,22 +77,46 @@ pub(super) fn of_directory(
 }
 
 fn look(ex: &Exchange, path: &[u8], directory: &[u8], overrides: &Overrides) -> Result<Option<Arc<AccessFile>>, Fail> {
+    let root = &ex.config.server_root;
+    let seen = see(path, directory, root, overrides, SystemTime::now()).map_err(|error| unreadable(path, &error))?;
+    let Some(seen) = seen else {
+        return Ok(None);
+    };
+    tell(ex, path, seen.identity, &seen.news);
+    seen.read.map(Some).map_err(broken)
+}
+
+/// What a look at a file brought.
+struct Seen {
+    identity: Identity,
+    read: Result<Arc<AccessFile>, String>,
+    /// What was passed over in it, unless it was remembered.
+    news: Vec<ConfigError>,
+}
+
+/// The file as it is `now`: remembered, or read.
+fn see(
+    path: &[u8],
+    directory: &[u8],
+    server_root: &[u8],
+    overrides: &Overrides,
+    now: SystemTime,
+) -> io::Result<Option<Seen>> {
     let status = match rustix::fs::stat(path) {
         Ok(status) => status,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        Err(error) => return Err(unreadable(path, &error.into())),
+        Err(error) => return Err(error.into()),
     };
-    let seen = identity(&status);
-    let known = KNOWN.with_borrow(|known| {
-        let known = known.get(path)?;
-        (known.identity == seen && known.overrides == *overrides).then(|| known.read.clone())
-    });
-    if let Some(read) = known {
-        return read.map(Some).map_err(broken);
+    if let Some(read) = remembered(path, identity(&status), overrides) {
+        return Ok(Some(Seen {
+            identity: identity(&status),
+            read,
+            news: Vec::new(),
+        }));
     }
-    let (identity, text) = read(path).map_err(|error| unreadable(path, &error))?;
+    let (identity, text) = read(path)?;
     let name = Path::new(OsStr::from_bytes(path));
-    let file = htaccess::read(name, &text, directory, &ex.config.server_root, overrides);
+    let file = htaccess::read(name, &text, directory, server_root, overrides);
     let read = match file.errors.first() {
         Some(error) => Err(error.to_string()),
         None => Ok(Arc::new(AccessFile {
@@ -95,20 +124,36 @@ fn look(ex: &Exchange, path: &[u8], directory: &[u8], overrides: &Overrides) -> 
             conf: file.conf,
         })),
     };
-    if has_settled(&identity) {
-        KNOWN.with_borrow_mut(|known| {
-            if known.len() >= REMEMBERED {
-                known.clear();
-            }
-            let entry = Known {
-                identity,
-                overrides: overrides.clone(),
-                read: read.clone(),
-            };
-            known.insert(path.to_vec(), entry);
-        });
+    let is_settled = has_settled(&identity, now);
+    if is_settled {
+        remember(path, identity, overrides, &read);
     }
-    read.map(Some).map_err(broken)
+    Ok(Some(Seen {
+        identity,
+        read,
+        news: if is_settled { file.notes } else { Vec::new() },
+    }))
+}
+
+fn remembered(path: &[u8], seen: Identity, overrides: &Overrides) -> Option<Result<Arc<AccessFile>, String>> {
+    KNOWN.with_borrow(|known| {
+        let known = known.get(path)?;
+        (known.identity == seen && known.overrides == *overrides).then(|| known.read.clone())
+    })
+}
+
+fn remember(path: &[u8], identity: Identity, overrides: &Overrides, read: &Result<Arc<AccessFile>, String>) {
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        let entry = Known {
+            identity,
+            overrides: overrides.clone(),
+            read: read.clone(),
+        };
+        known.insert(path.to_vec(), entry);
+    });
 }
 
 /// The text, and what it was read from.
@@ -141,13 +186,34 @@ fn identity(status: &rustix::fs::Stat) -> Identity {
 }
 
 /// Whether the file's time of change lies far enough back to tell it from the next.
-fn has_settled(identity: &Identity) -> bool {
+fn has_settled(identity: &Identity, now: SystemTime) -> bool {
     let (seconds, nanos) = identity.4;
     let changed = u64::try_from(seconds).map(|seconds| Duration::from_secs(seconds) + Duration::from_nanos(nanos));
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    changed.is_ok_and(|changed| now.saturating_sub(changed) > SETTLED)
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let grain = if nanos == 0 { COARSE } else { SETTLED };
+    changed.is_ok_and(|changed| now.saturating_sub(changed) > grain)
+}
+
+/// What was passed over in a file is told when it is first seen so, by whichever thread.
+fn tell(ex: &Exchange, path: &[u8], identity: Identity, notes: &[ConfigError]) {
+    static TOLD: Mutex<BTreeMap<Vec<u8>, Identity>> = Mutex::new(BTreeMap::new());
+    if notes.is_empty() {
+        return;
+    }
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() >= REMEMBERED {
+        told.clear();
+    }
+    if told.insert(path.to_vec(), identity) == Some(identity) {
+        return;
+    }
+    for note in notes {
+        let level = match note.severity {
+            Severity::Note => Level::Info,
+            Severity::Warning | Severity::Error => Level::Warn,
+        };
+        ex.rewriting.lines.push(level, "core", note.to_string());
+    }
 }
 
 fn next_id() -> usize {
@@ -170,3 +236,6 @@ fn unreadable(path: &[u8], error: &io::Error) -> Fail {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

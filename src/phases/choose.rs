@@ -40,6 +40,8 @@ pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
     }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
+        // The handler of files has nothing to show of a directory.
+        Landing::Directory if named == Some(b"default-handler") => Err(missing(ex)),
         Landing::Directory => directory(ex, place),
         Landing::File if !script => file(ex, place),
         Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),

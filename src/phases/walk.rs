@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::FileType;
+
 use crate::config::directives::DirConf;
 use crate::config::directives::core::{FilesSection, IfSection};
 use crate::config::directives::options::Options;
@@ -15,7 +17,7 @@ use crate::config::setting::Merge;
 use crate::config::site::Site;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
-use crate::exchange::view::View;
+use crate::exchange::view::{Noting, View};
 use crate::exchange::{self, Exchange};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
@@ -38,7 +40,11 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     };
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));
+    for field in &judged.fields {
+        ex.rewriting.vary.add(field);
+    }
     let found = match landed.kind {
+        Landing::Missing if is_link(landed.path) => return Err(leads_nowhere(ex, landed.path)),
         Landing::Missing => Found::Missing,
         Landing::File | Landing::Directory => look(ex, landed.path, extent.meta, &judged)?,
     };
@@ -56,6 +62,20 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         context_root: translated.context_root,
         types: Types::default(),
     })
+}
+
+fn is_link(path: &[u8]) -> bool {
+    rustix::fs::lstat(path).is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Symlink)
+}
+
+/// A link to nothing is refused, not missing, as in Apache.
+fn leads_nowhere(ex: &Exchange, path: &[u8]) -> Fail {
+    let url = String::from_utf8_lossy(ex.target.path.as_bytes());
+    let file = String::from_utf8_lossy(path);
+    Fail::site(
+        Status::FORBIDDEN,
+        format!("access to {url}: `{file}` is a symbolic link that leads to nothing"),
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +161,8 @@ fn directories_of(name: &[u8], extent: &Extent) -> Vec<usize> {
 struct Judged {
     conf: Arc<DirConf>,
     links: Vec<(usize, Symlinks)>,
+    /// The request's fields on which an `<If>` depended.
+    fields: Vec<String>,
 }
 
 /// Settings that are laid over others.
@@ -212,37 +234,37 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
     let locations = site.locations.iter().filter(|section| section.covers_location(url));
     pieces.extend(locations.map(|section| Piece::Section(&section.conf)));
     let conf = merged(site, &pieces);
-    let mut branches = Vec::new();
-    holding(ex, &conf.core.ifs, &mut branches);
+    let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
+    holding(&view, &conf.core.ifs, &mut branches);
+    let fields = view.into_fields();
     if branches.is_empty() {
-        return Ok(Judged { conf, links });
+        return Ok(Judged { conf, links, fields });
     }
     pieces.extend(branches.into_iter().map(Piece::Branch));
     let conf = merged(site, &pieces);
-    Ok(Judged { conf, links })
+    Ok(Judged { conf, links, fields })
 }
 
 /// Of each `<If>` the first branch that holds, and what holds of those inside it.
-fn holding(ex: &Exchange, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
-    let view = View { ex, response: None };
+fn holding(view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
     for section in ifs {
-        let holds = |condition: &Expr| condition.eval(&view).unwrap_or(false);
+        let holds = |condition: &Expr| condition.eval(view).unwrap_or(false);
         let branch = section
             .branches
             .iter()
             .find(|branch| branch.condition.as_ref().is_none_or(holds));
         if let Some(branch) = branch {
             branches.push(Arc::clone(&branch.conf));
-            holding(ex, &branch.conf.core.ifs, branches);
+            holding(view, &branch.conf.core.ifs, branches);
         }
     }
 }
 
 fn symlinks(options: Options) -> Symlinks {
-    if options.has(Options::FOLLOW_SYM_LINKS) {
-        Symlinks::Follow
-    } else if options.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
+    if options.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
         Symlinks::OwnerMatch
+    } else if options.has(Options::FOLLOW_SYM_LINKS) {
+        Symlinks::Follow
     } else {
         Symlinks::Refuse
     }

@@ -30,6 +30,10 @@ CustomLog "{dir}/{name}.access.log" combined
     AllowOverride None
     Require all granted
 </Directory>
+# Two directories in which a .htaccess file is looked for, and none is found.
+<Directory "{dir}/htdocs/htaccess">
+    AllowOverride All
+</Directory>
 """
 
 # lychgate's own: directories of scripts, and what their settings say besides.

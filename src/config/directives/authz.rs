@@ -2,7 +2,7 @@
 
 use crate::config::directives::limit::Methods;
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
+use crate::config::table::{DIRECTORY, Directive, HTACCESS, Override, Set, Words};
 
 settings! {
     /// Access to a place.
@@ -31,7 +31,7 @@ pub const DIRECTIVES: &[Directive] = &[Directive {
     module: "mod_authz_core",
     syntax: "all granted|all denied|local",
     words: Words::AtLeast(1),
-    allowed: ANYWHERE,
+    allowed: DIRECTORY.or(HTACCESS),
     overrides: Override::AuthConfig,
     default: "",
     summary: "Say who may see a place.",

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{ANYWHERE, Directive, Override, PATHS, SERVER, SERVER_FILES, SITES, Set, Words};
+use crate::config::table::{
+    ANYWHERE, DIRECTORY, Directive, HTACCESS, Override, PATHS, SERVER, SERVER_FILES, SITES, Set, Words,
+};
 use crate::config::words::shown;
 
 settings! {
@@ -144,7 +146,7 @@ HTTP/1.1: an interim response 102 before the reply begins, or a leading zero of 
         module: "core",
         syntax: "On|Off",
         words: Words::exactly(1),
-        allowed: ANYWHERE,
+        allowed: DIRECTORY.or(HTACCESS),
         overrides: Override::AuthConfig,
         default: "Off",
         summary: "Let scripts see the Authorization field.",
@@ -232,8 +234,8 @@ long, the response ends; the process is left alone.",
         module: "mod_cgid",
         syntax: "time",
         words: Words::exactly(1),
-        allowed: ANYWHERE,
-        overrides: Override::Any,
+        allowed: SERVER_FILES,
+        overrides: Override::None,
         default: "",
         summary: "Bound how long a script may be silent.",
         manual: "After that time its process group is ended, and the answer is 504 if none has begun. Without it, Timeout counts.",

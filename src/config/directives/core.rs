@@ -245,7 +245,8 @@ default for the built-in page.",
         manual: "None takes a type that an outer section has forced back.",
         set: Set::Dir(|conf, args| {
             look_at_type(args);
-            conf.core.force_type.set(unless_none(args));
+            let forced = unless_none(args).map(|forced| forced.to_ascii_lowercase());
+            conf.core.force_type.set(forced);
             Ok(())
         }),
     },
@@ -309,7 +310,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         module: "core",
         syntax: "default|unlimited|none|number",
         words: Words::exactly(1),
-        allowed: ANYWHERE,
+        allowed: SERVER_FILES,
         overrides: Override::None,
         default: "20",
         summary: "Bound how many ranges of a request may overlap.",
@@ -324,7 +325,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         module: "core",
         syntax: "default|unlimited|none|number",
         words: Words::exactly(1),
-        allowed: ANYWHERE,
+        allowed: SERVER_FILES,
         overrides: Override::None,
         default: "20",
         summary: "Bound how many ranges of a request may go backwards.",
@@ -339,7 +340,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         module: "core",
         syntax: "default|unlimited|none|number",
         words: Words::exactly(1),
-        allowed: ANYWHERE,
+        allowed: SERVER_FILES,
         overrides: Override::None,
         default: "200",
         summary: "Bound how many ranges a request may ask for.",

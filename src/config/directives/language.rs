@@ -14,10 +14,10 @@ const fn entry(
     summary: &'static str,
     manual: &'static str,
 ) -> Directive {
-    let overrides = if allowed.covers(ANYWHERE) {
-        Override::Any
-    } else {
-        Override::None
+    let overrides = match (allowed.covers(ANYWHERE), allowed.covers(HTACCESS)) {
+        (true, _) => Override::Any,
+        (false, true) => Override::Access,
+        (false, false) => Override::None,
     };
     Directive {
         name,
@@ -102,7 +102,7 @@ directories apply from the shortest to the longest; then those with regular expr
         "core",
         "[~] name",
         PATTERN,
-        SERVER_FILES,
+        ANYWHERE,
         "Hold the settings of the files of a name.",
         "The name is the last part of the path, and may have the wildcards * and ?. With ~ it is a regular expression.",
     ),
@@ -111,7 +111,7 @@ directories apply from the shortest to the longest; then those with regular expr
         "core",
         "regex",
         ONE,
-        SERVER_FILES,
+        ANYWHERE,
         "Hold the settings of the files whose name a regular expression matches.",
         "",
     ),

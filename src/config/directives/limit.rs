@@ -39,6 +39,7 @@ impl Methods {
             match Method::from_bytes(word) {
                 Method::Trace => return Err("TRACE cannot be limited; TraceEnable is what decides about it".into()),
                 Method::Other => return Err(format!("{} is not a method that is known here", shown(word))),
+                Method::Head => named.push(Method::Get),
                 method => named.push(method),
             }
         }

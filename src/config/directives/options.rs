@@ -24,8 +24,8 @@ impl Options {
     pub const INCLUDES_NO_EXEC: Options = Options(32);
     /// `MultiViews`.
     pub const MULTI_VIEWS: Options = Options(64);
-    /// `All`: everything but MultiViews.
-    pub const ALL: Options = Options(1 | 2 | 4 | 8 | 16);
+    /// `All`: everything but MultiViews, and links whoever owns them.
+    pub const ALL: Options = Options(1 | 2 | 8 | 16);
 
     /// Every option there is.
     pub const EVERY: Options = Options(127);
@@ -68,6 +68,14 @@ impl OptionsEdit {
         self.whole.unwrap_or_default().with(self.added).has(options)
     }
 
+    /// What this scope leaves of options that those around it may have turned on.
+    pub fn leave(&self, outer: Options) -> Options {
+        match self.whole {
+            Some(_) => Options::default(),
+            None => outer.without(self.removed),
+        }
+    }
+
     /// A set of its own.
     pub fn replace(options: Options) -> OptionsEdit {
         OptionsEdit {
@@ -99,7 +107,7 @@ pub const DIRECTIVES: &[Directive] = &[Directive {
     default: "FollowSymLinks",
     summary: "Say what may happen in a place.",
     manual: "The options are Indexes, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, Includes, IncludesNOEXEC, MultiViews, All \
-and None. Bare words replace what an outer section says; words with + or - change it. The two forms cannot be mixed.",
+and None. SymLinksIfOwnerMatch has its say beside FollowSymLinks too. Bare words replace what an outer section says; words with + or - change it. The two forms cannot be mixed.",
     set: Set::Dir(set_options),
 }];
 
@@ -133,8 +141,14 @@ fn set_options(conf: &mut DirConf, args: &Args) -> Said<()> {
     if relative != 0 && relative != args.count() {
         return Err("options with `+` or `-` cannot be mixed with options without; write all of one kind".into());
     }
-    for word in args.words {
+    for (at, word) in args.words.iter().enumerate() {
         let (sign, name) = signed(word);
+        if [&b"all"[..], b"none"].iter().any(|set| name.eq_ignore_ascii_case(set)) && (sign.is_some() || at > 0) {
+            return Err(format!(
+                "{} is a set of its own; write it first, without a sign",
+                shown(word)
+            ));
+        }
         let known = option(name).ok_or_else(|| {
             format!(
                 "{} is not an option; write Indexes, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, Includes, \
@@ -144,7 +158,6 @@ IncludesNOEXEC, MultiViews, All or None",
         })?;
         if let Some(allowed) = args.options
             && !allowed.has(known)
-            && sign != Some(b'-')
         {
             return Err(format!("Option {} not allowed here", String::from_utf8_lossy(name)));
         }

@@ -45,6 +45,7 @@ impl Classes {
             Override::Indexes => INDEXES,
             Override::Limit => LIMIT,
             Override::Options => OPTIONS,
+            Override::Access => AUTH_CONFIG | LIMIT,
             Override::Any => ALL,
         };
         self.allowed & bit != 0
@@ -75,8 +76,19 @@ impl Overrides {
         self.classes.or(Classes::default())
     }
 
-    /// Whether a directive may stand because it is named.
+    /// The options that an access file may turn on.
+    pub fn may_give(&self) -> Options {
+        let classes = self.classes();
+        match (classes.allow(Override::Options), self.name("Options")) {
+            (true, _) => classes.options(),
+            (false, true) => Options::EVERY,
+            (false, false) => Options::default(),
+        }
+    }
+
+    /// Whether a directive may stand because it is named; a section is named as `<Files`.
     pub fn name(&self, directive: &str) -> bool {
+        let directive = directive.trim_end_matches('>');
         let named = |name: &String| name.eq_ignore_ascii_case(directive);
         self.list.value().is_some_and(|list| list.iter().any(named))
     }
@@ -93,11 +105,14 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::None,
         default: "None",
         summary: "Say which directives a .htaccess file may hold.",
-        manual: "The classes are AuthConfig, FileInfo, Indexes, Limit, Options[=option,...] and \
-Nonfatal=Override|Unknown|All. A directive of another class, or one that is not known, makes every request below the \
-file's directory fail with 500, and the error log names the file and the line; Nonfatal lets such lines be passed \
-over instead. Where no AllowOverride says anything, files are looked for and may hold nothing; under None they are \
-not looked for.\n\nFiles are read again when they have changed, with the next request.",
+        manual: "The classes are AuthConfig, FileInfo, Indexes, Limit, Options[=option,...] and Nonfatal=Override|Unknown|All. \
+Options alone is every option but MultiViews and SymLinksIfOwnerMatch. A directive of another class, or one that is \
+not known, makes every request below the file's directory fail with 500, and the error log names the file and the \
+line; Nonfatal lets such lines be passed over instead. Where no AllowOverride says anything, files are looked for \
+and may hold nothing; under None they are not looked for.\n\n\
+Files are read again when they have changed, with the next request. Each directory on the way where one may lie is \
+looked at with every request: measured with files of 100 bytes, a directory without such a file costs about 1.5 \
+microseconds of CPU time, on top of 22 for the request as a whole. AllowOverride None saves that.",
         set: Set::Dir(set_allow_override),
     },
     Directive {
@@ -132,9 +147,10 @@ fn set_allow_override(conf: &mut DirConf, args: &Args) -> Said<()> {
             ("fileinfo", None) => classes.allowed |= FILE_INFO,
             ("indexes", None) => classes.allowed |= INDEXES,
             ("limit", None) => classes.allowed |= LIMIT,
+            // As in Apache neither MultiViews nor SymLinksIfOwnerMatch.
             ("options", None) => {
                 classes.allowed |= OPTIONS;
-                classes.options = Options::EVERY;
+                classes.options = Options::ALL.with(Options::INCLUDES_NO_EXEC);
             }
             ("options", Some(names)) => {
                 classes.allowed |= OPTIONS;
@@ -142,6 +158,9 @@ fn set_allow_override(conf: &mut DirConf, args: &Args) -> Said<()> {
                     let known = option(name.as_bytes())
                         .ok_or_else(|| format!("{} is not an option", shown(name.as_bytes())))?;
                     classes.options = classes.options.with(known);
+                    if known.has(Options::INCLUDES) {
+                        classes.options = classes.options.with(Options::INCLUDES_NO_EXEC);
+                    }
                 }
             }
             ("nonfatal", Some("override")) => classes.override_is_nonfatal = true,
@@ -172,7 +191,7 @@ fn set_allow_override_list(conf: &mut DirConf, args: &Args) -> Said<()> {
             }
             continue;
         }
-        if !super::all().any(|known| known.name.eq_ignore_ascii_case(&name)) {
+        if !super::all().any(|known| known.name.trim_end_matches('>').eq_ignore_ascii_case(&name)) {
             args.remark(format!("{} is not a directive that there is here", shown(word)));
         }
         names.push(name);

@@ -2,7 +2,7 @@
 
 use crate::config::directives::DirConf;
 use crate::config::setting::{Prepended, Setting, settings};
-use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
 use crate::lang::regex::Regex;
 
@@ -105,8 +105,8 @@ pub const DIRECTIVES: &[Directive] = &[
         module: "mod_alias",
         syntax: "On|Off",
         words: Words::exactly(1),
-        allowed: SERVER_FILES,
-        overrides: Override::None,
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
         default: "Off",
         summary: "Leave the target of a redirect within the server a path.",
         manual: "Off writes the server's name before it.",

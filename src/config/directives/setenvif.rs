@@ -4,7 +4,7 @@ use crate::config::directives::DirConf;
 use crate::config::setting::{Appended, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
-use crate::lang::expr::{Expr, Trust};
+use crate::lang::expr::Expr;
 use crate::lang::regex::Regex;
 
 settings! {
@@ -144,7 +144,7 @@ fn add(conf: &mut DirConf, args: &Args, attribute: Option<&[u8]>, ignore_case: b
 }
 
 fn add_expression(conf: &mut DirConf, args: &Args) -> Said<()> {
-    let expr = Expr::parse(args.text(0)?, Trust::Full).map_err(|e| e.0)?;
+    let expr = Expr::parse(args.text(0)?, args.trust).map_err(|e| e.0)?;
     let variables = variables(args.rest(1))?;
     let condition = Condition::Holds(expr);
     conf.set_env_if.rules.push(Rule { condition, variables });

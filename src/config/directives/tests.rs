@@ -1,12 +1,12 @@
 //! What holds for every entry of the table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{DirConf, Server, SiteSettings, all};
+use super::{DirConf, Server, SiteSettings, all, foreign};
 use crate::config::error::Span;
 use crate::config::quoting;
-use crate::config::table::{Set, Words};
+use crate::config::table::{Contexts, DIRECTORY, HTACCESS, Override, SERVER, Set, VHOST, Words};
 use crate::config::words::Args;
 use crate::lang::expr::Trust;
 
@@ -80,4 +80,95 @@ fn entries_of_a_file_are_in_order() {
             assert!(key(one) < key(other), "{one} stands before {other}");
         }
     }
+}
+
+/// Places where a directive may stand, as `apache.txt` has them: outside of sections, in those of places, in access files.
+fn places(allowed: Contexts) -> String {
+    let outside = allowed.covers(SERVER) || allowed.covers(VHOST);
+    let held = [
+        (outside, 'o'),
+        (allowed.covers(DIRECTORY), 'd'),
+        (allowed.covers(HTACCESS), 'h'),
+    ];
+    held.iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, letter)| *letter)
+        .collect()
+}
+
+/// What Apache says of its directives, by their names in lower case: places, and classes with `+` between them.
+fn apache() -> BTreeMap<String, (&'static str, &'static str)> {
+    let lines = include_str!("apache.txt").lines().filter(|line| !line.starts_with('#'));
+    let words = lines.map(|line| line.splitn(3, ' ').collect::<Vec<_>>());
+    words
+        .map(|words| (words[0].to_ascii_lowercase(), (words[1], words[2])))
+        .collect()
+}
+
+fn is_the_class(class: Override, theirs: &str) -> bool {
+    match class {
+        Override::None => theirs == "-",
+        Override::Access => theirs == "AuthConfig+Limit",
+        class => theirs.split('+').any(|name| name == format!("{class:?}")),
+    }
+}
+
+/// Directives that stand elsewhere than in Apache, and why.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("Alias", "in sections it is refused"),
+    ("ScriptAlias", "in sections it is refused"),
+    ("Define", "it has no meaning in a section of a place"),
+    (
+        "RewriteBase",
+        "Apache refuses it outside of sections when it reads its words",
+    ),
+    ("SuexecUserGroup", "ours is for directories too"),
+    ("<Macro>", "macros are the administrator's"),
+    ("MacroIgnoreBadNesting", "macros are the administrator's"),
+    ("MacroIgnoreEmptyArgs", "macros are the administrator's"),
+    ("UndefMacro", "macros are the administrator's"),
+    ("Use", "macros are the administrator's"),
+];
+
+/// Every directive stands where it stands in Apache, and needs the same class in an access file.
+#[test]
+fn places_and_classes_are_apaches() {
+    let apache = apache();
+    let mut differing = Vec::new();
+    for directive in all() {
+        let Some((theirs, classes)) = apache.get(&directive.name.to_ascii_lowercase()) else {
+            continue;
+        };
+        let ours = places(directive.allowed);
+        let fits = ours == *theirs && is_the_class(directive.overrides, classes);
+        if !fits && !ELSEWHERE.iter().any(|(name, _)| *name == directive.name) {
+            let name = directive.name;
+            differing.push(format!(
+                "{name}: {ours} {:?}, Apache {theirs} {classes}",
+                directive.overrides
+            ));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// What is answered without effect must be no way around AllowOverride either.
+#[test]
+fn foreign_directives_have_apaches_class_in_access_files() {
+    let apache = apache();
+    let mut differing = Vec::new();
+    for foreign in foreign::all() {
+        let Some((theirs, classes)) = apache.get(&foreign.name.to_ascii_lowercase()) else {
+            continue;
+        };
+        let stands = foreign.allowed.covers(HTACCESS);
+        if stands != theirs.contains('h') || stands && !is_the_class(foreign.overrides, classes) {
+            let (name, ours) = (foreign.name, places(foreign.allowed));
+            differing.push(format!(
+                "{name}: {ours} {:?}, Apache {theirs} {classes}",
+                foreign.overrides
+            ));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
 }

@@ -1,10 +1,13 @@
 //! What a script is told of its request: from the exchange and the place to its meta-variables (RFC 3875 section 4.1).
 
+use crate::config::directives::DirConf;
 use crate::config::directives::cgi::RequestUri;
-use crate::config::site::document_root;
+use crate::config::places::confs;
+use crate::config::site::{Config, document_root};
 use crate::exchange::place::Place;
 use crate::exchange::{Exchange, Previous};
 use crate::gateway::meta_vars::{MetaVars, WhyIgnored};
+use crate::gateway::refused::is_refused;
 use crate::gateway::request::{Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server};
 use crate::gateway::script_path::split_path;
 use crate::http::method::Method;
@@ -98,13 +101,33 @@ fn configured(ex: &Exchange) -> Vec<Configured<'_>> {
     let variable = |(name, value)| Configured {
         name,
         value,
-        origin: Origin::Server,
+        origin: origin(ex.config, name, value),
     };
     let variables = ex.variables.iter();
     variables
         .map(|(name, value)| (name.as_slice(), value.as_slice()))
         .map(variable)
         .collect()
+}
+
+/// Who has set a variable, as far as that decides whether a script gets it. The server's own files must say this very value:
+/// what access files say, and what is made of a request, comes from those who may not steer programs.
+fn origin(config: &Config, name: &[u8], value: &[u8]) -> Origin {
+    if !is_refused(name, Origin::Htaccess) {
+        return Origin::Server;
+    }
+    let is_it = |known: &[u8], said: &[u8]| known == name && said == value;
+    let says = |conf: &&DirConf| {
+        let rules = conf.set_env_if.rules.iter().flat_map(|rule| &rule.variables);
+        let mut conditional = rules.filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        conf.env.variables.iter().any(|(known, said)| is_it(known, said))
+            || conditional.any(|(known, said)| is_it(known, said))
+    };
+    if confs(config).iter().any(says) {
+        Origin::Server
+    } else {
+        Origin::Htaccess
+    }
 }
 
 /// What is said of the pass before; REDIRECT_REQUEST_METHOD is for error documents, whose own method is GET.

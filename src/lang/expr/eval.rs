@@ -121,10 +121,7 @@ impl<'v> State<'v> {
             }
             Word::Variable(variable) => self.vars.variable(*variable).unwrap_or_else(|| otherwise(*variable)),
             Word::Field(name) => {
-                // RFC 9110 section 12.5.5 and Apache: a response never varies by Host.
-                if *name != "Host" {
-                    self.vars.varies_by(name);
-                }
+                self.vars.depends_on(name);
                 self.vars.request_field(name).unwrap_or_default()
             }
             Word::Time(format) => {

@@ -15,7 +15,7 @@ use crate::lang::vars::Vars;
 pub(super) fn by_name(name: &str) -> Option<Function> {
     Some(match name.to_ascii_lowercase().as_str() {
         "req" | "http" => Function::RequestField,
-        "req_novary" => Function::RequestFieldWithoutVary,
+        "req_novary" => Function::RequestFieldInSilence,
         "resp" => Function::ResponseField,
         "reqenv" => Function::RequestEnv,
         "osenv" => Function::OsEnv,
@@ -45,10 +45,10 @@ pub(super) fn call<'a>(
     let name = str::from_utf8(&argument).unwrap_or_default();
     let found = match function {
         Function::RequestField => {
-            vars.varies_by(name);
+            vars.depends_on(name);
             vars.request_field(name)
         }
-        Function::RequestFieldWithoutVary => vars.request_field(name),
+        Function::RequestFieldInSilence => vars.request_field(name),
         Function::ResponseField => vars.response_field(name),
         Function::RequestEnv => vars.env(name),
         Function::OsEnv => vars.os_env(name),

@@ -139,7 +139,7 @@ enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
     RequestField,
-    RequestFieldWithoutVary,
+    RequestFieldInSilence,
     ResponseField,
     RequestEnv,
     OsEnv,

@@ -40,8 +40,8 @@ impl Vars for Seen<'_> {
         }
     }
 
-    fn varies_by(&self, name: &str) {
-        self.host.varies_by(name);
+    fn depends_on(&self, name: &str) {
+        self.host.depends_on(name);
     }
 
     fn client_ip(&self) -> Option<IpAddr> {

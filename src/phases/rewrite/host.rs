@@ -108,8 +108,8 @@ impl Vars for Asked<'_> {
         }
     }
 
-    fn varies_by(&self, name: &str) {
-        self.view.varies_by(name);
+    fn depends_on(&self, name: &str) {
+        self.view.depends_on(name);
     }
 
     fn client_ip(&self) -> Option<IpAddr> {

@@ -39,51 +39,51 @@ foreign! {
     "AddOutputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddOutputFilterByType" "mod_filter" SVDH FileInfo "filter[;filter...] media-type [media-type] ..." =>
         By(add_filters);
-    "AliasPreservePath" "mod_alias" SVD None "OFF|ON" => By(off_only);
+    "AliasPreservePath" "mod_alias" SVDH FileInfo "OFF|ON" => By(off_only);
     "BrotliAlterETag" "mod_brotli" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
     "BrotliCompressionMaxInputBlock" "mod_brotli" SV None "value" => Ignored(COMPRESS);
     "BrotliCompressionQuality" "mod_brotli" SV None "value" => Ignored(COMPRESS);
     "BrotliCompressionWindow" "mod_brotli" SV None "value" => Ignored(COMPRESS);
     "BrotliFilterNote" "mod_brotli" SV None "[type] notename" => Ignored(COMPRESS);
     "BufferedLogs" "mod_log_config" S None "On|Off" => Ignored("the log decides itself when to write");
-    "BufferSize" "mod_buffer" DH None "integer" => Ignored("it has no effect: there is no BUFFER filter");
-    "CacheDefaultExpire" "mod_cache" SVDH None "seconds" => Ignored(NOCACHE);
-    "CacheDetailHeader" "mod_cache" SVDH None "on|off" => Ignored(NOCACHE);
+    "BufferSize" "mod_buffer" D None "integer" => Ignored("it has no effect: there is no BUFFER filter");
+    "CacheDefaultExpire" "mod_cache" SVD None "seconds" => Ignored(NOCACHE);
+    "CacheDetailHeader" "mod_cache" SVD None "on|off" => Ignored(NOCACHE);
     "CacheDirLength" "mod_cache_disk" SV None "length" => Ignored(NOCACHE);
     "CacheDirLevels" "mod_cache_disk" SV None "levels" => Ignored(NOCACHE);
-    "CacheDisable" "mod_cache" SVDH None "url-string | on" => Ignored(NOCACHE);
+    "CacheDisable" "mod_cache" SVD None "url-string | on" => Ignored(NOCACHE);
     "CacheEnable" "mod_cache" SVD None "cache_type [url-string]" => Ignored(NOCACHE);
     "CacheFile" "mod_file_cache" S None "file-path [file-path] ..." => Ignored(NOCACHE);
-    "CacheHeader" "mod_cache" SVDH None "on|off" => Ignored(NOCACHE);
+    "CacheHeader" "mod_cache" SVD None "on|off" => Ignored(NOCACHE);
     "CacheIgnoreCacheControl" "mod_cache" SV None "On|Off" => Ignored(NOCACHE);
     "CacheIgnoreHeaders" "mod_cache" SV None "header-string [header-string] ..." => Ignored(NOCACHE);
-    "CacheIgnoreNoLastMod" "mod_cache" SVDH None "On|Off" => Ignored(NOCACHE);
+    "CacheIgnoreNoLastMod" "mod_cache" SVD None "On|Off" => Ignored(NOCACHE);
     "CacheIgnoreQueryString" "mod_cache" SV None "On|Off" => Ignored(NOCACHE);
     "CacheIgnoreURLSessionIdentifiers" "mod_cache" SV None "identifier [identifier] ..." => Ignored(NOCACHE);
     "CacheKeyBaseURL" "mod_cache" SV None "URL" => Ignored(NOCACHE);
-    "CacheLastModifiedFactor" "mod_cache" SVDH None "float" => Ignored(NOCACHE);
+    "CacheLastModifiedFactor" "mod_cache" SVD None "float" => Ignored(NOCACHE);
     "CacheLock" "mod_cache" SV None "on|off" => Ignored(NOCACHE);
     "CacheLockMaxAge" "mod_cache" SV None "integer" => Ignored(NOCACHE);
     "CacheLockPath" "mod_cache" SV None "directory" => Ignored(NOCACHE);
-    "CacheMaxExpire" "mod_cache" SVDH None "seconds" => Ignored(NOCACHE);
-    "CacheMaxFileSize" "mod_cache_disk" SVDH None "bytes" => Ignored(NOCACHE);
-    "CacheMinExpire" "mod_cache" SVDH None "seconds" => Ignored(NOCACHE);
-    "CacheMinFileSize" "mod_cache_disk" SVDH None "bytes" => Ignored(NOCACHE);
+    "CacheMaxExpire" "mod_cache" SVD None "seconds" => Ignored(NOCACHE);
+    "CacheMaxFileSize" "mod_cache_disk" SVD None "bytes" => Ignored(NOCACHE);
+    "CacheMinExpire" "mod_cache" SVD None "seconds" => Ignored(NOCACHE);
+    "CacheMinFileSize" "mod_cache_disk" SVD None "bytes" => Ignored(NOCACHE);
     "CacheNegotiatedDocs" "mod_negotiation" SV None "On|Off" => Ignored(NOMULTI);
     "CacheQuickHandler" "mod_cache" SV None "on|off" => Ignored(NOCACHE);
-    "CacheReadSize" "mod_cache_disk" SVDH None "bytes" => Ignored(NOCACHE);
-    "CacheReadTime" "mod_cache_disk" SVDH None "milliseconds" => Ignored(NOCACHE);
+    "CacheReadSize" "mod_cache_disk" SVD None "bytes" => Ignored(NOCACHE);
+    "CacheReadTime" "mod_cache_disk" SVD None "milliseconds" => Ignored(NOCACHE);
     "CacheRoot" "mod_cache_disk" SV None "directory" => Ignored(NOCACHE);
     "CacheSocache" "mod_cache_socache" SV None "type[:args]" => Ignored(NOCACHE);
-    "CacheSocacheMaxSize" "mod_cache_socache" SVDH None "bytes" => Ignored(NOCACHE);
-    "CacheSocacheMaxTime" "mod_cache_socache" SVDH None "seconds" => Ignored(NOCACHE);
-    "CacheSocacheMinTime" "mod_cache_socache" SVDH None "seconds" => Ignored(NOCACHE);
-    "CacheSocacheReadSize" "mod_cache_socache" SVDH None "bytes" => Ignored(NOCACHE);
-    "CacheSocacheReadTime" "mod_cache_socache" SVDH None "milliseconds" => Ignored(NOCACHE);
-    "CacheStaleOnError" "mod_cache" SVDH None "on|off" => Ignored(NOCACHE);
-    "CacheStoreExpired" "mod_cache" SVDH None "On|Off" => Ignored(NOCACHE);
-    "CacheStoreNoStore" "mod_cache" SVDH None "On|Off" => Ignored(NOCACHE);
-    "CacheStorePrivate" "mod_cache" SVDH None "On|Off" => Ignored(NOCACHE);
+    "CacheSocacheMaxSize" "mod_cache_socache" SVD None "bytes" => Ignored(NOCACHE);
+    "CacheSocacheMaxTime" "mod_cache_socache" SVD None "seconds" => Ignored(NOCACHE);
+    "CacheSocacheMinTime" "mod_cache_socache" SVD None "seconds" => Ignored(NOCACHE);
+    "CacheSocacheReadSize" "mod_cache_socache" SVD None "bytes" => Ignored(NOCACHE);
+    "CacheSocacheReadTime" "mod_cache_socache" SVD None "milliseconds" => Ignored(NOCACHE);
+    "CacheStaleOnError" "mod_cache" SVD None "on|off" => Ignored(NOCACHE);
+    "CacheStoreExpired" "mod_cache" SVD None "On|Off" => Ignored(NOCACHE);
+    "CacheStoreNoStore" "mod_cache" SVD None "On|Off" => Ignored(NOCACHE);
+    "CacheStorePrivate" "mod_cache" SVD None "On|Off" => Ignored(NOCACHE);
     "CharsetDefault" "mod_charset_lite" SVDH FileInfo "charset" => Ignored(NO_CHARSET);
     "CharsetOptions" "mod_charset_lite" SVDH FileInfo "option [option] ..." => Ignored(NO_CHARSET);
     "CharsetSourceEnc" "mod_charset_lite" SVDH FileInfo "charset" =>
@@ -96,7 +96,7 @@ foreign! {
     "DavDepthInfinity" "mod_dav" SVD None "on|off" => Ignored(NODAV);
     "DavGenericLockDB" "mod_dav_lock" SVD None "file-path" => Ignored(NODAV);
     "DavLockDB" "mod_dav_fs" SV None "file-path" => Ignored(NODAV);
-    "DavLockDiscovery" "mod_dav_fs" SVDH None "on|off" => Ignored(NODAV);
+    "DavLockDiscovery" "mod_dav_fs" SVD None "on|off" => Ignored(NODAV);
     "DavMinTimeout" "mod_dav" SVD None "seconds" => Ignored(NODAV);
     "DefaultIcon" "mod_autoindex" SVDH Indexes "url-path" => Ignored(LISTING);
     "DeflateAlterETag" "mod_deflate" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
@@ -140,7 +140,7 @@ foreign! {
     "IndexOrderDefault" "mod_autoindex" SVDH Indexes "Ascending|Descending Name|Date|Size|Description" =>
         Ignored(LISTING);
     "IndexStyleSheet" "mod_autoindex" SVDH Indexes "url-path" => Ignored(LISTING);
-    "InputSed" "mod_sed" DH None "sed-command" => Refused(CHANGE);
+    "InputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "KeptBodySize" "mod_request" D None "maximum size in bytes" =>
         Ignored("it has no effect: nothing but the script reads the body");
     "LanguagePriority" "mod_negotiation" SVDH FileInfo "MIME-lang [MIME-lang] ..." => Ignored(NOMULTI);
@@ -155,7 +155,7 @@ foreign! {
     "MMapFile" "mod_file_cache" S None "file-path [file-path] ..." => Ignored(NOCACHE);
     "MultiviewsMatch" "mod_mime" SVDH FileInfo "Any|NegotiatedOnly|Filters|Handlers [Handlers|Filters]" =>
         Ignored(NOMULTI);
-    "OutputSed" "mod_sed" DH None "sed-command" => Refused(CHANGE);
+    "OutputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
     "ReadmeName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>
@@ -166,9 +166,9 @@ foreign! {
         Refused(HEADER);
     "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
     "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);
-    "SSIETag" "mod_include" DH None "on|off" => Ignored(NO_INCLUDES);
-    "SSILastModified" "mod_include" DH None "on|off" => Ignored(NO_INCLUDES);
-    "SSILegacyExprParser" "mod_include" DH None "on|off" => Ignored(NO_INCLUDES);
+    "SSIETag" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
+    "SSILastModified" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
+    "SSILegacyExprParser" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
     "SSIStartTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
     "SSITimeFormat" "mod_include" SVDH Any "formatstring" => Ignored(NO_INCLUDES);
     "SSIUndefinedEcho" "mod_include" SVDH Any "string" => Ignored(NO_INCLUDES);
@@ -182,6 +182,6 @@ foreign! {
     "VirtualScriptAliasIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "XBitHack" "mod_include" SVDH Options "on|off|full" => By(off_only_includes);
     "xml2EncAlias" "mod_xml2enc" S None "charset alias [alias ...]" => Ignored(NOPROXY);
-    "xml2EncDefault" "mod_xml2enc" SVDH None "name" => Ignored(NOPROXY);
-    "xml2StartParse" "mod_xml2enc" SVDH None "element [element ...]" => Ignored(NOPROXY);
+    "xml2EncDefault" "mod_xml2enc" SVDH Any "name" => Ignored(NOPROXY);
+    "xml2StartParse" "mod_xml2enc" SVDH Any "element [element ...]" => Ignored(NOPROXY);
 }

@@ -52,16 +52,16 @@ foreign! {
     "LuaHookLog" "mod_lua" SVDH Any "/path/to/lua/script.lua log_function_name" => Refused(LUA);
     "LuaHookMapToStorage" "mod_lua" SVDH Any "/path/to/lua/script.lua hook_function_name" => Refused(LUA);
     "LuaHookPreTranslate" "mod_lua" SVDH Any "/path/to/lua/script.lua hook_function_name" => Refused(LUA);
-    "LuaHookTranslateName" "mod_lua" SV None "/path/to/lua/script.lua hook_function_name [early|late]" =>
+    "LuaHookTranslateName" "mod_lua" SVDH Any "/path/to/lua/script.lua hook_function_name [early|late]" =>
         Refused(LUA);
     "LuaHookTypeChecker" "mod_lua" SVDH Any "/path/to/lua/script.lua hook_function_name" => Refused(LUA);
     "LuaInherit" "mod_lua" SVDH Any "none|parent-first|parent-last" => Ignored(NO_LUA);
-    "LuaInputFilter" "mod_lua" S None "filter_name /path/to/lua/script.lua function_name" => Refused(LUA);
+    "LuaInputFilter" "mod_lua" SVDH Any "filter_name /path/to/lua/script.lua function_name" => Refused(LUA);
     "LuaMapHandler" "mod_lua" SVDH Any "uri-pattern /path/to/lua/script.lua [function-name]" => Refused(LUA);
-    "LuaOutputFilter" "mod_lua" S None "filter_name /path/to/lua/script.lua function_name" => Refused(LUA);
+    "LuaOutputFilter" "mod_lua" SVDH Any "filter_name /path/to/lua/script.lua function_name" => Refused(LUA);
     "LuaPackageCPath" "mod_lua" SVDH Any "/path/to/include/?.soa" => Ignored(NO_LUA);
     "LuaPackagePath" "mod_lua" SVDH Any "/path/to/include/?.lua" => Ignored(NO_LUA);
-    "LuaQuickHandler" "mod_lua" SV None "/path/to/script.lua hook_function_name" => Refused(LUA);
+    "LuaQuickHandler" "mod_lua" SVDH Any "/path/to/script.lua hook_function_name" => Refused(LUA);
     "LuaRoot" "mod_lua" SVDH Any "/path/to/a/directory" => Ignored(NO_LUA);
     "LuaScope" "mod_lua" SVDH Any "once|request|conn|thread|server [min] [max]" => Ignored(NO_LUA);
     "MemcacheConnTTL" "mod_socache_memcache" SV None "num[units]" => Ignored(NO_SHARED);
@@ -73,17 +73,17 @@ foreign! {
     "ProxyBlock" "mod_proxy" SV None "*|word|host|domain [word|host|domain] ..." => Ignored(NOPROXY);
     "ProxyDomain" "mod_proxy" SV None "Domain" => Ignored(NOPROXY);
     "ProxyErrorOverride" "mod_proxy" SVD None "Off|On [code ...]" => Ignored(NOPROXY);
-    "ProxyExpressDBMFile" "mod_proxy_express" SV None "pathname" => Ignored(NOPROXY);
-    "ProxyExpressDBMType" "mod_proxy_express" SV None "type" => Ignored(NOPROXY);
-    "ProxyExpressEnable" "mod_proxy_express" SV None "on|off" => By(off_only);
-    "ProxyFCGIBackendType" "mod_proxy_fcgi" SVDH None "FPM|GENERIC" => Ignored(NOPROXY);
-    "ProxyFCGISetEnvIf" "mod_proxy_fcgi" SVDH None "conditional-expression [!]environment-variable-name [value-expression]" =>
+    "ProxyExpressDBMFile" "mod_proxy_express" SVDH FileInfo "pathname" => Ignored(NOPROXY);
+    "ProxyExpressDBMType" "mod_proxy_express" SVDH FileInfo "type" => Ignored(NOPROXY);
+    "ProxyExpressEnable" "mod_proxy_express" SVDH FileInfo "on|off" => By(off_only);
+    "ProxyFCGIBackendType" "mod_proxy_fcgi" SVDH FileInfo "FPM|GENERIC" => Ignored(NOPROXY);
+    "ProxyFCGISetEnvIf" "mod_proxy_fcgi" SVDH FileInfo "conditional-expression [!]environment-variable-name [value-expression]" =>
         Ignored(NOPROXY);
     "ProxyFtpDirCharset" "mod_proxy_ftp" SVD None "character_set" => Ignored(NOPROXY);
     "ProxyFtpEscapeWildcards" "mod_proxy_ftp" SVD None "on|off" => Ignored(NOPROXY);
     "ProxyFtpListOnWildcard" "mod_proxy_ftp" SVD None "on|off" => Ignored(NOPROXY);
-    "ProxyHCExpr" "mod_proxy_hcheck" SV None "name {ap_expr expression}" => Ignored(NOPROXY);
-    "ProxyHCTemplate" "mod_proxy_hcheck" SV None "name parameter=setting [...]" => Ignored(NOPROXY);
+    "ProxyHCExpr" "mod_proxy_hcheck" SVDH FileInfo "name {ap_expr expression}" => Ignored(NOPROXY);
+    "ProxyHCTemplate" "mod_proxy_hcheck" SVDH FileInfo "name parameter=setting [...]" => Ignored(NOPROXY);
     "ProxyHCTPsize" "mod_proxy_hcheck" S None "size" => Ignored(NOPROXY);
     "ProxyHTMLBufSize" "mod_proxy_html" SVD None "bytes" => Ignored(NOPROXY);
     "ProxyHTMLCharsetOut" "mod_proxy_html" SVD None "Charset | *" => Ignored(NOPROXY);

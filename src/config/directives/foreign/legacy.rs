@@ -68,7 +68,7 @@ foreign! {
     "ClearModuleList" "mod_so" S None "" => Ignored(BUILT_IN);
     "CookieLog" "mod_log_config" SV None "file" =>
         Refused("it left Apache with 2.4; write `CustomLog FILE \"%{Cookie}n %r %t\"`");
-    "FancyIndexing" "mod_autoindex" SVDH Indexes "on|off" =>
+    "FancyIndexing" "mod_autoindex" SVDH Any "on|off" =>
         Ignored("listings of directories are plain in this version");
     "LockFile" "mpm" S None "method|file" => Ignored(NO_LOCK);
     "MaxClients" "mpm" S None "number" => Ignored(BOUND);
@@ -103,8 +103,8 @@ foreign! {
     "SSLExportClientCertificates" "mod_ssl" SV None "value" => Ignored(NOSSL);
     "SSLFakeBasicAuth" "mod_ssl" SV None "value" => Ignored(NOSSL);
     "SSLKeyNotePolicy" "mod_ssl" SV None "value" => Ignored(NOSSL);
-    "SSLLog" "mod_ssl" SV None "value" => Ignored(NOSSL);
-    "SSLLogLevel" "mod_ssl" SV None "value" => Ignored(NOSSL);
+    "SSLLog" "mod_ssl" SVDH Any "value" => Ignored(NOSSL);
+    "SSLLogLevel" "mod_ssl" SVDH Any "value" => Ignored(NOSSL);
     "SSLMutex" "mpm" S None "method|file" => Ignored(NO_LOCK);
     "SSLRequireCipher" "mod_ssl" SV None "value" => Ignored(NOSSL);
     "SSLRequiredCiphers" "mod_ssl" SV None "value" => Ignored(NOSSL);

@@ -13,9 +13,9 @@ const ONLY_TLS: &str = "not supported by this version; nothing is served over TL
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
-    "H2CopyFiles" "mod_http2" SVDH None "on|off" => Ignored(NOH2);
+    "H2CopyFiles" "mod_http2" SVDH FileInfo "on|off" => Ignored(NOH2);
     "H2Direct" "mod_http2" SV None "on|off" => Ignored(NOH2);
-    "H2EarlyHint" "mod_http2" SVDH None "name value" => Ignored(NOH2);
+    "H2EarlyHint" "mod_http2" SVDH FileInfo "name value" => Ignored(NOH2);
     "H2EarlyHints" "mod_http2" SV None "on|off" => Ignored(NOH2);
     "H2MaxDataFrameLen" "mod_http2" SV None "n" => Ignored(NOH2);
     "H2MaxHeaderBlockLen" "mod_http2" SV None "n" => Ignored(NOH2);
@@ -27,17 +27,17 @@ foreign! {
     "H2ModernTLSOnly" "mod_http2" SV None "on|off" => Ignored(NOH2);
     "H2OutputBuffering" "mod_http2" SV None "on|off" => Ignored(NOH2);
     "H2Padding" "mod_http2" SV None "numbits" => Ignored(NOH2);
-    "H2ProxyRequests" "mod_http2" SV None "on|off" => By(off_only);
-    "H2Push" "mod_http2" SVDH None "on|off" => Ignored(NOH2);
+    "H2ProxyRequests" "mod_http2" SVDH FileInfo "on|off" => By(off_only);
+    "H2Push" "mod_http2" SVDH AuthConfig "on|off" => Ignored(NOH2);
     "H2PushDiarySize" "mod_http2" SV None "n" => Ignored(NOH2);
     "H2PushPriority" "mod_http2" SV None "mime-type [after|before|interleaved] [weight]" => Ignored(NOH2);
-    "H2PushResource" "mod_http2" SVDH None "[add] path [critical]" => Ignored(NOH2);
+    "H2PushResource" "mod_http2" SVDH FileInfo "[add] path [critical]" => Ignored(NOH2);
     "H2SerializeHeaders" "mod_http2" SV None "on|off" => Ignored(NOH2);
     "H2StreamMaxMemSize" "mod_http2" SV None "bytes" => Ignored(NOH2);
     "H2StreamTimeout" "mod_http2" SVD None "time-interval[s]" => Ignored(NOH2);
     "H2TLSCoolDownSecs" "mod_http2" SV None "seconds" => Ignored(NOH2);
     "H2TLSWarmUpSize" "mod_http2" SV None "amount" => Ignored(NOH2);
-    "H2Upgrade" "mod_http2" SVDH None "on|off" => Ignored(NOH2);
+    "H2Upgrade" "mod_http2" SVDH AuthConfig "on|off" => Ignored(NOH2);
     "H2WebSockets" "mod_http2" SV None "on|off" => Ignored(NOH2);
     "H2WindowSize" "mod_http2" SV None "bytes" => Ignored(NOH2);
     "MDActivationDelay" "mod_md" S None "duration" => Ignored(NOCERT);
@@ -76,7 +76,7 @@ foreign! {
     "MDRenewMode" "mod_md" S None "always|auto|manual" => Ignored(NOCERT);
     "MDRenewViaARI" "mod_md" S None "on|off" => Ignored(NOCERT);
     "MDRenewWindow" "mod_md" S None "duration" => Ignored(NOCERT);
-    "MDRequireHttps" "mod_md" S None "off|temporary|permanent" => By(off_only);
+    "MDRequireHttps" "mod_md" SDH AuthConfig "off|temporary|permanent" => By(off_only);
     "MDRetryDelay" "mod_md" S None "duration" => Ignored(NOCERT);
     "MDRetryFailover" "mod_md" S None "number" => Ignored(NOCERT);
     "MDServerStatus" "mod_md" S None "on|off" => Ignored(NOCERT);
@@ -91,8 +91,8 @@ foreign! {
     "NWSSLUpgradeable" "mod_nw_ssl" S None "[IP-address:]portnumber" => Ignored(WINDOWS);
     "SecureListen" "mod_nw_ssl" S None "[IP-address:]portnumber Certificate-Name [MUTUAL]" =>
         Refused("it concerns NetWare; write Listen");
-    "SSLCACertificateFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCACertificatePath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
+    "SSLCACertificateFile" "mod_ssl" SVDH AuthConfig "file-path" => Ignored(NOSSL);
+    "SSLCACertificatePath" "mod_ssl" SVDH AuthConfig "directory-path" => Ignored(NOSSL);
     "SSLCADNRequestFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
     "SSLCADNRequestPath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
     "SSLCARevocationCheck" "mod_ssl" SV None "chain|leaf|none [flags ...]" => Ignored(NOSSL);
