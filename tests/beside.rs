@@ -124,10 +124,15 @@ impl Pair {
         play::lay_out(&root, &self.site)?;
         let ours = Booted::new(&root, "lychgate")?;
         let theirs = Booted::new(&root, "apache")?;
-        let mut faults = Vec::new();
+        let (mut faults, mut broken) = (Vec::new(), 0);
         for request in &self.requests {
             let answers = (ours.ask(request)?, theirs.ask(request)?);
             COMPARED.fetch_add(1, Ordering::Relaxed);
+            broken += usize::from(answers.1.status_line.get(9..12) == Some(b"500"));
+            if std::env::var_os("SHOW").is_some() {
+                let told = |reply: &Reply| format!("{}\n{:.600}", show(&reply.status_line), show(&reply.body));
+                println!("line {}:\n{}\n{}", request.line, told(&answers.0), told(&answers.1));
+            }
             match (differences(request, &answers.0, &answers.1), &request.differs) {
                 (found, None) if found.is_empty() => {}
                 (found, None) => faults.push(format!("line {}: {}", request.line, found.join("; "))),
@@ -136,6 +141,9 @@ impl Pair {
                 }
                 (_, Some(_)) => {}
             }
+        }
+        if broken == self.requests.len() {
+            faults.push("Apache finds all of it an error, so nothing is compared".to_owned());
         }
         ours.server.stop()?;
         theirs.server.stop()?;

@@ -10,10 +10,11 @@ use crate::config::directives::log::LogTarget;
 use crate::config::directives::server::Listen as ListenLine;
 use crate::config::load::Loaded;
 use crate::config::logs::{error_target, needed, targets};
+use crate::config::maps;
 use crate::config::places::confs;
 use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, IdentityBy, Listen, LogProgram, Plan, Shell};
+use crate::launcher::{self, IdentityBy, Listen, LogProgram, MapProgram, Plan, Shell};
 use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
@@ -53,6 +54,7 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         pid_file: Some(pid_file(config)),
         logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
         error_log,
+        maps: maps::programs(config).iter().map(map).collect(),
         threads: match threads {
             Threads::One => 1,
             Threads::Configured => configured_threads(config),
@@ -60,6 +62,14 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         settings: loaded.to_text(),
         graceful_limit: core.graceful_shutdown.or(Duration::ZERO),
     })
+}
+
+fn map(program: &maps::Program<'_>) -> MapProgram {
+    MapProgram {
+        name: program.name.to_vec(),
+        command: program.command.to_vec(),
+        user: program.identity.map(<[u8]>::to_vec),
+    }
 }
 
 /// Who gives a role its identity: the role itself where it has need of root first, or for good.

@@ -251,7 +251,7 @@ impl<'a> Inside<'a> {
         {
             return;
         }
-        if around.methods.is_some() {
+        if around.methods.is_some() && Container::named(&name).is_none() {
             return self.complain(node, "cannot stand in <Limit> or <LimitExcept>");
         }
         match name.as_str() {

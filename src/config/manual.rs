@@ -301,6 +301,31 @@ When the script has ended, its reply ends, although a process that it left
 behind may hold its output:
 .Ic CGIQuietTime .
 .El
+.Sh REWRITING
+Rules do what they do in Apache, but for these differences.
+.Bl -dash
+.It
+A program of
+.Ic RewriteMap
+that is not told to be somebody runs as User and Group, never as root; it is
+started again when it ends, and a request that it does not answer within
+.Ic Timeout
+fails with 500.
+A key is asked once for a request.
+.It
+A rule with the flag P is refused.
+.It
+A redirect that a later rule turns into a path is a path; Apache answers with
+the path's content and the redirect's status.
+.It
+A Location with a control character is a fault of the rule (500) before it is
+sent.
+.It
+SCRIPT_USER, SCRIPT_GROUP and LAST_MODIFIED have no value in expressions.
+.It
+-F and -U in the condition of an If section are false; in Apache -F ends the
+process that serves.
+.El
 .Sh SEE ALSO
 .Xr lychgate.conf 5 ,
 .Xr lychgate 8

@@ -19,6 +19,7 @@ pub mod load;
 pub mod logs;
 mod macros;
 pub mod manual;
+pub mod maps;
 pub mod node;
 pub mod places;
 pub mod quoting;

@@ -257,7 +257,8 @@ impl<'a> Reader<'a> {
         let environment = self.language.environment;
         let (text, unknown) = self.defines.expand(text, environment);
         let text = text.into_owned();
-        for name in unknown {
+        // With a colon it is a rule's question to a map.
+        for name in unknown.into_iter().filter(|name| !name.contains(&b':')) {
             let name = String::from_utf8_lossy(&name).into_owned();
             let message =
                 format!("`${{{name}}}` is not defined and stays as it is; write `Define {name} VALUE` before it");

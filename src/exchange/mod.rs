@@ -17,6 +17,7 @@ pub mod variables;
 pub mod view;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -72,6 +73,17 @@ pub struct Exchange {
     conf: Arc<DirConf>,
 }
 
+/// What is known of a place while its sections are still being merged.
+#[derive(Clone, Debug, Default)]
+pub struct Landed {
+    /// What follows the file in the URL.
+    pub path_info: Vec<u8>,
+    /// CONTEXT_PREFIX.
+    pub context_prefix: Vec<u8>,
+    /// CONTEXT_DOCUMENT_ROOT.
+    pub context_root: Vec<u8>,
+}
+
 /// Variables in alphabetical order.
 pub type Variables = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -104,6 +116,8 @@ pub struct PassTarget {
     pub path: CleanPath,
     /// What follows the question mark, undecoded.
     pub query: Option<Vec<u8>>,
+    /// What the walk found of its place, for expressions that are asked before the place is made.
+    pub landed: Landed,
 }
 
 /// A pass that ended in a redirect inside the server.
@@ -159,6 +173,16 @@ pub enum AgainMethod {
     Same,
 }
 
+/// What an exchange was at some time, see [`Exchange::mark`].
+pub struct Mark {
+    target: PassTarget,
+    variables: Variables,
+    file: Vec<u8>,
+    handler: Vec<u8>,
+    rewriting: Rewriting,
+    conf: Arc<DirConf>,
+}
+
 impl Exchange {
     /// Begins an exchange; `vhost` and `target` are the phases that complete it.
     pub fn new(
@@ -183,6 +207,7 @@ impl Exchange {
                 raw_path: Vec::new(),
                 path: CleanPath::root(),
                 query: None,
+                landed: Landed::default(),
             },
             variables: Variables::new(),
             previous: None,
@@ -240,6 +265,7 @@ impl Exchange {
             raw_path: path,
             path: CleanPath::root(),
             query,
+            landed: Landed::default(),
         };
         self.rewriting.media_type = None;
         self.rewriting.handler = None;
@@ -288,7 +314,30 @@ impl Exchange {
         look.variables.clone_from(&self.variables);
         look.conf = Arc::clone(&self.site.base);
         look.rewriting.look = Look::Ahead;
+        look.rewriting.asked = Rc::clone(&self.rewriting.asked);
         look
+    }
+
+    /// What phases may change before a place is found, to begin again from.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            target: self.target.clone(),
+            variables: self.variables.clone(),
+            file: self.file.clone(),
+            handler: self.handler.clone(),
+            rewriting: self.rewriting.clone(),
+            conf: Arc::clone(&self.conf),
+        }
+    }
+
+    /// Begins again from a mark; what map programs have answered meanwhile stays known.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.target = mark.target;
+        self.variables = mark.variables;
+        self.file = mark.file;
+        self.handler = mark.handler;
+        self.rewriting = mark.rewriting;
+        self.conf = mark.conf;
     }
 
     /// The status that an error document keeps: the first error's on the way here.

@@ -1,12 +1,14 @@
 //! What rewriting, and rules for fields, leave behind for the rest of the request.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::exchange::Variables;
 use crate::lang::log_level::Level;
 
 /// What the rules of a request did besides changing its target.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rewriting {
     /// Whether this is a request or a look at what one would come to.
     pub look: Look,
@@ -18,12 +20,71 @@ pub struct Rewriting {
     pub handler: Option<Vec<u8>>,
     /// `Set-Cookie` fields for the answer, with the cookies' names.
     pub cookies: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The request's fields that decided.
-    pub vary: Vec<String>,
+    /// The request's fields that decided, of rules and of expressions.
+    pub vary: Vary,
     /// What `Header note` kept, for expressions and logs.
     pub notes: Variables,
     /// What it has to say.
     pub lines: Lines,
+    /// What map programs were asked.
+    pub asked: Rc<Asked>,
+}
+
+/// What the rules of a request ask of map programs, whose answers take time. Rules that need one that is not there end without
+/// a result, and are applied again once it is.
+#[derive(Debug, Default)]
+pub struct Asked {
+    answers: RefCell<BTreeMap<Question, Option<Vec<u8>>>>,
+    open: RefCell<Option<Question>>,
+}
+
+/// A question to a map program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question {
+    /// Its number.
+    pub program: usize,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+impl Asked {
+    /// The answer to a question, if it is there; otherwise the question is open.
+    pub fn answer(&self, question: Question) -> Option<Option<Vec<u8>>> {
+        let known = self.answers.borrow().get(&question).cloned();
+        if known.is_none() {
+            self.open.borrow_mut().get_or_insert(question);
+        }
+        known
+    }
+
+    /// Takes the open question.
+    pub fn take_open(&self) -> Option<Question> {
+        self.open.take()
+    }
+
+    /// Notes an answer.
+    pub fn note(&self, question: Question, answer: Option<Vec<u8>>) {
+        self.answers.borrow_mut().insert(question, answer);
+    }
+}
+
+/// Names of fields of the request, each once.
+#[derive(Clone, Debug, Default)]
+pub struct Vary(RefCell<Vec<String>>);
+
+impl Vary {
+    /// Adds one.
+    pub fn add(&self, name: &str) {
+        let mut names = self.0.borrow_mut();
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name.to_owned());
+        }
+    }
+
+    /// All of them.
+    pub fn names(&self) -> Vec<String> {
+        self.0.borrow().clone()
+    }
 }
 
 /// Whether a request is one.
@@ -37,11 +98,11 @@ pub enum Look {
 }
 
 /// Lines for the error log that phases have made; the worker writes them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lines(RefCell<Vec<Line>>);
 
 /// One of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Line {
     /// How urgent it is.
     pub level: Level,

@@ -23,6 +23,12 @@ impl Exchange {
             Variable::RequestScheme => text("http"),
             Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
             Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),
+            Variable::PathInfo => bytes(&self.target.landed.path_info),
+            Variable::ContextPrefix => bytes(&self.target.landed.context_prefix),
+            Variable::ContextDocumentRoot => match self.target.landed.context_root.as_slice() {
+                [] => bytes(&document_root(self.config, self.site)),
+                root => bytes(root),
+            },
             Variable::QueryString => bytes(self.target.query.as_deref().unwrap_or(b"")),
             Variable::IsSubreq | Variable::Http2 | Variable::Https => {
                 text(if variable == Variable::IsSubreq { "false" } else { "off" })

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use crate::exchange::Exchange;
 use crate::exchange::response::Response;
+use crate::exchange::{Exchange, Previous};
+use crate::http::status::Status;
 use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
 
 /// More of a file than this has no value for `file()`, as in Apache. No directive moves it.
@@ -25,6 +26,19 @@ pub struct View<'a> {
     pub response: Option<&'a Response>,
 }
 
+/// A variable of the pass before, which has `REDIRECT_` before its name in this one.
+fn redirected<'p>(previous: Option<&'p Previous>, name: &[u8]) -> Option<Cow<'p, [u8]>> {
+    let (previous, name) = (previous?, name.strip_prefix(b"REDIRECT_")?);
+    if name == b"STATUS" {
+        return Some(Cow::Owned(previous.status.digits().to_vec()));
+    }
+    let own = previous
+        .variables
+        .get(name)
+        .map(|value| Cow::Borrowed(value.as_slice()));
+    own.or_else(|| redirected(previous.before.as_deref(), name))
+}
+
 impl Vars for View<'_> {
     fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.ex.head.joined(name.as_bytes())
@@ -35,7 +49,8 @@ impl Vars for View<'_> {
     }
 
     fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.ex.variable(name.as_bytes()).map(Cow::Borrowed)
+        let own = self.ex.variable(name.as_bytes()).map(Cow::Borrowed);
+        own.or_else(|| redirected(self.ex.previous.as_deref(), name.as_bytes()))
     }
 
     fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -45,9 +60,17 @@ impl Vars for View<'_> {
 
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
         if variable == Variable::RequestStatus {
-            return Some(Cow::Owned(self.response?.head.status.digits().to_vec()));
+            let status = self.response.map_or(Status::OK, |response| response.head.status);
+            return Some(Cow::Owned(status.digits().to_vec()));
         }
         self.ex.server_variable(variable)
+    }
+
+    fn depends_on(&self, name: &str) {
+        // RFC 9110 section 12.5.5 and Apache: a response never varies by Host.
+        if !name.eq_ignore_ascii_case("Host") {
+            self.ex.rewriting.vary.add(name);
+        }
     }
 
     fn client_ip(&self) -> Option<IpAddr> {

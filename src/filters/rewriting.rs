@@ -11,8 +11,9 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
         fields.append("Set-Cookie", cookie.as_slice());
     }
     // Redirects and errors are told without it, as by Apache.
+    let names = ex.rewriting.vary.names();
     let status = response.head.status;
-    if ex.rewriting.vary.is_empty() || status.code() >= 300 && status != Status::NOT_MODIFIED {
+    if names.is_empty() || status.code() >= 300 && status != Status::NOT_MODIFIED {
         return;
     }
     let said = fields.joined(b"Vary").map(|vary| vary.into_owned()).unwrap_or_default();
@@ -20,17 +21,12 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
         said.split(|byte| *byte == b',')
             .any(|word| word.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
     };
-    let new: Vec<&str> = ex
-        .rewriting
-        .vary
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !is_said(name))
-        .collect();
+    let new: Vec<&str> = names.iter().map(String::as_str).filter(|name| !is_said(name)).collect();
     if new.is_empty() {
         return;
     }
-    let mut vary = said.clone();
+    // Apache writes the whole list without spaces.
+    let mut vary: Vec<u8> = said.iter().copied().filter(|byte| *byte != b' ').collect();
     if !vary.is_empty() {
         vary.push(b',');
     }

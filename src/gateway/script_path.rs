@@ -3,25 +3,32 @@
 /// SCRIPT_NAME and PATH_INFO: `path` is the decoded path as it was routed, `tail` what the file system did not need of
 /// it. Both results joined are `path`, byte for byte, also when `tail` has `/` where the path has `//`.
 ///
-/// Where an alias put words into the tail that the path never had, it is no end of the path; then, as in Apache,
-/// SCRIPT_NAME is the whole path and PATH_INFO the tail.
+/// Where an alias or a rule put words into the tail that the path never had, it is no end of the path; then, as in Apache,
+/// SCRIPT_NAME is the path up to the slash after the last byte in which they differ, and PATH_INFO the tail.
 pub fn split_path<'a>(path: &'a [u8], tail: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     match tail_start(path, tail) {
-        Some(start) => path.split_at(start),
-        None => (path, tail),
+        Ok(start) => path.split_at(start),
+        Err(end) => (path.get(..end).unwrap_or(path), tail),
     }
 }
 
-/// Where in `path` the end begins that equals `tail`, runs of `/` counting as one.
-fn tail_start(path: &[u8], tail: &[u8]) -> Option<usize> {
+/// Where in `path` the end begins that equals `tail`, runs of `/` counting as one; else where the segment ends in which they
+/// differ.
+fn tail_start(path: &[u8], tail: &[u8]) -> Result<usize, usize> {
     if !tail.is_empty() && !tail.starts_with(b"/") {
-        return None;
+        return Err(path.len());
     }
+    let segment_end = |at: usize| {
+        let rest = path.get(at..).unwrap_or_default();
+        at + rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len())
+    };
     let (mut path_rest, mut tail_rest) = (path, tail);
     while let Some((last, tail_before)) = tail_rest.split_last() {
-        let (path_last, path_before) = path_rest.split_last()?;
+        let Some((path_last, path_before)) = path_rest.split_last() else {
+            return Err(0);
+        };
         if path_last != last {
-            return None;
+            return Err(segment_end(path_before.len()));
         }
         (path_rest, tail_rest) = (path_before, tail_before);
         if *last == b'/' {
@@ -29,7 +36,7 @@ fn tail_start(path: &[u8], tail: &[u8]) -> Option<usize> {
             tail_rest = without_trailing_slashes(tail_rest);
         }
     }
-    Some(path_rest.len())
+    Ok(path_rest.len())
 }
 
 fn without_trailing_slashes(mut path: &[u8]) -> &[u8] {
@@ -56,6 +63,7 @@ mod tests {
             ("/x.cgi/a b/c?", "/a b/c?", "/x.cgi", "/a b/c?"),
             ("/x", "/bar", "/x", "/bar"),
             ("/x/zbar", "/bar", "/x/zbar", "/bar"),
+            ("/x/bar", "/x-bar", "/x", "/x-bar"),
             ("/x", "x", "/x", "x"),
         ];
         for (path, tail, script_name, path_info) in table {

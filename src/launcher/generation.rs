@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::bind::Bound;
 use super::logs::OpenLogs;
+use super::maps::Maps;
 use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
 use crate::process::channel::{Channel, Heard, MAX_DESCRIPTORS, Wait};
@@ -25,6 +26,7 @@ pub(super) struct Generation {
     pub(super) spawner: RoleProcess,
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
+    maps: Maps,
     pub(super) phase: Phase,
     /// Whether the worker was started for the first time.
     worker_begun: bool,
@@ -66,6 +68,7 @@ pub(super) struct Making<'a> {
     pub(super) spawner_as: Option<Identity>,
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
+    pub(super) maps: Maps,
     pub(super) threads: usize,
 }
 
@@ -79,6 +82,7 @@ impl Generation {
             spawner: RoleProcess::new(Role::Spawner),
             listeners: making.listeners,
             logs: making.logs,
+            maps: making.maps,
             phase: Phase::Starting(Instant::now() + START_LIMIT),
             worker_begun: false,
             drain_at: None,
@@ -107,7 +111,10 @@ impl Generation {
             stderr: self.logs.error().unwrap_or(&stock.stderr).as_fd(),
             identity: self.worker_as.as_ref(),
         };
-        self.worker.start(stock, given)
+        self.worker.start(stock, given)?;
+        let stderr = self.logs.error().unwrap_or(&stock.stderr).as_fd();
+        self.maps.start(stock, stderr, &self.worker);
+        Ok(())
     }
 
     fn start_spawner(&mut self, stock: &Stock) -> Result<(), String> {
@@ -126,7 +133,7 @@ impl Generation {
     /// The processes of both.
     pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
         let children = [&self.worker.child, &self.spawner.child].into_iter().flatten();
-        children.map(|child| child.pid)
+        children.map(|child| child.pid).chain(self.maps.pids())
     }
 
     /// Both have said that they serve.
@@ -161,10 +168,16 @@ impl Generation {
             Phase::Serving => self.silent_at(silence),
             Phase::Draining | Phase::Killed => None,
         };
-        [own, self.drain_at, self.worker.restart_at, self.spawner.restart_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            own,
+            self.drain_at,
+            self.worker.restart_at,
+            self.spawner.restart_at,
+            self.maps.next_restart(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Starts what is due to be started again, and kills what had its time.
@@ -186,6 +199,10 @@ impl Generation {
             && let Err(error) = self.renew_lines().and_then(|()| self.start_worker(stock))
         {
             self.worker.did_not_start(&error);
+        }
+        if self.worker.child.is_some() {
+            let stderr = self.logs.error().unwrap_or(&stock.stderr).as_fd();
+            self.maps.restart_due(now, stock, stderr, &self.worker);
         }
         if self.drain_at.is_some_and(|at| at <= now) {
             self.drain(Duration::ZERO, KEPT_IDLE);
@@ -236,6 +253,7 @@ impl Generation {
     pub(super) fn notice_end(&mut self, pid: i32, ended: &Ended) -> bool {
         let serving = self.phase == Phase::Serving;
         if self.worker.is(pid) {
+            self.maps.end(); // the next worker has its own
             if serving {
                 self.worker.died(ended);
             } else {
@@ -259,7 +277,8 @@ impl Generation {
             }
             return true;
         }
-        false
+        let is_needed = matches!(self.phase, Phase::Starting(_) | Phase::Serving | Phase::Draining);
+        self.maps.notice_end(pid, ended, is_needed)
     }
 
     fn told_end(&self, role: &str, ended: &Ended) {
@@ -290,6 +309,7 @@ impl Generation {
                 FromWorker::AcceptingEnded => self.listeners.clear(),
                 FromWorker::Alive => {}
                 FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
+                FromWorker::MapProgramSilent { number } => self.maps.gave_no_answer(number),
             }
         }
     }

@@ -195,6 +195,7 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         pid_file: unpack.option(unpack_path)?,
         logs,
         error_log,
+        maps: Vec::new(),
         threads: 1,
         settings: Vec::new(),
         graceful_limit,

@@ -12,6 +12,7 @@ mod detach;
 mod generation;
 mod handover;
 mod logs;
+mod maps;
 mod orders;
 mod orphans;
 mod plan;
@@ -49,6 +50,7 @@ use bind::{Bound, Ground};
 use candidate::Candidate;
 use generation::{Generation, Making};
 use logs::OpenLogs;
+use maps::Maps;
 use programs::Programs;
 use roles::Stock;
 use trial::{ProgramFile, Trial};
@@ -56,7 +58,7 @@ use trial::{ProgramFile, Trial};
 pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
-pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, Shell};
+pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, Shell};
 pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
@@ -282,6 +284,7 @@ impl<'a> Launcher<'a> {
             backlog: plan.backlog,
         };
         let listeners = bind::bind_all(&plan.listeners, &ground)?;
+        let maps = Maps::new(&plan.maps, identity.as_ref())?;
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
@@ -289,6 +292,7 @@ impl<'a> Launcher<'a> {
             spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
             listeners,
             logs,
+            maps,
             threads: plan.threads,
         };
         let generation = Generation::start(&self.stock, making)?;

@@ -5,6 +5,8 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::process::identity::Identity;
+
 /// A configuration as the launcher sees it.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -26,6 +28,8 @@ pub struct Plan {
     pub logs: Vec<LogTarget>,
     /// Which of them is the main ErrorLog; it becomes the stderr of launcher and roles.
     pub error_log: Option<usize>,
+    /// The programs that are maps, in the order by which worker and launcher number them.
+    pub maps: Vec<MapProgram>,
     /// How many threads a worker has. The number of listeners for an address is that of the first plan for good.
     pub threads: usize,
     /// The settings' text, which each role parses again.
@@ -81,6 +85,39 @@ pub struct LogProgram {
     pub command: Vec<u8>,
     /// Who reads it.
     pub shell: Shell,
+}
+
+/// A program that is a map (RewriteMap).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapProgram {
+    /// The map's name.
+    pub name: Vec<u8>,
+    /// The command line; it is split into words and the first one executed.
+    pub command: Vec<u8>,
+    /// Who it runs as: `user` or `user:group`. Otherwise it is who the roles are.
+    pub user: Option<Vec<u8>>,
+}
+
+impl MapProgram {
+    /// Who it was said to run as. Only root can make it so.
+    pub(super) fn identity(&self) -> Result<Option<Identity>, String> {
+        let Some(user) = &self.user else { return Ok(None) };
+        if !Identity::process_is_root() {
+            return Err(format!("{self}: only root can start it as another user"));
+        }
+        let (user, group) = match user.iter().position(|byte| *byte == b':') {
+            Some(colon) => (&user[..colon], user.get(colon + 1..)),
+            None => (user.as_slice(), None),
+        };
+        let identity = Identity::look_up(user, group).map_err(|error| format!("{self}: {error}"))?;
+        Ok(Some(identity))
+    }
+}
+
+impl fmt::Display for MapProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program of RewriteMap {}", self.name.escape_ascii())
+    }
 }
 
 /// Who reads a command line.

@@ -5,13 +5,21 @@ use std::sync::Arc;
 
 use crate::config::directives::setenvif::{Attribute, Condition, Rule};
 use crate::exchange::Exchange;
-use crate::exchange::view::View;
 use crate::lang::regex::{Groups, Regex, expand};
+use crate::phases::rewrite::Asked;
 
-/// Sets the variables of the place's rules.
-pub fn run(ex: &mut Exchange) {
+/// Sets the variables of the site's own rules, before its paths are rewritten.
+pub fn of_site(ex: &mut Exchange) {
+    for rule in ex.site.base.set_env_if.rules.iter() {
+        apply(ex, rule);
+    }
+}
+
+/// Sets those of the rules that the place has besides the site's, with which its list begins.
+pub fn of_place(ex: &mut Exchange) {
     let conf = Arc::clone(ex.conf());
-    for rule in conf.set_env_if.rules.iter() {
+    let before = ex.site.base.set_env_if.rules.iter().count();
+    for rule in conf.set_env_if.rules.iter().skip(before) {
         apply(ex, rule);
     }
 }
@@ -20,7 +28,7 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
     let found = match &rule.condition {
         Condition::Matches(attribute, pattern) => matched(ex, attribute, pattern),
         // Without a value (a file that cannot be read) it is not true, as in Apache.
-        Condition::Holds(expr) => expr.matched(&View { ex, response: None }).unwrap_or_default(),
+        Condition::Holds(expr) => expr.matched(&Asked::new(ex)).unwrap_or_default(),
     };
     let Some((subject, groups)) = found else {
         return;

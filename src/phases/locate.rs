@@ -21,6 +21,9 @@ const SUBSTITUTIONS: usize = 10;
 /// Finds the place of this pass: the path's own, or that of an index file or fallback which stands for it.
 pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
     let look = ex.rewriting.look;
+    if look == Look::Request {
+        early::of_site(ex);
+    }
     for _ in 0..SUBSTITUTIONS {
         let translated = loop {
             let translated = rewrite::of_server(ex);
@@ -73,7 +76,7 @@ fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, 
 /// The place of a name, which the client may see.
 async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
     let place = walk::run(ex, translated)?;
-    early::run(ex);
+    early::of_place(ex);
     admitted(ex, &place).await?;
     authn::fake(ex, &place)?;
     loop {

@@ -6,6 +6,7 @@ mod host;
 mod maps;
 
 use crate::base::quote;
+use crate::config::directives::dir::Slash;
 use crate::config::directives::options::Options;
 use crate::config::directives::rewrite::{RewriteOptions, Rules};
 use crate::config::site::document_root;
@@ -21,11 +22,11 @@ use crate::lang::rewrite::{self, Decision, Effects, InDirectory, Pending, Subjec
 use crate::phases::redirect;
 use crate::phases::translate::{self, Translated};
 
-use host::Asked;
+pub(super) use host::Asked;
 
 /// Applies the site's rules to the path of this pass, and translates what they make of it.
 pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
-    let rules = &ex.site.settings.rewrite.rules;
+    let rules = &ex.site.settings.rewrite.rules.0;
     if !rules.engine_is_on() {
         return translated(ex);
     }
@@ -120,16 +121,32 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<(), Stop>
     };
     take_effects(ex, outcome.effects, keep);
     match outcome.decision {
-        Decision::Declined | Decision::Stays => Ok(()),
-        other => Err(elsewhere(other, outcome.query)),
+        Decision::Declined => Ok(()),
+        // The redirect that adds the slash comes first, and has the query that the rules made.
+        Decision::Again(_) if is_without_slash(ex, place) && place.conf.dir.slash.or(Slash::On) == Slash::On => {
+            ex.target.query = outcome.query;
+            Ok(())
+        }
+        other => {
+            // What follows sees the query that the rules made, the pass before this one included (REDIRECT_QUERY_STRING).
+            ex.target.query.clone_from(&outcome.query);
+            match other {
+                Decision::Stays => Ok(()),
+                other => Err(elsewhere(other, outcome.query)),
+            }
+        }
     }
 }
 
-/// A directory asked for without its slash is left to the redirect that adds it, unless AllowNoSlash.
+/// The rules' own directory asked for without its slash is left to the redirect that adds it, unless AllowNoSlash.
 fn is_bare_directory(ex: &Exchange, place: &Place, rules: &Rules) -> bool {
-    place.landing() == Landing::Directory
-        && !ex.target.path.as_bytes().ends_with(b"/")
+    is_without_slash(ex, place)
+        && rules.directory().strip_suffix(b"/") == Some(place.path.strip_suffix(b"/").unwrap_or(&place.path))
         && !rules.options().has(RewriteOptions::ALLOW_NO_SLASH)
+}
+
+fn is_without_slash(ex: &Exchange, place: &Place) -> bool {
+    place.landing() == Landing::Directory && !ex.target.path.as_bytes().ends_with(b"/")
 }
 
 /// The next phase as it is without rules.
@@ -174,9 +191,7 @@ fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
         }
     }
     for name in effects.vary {
-        if !ex.rewriting.vary.contains(&name) {
-            ex.rewriting.vary.push(name);
-        }
+        ex.rewriting.vary.add(&name);
     }
     ex.rewriting.ended |= effects.end;
     if keep == Keep::Types {
@@ -204,8 +219,20 @@ fn elsewhere(decision: Decision, query: Option<Vec<u8>>) -> Stop {
         )
         .of_module("rewrite")
         .into(),
+        Decision::UnsafeQuery => Fail::client(
+            Status::FORBIDDEN,
+            "rewritten query string contains control characters or spaces; [B] or [BCTLS] would escape them",
+        )
+        .of_module("rewrite")
+        .into(),
+        Decision::TooLong(why) => Fail::internal(why).of_module("rewrite").into(),
         Decision::NoPath(path) => no_path(&path),
         Decision::Redirect { status, location } => {
+            if location.iter().any(u8::is_ascii_control) {
+                return Fail::internal("a rule with [NE] made a Location with a control character")
+                    .of_module("rewrite")
+                    .into();
+            }
             let mut response = Response::new(Status::new(status).unwrap_or(Status::FOUND), Body::BuiltIn);
             response.head.fields.append("Location", location);
             reply(response)

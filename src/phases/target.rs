@@ -3,7 +3,7 @@
 
 use crate::config::directives::site::EncodedSlashes as Setting;
 use crate::exchange::fail::Fail;
-use crate::exchange::{Exchange, PassTarget};
+use crate::exchange::{Exchange, Landed, PassTarget};
 use crate::http::method::Method;
 use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target};
 
@@ -36,6 +36,7 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
             raw_path,
             path: CleanPath::root(),
             query,
+            landed: Landed::default(),
         };
     }
     ex.target.path = decode(ex)?;

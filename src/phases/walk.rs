@@ -15,10 +15,10 @@ use crate::config::directives::core::{FilesSection, IfSection};
 use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
 use crate::config::site::Site;
-use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
 use crate::exchange::view::{Noting, View};
+use crate::exchange::{self, Exchange};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
 use crate::lang::expr::Expr;
@@ -33,12 +33,15 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     let landed = Landed::new(&name, &extent);
     let directories = directories_of(&name, &extent);
     ex.file = landed.path.to_vec();
+    ex.target.landed = exchange::Landed {
+        path_info: landed.path_info.to_vec(),
+        context_prefix: translated.context_prefix.clone(),
+        context_root: translated.context_root.clone(),
+    };
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));
     for field in &judged.fields {
-        if !ex.rewriting.vary.contains(field) {
-            ex.rewriting.vary.push(field.clone());
-        }
+        ex.rewriting.vary.add(field);
     }
     let found = match landed.kind {
         Landing::Missing if is_link(landed.path) => return Err(leads_nowhere(ex, landed.path)),

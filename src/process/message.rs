@@ -44,6 +44,15 @@ pub enum ToWorker {
     },
     /// The spawner died and another took over: requests that were not answered must be sent again.
     SpawnerRestarted,
+    /// A program that is a map was started: the worker writes keys and reads values here from now on.
+    MapProgram {
+        /// Its number.
+        number: u32,
+        /// Where keys are written.
+        keys: OwnedFd,
+        /// Where values are read.
+        values: OwnedFd,
+    },
 }
 
 /// Worker to launcher.
@@ -62,6 +71,11 @@ pub enum FromWorker {
         pid: i32,
         /// The signal's number.
         signal: i32,
+    },
+    /// A program that is a map does not answer: it is to be ended and started again.
+    MapProgramSilent {
+        /// Its number.
+        number: u32,
     },
 }
 
@@ -218,6 +232,10 @@ impl Message for ToWorker {
                 logs.iter().map(AsFd::as_fd).collect(),
             ),
             ToWorker::SpawnerRestarted => plain(Writer::with_tag(4)),
+            ToWorker::MapProgram { number, keys, values } => (
+                Writer::with_tag(5).u32(*number).done(),
+                vec![keys.as_fd(), values.as_fd()],
+            ),
         }
     }
 
@@ -234,6 +252,11 @@ impl Message for ToWorker {
                 logs: beside.all(),
             },
             4 => ToWorker::SpawnerRestarted,
+            5 => ToWorker::MapProgram {
+                number: reader.u32()?,
+                keys: beside.next()?,
+                values: beside.next()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -247,6 +270,7 @@ impl Message for FromWorker {
             FromWorker::AcceptingEnded => Writer::with_tag(2),
             FromWorker::Alive => Writer::with_tag(3),
             FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(4).i32(*pid).i32(*signal),
+            FromWorker::MapProgramSilent { number } => Writer::with_tag(5).u32(*number),
         })
     }
 
@@ -260,6 +284,7 @@ impl Message for FromWorker {
                 pid: reader.i32()?,
                 signal: reader.i32()?,
             },
+            5 => FromWorker::MapProgramSilent { number: reader.u32()? },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))

@@ -32,6 +32,7 @@ use crate::worker::accept::{Connections, acceptor};
 use crate::worker::confine::{self, Debuggers};
 use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
+use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
 use crate::worker::thread::Thread;
 
@@ -67,6 +68,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let slots = Arc::new(Slots::of(&config.server.scripts));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let launcher = Arc::new(inherited.launcher);
+    let maps = Arc::new(MapPrograms::new(config, Arc::clone(&launcher)));
     let stopping = Arc::new(AtomicBool::new(false));
     let mut orders = Vec::new();
     let mut threads = Vec::new();
@@ -86,6 +88,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             accepting: Arc::clone(&accepting),
             pulse: Arc::clone(&pulse),
             launcher: Arc::clone(&launcher),
+            maps: Arc::clone(&maps),
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
         threads.push(
@@ -101,7 +104,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
         .name("orders".into())
         .spawn({
             let (sinks, stopping) = (sinks.clone(), Arc::clone(&stopping));
-            move || take_orders(&launcher, &orders, &sinks, &stopping)
+            move || take_orders(&launcher, &orders, &sinks, &maps, &stopping)
         })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
     let mut result = Ok(());
@@ -212,6 +215,7 @@ fn take_orders(
     launcher: &Channel,
     orders: &[mpsc::UnboundedSender<Order>],
     sinks: &[Arc<Sink>],
+    maps: &MapPrograms,
     stopping: &AtomicBool,
 ) {
     let tell = |order: Order| {
@@ -234,6 +238,7 @@ fn take_orders(
                     let _ = rustix::stdio::dup2_stderr(main);
                 }
             }
+            Ok(Heard::Message(ToWorker::MapProgram { number, keys, values })) => maps.started(number, keys, values),
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
@@ -259,6 +264,7 @@ struct Part {
     accepting: Arc<AtomicUsize>,
     pulse: Arc<Pulse>,
     launcher: Arc<Channel>,
+    maps: Arc<MapPrograms>,
 }
 
 fn serve(part: Part) -> Result<(), String> {
@@ -302,6 +308,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         accepting,
         pulse,
         launcher,
+        maps,
         ..
     } = part;
     let told = Arc::clone(&launcher);
@@ -320,7 +327,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
-    let thread = Rc::new(Thread::new(config, logs, scripts, Idlers::new(crowd, number)));
+    let thread = Rc::new(Thread::new(config, logs, scripts, maps, Idlers::new(crowd, number)));
     let most = thread.idlers.crowd().most();
     if number == 0 && most > room {
         thread.note(

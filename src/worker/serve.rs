@@ -9,6 +9,7 @@ use crate::config::directives::site::{StageTimeout, Trace};
 use crate::exchange::Exchange;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
+use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
@@ -126,14 +127,14 @@ async fn answer(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Response, Fail
 async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Stop> {
     phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
-        phases::early::run(ex);
+        phases::early::of_site(ex);
         return Ok(Outcome::Reply(options(thread.server_methods(ex))));
     }
     if ex.method == Method::Trace {
-        phases::early::run(ex);
+        phases::early::of_site(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
-    let place = phases::locate::run(ex).await?;
+    let place = located(ex, thread).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     if ex.method == Method::Options && handler != Handler::Cgi {
@@ -145,6 +146,30 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
         Handler::Cgi => handlers::cgi::run(ex, &place, &thread.scripts).await?,
     })
 }
+
+/// The place of the request. Where rules ask a program for it they are applied again, from the start, with its answer.
+async fn located(ex: &mut Exchange, thread: &Thread) -> Result<Place, Stop> {
+    if !thread.maps.are_there() {
+        return phases::locate::run(ex).await;
+    }
+    for _ in 0..QUESTIONS {
+        let mark = ex.mark();
+        let place = phases::locate::run(ex).await;
+        let Some(question) = ex.rewriting.asked.take_open() else {
+            return place;
+        };
+        ex.back_to(mark);
+        let limit = ex.site.settings.core.timeout.or(Duration::from_secs(60));
+        let answer = thread.maps.ask(question.program, question.key.clone(), limit).await;
+        let answer = answer.map_err(|why| Fail::internal(why).of_module("rewrite"))?;
+        ex.rewriting.asked.note(question, answer);
+    }
+    let why = format!("the rules ask map programs more than {QUESTIONS} times");
+    Err(Fail::internal(why).of_module("rewrite").into())
+}
+
+/// How often the rules of one pass may ask map programs; more is an error. No directive moves it.
+const QUESTIONS: usize = 64;
 
 fn options(allowed: &str) -> Response {
     let mut response = Response::new(Status::OK, Body::Empty);

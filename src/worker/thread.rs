@@ -1,6 +1,7 @@
 //! What the connections of one thread share: settings, logs, the order to stop.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::config::directives::server::Tokens;
 use crate::config::directives::site::Trace;
@@ -14,6 +15,7 @@ use crate::scripts::Scripts;
 use crate::worker::crowd::Idlers;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
+use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
 use crate::worker::unique_id::UniqueIds;
 
@@ -29,6 +31,8 @@ pub struct Thread {
     pub logs: Rc<Logs>,
     /// Scripts.
     pub scripts: Rc<Scripts>,
+    /// Programs that are maps.
+    pub maps: Arc<MapPrograms>,
     /// Its idle connections.
     pub idlers: Idlers,
     ids: UniqueIds,
@@ -36,13 +40,20 @@ pub struct Thread {
 
 impl Thread {
     /// The thread that these idle connections are of.
-    pub fn new(config: &'static Config, logs: Rc<Logs>, scripts: Rc<Scripts>, idlers: Idlers) -> Thread {
+    pub fn new(
+        config: &'static Config,
+        logs: Rc<Logs>,
+        scripts: Rc<Scripts>,
+        maps: Arc<MapPrograms>,
+        idlers: Idlers,
+    ) -> Thread {
         Thread {
             config,
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
             drain: Drain::default(),
             logs,
             scripts,
+            maps,
             ids: UniqueIds::new(idlers.number()),
             idlers,
         }

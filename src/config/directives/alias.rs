@@ -3,7 +3,7 @@
 use crate::base::glob::Glob;
 use crate::config::directives::{DirConf, SiteSettings};
 use crate::config::setting::{Appended, Setting, settings};
-use crate::config::table::{Directive, Override, SERVER_FILES, SITES, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
 use crate::lang::expr::StringExpr;
 use crate::lang::regex::Regex;
@@ -111,8 +111,8 @@ to that file or directory, or below it with AliasPreservePath.",
         module: "mod_alias",
         syntax: "On|Off",
         words: Words::exactly(1),
-        allowed: SERVER_FILES,
-        overrides: Override::None,
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
         default: "Off",
         summary: "Let what follows a <Location> in the URL follow its Alias too.",
         manual: "",

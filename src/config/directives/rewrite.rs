@@ -12,7 +12,7 @@ settings! {
     /// Maps, and the rules of a site's own context.
     pub struct SiteRewrite {
         /// The rules.
-        rules: Rules,
+        rules: SiteRules,
         /// `RewriteMap` by name.
         maps: Mapped<Vec<u8>, Map>,
     }
@@ -31,6 +31,17 @@ pub struct Rules {
     list: Vec<Arc<Rule>>,
     /// Conditions whose rule is still to come.
     conds: Vec<Cond>,
+}
+
+/// The rules of a site. Unlike those of directories, they give way to the inner scope's where that says nothing: a virtual host
+/// has those of the main server only if one of the two asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct SiteRules(pub Rules);
+
+impl Merge for SiteRules {
+    fn merge(&mut self, inner: &SiteRules) {
+        self.0.take_in(&inner.0);
+    }
 }
 
 /// What `RewriteOptions` says.
@@ -148,9 +159,14 @@ impl Rules {
 /// Rules are not merged: those of the inner scope take the place of the outer ones, unless one of the two asks for both.
 impl Merge for Rules {
     fn merge(&mut self, inner: &Rules) {
-        if !inner.said {
-            return;
+        if inner.said {
+            self.take_in(inner);
         }
+    }
+}
+
+impl Rules {
+    fn take_in(&mut self, inner: &Rules) {
         let down = self.options();
         let options = inner.options.or(self.options);
         let asks = options.unwrap_or_default();
@@ -164,7 +180,7 @@ impl Merge for Rules {
         {
             self.list.splice(0..0, outer);
         }
-        self.said = true;
+        self.said |= inner.said;
         self.engine = inner.engine.or(self.engine);
         self.options = options;
         if inner.base.is_some() || !asks.has(RewriteOptions::MERGE_BASE) {
@@ -213,7 +229,7 @@ expression, a comparison (<text, >text, =text, <=text, >=text, -eqN, -geN, -gtN,
 -h, -l, -L, -s, -x) or of a request (-F, -U); ! before it turns it round. If the test string is expr, the pattern is an expression. \
 The flags are NC, OR and NV.",
         set: Set::SiteOrDir(
-            |site, args| condition(&mut site.rewrite.rules, args),
+            |site, args| condition(&mut site.rewrite.rules.0, args),
             |conf, args| condition(&mut conf.rewrite, args),
         ),
     },
@@ -228,7 +244,7 @@ The flags are NC, OR and NV.",
         summary: "Say whether rules are applied.",
         manual: "Virtual hosts do not inherit the rules of the main server, see RewriteOptions.",
         set: Set::SiteOrDir(
-            |site, args| engine(&mut site.rewrite.rules, args),
+            |site, args| engine(&mut site.rewrite.rules.0, args),
             |conf, args| engine(&mut conf.rewrite, args),
         ),
     },
@@ -243,7 +259,9 @@ The flags are NC, OR and NV.",
         summary: "Give a name to a map that rules can ask.",
         manual: "The types are txt (a file with a key and a value on each line), rnd (the same, where the value has \
 alternatives between bars), int (toupper, tolower, escape, unescape) and prg (a program that is started once, reads a key a line \
-and writes a value a line, or NULL). Files are read again when they have changed. dbm, dbd and fastdbd are refused: make a text \
+and writes a value a line, or NULL). A program runs as the user and group that are named, which needs root, else as User and Group \
+(Apache starts it as root); it is started again when it ends, or when it does not answer within Timeout, and a request that it \
+does not answer fails with 500. Files are read again when they have changed. dbm, dbd and fastdbd are refused: make a text \
 file of them.",
         set: Set::Site(map),
     },
@@ -260,7 +278,7 @@ file of them.",
 MergeBase, IgnoreContextInfo, LegacyPrefixDocRoot, LongURLOptimization (ignored), MaxRedirects (ignored, as in Apache: see \
 LimitInternalRecursion).",
         set: Set::SiteOrDir(
-            |site, args| options(&mut site.rewrite.rules, args),
+            |site, args| options(&mut site.rewrite.rules.0, args),
             |conf, args| options(&mut conf.rewrite, args),
         ),
     },
@@ -278,7 +296,7 @@ of the file's name lies below the directory, and what the rules make is sent thr
 changes nothing. The flags are B, B=, BCTLS, BNE=, BNP, C, CO=, DPI, E=, END, F, G, H=, L, N, NC, NE, NS, PT, QSA, QSD, QSL, R, \
 R=, S=, T=, UnsafeAllow3F and UnsafePrefixStat. P is refused: this version has no proxy.",
         set: Set::SiteOrDir(
-            |site, args| rule(&mut site.rewrite.rules, args),
+            |site, args| rule(&mut site.rewrite.rules.0, args),
             |conf, args| rule(&mut conf.rewrite, args),
         ),
     },

@@ -44,7 +44,9 @@ pub fn directory(
     let decision = match made {
         Made::Changed(changed) => match leaves(&mut run, changed, own_query.as_deref(), base.zip(Some(directory))) {
             Some(decision) => decision,
-            None if run.subject.filename.first() != Some(&b'/') => Decision::NoPath(run.subject.filename.clone()),
+            None if tells_local(&run) && run.subject.filename.first() != Some(&b'/') => {
+                Decision::NoPath(run.subject.filename.clone())
+            }
             None if run.subject.filename == file => {
                 let file = shown(&file);
                 run.trace(
@@ -94,6 +96,7 @@ fn without_change(made: &Made) -> Decision {
         Made::Status(status) => Decision::Status(*status),
         Made::TooManyRounds => Decision::TooManyRounds,
         Made::Unsafe3F => Decision::Unsafe3F,
+        Made::TooLong(why) => Decision::TooLong(why.clone()),
         Made::Nothing | Made::Changed(_) => Decision::Declined,
     }
 }
@@ -105,10 +108,15 @@ fn leaves(
     own_query: Option<&[u8]>,
     base: Option<(&[u8], &[u8])>,
 ) -> Option<Decision> {
+    let absolute = uri::absolute(&run.subject.filename);
+    let is_escaped = absolute.is_some() && !changed.no_escape;
+    if !is_escaped && run.subject.query.as_deref().is_some_and(is_unsafe) {
+        return Some(Decision::UnsafeQuery);
+    }
     if changed.proxy {
         return Some(Decision::Proxy(std::mem::take(&mut run.subject.filename)));
     }
-    let (start, _) = uri::absolute(&run.subject.filename)?;
+    let (start, _) = absolute?;
     if let Some((base, directory)) = base {
         rebase(run, start, base, directory);
     }
@@ -118,16 +126,31 @@ fn leaves(
         location = uri::escape_absolute(&location, start);
     }
     if let Some(query) = &run.subject.query {
-        location.push(b'?');
-        if changed.no_escape || own_query == Some(query) {
-            location.extend_from_slice(query);
-        } else {
-            quote::escape_path(&mut location, query);
+        let copied = changed.no_escape || own_query == Some(query);
+        let mut escaped = Vec::new();
+        if !copied {
+            quote::escape_path(&mut escaped, query);
         }
+        let doing = if copied { "copying" } else { "escaping" };
+        run.trace(
+            1,
+            format_args!(
+                "{doing} {} to query string for redirect {}",
+                shown(query),
+                shown(&escaped)
+            ),
+        );
+        location.push(b'?');
+        location.extend_from_slice(if copied { query } else { &escaped });
     }
     let status = changed.redirect.unwrap_or(302);
     run.trace(1, format_args!("redirect to {} [REDIRECT/{status}]", shown(&location)));
     Some(Decision::Redirect { status, location })
+}
+
+/// Whether a query has a byte that no request can have: it came out of an escape and was not written as one again.
+fn is_unsafe(query: &[u8]) -> bool {
+    query.iter().any(|byte| *byte <= b' ' || *byte == 0x7f)
 }
 
 /// A redirect to the directory itself, which a relative substitution made, becomes one to its URL.
@@ -158,13 +181,23 @@ fn local(run: &Run<'_>, changed: Changed) -> Decision {
     };
     let path = &[slash, run.subject.filename.as_slice()].concat();
     run.trace(2, format_args!("local path result: {}", shown(path)));
-    let may_leave = changed.may_leave_document_root && !changed.was_reduced;
+    let may_leave = changed.may_leave_document_root && (!changed.was_reduced || run.host.own_urls_name_files());
     if may_leave && run.host.file_is(FileTest::Exists, first_segment(path)) {
         run.trace(1, format_args!("go-ahead with {} [OK]", shown(path)));
         return Decision::File(path.clone());
     }
-    run.trace(2, format_args!("prefixed with document_root"));
+    let root = run.host.variable(Variable::DocumentRoot).unwrap_or_default();
+    let file = [&*root, path.as_slice()].concat();
+    run.trace(2, format_args!("prefixed with document_root to {}", shown(&file)));
+    run.trace(1, format_args!("go-ahead with {} [OK]", shown(&file)));
     Decision::BelowDocumentRoot(path.clone())
+}
+
+/// Tells what a directory's rules came to, as Apache does: without the directory.
+fn tells_local(run: &Run<'_>) -> bool {
+    let path = shown(&run.subject.filename);
+    run.host.trace(2, None, format_args!("local path result: {path}"));
+    true
 }
 
 /// `/srv` of `/srv/a/b`.

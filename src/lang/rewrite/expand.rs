@@ -46,7 +46,7 @@ impl Run<'_> {
                 }
                 Piece::Map { map, key, default } => {
                     let key = self.expand(key, escape)?.0;
-                    let found = self.host.map(map, &key)?.filter(|found| !found.is_empty());
+                    let found = self.host.map(map, &key)?;
                     let found = match (found, default) {
                         (Some(found), _) => found,
                         (None, Some(default)) => self.expand(default, escape)?.0,
@@ -90,12 +90,12 @@ impl Run<'_> {
         if self.uri.is_empty() || self.host.is_subrequest() {
             return None;
         }
-        let is_url = ahead == Ahead::Url || self.directory.is_none() || self.uri.starts_with(b"/");
-        let (ahead, path) = match self.directory {
-            None if ahead == Ahead::Url => (Ahead::Url, self.uri.clone()),
-            None => (Ahead::File, self.uri.clone()),
-            Some(_) if is_url => (Ahead::Url, self.host.url_of(&self.subject.filename)),
-            Some(directory) => (Ahead::File, [directory, self.uri.as_slice()].concat()),
+        let path = match (self.directory, ahead) {
+            (None, _) => self.uri.clone(),
+            (Some(_), Ahead::File) => self.subject.filename.clone(),
+            (Some(_), Ahead::Url) if self.uri.starts_with(b"/") => self.uri.clone(),
+            // Without RewriteBase Apache takes the directory's own name for a URL.
+            (Some(directory), Ahead::Url) => [self.host.base().unwrap_or(directory), self.uri.as_slice()].concat(),
         };
         let value = self.host.ahead(ahead, &path, variable);
         self.trace(

@@ -1,5 +1,7 @@
 //! The words in brackets behind a rule or a condition.
 
+use crate::http::status::Status;
+
 use super::template::Template;
 
 /// What the flags of a RewriteRule say.
@@ -174,7 +176,7 @@ impl Flags {
             _ => str::from_utf8(code)
                 .ok()
                 .and_then(|code| code.parse().ok())
-                .filter(|code| (100..600).contains(code))
+                .filter(|code| Status::new(*code).is_some_and(Status::is_known))
                 .ok_or_else(|| format!("`{}` is not a status for flag `R`", shown(code)))?,
         };
         match status {

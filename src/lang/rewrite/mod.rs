@@ -52,8 +52,15 @@ pub trait Host: Vars {
     /// The whole URL of a path of this site.
     fn own_url(&self, path: &[u8]) -> Vec<u8>;
 
-    /// The URL path by which a file of this request's directory is asked for.
-    fn url_of(&self, file: &[u8]) -> Vec<u8>;
+    /// The most bytes that a path may grow to; rules that make more of it end with 500.
+    fn longest(&self) -> usize {
+        2 * 8190
+    }
+
+    /// Whether a URL of our own may name a file outside of DocumentRoot (LegacyPrefixDocRoot).
+    fn own_urls_name_files(&self) -> bool {
+        false
+    }
 
     /// The address the request came to.
     fn server_address(&self) -> Option<Vec<u8>>;
@@ -65,6 +72,11 @@ pub trait Host: Vars {
 
     /// What a map has for a key.
     fn map(&self, map: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Pending>;
+
+    /// `RewriteBase` of the directory.
+    fn base(&self) -> Option<&[u8]> {
+        None
+    }
 
     /// The value of a variable in a subrequest for `path`.
     fn ahead(&self, ahead: Ahead, path: &[u8], variable: &Variable) -> Option<Vec<u8>>;
@@ -110,6 +122,10 @@ pub enum Decision {
     TooManyRounds,
     /// To 403: a query came out of an encoded question mark (`UnsafeAllow3F` would let it).
     Unsafe3F,
+    /// To 403: the query that rules made has a control character or a space.
+    UnsafeQuery,
+    /// To 500: the path that rules made is too long.
+    TooLong(String),
     /// To 400: what the rules made is no path.
     NoPath(Vec<u8>),
     /// The client shall ask elsewhere.

@@ -26,6 +26,8 @@ pub(super) enum Made {
     TooManyRounds,
     /// The answer is 403: a path or query came out of an encoded question mark.
     Unsafe3F,
+    /// The answer is 500: a rule makes its path longer and longer.
+    TooLong(String),
 }
 
 /// How it was changed.
@@ -88,7 +90,7 @@ impl<'r> Run<'r> {
 
     /// Applies the rules in their order.
     pub(super) fn apply(&mut self, rules: &[&Rule]) -> Result<Made, Pending> {
-        let (mut has_changed, mut rounds, mut next) = (false, 0_u32, 0);
+        let (mut has_changed, mut rounds, mut next) = (false, 1_u32, 0);
         while let Some(rule) = rules.get(next) {
             next += 1;
             let not_here = rule.flags.no_subrequest || rule.flags.proxy || rule.flags.redirect.is_some();
@@ -112,6 +114,12 @@ impl<'r> Run<'r> {
                     self.changed.no_escape = rule.flags.no_escape;
                     self.changed.may_leave_document_root = rule.may_leave_document_root();
                 }
+            }
+            if self.subject.filename.len() > self.host.longest() {
+                let (pattern, longest) = (rule.regex.pattern(), self.host.longest());
+                return Ok(Made::TooLong(format!(
+                    "RewriteRule '{pattern}' made a path that is longer than {longest} bytes"
+                )));
             }
             self.add_vary();
             if let Some(status) = rule.flags.status {
@@ -179,6 +187,15 @@ impl<'r> Run<'r> {
         if !self.conditions_hold(&rule.conds)? {
             return Ok(Step::NoMatch);
         }
+        // A response varies by what conditions ask, not by what substitutions put in.
+        let vary = std::mem::take(&mut self.vary);
+        let step = self.substitute(rule);
+        self.vary = vary;
+        step
+    }
+
+    /// What a rule does whose pattern and conditions hold.
+    fn substitute(&mut self, rule: &Rule) -> Result<Step, Pending> {
         let made = match &rule.substitution {
             None => None,
             Some(substitution) => {
@@ -279,6 +296,9 @@ impl<'r> Run<'r> {
             },
             Test::Text(Order::Equal, text) if no_case => input.eq_ignore_ascii_case(text),
             Test::Text(Order::Equal, text) => input == *text,
+            Test::Text(order, text) if no_case => {
+                order.allows(input.to_ascii_lowercase().cmp(&text.to_ascii_lowercase()))
+            }
             Test::Text(order, text) => order.allows(lexicography(&input, text)),
             Test::Number(order, number) => order.allows(integer(&input).cmp(number)),
             Test::File(test) => self.host.file_is(*test, &input),
@@ -420,6 +440,8 @@ impl<'r> Run<'r> {
                 query.push(b'&');
             }
             query.extend_from_slice(&own);
+        } else if append && query.ends_with(b"&") {
+            query.push(b'&');
         }
         if query.last() == Some(&b'&') {
             query.pop();

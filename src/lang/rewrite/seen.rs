@@ -40,6 +40,10 @@ impl Vars for Seen<'_> {
         }
     }
 
+    fn depends_on(&self, name: &str) {
+        self.host.depends_on(name);
+    }
+
     fn client_ip(&self) -> Option<IpAddr> {
         self.host.client_ip()
     }

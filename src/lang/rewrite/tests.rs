@@ -46,9 +46,6 @@ impl Host for Site {
     fn own_url(&self, path: &[u8]) -> Vec<u8> {
         [b"http://www.example", path].concat()
     }
-    fn url_of(&self, file: &[u8]) -> Vec<u8> {
-        file.to_vec()
-    }
     fn server_address(&self) -> Option<Vec<u8>> {
         Some(b"192.0.2.1".to_vec())
     }
@@ -132,6 +129,8 @@ fn told(outcome: &Outcome) -> String {
         Decision::Status(status) => status.to_string(),
         Decision::TooManyRounds => "rounds".into(),
         Decision::Unsafe3F => "3f".into(),
+        Decision::UnsafeQuery => "unsafe query".into(),
+        Decision::TooLong(_) => "too long".into(),
         Decision::NoPath(path) => format!("no path {}", text(path)),
         Decision::Redirect { status, location } => format!("{status} {}", text(location)),
         Decision::File(path) => format!("file {}{query}", text(path)),
@@ -369,7 +368,7 @@ fn back_references_are_escaped_as_the_flags_say() {
     for (flags, want) in [
         ("[B]", "root /s?q=x+%26%c3%a9%2fz_"),
         ("[B,BNP]", "root /s?q=x%20%26%c3%a9%2fz_"),
-        ("[B=&]", "root /s?q=x %26\u{e9}/z_"),
+        ("[B=&]", "unsafe query"),
         ("[BCTLS]", "root /s?q=x+&\u{e9}/z_"),
         ("[B,BNE=/]", "root /s?q=x+%26%c3%a9/z_"),
     ] {
@@ -482,5 +481,52 @@ fn a_rule_that_makes_what_was_there_declines_or_stays() {
             "{path}: {}",
             told(&outcome)
         );
+    }
+}
+
+/// Whatever the request, rules that put back what they matched leave it as it was.
+#[test]
+fn rewriting_a_name_to_itself_changes_nothing() {
+    let names = [
+        "",
+        "a",
+        "a/b",
+        "a//b",
+        "x y",
+        "é",
+        "%41",
+        "a;b",
+        "a:b",
+        "index.php",
+        "a.b/c.d/",
+    ];
+    let queries = ["", "?q", "?a=b&c=%20", "?&"];
+    let same = [
+        "^(.*)$ $1",
+        "^(.*)$ $0",
+        ".? %{REQUEST_FILENAME}",
+        "^(.*)$ - [QSA]",
+        "^(.*)$ $1 [QSA]",
+        "^((.)(.*))?$ $2$3",
+    ];
+    let site = Site::default();
+    for (name, query, rule) in names
+        .iter()
+        .flat_map(|name| queries.iter().map(move |query| (name, query)))
+        .flat_map(|(name, query)| same.iter().map(move |rule| (name, query, rule)))
+    {
+        let outcome = in_directory(&site, None, &[rule], &format!("/srv/www/{name}{query}"));
+        let told = format!("{rule} of {name}{query}");
+        // An empty name has an empty substitution, which stands for the directory itself.
+        assert!(
+            matches!(outcome.decision, Decision::Stays | Decision::Declined),
+            "{told}"
+        );
+        assert_eq!(
+            outcome.query.unwrap_or_default(),
+            query.trim_start_matches('?').as_bytes(),
+            "{told}"
+        );
+        assert_eq!(outcome.effects, super::Effects::default(), "{told}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::bind::Bound;
 use super::super::handover::{pack_targets, unpack_targets};
 use super::super::logs::OpenLogs;
+use super::super::maps::Maps;
 use super::super::plan::LogTarget;
 use super::super::programs::Programs;
 use super::super::roles::RoleProcess;
@@ -71,6 +72,8 @@ impl Generation {
             spawner: RoleProcess::unpack(Role::Spawner, unpack)?,
             listeners,
             logs: logs.map_err(|_| Unreadable)?,
+            // Its map programs go on while they live; the generation that follows has its own.
+            maps: Maps::default(),
             phase,
             orphans: Vec::new(),
             worker_begun: true,

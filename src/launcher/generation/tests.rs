@@ -31,6 +31,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         backlog: 1,
     };
     let mut generation = Generation {
+        maps: crate::launcher::maps::Maps::default(),
         worker: RoleProcess::new(Role::Worker),
         spawner: RoleProcess::new(Role::Spawner),
         listeners: bind_all(&[loopback], &ground).expect("the loopback is there"),

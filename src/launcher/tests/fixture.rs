@@ -60,6 +60,7 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
             }),
         ],
         error_log: Some(0),
+        maps: Vec::new(),
         threads: 2,
         settings,
         graceful_limit: Duration::ZERO,
@@ -110,6 +111,7 @@ pub(super) fn worker(inherited: Inherited) {
                 rustix::stdio::dup2_stderr(logs.first().expect("two")).expect("it is open");
                 eprintln!("logs {first} + {}", logs.len());
             }
+            Ok(Heard::Message(ToWorker::MapProgram { number, .. })) => eprintln!("map program {number}"),
             Ok(Heard::Unknown(error)) => panic!("{error}"),
             Err(_) => {}
         }

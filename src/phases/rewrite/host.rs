@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::base::date::HttpDate;
+use crate::config::directives::rewrite::RewriteOptions;
 use crate::exchange::Exchange;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Outcome, Stop};
@@ -16,10 +17,10 @@ use crate::http::target::{CleanPath, Slashes};
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::{Ahead, Host, Pending, Variable};
 use crate::lang::vars::{self, Accessible, FileTest, Vars};
-use crate::phases::{locate, translate};
+use crate::phases::locate;
 
 /// A request that rules are applied to.
-pub(super) struct Asked<'a> {
+pub(in crate::phases) struct Asked<'a> {
     ex: &'a Exchange,
     view: View<'a>,
     /// The place, in the context of a directory.
@@ -28,7 +29,7 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// A request in the server's context.
-    pub(super) fn new(ex: &'a Exchange) -> Asked<'a> {
+    pub(in crate::phases) fn new(ex: &'a Exchange) -> Asked<'a> {
         Asked {
             ex,
             view: View { ex, response: None },
@@ -109,6 +110,10 @@ impl Vars for Asked<'_> {
         }
     }
 
+    fn depends_on(&self, name: &str) {
+        self.view.depends_on(name);
+    }
+
     fn client_ip(&self) -> Option<IpAddr> {
         self.view.client_ip()
     }
@@ -137,8 +142,8 @@ impl Vars for Asked<'_> {
             }
             Accessible::File => {
                 let looked = self.look_at_file(name);
-                // A lookup that met nothing is no error yet: the file must be there.
-                looked.is_some_and(|(_, place)| place.is_ok_and(|place| place.landing() != Landing::Missing))
+                // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
+                looked.is_some_and(|(_, place)| place.is_ok_and(|place| place.landing() == Landing::File))
             }
         }
     }
@@ -158,16 +163,22 @@ impl Host for Asked<'_> {
         is_name && port.unwrap_or(80) == own_port.unwrap_or_else(|| self.ex.connection.local.port())
     }
 
+    fn own_urls_name_files(&self) -> bool {
+        let options = self.ex.site.settings.rewrite.rules.0.options();
+        options.has(RewriteOptions::LEGACY_PREFIX_DOC_ROOT)
+    }
+
+    fn longest(&self) -> usize {
+        let line = self.ex.site.settings.core.limit_request_line.or(8190);
+        usize::try_from(line).unwrap_or(usize::MAX).saturating_mul(2)
+    }
+
     fn own_url(&self, path: &[u8]) -> Vec<u8> {
         self.ex.own_url(path)
     }
 
-    fn url_of(&self, file: &[u8]) -> Vec<u8> {
-        let root = translate::document_root_of(self.ex);
-        match file.strip_prefix(root.as_slice()) {
-            Some(below) if below.first() == Some(&b'/') => below.to_vec(),
-            _ => file.to_vec(),
-        }
+    fn base(&self) -> Option<&[u8]> {
+        self.place.and_then(|place| place.conf.rewrite.base())
     }
 
     fn server_address(&self) -> Option<Vec<u8>> {
@@ -237,10 +248,11 @@ pub(super) fn cookie(text: &[u8], now: SystemTime) -> Option<(Vec<u8>, Vec<u8>)>
         Some(text) => (b';', text),
         None => (b':', text),
     };
-    let mut words = text.split(|byte| *byte == separator);
+    // Apache takes separators in a row for one.
+    let mut words = text.split(|byte| *byte == separator).filter(|word| !word.is_empty());
     let (name, value, domain) = (words.next()?, words.next()?, words.next()?);
     let minutes = words.next().unwrap_or_default();
-    let path = words.next().filter(|path| !path.is_empty()).unwrap_or(b"/");
+    let path = words.next().unwrap_or(b"/");
     let is_on = |word: Option<&[u8]>, also: &[u8]| {
         word.is_some_and(|word| word.eq_ignore_ascii_case(also) || word.eq_ignore_ascii_case(b"true") || word == b"1")
     };
@@ -250,7 +262,7 @@ pub(super) fn cookie(text: &[u8], now: SystemTime) -> Option<(Vec<u8>, Vec<u8>)>
         .next()
         .filter(|word| !matches!(*word, b"" | b"0") && !word.eq_ignore_ascii_case(b"false"));
     let mut field = [name, b"=", value, b"; path=", path].concat();
-    if !domain.is_empty() {
+    if !domain.eq_ignore_ascii_case(b"invalid") {
         field.extend_from_slice(b"; domain=");
         field.extend_from_slice(domain);
     }

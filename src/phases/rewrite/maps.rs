@@ -10,7 +10,9 @@ use std::time::SystemTime;
 use crate::base::ascii::hex_value;
 use crate::base::quote;
 use crate::config::directives::rewrite::{Function, Map};
+use crate::config::maps;
 use crate::exchange::Exchange;
+use crate::exchange::rewriting::Question;
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::Pending;
 
@@ -32,8 +34,23 @@ pub(super) fn look_up(ex: &Exchange, map: &[u8], key: &[u8]) -> Result<Option<Ve
         Some(Map::Text(file)) => values(ex, file).and_then(|values| values.get(key).cloned()),
         Some(Map::Random(file)) => values(ex, file).and_then(|values| values.get(key).map(|value| any_of(value))),
         Some(Map::Internal(function)) => Some(call(*function, key)),
-        Some(Map::Program { .. }) => return Err(Pending),
+        Some(Map::Program { command, identity }) => return ask(ex, command, identity.as_deref(), key),
     })
+}
+
+/// What a program has for a key, if that is known already. A key with a line end is two keys to it, and has no value.
+fn ask(ex: &Exchange, command: &[u8], identity: Option<&[u8]>, key: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
+    if key.contains(&b'\n') {
+        return Ok(None);
+    }
+    let Some(program) = maps::number(ex.config, command, identity) else {
+        return Ok(None);
+    };
+    let question = Question {
+        program,
+        key: key.to_vec(),
+    };
+    ex.rewriting.asked.answer(question).ok_or(Pending)
 }
 
 /// The keys and values of a file. One that cannot be read has none, and the log says so.

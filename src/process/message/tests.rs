@@ -112,6 +112,11 @@ fn messages_of_the_launcher_go_round() {
         },
         ToWorker::Stop,
         ToWorker::SpawnerRestarted,
+        ToWorker::MapProgram {
+            number: 3,
+            keys: fd(),
+            values: fd(),
+        },
     ];
     for message in &to_worker {
         check(message);
@@ -133,7 +138,14 @@ fn messages_of_the_launcher_go_round() {
         check_descriptors(&message);
     }
     let orphan = FromWorker::SignalOrphan { pid: 4711, signal: 9 };
-    for message in [FromWorker::Ready, FromWorker::AcceptingEnded, FromWorker::Alive, orphan] {
+    let silent = FromWorker::MapProgramSilent { number: 7 };
+    for message in [
+        FromWorker::Ready,
+        FromWorker::AcceptingEnded,
+        FromWorker::Alive,
+        orphan,
+        silent,
+    ] {
         check(&message);
         check_descriptors(&message);
     }
