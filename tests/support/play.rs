@@ -83,7 +83,8 @@ impl Player {
             reply: Reply::default(),
             output: None,
             tolerated: Vec::new(),
-            disturbed: false,
+            // The pipes of a map program come and go with it.
+            disturbed: mentions("prg:"),
         }
     }
 
