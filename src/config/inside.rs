@@ -97,6 +97,14 @@ impl<'a> Inside<'a> {
         }
     }
 
+    /// The settings of a section of its own. They are made on the heap: sections stand in one another 200 deep, and a
+    /// stack that held them all would be too small.
+    fn own(&mut self, nodes: &[Node], around: Around<'_>) -> Arc<DirConf> {
+        let mut conf = Box::<DirConf>::default();
+        self.all(nodes, around, &mut conf);
+        Arc::from(conf)
+    }
+
     fn complain(&mut self, node: &Node, message: impl Into<String>) {
         self.complaints.push(complaint(node, message));
     }
@@ -266,16 +274,14 @@ impl<'a> Inside<'a> {
                 Some((Kind::Files, pattern))
                     if matches!(around.kind, Kind::Directory | Kind::AccessFile | Kind::If) =>
                 {
-                    let mut inner = DirConf::default();
                     let around = Around {
                         kind: Kind::Files,
                         name: node.name(),
                         ..around
                     };
-                    self.all(node.children(), around, &mut inner);
                     conf.core.files.push(Arc::new(FilesSection {
                         name: pattern,
-                        conf: inner,
+                        conf: self.own(node.children(), around),
                     }));
                 }
                 Some(_) => {
@@ -372,17 +378,15 @@ impl<'a> Inside<'a> {
                 }
             },
         };
-        let mut conf = DirConf::default();
         let inner = Around {
             kind: Kind::If,
             name: node.name(),
             goes_by: GoesBy::Request,
             ..around
         };
-        self.all(node.children(), inner, &mut conf);
         let branch = Branch {
             condition,
-            conf: Arc::new(conf),
+            conf: self.own(node.children(), inner),
         };
         Some((branch, name != "if"))
     }

@@ -99,7 +99,7 @@ fn gives_exec(conf: &DirConf) -> bool {
 fn inner(conf: &DirConf) -> impl Iterator<Item = &DirConf> {
     let branches = conf.core.ifs.iter().flat_map(|section| &section.branches);
     let branches = branches.map(|branch| &*branch.conf);
-    conf.core.files.iter().map(|files| &files.conf).chain(branches)
+    conf.core.files.iter().map(|files| &*files.conf).chain(branches)
 }
 
 /// The name without slashes at its end.

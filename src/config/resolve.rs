@@ -275,11 +275,10 @@ impl Resolver {
     fn add_section(&mut self, node: &Node, kind: Kind, pattern: Pattern, conf: DirConf, at: &At) {
         let scope = self.scope(at);
         if kind == Kind::Files {
-            return scope
-                .base
-                .core
-                .files
-                .push(Arc::new(FilesSection { name: pattern, conf }));
+            return scope.base.core.files.push(Arc::new(FilesSection {
+                name: pattern,
+                conf: Arc::new(conf),
+            }));
         }
         let section = Section {
             pattern,
@@ -347,15 +346,16 @@ impl Resolver {
 fn close_what_is_never_for_clients(main: &mut Scope) {
     let mut denied = DirConf::default();
     denied.authz.rules = Rules::only(Requirement::Denied);
+    let denied = Arc::new(denied);
     let place = Span::new(&Arc::from("built-in settings"), 0);
     main.base.core.files.push(Arc::new(FilesSection {
         name: files_pattern(b".ht*"),
-        conf: denied.clone(),
+        conf: Arc::clone(&denied),
     }));
     let innards = words::regex(br"/\.(git|svn|hg|bzr)(/|$)").map(Pattern::Regex);
     let section = innards.map(|pattern| Section {
         pattern,
-        conf: Arc::new(denied),
+        conf: denied,
         span: place,
     });
     main.directory_matches.extend(section);

@@ -187,6 +187,44 @@ fn cookie<'f>(fields: &'f [u8], name: &str) -> Option<&'f [u8]> {
     (!value.is_empty()).then_some(value)
 }
 
+/// The fields that have a variable of their own.
+const FIELDS: [(&str, &str); 7] = [
+    ("HTTP_ACCEPT", "Accept"),
+    ("HTTP_COOKIE", "Cookie"),
+    ("HTTP_FORWARDED", "Forwarded"),
+    ("HTTP_HOST", "Host"),
+    ("HTTP_PROXY_CONNECTION", "Proxy-Connection"),
+    ("HTTP_REFERER", "Referer"),
+    ("HTTP_USER_AGENT", "User-Agent"),
+];
+
+/// The parts of the time, by strftime.
+const TIMES: [(&str, &str); 8] = [
+    ("TIME", "%Y%m%d%H%M%S"),
+    ("TIME_YEAR", "%Y"),
+    ("TIME_MON", "%m"),
+    ("TIME_DAY", "%d"),
+    ("TIME_HOUR", "%H"),
+    ("TIME_MIN", "%M"),
+    ("TIME_SEC", "%S"),
+    ("TIME_WDAY", "%w"),
+];
+
+/// The field that the server variable of this name, in any case, stands for: `Host` for `HTTP_HOST`.
+pub fn field_of_variable(name: &str) -> Option<&'static str> {
+    find(&FIELDS, name)
+}
+
+/// How strftime writes the server variable of this name, in any case, if it is a part of the time.
+pub fn time_of_variable(name: &str) -> Option<&'static str> {
+    find(&TIMES, name)
+}
+
+fn find(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    let row = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    row.map(|(_, meaning)| *meaning)
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     //! A request made of tables.

@@ -306,7 +306,7 @@ impl<'a> Launcher<'a> {
 
     fn serve(&mut self) -> Result<(), String> {
         while !self.has_ended() {
-            self.wait().map_err(|error| format!("cannot wait: {error}"))?;
+            let woke = self.wait().map_err(|error| format!("cannot wait: {error}"))?;
             self.take_signals()
                 .map_err(|error| format!("cannot read signals: {error}"))?;
             for generation in self.generations() {
@@ -315,7 +315,7 @@ impl<'a> Launcher<'a> {
             }
             self.signal_orphans();
             self.reap();
-            self.pass_time();
+            self.pass_time(woke);
             self.begin_what_is_wanted();
             self.settle_candidate()?;
             self.answer();
@@ -341,8 +341,9 @@ impl<'a> Launcher<'a> {
         }
     }
 
-    /// Waits for a signal, a message or the next time something is due.
-    fn wait(&mut self) -> io::Result<()> {
+    /// Waits for a signal, a message or the next time something is due; says when that was. By this time the round goes:
+    /// should we be held up in the middle of it, the worker's silence meanwhile is not counted, and the next round forgives it.
+    fn wait(&mut self) -> io::Result<Instant> {
         let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
         let generations = || self.current.iter().chain(candidate).chain(&self.old);
         let channels = generations()
@@ -369,7 +370,7 @@ impl<'a> Launcher<'a> {
         if next.is_some_and(|next| now > next + HELD_UP) {
             self.generations().for_each(|generation| generation.forgive(now));
         }
-        Ok(())
+        Ok(now)
     }
 
     /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
@@ -402,8 +403,7 @@ impl<'a> Launcher<'a> {
         }
     }
 
-    fn pass_time(&mut self) {
-        let now = Instant::now();
+    fn pass_time(&mut self, now: Instant) {
         let Launcher {
             stock,
             current,

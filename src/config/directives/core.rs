@@ -68,7 +68,7 @@ pub struct FilesSection {
     /// What the file's last path segment is compared with.
     pub name: Pattern,
     /// The settings inside.
-    pub conf: DirConf,
+    pub conf: Arc<DirConf>,
 }
 
 /// An `<If>` with what follows it: the first branch that holds counts.

@@ -4,7 +4,7 @@ use super::functions;
 use super::scan::{Scanner, Token, leading_name};
 use super::{Condition, Function, GlobKind, Subnet, Trust, Word};
 use crate::lang::regex::Regex;
-use crate::lang::vars::{Accessible, FileTest, Variable};
+use crate::lang::vars::{self, Accessible, FileTest, Variable};
 
 /// How deep parentheses, negations and calls may nest. (Apache gives up at 20 when it evaluates.)
 const MAX_DEPTH: usize = 40;
@@ -390,38 +390,11 @@ fn subnet(text: &[u8]) -> Result<Subnet, String> {
     Subnet::parse(&text).ok_or_else(|| format!("`{text}` is not a network such as `10.0.0.0/8` or `2001:db8::/32`"))
 }
 
-/// The fields that have a variable of their own.
-const FIELDS: [(&str, &str); 7] = [
-    ("HTTP_ACCEPT", "Accept"),
-    ("HTTP_COOKIE", "Cookie"),
-    ("HTTP_FORWARDED", "Forwarded"),
-    ("HTTP_HOST", "Host"),
-    ("HTTP_PROXY_CONNECTION", "Proxy-Connection"),
-    ("HTTP_REFERER", "Referer"),
-    ("HTTP_USER_AGENT", "User-Agent"),
-];
-
-/// The parts of the time, by strftime.
-const TIMES: [(&str, &str); 8] = [
-    ("TIME", "%Y%m%d%H%M%S"),
-    ("TIME_YEAR", "%Y"),
-    ("TIME_MON", "%m"),
-    ("TIME_DAY", "%d"),
-    ("TIME_HOUR", "%H"),
-    ("TIME_MIN", "%M"),
-    ("TIME_SEC", "%S"),
-    ("TIME_WDAY", "%w"),
-];
-
 fn variable(name: &str) -> Result<Word, String> {
-    let find = |table: &[(&str, &'static str)]| {
-        let row = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        row.map(|(_, value)| *value)
-    };
-    if let Some(field) = find(&FIELDS) {
+    if let Some(field) = vars::field_of_variable(name) {
         return Ok(Word::Field(field));
     }
-    if let Some(format) = find(&TIMES) {
+    if let Some(format) = vars::time_of_variable(name) {
         return Ok(Word::Time(format));
     }
     let unknown = || match name.get(..5).filter(|start| start.eq_ignore_ascii_case("HTTP_")) {

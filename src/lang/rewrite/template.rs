@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::lang::vars;
+
 /// A text to be filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
@@ -209,20 +211,16 @@ impl Variable {
     }
 
     fn of_server(name: String) -> Variable {
-        let known = |table: &[(&str, &'static str)]| {
-            let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
-            found.map(|(_, meaning)| *meaning)
-        };
-        if let Some(field) = known(&FIELDS) {
+        if let Some(field) = vars::field_of_variable(&name) {
             return Variable::Field(field.to_owned());
         }
-        if let Some(format) = known(&TIMES) {
+        if let Some(format) = vars::time_of_variable(&name) {
             return Variable::Time(format);
         }
         if name.eq_ignore_ascii_case("SERVER_ADDR") {
             return Variable::ServerAddress;
         }
-        match crate::lang::vars::Variable::from_name(&name) {
+        match vars::Variable::from_name(&name) {
             Some(variable) => Variable::Server(variable),
             None => Variable::Unknown(name),
         }
@@ -246,29 +244,6 @@ impl Variable {
         text
     }
 }
-
-/// The fields that have a variable of their own.
-const FIELDS: [(&str, &str); 7] = [
-    ("HTTP_ACCEPT", "Accept"),
-    ("HTTP_COOKIE", "Cookie"),
-    ("HTTP_FORWARDED", "Forwarded"),
-    ("HTTP_HOST", "Host"),
-    ("HTTP_PROXY_CONNECTION", "Proxy-Connection"),
-    ("HTTP_REFERER", "Referer"),
-    ("HTTP_USER_AGENT", "User-Agent"),
-];
-
-/// The parts of the time, by strftime.
-const TIMES: [(&str, &str); 8] = [
-    ("TIME", "%Y%m%d%H%M%S"),
-    ("TIME_YEAR", "%Y"),
-    ("TIME_MON", "%m"),
-    ("TIME_DAY", "%d"),
-    ("TIME_HOUR", "%H"),
-    ("TIME_MIN", "%M"),
-    ("TIME_SEC", "%S"),
-    ("TIME_WDAY", "%w"),
-];
 
 #[cfg(test)]
 mod tests {
