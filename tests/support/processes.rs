@@ -84,11 +84,15 @@ fn open_channels(pid: u32) -> Option<usize> {
     Some(targets.filter(counts).count())
 }
 
-/// Resident memory of a process in KiB.
+/// Resident memory of a process in KiB, without the pages of programs and other files: those come in when they are first
+/// needed, whoever needs them.
 pub fn resident_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+    let kib = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    Some(kib("RssAnon:")? + kib("RssShmem:")?)
 }
 
 /// The user and group of a file, by the names that the system has for them.
