@@ -121,7 +121,7 @@ impl Pair {
 
     fn play(&self, name: &str) -> Result<(), String> {
         let root = server::fresh_root(&format!("beside-{name}"));
-        play::lay_out(&root, &self.site)?;
+        let _until_the_end = play::lay_out(&root, &self.site)?;
         let ours = Booted::new(&root, "lychgate")?;
         let theirs = Booted::new(&root, "apache")?;
         let (mut faults, mut broken) = (Vec::new(), 0);

@@ -192,7 +192,8 @@ pub fn confs(config: &Config) -> Vec<&DirConf> {
             .directories
             .iter()
             .chain(&site.directory_matches)
-            .chain(&site.locations);
+            .chain(&site.locations)
+            .chain(&site.proxies);
         let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
         own.for_each(|conf| add_with_inner(conf, &mut confs));
     }

@@ -3,10 +3,10 @@
 //! The body is put on its way, a turn is waited for, the script is started; then its output, its silence and the client
 //! are watched until the head of its reply is there. What follows the head is a stream.
 
-mod environment;
+pub(in crate::handlers) mod environment;
 mod failure;
 mod feed;
-mod reply;
+pub(in crate::handlers) mod reply;
 mod stream;
 mod talk;
 
@@ -54,7 +54,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     let (number, path) = (u32::try_from(number).map_err(|_| no_place(place))?, path.to_vec());
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
-    let env = environment::of(ex, place, scripts, input.length);
+    let env = environment::of_script(ex, place, scripts, input.length);
     environment::warn_ignored(&env, scripts, &notes);
     let slot = turn(ex, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
@@ -80,7 +80,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
         // What comes next learns all that this script was told, with REDIRECT_ before it.
         ex.variables
-            .extend(environment::of(ex, place, scripts, length).into_pairs());
+            .extend(environment::of_script(ex, place, scripts, length).into_pairs());
     }
     outcome
 }
@@ -175,7 +175,7 @@ fn busy(scripts: &Scripts, why: NoSlot) -> Fail {
 }
 
 /// What a body that cannot be read means for the client.
-fn broken_body(error: BodyError) -> Fail {
+pub(in crate::handlers) fn broken_body(error: BodyError) -> Fail {
     let (status, note) = match error {
         BodyError::Gone => return Fail::ClientGone,
         BodyError::TooLarge => (
@@ -203,6 +203,7 @@ fn no_place(place: &Place) -> Fail {
 
 fn about(ex: &Exchange, place: &Place) -> About {
     About {
+        module: "cgi",
         site: ex.site.number,
         client: ex.connection.peer,
         conf: Arc::clone(&place.conf),

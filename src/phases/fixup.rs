@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::{path, quote};
+use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
@@ -11,7 +12,7 @@ use crate::config::handlers::BY_TYPE;
 use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::{Landing, Place, Types};
+use crate::exchange::place::{Alias, Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::view::View;
 use crate::fs::open::{self, Kind};
@@ -32,6 +33,10 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
     for (name, value) in place.conf.env.variables.iter() {
         ex.variables.insert(name.clone(), value.clone());
     }
+    if place.alias == Alias::Proxied {
+        request_fields::late(ex);
+        return Ok(Fixed::Here);
+    }
     let fixed = match place.landing() {
         Landing::Directory => directory(ex, place)?,
         Landing::Missing => fallback(ex, place),
@@ -51,7 +56,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             // What has no value, or names nothing, sets nothing.
             let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
             if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
-                place.types.handler = Some(handler.to_ascii_lowercase());
+                place.types.handler = Some(handler_name(&handler));
             }
         }
         if let Some(media_type) = &ex.rewriting.media_type {
@@ -168,6 +173,25 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
     response
 }
 
+/// The handler that settings give a file, if they were those of this request.
+pub(super) fn handler_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Option<Vec<u8>> {
+    if let Some(SetHandler::Computed(expr)) = conf.core.set_handler.value() {
+        let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
+        if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
+            return Some(handler_name(&handler));
+        }
+    }
+    types_of(ex.config, conf, path).handler
+}
+
+/// Handlers are compared in lower case; but the name of a socket is as it is.
+fn handler_name(handler: &[u8]) -> Vec<u8> {
+    match backends::of_handler(handler) {
+        Some(url) => [backends::HANDLER, url].concat(),
+        None => handler.to_ascii_lowercase(),
+    }
+}
+
 /// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it.
 pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
@@ -206,7 +230,7 @@ pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
         types.charset = None;
     }
     if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
-        types.handler = Some(handler.to_ascii_lowercase());
+        types.handler = Some(handler_name(handler));
     }
     if let (true, Some(language)) = (types.languages.is_empty(), mime.default_language.value()) {
         types.languages.push(language.clone());

@@ -12,6 +12,7 @@ pub mod early;
 pub mod fixup;
 mod host_name;
 pub mod locate;
+pub mod proxy_pass;
 pub mod redirect;
 pub mod request_fields;
 mod rewrite;

@@ -10,17 +10,20 @@ use std::sync::Arc;
 
 use rustix::fs::FileType;
 
+use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::{FilesSection, IfSection};
 use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
 use crate::config::site::Site;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::{Place, Types};
+use crate::exchange::place::{Alias, Place, Types};
 use crate::exchange::view::{Noting, View};
 use crate::exchange::{self, Exchange};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
+use crate::gateway::script_path::split_path;
 use crate::http::status::Status;
+use crate::http::target::{CleanPath, Slashes};
 use crate::lang::expr::Expr;
 use crate::phases::access_file::{self, AccessFile};
 use crate::phases::translate::{self, Translated};
@@ -62,6 +65,59 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         context_root: translated.context_root,
         types: Types::default(),
     })
+}
+
+/// The place behind the URL of an application server: no file, and the settings of `<Proxy>` and `<Location>` alone.
+pub fn proxied(ex: &mut Exchange, translated: Translated) -> Place {
+    let site = ex.site;
+    ex.file.clone_from(&translated.path);
+    ex.target.landed = exchange::Landed {
+        path_info: Vec::new(),
+        context_prefix: Vec::new(),
+        context_root: translated.context_root.clone(),
+    };
+    let backend = backends::of_handler(&translated.path).unwrap_or_default();
+    let backend = match memchr::memchr(b'|', backend) {
+        Some(at) => backend.get(at + 1..).unwrap_or_default(),
+        None => backend,
+    };
+    let proxies = site.proxies.iter().filter(|section| section.covers_backend(backend));
+    let url = ex.target.path.as_bytes();
+    let locations = site.locations.iter().filter(|section| section.covers_location(url));
+    let pieces = proxies
+        .chain(locations)
+        .map(|section| Piece::Section(&section.conf))
+        .collect();
+    let judged = with_branches(ex, pieces, Vec::new());
+    ex.set_conf(Arc::clone(&judged.conf));
+    for field in &judged.fields {
+        ex.rewriting.vary.add(field);
+    }
+    Place {
+        conf: judged.conf,
+        path: translated.path,
+        path_info: Vec::new(),
+        path_translated: Vec::new(),
+        found: Found::Missing,
+        alias: Alias::Proxied,
+        context_prefix: Vec::new(),
+        context_root: translated.context_root,
+        types: Types::default(),
+    }
+}
+
+/// The settings that the file of `place` has when it is asked for by its own URL, without what follows it in this one.
+pub fn by_its_own_url(ex: &mut Exchange, place: &Place) -> Result<Arc<DirConf>, Fail> {
+    let (own, _) = split_path(ex.target.path.as_bytes(), &place.path_info);
+    let own = CleanPath::from_decoded(own, Slashes::Keep).map_err(|error| Fail::internal(error.to_string()))?;
+    let extent = open::extent(&place.path).map_err(|error| refused(ex, &place.path, error))?;
+    let whole = std::mem::replace(&mut ex.target.path, own);
+    let path_info = std::mem::take(&mut ex.target.landed.path_info);
+    let landed = Landed::new(&place.path, &extent);
+    let judged = judge(ex, &landed, &directories_of(&place.path, &extent));
+    ex.target.path = whole;
+    ex.target.landed.path_info = path_info;
+    judged.map(|judged| judged.conf)
 }
 
 fn is_link(path: &[u8]) -> bool {
@@ -233,16 +289,21 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
     }
     let locations = site.locations.iter().filter(|section| section.covers_location(url));
     pieces.extend(locations.map(|section| Piece::Section(&section.conf)));
-    let conf = merged(site, &pieces);
+    Ok(with_branches(ex, pieces, links))
+}
+
+/// The pieces merged, with the branches of their `<If>` that hold.
+fn with_branches(ex: &Exchange, mut pieces: Vec<Piece>, links: Vec<(usize, Symlinks)>) -> Judged {
+    let conf = merged(ex.site, &pieces);
     let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
     holding(&view, &conf.core.ifs, &mut branches);
     let fields = view.into_fields();
     if branches.is_empty() {
-        return Ok(Judged { conf, links, fields });
+        return Judged { conf, links, fields };
     }
     pieces.extend(branches.into_iter().map(Piece::Branch));
-    let conf = merged(site, &pieces);
-    Ok(Judged { conf, links, fields })
+    let conf = merged(ex.site, &pieces);
+    Judged { conf, links, fields }
 }
 
 /// Of each `<If>` the first branch that holds, and what holds of those inside it.

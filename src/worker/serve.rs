@@ -62,7 +62,7 @@ async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response,
     change_fields(ex, &mut response, made);
     default_charset::apply(ex, &mut response);
     tables::tidy_vary(&mut response);
-    tables::strip_not_modified(&mut response);
+    tables::strip_what_is_of_a_body(&mut response);
     thread.tell(ex);
     Some(response)
 }
@@ -137,13 +137,14 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
     let place = located(ex, thread).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
-    if ex.method == Method::Options && handler != Handler::Cgi {
+    if ex.method == Method::Options && !matches!(handler, Handler::Cgi | Handler::FastCgi) {
         return Ok(Outcome::Reply(options(handlers::static_file::ALLOWED)));
     }
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => handlers::cgi::run(ex, &place, &thread.scripts).await?,
+        Handler::FastCgi => handlers::fastcgi::run(ex, &place, &thread.applications).await?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What the tests stand on: the server, the wire, the .case format and its player, golden files.
 
+pub mod applications;
 pub mod case;
 pub mod golden;
 pub mod play;

@@ -79,6 +79,8 @@ const APACHE_MODULES: &[&str] = &[
     "negotiation",
     "rewrite",
     "unique_id",
+    "proxy",
+    "proxy_fcgi",
 ];
 
 /// The bench of this run, made at its first use.

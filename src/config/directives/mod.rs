@@ -12,6 +12,7 @@ pub mod dir;
 pub mod env;
 pub mod etag;
 pub mod expires;
+pub mod fastcgi;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -20,6 +21,7 @@ pub mod log;
 pub mod mime;
 pub mod options;
 pub mod overrides;
+pub mod proxy;
 pub mod redirect;
 pub mod require;
 pub mod rewrite;
@@ -57,6 +59,8 @@ settings! {
         env: env::Env,
         /// How long answers may be kept.
         expires: expires::Expires,
+        /// FastCGI applications.
+        fastcgi: fastcgi::FastCgi,
         /// Fields.
         headers: headers::Headers,
         /// `.htaccess`.
@@ -65,6 +69,8 @@ settings! {
         mime: mime::Mime,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
+        /// Application servers.
+        proxy: proxy::Proxy,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Rewriting.
@@ -87,6 +93,8 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// Application servers.
+        proxy: proxy::SiteProxy,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
         /// Users' own pages.
@@ -126,12 +134,14 @@ const BY_FEATURE: &[&[Directive]] = &[
     env::DIRECTIVES,
     etag::DIRECTIVES,
     expires::DIRECTIVES,
+    fastcgi::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
     mime::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
+    proxy::DIRECTIVES,
     redirect::DIRECTIVES,
     rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,

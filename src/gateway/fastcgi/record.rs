@@ -454,7 +454,7 @@ pub fn stream(out: &mut Vec<u8>, id: u16, stream: Stream, bytes: &[u8]) {
 }
 
 /// Appends FCGI_GET_VALUES for these names.
-pub fn get_values(out: &mut Vec<u8>, names: &[&str]) {
+pub fn ask_values(out: &mut Vec<u8>, names: &[&str]) {
     let pairs: Vec<(&[u8], &[u8])> = names.iter().map(|name| (name.as_bytes(), &[][..])).collect();
     management(out, GET_VALUES, &pairs);
 }

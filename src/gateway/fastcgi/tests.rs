@@ -150,7 +150,7 @@ fn typical_replies_are_as_in_appendix_b() {
 #[test]
 fn management_records_are_read_and_written() {
     let mut out = Vec::new();
-    record::get_values(&mut out, &["FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"]);
+    record::ask_values(&mut out, &["FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"]);
     record::values(&mut out, &[(b"FCGI_MAX_CONNS", b"1"), (b"FCGI_MPXS_CONNS", b"0")]);
     record::unknown_type(&mut out, 99);
     record::abort(&mut out, 7);

@@ -14,10 +14,37 @@ use crate::http::method::Method;
 use crate::scripts::Scripts;
 use crate::scripts::notes::{Notes, Weight, escaped};
 
+/// What else of a program's environment depends on who runs it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::handlers) struct Told<'a> {
+    /// SCRIPT_FILENAME.
+    pub(in crate::handlers) script_filename: &'a [u8],
+    /// What of the path is not the program's name; empty where all of it is.
+    pub(in crate::handlers) path_info: &'a [u8],
+    /// PATH_TRANSLATED; empty without one.
+    pub(in crate::handlers) path_translated: &'a [u8],
+    /// PATH of the server's own environment.
+    pub(in crate::handlers) path: Option<&'a [u8]>,
+    /// TZ of the server's own environment.
+    pub(in crate::handlers) time_zone: Option<&'a [u8]>,
+}
+
 /// The script's environment. `length` is what its standard input will bring.
-pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option<u64>) -> MetaVars {
+pub(super) fn of_script(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option<u64>) -> MetaVars {
+    let told = Told {
+        script_filename: &place.path,
+        path_info: &place.path_info,
+        path_translated: &place.path_translated,
+        path: scripts.path(),
+        time_zone: scripts.time_zone(),
+    };
+    of(ex, place, told, length)
+}
+
+/// A program's environment.
+pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, length: Option<u64>) -> MetaVars {
     let root = document_root(ex.config, ex.site);
-    let (script_name, path_info) = split_path(ex.target.path.as_bytes(), &place.path_info);
+    let (script_name, path_info) = split_path(ex.target.path.as_bytes(), told.path_info);
     let (software, signature, request_target) = (ex.software(), signature(ex), request_target(ex, place));
     MetaVars::of(&Request {
         method: method(ex),
@@ -37,8 +64,8 @@ pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option
         place: Script {
             script_name,
             path_info,
-            path_translated: Some(place.path_translated.as_slice()).filter(|path| !path.is_empty()),
-            script_filename: &place.path,
+            path_translated: Some(told.path_translated).filter(|path| !path.is_empty()),
+            script_filename: told.script_filename,
             document_root: &root,
             context_prefix: &place.context_prefix,
             context_document_root: &place.context_root,
@@ -49,8 +76,8 @@ pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option
             admin: ex.site.settings.core.admin.value().map(Vec::as_slice),
             signature: &signature,
             software: &software,
-            path: scripts.path(),
-            time_zone: scripts.time_zone(),
+            path: told.path,
+            time_zone: told.time_zone,
         },
         local: ex.connection.local,
         peer: ex.connection.peer,

@@ -74,7 +74,7 @@ async fn begin(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptRepl
         }
         Kind::ClientRedirect(location) => {
             finish(&mut talk).await?;
-            let mut response = head(case, &reply, Body::BuiltIn);
+            let mut response = head(case.notes(), &reply, Body::BuiltIn);
             response.head.fields.append("Location", location);
             Ok(Outcome::Reply(response))
         }
@@ -105,7 +105,7 @@ async fn finish(talk: &mut Talk) -> Result<(), Fail> {
 
 fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
-    let mut response = head(case, &reply, Body::Empty);
+    let mut response = head(case.notes(), &reply, Body::Empty);
     let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
     let length = if unwanted {
         // A client that leaves misses nothing.
@@ -119,14 +119,14 @@ fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) 
     response
 }
 
-fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {
+pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) -> Response {
     let status = Status::new(reply.status).unwrap_or(Status::OK);
     let mut response = Response::new(status, body);
     response.head.reason.clone_from(&reply.reason);
     for (name, value) in &reply.fields {
         if response.head.fields.try_append(name, value).is_err() {
             let name = crate::scripts::notes::escaped(name);
-            case.notes().note(
+            notes.note(
                 Weight::Warning,
                 None,
                 &format!("field `{name}` of its reply cannot be sent"),
@@ -136,7 +136,7 @@ fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {
     response
 }
 
-fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {
+pub(in crate::handlers) fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {
     let mistakes = || dropped.iter().filter(|dropped| dropped.why.is_mistake());
     for mistake in mistakes().take(DROPPED_TOLD) {
         notes.note(Weight::Warning, None, &mistake.to_string());

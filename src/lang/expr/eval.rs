@@ -17,9 +17,10 @@ pub(super) fn condition(condition: &Condition, vars: &dyn Vars) -> Result<Option
     Ok(holds.then_some((state.subject, state.groups)))
 }
 
-/// The string that `word` makes.
-pub(super) fn string(word: &Word, vars: &dyn Vars) -> Result<Vec<u8>, NoValue> {
-    State::new(vars).word(word).map(Cow::into_owned)
+/// The string that `word` makes, where `groups` are of the last match, in `subject`.
+pub(super) fn string(word: &Word, vars: &dyn Vars, subject: Vec<u8>, groups: Groups) -> Result<Vec<u8>, NoValue> {
+    let state = State { vars, subject, groups };
+    state.word(word).map(Cow::into_owned)
 }
 
 /// The request, and the last successful match: `$1` refers to it.
