@@ -4,6 +4,7 @@
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache
+//! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
@@ -30,6 +31,7 @@ mod auth;
 mod beside;
 mod clients;
 mod debian;
+mod fastcgi;
 mod house;
 mod identity;
 mod load;
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         trials.extend(auth::trials());
         trials.extend(beside::trials());
         trials.extend(debian::trials());
+        trials.extend(fastcgi::trials());
         trials.extend(house::trials());
         trials.extend(identity::trials());
         trials.extend(load::trials());

@@ -2,7 +2,8 @@
 //! test, as the user that the server runs as.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,19 +66,17 @@ fn php_fpm(root: &Path, as_root: bool, children: &str) -> Result<Application, St
 }
 
 impl Application {
+    /// Starts a program that takes its connections from descriptor 0, as the FastCGI specification has it (section 2.2).
+    pub fn with_socket(command: Command, root: &Path, socket: &Path) -> Result<Application, String> {
+        let listener = UnixListener::bind(socket).map_err(|e| format!("{}: {e}", socket.display()))?;
+        server::set_mode(socket, 0o666)?;
+        Application::spawned(command, root, false, Stdio::from(OwnedFd::from(listener)))
+            .map(|child| Application { child })
+    }
+
     /// Starts a program that will listen on this socket.
-    pub fn begin(mut command: Command, root: &Path, as_root: bool, socket: &Path) -> Result<Application, String> {
-        command
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .current_dir(root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if server::privileged() && !as_root {
-            command.uid(server_uid(as_root)).gid(server_uid(as_root));
-        }
-        let mut child = command.spawn().map_err(|e| format!("application: {e}"))?;
+    pub fn begin(command: Command, root: &Path, as_root: bool, socket: &Path) -> Result<Application, String> {
+        let mut child = Application::spawned(command, root, as_root, Stdio::null())?;
         let listens = poll(Duration::from_secs(20), || match child.try_wait() {
             Ok(Some(status)) => Ok(Err(format!("the application ended at once: {status}"))),
             _ => UnixStream::connect(socket)
@@ -87,6 +86,19 @@ impl Application {
         let application = Application { child };
         listens??;
         Ok(application)
+    }
+
+    fn spawned(mut command: Command, root: &Path, as_root: bool, stdin: Stdio) -> Result<Child, String> {
+        command
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .current_dir(root)
+            .stdin(stdin)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if server::privileged() && !as_root {
+            command.uid(server_uid(as_root)).gid(server_uid(as_root));
+        }
+        command.spawn().map_err(|e| format!("application: {e}"))
     }
 }
 
