@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::backend::pool::{Keep, Lease};
+use crate::backend::pool::{Keep, Lease, STARVING};
 use crate::gateway::fastcgi::answers::{Answer, Answers, Fault};
 use crate::gateway::fastcgi::params;
 use crate::gateway::fastcgi::record::{self, Connection, MAX_CONTENT, Role, Stream};
@@ -138,7 +138,7 @@ impl Conversation {
             heard: false,
             silence,
             last_heard: now,
-            timer: Box::pin(sleep_until(now + silence)),
+            timer: Box::pin(sleep_until(now + silence.min(STARVING))),
         }
     }
 
@@ -224,6 +224,9 @@ impl Conversation {
             let until = self.last_heard + self.silence;
             if Instant::now() >= until {
                 return Poll::Ready(Err(Trouble::Silent(self.silence)));
+            }
+            if !self.heard {
+                self.lease.starves();
             }
             self.timer.as_mut().reset(until);
         }

@@ -1,9 +1,10 @@
 //! The connections to one application: made when a request needs one, kept behind it where that was asked for. One
 //! connection carries one request at a time.
 //!
-//! An application that serves one connection at a time serves nobody while a connection to it is kept. So none is kept while a
-//! request of ours waits on a new connection for its first byte: the process that a kept one would hold may be the one it
-//! waits for.
+//! An application that serves one connection at a time serves nobody while a connection to it is kept. So when a request of
+//! ours has waited on a new connection for [`STARVING`] without a byte, all kept ones are closed, and none is kept while it
+//! waits: the process that they hold may be the one it waits for. Where that was so, no connection is kept for [`TIGHT`] while any
+//! request waits on a new one, however short.
 
 use std::fmt;
 use std::io;
@@ -24,6 +25,12 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// So many connections of one application are kept at most; more are closed behind their request. `max` moves it down.
 const MOST_IDLE: usize = 256;
+
+/// A request that has had no byte on a new connection for so long may be waiting for a process that a kept one holds.
+pub(super) const STARVING: Duration = Duration::from_millis(50);
+
+/// How long the application is taken for one with few processes, after one was waited for that a kept connection held.
+const TIGHT: Duration = Duration::from_secs(60);
 
 /// The addresses of a host's name are asked for again after so long.
 const ADDRESSES: Duration = Duration::from_secs(60);
@@ -120,6 +127,10 @@ pub struct Pool {
     ended: Notify,
     /// Requests on new connections that have had no byte of an answer.
     unanswered: AtomicUsize,
+    /// Those of them that wait for long.
+    starving: AtomicUsize,
+    /// Until when processes are few.
+    tight: Mutex<Option<Instant>>,
     /// No connection is kept any more.
     closing: AtomicBool,
     failed: Mutex<Option<Instant>>,
@@ -146,6 +157,8 @@ impl Pool {
             active: AtomicUsize::new(0),
             ended: Notify::new(),
             unanswered: AtomicUsize::new(0),
+            starving: AtomicUsize::new(0),
+            tight: Mutex::default(),
             closing: AtomicBool::new(false),
             failed: Mutex::default(),
             found: Mutex::default(),
@@ -197,6 +210,11 @@ impl Pool {
     /// Keeps no connection from now on.
     pub fn keep_none(&self) {
         self.closing.store(true, Ordering::Release);
+        self.forget();
+    }
+
+    /// Closes what is kept.
+    pub fn forget(&self) {
         locked(&self.idle).clear();
     }
 
@@ -209,6 +227,23 @@ impl Pool {
             {
                 return Some(socket);
             }
+        }
+    }
+
+    /// Whether a kept connection would hold up nobody.
+    fn may_keep(&self) -> bool {
+        let waiting = match *locked(&self.tight) {
+            Some(until) if Instant::now() < until => &self.unanswered,
+            _ => &self.starving,
+        };
+        waiting.load(Ordering::Acquire) == 0
+    }
+
+    /// A request waits for long: what is kept may be what it waits for.
+    fn starve(&self) {
+        let kept = std::mem::take(&mut *locked(&self.idle));
+        if !kept.is_empty() {
+            *locked(&self.tight) = Some(Instant::now() + TIGHT);
         }
     }
 
@@ -291,27 +326,49 @@ impl Drop for Turn {
 
 /// A request on a new connection that has had no byte of an answer.
 #[derive(Debug)]
-struct Unanswered(Arc<Pool>);
+struct Unanswered {
+    pool: Arc<Pool>,
+    patience: Patience,
+}
+
+/// How long it has waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    Short,
+    Long,
+}
 
 impl Unanswered {
     fn new(pool: &Arc<Pool>) -> Unanswered {
         pool.unanswered.fetch_add(1, Ordering::AcqRel);
-        // What is kept may hold the process that is to answer.
-        locked(&pool.idle).clear();
-        Unanswered(Arc::clone(pool))
+        Unanswered {
+            pool: Arc::clone(pool),
+            patience: Patience::Short,
+        }
+    }
+
+    fn starves(&mut self) {
+        if self.patience == Patience::Short {
+            self.patience = Patience::Long;
+            self.pool.starving.fetch_add(1, Ordering::AcqRel);
+            self.pool.starve();
+        }
     }
 }
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        self.0.unanswered.fetch_sub(1, Ordering::AcqRel);
+        self.pool.unanswered.fetch_sub(1, Ordering::AcqRel);
+        if self.patience == Patience::Long {
+            self.pool.starving.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
 /// Where a connection comes from.
 #[derive(Debug)]
 enum Origin {
-    New(#[expect(dead_code, reason = "its drop tells")] Unanswered),
+    New(Unanswered),
     /// It was kept, or has been heard of since it was made.
     Kept,
 }
@@ -358,6 +415,13 @@ impl Lease {
         self.origin = Origin::Kept;
     }
 
+    /// No byte of an answer has come for [`STARVING`].
+    pub(super) fn starves(&mut self) {
+        if let Origin::New(waiting) = &mut self.origin {
+            waiting.starves();
+        }
+    }
+
     /// Keeps the connection, which has nothing more on it, for another request, where that was agreed and holds up nobody.
     pub(super) fn keep_for_another(self) {
         let Lease {
@@ -375,7 +439,7 @@ impl Lease {
         }
         let Ok(parked) = socket.park() else { return };
         let mut list = locked(&pool.idle);
-        if pool.unanswered.load(Ordering::Acquire) == 0 && list.len() < MOST_IDLE {
+        if pool.may_keep() && list.len() < MOST_IDLE {
             let until = Instant::now() + idle;
             list.push(Idle { parked, until });
         }

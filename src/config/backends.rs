@@ -8,7 +8,7 @@ use crate::config::directives::core::SetHandler;
 use crate::config::directives::proxy::{Terms, To};
 use crate::config::places;
 use crate::config::setting::Merge;
-use crate::config::site::{Config, Site};
+use crate::config::site::Site;
 use crate::config::words::{self, Pattern, Said, shown};
 
 /// The port of `fcgi://` without one, as Apache has it.
@@ -290,8 +290,8 @@ pub fn terms(site: &Site, target: &Target) -> Terms {
     terms
 }
 
-/// Every address that the server's own files name, each once; its number is its index.
-pub fn of(config: &Config) -> Vec<Address> {
+/// Every address that a site's own settings name, each once.
+pub fn of(site: &Site) -> Vec<Address> {
     let mut addresses = Vec::new();
     let mut add = |url: &[u8]| {
         if let Ok(target) = Target::parse(url)
@@ -300,21 +300,19 @@ pub fn of(config: &Config) -> Vec<Address> {
             addresses.push(target.address);
         }
     };
-    for site in &config.sites {
-        let passes = site.settings.proxy.passes.iter().map(|pass| &pass.to);
-        passes.filter_map(To::url).for_each(&mut add);
-        for (url, _) in site.settings.proxy.set.iter() {
+    let passes = site.settings.proxy.passes.iter().map(|pass| &pass.to);
+    passes.filter_map(To::url).for_each(&mut add);
+    for (url, _) in site.settings.proxy.set.iter() {
+        add(url);
+    }
+    for section in &site.proxies {
+        if let Pattern::Plain(url) = &section.pattern {
             add(url);
         }
-        for section in &site.proxies {
-            if let Pattern::Plain(url) = &section.pattern {
-                add(url);
-            }
-        }
-        let rules = site.settings.rewrite.rules.0.list();
-        rules.iter().filter_map(|rule| rule.proxied()).for_each(&mut add);
     }
-    for conf in places::confs(config) {
+    let rules = site.settings.rewrite.rules.0.list();
+    rules.iter().filter_map(|rule| rule.proxied()).for_each(&mut add);
+    for conf in places::confs_of(site) {
         if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
             of_handler(handler).into_iter().for_each(&mut add);
         }

@@ -186,17 +186,20 @@ fn by_everywhere(site: &Site) -> bool {
 
 /// Everything that any site says of its places, section by section.
 pub fn confs(config: &Config) -> Vec<&DirConf> {
+    config.sites.iter().flat_map(confs_of).collect()
+}
+
+/// The same of one site.
+pub fn confs_of(site: &Site) -> Vec<&DirConf> {
     let mut confs = Vec::new();
-    for site in &config.sites {
-        let sections = site
-            .directories
-            .iter()
-            .chain(&site.directory_matches)
-            .chain(&site.locations)
-            .chain(&site.proxies);
-        let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
-        own.for_each(|conf| add_with_inner(conf, &mut confs));
-    }
+    let sections = site
+        .directories
+        .iter()
+        .chain(&site.directory_matches)
+        .chain(&site.locations)
+        .chain(&site.proxies);
+    let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
+    own.for_each(|conf| add_with_inner(conf, &mut confs));
     confs
 }
 

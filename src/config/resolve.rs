@@ -360,9 +360,14 @@ impl Resolver {
         config.sites.insert(0, main);
         config.script_places = places::of(&config);
         config.script_only = places::script_only(&config);
-        config.backends = backends::of(&config);
         for site in &mut config.sites {
             site.agreements = backends::agreements(site);
+            site.backends = backends::of(site);
+            let news = site
+                .backends
+                .iter()
+                .filter(|address| !config.backends.contains(address));
+            config.backends.extend(news.cloned().collect::<Vec<_>>());
         }
         self.missing_providers(&config);
         (config, self.complaints)
@@ -428,6 +433,7 @@ fn site(scope: Scope, number: usize) -> Site {
         locations: scope.locations,
         proxies: scope.proxies,
         agreements: Vec::new(),
+        backends: Vec::new(),
     }
 }
 
@@ -461,6 +467,7 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
         locations: chain(&main.locations, host.locations),
         proxies: chain(&main.proxies, host.proxies),
         agreements: Vec::new(),
+        backends: Vec::new(),
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Config {
     pub script_only: Vec<Vec<u8>>,
     /// The places whose files may be started as scripts; a place's number is its index.
     pub script_places: Vec<ScriptPlace>,
-    /// The addresses of all application servers that may be talked to; one's number is its index.
+    /// The addresses of the application servers of all sites.
     pub backends: Vec<Address>,
 }
 
@@ -57,6 +57,8 @@ pub struct Site {
     pub proxies: Vec<Section>,
     /// The terms on which application servers are talked to.
     pub agreements: Vec<Agreement>,
+    /// The addresses of the application servers that its settings name, the main server's among them.
+    pub backends: Vec<Address>,
 }
 
 /// A section: settings for the paths that a pattern matches.

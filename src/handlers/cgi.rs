@@ -55,7 +55,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
     let env = environment::of_script(ex, place, scripts, input.length);
-    environment::warn_ignored(&env, scripts, &notes);
+    environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
     let slot = turn(ex, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));

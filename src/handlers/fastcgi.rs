@@ -9,6 +9,8 @@ mod reply;
 mod stream;
 mod talk;
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -26,6 +28,7 @@ use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
 use crate::gateway::fastcgi::record::Role;
+use crate::handlers::cgi::environment;
 use crate::handlers::fastcgi::asked::Asked;
 use crate::handlers::fastcgi::input::Input;
 use crate::handlers::fastcgi::reply::Unanswered;
@@ -42,12 +45,19 @@ pub struct Applications {
     backends: Arc<Backends>,
     logs: Rc<dyn Logs>,
     path: Option<Vec<u8>>,
+    /// The variables of which it was said that they are not passed, and of which site.
+    said: RefCell<HashSet<(usize, Vec<u8>)>>,
 }
 
 impl Applications {
     /// Those that may be talked to; `path` is PATH of the server's own environment.
     pub fn new(backends: Arc<Backends>, logs: Rc<dyn Logs>, path: Option<Vec<u8>>) -> Applications {
-        Applications { backends, logs, path }
+        Applications {
+            backends,
+            logs,
+            path,
+            said: RefCell::default(),
+        }
     }
 
     /// Their connections.
@@ -61,15 +71,20 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let asked = Asked::of(ex, place)?;
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
     let address = &asked.target.address;
-    let pool = applications.backends.to(address).ok_or_else(|| not_named(address))?;
+    let named = ex.site.backends.contains(address);
+    let pool = applications.backends.to(address).filter(|_| named);
+    let pool = pool.ok_or_else(|| not_named(address))?;
     let mut input = Input::of(ex, place).await?;
+    let notes = Rc::new(Notes::of_error_log(Rc::clone(&applications.logs), about(ex, place)));
     let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
+    let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
+    environment::warn_ignored(&variables, is_news, &notes);
+    let variables = Asked::changed(ex, place, variables);
     let terms = backends::terms(ex.site, &asked.target);
     let said = ex.site.settings.proxy.timeout.value().copied();
     let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
     let silence = terms.timeout.unwrap_or(usual);
     let agreed = Agreed::of(&terms, usual);
-    let notes = Rc::new(Notes::of_error_log(Rc::clone(&applications.logs), about(ex, place)));
     let mut which = Which::Any;
     let outcome = loop {
         let lease = match lease(ex, pool, &agreed, which).await {
@@ -168,7 +183,7 @@ fn not_named(address: &Address) -> Fail {
     Fail::site(
         Status::INTERNAL_SERVER_ERROR,
         format!(
-            "application `{address}`: the server's own files do not name it, and only they decide who may be asked; \
+            "application `{address}`: the server's own files do not name it for this site, and only they decide who may be asked; \
              `<Proxy \"{url}\"></Proxy>` there would"
         ),
     )

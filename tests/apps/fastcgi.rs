@@ -66,6 +66,8 @@ struct Talk<S> {
     unread: Bytes,
     /// How many requests it has carried.
     requests: usize,
+    /// It ends, without a word, when the next request has come.
+    is_ending: bool,
 }
 
 /// A request without its standard input.
@@ -82,6 +84,7 @@ impl<S: Read + Write> Talk<S> {
             reader: RecordReader::new(),
             unread: Bytes::new(),
             requests: 0,
+            is_ending: false,
         }
     }
 
@@ -89,6 +92,11 @@ impl<S: Read + Write> Talk<S> {
     fn serve(mut self) {
         while let Ok(Some(request)) = self.request() {
             self.requests += 1;
+            if self.is_ending {
+                // All of it is read, so that the end is no reset.
+                let _whatever_comes = self.stdin();
+                return;
+            }
             let query = request.variables.get("QUERY_STRING").cloned().unwrap_or_default();
             let words: Vec<&str> = query.split('/').collect();
             let goes_on = self.run(&request, &words).unwrap_or(false);
@@ -216,6 +224,10 @@ impl<S: Read + Write> Talk<S> {
                 let told = request.variables.get("CONTENT_LENGTH").map_or("none", String::as_str);
                 self.text(id, format!("read {} of {told}\n", stdin.len()).as_bytes())?;
             }
+            "lastword" => {
+                self.is_ending = true;
+                self.text(id, b"the last word\n")?;
+            }
             "connection" => {
                 let told = format!("request {} of this connection\n", self.requests);
                 self.text(id, told.as_bytes())?;
@@ -283,6 +295,11 @@ impl<S: Read + Write> Talk<S> {
     /// What no application should do; the connection ends behind it.
     fn misbehave(&mut self, request: &Request, words: &[&str]) -> Option<io::Result<()>> {
         let id = request.id;
+        if ["cutbody", "cutlength", "longer", "badtail", "textfirst"].contains(&words[0])
+            && let Err(error) = self.stdin()
+        {
+            return Some(Err(error));
+        }
         let good = b"Content-Type: text/plain\r\n\r\nhalf";
         Some(match words[0] {
             "version" => self.say(|out| out.extend_from_slice(b"\x07\x06\x00\x01\x00\x05\x00\x00hello")),

@@ -305,7 +305,7 @@ default for the built-in page. It may hold %{...} as expressions do.",
         overrides: Override::Any,
         default: "1073741824",
         summary: "Bound the size of a request's body.",
-        manual: "A larger body is answered with 413. 0 is no bound.",
+        manual: "A larger body is answered with 413. 0 is no bound. What an application gets as it comes has a bound only where this is said.",
         set: Set::Dir(|conf, args| {
             conf.core.limit_request_body.set(args.number(0, 0..=u64::MAX)?);
             Ok(())

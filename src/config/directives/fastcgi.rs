@@ -2,7 +2,7 @@
 
 use crate::config::setting::{Appended, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
-use crate::lang::expr::{Expr, StringExpr};
+use crate::lang::expr::{Expr, StringExpr, Trust};
 
 settings! {
     /// FastCGI applications of a place.
@@ -32,6 +32,8 @@ pub struct Fixup {
     pub name: Vec<u8>,
     /// What it becomes; `None` takes it away.
     pub value: Option<StringExpr>,
+    /// Whose word it is: the administrator's, or an access file's.
+    pub trust: Trust,
 }
 
 /// The directives of this file, by name.
@@ -67,7 +69,7 @@ them by GENERIC, or where its handler stands in a <Location>.",
         summary: "Change a variable before a FastCGI application gets it, where an expression is true of the request.",
         manual: "As reqenv, the expressions see what the application would get. The value may hold %{...}, and $0 to $9 for the last \
 pattern of the condition that matched. With ! the variable is taken away. Unlike with SetEnv, those that the server computes can \
-be changed: it is the last word.",
+be changed: it is the last word. An .htaccess file cannot change what SetEnv there cannot, such as PHP_ADMIN_VALUE.",
         set: Set::Dir(|conf, args| {
             let condition = Expr::parse(args.text(0)?, args.trust).map_err(|error| error.0)?;
             let name = args.bytes(1);
@@ -85,6 +87,7 @@ be changed: it is the last word.",
                 condition,
                 name: name.to_vec(),
                 value,
+                trust: args.trust,
             });
             Ok(())
         }),

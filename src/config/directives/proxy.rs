@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::backends::{self, Target};
 use crate::config::directives::{DirConf, SiteSettings};
-use crate::config::setting::{Appended, Merge, Prepended, Setting, settings};
+use crate::config::setting::{Appended, Merge, Setting, settings};
 use crate::config::table::{Directive, LOCATIONS, Override, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::{Args, Said, duration, shown};
 use crate::lang::regex::Regex;
@@ -22,8 +22,8 @@ settings! {
 settings! {
     /// Application servers of a site.
     pub struct SiteProxy {
-        /// `ProxyPass` and `ProxyPassMatch`, in the order in which they are tried; a virtual host's own come first.
-        passes: Prepended<Pass>,
+        /// `ProxyPass` and `ProxyPassMatch`, in the order in which they are tried; a virtual host's own come last, as in Apache.
+        passes: Appended<Pass>,
         /// `ProxyPassInherit`.
         inherit: Setting<bool>,
         /// `ProxySet` with a URL.
@@ -231,13 +231,14 @@ that is named here may be named in .htaccess files and in expressions.",
 to it and becomes SCRIPT_FILENAME, as ProxyFCGIBackendType says. With ! the paths stay here: such a line must stand before a \
 wider one. In a <Location> it stands without the path. Other schemes than fcgi are refused by this version.\n\nParameters: \
 enablereuse=on keeps a connection for further requests, which an application \
-that serves one connection at a time should not have: while a connection is kept its process serves nobody else (no connection is kept while another request \
+that serves one connection at a time should not have: while a connection is kept its process serves nobody else (kept ones are closed where another request \
 waits for the same application); ttl=seconds says for how long, 60 without it. timeout=seconds is how long the application may be silent (ProxyTimeout, then Timeout), \
 connectiontimeout=seconds how long connecting may take (the same). max=number bounds the requests that are given to the application \
 at one time; others wait, acquire=milliseconds at most, else as long as connecting may take, and get 503. \
 retry=seconds keeps requests from an application that could not be reached: they get 503 for so long; without it, unlike in Apache, each request tries. \
 Parameters that only tune are taken without effect.\n\nA connection to an application is made only if the server's own files name \
-its address, in whichever directive; those of TCP are the only ones that the worker can make (lychgate-privileges(7)).",
+its address, in whichever directive of the virtual host or the main server; of those of TCP the worker can make no others \
+(lychgate-privileges(7)).\n\nCGIPassAuth and CGIStderrLimit hold for applications as they do for scripts.",
         set: Set::SiteOrDir(
             |site, args| pass(site, args, Compared::Prefix),
             |conf, args| pass_place(conf, args, Compared::Prefix),
@@ -251,8 +252,8 @@ its address, in whichever directive; those of TCP are the only ones that the wor
         allowed: SITES,
         overrides: Override::None,
         default: "On",
-        summary: "Say whether a virtual host has the main server's ProxyPass lines behind its own.",
-        manual: "",
+        summary: "Say whether a virtual host has the main server's ProxyPass lines before its own.",
+        manual: "Apache does not mind it.",
         set: Set::Site(|site, args| {
             site.proxy.inherit.set(args.flag(0)?);
             Ok(())

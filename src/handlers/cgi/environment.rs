@@ -191,8 +191,8 @@ fn former_user(previous: &Previous) -> Option<&[u8]> {
 }
 
 /// A variable that was set in vain is worth a line, once.
-pub(super) fn warn_ignored(env: &MetaVars, scripts: &Scripts, notes: &Notes) {
-    let news = |name: &[u8]| scripts.is_news(notes.about().site, name);
+pub(in crate::handlers) fn warn_ignored(env: &MetaVars, is_news: impl Fn(usize, &[u8]) -> bool, notes: &Notes) {
+    let news = |name: &[u8]| is_news(notes.about().site, name);
     for ignored in env.ignored().iter().filter(|ignored| news(&ignored.name)) {
         let name = escaped(&ignored.name);
         let why = match ignored.why {

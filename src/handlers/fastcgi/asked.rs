@@ -10,10 +10,14 @@ use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::view::View;
 use crate::fs::open::{self, Kind};
+use crate::gateway::meta_vars::MetaVars;
+use crate::gateway::refused::is_refused;
+use crate::gateway::request::Origin;
 use crate::handlers::cgi::environment::{self, Told};
 use crate::handlers::fastcgi::MODULE;
 use crate::http::status::Status;
 use crate::http::target::{EncodedSlashes, percent_decode};
+use crate::lang::expr::Trust;
 
 /// An application, and the script it is asked for.
 pub(super) struct Asked {
@@ -126,15 +130,8 @@ impl Asked {
         };
     }
 
-    /// The variables that the application is told, ProxyFCGISetEnvIf having had the last word. `length` is that of standard
-    /// input.
-    pub(super) fn variables(
-        &self,
-        ex: &mut Exchange,
-        place: &Place,
-        path: Option<&[u8]>,
-        length: Option<u64>,
-    ) -> Variables {
+    /// The variables that the application is told. `length` is that of standard input.
+    pub(super) fn variables(&self, ex: &Exchange, place: &Place, path: Option<&[u8]>, length: Option<u64>) -> MetaVars {
         let told = Told {
             script_filename: &self.script_filename,
             path_info: &self.path_info,
@@ -142,21 +139,28 @@ impl Asked {
             path,
             time_zone: None,
         };
-        let variables = environment::of(ex, place, told, length)
-            .into_pairs()
-            .into_iter()
-            .collect();
+        environment::of(ex, place, told, length)
+    }
+
+    /// The same when ProxyFCGISetEnvIf has had the last word.
+    pub(super) fn changed(ex: &mut Exchange, place: &Place, variables: MetaVars) -> Variables {
+        let variables: Variables = variables.into_pairs().into_iter().collect();
         let fixups = &place.conf.fastcgi.fixups;
         if fixups.is_empty() {
             return variables;
         }
         // The expressions see what the application would.
         let own = std::mem::replace(&mut ex.variables, variables);
-        for fixup in fixups.iter() {
+        for fixup in fixups.iter().filter(|fixup| may_change(fixup)) {
             apply(ex, fixup);
         }
         std::mem::replace(&mut ex.variables, own)
     }
+}
+
+/// What no access file sets, none changes either.
+fn may_change(fixup: &Fixup) -> bool {
+    fixup.trust == Trust::Full || !is_refused(&fixup.name, Origin::Htaccess)
 }
 
 fn apply(ex: &mut Exchange, fixup: &Fixup) {

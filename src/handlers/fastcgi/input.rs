@@ -35,12 +35,15 @@ enum Source {
 }
 
 impl Input {
-    /// Prepares it: a body of known length streams, another is kept until its length is known.
+    /// Prepares it: a body of known length streams, another is kept until its length is known. What streams has a limit only
+    /// where LimitRequestBody says it; Apache minds none at all.
     pub(super) async fn of(ex: &Exchange, place: &Place) -> Result<Input, Fail> {
-        let limit = match place.conf.core.limit_request_body.or(BODY_LIMIT) {
-            0 => None,
-            limit => Some(limit),
+        let said = &place.conf.core.limit_request_body;
+        let limit = match ex.body.length() {
+            BodyLength::Unknown => Some(said.or(BODY_LIMIT)),
+            BodyLength::None | BodyLength::Known(_) => said.value().copied(),
         };
+        let limit = limit.filter(|limit| *limit > 0);
         ex.body.limit(limit);
         let input = |source, length| Ok(Input { source, length });
         match ex.body.length() {

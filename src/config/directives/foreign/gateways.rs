@@ -1,10 +1,11 @@
 //! Programs and other servers: proxying, rewriting, embedded languages, databases.
 
-use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
+use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{off_only, off_only_forward};
 use crate::config::directives::foreign::{D, Foreign, S, SV, SVD, SVDH, foreign};
 
 const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
+const BUFFERS: &str = "connections to applications need no tuning of buffers";
 const HEARTBEAT: &str = "no heartbeat is received";
 const LUA: &str = "not supported by this version; Lua does not run inside the server: run the program as a CGI script";
 const NOPROXY: &str = "it is about servers that speak HTTP, to which this version gives nothing";
@@ -13,6 +14,7 @@ const NO_LUA: &str = "Lua is refused";
 const NO_SHARED: &str = "no shared cache is used";
 const PROXY: &str =
     "not supported by this version, which speaks FastCGI alone to other servers; keep the server that does it in front";
+const SOURCE: &str = "connections to applications leave from the address that the system chooses";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -95,7 +97,7 @@ foreign! {
     "ProxyHTMLMeta" "mod_proxy_html" SVD None "On|Off" => Ignored(NOPROXY);
     "ProxyHTMLStripComments" "mod_proxy_html" SVD None "On|Off" => Ignored(NOPROXY);
     "ProxyHTMLURLMap" "mod_proxy_html" SVD None "from-pattern to-pattern [flags] [cond]" => Ignored(NOPROXY);
-    "ProxyIOBufferSize" "mod_proxy" SV None "bytes" => Ignored(NOPROXY);
+    "ProxyIOBufferSize" "mod_proxy" SV None "bytes" => Ignored(BUFFERS);
     "ProxyMaxForwards" "mod_proxy" SV None "number" => Ignored(NOPROXY);
     "ProxyPassInterpolateEnv" "mod_proxy" SVD None "On|Off" => By(off_only);
     "ProxyPassReverse" "mod_proxy" SVD None "[path] url [interpolate]" => Refused(PROXY);
@@ -103,14 +105,14 @@ foreign! {
         Refused(PROXY);
     "ProxyPassReverseCookiePath" "mod_proxy" SVD None "internal-path public-path [interpolate]" => Refused(PROXY);
     "ProxyPreserveHost" "mod_proxy" SVD None "On|Off" => Ignored(NOPROXY);
-    "ProxyReceiveBufferSize" "mod_proxy" SV None "bytes" => Ignored(NOPROXY);
+    "ProxyReceiveBufferSize" "mod_proxy" SV None "bytes" => Ignored(BUFFERS);
     "ProxyRemote" "mod_proxy" SV None "match remote-server [username:password]" => Refused(PROXY);
     "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(PROXY);
     "ProxyRequests" "mod_proxy" SV None "On|Off" => By(off_only_forward);
     "ProxySCGIInternalRedirect" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
     "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
-    "ProxySourceAddress" "mod_proxy" SV None "address" => Ignored(NOPROXY);
-    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored(NOPROXY);
+    "ProxySourceAddress" "mod_proxy" SV None "address" => Warned(SOURCE);
+    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("there is no status page");
     "ProxyVia" "mod_proxy" SV None "On|Off|Full|Block" => Ignored(NOPROXY);
     "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored(NOPROXY);
     "RedisConnPoolTTL" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
