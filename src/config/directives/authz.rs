@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::directives::limit::Methods;
 use crate::config::directives::require::{self, Requirement};
+use crate::config::error::Span;
 use crate::config::setting::{Merge, Setting, settings};
 use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
 use crate::config::words::{Args, Said};
@@ -47,6 +48,10 @@ pub struct Rule {
     pub test: Test,
     /// The methods it is about; all of them outside of `<Limit>`.
     methods: Option<Methods>,
+    /// How it was written.
+    pub written: Box<str>,
+    /// Where it stands; not for what merging made.
+    pub span: Option<Span>,
 }
 
 /// Whether what a rule finds is turned round.
@@ -110,17 +115,21 @@ impl Container {
             sense,
             test,
             methods: None,
+            written: self.name().into(),
+            span: None,
         }
     }
 }
 
 impl Rule {
-    /// A requirement of its own.
-    pub fn one(sense: Sense, requirement: Requirement, methods: Option<&Methods>) -> Rule {
+    /// A requirement of its own; `written` is what follows `Require`.
+    fn one(sense: Sense, requirement: Requirement, methods: Option<&Methods>, written: &str, span: &Span) -> Rule {
         Rule {
             sense,
             test: Test::One(requirement),
             methods: methods.cloned(),
+            written: format!("Require {written}").into(),
+            span: Some(span.clone()),
         }
     }
 
@@ -142,10 +151,10 @@ impl Rule {
 }
 
 impl Rules {
-    /// One rule alone.
-    pub fn only(requirement: Requirement) -> Rules {
+    /// One rule alone, as if it had been written there.
+    pub fn only(requirement: Requirement, written: &str, span: &Span) -> Rules {
         let mut rules = Rules::default();
-        let added = rules.add(Rule::one(Sense::Plain, requirement, None), "");
+        let added = rules.add(Rule::one(Sense::Plain, requirement, None, written, span), "");
         debug_assert_eq!(added, Ok(()), "a plain rule is never refused");
         rules
     }
@@ -204,6 +213,8 @@ impl Merge for Rules {
                     sense: Sense::Plain,
                     test,
                     methods: None,
+                    written: format!("AuthMerging {}", if merging == Merging::And { "And" } else { "Or" }).into(),
+                    span: None,
                 }))
             }
             (_, inner, _) => inner.clone(),
@@ -281,7 +292,8 @@ It is about the section that it stands in.",
 ];
 
 fn add(conf: &mut crate::config::directives::DirConf, args: &Args, sense: Sense, requirement: Requirement) -> Said<()> {
-    let rule = Rule::one(sense, requirement, args.methods);
+    let written = String::from_utf8_lossy(args.bytes(0).trim_ascii());
+    let rule = Rule::one(sense, requirement, args.methods, &written, args.span);
     conf.authz.rules.add(rule, "Require not")
 }
 
