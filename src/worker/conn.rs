@@ -134,15 +134,15 @@ impl Conn {
     async fn next_head(&mut self) -> Next {
         let mut head = RequestHead::new();
         // What came together with the last request has come now.
-        let mut began = (!self.reader.borrow().buffer.is_empty()).then(now);
+        let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.reader.borrow_mut().buffer.advance(consumed);
-                    return Next::Head(head, began.unwrap_or_else(now));
+                    return Next::Head(head, began.unwrap_or_else(Began::now));
                 }
                 Ok(Progress::Partial) => {}
-                Err(error) => return Next::Broken(head, began.unwrap_or_else(now), broken(error)),
+                Err(error) => return Next::Broken(head, began.unwrap_or_else(Began::now), broken(error)),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -153,7 +153,7 @@ impl Conn {
             }
             let deadline = self.head_deadline(began.map(|began| began.instant));
             match (self.wait_for_bytes(deadline).await, began) {
-                (Waited::Bytes, None) => began = Some(now()),
+                (Waited::Bytes, None) => began = Some(Began::now()),
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
@@ -227,7 +227,7 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &self.thread, fail).await
+            serve::refuse(&mut ex, &*self.thread, fail).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
             let Ok(response) = self.answer(&mut ex).await else {
@@ -270,7 +270,7 @@ impl Conn {
     /// and nothing else may be sent before them.
     async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
         let thread = Rc::clone(&self.thread);
-        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
+        let mut serving = std::pin::pin!(serve::serve(ex, &*thread));
         let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
         if let Poll::Ready(response) = at_once {
             return Ok(response);
@@ -282,7 +282,7 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         let mut ex = self.exchange(head, began, RequestBody::none());
-        if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
+        if let Some(mut response) = serve::refuse(&mut ex, &*self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, response).await;
         }
@@ -318,7 +318,7 @@ impl Conn {
         } else {
             self.persistence(ex, &response, framing)
         };
-        ex.first_byte = Some(ex.began.instant.elapsed());
+        ex.began.first_byte = Some(ex.began.instant.elapsed());
         self.reader
             .borrow_mut()
             .begin_response(if framing == ResponseFraming::Chunked {
@@ -451,13 +451,6 @@ fn waited(filled: io::Result<usize>) -> Option<Waited> {
         Ok(_) => Some(Waited::Bytes),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         Err(_) => Some(Waited::Ended),
-    }
-}
-
-fn now() -> Began {
-    Began {
-        wall: SystemTime::now(),
-        instant: std::time::Instant::now(),
     }
 }
 
