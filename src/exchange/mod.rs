@@ -196,7 +196,6 @@ pub struct Mark {
     handler: Vec<u8>,
     rewriting: Rewriting,
     conf: Arc<DirConf>,
-    steps: usize,
 }
 
 impl Exchange {
@@ -343,7 +342,6 @@ impl Exchange {
             handler: self.handler.clone(),
             rewriting: self.rewriting.clone(),
             conf: Arc::clone(&self.conf),
-            steps: self.trail_mark(),
         }
     }
 
@@ -355,7 +353,6 @@ impl Exchange {
         self.handler = mark.handler;
         self.rewriting = mark.rewriting;
         self.conf = mark.conf;
-        self.forget_steps(mark.steps);
     }
 
     /// The status that an error document keeps: the first error's on the way here.

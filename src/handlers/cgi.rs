@@ -37,6 +37,7 @@ use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
 use crate::process::limits::{Limit, Resource};
+use crate::process::message::Failed;
 use crate::scripts::notes::{About, Asked};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Inherited, Order, Scripts};
@@ -90,6 +91,11 @@ pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Resul
         care: care(ex, place),
         ignored,
     })
+}
+
+/// What becomes of a request whose script was not started.
+pub fn not_started(failed: &Failed) -> Fail {
+    failure::fail(failure::status_of(failed))
 }
 
 /// The number of the script place that the file is in, and its path there.

@@ -482,11 +482,13 @@ fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
 }
 
-fn broken(error: ParseError) -> Fail {
+/// What becomes of a request whose head cannot be read.
+pub fn broken(error: ParseError) -> Fail {
     Fail::client(error.status(), error.to_string()).closing()
 }
 
-fn limits_of(site: &Site) -> HeadLimits {
+/// The limits that a site sets to heads.
+pub fn limits_of(site: &Site) -> HeadLimits {
     let core = &site.settings.core;
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     HeadLimits {
@@ -496,7 +498,8 @@ fn limits_of(site: &Site) -> HeadLimits {
     }
 }
 
-fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
+/// What a site lets pass of odd syntax.
+pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
     let protocol = &site.settings.core.protocol;
     ProtocolOptions {
         syntax: match protocol.strictness.or(Strictness::Strict) {

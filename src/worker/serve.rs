@@ -204,7 +204,7 @@ async fn located<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Place, St
         return phases::locate::run(ex).await;
     }
     for _ in 0..QUESTIONS {
-        let mark = ex.mark();
+        let (mark, steps) = (ex.mark(), ex.trail_mark());
         let place = phases::locate::run(ex).await;
         let Some(question) = ex.rewriting.asked.take_open() else {
             return place;
@@ -212,6 +212,7 @@ async fn located<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Place, St
         ex.back_to(mark);
         let limit = ex.site.settings.core.timeout.or(Duration::from_secs(60));
         let answer = outside.ask_map(&question, limit).await?;
+        ex.forget_steps(steps);
         ex.rewriting.asked.note(question, answer);
     }
     let why = format!("the rules ask map programs more than {QUESTIONS} times");
