@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use crate::config::directives::confine::Reading;
 use crate::config::error::Span;
 use crate::config::load::Loaded;
 use crate::config::site::{Config, Site};
@@ -70,17 +71,22 @@ pub fn run(question: &Question, loaded: Loaded, rules: Rules, out: &mut dyn Writ
     let runtime = runtime.map_err(failed("cannot run"))?;
     let trail = Rc::new(Trail::default());
     let (ex, response) = runtime.block_on(served(config, &asked, &stand_in, &trail));
-    Telling {
+    let mut telling = Telling {
         page: &mut page,
         sections: &mut sections,
         config,
         rule: None,
-        depth: 0,
+        containers: Vec::new(),
         told: HashSet::new(),
-    }
-    .steps(&trail.take());
+        rights: match stand_in.guise {
+            Some(_) => Rights::TheServers,
+            None => Rights::Enough,
+        },
+    };
+    telling.steps(&trail.take());
+    let rights = telling.rights;
     page.gap();
-    answer::tell(&mut page, &ex, response.as_ref(), &stand_in);
+    answer::tell(&mut page, &ex, response.as_ref(), &stand_in, rights);
     out.write_all(page.into_text().as_bytes())
         .map_err(failed("cannot write"))
 }
@@ -104,6 +110,8 @@ fn take_ground(config: &Config) -> Result<Option<Guise>, Trouble> {
 fn tell_request(page: &mut Page, config: &Config, asked: &ask::Asked, is_guised: bool) {
     let line = asked.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     page.line("request", 0, &String::from_utf8_lossy(line), None);
+    let host = head_line(&asked.head, b"host:");
+    page.line("request", 0, &String::from_utf8_lossy(host), None);
     let (peer, local) = (asked.peer.ip(), asked.local);
     page.line("request", 0, &format!("from {peer} to {local}"), None);
     let core = &config.server.core;
@@ -128,9 +136,23 @@ fn tell_request(page: &mut Page, config: &Config, asked: &ask::Asked, is_guised:
         let line = format!("with the rights of {us}; started by root the server has those of {user}, which may differ");
         page.line("note", 0, &line, None);
     }
+    if matches!(config.server.confine.reading.value(), Some(Reading::Served(_))) {
+        let line = "ConfineReading lets the server read less; here it does not hold";
+        page.line("note", 0, line, None);
+    }
     if !asked.head.starts_with(b"GET ") && !asked.head.starts_with(b"HEAD ") {
         page.line("note", 0, "it is asked without a body", None);
     }
+}
+
+/// The first line of a head that begins so, in any case.
+fn head_line<'a>(head: &'a [u8], begin: &[u8]) -> &'a [u8] {
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let begins = |line: &&[u8]| {
+        line.get(..begin.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(begin))
+    };
+    lines.find(begins).unwrap_or_default()
 }
 
 /// Has the request served, with nobody to answer.
@@ -162,6 +184,25 @@ async fn served(
     (ex, response)
 }
 
+/// Whether what we may read decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rights {
+    /// We have those of the server.
+    TheServers,
+    /// They were enough.
+    Enough,
+    /// They were not; the server's may be others.
+    Wanting,
+}
+
+/// A container of requirements.
+struct Inside {
+    /// Whether it stands in the settings.
+    is_written: bool,
+    /// How many rules of it were asked.
+    rules: usize,
+}
+
 /// Steps on their way to the page.
 struct Telling<'a> {
     page: &'a mut Page,
@@ -169,33 +210,17 @@ struct Telling<'a> {
     config: &'a Config,
     /// Where the rule stands whose first step is still to come.
     rule: Option<String>,
-    /// How deep in containers of requirements.
-    depth: usize,
+    /// The containers of requirements that are open.
+    containers: Vec<Inside>,
     /// The places of the lines that were told; they are not told again.
     told: HashSet<Span>,
+    rights: Rights,
 }
 
 impl Telling<'_> {
     fn steps(&mut self, steps: &[Step]) {
-        let mut rest = steps;
-        while let Some((step, behind)) = rest.split_first() {
-            // A requirement alone in the container that all lines stand in needs no mention of that.
-            if let (
-                Step::Container(_),
-                [
-                    requirement @ Step::Requirement { .. },
-                    Step::ContainerEnd(_),
-                    behind @ ..,
-                ],
-            ) = (step, behind)
-                && self.depth == 0
-            {
-                self.step(requirement);
-                rest = behind;
-            } else {
-                self.step(step);
-                rest = behind;
-            }
+        for step in steps {
+            self.step(step);
         }
     }
 
@@ -208,20 +233,36 @@ impl Telling<'_> {
             }
             Step::Again { .. } => self.page.heading(&format!("once more, with {text}")),
             Step::Instead { .. } => self.page.heading(&text),
+            Step::NoRights(_) if self.rights == Rights::TheServers => {}
+            Step::NoRights(_) => {
+                self.rights = Rights::Wanting;
+                self.page.line(word, 0, &text, None);
+            }
             Step::Rule(_) => self.rule = place,
             Step::Rewriting(_) => {
                 let place = self.rule.take();
                 self.page.line(word, 1, &text, place.as_deref());
             }
             Step::Container(_) => {
-                self.page.line(word, self.depth, &text, None);
-                self.depth += 1;
+                if !text.is_empty() {
+                    self.page.line(word, self.depth(), &text, None);
+                }
+                self.containers.push(Inside {
+                    is_written: !text.is_empty(),
+                    rules: 0,
+                });
             }
             Step::ContainerEnd(_) => {
-                self.depth = self.depth.saturating_sub(1);
-                self.page.line(word, self.depth, &text, None);
+                let ended = self.containers.pop();
+                if ended.is_none_or(|ended| ended.is_written || ended.rules > 1) {
+                    self.page.line(word, self.depth(), &text, None);
+                }
+                self.count_rule();
             }
-            Step::Requirement { .. } => self.page.line(word, self.depth, &text, place.as_deref()),
+            Step::Requirement { .. } => {
+                self.page.line(word, self.depth(), &text, place.as_deref());
+                self.count_rule();
+            }
             Step::Section { at, .. } => {
                 self.page.line(word, 0, &text, place.as_deref());
                 self.tell_lines(self.sections.lines(at).to_vec());
@@ -241,9 +282,20 @@ impl Telling<'_> {
             }
             _ => {
                 // A request that was refused within containers leaves them.
-                self.depth = 0;
+                self.containers.clear();
                 self.page.line(word, 0, &text, place.as_deref());
             }
+        }
+    }
+
+    /// How deep in containers that are written.
+    fn depth(&self) -> usize {
+        self.containers.iter().filter(|container| container.is_written).count()
+    }
+
+    fn count_rule(&mut self) {
+        if let Some(container) = self.containers.last_mut() {
+            container.rules += 1;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::config::directives::options::Options;
 use crate::config::error::Span;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Reply;
+use crate::fs::open::OpenError;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 
@@ -259,6 +260,13 @@ impl Exchange {
     /// Whether it is explained and not served: nothing may come of it.
     pub fn is_explained(&self) -> bool {
         self.trail.is_some()
+    }
+
+    /// Tells that it was for want of rights that a file could not be opened, where it was.
+    pub fn trace_open_error(&self, path: &[u8], error: OpenError) {
+        if error == OpenError::Permission {
+            self.trace(|| Step::NoRights(path.to_vec()));
+        }
     }
 
     /// How far the trail goes.

@@ -156,7 +156,10 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
                 }
             }
             Ok(_) => ex.trace(|| tried(false)),
-            Err(error) => refused = refused.or(Some((file, error))),
+            Err(error) => {
+                ex.trace_open_error(&file, error);
+                refused = refused.or(Some((file, error)));
+            }
         }
     }
     match refused {

@@ -367,9 +367,7 @@ fn refused(ex: &Exchange, path: &[u8], error: OpenError) -> Fail {
     };
     let url = String::from_utf8_lossy(ex.target.path.as_bytes());
     let file = String::from_utf8_lossy(path);
-    if error == OpenError::Permission {
-        ex.trace(|| Step::NoRights(path.to_vec()));
-    }
+    ex.trace_open_error(path, error);
     let why = closed_directory(path, error).unwrap_or_else(|| error.reason());
     Fail::site(status, format!("access to {url}: `{file}`: {why}"))
 }

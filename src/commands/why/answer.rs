@@ -2,13 +2,13 @@
 
 use crate::commands::why::outside::StandIn;
 use crate::commands::why::page::Page;
-use crate::commands::why::script;
+use crate::commands::why::{Rights, script};
 use crate::exchange::Exchange;
 use crate::exchange::response::{Body, Response};
 use crate::http::status::Status;
 
 /// Tells the answer, or where the story ends.
-pub(super) fn tell(page: &mut Page, ex: &Exchange, response: Option<&Response>, stand_in: &StandIn) {
+pub(super) fn tell(page: &mut Page, ex: &Exchange, response: Option<&Response>, stand_in: &StandIn, rights: Rights) {
     if let Some(why) = &*stand_in.stopped.borrow() {
         return page.line("unknown", 0, why, None);
     }
@@ -23,6 +23,10 @@ pub(super) fn tell(page: &mut Page, ex: &Exchange, response: Option<&Response>, 
     let status = response.head.status;
     let shown = format!("{} {}", status.code(), String::from_utf8_lossy(response.head.reason()));
     match (&*script, status) {
+        (None, _) if rights == Rights::Wanting => {
+            let line = format!("{shown}, to you: the server may have the rights that you lack");
+            page.line("answer", 0, &line, None);
+        }
         (None, _) => page.line("answer", 0, &shown, None),
         (Some(_), Status::OK) => page.line("answer", 0, "what the script says; it was not run", None),
         (Some(_), _) => {

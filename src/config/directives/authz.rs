@@ -48,7 +48,7 @@ pub struct Rule {
     pub test: Test,
     /// The methods it is about; all of them outside of `<Limit>`.
     methods: Option<Methods>,
-    /// How it was written.
+    /// How it was written; empty for the container around lines without one.
     pub written: Box<str>,
     /// Where it stands; not for what merging made.
     pub span: Option<Span>,
@@ -161,7 +161,12 @@ impl Rules {
 
     /// Adds a rule to those of the innermost container; `name` is how it was written.
     pub fn add(&mut self, rule: Rule, name: &str) -> Said<()> {
-        let top = self.top.get_or_insert_with(|| Arc::new(Container::Any.rule()));
+        let top = self.top.get_or_insert_with(|| {
+            Arc::new(Rule {
+                written: Box::default(),
+                ..Container::Any.rule()
+            })
+        });
         match &mut Arc::make_mut(top).test {
             Test::Any(_) if rule.sense == Sense::Negated => Err(format!(
                 "{name} has no effect here, where one rule that grants is enough; write it in <RequireAll>"

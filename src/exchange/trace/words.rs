@@ -173,7 +173,11 @@ impl fmt::Display for Step {
             Step::Type { by, says } => write!(f, "{by} says {says}"),
             Step::Handler(name, why) => write!(f, "{name}: {why}"),
             Step::NotLookedUp(what) => write!(f, "{what} was not looked up, and is taken for unknown"),
-            Step::NoRights(path) => write!(f, "{} may not be read by you; the server perhaps may", text(path)),
+            Step::NoRights(path) => write!(
+                f,
+                "{} may not be read by you; the server perhaps may read it",
+                text(path)
+            ),
             Step::Failed(reply) if reply.note.is_empty() => write!(f, "{}", reply.status.code()),
             Step::Failed(reply) => write!(f, "{}: {}", reply.status.code(), reply.note),
             Step::Said(level, text) => write!(f, "{}: {text}", level.name()),
