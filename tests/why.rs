@@ -198,7 +198,8 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
     ];
     let mut text = String::new();
     for (what, words) in questions {
-        text += &format!("=== {what}: {}\n\n{}\n", words.join(" "), page(&root, words)?);
+        let (words, told) = (words.join(" "), page(&root, words)?);
+        text.extend(["=== ", what, ": ", &words, "\n\n", &told, "\n"]);
     }
     let text = text.replace(&root.display().to_string(), "$ROOT");
     golden::compare("why.txt", masked(&text).as_bytes())?;

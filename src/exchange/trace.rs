@@ -281,3 +281,49 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AccessFile, Step, Trail};
+
+    fn words(trail: &Trail) -> Vec<String> {
+        trail.take().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn directories_that_came_to_the_same_are_one_line() {
+        let trail = Trail::default();
+        for (found, path) in [
+            (AccessFile::NotLookedFor, "/"),
+            (AccessFile::NotLookedFor, "/srv"),
+            (AccessFile::Missing, "/srv/a/.htaccess"),
+            (AccessFile::Missing, "/srv/a/b/.htaccess"),
+            (AccessFile::Read, "/srv/a/b/c/.htaccess"),
+            (AccessFile::Read, "/srv/a/b/c/d/.htaccess"),
+        ] {
+            trail.add(Step::AccessFile(found, vec![path.as_bytes().to_vec()]));
+        }
+        let want = [
+            "AllowOverride None: no access file is looked for in / /srv",
+            "/srv/a/.htaccess /srv/a/b/.htaccess: not there",
+            "/srv/a/b/c/.htaccess",
+            "/srv/a/b/c/d/.htaccess",
+        ];
+        assert_eq!(words(&trail), want);
+    }
+
+    #[test]
+    fn what_is_not_known_stays_when_steps_are_taken_again() {
+        let trail = Trail::default();
+        trail.add(Step::User("before".into()));
+        let mark = trail.mark();
+        trail.add(Step::User("once".into()));
+        trail.add(Step::NotLookedUp("a name".into()));
+        trail.back_to(mark);
+        trail.add(Step::User("again".into()));
+        let want = ["before", "a name was not looked up, and is taken for unknown", "again"];
+        assert_eq!(words(&trail), want);
+        trail.back_to(7);
+        assert!(words(&trail).is_empty());
+    }
+}

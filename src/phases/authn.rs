@@ -293,6 +293,7 @@ pub(super) fn fake(ex: &mut Exchange, place: &Place) -> Result<(), Fail> {
         ex.head.remove_field(b"Authorization");
         return Ok(());
     }
+    ex.trace(|| Step::User(format!("AuthBasicFake makes it {}", String::from_utf8_lossy(&user))));
     let text = [user.as_slice(), b":", &password].concat();
     let encoded = base64::engine::general_purpose::STANDARD.encode(text);
     ex.head

@@ -8,7 +8,6 @@ use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
 use crate::config::handlers::BY_TYPE;
-use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place, Types};
@@ -53,26 +52,21 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         } else {
             &place.path
         };
-        place.types = types_of(ex.config, &place.conf, named, &mut |by, says| {
-            ex.trace(|| Step::Type {
-                by: by(),
-                says: String::from_utf8_lossy(says).into_owned(),
-            });
-        });
+        place.types = types_of(ex, &place.conf, named);
         if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
             // What has no value, or names nothing, sets nothing.
             let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
             if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
-                ex.trace(|| said("SetHandler", &handler));
+                ex.trace(|| said("SetHandler", "handler", &handler));
                 place.types.handler = Some(handler.to_ascii_lowercase());
             }
         }
         if let Some(media_type) = &ex.rewriting.media_type {
-            ex.trace(|| said("the rules' [T]", media_type));
+            ex.trace(|| said("a rule's [T]", "type", media_type));
             place.types.media_type = Some(media_type.as_slice().into());
         }
         if let Some(handler) = &ex.rewriting.handler {
-            ex.trace(|| said("the rules' [H]", handler));
+            ex.trace(|| said("a rule's [H]", "handler", handler));
             place.types.handler = Some(handler.clone());
         }
     }
@@ -174,10 +168,11 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
     }
 }
 
-fn said(by: &str, what: &[u8]) -> Step {
+#[cold]
+fn said(by: &str, what: &str, says: &[u8]) -> Step {
     Step::Type {
         by: by.to_owned(),
-        says: String::from_utf8_lossy(what).into_owned(),
+        says: format!("{what} {}", String::from_utf8_lossy(says)),
     }
 }
 
@@ -219,9 +214,8 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
     response
 }
 
-/// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it. Each is told
-/// to `tell`: who says it, and what.
-fn types_of(config: &Config, conf: &DirConf, path: &[u8], tell: &mut dyn FnMut(&dyn Fn() -> String, &[u8])) -> Types {
+/// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it.
+fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
     let hidden = name.iter().take_while(|b| **b == b'.').count();
     let name = name.get(hidden..).unwrap_or_default();
@@ -234,38 +228,40 @@ fn types_of(config: &Config, conf: &DirConf, path: &[u8], tell: &mut dyn FnMut(&
         let extension = extension.to_ascii_lowercase();
         let own = mime.types.find(&extension).map(|own| own.as_slice().into());
         let counts = |media_type: &Arc<[u8]>| is_last || !last_only || !media_type.starts_with(BY_TYPE);
-        let media_type = own.or_else(|| config.media_types.get(&extension).cloned());
-        let by = || format!(".{}", String::from_utf8_lossy(&extension));
+        let media_type = own.or_else(|| ex.config.media_types.get(&extension).cloned());
+        let tell = |what, says: &[u8]| {
+            ex.trace(|| said(&format!(".{}", String::from_utf8_lossy(&extension)), what, says));
+        };
         if let Some(media_type) = media_type.filter(counts) {
-            tell(&by, &media_type);
+            tell("type", &media_type);
             types.media_type = Some(media_type);
         }
         if let Some(charset) = mime.charsets.find(&extension) {
-            tell(&by, charset);
+            tell("charset", charset);
             types.charset = Some(charset.clone());
         }
         if let Some(language) = mime.languages.find(&extension) {
-            tell(&by, language);
+            tell("language", language);
             types.languages.push(language.clone());
         }
         if let Some(encoding) = mime.encodings.find(&extension) {
-            tell(&by, encoding);
+            tell("encoding", encoding);
             types.encodings.push(encoding.clone());
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
-            tell(&by, handler);
+            tell("handler", handler);
             types.handler = Some(handler.clone());
         } else if last_only {
             types.handler = None;
         }
     }
     if let Some(Some(forced)) = conf.core.force_type.value() {
-        tell(&|| "ForceType".to_owned(), forced);
+        ex.trace(|| said("ForceType", "type", forced));
         types.media_type = Some(forced.as_slice().into());
         types.charset = None;
     }
     if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
-        tell(&|| "SetHandler".to_owned(), handler);
+        ex.trace(|| said("SetHandler", "handler", handler));
         types.handler = Some(handler.to_ascii_lowercase());
     }
     if let (true, Some(language)) = (types.languages.is_empty(), mime.default_language.value()) {

@@ -127,7 +127,7 @@ fn sandbox(sandbox: &Sandbox) -> String {
     for (what, paths) in [("reads", &sandbox.read), ("writes", &sandbox.write)] {
         let paths: Vec<_> = paths.iter().map(|path| shell_word(path)).collect();
         if !paths.is_empty() {
-            line.push_str(&format!(", {what} {}", paths.join(" ")));
+            line.extend([", ", what, " ", paths.join(" ").as_str()]);
         }
     }
     line
