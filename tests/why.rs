@@ -434,6 +434,31 @@ fn what_only_others_know_is_not_known() -> Result<(), String> {
     )
 }
 
+/// With ChrootDir, root looks from inside, and nobody else can.
+fn jailed(root: &Path) -> Result<(), String> {
+    let lines = format!(
+        "Listen 8000\nUser nobody\nGroup nogroup\nChrootDir {}\nDocumentRoot /htdocs\nTypesConfig /dev/null\n",
+        root.display()
+    );
+    server::write(&root.join("jail.conf"), lines.as_bytes())?;
+    server::write(&root.join("htdocs/inside.txt"), b"x")?;
+    let ask = |as_root| {
+        let mut command = server::program(root, as_root, &[])?;
+        command.args(["why", "-f", "jail.conf", "GET", "/inside.txt"]);
+        server::run(root, command, PATIENCE)
+    };
+    let told = ask(true)?;
+    has(
+        &String::from_utf8_lossy(&told.stdout),
+        "found      /htdocs/inside.txt: a file",
+    )?;
+    let refused = ask(false)?;
+    has(
+        &String::from_utf8_lossy(&refused.stderr),
+        "ChrootDir: only root can look from inside; ask as root",
+    )
+}
+
 fn root_asks_with_the_servers_rights() -> Result<(), String> {
     if !server::privileged() {
         return Ok(());
@@ -477,6 +502,7 @@ fn root_asks_with_the_servers_rights() -> Result<(), String> {
         &page("/suexec/s")?,
         "as daemon (1) and group daemon (1), by SuexecUserGroup",
     )?;
+    jailed(&root)?;
     let _left_for_the_end = fs::remove_dir_all(&root);
     Ok(())
 }

@@ -87,8 +87,11 @@ pub fn run(question: &Question, loaded: Loaded, rules: Rules, out: &mut dyn Writ
     let rights = telling.rights;
     page.gap();
     answer::tell(&mut page, &ex, response.as_ref(), &stand_in, rights);
-    out.write_all(page.into_text().as_bytes())
-        .map_err(failed("cannot write"))
+    match out.write_all(page.into_text().as_bytes()) {
+        // Whoever has read enough need not read on.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(failed("cannot write")),
+    }
 }
 
 /// Takes the root and the rights that the server would have, as far as this process can.
