@@ -270,7 +270,7 @@ so.
 The words of an indexed query are arguments unless one of them begins with a
 dash.
 .It
-It has a session and process group of its own, signals as they are by
+It has a process group of its own, no terminal, signals as they are by
 default, and no descriptors but 0, 1 and 2.
 .It
 When its client leaves, or it is silent for too long, its process group is
