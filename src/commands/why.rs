@@ -6,21 +6,20 @@ mod ask;
 mod outside;
 mod page;
 mod script;
+mod steps;
 mod written;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::io::{self, Write};
 use std::rc::Rc;
 
 use crate::config::directives::confine::Reading;
-use crate::config::error::Span;
 use crate::config::load::Loaded;
 use crate::config::site::{Config, Site};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::Response;
-use crate::exchange::trace::{AccessFile, Step, Trail};
+use crate::exchange::trace::Trail;
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::head::{Progress, RequestHead};
 use crate::process::identity::{Identity, shown_user};
@@ -32,6 +31,7 @@ use crate::worker::serve;
 use ask::request;
 use outside::StandIn;
 use page::Page;
+use steps::{Rights, Telling};
 use written::Sections;
 
 pub use ask::Question;
@@ -57,7 +57,7 @@ pub fn run(question: &Question, loaded: Loaded, rules: Rules, out: &mut dyn Writ
     let mut page = Page::default();
     let spawner_is_root = spawner::stays_root(config);
     let spawner = Asked::new(rules).map_err(failed("cannot tell how scripts would be started"))?;
-    let guise = take_ground(config)?.map(Rc::new);
+    let guise = take_ground(config)?;
     tell_request(&mut page, config, &asked, guise.is_some());
     let stand_in = StandIn {
         config,
@@ -71,20 +71,11 @@ pub fn run(question: &Question, loaded: Loaded, rules: Rules, out: &mut dyn Writ
     let runtime = runtime.map_err(failed("cannot run"))?;
     let trail = Rc::new(Trail::default());
     let (ex, response) = runtime.block_on(served(config, &asked, &stand_in, &trail));
-    let mut telling = Telling {
-        page: &mut page,
-        sections: &mut sections,
-        config,
-        rule: None,
-        containers: Vec::new(),
-        told: HashSet::new(),
-        rights: match stand_in.guise {
-            Some(_) => Rights::TheServers,
-            None => Rights::Enough,
-        },
+    let rights = match stand_in.guise {
+        Some(_) => Rights::TheServers,
+        None => Rights::Enough,
     };
-    telling.steps(&trail.take());
-    let rights = telling.rights;
+    let rights = Telling::new(&mut page, &mut sections, config, rights).steps(&trail.take());
     page.gap();
     answer::tell(&mut page, &ex, response.as_ref(), &stand_in, rights);
     match out.write_all(page.into_text().as_bytes()) {
@@ -185,130 +176,4 @@ async fn served(
         Some(fail) => serve::refuse(&mut ex, stand_in, fail).await,
     };
     (ex, response)
-}
-
-/// Whether what we may read decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rights {
-    /// We have those of the server.
-    TheServers,
-    /// They were enough.
-    Enough,
-    /// They were not; the server's may be others.
-    Wanting,
-}
-
-/// A container of requirements.
-struct Inside {
-    /// Whether it stands in the settings.
-    is_written: bool,
-    /// How many rules of it were asked.
-    rules: usize,
-}
-
-/// Steps on their way to the page.
-struct Telling<'a> {
-    page: &'a mut Page,
-    sections: &'a mut Sections,
-    config: &'a Config,
-    /// Where the rule stands whose first step is still to come.
-    rule: Option<String>,
-    /// The containers of requirements that are open.
-    containers: Vec<Inside>,
-    /// The places of the lines that were told; they are not told again.
-    told: HashSet<Span>,
-    rights: Rights,
-}
-
-impl Telling<'_> {
-    fn steps(&mut self, steps: &[Step]) {
-        for step in steps {
-            self.step(step);
-        }
-    }
-
-    fn step(&mut self, step: &Step) {
-        let (word, text, place) = (step.topic().word(), step.to_string(), step.place());
-        match step {
-            Step::Again { status, .. } if status.is_error() => {
-                self.page
-                    .heading(&format!("the error document for {}: {text}", status.code()));
-            }
-            Step::Again { .. } => self.page.heading(&format!("once more, with {text}")),
-            Step::Instead { .. } => self.page.heading(&text),
-            Step::NoRights(_) if self.rights == Rights::TheServers => {}
-            Step::NoRights(_) => {
-                self.rights = Rights::Wanting;
-                self.page.line(word, 0, &text, None);
-            }
-            Step::Rule(_) => self.rule = place,
-            Step::Rewriting(_) => {
-                let place = self.rule.take();
-                self.page.line(word, 1, &text, place.as_deref());
-            }
-            Step::Container(_) => {
-                if !text.is_empty() {
-                    self.page.line(word, self.depth(), &text, None);
-                }
-                self.containers.push(Inside {
-                    is_written: !text.is_empty(),
-                    rules: 0,
-                });
-            }
-            Step::ContainerEnd(_) => {
-                let ended = self.containers.pop();
-                if ended.is_none_or(|ended| ended.is_written || ended.rules > 1) {
-                    self.page.line(word, self.depth(), &text, None);
-                }
-                self.count_rule();
-            }
-            Step::Requirement { .. } => {
-                self.page.line(word, self.depth(), &text, place.as_deref());
-                self.count_rule();
-            }
-            Step::Section { at, .. } => {
-                self.page.line(word, 0, &text, place.as_deref());
-                self.tell_lines(self.sections.lines(at).to_vec());
-            }
-            Step::Condition { at, holds, .. } => {
-                self.page.line(word, 0, &text, place.as_deref());
-                if *holds == Some(true) {
-                    self.tell_lines(self.sections.lines(at).to_vec());
-                }
-            }
-            Step::AccessFile(AccessFile::Read, paths) => {
-                self.page.line(word, 0, &text, None);
-                for path in paths {
-                    let lines = self.sections.access_file(path, &self.config.server_root);
-                    self.tell_lines(lines);
-                }
-            }
-            _ => {
-                // A request that was refused within containers leaves them.
-                self.containers.clear();
-                self.page.line(word, 0, &text, place.as_deref());
-            }
-        }
-    }
-
-    /// How deep in containers that are written.
-    fn depth(&self) -> usize {
-        self.containers.iter().filter(|container| container.is_written).count()
-    }
-
-    fn count_rule(&mut self) {
-        if let Some(container) = self.containers.last_mut() {
-            container.rules += 1;
-        }
-    }
-
-    fn tell_lines(&mut self, lines: Vec<written::Line>) {
-        for line in lines {
-            if !self.told.insert(line.span.clone()) {
-                continue;
-            }
-            let place = format!(":{}", line.span.line);
-            self.page.line("section", 1 + line.depth, &line.text, Some(&place));
-        }
-    }
 }

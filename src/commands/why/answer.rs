@@ -2,7 +2,8 @@
 
 use crate::commands::why::outside::StandIn;
 use crate::commands::why::page::Page;
-use crate::commands::why::{Rights, script};
+use crate::commands::why::script;
+use crate::commands::why::steps::Rights;
 use crate::exchange::Exchange;
 use crate::exchange::response::{Body, Response};
 use crate::http::status::Status;

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::maps;
@@ -30,7 +29,7 @@ pub(super) struct StandIn {
     /// Whether the spawner stays root where the server is started by root.
     pub(super) spawner_is_root: bool,
     /// Whose rights we have taken.
-    pub(super) guise: Option<Rc<Guise>>,
+    pub(super) guise: Option<Guise>,
     /// Why nothing more is known from some point on.
     pub(super) stopped: RefCell<Option<String>>,
     /// The script that would answer.
