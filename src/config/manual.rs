@@ -252,6 +252,15 @@ these differences.
 Several Cookie fields are joined with a semicolon; with a comma they could
 not be read.
 .It
+With
+.Ic RemoteIPProxyProtocol ,
+.Ev REMOTE_PORT
+is the client's port, as
+.Ev REMOTE_ADDR
+is its address; in Apache it stays the balancer's. An address in a field of
+.Ic RemoteIPHeader
+has all its parts: 203.0.113 is none.
+.It
 A chunked body is kept until it is complete, so
 .Ev CONTENT_LENGTH
 is set;
