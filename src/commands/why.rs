@@ -162,6 +162,7 @@ async fn served(
     let connection = Connection {
         local: asked.local,
         peer: asked.peer,
+        client: asked.peer,
         earlier_requests: 0,
     };
     let mut ex = Exchange::new(config, connection, head, RequestBody::none(), Began::now());

@@ -4,7 +4,7 @@
 mod words;
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::directives::options::Options;
 use crate::config::error::Span;
@@ -36,6 +36,13 @@ pub enum Step {
         candidates: usize,
         /// Where it starts; nothing for the main server.
         at: Option<Span>,
+    },
+    /// The client is another than the other end of the connection.
+    Client {
+        /// Its address.
+        address: IpAddr,
+        /// The field that says so.
+        field: Vec<u8>,
     },
     /// The path, decoded and without dot segments, and the query.
     Path {

@@ -19,7 +19,7 @@ pub async fn run(ex: &mut Exchange) {
     if ex.is_explained() {
         return ex.trace(|| Step::NotLookedUp("the client's name, for HostnameLookups,".to_owned()));
     }
-    let address = ex.connection.peer.ip().to_canonical();
+    let address = ex.connection.client.ip().to_canonical();
     let asked = tokio::task::spawn_blocking(move || {
         let name = names::of_address(address)?;
         (lookups == HostnameLookups::On || names::leads_to(&name, address)).then_some(name)

@@ -70,6 +70,7 @@ impl Outside for Thread {
 pub async fn serve<O: Outside>(ex: &mut Exchange, outside: &O) -> Option<Response> {
     let answer = match phases::vhost::run(ex) {
         Ok(()) => {
+            phases::client_address::run(ex);
             let core = &ex.site.settings.core;
             let stage = core.read_timeout.body.or(StageTimeout::BODY);
             ex.body.pace(stage, core.timeout.or(Duration::from_secs(60)));

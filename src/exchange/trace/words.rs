@@ -11,6 +11,8 @@ use crate::exchange::trace::{AccessFile, Finding, SiteBy, Step};
 pub enum Topic {
     /// The virtual host.
     Site,
+    /// Whose request it is.
+    Client,
     /// The target.
     Path,
     /// Variables and fields of the request.
@@ -52,6 +54,7 @@ impl Topic {
     pub fn word(self) -> &'static str {
         match self {
             Topic::Site => "site",
+            Topic::Client => "client",
             Topic::Path => "path",
             Topic::Variables => "variable",
             Topic::Rewrite => "rewrite",
@@ -86,6 +89,7 @@ impl Step {
     pub fn topic(&self) -> Topic {
         match self {
             Step::Site { .. } => Topic::Site,
+            Step::Client { .. } => Topic::Client,
             Step::Path { .. } => Topic::Path,
             Step::Variable { .. } | Step::Field { .. } => Topic::Variables,
             Step::Rules(_) | Step::Rule(_) | Step::Rewriting(_) => Topic::Rewrite,
@@ -131,6 +135,7 @@ impl fmt::Display for Step {
                 candidates,
                 ..
             } => told_site(f, &text(name), by, *local, *candidates),
+            Step::Client { address, field } => write!(f, "{address}, by RemoteIPHeader {}", text(field)),
             Step::Path { path, query: None } => f.write_str(&text(path)),
             Step::Path {
                 path,

@@ -53,7 +53,7 @@ pub(super) fn of(ex: &Exchange, place: &Place, inherited: &Inherited, length: Op
             time_zone: inherited.time_zone.as_deref(),
         },
         local: ex.connection.local,
-        peer: ex.connection.peer,
+        peer: ex.connection.client,
         client: Client {
             host: ex.client.host.as_deref(),
             user: ex.client.user.as_deref(),
