@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::config::directives::remote_ip::{Proxies, Trust};
 use crate::exchange::Exchange;
+use crate::exchange::trace::Step;
 use crate::lang::log_level::Level;
 
 /// Finds the client's address, and leaves of the field what nobody vouches for.
@@ -27,6 +28,10 @@ pub fn run(ex: &mut Exchange) {
         return;
     }
     ex.connection.client = found.client;
+    ex.trace(|| Step::Client {
+        address: found.client.ip(),
+        field: field.clone(),
+    });
     if found.rest.is_empty() {
         ex.head.remove_field(field);
     } else {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::directives::core::HostnameLookups;
 use crate::exchange::Exchange;
+use crate::exchange::trace::Step;
 use crate::process::names;
 
 /// A resolver that answers later is not waited for; the client is then known by its address.
@@ -14,6 +15,9 @@ pub async fn run(ex: &mut Exchange) {
     let lookups = ex.conf().core.hostname_lookups.or(HostnameLookups::Off);
     if lookups == HostnameLookups::Off || ex.client.host.is_some() {
         return;
+    }
+    if ex.is_explained() {
+        return ex.trace(|| Step::NotLookedUp("the client's name, for HostnameLookups,".to_owned()));
     }
     let address = ex.connection.client.ip().to_canonical();
     let asked = tokio::task::spawn_blocking(move || {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::directives::setenvif::{Attribute, Condition, Rule};
 use crate::exchange::Exchange;
+use crate::exchange::trace::Step;
 use crate::lang::regex::{Groups, Regex, expand};
 use crate::phases::rewrite::Asked;
 
@@ -42,6 +43,12 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
                 ex.variables.remove(name);
             }
         }
+        ex.trace(|| Step::Variable {
+            by: "SetEnvIf",
+            name: name.clone(),
+            value: ex.variables.get(name).cloned(),
+            at: Some(rule.span.clone()),
+        });
     }
 }
 

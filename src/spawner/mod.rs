@@ -7,6 +7,7 @@
 //! Scripts are made by `process::child::spawn`, never by a fork. Under CGIProcessTree kill alone a fork of ours, the
 //! warden, stands between: that is what it costs.
 
+mod explain;
 mod line;
 mod loopback;
 mod place;
@@ -38,6 +39,7 @@ use powers::Powers;
 use prepare::{Refusal, Starter};
 use script::{By, Script};
 
+pub use explain::{Asked, Explained, Wanted};
 pub use powers::{exceeds, hastens, stays_root};
 
 /// What a spawner may start.

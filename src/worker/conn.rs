@@ -193,15 +193,15 @@ impl Conn {
     async fn next_head(&mut self) -> Next {
         let mut head = RequestHead::new();
         // What came together with the last request has come now.
-        let mut began = (!self.reader.borrow().buffer.is_empty()).then(now);
+        let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.reader.borrow_mut().buffer.advance(consumed);
-                    return Next::Head(head, began.unwrap_or_else(now));
+                    return Next::Head(head, began.unwrap_or_else(Began::now));
                 }
                 Ok(Progress::Partial) => {}
-                Err(error) => return Next::Broken(head, began.unwrap_or_else(now), broken(error)),
+                Err(error) => return Next::Broken(head, began.unwrap_or_else(Began::now), broken(error)),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -212,7 +212,7 @@ impl Conn {
             }
             let deadline = self.head_deadline(began.map(|began| began.instant));
             match (self.wait_for_bytes(deadline).await, began) {
-                (Waited::Bytes, None) => began = Some(now()),
+                (Waited::Bytes, None) => began = Some(Began::now()),
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
@@ -286,7 +286,7 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &self.thread, fail).await
+            serve::refuse(&mut ex, &*self.thread, fail).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
             let Ok(response) = self.answer(&mut ex).await else {
@@ -329,7 +329,7 @@ impl Conn {
     /// and nothing else may be sent before them.
     async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
         let thread = Rc::clone(&self.thread);
-        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
+        let mut serving = std::pin::pin!(serve::serve(ex, &*thread));
         let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
         if let Poll::Ready(response) = at_once {
             return Ok(response);
@@ -341,7 +341,7 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         let mut ex = self.exchange(head, began, RequestBody::none());
-        if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
+        if let Some(mut response) = serve::refuse(&mut ex, &*self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, response).await;
         }
@@ -378,7 +378,7 @@ impl Conn {
         } else {
             self.persistence(ex, &response, framing)
         };
-        ex.first_byte = Some(ex.began.instant.elapsed());
+        ex.began.first_byte = Some(ex.began.instant.elapsed());
         self.reader
             .borrow_mut()
             .begin_response(if framing == ResponseFraming::Chunked {
@@ -514,13 +514,6 @@ fn waited(filled: io::Result<usize>) -> Option<Waited> {
     }
 }
 
-fn now() -> Began {
-    Began {
-        wall: SystemTime::now(),
-        instant: std::time::Instant::now(),
-    }
-}
-
 /// What becomes of the connection behind a body that was sent, or was not.
 fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -> Then {
     match (sent, framing) {
@@ -549,11 +542,13 @@ fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
 }
 
-fn broken(error: ParseError) -> Fail {
+/// What becomes of a request whose head cannot be read.
+pub fn broken(error: ParseError) -> Fail {
     Fail::client(error.status(), error.to_string()).closing()
 }
 
-fn limits_of(site: &Site) -> HeadLimits {
+/// The limits that a site sets to heads.
+pub fn limits_of(site: &Site) -> HeadLimits {
     let core = &site.settings.core;
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     HeadLimits {
@@ -563,7 +558,8 @@ fn limits_of(site: &Site) -> HeadLimits {
     }
 }
 
-fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
+/// What a site lets pass of odd syntax.
+pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
     let protocol = &site.settings.core.protocol;
     ProtocolOptions {
         syntax: match protocol.strictness.or(Strictness::Strict) {

@@ -74,7 +74,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         bytes_out: sent.bytes_out,
         started: ex.began.wall,
         duration: ex.began.instant.elapsed(),
-        first_byte: ex.first_byte,
+        first_byte: ex.began.first_byte,
         client: ex.connection.client,
         peer: ex.connection.peer,
         local: ex.connection.local,
