@@ -101,7 +101,7 @@ fn without_rules(ex: &Exchange, place: &Place) -> Result<(), Closed> {
     if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
         return Ok(());
     }
-    let note = format!("{}: AuthType Basic without a Require", url(ex));
+    let note = format!("{}: AuthType without a Require", url(ex));
     Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note)
         .of_module("authz_core")
         .into())

@@ -18,8 +18,14 @@ use crate::phases::{answers, auth_files};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
 pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
-    if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
-        return Ok(());
+    match place.conf.authn.auth_type.or(AuthType::None) {
+        AuthType::None => return Ok(()),
+        AuthType::Basic => {}
+        AuthType::Digest => {
+            let note = "a user is required, and AuthType Digest is not supported by this version; write `Basic`";
+            let fail = Fail::site(Status::INTERNAL_SERVER_ERROR, note);
+            return Err(fail.of_module("core").into());
+        }
     }
     if place.conf.authn.realm.value().is_none() {
         return Err(failed("AuthType Basic needs an AuthName").into());
@@ -56,7 +62,7 @@ fn failed(note: impl Into<String>) -> Fail {
 /// 401 with a challenge; `note` is for the log.
 pub(super) fn challenge(ex: &Exchange, place: &Place, note: impl Into<String>) -> Fail {
     let fail = Fail::new(Status::UNAUTHORIZED, Blame::Site, note).of_module("auth_basic");
-    if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
+    if place.conf.authn.auth_type.or(AuthType::None) != AuthType::Basic {
         return fail;
     }
     let realm = place.conf.authn.realm.value();
