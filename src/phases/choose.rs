@@ -22,6 +22,7 @@ pub enum Handler {
 
 /// Chooses the handler of a place.
 pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+    check_filters(place)?;
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
         (Alias::Scripts, _) => return script(ex, place),
@@ -93,6 +94,24 @@ fn not_a_script_here(ex: &Exchange) -> Fail {
         format!("`{file}` would be run as a script, but Options ExecCGI is off here; add `Options +ExecCGI` for its directory"),
     )
     .of_module("cgi")
+}
+
+/// What a filter should have changed is not shown without it. Where Options Includes is off, the filter INCLUDES would have
+/// taken itself out.
+fn check_filters(place: &Place) -> Result<(), Fail> {
+    let Some(filter) = place.types.missed_filter.as_deref() else {
+        return Ok(());
+    };
+    let options = place.conf.core.options.in_force();
+    let includes = options.has(Options::INCLUDES) || options.has(Options::INCLUDES_NO_EXEC);
+    if place.landing() != Landing::File || (filter == handlers::INCLUDES && !includes) {
+        return Ok(());
+    }
+    let filter = String::from_utf8_lossy(filter);
+    Err(Fail::site(
+        Status::INTERNAL_SERVER_ERROR,
+        format!("filter `{filter}` is not one that this version has; the file is not shown without it"),
+    ))
 }
 
 fn unknown(handler: &[u8]) -> Fail {

@@ -7,7 +7,7 @@ use crate::base::{path, quote};
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
-use crate::config::handlers::BY_TYPE;
+use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
 use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -194,6 +194,10 @@ pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
         }
         if let Some(encoding) = mime.encodings.find(&extension) {
             types.encodings.push(encoding.clone());
+        }
+        let missed = mime.output_filters.find(&extension).and_then(|filters| missed_filter(filters));
+        if let Some(filter) = missed.filter(|filter| types.missed_filter.is_none() || *filter != INCLUDES) {
+            types.missed_filter = Some(filter.to_vec());
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             types.handler = Some(handler.clone());

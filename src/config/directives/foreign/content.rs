@@ -11,7 +11,7 @@ const FCGI: &str = "not supported by this version; run the program as a CGI scri
 const FILTERS: &str = "not supported by this version; answers pass no configurable filters";
 const LISTING: &str = "listings of directories are plain in this version";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
-const NODAV: &str = "it has no effect without `Dav on`, which is refused";
+const NODAV: &str = "it has no effect: WebDAV is not served by this version";
 const NOMULTI: &str = "it has no effect: there is no MultiViews and no type-map in this version";
 const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
@@ -32,7 +32,6 @@ foreign! {
     "AddIconByType" "mod_autoindex" SVDH Indexes "icon MIME-type [MIME-type] ..." => Ignored(LISTING);
     "AddInputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("there is no server-info page");
-    "AddOutputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddOutputFilterByType" "mod_filter" SVDH FileInfo "filter[;filter...] media-type [media-type] ..." =>
         By(add_filters);
     "BrotliAlterETag" "mod_brotli" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
@@ -151,7 +150,6 @@ foreign! {
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>
         Ignored("it has no effect: there is no reflector handler");
     "RemoveInputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
-    "RemoveOutputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
     "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
     "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);
     "SSIETag" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);

@@ -92,7 +92,11 @@ pub(super) fn interpreter_source(words: &[Vec<u8>]) -> Answer {
     )
 }
 
+/// Nothing is opened by it: what it adds are ways to write. Another provider than that of files shows what is no file.
 pub(super) fn dav(words: &[Vec<u8>]) -> Answer {
+    if matches!(word(words, 0).as_str(), "on" | "filesystem") {
+        return Warned("WebDAV is not served by this version: files can be read as without it, and nothing is written");
+    }
     unless(
         words,
         &["off"],
