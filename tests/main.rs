@@ -93,6 +93,9 @@ fn main() -> ExitCode {
         trials.extend(upgrade::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(summary) = beside::summary() {
+        println!("{summary}\n");
+    }
     if !conclusion.has_failed() {
         let _left_for_the_system = std::fs::remove_dir_all(&bench().directory);
     }

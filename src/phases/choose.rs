@@ -4,6 +4,7 @@ use crate::base::path;
 use crate::config::directives::options::Options;
 use crate::config::handlers;
 use crate::exchange::Exchange;
+use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
 use crate::http::method::Method;
@@ -14,6 +15,8 @@ use crate::http::status::Status;
 pub enum Handler {
     /// `handlers::static_file`.
     StaticFile,
+    /// `handlers::static_file::options`.
+    Options,
     /// `handlers::autoindex`.
     Autoindex,
     /// `handlers::cgi`.
@@ -31,18 +34,17 @@ pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
     };
-    // Only a script may know a method that the server does not.
-    if !script && ex.method == Method::Other {
-        return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known"));
-    }
     // What a place can be asked for is told whether or not there is anything, as Apache does; a script answers for itself.
-    if !script && ex.method == Method::Options {
-        return Ok(Handler::StaticFile);
+    if !script {
+        allowed::check(ex)?;
+        if ex.method == Method::Options {
+            return Ok(Handler::Options);
+        }
     }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
-        // The handler of files has nothing to show of a directory.
-        Landing::Directory if named == Some(b"default-handler") => Err(missing(ex)),
+        // The handler of files has nothing to show of a directory, and that of listings does not know POST.
+        Landing::Directory if named == Some(b"default-handler") || ex.method == Method::Post => Err(missing(ex)),
         Landing::Directory => directory(ex, place),
         Landing::File if !script => file(ex, place),
         Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),

@@ -2,6 +2,7 @@
 //! RFC 3986 section 6.2).
 
 use crate::config::directives::site::EncodedSlashes as Setting;
+use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
 use crate::exchange::{Exchange, Landed, PassTarget};
 use crate::http::method::Method;
@@ -26,7 +27,7 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
             Target::Authority(_) => {
                 return Err(
                     Fail::client(crate::http::status::Status::METHOD_NOT_ALLOWED, "CONNECT is not served")
-                        .with_field("Allow", "GET,POST,OPTIONS,HEAD"),
+                        .with_field("Allow", allowed::methods(ex)),
                 );
             }
             Target::Origin { .. } | Target::Absolute { .. } => {}

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::config::directives::site::{StageTimeout, Trace};
 use crate::exchange::Exchange;
+use crate::exchange::allowed;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
@@ -53,8 +54,7 @@ async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response,
             replaced(ex, thread, &fail).await?
         }
     };
-    // A condition that fails is told by the file's handler, with the file's fields.
-    if matches!(response.body, Body::BuiltIn) && response.head.status != Status::PRECONDITION_FAILED {
+    if matches!(response.body, Body::BuiltIn) {
         made = Made::ByServer;
     }
     error_document::fill_in(ex, &mut response);
@@ -128,7 +128,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
     phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
         phases::early::of_site(ex);
-        return Ok(Outcome::Reply(options(thread.server_methods(ex))));
+        return Ok(Outcome::Reply(options(ex)));
     }
     if ex.method == Method::Trace {
         phases::early::of_site(ex);
@@ -137,11 +137,9 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
     let place = located(ex, thread).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
-    if ex.method == Method::Options && handler != Handler::Cgi {
-        return Ok(Outcome::Reply(options(handlers::static_file::ALLOWED)));
-    }
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
+        Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => handlers::cgi::run(ex, &place, &thread.scripts).await?,
     })
@@ -171,9 +169,10 @@ async fn located(ex: &mut Exchange, thread: &Thread) -> Result<Place, Stop> {
 /// How often the rules of one pass may ask map programs; more is an error. No directive moves it.
 const QUESTIONS: usize = 64;
 
-fn options(allowed: &str) -> Response {
+/// What the server as a whole can be asked for.
+fn options(ex: &Exchange) -> Response {
     let mut response = Response::new(Status::OK, Body::Empty);
-    response.head.fields.append("Allow", allowed);
+    response.head.fields.append("Allow", allowed::methods(ex));
     response
 }
 
@@ -189,7 +188,7 @@ fn trace(ex: &Exchange) -> Result<Response, Fail> {
     }
     if enabled == Trace::Off {
         let note = "TRACE denied by server configuration; TraceEnable on would allow it";
-        return Err(Fail::client(Status::METHOD_NOT_ALLOWED, note).with_field("Allow", handlers::static_file::ALLOWED));
+        return Err(Fail::client(Status::METHOD_NOT_ALLOWED, note).with_field("Allow", allowed::methods(ex)));
     }
     let mut head = ex.head.request_line().to_vec();
     head.extend_from_slice(b"\r\n");

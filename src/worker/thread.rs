@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::directives::server::Tokens;
-use crate::config::directives::site::Trace;
 use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Reply};
@@ -62,14 +61,6 @@ impl Thread {
     /// A name for a request that no other request has.
     pub fn unique_id(&self) -> [u8; 24] {
         self.ids.next()
-    }
-
-    /// What the server as a whole can be asked for.
-    pub fn server_methods(&self, ex: &Exchange) -> &'static str {
-        match ex.site.settings.core.trace.or(Trace::Off) {
-            Trace::Off => "GET,HEAD,POST,OPTIONS",
-            Trace::On | Trace::Extended => "GET,HEAD,POST,OPTIONS,TRACE",
-        }
     }
 
     /// Writes the lines that phases have made into the site's error log.
