@@ -117,10 +117,12 @@ struct Pair {
     complaints: Vec<String>,
 }
 
-struct Request {
+/// A request, and what is known of its answers.
+pub struct Request {
     /// Where it stands.
-    line: usize,
-    bytes: Vec<u8>,
+    pub line: usize,
+    /// What is sent.
+    pub bytes: Vec<u8>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
     meant: Option<Meant>,
@@ -245,7 +247,8 @@ impl Pair {
 }
 
 impl Request {
-    fn parse(line: &str, number: usize, bodies: bool) -> Option<Request> {
+    /// Reads line `number`; nothing if it is no request.
+    pub fn parse(line: &str, number: usize, bodies: bool) -> Option<Request> {
         let (line, meant) = match line.split_once(" ~ (") {
             Some((request, rest)) => {
                 let (what, why) = rest.split_once(") ")?;
@@ -268,7 +271,8 @@ impl Request {
         })
     }
 
-    fn judge(&self, ours: &Reply, theirs: &Reply) -> Result<(), String> {
+    /// Says what is wrong with the two answers.
+    pub fn judge(&self, ours: &Reply, theirs: &Reply) -> Result<(), String> {
         let differences = differences(self, ours, theirs);
         let what: Vec<&String> = differences.iter().map(|(what, _)| what).collect();
         let how: Vec<&str> = differences.iter().map(|(_, how)| how.as_str()).collect();
