@@ -1,16 +1,17 @@
 //! The configuration that Debian ships with Apache, and the snippets that its packages add, read as they are
 //! (`tests/packages` fetches them); and what is served with them, beside Apache with the same.
 
-use std::fs;
-
 use libtest_mimic::{Failed, Trial};
 
-use crate::support::debian::{Tree, check, unpacked};
+use crate::support::debian::{Tree, check, real_name};
 
 /// Snippets, and the modules that their packages switch on or ask for.
-const SNIPPETS: &[(&str, &[&str])] = &[
+pub const SNIPPETS: &[(&str, &[&str])] = &[
     ("awstats", &["cgi"]),
-    ("backuppc", &["auth_basic", "authz_groupfile", "authn_file", "authz_user", "cgi"]),
+    (
+        "backuppc",
+        &["auth_basic", "authz_groupfile", "authn_file", "authz_user", "cgi"],
+    ),
     ("cgit", &["cgi"]),
     ("dwww", &["cgi"]),
     ("gitweb", &["cgi"]),
@@ -49,7 +50,12 @@ fn the_whole_tree() -> Result<(), String> {
     tree.snippets(&["charset", "localized-error-pages", "security", "serve-cgi-bin"])?;
     well(&tree)?;
     // There is no lychgate of two kinds of processes, and nor is there an Apache.
-    let other = ["mpm_prefork.load", "mpm_prefork.conf", "mpm_worker.load", "mpm_worker.conf"];
+    let other = [
+        "mpm_prefork.load",
+        "mpm_prefork.conf",
+        "mpm_worker.load",
+        "mpm_worker.conf",
+    ];
     tree.everything_but("mods", &other)?;
     well(&tree)
 }
@@ -76,21 +82,6 @@ fn all_snippets() -> Result<(), String> {
         tree.snippets(&[&real_name(name)?])?;
     }
     well(&tree)
-}
-
-/// The file of php-fpm is named for PHP's version.
-fn real_name(name: &str) -> Result<String, String> {
-    if name != "php-fpm" {
-        return Ok(name.to_owned());
-    }
-    let available = unpacked()?.join("etc/apache2/conf-available");
-    let names = fs::read_dir(available).map_err(|error| error.to_string())?;
-    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let found = names.filter_map(|name| Some(name.strip_suffix(".conf")?.to_owned()));
-    found
-        .filter(|name| name.starts_with("php") && name.ends_with("-fpm"))
-        .min()
-        .ok_or_else(|| "there is no snippet of php-fpm".into())
 }
 
 /// `-t` has notes and warnings, and no error; the variables come from `envvars`, which is said once.

@@ -3,7 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
-//! - `debian`: the configuration that Debian ships with Apache
+//! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
@@ -16,6 +16,7 @@
 //! - `sandbox`: confined scripts where the kernel is of little help
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
+//! - `snippets`: what Debian's tree serves with them, beside Apache
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
 //! - `upgrade`: another version of the program by the same path
@@ -43,6 +44,7 @@ mod roles;
 mod sandbox;
 mod service;
 mod site;
+mod snippets;
 mod support;
 mod trees;
 mod upgrade;
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         trials.extend(sandbox::trials());
         trials.extend(service::trials());
         trials.extend(site::trials());
+        trials.extend(snippets::trials());
         trials.extend(trees::trials());
         trials.extend(upgrade::trials());
     }

@@ -195,7 +195,10 @@ pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
         if let Some(encoding) = mime.encodings.find(&extension) {
             types.encodings.push(encoding.clone());
         }
-        let missed = mime.output_filters.find(&extension).and_then(|filters| missed_filter(filters));
+        let missed = mime
+            .output_filters
+            .find(&extension)
+            .and_then(|filters| missed_filter(filters));
         if let Some(filter) = missed.filter(|filter| types.missed_filter.is_none() || *filter != INCLUDES) {
             types.missed_filter = Some(filter.to_vec());
         }

@@ -157,6 +157,21 @@ pub fn unpacked() -> Result<PathBuf, String> {
     }
 }
 
+/// The name of the file with a snippet: that of php-fpm is for PHP's version.
+pub fn real_name(name: &str) -> Result<String, String> {
+    if name != "php-fpm" {
+        return Ok(name.to_owned());
+    }
+    let available = unpacked()?.join("etc/apache2/conf-available");
+    let names = fs::read_dir(available).map_err(|error| error.to_string())?;
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let found = names.filter_map(|name| Some(name.strip_suffix(".conf")?.to_owned()));
+    found
+        .filter(|name| name.starts_with("php") && name.ends_with("-fpm"))
+        .min()
+        .ok_or_else(|| "there is no snippet of php-fpm".into())
+}
+
 /// Runs a command that must succeed.
 pub fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;

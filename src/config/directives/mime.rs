@@ -190,7 +190,11 @@ codings and character sets are read from all extensions as before, but for types
     removal!("RemoveEncoding", "Forget the content coding of extensions.", encodings),
     removal!("RemoveHandler", "Forget the handler of extensions.", handlers),
     removal!("RemoveLanguage", "Forget the language of extensions.", languages),
-    removal!("RemoveOutputFilter", "Forget the filters of extensions.", output_filters),
+    removal!(
+        "RemoveOutputFilter",
+        "Forget the filters of extensions.",
+        output_filters
+    ),
     removal!("RemoveType", "Forget the media type of extensions.", types),
 ];
 
