@@ -1,9 +1,13 @@
 //! From the first byte of a script's output to an answer: the head of its reply, and what it asks for (RFC 3875 section 6).
 
+use std::borrow::Cow;
 use std::future::poll_fn;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::base::ascii;
+use crate::base::date::HttpDate;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response};
@@ -124,7 +128,15 @@ fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {
     let mut response = Response::new(status, body);
     response.head.reason.clone_from(&reply.reason);
     for (name, value) in &reply.fields {
-        if response.head.fields.try_append(name, value).is_err() {
+        let value = if ascii::eq_ignore_case(name, b"Last-Modified") {
+            match modified(value) {
+                Some(date) => Cow::Owned(date.to_bytes().to_vec()),
+                None => continue,
+            }
+        } else {
+            Cow::Borrowed(value)
+        };
+        if response.head.fields.try_append(name, value.as_slice()).is_err() {
             let name = crate::scripts::notes::escaped(name);
             case.notes().note(
                 Weight::Warning,
@@ -134,6 +146,12 @@ fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {
         }
     }
     response
+}
+
+/// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache.
+fn modified(value: &[u8]) -> Option<HttpDate> {
+    let now = HttpDate::from(SystemTime::now());
+    HttpDate::parse(value, now).map(|date| date.min(now))
 }
 
 fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {
