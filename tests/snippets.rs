@@ -37,44 +37,48 @@ fn answers_are_apaches() -> Result<(), String> {
     furnish(&tree)?;
     tree.settle_here()?;
     let servers = (Booted::new(&tree, "lychgate")?, Booted::new(&tree, "theirs")?);
-    let (mut faults, mut count, mut bodies) = (Vec::new(), 0, true);
-    for (number, line) in REQUESTS.lines().enumerate() {
-        match line.trim() {
-            "" => {}
-            "!bodies" => bodies = false,
-            "bodies" => bodies = true,
-            line if line.starts_with('#') => {}
-            line => {
-                let line = line.replace("$ROOT", &tree.root.to_string_lossy());
-                let mut request = Request::parse(&line, number + 1, bodies).ok_or(format!("{line}: not a request"))?;
-                // Their own ports differ, and come back in redirects.
-                request.bytes = replaced(&request.bytes, b"\r\nHost: localhost\r\n", b"\r\nHost: localhost:8080\r\n");
-                let (mut ours, mut theirs) = (servers.0.ask(&request)?, servers.1.ask(&request)?);
-                // Some tell the time, and the next second may just have begun.
-                for _ in 0..3 {
-                    if request.judge(&ours, &theirs).is_err() {
-                        (ours, theirs) = (servers.0.ask(&request)?, servers.1.ask(&request)?);
-                    }
-                }
-                if std::env::var_os("SHOW").is_some() {
-                    let told = |reply: &Reply| format!("{}\n{:.300}", show(&reply.status_line), show(&reply.body));
-                    println!("{line}\n{}\n{}", told(&ours), told(&theirs));
-                }
-                if let Err(fault) = request.judge(&ours, &theirs) {
-                    faults.push(format!("line {}: {line}: {fault}", number + 1));
-                }
-                count += 1;
+    let count = servers_agree(servers, &tree, REQUESTS)?;
+    println!("{count} requests of Debian's tree");
+    Ok(())
+}
+
+/// Asks both servers every request of a text, says where they do not answer the same, and how many there were.
+pub fn servers_agree((ours, theirs): (Booted, Booted), tree: &Tree, requests: &str) -> Result<usize, String> {
+    let (mut faults, mut count) = (Vec::new(), 0);
+    let lines = requests.lines().map(str::trim).zip(1..);
+    for (line, number) in lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#')) {
+        let line = line.replace("$ROOT", &tree.root.to_string_lossy());
+        let mut request = Request::parse(&line, number, true).ok_or(format!("{line}: not a request"))?;
+        // Their own ports differ, and come back in redirects.
+        request.bytes = replaced(
+            &request.bytes,
+            b"\r\nHost: localhost\r\n",
+            b"\r\nHost: localhost:8080\r\n",
+        );
+        let mut answers = (ours.ask(&request)?, theirs.ask(&request)?);
+        // Some tell the time, and the next second may just have begun.
+        for _ in 0..3 {
+            if request.judge(&answers.0, &answers.1).is_err() {
+                answers = (ours.ask(&request)?, theirs.ask(&request)?);
             }
         }
+        if std::env::var_os("SHOW").is_some() {
+            let told = |reply: &Reply| format!("{}\n{:.300}", show(&reply.status_line), show(&reply.body));
+            println!("{line}\n{}\n{}", told(&answers.0), told(&answers.1));
+        }
+        if let Err(fault) = request.judge(&answers.0, &answers.1) {
+            faults.push(format!("line {number}: {line}: {fault}"));
+        }
+        count += 1;
     }
-    servers.0.server.settle(PATIENCE)?;
-    servers.0.server.stop()?;
-    servers.1.server.stop()?;
-    println!("{count} requests of Debian's tree");
+    ours.server.settle(PATIENCE)?;
+    ours.server.stop()?;
+    theirs.server.stop()?;
     if faults.is_empty() {
-        return Ok(());
+        return Ok(count);
     }
-    let log = fs::read_to_string(tree.root.join("var/log/apache2/error.log")).unwrap_or_default();
+    let logs = ["error.log", "error_log"].map(|name| tree.root.join("var/log/apache2").join(name));
+    let log: String = logs.iter().filter_map(|log| fs::read_to_string(log).ok()).collect();
     Err(format!("{}\n--- error log\n{log}", faults.join("\n")))
 }
 
@@ -182,28 +186,32 @@ fn repository(root: &Path) -> Result<(), String> {
 }
 
 /// One of the two servers, with a copy of the configuration whose port is its own.
-struct Booted {
+pub struct Booted {
     server: Server,
     address: String,
 }
 
 impl Booted {
-    fn new(tree: &Tree, who: &str) -> Result<Booted, String> {
+    /// Starts `lychgate`, or Apache by the name of `theirs`, with all of `etc/apache2`.
+    pub fn new(tree: &Tree, who: &str) -> Result<Booted, String> {
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
         let directory = tree.root.join("etc").join(who);
         run(Command::new("cp").arg("-a").arg(tree.apache()).arg(&directory))?;
-        tree.edit(&format!("etc/{who}/ports.conf"), |text| {
-            text.replace("Listen 80\n", &format!("Listen {address}\n"))
-        })?;
-        tree.edit(&format!("etc/{who}/sites-available/000-default.conf"), |text| {
-            text.replace("*:80>", &format!("*:{port}>"))
-        })?;
         let ours = who == "lychgate";
         let logs = if ours { "apache2" } else { who };
-        if !ours {
-            tree.edit(&format!("etc/{who}/envvars"), |text| {
-                text.replace("/apache2$SUFFIX", "/theirs")
+        for file in [
+            "apache2.conf",
+            "envvars",
+            "ports.conf",
+            "sites-available/000-default.conf",
+        ] {
+            tree.edit(&format!("etc/{who}/{file}"), |text| {
+                let text = text.replace("Listen 80\n", &format!("Listen {address}\n"));
+                let text = text.replace("*:80>", &format!("*:{port}>"));
+                ["log", "run", "lock"].iter().fold(text, |text, part| {
+                    text.replace(&format!("/{part}/apache2"), &format!("/{part}/{logs}"))
+                })
             })?;
         }
         // systemd and apache2ctl make them.
