@@ -42,13 +42,15 @@ fn answers_are_apaches() -> Result<(), String> {
     Ok(())
 }
 
-/// Asks both servers every request of a text, says where they do not answer the same, and how many there were.
+/// Asks both servers every request of a text, says where they do not answer the same, and how many there were. The form is that
+/// of a pair's requests, and `=> TEXT` behind one is in the answer of both.
 pub fn servers_agree((ours, theirs): (Booted, Booted), tree: &Tree, requests: &str) -> Result<usize, String> {
     let (mut faults, mut count) = (Vec::new(), 0);
     let lines = requests.lines().map(str::trim).zip(1..);
     for (line, number) in lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#')) {
         let line = line.replace("$ROOT", &tree.root.to_string_lossy());
-        let mut request = Request::parse(&line, number, true).ok_or(format!("{line}: not a request"))?;
+        let (request, within) = line.split_once(" => ").unwrap_or((&line, ""));
+        let mut request = Request::parse(request, number, true).ok_or(format!("{line}: not a request"))?;
         // Their own ports differ, and come back in redirects.
         request.bytes = replaced(
             &request.bytes,
@@ -68,6 +70,8 @@ pub fn servers_agree((ours, theirs): (Booted, Booted), tree: &Tree, requests: &s
         }
         if let Err(fault) = request.judge(&answers.0, &answers.1) {
             faults.push(format!("line {number}: {line}: {fault}"));
+        } else if !String::from_utf8_lossy(&answers.0.body).contains(within) {
+            faults.push(format!("line {number}: {line}: neither answer has it"));
         }
         count += 1;
     }
@@ -117,13 +121,12 @@ fn furnish(tree: &Tree) -> Result<(), String> {
          SetEnv CGIT_CONFIG {root}/etc/cgitrc\nSetEnv LD_LIBRARY_PATH {lua}\n\
          SetEnv AWSTATS_ENABLE_CONFIG_DIR {root}/etc/awstats\nSetEnv NAGIOS_CGI_CONFIG {root}/etc/nagios4/cgi.cfg\n"
     );
-    let log =
-        "127.0.0.1 - - [01/Nov/2026:10:00:00 +0000] \"GET /a-page.html HTTP/1.1\" 200 2326 \"-\" \"Mozilla/5.0\"\n";
+    let log = "192.0.2.1 - - [01/Mar/2020:10:00:00 +0000] \"GET /a-page.html HTTP/1.1\" 200 2326 \"-\" \"Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 Firefox/115.0\"\n";
     let gitweb = format!("$projectroot = \"{root}/srv/git\";\n$projects_list = $projectroot;\n");
     let cgit = format!("css=/cgit-css/cgit.css\nlogo=/cgit-css/cgit.png\nscan-path={root}/srv/git\n");
     let awstats = format!(
-        "LogFile=\"{root}/var/log/awstats.log\"\nLogFormat=1\nLogType=W\nSiteDomain=\"localhost\"\nDNSLookup=0\n\
-         DirData=\"{root}/var/lib/awstats\"\nDirIcons=\"/awstats-icon\"\nAllowToUpdateStatsFromBrowser=0\n"
+        "LogFile=\"{root}/var/log/awstats.log\"\nLogFormat=1\nLogType=W\nSiteDomain=\"localhost\"\nDNSLookup=0\nUseFramesWhenCGI=0\n\
+         DirData=\"{root}/var/lib/awstats\"\nDirIcons=\"/awstats-icon\"\nDirLang=\"{root}/usr/share/awstats/lang\"\nAllowToUpdateStatsFromBrowser=0\n"
     );
     for (file, text) in [
         ("etc/apache2/conf-enabled/zz-here.conf", here.as_str()),
@@ -159,8 +162,22 @@ fn furnish(tree: &Tree) -> Result<(), String> {
         text.replace("#    Alias /roundcube", "    Alias /roundcube")
     })?;
     repository(&tree.root)?;
+    statistics(&tree.root)?;
     let readable = ["srv", "var/www", "var/log", "var/cache", "var/lib", "etc"].map(|part| tree.root.join(part));
     run(Command::new("chmod").args(["-R", "u+rwX,go+rX"]).args(readable))
+}
+
+/// What awstats makes of its log, every night.
+fn statistics(root: &Path) -> Result<(), String> {
+    let (scripts, data) = (root.join("usr/lib/cgi-bin"), root.join("var/lib/awstats"));
+    fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+    server::set_mode(&data, 0o777)?;
+    let lib = scripts.join("lib");
+    std::os::unix::fs::symlink("../../share/awstats/lib", &lib)
+        .map_err(|error| format!("{}: {error}", lib.display()))?;
+    run(Command::new(scripts.join("awstats.pl"))
+        .args(["-config=localhost", "-update"])
+        .arg(format!("-configdir={}", root.join("etc/awstats").display())))
 }
 
 /// A bare repository with one commit.
