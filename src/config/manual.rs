@@ -2,6 +2,7 @@
 //! does with every name of Apache's. The language is mdoc(7); `mandoc -T lint` has nothing to say about them.
 
 mod sections;
+mod trees;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -375,8 +376,7 @@ pub fn apache_page() -> String {
         }
         page.push_str(".El\n");
     }
-    page.push_str(sections::DIFFERENCES);
-    page.push_str(APACHE_TAIL);
+    page.push_str(&[trees::SHIPPED, sections::DIFFERENCES, APACHE_TAIL].concat());
     page
 }
 
