@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         snippets("answers_are_apaches", answers_are_apaches),
         snippets("starts_without_any_environment", starts_without_any_environment),
+        snippets("a2enconf_and_graceful_make_it_hold", a2enconf_and_graceful),
     ]
 }
 
@@ -109,6 +110,30 @@ fn starts_without_any_environment() -> Result<(), String> {
     match log.matches(told).count() {
         1 => Ok(()),
         times => Err(format!("said {times} times: {told}: {log}")),
+    }
+}
+
+/// Debian's way to switch on a snippet, with lychgate's for Apache's reload.
+fn a2enconf_and_graceful() -> Result<(), String> {
+    let tree = Tree::new("debian-a2enconf")?;
+    tree.settle_here()?;
+    let booted = Booted::new(&tree, "lychgate")?;
+    let request = Request::parse("GET /javascript/jquery/jquery.min.js", 1, true).ok_or("not a request")?;
+    let status = || booted.ask(&request).map(|reply| show(&reply.status_line));
+    let before = status()?;
+    tree.snippets_of("lychgate", &["javascript-common"])?;
+    let configuration = tree.root.join("etc/lychgate/apache2.conf");
+    run(Command::new(&bench().program)
+        .arg("-f")
+        .arg(configuration)
+        .args(["-k", "graceful"])
+        .env_clear())?;
+    let after = status()?;
+    booted.server.stop()?;
+    if before.contains(" 404 ") && after.contains(" 200 ") {
+        Ok(())
+    } else {
+        Err(format!("before: {before}; after: {after}"))
     }
 }
 

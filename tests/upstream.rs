@@ -67,8 +67,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// The examples in the place of Debian's own configuration.
-fn tree(name: &str) -> Result<Tree, String> {
-    let tree = Tree::new(name)?;
+fn settled(tree: Tree) -> Result<Tree, String> {
     let examples = unpacked()?.join("usr/share/doc/apache2/examples/apache2");
     run(Command::new("cp").arg("-a").arg(examples.join(".")).arg(tree.apache()))?;
     let documents = "usr/share/apache2/default-site/htdocs";
@@ -102,7 +101,7 @@ fn errors(tree: &Tree) -> Result<Vec<String>, String> {
 }
 
 fn each_extra_is_read() -> Result<(), String> {
-    let tree = tree("upstream")?;
+    let tree = settled(Tree::configuration("upstream")?)?;
     let as_it_is = fs::read(tree.file()).map_err(|error| error.to_string())?;
     let mut faults = errors(&tree)?;
     for extra in EXTRAS.iter().filter(|extra| **extra != TLS.0) {
@@ -118,7 +117,7 @@ fn each_extra_is_read() -> Result<(), String> {
 }
 
 fn all_together() -> Result<(), String> {
-    let tree = tree("upstream-all")?;
+    let tree = settled(Tree::configuration("upstream-all")?)?;
     tree.edit("etc/apache2/apache2.conf", |text| {
         text.replace("#LoadModule", "LoadModule")
     })?;
@@ -134,7 +133,7 @@ fn all_together() -> Result<(), String> {
 }
 
 fn tls_is_refused() -> Result<(), String> {
-    let tree = tree("upstream-tls")?;
+    let tree = settled(Tree::configuration("upstream-tls")?)?;
     include(&tree, TLS.0)?;
     let found = errors(&tree)?;
     let meant = |(line, end): (&String, &&str)| line.contains("/extra/httpd-ssl.conf:") && line.ends_with(end);
@@ -166,7 +165,7 @@ fn answers_are_apaches() -> Result<(), String> {
 
 /// Asks both servers with these files included.
 fn asked(name: &str, extras: &[&str], requests: &str) -> Result<usize, String> {
-    let tree = tree(name)?;
+    let tree = settled(Tree::new(name)?)?;
     for extra in extras {
         include(&tree, extra)?;
     }

@@ -58,15 +58,20 @@ impl Tree {
 
     /// Switches modules on, with those that they need.
     pub fn modules(&self, names: &[&str]) -> Result<(), String> {
-        self.switch_on("a2enmod", names)
+        self.switch_on("a2enmod", "apache2", names)
     }
 
     /// Switches snippets on.
     pub fn snippets(&self, names: &[&str]) -> Result<(), String> {
-        self.switch_on("a2enconf", names)
+        self.snippets_of("apache2", names)
     }
 
-    fn switch_on(&self, program: &str, names: &[&str]) -> Result<(), String> {
+    /// Switches snippets on in another copy of the configuration.
+    pub fn snippets_of(&self, copy: &str, names: &[&str]) -> Result<(), String> {
+        self.switch_on("a2enconf", copy, names)
+    }
+
+    fn switch_on(&self, program: &str, copy: &str, names: &[&str]) -> Result<(), String> {
         if names.is_empty() {
             return Ok(());
         }
@@ -75,7 +80,7 @@ impl Tree {
         run(Command::new(program)
             .arg("-q")
             .args(names)
-            .env("APACHE_CONFDIR", self.apache())
+            .env("APACHE_CONFDIR", self.root.join("etc").join(copy))
             .env("APACHE_STATE_DIRECTORY", state))
     }
 
