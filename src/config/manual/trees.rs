@@ -38,6 +38,13 @@ where
 .Ic Options Includes
 is on.
 .It
+What an
+.Ic <IfModule>
+holds for a module that
+.Ic LoadModule
+names, and that is not here, is passed over; a warning names the first line in
+it that would close something.
+.It
 With the snippet of php-fpm, PHP's files are answered with 500, and
 .Pa .phps
 with 403, as in Apache.
