@@ -1,6 +1,7 @@
 //! The manual pages that are made from the tables: lychgate.conf(5), what lychgate has, and lychgate-apache(7), what it
 //! does with every name of Apache's. The language is mdoc(7); `mandoc -T lint` has nothing to say about them.
 
+mod scripts;
 mod sections;
 mod trees;
 
@@ -245,64 +246,9 @@ are off for a virtual host with its own
 .Ic UserDir
 too, and scripts of users do not change to the user by themselves.
 .El
-.Sh SCRIPTS
-A script is told what Apache would tell it, variable by variable, but for
-these differences.
-.Bl -dash
-.It
-Several Cookie fields are joined with a semicolon; with a comma they could
-not be read.
-.It
-A chunked body is kept until it is complete, so
-.Ev CONTENT_LENGTH
-is set;
-.Ev HTTP_TRANSFER_ENCODING
-is not, for the coding is off.
-.It
-Behind a local redirect, and in an error page, there is no body any more,
-and neither
-.Ev CONTENT_TYPE
-nor
-.Ev CONTENT_LENGTH .
-.It
-What the server computes cannot be set by the configuration; the log says
-so.
-.It
-The words of an indexed query are arguments unless one of them begins with a
-dash.
-.It
-It has a session and process group of its own, signals as they are by
-default, and no descriptors but 0, 1 and 2.
-.It
-When its client leaves, or it is silent for too long, its process group is
-ended:
-.Ic CGIClientGone ,
-.Ic CGIScriptTimeout .
-.El
-.Pp
-Of its reply, these are read in another way.
-.Bl -dash
-.It
-A Status that is not between 200 and 599 is a fault.
-.It
-A first line like
-.Ql HTTP/1.1 404 Not Found
-is a Status.
-.It
-Empty lines before the header, and lines of it that are no field, are passed
-over as long as one is good.
-A folded line belongs to the field before it; a field with a control
-character is dropped.
-.It
-Content-Length is kept where it is right.
-Connection, Keep-Alive, Transfer-Encoding, Trailer and Upgrade are the
-server's own affair.
-.It
-When the script has ended, its reply ends, although a process that it left
-behind may hold its output:
-.Ic CGIQuietTime .
-.El
-.Sh REWRITING
+";
+
+const APACHE_END: &str = ".Sh REWRITING
 Rules do what they do in Apache, but for these differences.
 .Bl -dash
 .It
@@ -376,7 +322,16 @@ pub fn apache_page() -> String {
         }
         page.push_str(".El\n");
     }
-    page.push_str(&[trees::SHIPPED, sections::DIFFERENCES, APACHE_TAIL].concat());
+    page.push_str(
+        &[
+            trees::SHIPPED,
+            sections::DIFFERENCES,
+            APACHE_TAIL,
+            scripts::DIFFERENCES,
+            APACHE_END,
+        ]
+        .concat(),
+    );
     page
 }
 
