@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::process::backoff::Backoff;
 use crate::process::channel::{Channel, Wait};
-use crate::process::child::{Bounding, Child, ChildSpec, NewPrivileges, Program, spawn};
+use crate::process::child::{Bounding, Child, ChildSpec, NewPrivileges, Program, Session, spawn};
 use crate::process::handover::{Pack, Unpack, Unreadable};
 use crate::process::identity::Identity;
 use crate::process::inherit::{Outfit, Role};
@@ -18,7 +18,6 @@ use crate::process::limits::Limit;
 use crate::process::message::Message;
 use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Complaints, Weight, say};
-use crate::process::session;
 
 /// What all roles have in common.
 pub(super) struct Stock {
@@ -107,7 +106,7 @@ impl RoleProcess {
         descriptors.extend(outfit.descriptors());
         let mut spec = ChildSpec::new(Program::Descriptor(program), (stock.argv)(self.role), descriptors);
         spec.env.clone_from(&stock.env);
-        spec.session = session::without_terminal(); // a Ctrl-C there is for the launcher alone
+        spec.session = Session::NoTerminal; // a Ctrl-C there is for the launcher alone
         spec.identity = identity;
         spec.parent_death = Some(Signal::KILL);
         if self.role == Role::Worker {

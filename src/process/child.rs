@@ -76,8 +76,12 @@ pub enum Session {
     /// Ours, and our process group.
     Same,
     /// Ours, in a process group of its own, numbered as itself. Much cheaper than a session: where the kernel groups tasks
-    /// by session (sched(7), autogroup) each new one is one more group that the processors' time is divided among.
+    /// by session (sched(7), autogroup) each new one is one more group that the processors' time is divided among, and
+    /// processes that work for one another in small steps hold one another up.
     Group,
+    /// The same, and the terminal is given up: no key pressed there reaches it, and it cannot open it. Where it cannot be
+    /// given up, a session of its own.
+    NoTerminal,
     /// Its own: it leads a new session and process group, both numbered as itself.
     Own,
 }

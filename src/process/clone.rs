@@ -198,6 +198,22 @@ fn default_dispositions() {
     }
 }
 
+/// Gives up the terminal (tty_ioctl(4): TIOCNOTTY), as a process that leads no session may for itself; it cannot get it back.
+/// False where it may still have one.
+fn leave_terminal() -> bool {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: raw system calls on constants and on the descriptor that the first of them made.
+    unsafe {
+        let terminal = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, c"/dev/tty".as_ptr(), flags);
+        if terminal < 0 {
+            return *libc::__errno_location() == libc::ENXIO;
+        }
+        let left = libc::syscall(libc::SYS_ioctl, terminal, libc::TIOCNOTTY);
+        libc::syscall(libc::SYS_close, terminal);
+        left == 0
+    }
+}
+
 /// Session, umask, nice and limits: what needs the parent's privileges or none.
 fn settle(orders: &Orders<'_>) {
     let failure = &orders.failure;
@@ -206,7 +222,10 @@ fn settle(orders: &Orders<'_>) {
         Session::Group => {
             call!(failure, Step::Session, libc::SYS_setpgid, 0, 0);
         }
-        Session::Own => {
+        Session::NoTerminal if leave_terminal() => {
+            call!(failure, Step::Session, libc::SYS_setpgid, 0, 0);
+        }
+        Session::NoTerminal | Session::Own => {
             call!(failure, Step::Session, libc::SYS_setsid);
         }
     }

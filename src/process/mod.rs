@@ -37,7 +37,6 @@ pub mod raw;
 pub mod replace;
 pub mod say;
 pub mod seccomp;
-pub mod session;
 pub mod signal;
 pub mod supervise;
 pub mod title;

@@ -90,7 +90,7 @@ impl Starter {
         let mut spec = ChildSpec::new(Program::Path(&program), argv, descriptors);
         spec.env = self.environment(&start.env).map_err(words)?;
         spec.directory = Directory::Descriptor(found.directory.as_fd());
-        spec.session = Session::Group; // our session has no terminal
+        spec.session = Session::Group; // we have no terminal
         terms.lay_upon(&mut spec, &runner, &start.limits);
         let calls = terms.asked().map(|filter| Ok((filter, Entrance::new()?))).transpose();
         let calls = calls.map_err(|error| Refusal::system(&error))?;
