@@ -27,7 +27,7 @@ use crate::phases::translate::{self, Translated};
 use crate::scripts::diagnosis::obstacle::{self, Runner};
 
 /// Finds the file and merges its settings.
-pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
+pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
     let name = without_doubled_slashes(&translated.path);
     let extent = open::extent(&name).map_err(|error| refused(ex, &name, error))?;
     let landed = Landed::new(&name, &extent);
@@ -58,8 +58,8 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         },
         found,
         alias: translated.alias,
-        context_prefix: translated.context_prefix,
-        context_root: translated.context_root,
+        context_prefix: translated.context_prefix.clone(),
+        context_root: translated.context_root.clone(),
         types: Types::default(),
     })
 }
