@@ -15,13 +15,15 @@ use crate::config::directives::core::{FilesSection, IfSection};
 use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
 use crate::config::site::Site;
+use crate::config::words::Pattern;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
 use crate::exchange::view::{Noting, View};
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, Variables};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
 use crate::lang::expr::Expr;
+use crate::lang::regex;
 use crate::phases::access_file::{self, AccessFile};
 use crate::phases::translate::{self, Translated};
 use crate::scripts::diagnosis::obstacle::{self, Runner};
@@ -193,8 +195,8 @@ impl Piece {
     }
 }
 
-fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Judged, Fail> {
-    let (site, path, url) = (ex.site, landed.path, ex.target.path.as_bytes());
+fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Judged, Fail> {
+    let (site, path) = (ex.site, landed.path);
     let mut pieces: Vec<Piece> = Vec::new();
     let mut links = Vec::new();
     let covering = |name: &[u8]| {
@@ -220,19 +222,23 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
         pieces.extend(covering(path));
     }
     let matches = site.directory_matches.iter();
-    pieces.extend(
-        matches
-            .filter(|section| section.covers_directory(landed.asked))
-            .map(|section| Piece::Section(&section.conf)),
-    );
+    for section in matches.filter(|section| section.covers_directory(landed.asked)) {
+        export(&mut ex.variables, &section.pattern, landed.asked);
+        pieces.push(Piece::Section(&section.conf));
+    }
     if landed.kind != Landing::Directory {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
         let files = merged(site, &pieces);
-        let files = files.core.files.iter().filter(|files| files.covers(name));
-        pieces.extend(files.map(|files| Piece::Files(Arc::clone(files))));
+        for files in files.core.files.iter().filter(|files| files.covers(name)) {
+            export(&mut ex.variables, &files.name, name);
+            pieces.push(Piece::Files(Arc::clone(files)));
+        }
     }
-    let locations = site.locations.iter().filter(|section| section.covers_location(url));
-    pieces.extend(locations.map(|section| Piece::Section(&section.conf)));
+    let url = ex.target.path.as_bytes();
+    for section in site.locations.iter().filter(|section| section.covers_location(url)) {
+        export(&mut ex.variables, &section.pattern, url);
+        pieces.push(Piece::Section(&section.conf));
+    }
     let conf = merged(site, &pieces);
     let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
     holding(&view, &conf.core.ifs, &mut branches);
@@ -243,6 +249,22 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
     pieces.extend(branches.into_iter().map(Piece::Branch));
     let conf = merged(site, &pieces);
     Ok(Judged { conf, links, fields })
+}
+
+/// The named groups of a section's pattern become variables: `(?<site>...)` is MATCH_SITE.
+fn export(variables: &mut Variables, pattern: &Pattern, subject: &[u8]) {
+    let Pattern::Regex(regex) = pattern else { return };
+    if regex.names().is_empty() {
+        return;
+    }
+    let groups = regex.captures(subject).unwrap_or_default();
+    for (number, name) in regex.names() {
+        if groups.get(*number).is_some_and(Option::is_some) {
+            let value = regex::group(*number, subject, &groups).to_vec();
+            let name = format!("MATCH_{}", name.to_ascii_uppercase());
+            variables.insert(name.into_bytes(), value);
+        }
+    }
 }
 
 /// Of each `<If>` the first branch that holds, and what holds of those inside it.
