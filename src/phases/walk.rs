@@ -14,7 +14,7 @@ use crate::config::directives::DirConf;
 use crate::config::directives::core::{FilesSection, IfSection};
 use crate::config::directives::options::Options;
 use crate::config::setting::Merge;
-use crate::config::site::Site;
+use crate::config::site::{Section, Site};
 use crate::config::words::Pattern;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
@@ -234,8 +234,15 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
             pieces.push(Piece::Files(Arc::clone(files)));
         }
     }
+    // Doubled slashes, where MergeSlashes leaves them, are for regular expressions alone.
     let url = ex.target.path.as_bytes();
-    for section in site.locations.iter().filter(|section| section.covers_location(url)) {
+    let plain = without_doubled_slashes(url);
+    let url_for = |section: &Section| match section.pattern {
+        Pattern::Regex(_) => url,
+        Pattern::Plain(_) | Pattern::Glob(_) => &plain,
+    };
+    let locations = site.locations.iter();
+    for section in locations.filter(|section| section.covers_location(url_for(section))) {
         export(&mut ex.variables, &section.pattern, url);
         pieces.push(Piece::Section(&section.conf));
     }

@@ -179,7 +179,11 @@ codings and character sets are read from all extensions as before, but for types
     removal!("RemoveEncoding", "Forget the content coding of extensions.", encodings),
     removal!("RemoveHandler", "Forget the handler of extensions.", handlers),
     removal!("RemoveLanguage", "Forget the language of extensions.", languages),
-    removal!("RemoveType", "Forget the media type of extensions.", types),
+    removal!(
+        "RemoveType",
+        "Forget the media type of extensions, also that of TypesConfig.",
+        types
+    ),
 ];
 
 fn lower(extension: &[u8]) -> Vec<u8> {
