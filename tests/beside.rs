@@ -175,7 +175,7 @@ impl Pair {
         age(&root, SystemTime::now() - Duration::from_secs(100_000)).map_err(|error| error.to_string())?;
         let ours = Booted::new(&root, "lychgate")?;
         let theirs = Booted::new(&root, "apache")?;
-        let mut faults = self.complaints(&root);
+        let mut faults = self.complaints(&root)?;
         let mut refusals = 0;
         for request in &self.requests {
             let mut answers = (ours.ask(request)?, theirs.ask(request)?);
@@ -218,8 +218,15 @@ impl Pair {
     }
 
     /// What Apache finds wrong with the site before it is asked for anything, against what it may.
-    fn complaints(&self, root: &Path) -> Vec<String> {
-        let log = fs::read_to_string(root.join("apache.error.log")).unwrap_or_default();
+    fn complaints(&self, root: &Path) -> Result<Vec<String>, String> {
+        // It listens before it has read everything.
+        let log = server::poll(PATIENCE, || {
+            let log = fs::read_to_string(root.join("apache.error.log")).unwrap_or_default();
+            let begun = log
+                .split_once("resuming normal operations")
+                .map(|(log, _)| log.to_owned());
+            begun.ok_or("Apache never says that it has begun".to_owned())
+        })?;
         let harmless = ["notice]", "info]", "debug]", "trace1]", "trace2]", "trace3]", "trace8]"];
         let lines: Vec<&str> = log
             .lines()
@@ -228,12 +235,12 @@ impl Pair {
         let is_meant = |line: &str| self.complaints.iter().any(|words| line.contains(words.as_str()));
         let has = |words: &str| lines.iter().any(|line| line.contains(words));
         let unheard = self.complaints.iter().filter(|words| !has(words));
-        lines
+        Ok(lines
             .iter()
             .filter(|line| !is_meant(line))
             .map(|line| format!("Apache complains: {line}"))
             .chain(unheard.map(|words| format!("Apache does not complain (any more): {words}")))
-            .collect()
+            .collect())
     }
 
     fn count(&self) {

@@ -4,6 +4,7 @@
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
+//! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
@@ -33,6 +34,7 @@ mod beside;
 mod clients;
 mod debian;
 mod house;
+mod htaccess;
 mod identity;
 mod load;
 mod logs;
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         trials.extend(beside::trials());
         trials.extend(debian::trials());
         trials.extend(house::trials());
+        trials.extend(htaccess::trials());
         trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::base::version;
 use crate::config::define::Defines;
-use crate::config::directives::DirConf;
 use crate::config::directives::overrides::Overrides;
+use crate::config::directives::{DirConf, Server};
 use crate::config::error::ConfigError;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source};
 use crate::config::load::Here;
+use crate::config::providers;
 use crate::config::reader::{self, Language, Origin};
 
 /// What an access file says.
@@ -48,6 +49,11 @@ pub fn read(name: &Path, text: &[u8], directory: &[u8], server_root: &[u8], over
     inside.all(&reading.settings.nodes, around, &mut conf);
     let (errors, notes) = inside.complaints.into_iter().partition(ConfigError::is_fatal);
     AccessFile { conf, errors, notes }
+}
+
+/// What the file names and the server as a whole does not have.
+pub fn missing(conf: &DirConf, server: &Server) -> Vec<ConfigError> {
+    providers::missing(conf, server)
 }
 
 /// The names of a site's access files, in the order in which they are looked for.

@@ -58,7 +58,6 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
 }
 
 fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
-    authn::check_providers(ex, place)?;
     let lists = place.conf.compat.lists.value();
     let satisfy = lists.map_or(Satisfy::All, |lists| lists.satisfy(ex.method));
     let by_address = match (methods(ex, place), lists) {

@@ -154,22 +154,6 @@ fn asked(ex: &Exchange, place: &Place, user: &[u8], password: &[u8]) -> Result<K
     Ok(Known::NoSuchUser)
 }
 
-/// A provider that an access file names and that is not there makes the file wrong, whether it would be asked or not.
-pub(super) fn check_providers(ex: &Exchange, place: &Place) -> Result<(), Fail> {
-    let aliases = &ex.config.server.providers.aliases;
-    for provider in place.conf.authn.providers.value().into_iter().flatten() {
-        if let Provider::Alias(name, span) = provider
-            && aliases.find(name).is_none()
-        {
-            let name = String::from_utf8_lossy(name);
-            return Err(failed(format!(
-                "{span}: AuthBasicProvider: there is no provider `{name}`; there are `file`, `anon` and those of <AuthnProviderAlias>"
-            )));
-        }
-    }
-    Ok(())
-}
-
 fn say(ex: &Exchange, text: String) {
     ex.rewriting.lines.push(Level::Error, "auth_basic", text);
 }

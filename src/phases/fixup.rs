@@ -182,7 +182,10 @@ pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
         let extension = extension.to_ascii_lowercase();
         let own = mime.types.find(&extension).map(|own| own.as_slice().into());
         let counts = |media_type: &Arc<[u8]>| is_last || !last_only || !media_type.starts_with(BY_TYPE);
-        let media_type = own.or_else(|| config.media_types.get(&extension).cloned());
+        // RemoveType takes what TypesConfig says, too.
+        let known = config.media_types.get(&extension);
+        let known = known.filter(|_| !mime.types.has_lost(&extension));
+        let media_type = own.or_else(|| known.cloned());
         if let Some(media_type) = media_type.filter(counts) {
             types.media_type = Some(media_type);
         }

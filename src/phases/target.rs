@@ -40,7 +40,15 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
             landed: Landed::default(),
         };
     }
-    ex.target.path = decode(ex)?;
+    ex.target.path = match decode(ex) {
+        Ok(path) => path,
+        Err(error) => {
+            // Error documents are told the path all the same, where there is one.
+            let decoded = CleanPath::decode(&ex.target.raw_path, EncodedSlashes::On, Slashes::Merge);
+            ex.target.path = decoded.unwrap_or_else(|_| CleanPath::root());
+            return Err(error);
+        }
+    };
     debug_assert!(ex.method != Method::Connect, "CONNECT has no path");
     Ok(Asked::Path)
 }

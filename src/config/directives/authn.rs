@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::config::directives::require::RequirementAlias;
 use crate::config::error::Span;
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, SERVER, Set, Words};
@@ -34,8 +35,10 @@ settings! {
 settings! {
     /// Providers of the whole server.
     pub struct Providers {
-        /// `<AuthnProviderAlias>`, by name in lower case.
+        /// `<AuthnProviderAlias>`, by name.
         aliases: Mapped<Vec<u8>, Arc<Alias>>,
+        /// `<AuthzProviderAlias>`, by name.
+        requirements: Mapped<Vec<u8>, Arc<RequirementAlias>>,
     }
 }
 

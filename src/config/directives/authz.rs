@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::directives::limit::Methods;
 use crate::config::directives::require::{self, Requirement};
 use crate::config::setting::{Merge, Setting, settings};
-use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
+use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, SERVER, Set, Words};
 use crate::config::words::{Args, Said};
 
 settings! {
@@ -232,6 +232,19 @@ It is about the section that it stands in.",
             conf.authz.rules.merging = Some(args.choice(0, &choices)?);
             Ok(())
         }),
+    },
+    Directive {
+        name: "<AuthzProviderAlias>",
+        module: "mod_authz_core",
+        syntax: "kind name [\"word ...\"]",
+        words: Words::AtLeast(2),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Give a requirement a name, which Require can use.",
+        manual: "The kind is one of Require, or a name given before; several words stand in quotes. Inside may stand \
+AuthGroupFile, which is used in place of that around the Require.",
+        set: Set::Language,
     },
     Directive {
         name: "AuthzSendForbiddenOnFailure",

@@ -195,7 +195,11 @@ codings and character sets are read from all extensions as before, but for types
         "Forget the filters of extensions.",
         output_filters
     ),
-    removal!("RemoveType", "Forget the media type of extensions.", types),
+    removal!(
+        "RemoveType",
+        "Forget the media type of extensions, also that of TypesConfig.",
+        types
+    ),
 ];
 
 fn lower(extension: &[u8]) -> Vec<u8> {

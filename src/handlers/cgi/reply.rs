@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::base::ascii;
 use crate::base::date::HttpDate;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::Place;
+use crate::exchange::place::{Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response};
 use crate::exchange::{Again, AgainMethod, Exchange};
 use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
@@ -17,6 +17,7 @@ use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::stream::{Length, ScriptStream, UNWANTED};
 use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, is_nph};
+use crate::http::fields::list_members;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::scripts::notes::{Notes, Weight};
@@ -44,7 +45,7 @@ pub(super) async fn wait(ex: &Exchange, place: &Place, mut talk: Talk, mut case:
                 case.keep_output(&bytes);
                 match reader.push(&bytes) {
                     Ok(None) => {}
-                    Ok(Some(reply)) => return begin(ex, talk, &case, reply).await,
+                    Ok(Some(reply)) => return begin(ex, place, talk, &case, reply).await,
                     Err(error) => return Err(case.no_reply(talk, &error).await),
                 }
             }
@@ -63,10 +64,20 @@ fn raw(talk: Talk, case: &Case, first: Bytes) -> Response {
     }
 }
 
-async fn begin(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Result<Outcome, Fail> {
+async fn begin(
+    ex: &Exchange,
+    place: &Place,
+    mut talk: Talk,
+    case: &Case,
+    mut reply: ScriptReply,
+) -> Result<Outcome, Fail> {
     tell_dropped(case.notes(), &reply.dropped);
     match std::mem::replace(&mut reply.kind, Kind::Document) {
-        Kind::Document => Ok(Outcome::Reply(document(ex, talk, case, reply))),
+        Kind::Document => {
+            let mut response = document(ex, talk, case, reply);
+            add_what_the_name_says(&mut response, &place.types);
+            Ok(Outcome::Reply(response))
+        }
         Kind::LocalRedirect(target) => {
             finish(&mut talk).await?;
             Ok(Outcome::Again(Again {
@@ -121,6 +132,24 @@ fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) 
     let stream = ScriptStream::new(talk, case, first, length);
     response.body = Body::Stream(Box::new(stream), reply.content_length);
     response
+}
+
+/// The coding and the languages that the script's name has, which Apache tells of its output as of any file's.
+fn add_what_the_name_says(response: &mut Response, types: &Types) {
+    let fields = &mut response.head.fields;
+    if !types.encodings.is_empty() {
+        fields.set("Content-Encoding", types.encodings.join(&b", "[..]));
+    }
+    if !types.languages.is_empty() {
+        let said = fields.joined(b"Content-Language").unwrap_or_default().into_owned();
+        let mut languages = types.languages.clone();
+        for language in list_members(&said) {
+            if !languages.iter().any(|known| known.eq_ignore_ascii_case(language)) {
+                languages.push(language.to_vec());
+            }
+        }
+        fields.set("Content-Language", languages.join(&b','));
+    }
 }
 
 fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {

@@ -10,7 +10,6 @@ const NOAUTH: &str = "it has no effect: verified passwords are remembered anyhow
 const NOLDAP: &str = "it has no effect: nobody is looked up in a directory service";
 const NOSESSION: &str = "it has no effect without `Session On`, which is refused";
 const NO_TRACKING: &str = "it has no effect without `CookieTracking on`, which is refused";
-const REQUIRE: &str = "not supported by this version; write the requirement where it is used";
 const SOLARIS: &str = "it concerns Solaris; use the limits of the service that starts lychgate";
 
 foreign! {
@@ -70,7 +69,6 @@ foreign! {
     "AuthzDBDQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBDRedirectQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBMType" "mod_authz_dbm" DH AuthConfig "default|SDBM|GDBM|NDBM|DB" => Refused(AUTH);
-    "<AuthzProviderAlias>" "mod_authz_core" S None "baseProvider Alias Require-Parameters" => Refused(REQUIRE);
     "CookieDomain" "mod_usertrack" SVDH FileInfo "domain" => Ignored(NO_TRACKING);
     "CookieExpires" "mod_usertrack" SVDH FileInfo "expiry-period" => Ignored(NO_TRACKING);
     "CookieHTTPOnly" "mod_usertrack" SVDH FileInfo "on|off" => Ignored(NO_TRACKING);

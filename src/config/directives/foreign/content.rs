@@ -1,7 +1,9 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{add_filters, dav, none_only_hosts, off_only, off_only_includes};
+use crate::config::directives::foreign::depends::{
+    add_filters, dav, multiviews_match, none_only_hosts, off_only, off_only_includes,
+};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, VDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
@@ -143,7 +145,7 @@ foreign! {
         Warned("types come from names, never from what is in a file: write AddType");
     "MMapFile" "mod_file_cache" S None "file-path [file-path] ..." => Ignored(NOCACHE);
     "MultiviewsMatch" "mod_mime" SVDH FileInfo "Any|NegotiatedOnly|Filters|Handlers [Handlers|Filters]" =>
-        Ignored(NOMULTI);
+        By(multiviews_match);
     "OutputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
     "ReadmeName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
