@@ -20,11 +20,6 @@ const PROGRAMS: &[Programs] = &[
         extensions: &["fcgi"],
     },
     Programs {
-        beginning: "lua_",
-        handler: b"lua-script",
-        extensions: &["lua"],
-    },
-    Programs {
         beginning: "php",
         handler: b"php-script",
         extensions: PHP,

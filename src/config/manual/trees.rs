@@ -26,8 +26,7 @@ makes no difference to
 A module that runs programs, and is not here, has its programs kept back:
 with those of PHP (and
 .Ql proxy_fcgi_module ) ,
-.Ql fcgid_module ,
-.Ql lua_module
+.Ql fcgid_module
 and
 .Ql wsgi_module ,
 files with their extensions are answered with 500 and never shown, and with
