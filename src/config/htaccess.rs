@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::base::version;
 use crate::config::define::Defines;
-use crate::config::directives::DirConf;
 use crate::config::directives::overrides::Overrides;
+use crate::config::directives::{DirConf, Server};
 use crate::config::error::ConfigError;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source};
 use crate::config::load::Here;
 use crate::config::node::Node;
+use crate::config::providers;
 use crate::config::reader::{self, Language, Origin, Reading};
 
 /// What an access file says.
@@ -57,6 +58,11 @@ fn reading(name: &Path, text: &[u8], server_root: &[u8]) -> Reading {
 /// The directives and sections of the text of an access file, whether they may stand there or not.
 pub fn nodes(name: &Path, text: &[u8], server_root: &[u8]) -> Vec<Node> {
     reading(name, text, server_root).settings.nodes
+}
+
+/// What the file names and the server as a whole does not have.
+pub fn missing(conf: &DirConf, server: &Server) -> Vec<ConfigError> {
+    providers::missing(conf, server)
 }
 
 /// The names of a site's access files, in the order in which they are looked for.

@@ -3,6 +3,7 @@
 
 mod differences;
 mod sections;
+mod trees;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -218,6 +219,7 @@ pub fn apache_page() -> String {
         }
         page.push_str(".El\n");
     }
+    page.push_str(trees::SHIPPED);
     page.push_str(sections::DIFFERENCES);
     page.push_str(differences::APACHE_TAIL);
     page

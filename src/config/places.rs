@@ -187,19 +187,21 @@ fn by_everywhere(site: &Site) -> bool {
 /// Everything that any site says of its places, section by section.
 pub fn confs(config: &Config) -> Vec<&DirConf> {
     let mut confs = Vec::new();
-    for site in &config.sites {
-        let sections = site
-            .directories
-            .iter()
-            .chain(&site.directory_matches)
-            .chain(&site.locations);
-        let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
-        own.for_each(|conf| add_with_inner(conf, &mut confs));
-    }
+    roots(config).for_each(|conf| add_with_inner(conf, &mut confs));
     confs
 }
 
-fn add_with_inner<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
+/// The same, without the sections inside of sections.
+pub(super) fn roots(config: &Config) -> impl Iterator<Item = &DirConf> {
+    config.sites.iter().flat_map(|site| {
+        let sections = site.directories.iter().chain(&site.directory_matches);
+        let sections = sections.chain(&site.locations);
+        std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf))
+    })
+}
+
+/// Adds settings, and those of the sections inside.
+pub(super) fn add_with_inner<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
     confs.push(conf);
     for inner in inner(conf) {
         add_with_inner(inner, confs);

@@ -3,6 +3,7 @@
 //! An [`Exchange`] lives from a parsed head to the logged response. A redirect inside the server (a script's local
 //! redirect, a directory's index, an error document) starts another pass over the phases with the same exchange.
 
+pub mod allowed;
 pub mod body;
 pub mod charset;
 pub mod client;

@@ -1,12 +1,26 @@
 //! The request's variables by name, as log formats and expressions ask for them.
 
 use std::borrow::Cow;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::base::version;
 use crate::config::directives::server::Tokens;
 use crate::config::site::document_root;
 use crate::exchange::Exchange;
+use crate::lang::local_time;
 use crate::lang::vars::Variable;
+
+/// The name of a user. Where the system asks elsewhere for it, it waits: few expressions ask.
+fn user(uid: u32) -> Option<String> {
+    Some(User::from_uid(Uid::from_raw(uid)).ok()??.name)
+}
+
+/// The name of a group, likewise.
+fn group(gid: u32) -> Option<String> {
+    Some(Group::from_gid(Gid::from_raw(gid)).ok()??.name)
+}
 
 impl Exchange {
     /// A variable that the settings or a phase set, of this pass.
@@ -23,6 +37,13 @@ impl Exchange {
             Variable::RequestScheme => text("http"),
             Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
             Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),
+            Variable::ScriptUser => bytes(user(self.file_status()?.st_uid)?.as_bytes()),
+            Variable::ScriptGroup => bytes(group(self.file_status()?.st_gid)?.as_bytes()),
+            Variable::LastModified => {
+                let modified =
+                    local_time::zoned(Duration::from_secs(u64::try_from(self.file_status()?.st_mtime).ok()?));
+                bytes(modified.strftime("%Y%m%d%H%M%S").to_string().as_bytes())
+            }
             Variable::PathInfo => bytes(&self.target.landed.path_info),
             Variable::ContextPrefix => bytes(&self.target.landed.context_prefix),
             Variable::ContextDocumentRoot => match self.target.landed.context_root.as_slice() {
@@ -61,6 +82,11 @@ impl Exchange {
             Variable::ApiVersion => text("20120211:133"),
             _ => None,
         }
+    }
+
+    /// What the system knows of the file that the request has landed on.
+    fn file_status(&self) -> Option<rustix::fs::Stat> {
+        rustix::fs::stat(self.file.as_slice()).ok()
     }
 
     /// The client's address as text; an IPv4 client of an IPv6 socket is told as IPv4.

@@ -105,6 +105,11 @@ impl Vars for View<'_> {
         file.take(FILE_LIMIT).read_to_end(&mut text).ok()?;
         Some(text)
     }
+
+    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
+        let ahead = self.ex.rewriting.ahead;
+        ahead.is_some_and(|is_accessible| is_accessible(self.ex, what, name))
+    }
 }
 
 /// A request as [`View`] has it, with the names of the fields that its answers depended on, for `Vary`.

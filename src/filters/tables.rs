@@ -112,7 +112,7 @@ fn name_of<'r>(response: &'r Response, lower: &[u8]) -> &'r [u8] {
 /// Takes out of a 304 what it need not repeat of the body it stands for (RFC 9110 section 15.4.5).
 pub fn strip_not_modified(response: &mut Response) {
     if response.head.status == Status::NOT_MODIFIED {
-        for name in ["Content-Type", "Content-Encoding", "Content-Language", "Accept-Ranges"] {
+        for name in ["Content-Type", "Content-Encoding", "Content-Language"] {
             response.head.fields.remove(name);
         }
     }

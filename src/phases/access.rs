@@ -61,7 +61,6 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
 }
 
 fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
-    authn::check_providers(ex, place)?;
     let lists = place.conf.compat.lists.value();
     let satisfy = lists.map_or(Satisfy::All, |lists| lists.satisfy(ex.method));
     let by_address = match (methods(ex, place), lists) {
@@ -108,7 +107,7 @@ fn without_rules(ex: &Exchange, place: &Place) -> Result<(), Closed> {
     if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
         return Ok(());
     }
-    let note = format!("{}: AuthType Basic without a Require", url(ex));
+    let note = format!("{}: AuthType without a Require", url(ex));
     Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note)
         .of_module("authz_core")
         .into())

@@ -19,8 +19,14 @@ use crate::phases::{answers, auth_files};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
 pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
-    if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
-        return Ok(());
+    match place.conf.authn.auth_type.or(AuthType::None) {
+        AuthType::None => return Ok(()),
+        AuthType::Basic => {}
+        AuthType::Digest => {
+            let note = "a user is required, and AuthType Digest is not supported by this version; write `Basic`";
+            let fail = Fail::site(Status::INTERNAL_SERVER_ERROR, note);
+            return Err(fail.of_module("core").into());
+        }
     }
     if place.conf.authn.realm.value().is_none() {
         return Err(failed("AuthType Basic needs an AuthName").into());
@@ -58,7 +64,7 @@ fn failed(note: impl Into<String>) -> Fail {
 /// 401 with a challenge; `note` is for the log.
 pub(super) fn challenge(ex: &Exchange, place: &Place, note: impl Into<String>) -> Fail {
     let fail = Fail::new(Status::UNAUTHORIZED, Blame::Site, note).of_module("auth_basic");
-    if place.conf.authn.auth_type.or(AuthType::None) == AuthType::None {
+    if place.conf.authn.auth_type.or(AuthType::None) != AuthType::Basic {
         return fail;
     }
     let realm = place.conf.authn.realm.value();
@@ -175,22 +181,6 @@ fn known_told(ex: &Exchange, provider: &Provider, own: &Authn, user: &[u8], know
         Known::Trouble => "it cannot tell",
     };
     Step::User(format!("{user}, by provider {provider}: {says}"))
-}
-
-/// A provider that an access file names and that is not there makes the file wrong, whether it would be asked or not.
-pub(super) fn check_providers(ex: &Exchange, place: &Place) -> Result<(), Fail> {
-    let aliases = &ex.config.server.providers.aliases;
-    for provider in place.conf.authn.providers.value().into_iter().flatten() {
-        if let Provider::Alias(name, span) = provider
-            && aliases.find(name).is_none()
-        {
-            let name = String::from_utf8_lossy(name);
-            return Err(failed(format!(
-                "{span}: AuthBasicProvider: there is no provider `{name}`; there are `file`, `anon` and those of <AuthnProviderAlias>"
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn say(ex: &Exchange, text: String) {

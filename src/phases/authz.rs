@@ -47,7 +47,7 @@ fn inside(ex: &Exchange, place: &Place, rule: &Rule, around: Around) -> Result<F
         });
     }
     let found = match &rule.test {
-        Test::One(requirement) => one(ex, place, requirement)?,
+        Test::One(requirement) => one(ex, place, requirement, place.conf.authn.group_file.value())?,
         Test::All(rules) => {
             ex.trace(|| Step::Container(rule.written.to_string()));
             all(ex, place, rules)?
@@ -111,7 +111,7 @@ fn any(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
     Ok(so_far)
 }
 
-fn one(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found, Closed> {
+fn one(ex: &Exchange, place: &Place, requirement: &Requirement, group_file: Option<&Vec<u8>>) -> Result<Found, Closed> {
     Ok(when(match requirement {
         Requirement::Granted => true,
         Requirement::Denied => false,
@@ -147,7 +147,14 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found,
             }
             holds
         }
-        of_user => return by_user(ex, place, of_user),
+        Requirement::Alias(name, _) => match ex.config.server.providers.requirements.find(name) {
+            Some(alias) => {
+                let group_file = alias.group_file.as_ref().or(group_file);
+                return one(ex, place, &alias.requirement, group_file);
+            }
+            None => false,
+        },
+        of_user => return by_user(ex, place, of_user, group_file),
     }))
 }
 
@@ -156,19 +163,24 @@ fn when(granted: bool) -> Found {
 }
 
 /// The kinds that are about a user.
-fn by_user(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found, Closed> {
+fn by_user(
+    ex: &Exchange,
+    place: &Place,
+    requirement: &Requirement,
+    group_file: Option<&Vec<u8>>,
+) -> Result<Found, Closed> {
     let Some(user) = ex.client.user.as_deref() else {
         return Ok(Found::DeniedWithoutUser);
     };
     Ok(when(match requirement {
         Requirement::ValidUser => true,
         Requirement::User(names) => computed(ex, names).iter().any(|name| name == user),
-        Requirement::Group(names) => match groups(ex, place) {
+        Requirement::Group(names) => match groups(ex, group_file) {
             Some(groups) => computed(ex, names).iter().any(|name| groups.has(name, user)),
             None => false,
         },
         Requirement::FileOwner => named(ex, Question::Owner(place.path.clone()))?.is_some_and(|owner| owner == user),
-        Requirement::FileGroup => match groups(ex, place) {
+        Requirement::FileGroup => match groups(ex, group_file) {
             Some(groups) => {
                 named(ex, Question::Group(place.path.clone()))?.is_some_and(|group| groups.has(group, user))
             }
@@ -198,10 +210,10 @@ fn leads_here(ex: &Exchange, names: Vec<Vec<u8>>) -> Result<bool, Closed> {
     Ok(false)
 }
 
-/// The groups of the place. Without its file, nobody is in any.
-fn groups(ex: &Exchange, place: &Place) -> Option<Arc<Groups>> {
+/// The groups of that file. Without its file, nobody is in any.
+fn groups(ex: &Exchange, file: Option<&Vec<u8>>) -> Option<Arc<Groups>> {
     let say = |text: String| ex.rewriting.lines.push(Level::Error, "authz_groupfile", text);
-    let Some(file) = place.conf.authn.group_file.value() else {
+    let Some(file) = file else {
         say("a group is required, and there is no AuthGroupFile".to_owned());
         return None;
     };

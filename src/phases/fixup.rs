@@ -7,7 +7,7 @@ use crate::base::{path, quote};
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
-use crate::config::handlers::BY_TYPE;
+use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place, Types};
@@ -228,7 +228,10 @@ fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
         let extension = extension.to_ascii_lowercase();
         let own = mime.types.find(&extension).map(|own| own.as_slice().into());
         let counts = |media_type: &Arc<[u8]>| is_last || !last_only || !media_type.starts_with(BY_TYPE);
-        let media_type = own.or_else(|| ex.config.media_types.get(&extension).cloned());
+        // RemoveType takes what TypesConfig says, too.
+        let known = ex.config.media_types.get(&extension);
+        let known = known.filter(|_| !mime.types.has_lost(&extension));
+        let media_type = own.or_else(|| known.cloned());
         let tell = |what, says: &[u8]| {
             ex.trace(|| said(&format!(".{}", String::from_utf8_lossy(&extension)), what, says));
         };
@@ -247,6 +250,13 @@ fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
         if let Some(encoding) = mime.encodings.find(&extension) {
             tell("encoding", encoding);
             types.encodings.push(encoding.clone());
+        }
+        let missed = mime
+            .output_filters
+            .find(&extension)
+            .and_then(|filters| missed_filter(filters));
+        if let Some(filter) = missed.filter(|filter| types.missed_filter.is_none() || *filter != INCLUDES) {
+            types.missed_filter = Some(filter.to_vec());
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             tell("handler", handler);

@@ -77,7 +77,12 @@ fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, 
 
 /// The place of a name, which the client may see.
 async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
-    let place = walk::run(ex, translated)?;
+    let place = loop {
+        let place = walk::run(ex, &translated);
+        if settled(ex).await? {
+            break place?;
+        }
+    };
     early::of_place(ex);
     admitted(ex, &place).await?;
     authn::fake(ex, &place)?;
@@ -98,7 +103,12 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
 async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
     let mark = ex.trail_mark();
     loop {
-        match access::run(ex, place) {
+        let judged = access::run(ex, place);
+        if !settled(ex).await? {
+            ex.client.admitted = None;
+            continue;
+        }
+        match judged {
             Ok(()) => return Ok(()),
             Err(Closed::Fail(fail)) => return Err(fail.into()),
             Err(Closed::Ask(question)) if ex.client.patience == Patience::Leaves => {
@@ -113,8 +123,8 @@ async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
     }
 }
 
-/// Whether what rules came to counts. Where they looked ahead and left questions, those are asked now, and the rules are to
-/// be applied again.
+/// Whether what rules and expressions came to counts. Where they looked ahead and left questions, those are asked now, and
+/// they are to be applied again.
 async fn settled(ex: &mut Exchange) -> Result<bool, Fail> {
     if ex.client.patience == Patience::Leaves || !ex.client.is_in_doubt() {
         return Ok(true);

@@ -6,6 +6,7 @@ use crate::base::glob::{Glob, Slash};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::trace::{SiteBy, Step};
+use crate::phases::ahead;
 
 /// Finds the site and makes it the exchange's. A request of HTTP/1.1 must name its host (RFC 9112 section 3.2).
 pub fn run(ex: &mut Exchange) -> Result<(), Fail> {
@@ -18,6 +19,7 @@ pub fn run(ex: &mut Exchange) -> Result<(), Fail> {
     ex.site = ex.config.site_for(ex.connection.local, named, ex.head.target_bytes());
     ex.set_conf(Arc::clone(&ex.site.base));
     ex.trace(|| chosen(ex));
+    ex.rewriting.ahead = Some(ahead::is_accessible);
     match settled {
         Ok(_) => Ok(()),
         Err(error) => Err(Fail::client(error.status(), error.to_string()).closing()),

@@ -21,15 +21,16 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
 use crate::exchange::trace::{AccessFile as LookedFor, Step};
 use crate::exchange::view::{Noting, View};
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, Variables};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
+use crate::lang::regex;
 use crate::phases::access_file::{self, AccessFile};
 use crate::phases::translate::{self, Translated};
 use crate::scripts::diagnosis::obstacle::{self, Runner};
 
 /// Finds the file and merges its settings.
-pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
+pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
     let name = without_doubled_slashes(&translated.path);
     let extent = open::extent(&name).map_err(|error| refused(ex, &name, error))?;
     let landed = Landed::new(&name, &extent);
@@ -62,8 +63,8 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         },
         found,
         alias: translated.alias,
-        context_prefix: translated.context_prefix,
-        context_root: translated.context_root,
+        context_prefix: translated.context_prefix.clone(),
+        context_root: translated.context_root.clone(),
         types: Types::default(),
     })
 }
@@ -209,8 +210,8 @@ impl Piece {
     }
 }
 
-fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Judged, Fail> {
-    let (site, path, url) = (ex.site, landed.path, ex.target.path.as_bytes());
+fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Judged, Fail> {
+    let (site, path) = (ex.site, landed.path);
     let mut pieces: Vec<Piece> = Vec::new();
     let mut links = Vec::new();
     let covering = |name: &[u8]| {
@@ -240,22 +241,31 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
         pieces.extend(covering(path));
     }
     let matches = site.directory_matches.iter();
-    pieces.extend(
-        matches
-            .filter(|section| section.covers_directory(landed.asked))
-            .map(|section| piece(ex, "DirectoryMatch", section)),
-    );
+    for section in matches.filter(|section| section.covers_directory(landed.asked)) {
+        export(&mut ex.variables, &section.pattern, landed.asked);
+        pieces.push(piece(ex, "DirectoryMatch", section));
+    }
     if landed.kind != Landing::Directory {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
         let files = merged(site, &pieces);
-        let files = files.core.files.iter().filter(|files| files.covers(name));
-        pieces.extend(files.map(|files| {
+        for files in files.core.files.iter().filter(|files| files.covers(name)) {
+            export(&mut ex.variables, &files.name, name);
             ex.trace(|| section_step("Files", &files.name, &files.span));
-            Piece::Files(Arc::clone(files))
-        }));
+            pieces.push(Piece::Files(Arc::clone(files)));
+        }
     }
-    let locations = site.locations.iter().filter(|section| section.covers_location(url));
-    pieces.extend(locations.map(|section| piece(ex, "Location", section)));
+    // Doubled slashes, where MergeSlashes leaves them, are for regular expressions alone.
+    let url = ex.target.path.as_bytes();
+    let plain = without_doubled_slashes(url);
+    let url_for = |section: &Section| match section.pattern {
+        Pattern::Regex(_) => url,
+        Pattern::Plain(_) | Pattern::Glob(_) => &plain,
+    };
+    let locations = site.locations.iter();
+    for section in locations.filter(|section| section.covers_location(url_for(section))) {
+        export(&mut ex.variables, &section.pattern, url);
+        pieces.push(piece(ex, "Location", section));
+    }
     let conf = merged(site, &pieces);
     let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
     holding(ex, &view, &conf.core.ifs, &mut branches);
@@ -283,6 +293,22 @@ fn section_step(kind: &str, pattern: &Pattern, span: &Span) -> Step {
         Pattern::Regex(regex) => format!("<{kind}Match \"{}\">", regex.pattern()),
     };
     Step::Section { what, at: span.clone() }
+}
+
+/// The named groups of a section's pattern become variables: `(?<site>...)` is MATCH_SITE.
+fn export(variables: &mut Variables, pattern: &Pattern, subject: &[u8]) {
+    let Pattern::Regex(regex) = pattern else { return };
+    if regex.names().is_empty() {
+        return;
+    }
+    let groups = regex.captures(subject).unwrap_or_default();
+    for (number, name) in regex.names() {
+        if groups.get(*number).is_some_and(Option::is_some) {
+            let value = regex::group(*number, subject, &groups).to_vec();
+            let name = format!("MATCH_{}", name.to_ascii_uppercase());
+            variables.insert(name.into_bytes(), value);
+        }
+    }
 }
 
 /// Of each `<If>` the first branch that holds, and what holds of those inside it.

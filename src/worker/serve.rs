@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::directives::site::{StageTimeout, Trace};
+use crate::exchange::allowed;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
@@ -97,8 +98,7 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
             replaced(ex, outside, &fail).await?
         }
     };
-    // A condition that fails is told by the file's handler, with the file's fields.
-    if matches!(response.body, Body::BuiltIn) && response.head.status != Status::PRECONDITION_FAILED {
+    if matches!(response.body, Body::BuiltIn) {
         made = Made::ByServer;
     }
     error_document::fill_in(ex, &mut response);
@@ -180,7 +180,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
     phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
         phases::early::of_site(ex);
-        return Ok(Outcome::Reply(options(server_methods(ex))));
+        return Ok(Outcome::Reply(options(ex)));
     }
     if ex.method == Method::Trace {
         phases::early::of_site(ex);
@@ -189,11 +189,9 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
     let place = located(ex, outside).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
-    if ex.method == Method::Options && handler != Handler::Cgi {
-        return Ok(Outcome::Reply(options(handlers::static_file::ALLOWED)));
-    }
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
+        Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
     })
@@ -224,16 +222,9 @@ async fn located<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Place, St
 const QUESTIONS: usize = 64;
 
 /// What the server as a whole can be asked for.
-fn server_methods(ex: &Exchange) -> &'static str {
-    match ex.site.settings.core.trace.or(Trace::Off) {
-        Trace::Off => "GET,HEAD,POST,OPTIONS",
-        Trace::On | Trace::Extended => "GET,HEAD,POST,OPTIONS,TRACE",
-    }
-}
-
-fn options(allowed: &str) -> Response {
+fn options(ex: &Exchange) -> Response {
     let mut response = Response::new(Status::OK, Body::Empty);
-    response.head.fields.append("Allow", allowed);
+    response.head.fields.append("Allow", allowed::methods(ex));
     response
 }
 
@@ -249,7 +240,7 @@ fn trace(ex: &Exchange) -> Result<Response, Fail> {
     }
     if enabled == Trace::Off {
         let note = "TRACE denied by server configuration; TraceEnable on would allow it";
-        return Err(Fail::client(Status::METHOD_NOT_ALLOWED, note).with_field("Allow", handlers::static_file::ALLOWED));
+        return Err(Fail::client(Status::METHOD_NOT_ALLOWED, note).with_field("Allow", allowed::methods(ex)));
     }
     let mut head = ex.head.request_line().to_vec();
     head.extend_from_slice(b"\r\n");

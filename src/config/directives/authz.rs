@@ -7,7 +7,7 @@ use crate::config::directives::limit::Methods;
 use crate::config::directives::require::{self, Requirement};
 use crate::config::error::Span;
 use crate::config::setting::{Merge, Setting, settings};
-use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
+use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, SERVER, Set, Words};
 use crate::config::words::{Args, Said};
 
 settings! {
@@ -248,6 +248,19 @@ It is about the section that it stands in.",
             conf.authz.rules.merging = Some(args.choice(0, &choices)?);
             Ok(())
         }),
+    },
+    Directive {
+        name: "<AuthzProviderAlias>",
+        module: "mod_authz_core",
+        syntax: "kind name [\"word ...\"]",
+        words: Words::AtLeast(2),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Give a requirement a name, which Require can use.",
+        manual: "The kind is one of Require, or a name given before; several words stand in quotes. Inside may stand \
+AuthGroupFile, which is used in place of that around the Require.",
+        set: Set::Language,
     },
     Directive {
         name: "AuthzSendForbiddenOnFailure",

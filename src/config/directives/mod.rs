@@ -18,6 +18,7 @@ pub mod language;
 pub mod limit;
 pub mod log;
 pub mod mime;
+pub mod modules;
 pub mod options;
 pub mod overrides;
 pub mod redirect;
@@ -133,6 +134,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     language::DIRECTIVES,
     log::DIRECTIVES,
     mime::DIRECTIVES,
+    modules::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     redirect::DIRECTIVES,

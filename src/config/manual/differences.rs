@@ -158,10 +158,11 @@ the path's content and the redirect's status.
 A Location with a control character is a fault of the rule (500) before it is
 sent.
 .It
-SCRIPT_USER, SCRIPT_GROUP and LAST_MODIFIED have no value in expressions.
+LAST_MODIFIED has the file's time as soon as the file is known, REQUEST_STATUS
+the error's number also in the path of an ErrorDocument.
 .It
--F and -U in the condition of an If section are false; in Apache -F ends the
-process that serves.
+-F and -U are false in a request that is itself only a look of -F or -U, and
+where a Header waits for a password to be tried; Apache looks on without end.
 .El
 .Sh SEE ALSO
 .Xr lychgate.conf 5 ,

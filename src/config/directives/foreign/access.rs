@@ -5,11 +5,11 @@ use crate::config::directives::foreign::depends::{identity_check, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, V, foreign};
 
 const AUTH: &str = "not supported by this version; users are known by AuthType Basic with AuthUserFile: use that, or keep the place behind a server that asks";
+const DIGEST: &str = "it has no effect: with `AuthType Digest` nobody gets in who would need a name";
 const NOAUTH: &str = "it has no effect: verified passwords are remembered anyhow";
 const NOLDAP: &str = "it has no effect: nobody is looked up in a directory service";
 const NOSESSION: &str = "it has no effect without `Session On`, which is refused";
 const NO_TRACKING: &str = "it has no effect without `CookieTracking on`, which is refused";
-const REQUIRE: &str = "not supported by this version; write the requirement where it is used";
 const SOLARIS: &str = "it concerns Solaris; use the limits of the service that starts lychgate";
 
 foreign! {
@@ -18,12 +18,12 @@ foreign! {
     "AuthDBMGroupFile" "mod_authz_dbm" DH AuthConfig "file-path" => Refused(AUTH);
     "AuthDBMType" "mod_authn_dbm" DH AuthConfig "default|SDBM|GDBM|NDBM|DB" => Refused(AUTH);
     "AuthDBMUserFile" "mod_authn_dbm" DH AuthConfig "file-path" => Refused(AUTH);
-    "AuthDigestAlgorithm" "mod_auth_digest" DH AuthConfig "MD5|MD5-sess" => Refused(AUTH);
-    "AuthDigestDomain" "mod_auth_digest" DH AuthConfig "URI [URI] ..." => Refused(AUTH);
-    "AuthDigestNonceLifetime" "mod_auth_digest" DH AuthConfig "seconds" => Refused(AUTH);
-    "AuthDigestProvider" "mod_auth_digest" DH AuthConfig "provider-name [provider-name] ..." => Refused(AUTH);
-    "AuthDigestQop" "mod_auth_digest" DH AuthConfig "none|auth|auth-int [auth|auth-int]" => Refused(AUTH);
-    "AuthDigestShmemSize" "mod_auth_digest" S None "size" => Refused(AUTH);
+    "AuthDigestAlgorithm" "mod_auth_digest" DH AuthConfig "MD5|MD5-sess" => Ignored(DIGEST);
+    "AuthDigestDomain" "mod_auth_digest" DH AuthConfig "URI [URI] ..." => Ignored(DIGEST);
+    "AuthDigestNonceLifetime" "mod_auth_digest" DH AuthConfig "seconds" => Ignored(DIGEST);
+    "AuthDigestProvider" "mod_auth_digest" DH AuthConfig "provider-name [provider-name] ..." => Ignored(DIGEST);
+    "AuthDigestQop" "mod_auth_digest" DH AuthConfig "none|auth|auth-int [auth|auth-int]" => Ignored(DIGEST);
+    "AuthDigestShmemSize" "mod_auth_digest" S None "size" => Ignored(DIGEST);
     "AuthFormAuthoritative" "mod_auth_form" DH AuthConfig "On|Off" => Refused(AUTH);
     "AuthFormBody" "mod_auth_form" DH AuthConfig "fieldname" => Refused(AUTH);
     "AuthFormDisableNoStore" "mod_auth_form" DH AuthConfig "On|Off" => Refused(AUTH);
@@ -69,7 +69,6 @@ foreign! {
     "AuthzDBDQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBDRedirectQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBMType" "mod_authz_dbm" DH AuthConfig "default|SDBM|GDBM|NDBM|DB" => Refused(AUTH);
-    "<AuthzProviderAlias>" "mod_authz_core" S None "baseProvider Alias Require-Parameters" => Refused(REQUIRE);
     "CookieDomain" "mod_usertrack" SVDH FileInfo "domain" => Ignored(NO_TRACKING);
     "CookieExpires" "mod_usertrack" SVDH FileInfo "expiry-period" => Ignored(NO_TRACKING);
     "CookieHTTPOnly" "mod_usertrack" SVDH FileInfo "on|off" => Ignored(NO_TRACKING);
