@@ -23,6 +23,7 @@ pub mod maps;
 pub mod node;
 pub mod places;
 mod providers;
+pub mod proxies;
 pub mod quoting;
 pub mod reader;
 pub mod resolve;

@@ -93,8 +93,10 @@ pub type Variables = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
 pub struct Connection {
     /// Our end.
     pub local: SocketAddr,
-    /// The client's end.
+    /// The other end.
     pub peer: SocketAddr,
+    /// The client's end: the same, unless proxies that are trusted say otherwise.
+    pub client: SocketAddr,
     /// How many requests it carried before this one.
     pub earlier_requests: u32,
 }

@@ -204,7 +204,7 @@ fn no_place(place: &Place) -> Fail {
 fn about(ex: &Exchange, place: &Place) -> About {
     About {
         site: ex.site.number,
-        client: ex.connection.peer,
+        client: ex.connection.client,
         conf: Arc::clone(&place.conf),
         unique_id: ex.unique_id,
         script: place.path.clone(),

@@ -183,7 +183,7 @@ fn is_on<'a>(ex: &Exchange, list: impl Iterator<Item = &'a From>) -> Result<bool
             From::All => true,
             From::Env(name) => ex.variables.contains_key(name),
             From::NotEnv(name) => !ex.variables.contains_key(name),
-            From::Network(network) => network.contains(ex.connection.peer.ip()),
+            From::Network(network) => network.contains(ex.connection.client.ip()),
             From::Name(name) => host_name::of(ex)?.is_some_and(|host| host_name::ends_with(host, name)),
         };
         if is_meant {

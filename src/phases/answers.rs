@@ -38,7 +38,7 @@ pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fa
     let answer = match &question {
         Question::Password { hash, password } => tried(hash.clone(), password.clone()).await?,
         Question::HostName => {
-            let address = ex.connection.peer.ip().to_canonical();
+            let address = ex.connection.client.ip().to_canonical();
             let name = asked(move || {
                 let name = names::of_address(address)?;
                 names::leads_to(&name, address).then_some(name)
@@ -50,7 +50,7 @@ pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fa
             named(name)
         }
         Question::LeadsHere(name) => {
-            let address = ex.connection.peer.ip().to_canonical();
+            let address = ex.connection.client.ip().to_canonical();
             let name = String::from_utf8(name.clone()).unwrap_or_default();
             match asked(move || names::leads_to(&name, address).then_some(())).await {
                 Some(()) => Answer::Yes,

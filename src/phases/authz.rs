@@ -89,7 +89,7 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement, group_file: Opti
         Requirement::Granted => true,
         Requirement::Denied => false,
         Requirement::Address(networks) => {
-            let address = ex.connection.peer.ip();
+            let address = ex.connection.client.ip();
             networks.iter().any(|network| network.contains(address))
         }
         Requirement::Local => is_local(ex),
@@ -219,7 +219,7 @@ fn computed(ex: &Exchange, words: &[Word]) -> Vec<Vec<u8>> {
 /// Whether the client is on this machine: a loopback address, or the same address at both ends.
 fn is_local(ex: &Exchange) -> bool {
     let (peer, local) = (
-        ex.connection.peer.ip().to_canonical(),
+        ex.connection.client.ip().to_canonical(),
         ex.connection.local.ip().to_canonical(),
     );
     peer.is_loopback() || peer == local

@@ -15,7 +15,7 @@ pub async fn run(ex: &mut Exchange) {
     if lookups == HostnameLookups::Off || ex.client.host.is_some() {
         return;
     }
-    let address = ex.connection.peer.ip().to_canonical();
+    let address = ex.connection.client.ip().to_canonical();
     let asked = tokio::task::spawn_blocking(move || {
         let name = names::of_address(address)?;
         (lookups == HostnameLookups::On || names::leads_to(&name, address)).then_some(name)

@@ -65,9 +65,9 @@ fn subject<'a>(ex: &'a Exchange, attribute: &'a Attribute) -> Cow<'a, [u8]> {
     match attribute {
         Attribute::RemoteHost => match &ex.client.host {
             Some(name) => Cow::Borrowed(name.as_slice()),
-            None => Cow::Owned(ex.peer_ip().into_bytes()),
+            None => Cow::Owned(ex.client_ip().into_bytes()),
         },
-        Attribute::RemoteAddr => Cow::Owned(ex.peer_ip().into_bytes()),
+        Attribute::RemoteAddr => Cow::Owned(ex.client_ip().into_bytes()),
         Attribute::ServerAddr => Cow::Owned(ex.connection.local.ip().to_canonical().to_string().into_bytes()),
         Attribute::RequestMethod => Cow::Borrowed(ex.head.method_bytes()),
         Attribute::RequestProtocol => Cow::Borrowed(ex.head.version().as_str().as_bytes()),

@@ -57,7 +57,7 @@ impl Starter {
         sandbox::announce(self.book.config());
     }
 
-    /// Starts the script that an order names, in a session of its own and in the directory it lies in. A warden has the
+    /// Starts the script that an order names, in a process group of its own and in the directory it lies in. A warden has the
     /// result to tell.
     pub(super) fn start(&mut self, start: &Start) -> Result<(By, Care), Refusal> {
         let Some(place) = self.book.place(start.place) else {
@@ -90,7 +90,7 @@ impl Starter {
         let mut spec = ChildSpec::new(Program::Path(&program), argv, descriptors);
         spec.env = self.environment(&start.env).map_err(words)?;
         spec.directory = Directory::Descriptor(found.directory.as_fd());
-        spec.session = Session::Own;
+        spec.session = Session::Group; // we have no terminal
         terms.lay_upon(&mut spec, &runner, &start.limits);
         let calls = terms.asked().map(|filter| Ok((filter, Entrance::new()?))).transpose();
         let calls = calls.map_err(|error| Refusal::system(&error))?;

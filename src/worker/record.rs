@@ -75,7 +75,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         started: ex.began.wall,
         duration: ex.began.instant.elapsed(),
         first_byte: ex.first_byte,
-        client: ex.connection.peer,
+        client: ex.connection.client,
         peer: ex.connection.peer,
         local: ex.connection.local,
         remote_host: ex.client.host.as_deref(),

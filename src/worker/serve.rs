@@ -28,6 +28,7 @@ use crate::worker::thread::Thread;
 pub async fn serve(ex: &mut Exchange, thread: &Rc<Thread>) -> Option<Response> {
     let answer = match phases::vhost::run(ex) {
         Ok(()) => {
+            phases::client_address::run(ex);
             let core = &ex.site.settings.core;
             let stage = core.read_timeout.body.or(StageTimeout::BODY);
             ex.body.pace(stage, core.timeout.or(Duration::from_secs(60)));

@@ -68,7 +68,7 @@ impl Thread {
         let log = self.logs.error_of(ex.site);
         for line in ex.rewriting.lines.take() {
             let mut entry = Entry::new(line.level, line.module, Message::Bytes(line.text.as_bytes()));
-            entry.client = Some(ex.connection.peer);
+            entry.client = Some(ex.connection.client);
             log.record(&ex.conf().core.log_level, &entry);
         }
     }
@@ -86,7 +86,7 @@ impl Thread {
         let entry = Entry {
             level,
             module: fail.module,
-            client: Some(ex.connection.peer),
+            client: Some(ex.connection.client),
             referer: ex.head.field(b"referer"),
             os_error: None,
             message: Message::Text(format_args!("{}", fail.note)),

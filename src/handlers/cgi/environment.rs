@@ -53,7 +53,7 @@ pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option
             time_zone: scripts.time_zone(),
         },
         local: ex.connection.local,
-        peer: ex.connection.peer,
+        peer: ex.connection.client,
         client: Client {
             host: ex.client.host.as_deref(),
             user: ex.client.user.as_deref(),

@@ -188,7 +188,7 @@ impl Host for Asked<'_> {
         let directory = directory.map(|path| format!("[perdir {}] ", String::from_utf8_lossy(path)));
         let line = format!(
             "{} - - [{}/sid#{}][rid#{}/{kind}{redirects}] {}{text}",
-            self.ex.peer_ip(),
+            self.ex.client_ip(),
             String::from_utf8_lossy(self.ex.site_name()),
             self.ex.site.number,
             String::from_utf8_lossy(&self.ex.unique_id),

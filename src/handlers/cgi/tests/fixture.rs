@@ -110,6 +110,7 @@ pub(super) fn exchange(bench: &Bench, request: &str, client: &Rc<RefCell<Client>
     let connection = Connection {
         local: SocketAddr::from(([127, 0, 0, 1], 80)),
         peer: SocketAddr::from(([127, 0, 0, 1], 4321)),
+        client: SocketAddr::from(([127, 0, 0, 1], 4321)),
         earlier_requests: 0,
     };
     let began = Began {
