@@ -272,6 +272,7 @@ impl Request {
                 let why = why.trim().to_owned();
                 (request.trim_end(), Some(Meant { what, why }))
             }
+            None if line.contains(" ~ ") => return None,
             None => (line.trim_end(), None),
         };
         let (line, status) = match line.rsplit_once(" = ") {

@@ -14,9 +14,12 @@ use crate::support::wire::{Judge, Wire, show};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A test of this file.
+type Test = fn() -> Result<(), String>;
+
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<(), String>); 2] = [
+    let tests: [(&str, Test); 2] = [
         (
             "what_is_closed_stays_closed_beside_any_bytes",
             what_is_closed_stays_closed_beside_any_bytes,
@@ -224,7 +227,7 @@ fn what_is_closed_stays_closed_beside_any_bytes() -> Result<(), String> {
         };
         let lower = text.to_ascii_lowercase();
         let grants = |word: &&str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
-        if GRANTING.iter().any(|word| grants(&word)) {
+        if GRANTING.iter().any(grants) {
             continue;
         }
         let n = paths.len();

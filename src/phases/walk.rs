@@ -1,6 +1,7 @@
 //! What is under a file name, and which settings hold there: `<Directory>` from the root down, then `<DirectoryMatch>`,
 //! `<Files>` and `<Location>`, in Apache's order of merging.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -256,7 +257,10 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
     }
     // Doubled slashes, where MergeSlashes leaves them, are for regular expressions alone.
     let url = ex.target.path.as_bytes();
-    let plain = without_doubled_slashes(url);
+    let plain = match memchr::memmem::find(url, b"//") {
+        Some(_) => Cow::Owned(without_doubled_slashes(url)),
+        None => Cow::Borrowed(url),
+    };
     let url_for = |section: &Section| match section.pattern {
         Pattern::Regex(_) => url,
         Pattern::Plain(_) | Pattern::Glob(_) => &plain,

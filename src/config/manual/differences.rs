@@ -6,8 +6,8 @@ Who may see a place, and who is asked for a password, is decided as Apache
 decides it, but for these differences.
 .Bl -dash
 .It
-The crypt(3) of DES and plain text let nobody in, nor do hashes whose cost
-is above bcrypt's 17 or 10,000,000 rounds; the log says so.
+The crypt(3) of DES and yescrypt, and plain text, let nobody in, nor do hashes
+whose cost is above bcrypt's 17 or 10,000,000 rounds; the log says so.
 .It
 A name or password with a NUL in it lets nobody in; Apache takes what stands
 before the NUL.
@@ -24,11 +24,9 @@ lets pass.
 .It
 A password that hundreds of others wait before gets 503.
 .It
-The field
-.Li Vary
-does not name what
-.Ic Require expr
-looked at.
+A name of
+.Ic <AuthzProviderAlias>
+is taken once, and none is that of a kind.
 .El
 .Sh FIELDS AND NAMES
 Fields, types and names are Apache's, but for these differences.

@@ -78,9 +78,7 @@ differences.
 Range is about GET.
 416 says how long the file is.
 .It
-405 for what
-.Ic AllowMethods
-refuses names the methods that it allows; 405 for TRACE, and
+405 for TRACE, and
 .Ql OPTIONS * ,
 name the methods there are.
 TRACE is off by default, and sends no body back.
@@ -88,21 +86,5 @@ TRACE is off by default, and sends no body back.
 The script of an error document has no body to read.
 .Ic ErrorDocument
 stands for errors, not for redirects.
-.El
-.Sh ACCESS
-.Bl -dash
-.It
-Stored passwords are bcrypt, $apr1$, {SHA}, and crypt(3) with MD5, SHA-256 or
-SHA-512; those of DES and yescrypt let nobody in, with a line in the log.
-.It
-A name of
-.Ic <AuthzProviderAlias>
-is taken once, and none is that of a kind.
-.It
-Scripts below
-.Ic UserDir
-run as
-.Ic SuexecUserGroup
-says, or as the server's user; they do not change to the user by themselves.
 .El
 ";
