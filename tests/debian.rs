@@ -1,70 +1,100 @@
-//! The configuration that Debian ships with Apache, read as it is.
+//! The configuration that Debian ships with Apache, and the snippets that its packages add, read as they are
+//! (`tests/packages` fetches them); and what is served with them, beside Apache with the same.
 
-use std::path::Path;
-use std::process::Command;
+use libtest_mimic::{Failed, Trial};
 
-use libtest_mimic::{Completion, Failed, Trial};
+use crate::support::debian::{Tree, check, real_name};
 
-use crate::support::server::{bench, fresh_root};
-
-const TREE: &str = "/etc/apache2";
+/// Snippets, and the modules that their packages switch on or ask for.
+pub const SNIPPETS: &[(&str, &[&str])] = &[
+    ("awstats", &["cgi"]),
+    (
+        "backuppc",
+        &["auth_basic", "authz_groupfile", "authn_file", "authz_user", "cgi"],
+    ),
+    ("cgit", &["cgi"]),
+    ("dwww", &["cgi"]),
+    ("gitweb", &["cgi"]),
+    ("javascript-common", &[]),
+    ("munin", &["cgi"]),
+    ("nagios4-cgi", &["auth_digest", "authz_groupfile", "cgi"]),
+    ("php-fpm", &["proxy_fcgi", "setenvif"]),
+    ("roundcube", &["rewrite", "expires", "headers"]),
+    ("smokeping", &["cgi"]),
+    ("xymon", &["cgi", "rewrite"]),
+];
 
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
-    vec![Trial::ignorable_test(
-        "debian::the_whole_tree_is_read_without_an_error",
-        the_whole_tree_is_read_without_an_error,
-    )]
+    let debian = |name: &str, test: fn() -> Result<(), String>| {
+        Trial::test(format!("debian::{name}"), move || test().map_err(Failed::from))
+    };
+    let mut trials = vec![
+        debian("the_whole_tree_is_read_without_an_error", the_whole_tree),
+        debian("all_snippets_together_are_read_without_an_error", all_snippets),
+    ];
+    trials.extend(SNIPPETS.iter().map(|(name, modules)| {
+        Trial::test(format!("debian::{name}_is_read_without_an_error"), move || {
+            one_snippet(name, modules).map_err(Failed::from)
+        })
+    }));
+    trials
 }
 
-/// As it is installed, and with every site and snippet switched on: notes and warnings, no error.
-fn the_whole_tree_is_read_without_an_error() -> Result<Completion, Failed> {
-    if !Path::new(TREE).join("apache2.conf").exists() {
-        return Ok(Completion::ignored_with("Debian's apache2 is not installed"));
+/// As it is installed; with every site and snippet of its own; and with every module there is.
+fn the_whole_tree() -> Result<(), String> {
+    let tree = Tree::configuration("debian")?;
+    well(&tree)?;
+    // The one site of Debian's that is for TLS alone.
+    tree.everything_but("sites", &["default-ssl.conf"])?;
+    tree.snippets(&["charset", "localized-error-pages", "security", "serve-cgi-bin"])?;
+    well(&tree)?;
+    // There is no lychgate of two kinds of processes, and nor is there an Apache.
+    let other = [
+        "mpm_prefork.load",
+        "mpm_prefork.conf",
+        "mpm_worker.load",
+        "mpm_worker.conf",
+    ];
+    tree.everything_but("mods", &other)?;
+    well(&tree)
+}
+
+fn one_snippet(name: &str, modules: &[&str]) -> Result<(), String> {
+    let tree = Tree::configuration(name)?;
+    let name = real_name(name)?;
+    tree.modules(modules)?;
+    tree.snippets(&[&name])?;
+    well(&tree)?;
+    let (said, _) = check(&tree.file(), &["-D", "DUMP_INCLUDES"])?;
+    let file = format!("conf-enabled/{name}.conf");
+    if said.iter().any(|line| line.ends_with(&file)) {
+        Ok(())
+    } else {
+        Err(format!("{file} is not read: {said:#?}"))
     }
-    let copy = fresh_root("debian").join("apache2");
-    let status = Command::new("cp").arg("-a").arg(TREE).arg(&copy).status()?;
-    assert!(status.success(), "cp: {status}");
-    let said = check(&copy)?;
-    assert!(said.ends_with("Syntax OK\n"), "{said}");
-    for kind in ["conf", "sites"] {
-        for name in names(&copy.join(format!("{kind}-available")))? {
-            // The one site of Debian's that is for TLS alone.
-            if name != "default-ssl.conf" {
-                let link = copy.join(format!("{kind}-enabled")).join(&name);
-                let _there_already = std::os::unix::fs::symlink(format!("../{kind}-available/{name}"), link);
-            }
-        }
+}
+
+fn all_snippets() -> Result<(), String> {
+    let tree = Tree::configuration("snippets")?;
+    for (name, modules) in SNIPPETS {
+        tree.modules(modules)?;
+        tree.snippets(&[&real_name(name)?])?;
     }
-    let said = check(&copy)?;
-    assert!(said.ends_with("Syntax OK\n"), "{said}");
-    Ok(Completion::Completed)
+    well(&tree)
 }
 
-fn names(directory: &Path) -> std::io::Result<Vec<String>> {
-    let entries = std::fs::read_dir(directory)?;
-    Ok(entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect())
-}
-
-/// What `-t` says of the tree, whose variables are in its own `envvars`.
-fn check(tree: &Path) -> std::io::Result<String> {
-    let output = Command::new(&bench().program)
-        .arg("-f")
-        .arg(tree.join("apache2.conf"))
-        .arg("-t")
-        .env_clear()
-        .output()?;
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(
-        said.contains("envvars: note: variables that the environment does not have are taken from here\n"),
-        "{said}"
-    );
-    assert!(output.status.success(), "{said}");
-    let told = |line: &str| line.contains(": note: ") || line.contains(": warning: ") || line == "Syntax OK";
-    let odd: Vec<&str> = said.lines().filter(|line| !told(line)).collect();
-    assert!(odd.is_empty(), "{odd:#?}");
-    Ok(said)
+/// `-t` has notes and warnings, and no error; the variables come from `envvars`, which is said once.
+fn well(tree: &Tree) -> Result<(), String> {
+    let (said, is_well) = check(&tree.file(), &[])?;
+    let told = |line: &&String| !line.contains(": note: ") && !line.contains(": warning: ") && *line != "Syntax OK";
+    let odd: Vec<&String> = said.iter().filter(told).collect();
+    let taken = "envvars: note: variables that the environment does not have are taken from here";
+    if !is_well || !odd.is_empty() {
+        return Err(format!("{odd:#?}"));
+    }
+    match said.iter().filter(|line| line.ends_with(taken)).count() {
+        1 => Ok(()),
+        times => Err(format!("said {times} times: {taken}")),
+    }
 }

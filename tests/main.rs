@@ -3,8 +3,9 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
-//! - `debian`: the configuration that Debian ships with Apache
+//! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
+//! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
@@ -17,9 +18,12 @@
 //! - `sandbox`: confined scripts where the kernel is of little help
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
+//! - `snippets`: what Debian's tree serves with them, beside Apache
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
 //! - `upgrade`: another version of the program by the same path
+//! - `upstream`: the configuration that Apache's authors ship
+//! - `why`: what is told of a request, and what becomes of it
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
@@ -33,6 +37,7 @@ mod clients;
 mod debian;
 mod fastcgi;
 mod house;
+mod htaccess;
 mod identity;
 mod load;
 mod logs;
@@ -45,9 +50,12 @@ mod roles;
 mod sandbox;
 mod service;
 mod site;
+mod snippets;
 mod support;
 mod trees;
 mod upgrade;
+mod upstream;
+mod why;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,6 +88,7 @@ fn main() -> ExitCode {
         trials.extend(debian::trials());
         trials.extend(fastcgi::trials());
         trials.extend(house::trials());
+        trials.extend(htaccess::trials());
         trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
@@ -92,10 +101,16 @@ fn main() -> ExitCode {
         trials.extend(sandbox::trials());
         trials.extend(service::trials());
         trials.extend(site::trials());
+        trials.extend(snippets::trials());
         trials.extend(trees::trials());
         trials.extend(upgrade::trials());
+        trials.extend(upstream::trials());
+        trials.extend(why::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(summary) = beside::summary() {
+        println!("{summary}\n");
+    }
     if !conclusion.has_failed() {
         let _left_for_the_system = std::fs::remove_dir_all(&bench().directory);
     }

@@ -61,6 +61,10 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         },
         settings: loaded.to_text(),
         graceful_limit: core.graceful_shutdown.or(Duration::ZERO),
+        remark: loaded.envvars.as_ref().map(|file| {
+            let file = file.display();
+            format!("{file}: variables that the environment does not have are taken from here")
+        }),
     })
 }
 

@@ -44,6 +44,9 @@ impl Reader<'_> {
             );
             return;
         }
+        if let ("loadmodule", Some(module)) = (lower.as_str(), words().first()) {
+            self.loaded.insert(module.clone());
+        }
         match lower.as_str() {
             "include" => self.include(name, &words(), span, Missing::Refused, building),
             "includeoptional" => self.include(name, &words(), span, Missing::Allowed, building),

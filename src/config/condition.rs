@@ -83,6 +83,14 @@ impl Condition {
         Ok(holds != negated)
     }
 
+    /// The module that `<IfModule>` asks for, if it asks whether one is there.
+    pub fn module(self, args: &[u8]) -> Option<String> {
+        let end = args.iter().rposition(|b| *b == b'>')?;
+        let asked = args.get(..end).filter(|args| !args.starts_with(b"!"))?;
+        let (word, _) = quoting::next_word(asked).filter(|_| self == Condition::Module)?;
+        Some(String::from_utf8_lossy(&word).into_owned())
+    }
+
     fn missing(self) -> &'static str {
         match self {
             Condition::Module => "no module is named; write for example `<IfModule mod_alias.c>`",

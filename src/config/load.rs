@@ -18,6 +18,7 @@ use crate::config::envvars::EnvVars;
 use crate::config::error::{ConfigError, Span};
 use crate::config::file;
 use crate::config::node::Settings;
+use crate::config::proxies;
 use crate::config::reader::{self, Included, Language, Origin};
 use crate::config::resolve::resolve;
 use crate::config::site::Config;
@@ -45,6 +46,8 @@ pub struct Loaded {
     pub config: Config,
     /// Everything worth saying, in the order of the text.
     pub complaints: Vec<ConfigError>,
+    /// The `envvars` that variables were taken from.
+    pub envvars: Option<PathBuf>,
     /// The files that were read.
     pub included: Vec<Included>,
     /// The types file, if there is one; it may be empty.
@@ -74,12 +77,15 @@ pub fn load(source: &Source) -> Loaded {
     };
     let lines = |lines: &[String]| lines.iter().map(|line| line.clone().into_bytes()).collect::<Vec<_>>();
     let mut reading = reader::read_server(&source.file, &lines(&source.before), &lines(&source.after), &language);
-    if let Some(envvars) = envvars.filter(|_| is_asked.get()) {
+    let taken_from = envvars.filter(|_| is_asked.get()).map(|envvars| envvars.file);
+    if let Some(file) = &taken_from {
         let message = "variables that the environment does not have are taken from here";
-        let span = Span::new(&Arc::from(envvars.file.to_string_lossy()), 0);
+        let span = Span::new(&Arc::from(file.to_string_lossy()), 0);
         reading.complaints.insert(0, ConfigError::note(&span, "", message));
     }
-    checked(reading)
+    let mut loaded = checked(reading);
+    loaded.envvars = taken_from;
+    loaded
 }
 
 /// Reads and checks a configuration that is at hand as text.
@@ -96,7 +102,8 @@ pub fn load_text(name: &str, text: &[u8], server_root: &Path) -> Loaded {
     checked(reader::read_text(name, text, &language))
 }
 
-fn checked(reading: reader::Reading) -> Loaded {
+fn checked(mut reading: reader::Reading) -> Loaded {
+    let unsettled = proxies::settle(&mut reading.settings, &proxies::SYSTEM);
     let types = std::cell::RefCell::new(None);
     let read = |path: &Path| {
         let text = file::read(path)?;
@@ -105,11 +112,13 @@ fn checked(reading: reader::Reading) -> Loaded {
     };
     let (config, found) = resolve(&reading.settings, &read);
     let mut complaints = reading.complaints;
+    complaints.extend(unsettled);
     complaints.extend(found);
     Loaded {
         settings: reading.settings,
         config,
         complaints,
+        envvars: None,
         included: reading.included,
         types: types.into_inner(),
     }
@@ -179,6 +188,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
+    ("mod_proxy_fcgi.c", "proxy_fcgi_module"),
+    ("mod_remoteip.c", "remoteip_module"),
     ("mod_reqtimeout.c", "reqtimeout_module"),
     ("mod_rewrite.c", "rewrite_module"),
     ("mod_setenvif.c", "setenvif_module"),

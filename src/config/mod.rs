@@ -23,6 +23,8 @@ pub mod manual;
 pub mod maps;
 pub mod node;
 pub mod places;
+mod providers;
+pub mod proxies;
 pub mod quoting;
 pub mod reader;
 pub mod resolve;

@@ -192,18 +192,23 @@ pub fn confs(config: &Config) -> Vec<&DirConf> {
 /// The same of one site.
 pub fn confs_of(site: &Site) -> Vec<&DirConf> {
     let mut confs = Vec::new();
-    let sections = site
-        .directories
-        .iter()
-        .chain(&site.directory_matches)
-        .chain(&site.locations)
-        .chain(&site.proxies);
-    let own = std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf));
-    own.for_each(|conf| add_with_inner(conf, &mut confs));
+    roots_of(site).for_each(|conf| add_with_inner(conf, &mut confs));
     confs
 }
 
-fn add_with_inner<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
+/// The same of all sites, without the sections inside of sections.
+pub(super) fn roots(config: &Config) -> impl Iterator<Item = &DirConf> {
+    config.sites.iter().flat_map(roots_of)
+}
+
+fn roots_of(site: &Site) -> impl Iterator<Item = &DirConf> {
+    let sections = site.directories.iter().chain(&site.directory_matches);
+    let sections = sections.chain(&site.locations).chain(&site.proxies);
+    std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf))
+}
+
+/// Adds settings, and those of the sections inside.
+pub(super) fn add_with_inner<'a>(conf: &'a DirConf, confs: &mut Vec<&'a DirConf>) {
     confs.push(conf);
     for inner in inner(conf) {
         add_with_inner(inner, confs);

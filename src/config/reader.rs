@@ -4,6 +4,7 @@
 //! The rules are Apache's (`server/config.c`, `core.c`, mod_macro, mod_version, asked of 2.4.71), except where an answer
 //! can be better: a wrong section is named at both its ends, and reading goes on after it.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -107,6 +108,8 @@ pub(super) struct Reader<'a> {
     pub(super) macro_lines: usize,
     pub(super) complaints: Vec<ConfigError>,
     included: Vec<Included>,
+    /// The modules that LoadModule has named: `ssl_module`.
+    pub(super) loaded: HashSet<Vec<u8>>,
     /// How many sections are open around the file being read.
     pub(super) around: usize,
     /// Device and inode of the files being read, the outermost first.
@@ -156,6 +159,7 @@ impl<'a> Reader<'a> {
             server_root: language.server_root.clone(),
             macros: Macros::default(),
             macro_lines: 0,
+            loaded: HashSet::new(),
             around: 0,
             complaints: Vec::new(),
             included: Vec::new(),

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::backends;
-use crate::config::directives::authn::{Alias, Base, Provider};
 use crate::config::directives::authz::Rules;
 use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::proxy::Terms;
@@ -19,6 +18,7 @@ use crate::config::hosts;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, entry};
 use crate::config::node::{Node, Settings};
 use crate::config::places;
+use crate::config::providers;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
 use crate::config::table::{SERVER, Set, VHOST, Words};
@@ -177,7 +177,7 @@ impl Resolver {
         let root = self.root.clone();
         let mut inside = Inside::new(&root, Source::Server);
         let name = node.name().to_ascii_lowercase();
-        if name == "authnprovideralias" {
+        if matches!(name.as_str(), "authnprovideralias" | "authzprovideralias") {
             self.provider_alias(node, at);
         } else if matches!(name.as_str(), "proxy" | "proxymatch") {
             self.proxy_section(node, &mut inside, at);
@@ -245,70 +245,22 @@ impl Resolver {
         }
     }
 
-    /// `<AuthnProviderAlias>`
+    /// `<AuthnProviderAlias>` and `<AuthzProviderAlias>`
     fn provider_alias(&mut self, node: &Node, at: &At) {
-        let [base, name] = node.words() else {
-            return self.complain(node, "takes two words; write `<AuthnProviderAlias file NAME>`");
-        };
         if matches!(at, At::Host(_)) {
             return self.complain(node, "cannot stand in <VirtualHost>; it belongs in: server config");
         }
-        let base = match Base::named(base) {
-            Ok(base) => base,
-            Err(message) => return self.complain(node, message),
-        };
-        let known = self.server.providers.aliases.find(name).is_some();
-        if known || matches!(name.as_slice(), b"file" | b"anon") {
-            return self.complain(
-                node,
-                format!("{} is a provider already; choose another name", shown(name)),
-            );
-        }
-        let root = self.root.clone();
-        let mut inside = Inside::new(&root, Source::Server);
-        let around = Around {
-            kind: Kind::Directory,
-            goes_by: GoesBy::of(Kind::Directory),
-            name: node.name(),
-            path: None,
-            methods: None,
-        };
-        let mut conf = DirConf::default();
-        for child in node.children() {
-            let belongs = matches!(child, Node::Directive { .. })
-                && matches!(child.name().to_ascii_lowercase().as_str(), name if name == "authuserfile" || name.starts_with("anonymous"));
-            if belongs {
-                inside.all(std::slice::from_ref(child), around, &mut conf);
-            } else {
-                self.complain(
-                    child,
-                    "cannot stand in <AuthnProviderAlias>; AuthUserFile and Anonymous... can",
-                );
-            }
-        }
-        self.complaints.append(&mut inside.complaints);
-        let alias = Alias { base, conf: conf.authn };
-        self.server.providers.aliases.insert(name.clone(), Arc::new(alias));
+        let mut complaints = providers::make(node, &mut self.server, &self.root);
+        self.complaints.append(&mut complaints);
     }
 
-    /// Names of providers that there are not.
+    /// Providers and requirements that there are not.
     fn missing_providers(&mut self, config: &Config) {
         let mut missing: Vec<ConfigError> = Vec::new();
-        for conf in places::confs(config) {
-            for provider in conf.authn.providers.value().into_iter().flatten() {
-                let Provider::Alias(name, span) = provider else {
-                    continue;
-                };
-                if config.server.providers.aliases.find(name).is_none() {
-                    let sentence = format!(
-                        "{} is not a provider; write `file` or `anon`, or <AuthnProviderAlias> first",
-                        shown(name)
-                    );
-                    let error = ConfigError::error(span, "AuthBasicProvider", sentence);
-                    if !missing.iter().any(|known| known.to_string() == error.to_string()) {
-                        missing.push(error);
-                    }
-                }
+        for error in places::roots(config).flat_map(|conf| providers::missing(conf, &config.server)) {
+            // What the main server says is every virtual host's too.
+            if !missing.iter().any(|known| known.to_string() == error.to_string()) {
+                missing.push(error);
             }
         }
         self.complaints.append(&mut missing);
@@ -320,6 +272,7 @@ impl Resolver {
             return scope.base.core.files.push(Arc::new(FilesSection {
                 name: pattern,
                 conf: Arc::new(conf),
+                span: node.span().clone(),
             }));
         }
         let section = Section {
@@ -396,12 +349,13 @@ impl Resolver {
 /// Apache leaves that to every administrator, and many forget.
 fn close_what_is_never_for_clients(main: &mut Scope) {
     let mut denied = DirConf::default();
-    denied.authz.rules = Rules::only(Requirement::Denied);
-    let denied = Arc::new(denied);
     let place = Span::new(&Arc::from("built-in settings"), 0);
+    denied.authz.rules = Rules::only(Requirement::Denied, "all denied", &place);
+    let denied = Arc::new(denied);
     main.base.core.files.push(Arc::new(FilesSection {
         name: files_pattern(b".ht*"),
         conf: Arc::clone(&denied),
+        span: place.clone(),
     }));
     let innards = words::regex(br"/\.(git|svn|hg|bzr)(/|$)").map(Pattern::Regex);
     let section = innards.map(|pattern| Section {

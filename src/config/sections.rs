@@ -11,6 +11,24 @@ use crate::config::suggest;
 /// How deep sections may stand in one another, conditions and included files counted; more is an error. No directive
 /// moves it: nothing sensible comes near.
 const MAX_SECTIONS: usize = 200;
+/// Directives, in lower case, that close places.
+const CLOSING: &[&[u8]] = &[
+    b"<limit",
+    b"<limitexcept",
+    b"<requireall",
+    b"<requireany",
+    b"<requirenone",
+    b"allow",
+    b"allowmethods",
+    b"authtype",
+    b"deny",
+    b"order",
+    b"require",
+    b"satisfy",
+    b"sslrequire",
+    b"sslrequiressl",
+    b"sslverifyclient",
+];
 const TOO_DEEP: &str = "more than 200 sections stand in one another; close some";
 
 /// The sections that are open in one file, and the nodes read in the innermost.
@@ -81,10 +99,13 @@ impl Reader<'_> {
                     span: span.clone(),
                     section: None,
                 }),
-                Ok(false) => self.skip_section(name, span, input),
+                Ok(false) => {
+                    let missed = condition.module(args).filter(|module| self.is_loaded(module));
+                    self.skip_section(name, span, input, missed.as_deref());
+                }
                 Err(sentence) => {
                     self.error(span, &shown, sentence);
-                    self.skip_section(name, span, input);
+                    self.skip_section(name, span, input, None);
                 }
             }
         } else {
@@ -170,8 +191,17 @@ impl Reader<'_> {
         building.close();
     }
 
-    /// Reads on to the end of a section without a look at what is in it, except for sections' ends.
-    fn skip_section(&mut self, name: &str, span: &Span, input: &mut Input) {
+    /// Whether LoadModule has named the module that `<IfModule>` calls so: `mod_ssl.c` or `ssl_module`.
+    fn is_loaded(&self, module: &str) -> bool {
+        let file = module.strip_prefix("mod_").and_then(|module| module.strip_suffix(".c"));
+        let identifier = file.map_or_else(|| module.to_owned(), |name| format!("{name}_module"));
+        self.loaded.contains(identifier.as_bytes())
+    }
+
+    /// Reads on to the end of a section without a look at what is in it, except for sections' ends. Where the section is for
+    /// a module that is `missed`, the first line that would close something is told of.
+    fn skip_section(&mut self, name: &str, span: &Span, input: &mut Input, missed: Option<&str>) {
+        let mut missed = missed;
         let mut open = vec![name.to_ascii_lowercase().into_bytes()];
         while let Some((place, line)) = input.next() {
             let Some((word, _)) = quoting::next_word(&line.text) else {
@@ -179,6 +209,15 @@ impl Reader<'_> {
             };
             let lower = word.to_ascii_lowercase();
             let end = lower.strip_suffix(b">").unwrap_or(&lower);
+            if let Some(module) = missed.filter(|_| CLOSING.contains(&end)) {
+                missed = None;
+                let shown = String::from_utf8_lossy(&word).into_owned();
+                let message = format!(
+                    "passed over, for lychgate does not have `{module}`, which LoadModule names; what it closes under Apache is \
+                     not closed here: write it outside of the <{name}>"
+                );
+                self.warn(&place, &shown, message);
+            }
             if let Some(name) = end.strip_prefix(b"</") {
                 if let Some(at) = open.iter().rposition(|known| known == name) {
                     open.truncate(at);

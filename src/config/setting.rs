@@ -142,6 +142,15 @@ impl<K: Ord, V> Mapped<K, V> {
         self.0.get(key)?.as_ref()
     }
 
+    /// Whether a scope took `key` away, and none gave it a value since.
+    pub fn has_lost<Q>(&self, key: &Q) -> bool
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        matches!(self.0.get(key), Some(None))
+    }
+
     /// Whether no scope said anything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

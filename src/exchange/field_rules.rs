@@ -10,7 +10,7 @@ use crate::exchange::{Exchange, Variables};
 use crate::http::fields::Fields;
 use crate::lang::field_format::Facts;
 use crate::lang::regex::{Regex, expand};
-use crate::lang::vars::{FileTest, Variable, Vars};
+use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
 
 /// Which rules have their turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +170,10 @@ impl Vars for Live<'_> {
 
     fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.view.os_env(name)
+    }
+
+    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
+        self.view.is_accessible(what, name)
     }
 
     fn file_is(&self, test: FileTest, path: &[u8]) -> bool {

@@ -65,6 +65,8 @@ pub struct Types {
     pub encodings: Vec<Vec<u8>>,
     /// The name of its handler.
     pub handler: Option<Vec<u8>>,
+    /// A filter that it should pass, and that is not here.
+    pub missed_filter: Option<Vec<u8>>,
 }
 
 impl Place {

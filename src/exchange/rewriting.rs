@@ -4,14 +4,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::exchange::Variables;
+use crate::exchange::{Exchange, Variables};
 use crate::lang::log_level::Level;
+use crate::lang::vars::Accessible;
 
 /// What the rules of a request did besides changing its target.
 #[derive(Clone, Debug, Default)]
 pub struct Rewriting {
     /// Whether this is a request or a look at what one would come to.
     pub look: Look,
+    /// How expressions learn whether something else is accessible; a look ahead looks no further.
+    pub ahead: Option<IsAccessible>,
     /// `[END]`: no rules any more.
     pub ended: bool,
     /// `[T]` of the server's rules.
@@ -29,6 +32,9 @@ pub struct Rewriting {
     /// What map programs were asked.
     pub asked: Rc<Asked>,
 }
+
+/// Whether the client of a request could have a file or a URL path.
+pub type IsAccessible = fn(&Exchange, Accessible, &[u8]) -> bool;
 
 /// What the rules of a request ask of map programs, whose answers take time. Rules that need one that is not there end without
 /// a result, and are applied again once it is.

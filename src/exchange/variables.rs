@@ -1,12 +1,26 @@
 //! The request's variables by name, as log formats and expressions ask for them.
 
 use std::borrow::Cow;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::base::version;
 use crate::config::directives::server::Tokens;
 use crate::config::site::document_root;
 use crate::exchange::Exchange;
+use crate::lang::local_time;
 use crate::lang::vars::Variable;
+
+/// The name of a user. Where the system asks elsewhere for it, it waits: few expressions ask.
+fn user(uid: u32) -> Option<String> {
+    Some(User::from_uid(Uid::from_raw(uid)).ok()??.name)
+}
+
+/// The name of a group, likewise.
+fn group(gid: u32) -> Option<String> {
+    Some(Group::from_gid(Gid::from_raw(gid)).ok()??.name)
+}
 
 impl Exchange {
     /// A variable that the settings or a phase set, of this pass.
@@ -23,6 +37,13 @@ impl Exchange {
             Variable::RequestScheme => text("http"),
             Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
             Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),
+            Variable::ScriptUser => bytes(user(self.file_status()?.st_uid)?.as_bytes()),
+            Variable::ScriptGroup => bytes(group(self.file_status()?.st_gid)?.as_bytes()),
+            Variable::LastModified => {
+                let modified =
+                    local_time::zoned(Duration::from_secs(u64::try_from(self.file_status()?.st_mtime).ok()?));
+                bytes(modified.strftime("%Y%m%d%H%M%S").to_string().as_bytes())
+            }
             Variable::PathInfo => bytes(&self.target.landed.path_info),
             Variable::ContextPrefix => bytes(&self.target.landed.context_prefix),
             Variable::ContextDocumentRoot => match self.target.landed.context_root.as_slice() {
@@ -34,11 +55,12 @@ impl Exchange {
                 text(if variable == Variable::IsSubreq { "false" } else { "off" })
             }
             Variable::TheRequest => bytes(self.head.request_line()),
-            Variable::RemoteAddr | Variable::ConnRemoteAddr => bytes(self.peer_ip().as_bytes()),
-            Variable::RemotePort => bytes(self.connection.peer.port().to_string().as_bytes()),
+            Variable::RemoteAddr => bytes(self.client_ip().as_bytes()),
+            Variable::ConnRemoteAddr => bytes(self.connection.peer.ip().to_canonical().to_string().as_bytes()),
+            Variable::RemotePort => bytes(self.connection.client.port().to_string().as_bytes()),
             Variable::RemoteHost => match &self.client.host {
                 Some(host) => bytes(host),
-                None => bytes(self.peer_ip().as_bytes()),
+                None => bytes(self.client_ip().as_bytes()),
             },
             Variable::RemoteUser => self.client.user.as_deref().and_then(bytes),
             Variable::AuthType => self.client.auth_type.and_then(|known| bytes(known.as_bytes())),
@@ -51,7 +73,7 @@ impl Exchange {
             )),
             Variable::DocumentRoot => bytes(&document_root(self.config, self.site)),
             Variable::Handler => Some(Cow::Borrowed(self.handler.as_slice())).filter(|handler| !handler.is_empty()),
-            Variable::Ipv6 => text(if self.connection.peer.ip().to_canonical().is_ipv6() {
+            Variable::Ipv6 => text(if self.connection.client.ip().to_canonical().is_ipv6() {
                 "on"
             } else {
                 "off"
@@ -62,8 +84,13 @@ impl Exchange {
         }
     }
 
+    /// What the system knows of the file that the request has landed on.
+    fn file_status(&self) -> Option<rustix::fs::Stat> {
+        rustix::fs::stat(self.file.as_slice()).ok()
+    }
+
     /// The client's address as text; an IPv4 client of an IPv6 socket is told as IPv4.
-    pub fn peer_ip(&self) -> String {
-        self.connection.peer.ip().to_canonical().to_string()
+    pub fn client_ip(&self) -> String {
+        self.connection.client.ip().to_canonical().to_string()
     }
 }

@@ -74,7 +74,7 @@ impl Vars for View<'_> {
     }
 
     fn client_ip(&self) -> Option<IpAddr> {
-        Some(self.ex.connection.peer.ip().to_canonical())
+        Some(self.ex.connection.client.ip().to_canonical())
     }
 
     fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -104,6 +104,11 @@ impl Vars for View<'_> {
         let file = std::fs::File::open(OsStr::from_bytes(path)).ok()?;
         file.take(FILE_LIMIT).read_to_end(&mut text).ok()?;
         Some(text)
+    }
+
+    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
+        let ahead = self.ex.rewriting.ahead;
+        ahead.is_some_and(|is_accessible| is_accessible(self.ex, what, name))
     }
 }
 

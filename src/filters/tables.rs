@@ -113,7 +113,7 @@ fn name_of<'r>(response: &'r Response, lower: &[u8]) -> &'r [u8] {
 /// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204.
 pub fn strip_what_is_of_a_body(response: &mut Response) {
     if matches!(response.head.status, Status::NOT_MODIFIED | Status::NO_CONTENT) {
-        for name in ["Content-Type", "Content-Encoding", "Content-Language", "Accept-Ranges"] {
+        for name in ["Content-Type", "Content-Encoding", "Content-Language"] {
             response.head.fields.remove(name);
         }
     }

@@ -11,21 +11,11 @@ use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
 use crate::fs::dirlist::{self, Entry};
 use crate::fs::open::{Found, Kind};
-use crate::handlers::static_file::ALLOWED;
-use crate::http::method::Method;
 use crate::http::status::Status;
 
 /// Lists the directory of a place.
 pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
     ex.handler = b"httpd/unix-directory".to_vec();
-    match ex.method {
-        Method::Get | Method::Head => {}
-        Method::Other => return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known")),
-        _ => {
-            let note = "a listing can only be read";
-            return Err(Fail::client(Status::METHOD_NOT_ALLOWED, note).with_field("Allow", ALLOWED));
-        }
-    }
     let Found::Directory(seen) = &place.found else {
         return Err(Fail::internal("a place that is no directory was given to the listing"));
     };
@@ -36,7 +26,10 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         )
         .of_module("autoindex")
     };
-    let directory = seen.open().map_err(|error| refused(error.reason()))?;
+    let directory = seen.open().map_err(|error| {
+        ex.trace_open_error(&place.path, error);
+        refused(error.reason())
+    })?;
     let entries = dirlist::read(&directory).map_err(|error| refused(error.to_string()))?;
     let url = ex.target.path.as_bytes();
     let mut response = Response::new(Status::OK, Body::Bytes(Bytes::from(listing(url, &entries, place))));

@@ -66,6 +66,21 @@ impl Applications {
     }
 }
 
+/// Who would be asked, and for which SCRIPT_FILENAME; nobody is.
+pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), Fail> {
+    let asked = Asked::of(ex, place)?;
+    let address = asked.target.address.clone();
+    if !ex.site.backends.contains(&address) {
+        return Err(not_named(&address));
+    }
+    let variables = asked.variables(ex, place, None, None);
+    let mut variables = Asked::changed(ex, place, variables);
+    Ok((
+        address,
+        variables.remove(b"SCRIPT_FILENAME".as_slice()).unwrap_or_default(),
+    ))
+}
+
 /// Asks the application of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
     let asked = Asked::of(ex, place)?;
@@ -97,7 +112,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         let conversation = Conversation::begin(lease, Role::Responder, pairs, silence);
         let limit = place.conf.cgi.stderr_limit.or(65536);
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
-        match reply::wait(ex, talk, address).await {
+        match reply::wait(ex, place, talk, address).await {
             Ok(outcome) => break Ok(outcome),
             Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
                 input = talk.into_input();

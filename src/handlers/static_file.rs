@@ -10,19 +10,17 @@ use crate::base::ascii;
 use crate::base::date::HttpDate;
 use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::exchange::Exchange;
+use crate::exchange::allowed;
 use crate::exchange::body::BodyLength;
 use crate::exchange::charset::completed;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::Place;
+use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::fs::open::{Found, Meta, OpenFile};
 use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::method::Method;
 use crate::http::range::{Bound, ByteRanges, RangeLimits, append_content_range, append_unsatisfied_range};
 use crate::http::status::Status;
-
-/// What a plain file can be asked for.
-pub const ALLOWED: &str = "GET,HEAD,OPTIONS";
 
 /// Answers with a file, or a part of it, or with what a condition asks for instead.
 pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -39,9 +37,9 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         );
         return Err(Fail::client(Status::NOT_FOUND, note));
     }
-    check_method(ex)?;
     check_body(ex, place)?;
     let file = seen.open().map_err(|error| {
+        ex.trace_open_error(&place.path, error);
         let status = match error {
             crate::fs::open::OpenError::Missing => Status::NOT_FOUND,
             crate::fs::open::OpenError::Exhausted => Status::SERVICE_UNAVAILABLE,
@@ -60,15 +58,16 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
     answer(ex, place, file).map(Outcome::Reply)
 }
 
-/// A file is read, not posted to. Behind an error document any method is a GET.
-fn check_method(ex: &Exchange) -> Result<(), Fail> {
-    match ex.method {
-        Method::Get | Method::Head => Ok(()),
-        Method::Other => Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known")),
-        _ => {
-            Err(Fail::client(Status::METHOD_NOT_ALLOWED, "a plain file can only be read").with_field("Allow", ALLOWED))
-        }
+/// What a place can be asked for, with what is known of its representation, as in Apache.
+pub fn options(ex: &Exchange, place: &Place) -> Response {
+    let mut response = Response::new(Status::OK, Body::Empty);
+    response.head.fields.append("Allow", allowed::methods(ex));
+    if place.landing() == Landing::Directory {
+        response.head.fields.append("Content-Type", "httpd/unix-directory");
+    } else {
+        describe(&mut response, place);
     }
+    response
 }
 
 /// A body that came with the request is not read, but bounded all the same.
@@ -100,8 +99,11 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {
             Condition::Proceed => {}
             Condition::NotModified => return Ok(not_modified(response)),
-            // As in Apache, no ErrorDocument stands for this one.
-            Condition::PreconditionFailed => return Ok(Response::new(Status::PRECONDITION_FAILED, Body::BuiltIn)),
+            // As in Apache, there is neither a page about this one nor an ErrorDocument.
+            Condition::PreconditionFailed => {
+                response.head.status = Status::PRECONDITION_FAILED;
+                return Ok(response);
+            }
         }
         let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
@@ -203,6 +205,12 @@ fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modifi
     }
     let no_ranges = place.conf.core.max_ranges.or(Some(200)) == Some(0);
     fields.append("Accept-Ranges", if no_ranges { "none" } else { "bytes" });
+    describe(response, place);
+}
+
+/// What the file's name says of it.
+fn describe(response: &mut Response, place: &Place) {
+    let fields = &mut response.head.fields;
     if let Some(content_type) = content_type(place) {
         fields.append("Content-Type", content_type);
     }

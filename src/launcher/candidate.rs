@@ -64,6 +64,9 @@ impl Launcher<'_> {
             "serving by the new settings"
         };
         say("launcher", Weight::Notice, told);
+        if let Some(remark) = plan.remark.as_ref().filter(|_| is_first) {
+            say("launcher", Weight::Notice, remark);
+        }
         self.notifier.tell(State::Ready, &serving_on(&addresses));
         if let Some(mut old) = self.current.take() {
             match change {

@@ -199,6 +199,7 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         threads: 1,
         settings: Vec::new(),
         graceful_limit,
+        remark: None,
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Plan {
     pub settings: Vec<u8>,
     /// GracefulShutdownTimeout; zero is unlimited.
     pub graceful_limit: Duration,
+    /// Worth a line in the error log when serving begins.
+    pub remark: Option<String>,
 }
 
 /// Who gives a role its identity, where the launcher is root.

@@ -15,12 +15,13 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::config::directives::DirConf;
 use crate::config::directives::overrides::Overrides;
+use crate::config::directives::{DirConf, Server};
 use crate::config::error::{ConfigError, Severity};
 use crate::config::htaccess;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
+use crate::exchange::trace::{self, Step};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 
@@ -68,17 +69,28 @@ pub(super) fn of_directory(
     for name in names.map_or(&usual[..], Vec::as_slice) {
         let path = [directory, name].concat();
         match look(ex, &path, directory, overrides) {
-            Ok(Some(file)) => return Ok(Some(file)),
-            Ok(None) => {}
-            Err(fail) => return Err(fail),
+            Ok(Some(file)) => {
+                ex.trace(|| Step::AccessFile(trace::AccessFile::Read, vec![path]));
+                return Ok(Some(file));
+            }
+            Ok(None) => ex.trace(|| Step::AccessFile(trace::AccessFile::Missing, vec![path])),
+            Err(fail) => {
+                ex.trace(|| Step::AccessFile(trace::AccessFile::Unusable, vec![path]));
+                return Err(fail);
+            }
         }
     }
     Ok(None)
 }
 
 fn look(ex: &Exchange, path: &[u8], directory: &[u8], overrides: &Overrides) -> Result<Option<Arc<AccessFile>>, Fail> {
-    let root = &ex.config.server_root;
-    let seen = see(path, directory, root, overrides, SystemTime::now()).map_err(|error| unreadable(path, &error))?;
+    let server = (&*ex.config.server_root, &ex.config.server);
+    let seen = see(path, directory, server, overrides, SystemTime::now()).map_err(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            ex.trace(|| Step::NoRights(path.to_vec()));
+        }
+        unreadable(path, &error)
+    })?;
     let Some(seen) = seen else {
         return Ok(None);
     };
@@ -98,7 +110,7 @@ struct Seen {
 fn see(
     path: &[u8],
     directory: &[u8],
-    server_root: &[u8],
+    (server_root, server): (&[u8], &Server),
     overrides: &Overrides,
     now: SystemTime,
 ) -> io::Result<Option<Seen>> {
@@ -117,7 +129,8 @@ fn see(
     let (identity, text) = read(path)?;
     let name = Path::new(OsStr::from_bytes(path));
     let file = htaccess::read(name, &text, directory, server_root, overrides);
-    let read = match file.errors.first() {
+    let missing = htaccess::missing(&file.conf, server);
+    let read = match file.errors.first().or(missing.first()) {
         Some(error) => Err(error.to_string()),
         None => Ok(Arc::new(AccessFile {
             id: next_id(),

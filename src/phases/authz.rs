@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
+use crate::exchange::trace::{Finding, Step};
 use crate::exchange::view::View;
 use crate::http::method::Method;
 use crate::lang::log_level::Level;
@@ -46,16 +47,42 @@ fn inside(ex: &Exchange, place: &Place, rule: &Rule, around: Around) -> Result<F
         });
     }
     let found = match &rule.test {
-        Test::One(requirement) => one(ex, place, requirement)?,
-        Test::All(rules) => all(ex, place, rules)?,
-        Test::Any(rules) => any(ex, place, rules)?,
+        Test::One(requirement) => one(ex, place, requirement, place.conf.authn.group_file.value())?,
+        Test::All(rules) => {
+            ex.trace(|| Step::Container(rule.written.to_string()));
+            all(ex, place, rules)?
+        }
+        Test::Any(rules) => {
+            ex.trace(|| Step::Container(rule.written.to_string()));
+            any(ex, place, rules)?
+        }
     };
-    Ok(match (rule.sense, found) {
+    let found = match (rule.sense, found) {
         (Sense::Plain, found) => found,
         (Sense::Negated, Found::Granted) => Found::Denied,
         // That something was not refused does not grant anything.
         (Sense::Negated, _) => Found::Neutral,
-    })
+    };
+    ex.trace(|| told(rule, found));
+    Ok(found)
+}
+
+#[cold]
+fn told(rule: &Rule, found: Found) -> Step {
+    let found = match found {
+        Found::Granted => Finding::Granted,
+        Found::Denied => Finding::Denied,
+        Found::DeniedWithoutUser => Finding::NeedsUser,
+        Found::Neutral => Finding::Neutral,
+    };
+    match rule.test {
+        Test::One(_) => Step::Requirement {
+            what: rule.written.to_string(),
+            found,
+            at: rule.span.clone(),
+        },
+        Test::All(_) | Test::Any(_) => Step::ContainerEnd(found),
+    }
 }
 
 fn all(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
@@ -84,12 +111,12 @@ fn any(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
     Ok(so_far)
 }
 
-fn one(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found, Closed> {
+fn one(ex: &Exchange, place: &Place, requirement: &Requirement, group_file: Option<&Vec<u8>>) -> Result<Found, Closed> {
     Ok(when(match requirement {
         Requirement::Granted => true,
         Requirement::Denied => false,
         Requirement::Address(networks) => {
-            let address = ex.connection.peer.ip();
+            let address = ex.connection.client.ip();
             networks.iter().any(|network| network.contains(address))
         }
         Requirement::Local => is_local(ex),
@@ -120,7 +147,14 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found,
             }
             holds
         }
-        of_user => return by_user(ex, place, of_user),
+        Requirement::Alias(name, _) => match ex.config.server.providers.requirements.find(name) {
+            Some(alias) => {
+                let group_file = alias.group_file.as_ref().or(group_file);
+                return one(ex, place, &alias.requirement, group_file);
+            }
+            None => false,
+        },
+        of_user => return by_user(ex, place, of_user, group_file),
     }))
 }
 
@@ -129,19 +163,24 @@ fn when(granted: bool) -> Found {
 }
 
 /// The kinds that are about a user.
-fn by_user(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found, Closed> {
+fn by_user(
+    ex: &Exchange,
+    place: &Place,
+    requirement: &Requirement,
+    group_file: Option<&Vec<u8>>,
+) -> Result<Found, Closed> {
     let Some(user) = ex.client.user.as_deref() else {
         return Ok(Found::DeniedWithoutUser);
     };
     Ok(when(match requirement {
         Requirement::ValidUser => true,
         Requirement::User(names) => computed(ex, names).iter().any(|name| name == user),
-        Requirement::Group(names) => match groups(ex, place) {
+        Requirement::Group(names) => match groups(ex, group_file) {
             Some(groups) => computed(ex, names).iter().any(|name| groups.has(name, user)),
             None => false,
         },
         Requirement::FileOwner => named(ex, Question::Owner(place.path.clone()))?.is_some_and(|owner| owner == user),
-        Requirement::FileGroup => match groups(ex, place) {
+        Requirement::FileGroup => match groups(ex, group_file) {
             Some(groups) => {
                 named(ex, Question::Group(place.path.clone()))?.is_some_and(|group| groups.has(group, user))
             }
@@ -171,16 +210,17 @@ fn leads_here(ex: &Exchange, names: Vec<Vec<u8>>) -> Result<bool, Closed> {
     Ok(false)
 }
 
-/// The groups of the place. Without its file, nobody is in any.
-fn groups(ex: &Exchange, place: &Place) -> Option<Arc<Groups>> {
+/// The groups of that file. Without its file, nobody is in any.
+fn groups(ex: &Exchange, file: Option<&Vec<u8>>) -> Option<Arc<Groups>> {
     let say = |text: String| ex.rewriting.lines.push(Level::Error, "authz_groupfile", text);
-    let Some(file) = place.conf.authn.group_file.value() else {
+    let Some(file) = file else {
         say("a group is required, and there is no AuthGroupFile".to_owned());
         return None;
     };
     match auth_files::groups(file) {
         Ok(groups) => Some(groups),
         Err(error) => {
+            auth_files::no_rights(ex, file, &error);
             let file = String::from_utf8_lossy(file);
             say(format!("AuthGroupFile: `{file}` cannot be read: {error}"));
             None
@@ -207,7 +247,7 @@ fn computed(ex: &Exchange, words: &[Word]) -> Vec<Vec<u8>> {
 /// Whether the client is on this machine: a loopback address, or the same address at both ends.
 fn is_local(ex: &Exchange) -> bool {
     let (peer, local) = (
-        ex.connection.peer.ip().to_canonical(),
+        ex.connection.client.ip().to_canonical(),
         ex.connection.local.ip().to_canonical(),
     );
     peer.is_loopback() || peer == local

@@ -6,8 +6,10 @@ use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::options::Options;
 use crate::config::handlers;
 use crate::exchange::Exchange;
+use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
+use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::phases::{fixup, proxy_pass, walk};
@@ -17,6 +19,8 @@ use crate::phases::{fixup, proxy_pass, walk};
 pub enum Handler {
     /// `handlers::static_file`.
     StaticFile,
+    /// `handlers::static_file::options`.
+    Options,
     /// `handlers::autoindex`.
     Autoindex,
     /// `handlers::cgi`.
@@ -27,6 +31,32 @@ pub enum Handler {
 
 /// Chooses the handler of a place.
 pub fn run(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
+    let handler = chosen(ex, place)?;
+    ex.trace(|| told(place, handler));
+    Ok(handler)
+}
+
+#[cold]
+fn told(place: &Place, handler: Handler) -> Step {
+    let (name, why) = match handler {
+        Handler::StaticFile => ("file", "no handler is set, so that it is sent as it is"),
+        Handler::Options => ("options", "the method asks what else may be asked"),
+        Handler::Autoindex => (
+            "listing",
+            "a directory without an index file, and Options Indexes is on",
+        ),
+        Handler::FastCgi => ("application", "an application server is named for it"),
+        Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
+        Handler::Cgi => (
+            "script",
+            "its handler or type makes a script of it, and Options ExecCGI is on",
+        ),
+    };
+    Step::Handler(name, why.to_owned())
+}
+
+fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
+    check_filters(place)?;
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
         (Alias::Proxied, _) => {
@@ -40,18 +70,17 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
     };
-    // Only a script may know a method that the server does not.
-    if !script && ex.method == Method::Other {
-        return Err(Fail::client(Status::NOT_IMPLEMENTED, "method not known"));
-    }
     // What a place can be asked for is told whether or not there is anything, as Apache does; a script answers for itself.
-    if !script && ex.method == Method::Options {
-        return Ok(Handler::StaticFile);
+    if !script {
+        allowed::check(ex)?;
+        if ex.method == Method::Options {
+            return Ok(Handler::Options);
+        }
     }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
-        // The handler of files has nothing to show of a directory.
-        Landing::Directory if named == Some(b"default-handler") => Err(missing(ex)),
+        // The handler of files has nothing to show of a directory, and that of listings does not know POST.
+        Landing::Directory if named == Some(b"default-handler") || ex.method == Method::Post => Err(missing(ex)),
         Landing::Directory => directory(ex, place),
         Landing::File if !script => file(ex, place),
         Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),
@@ -88,7 +117,7 @@ fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handl
     match place.landing() {
         Landing::File if place.path_info.is_empty() => Ok(Handler::FastCgi),
         Landing::File => {
-            let own = walk::by_its_own_url(ex, place)?;
+            let own = walk::applications::by_its_own_url(ex, place)?;
             let own = fixup::handler_of(ex, &own, &place.path);
             if own.as_deref() == Some(handler) {
                 return Ok(Handler::FastCgi);
@@ -146,6 +175,24 @@ fn not_a_script_here(ex: &Exchange) -> Fail {
         format!("`{file}` would be run as a script, but Options ExecCGI is off here; add `Options +ExecCGI` for its directory"),
     )
     .of_module("cgi")
+}
+
+/// What a filter should have changed is not shown without it. Where Options Includes is off, the filter INCLUDES would have
+/// taken itself out.
+fn check_filters(place: &Place) -> Result<(), Fail> {
+    let Some(filter) = place.types.missed_filter.as_deref() else {
+        return Ok(());
+    };
+    let options = place.conf.core.options.in_force();
+    let includes = options.has(Options::INCLUDES) || options.has(Options::INCLUDES_NO_EXEC);
+    if place.landing() != Landing::File || (filter == handlers::INCLUDES && !includes) {
+        return Ok(());
+    }
+    let filter = String::from_utf8_lossy(filter);
+    Err(Fail::site(
+        Status::INTERNAL_SERVER_ERROR,
+        format!("filter `{filter}` is not one that this version has; the file is not shown without it"),
+    ))
 }
 
 fn unknown(handler: &[u8]) -> Fail {

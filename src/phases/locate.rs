@@ -26,9 +26,11 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
         early::of_site(ex);
     }
     for _ in 0..SUBSTITUTIONS {
+        let mark = ex.trail_mark();
         let translated = loop {
             let translated = rewrite::of_server(ex);
             if !settled(ex).await? {
+                ex.forget_steps(mark);
                 continue;
             }
             break translated?;
@@ -76,9 +78,14 @@ fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, 
 
 /// The place of a name, which the client may see.
 async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
-    let place = match translated.alias {
-        Alias::Proxied => walk::proxied(ex, translated),
-        Alias::None | Alias::Files | Alias::Scripts => walk::run(ex, translated)?,
+    let place = loop {
+        let place = match translated.alias {
+            Alias::Proxied => Ok(walk::applications::proxied(ex, &translated)),
+            Alias::None | Alias::Files | Alias::Scripts => walk::run(ex, &translated),
+        };
+        if settled(ex).await? {
+            break place?;
+        }
     };
     early::of_place(ex);
     admitted(ex, &place).await?;
@@ -88,6 +95,7 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
         return Ok(place);
     }
     let mut place = place;
+    let mark = ex.trail_mark();
     loop {
         let rewritten = rewrite::of_directory(ex, &place);
         if settled(ex).await? {
@@ -100,6 +108,7 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
             }
             break;
         }
+        ex.forget_steps(mark);
     }
     redirect::run(ex, &place.conf)?;
     Ok(place)
@@ -107,21 +116,30 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
 
 /// Waits until it is known whether the client may see the place.
 async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
+    let mark = ex.trail_mark();
     loop {
-        match access::run(ex, place) {
+        let judged = access::run(ex, place);
+        if !settled(ex).await? {
+            ex.client.admitted = None;
+            continue;
+        }
+        match judged {
             Ok(()) => return Ok(()),
             Err(Closed::Fail(fail)) => return Err(fail.into()),
             Err(Closed::Ask(question)) if ex.client.patience == Patience::Leaves => {
                 ex.client.want(question);
                 return Err(Fail::internal("not known yet").into());
             }
-            Err(Closed::Ask(question)) => answers::find(ex, question).await?,
+            Err(Closed::Ask(question)) => {
+                ex.forget_steps(mark);
+                answers::find(ex, question).await?;
+            }
         }
     }
 }
 
-/// Whether what rules came to counts. Where they looked ahead and left questions, those are asked now, and the rules are to
-/// be applied again.
+/// Whether what rules and expressions came to counts. Where they looked ahead and left questions, those are asked now, and
+/// they are to be applied again.
 async fn settled(ex: &mut Exchange) -> Result<bool, Fail> {
     if ex.client.patience == Patience::Leaves || !ex.client.is_in_doubt() {
         return Ok(true);

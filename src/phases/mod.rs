@@ -2,11 +2,13 @@
 
 pub mod access;
 mod access_file;
+mod ahead;
 mod answers;
 mod auth_files;
 mod authn;
 mod authz;
 pub mod choose;
+pub mod client_address;
 pub mod client_name;
 pub mod early;
 pub mod fixup;

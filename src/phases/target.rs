@@ -2,7 +2,9 @@
 //! RFC 3986 section 6.2).
 
 use crate::config::directives::site::EncodedSlashes as Setting;
+use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
+use crate::exchange::trace::Step;
 use crate::exchange::{Exchange, Landed, PassTarget};
 use crate::http::method::Method;
 use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target};
@@ -26,7 +28,7 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
             Target::Authority(_) => {
                 return Err(
                     Fail::client(crate::http::status::Status::METHOD_NOT_ALLOWED, "CONNECT is not served")
-                        .with_field("Allow", "GET,POST,OPTIONS,HEAD"),
+                        .with_field("Allow", allowed::methods(ex)),
                 );
             }
             Target::Origin { .. } | Target::Absolute { .. } => {}
@@ -39,7 +41,19 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
             landed: Landed::default(),
         };
     }
-    ex.target.path = decode(ex)?;
+    ex.target.path = match decode(ex) {
+        Ok(path) => path,
+        Err(error) => {
+            // Error documents are told the path all the same, where there is one.
+            let decoded = CleanPath::decode(&ex.target.raw_path, EncodedSlashes::On, Slashes::Merge);
+            ex.target.path = decoded.unwrap_or_else(|_| CleanPath::root());
+            return Err(error);
+        }
+    };
+    ex.trace(|| Step::Path {
+        path: ex.target.path.as_bytes().to_vec(),
+        query: ex.target.query.clone(),
+    });
     debug_assert!(ex.method != Method::Connect, "CONNECT has no path");
     Ok(Asked::Path)
 }

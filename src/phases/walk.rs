@@ -1,6 +1,9 @@
 //! What is under a file name, and which settings hold there: `<Directory>` from the root down, then `<DirectoryMatch>`,
 //! `<Files>` and `<Location>`, in Apache's order of merging.
 
+pub(super) mod applications;
+
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -10,27 +13,27 @@ use std::sync::Arc;
 
 use rustix::fs::FileType;
 
-use crate::config::backends;
 use crate::config::directives::DirConf;
-use crate::config::directives::core::{FilesSection, IfSection};
+use crate::config::directives::core::{Branch, FilesSection, IfSection};
 use crate::config::directives::options::Options;
+use crate::config::error::Span;
 use crate::config::setting::Merge;
-use crate::config::site::Site;
+use crate::config::site::{Section, Site};
+use crate::config::words::Pattern;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::{Alias, Place, Types};
+use crate::exchange::place::{Place, Types};
+use crate::exchange::trace::{AccessFile as LookedFor, Step};
 use crate::exchange::view::{Noting, View};
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, Variables};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
-use crate::gateway::script_path::split_path;
 use crate::http::status::Status;
-use crate::http::target::{CleanPath, Slashes};
-use crate::lang::expr::Expr;
+use crate::lang::regex;
 use crate::phases::access_file::{self, AccessFile};
 use crate::phases::translate::{self, Translated};
 use crate::scripts::diagnosis::obstacle::{self, Runner};
 
 /// Finds the file and merges its settings.
-pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
+pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
     let name = without_doubled_slashes(&translated.path);
     let extent = open::extent(&name).map_err(|error| refused(ex, &name, error))?;
     let landed = Landed::new(&name, &extent);
@@ -43,9 +46,11 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     };
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));
+    ex.trace(|| Step::Options(judged.conf.core.options.in_force()));
     for field in &judged.fields {
         ex.rewriting.vary.add(field);
     }
+    ex.trace(|| landed.step());
     let found = match landed.kind {
         Landing::Missing if is_link(landed.path) => return Err(leads_nowhere(ex, landed.path)),
         Landing::Missing => Found::Missing,
@@ -61,63 +66,10 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
         },
         found,
         alias: translated.alias,
-        context_prefix: translated.context_prefix,
-        context_root: translated.context_root,
+        context_prefix: translated.context_prefix.clone(),
+        context_root: translated.context_root.clone(),
         types: Types::default(),
     })
-}
-
-/// The place behind the URL of an application server: no file, and the settings of `<Proxy>` and `<Location>` alone.
-pub fn proxied(ex: &mut Exchange, translated: Translated) -> Place {
-    let site = ex.site;
-    ex.file.clone_from(&translated.path);
-    ex.target.landed = exchange::Landed {
-        path_info: Vec::new(),
-        context_prefix: Vec::new(),
-        context_root: translated.context_root.clone(),
-    };
-    let backend = backends::of_handler(&translated.path).unwrap_or_default();
-    let backend = match memchr::memchr(b'|', backend) {
-        Some(at) => backend.get(at + 1..).unwrap_or_default(),
-        None => backend,
-    };
-    let proxies = site.proxies.iter().filter(|section| section.covers_backend(backend));
-    let url = ex.target.path.as_bytes();
-    let locations = site.locations.iter().filter(|section| section.covers_location(url));
-    let pieces = proxies
-        .chain(locations)
-        .map(|section| Piece::Section(&section.conf))
-        .collect();
-    let judged = with_branches(ex, pieces, Vec::new());
-    ex.set_conf(Arc::clone(&judged.conf));
-    for field in &judged.fields {
-        ex.rewriting.vary.add(field);
-    }
-    Place {
-        conf: judged.conf,
-        path: translated.path,
-        path_info: Vec::new(),
-        path_translated: Vec::new(),
-        found: Found::Missing,
-        alias: Alias::Proxied,
-        context_prefix: Vec::new(),
-        context_root: translated.context_root,
-        types: Types::default(),
-    }
-}
-
-/// The settings that the file of `place` has when it is asked for by its own URL, without what follows it in this one.
-pub fn by_its_own_url(ex: &mut Exchange, place: &Place) -> Result<Arc<DirConf>, Fail> {
-    let (own, _) = split_path(ex.target.path.as_bytes(), &place.path_info);
-    let own = CleanPath::from_decoded(own, Slashes::Keep).map_err(|error| Fail::internal(error.to_string()))?;
-    let extent = open::extent(&place.path).map_err(|error| refused(ex, &place.path, error))?;
-    let whole = std::mem::replace(&mut ex.target.path, own);
-    let path_info = std::mem::take(&mut ex.target.landed.path_info);
-    let landed = Landed::new(&place.path, &extent);
-    let judged = judge(ex, &landed, &directories_of(&place.path, &extent));
-    ex.target.path = whole;
-    ex.target.landed.path_info = path_info;
-    judged.map(|judged| judged.conf)
 }
 
 fn is_link(path: &[u8]) -> bool {
@@ -151,6 +103,18 @@ struct Landed<'a> {
 }
 
 impl<'a> Landed<'a> {
+    fn step(&self) -> Step {
+        Step::Found {
+            path: self.path.to_vec(),
+            kind: match self.kind {
+                Landing::File => "a file",
+                Landing::Directory => "a directory",
+                Landing::Missing => "nothing is there",
+            },
+            path_info: self.path_info.to_vec(),
+        }
+    }
+
     fn new(name: &'a [u8], extent: &Extent) -> Landed<'a> {
         let (path, rest) = name.split_at(extent.length.min(name.len()));
         if extent.meta.kind != Kind::Directory {
@@ -249,13 +213,15 @@ impl Piece {
     }
 }
 
-fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Judged, Fail> {
-    let (site, path, url) = (ex.site, landed.path, ex.target.path.as_bytes());
+fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Judged, Fail> {
+    let (site, path) = (ex.site, landed.path);
     let mut pieces: Vec<Piece> = Vec::new();
     let mut links = Vec::new();
     let covering = |name: &[u8]| {
         let covers = site.directories.iter().filter(|section| section.covers_directory(name));
-        covers.map(|section| Piece::Section(&section.conf)).collect::<Vec<_>>()
+        covers
+            .map(|section| piece(ex, "Directory", section))
+            .collect::<Vec<_>>()
     };
     for length in directories {
         let directory = path.get(..*length).unwrap_or(path);
@@ -268,6 +234,8 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
                 pieces.push(Piece::AccessFile(file));
                 so_far = merged(site, &pieces);
             }
+        } else {
+            ex.trace(|| Step::AccessFile(LookedFor::NotLookedFor, vec![directory.to_vec()]));
         }
         links.push((*length, symlinks(so_far.core.options.in_force())));
     }
@@ -276,19 +244,34 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
         pieces.extend(covering(path));
     }
     let matches = site.directory_matches.iter();
-    pieces.extend(
-        matches
-            .filter(|section| section.covers_directory(landed.asked))
-            .map(|section| Piece::Section(&section.conf)),
-    );
+    for section in matches.filter(|section| section.covers_directory(landed.asked)) {
+        export(&mut ex.variables, &section.pattern, landed.asked);
+        pieces.push(piece(ex, "DirectoryMatch", section));
+    }
     if landed.kind != Landing::Directory {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
         let files = merged(site, &pieces);
-        let files = files.core.files.iter().filter(|files| files.covers(name));
-        pieces.extend(files.map(|files| Piece::Files(Arc::clone(files))));
+        for files in files.core.files.iter().filter(|files| files.covers(name)) {
+            export(&mut ex.variables, &files.name, name);
+            ex.trace(|| section_step("Files", &files.name, &files.span));
+            pieces.push(Piece::Files(Arc::clone(files)));
+        }
     }
-    let locations = site.locations.iter().filter(|section| section.covers_location(url));
-    pieces.extend(locations.map(|section| Piece::Section(&section.conf)));
+    // Doubled slashes, where MergeSlashes leaves them, are for regular expressions alone.
+    let url = ex.target.path.as_bytes();
+    let plain = match memchr::memmem::find(url, b"//") {
+        Some(_) => Cow::Owned(without_doubled_slashes(url)),
+        None => Cow::Borrowed(url),
+    };
+    let url_for = |section: &Section| match section.pattern {
+        Pattern::Regex(_) => url,
+        Pattern::Plain(_) | Pattern::Glob(_) => &plain,
+    };
+    let locations = site.locations.iter();
+    for section in locations.filter(|section| section.covers_location(url_for(section))) {
+        export(&mut ex.variables, &section.pattern, url);
+        pieces.push(piece(ex, "Location", section));
+    }
     Ok(with_branches(ex, pieces, links))
 }
 
@@ -296,7 +279,7 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
 fn with_branches(ex: &Exchange, mut pieces: Vec<Piece>, links: Vec<(usize, Symlinks)>) -> Judged {
     let conf = merged(ex.site, &pieces);
     let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
-    holding(&view, &conf.core.ifs, &mut branches);
+    holding(ex, &view, &conf.core.ifs, &mut branches);
     let fields = view.into_fields();
     if branches.is_empty() {
         return Judged { conf, links, fields };
@@ -306,17 +289,58 @@ fn with_branches(ex: &Exchange, mut pieces: Vec<Piece>, links: Vec<(usize, Symli
     Judged { conf, links, fields }
 }
 
+fn piece(ex: &Exchange, kind: &'static str, section: &'static Section) -> Piece {
+    ex.trace(|| section_step(kind, &section.pattern, &section.span));
+    Piece::Section(&section.conf)
+}
+
+/// A section that covers the place, by the name of its kind without `Match`.
+#[cold]
+fn section_step(kind: &str, pattern: &Pattern, span: &Span) -> Step {
+    let kind = kind.trim_end_matches("Match");
+    let what = match pattern {
+        Pattern::Plain(plain) => format!("<{kind} \"{}\">", String::from_utf8_lossy(plain)),
+        Pattern::Glob(glob) => format!("<{kind} \"{}\">", String::from_utf8_lossy(glob.pattern())),
+        Pattern::Regex(regex) => format!("<{kind}Match \"{}\">", regex.pattern()),
+    };
+    Step::Section { what, at: span.clone() }
+}
+
+/// The named groups of a section's pattern become variables: `(?<site>...)` is MATCH_SITE.
+fn export(variables: &mut Variables, pattern: &Pattern, subject: &[u8]) {
+    let Pattern::Regex(regex) = pattern else { return };
+    if regex.names().is_empty() {
+        return;
+    }
+    let groups = regex.captures(subject).unwrap_or_default();
+    for (number, name) in regex.names() {
+        if groups.get(*number).is_some_and(Option::is_some) {
+            let value = regex::group(*number, subject, &groups).to_vec();
+            let name = format!("MATCH_{}", name.to_ascii_uppercase());
+            variables.insert(name.into_bytes(), value);
+        }
+    }
+}
+
 /// Of each `<If>` the first branch that holds, and what holds of those inside it.
-fn holding(view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
+fn holding(ex: &Exchange, view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
     for section in ifs {
-        let holds = |condition: &Expr| condition.eval(view).unwrap_or(false);
-        let branch = section
-            .branches
-            .iter()
-            .find(|branch| branch.condition.as_ref().is_none_or(holds));
+        let holds = |branch: &&Branch| {
+            let holds = branch
+                .condition
+                .as_ref()
+                .map_or(Ok(true), |condition| condition.eval(view));
+            ex.trace(|| Step::Condition {
+                what: branch.written.to_string(),
+                holds: holds.as_ref().ok().copied(),
+                at: branch.span.clone(),
+            });
+            holds.unwrap_or(false)
+        };
+        let branch = section.branches.iter().find(holds);
         if let Some(branch) = branch {
             branches.push(Arc::clone(&branch.conf));
-            holding(view, &branch.conf.core.ifs, branches);
+            holding(ex, view, &branch.conf.core.ifs, branches);
         }
     }
 }
@@ -380,6 +404,7 @@ fn refused(ex: &Exchange, path: &[u8], error: OpenError) -> Fail {
     };
     let url = String::from_utf8_lossy(ex.target.path.as_bytes());
     let file = String::from_utf8_lossy(path);
+    ex.trace_open_error(path, error);
     let why = closed_directory(path, error).unwrap_or_else(|| error.reason());
     Fail::site(status, format!("access to {url}: `{file}`: {why}"))
 }

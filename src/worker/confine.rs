@@ -227,6 +227,8 @@ fn auth_files(config: &Config) -> Vec<Vec<u8>> {
         files.extend(authn.user_file.value().cloned());
         files.extend(authn.group_file.value().cloned());
     }
+    let requirements = config.server.providers.requirements.iter();
+    files.extend(requirements.filter_map(|(_, alias)| alias.group_file.clone()));
     files
 }
 

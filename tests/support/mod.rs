@@ -1,7 +1,8 @@
-//! What the tests stand on: the server, the wire, the .case format and its player, golden files.
+//! What the tests stand on: the server, the wire, the .case format and its player, golden files, packages of Debian.
 
 pub mod applications;
 pub mod case;
+pub mod debian;
 pub mod golden;
 pub mod play;
 pub mod processes;

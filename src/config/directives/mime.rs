@@ -2,7 +2,7 @@
 
 use crate::config::backends;
 use crate::config::directives::DirConf;
-use crate::config::handlers::{look_at_handler, look_at_type};
+use crate::config::handlers::{look_at_filters, look_at_handler, look_at_type};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -22,6 +22,8 @@ settings! {
         languages: Mapped<Vec<u8>, Vec<u8>>,
         /// `DefaultLanguage`.
         default_language: Setting<Vec<u8>>,
+        /// `AddOutputFilter`: names in lower case, divided by semicolons.
+        output_filters: Mapped<Vec<u8>, Vec<u8>>,
         /// `MimeLastExtension`.
         last_extension: Setting<bool>,
         /// `ModMimeUsePathInfo`.
@@ -111,6 +113,18 @@ also need Options ExecCGI. MimeLastExtension makes it the last alone. An applica
         "The language is sent as Content-Language."
     ),
     extensions!(
+        "AddOutputFilter",
+        "filter[;filter...] extension ...",
+        "Name the filters that files with an extension pass.",
+        output_filters,
+        |_, args| {
+            look_at_filters(args);
+            Ok(())
+        },
+        "There are none: those that compress are left out, and a file that any other is for is answered with 500 and never shown, for \
+it may hold commands. INCLUDES is for files where Options Includes is on, as in Apache."
+    ),
+    extensions!(
         "AddType",
         "media-type extension ...",
         "Name the media type of files with an extension.",
@@ -183,7 +197,16 @@ codings and character sets are read from all extensions as before, but for types
     removal!("RemoveEncoding", "Forget the content coding of extensions.", encodings),
     removal!("RemoveHandler", "Forget the handler of extensions.", handlers),
     removal!("RemoveLanguage", "Forget the language of extensions.", languages),
-    removal!("RemoveType", "Forget the media type of extensions.", types),
+    removal!(
+        "RemoveOutputFilter",
+        "Forget the filters of extensions.",
+        output_filters
+    ),
+    removal!(
+        "RemoveType",
+        "Forget the media type of extensions, also that of TypesConfig.",
+        types
+    ),
 ];
 
 fn lower(extension: &[u8]) -> Vec<u8> {

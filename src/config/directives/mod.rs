@@ -19,10 +19,12 @@ pub mod language;
 pub mod limit;
 pub mod log;
 pub mod mime;
+pub mod modules;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
 pub mod redirect;
+pub mod remote_ip;
 pub mod require;
 pub mod rewrite;
 pub mod rlimit;
@@ -97,6 +99,8 @@ settings! {
         proxy: proxy::SiteProxy,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
+        /// The client behind proxies.
+        remote_ip: remote_ip::RemoteIp,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// The script log.
@@ -139,10 +143,12 @@ const BY_FEATURE: &[&[Directive]] = &[
     language::DIRECTIVES,
     log::DIRECTIVES,
     mime::DIRECTIVES,
+    modules::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
     redirect::DIRECTIVES,
+    remote_ip::DIRECTIVES,
     rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,
     sandbox::DIRECTIVES,

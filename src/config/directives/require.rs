@@ -1,6 +1,7 @@
 //! What one `Require` asks for: its kinds and their words.
 
 use crate::config::directives::authz::Sense;
+use crate::config::error::Span;
 use crate::config::quoting;
 use crate::config::words::{Args, Said, shown};
 use crate::http::method::Method;
@@ -37,6 +38,17 @@ pub enum Requirement {
     FileGroup,
     /// `expr`
     Expr(Box<Expr>, Wants),
+    /// One of `<AuthzProviderAlias>`, and where it was asked for.
+    Alias(Vec<u8>, Span),
+}
+
+/// A requirement with a name of its own.
+#[derive(Clone, Debug)]
+pub struct RequirementAlias {
+    /// What it asks for.
+    pub requirement: Requirement,
+    /// AuthGroupFile inside of the section.
+    pub group_file: Option<Vec<u8>>,
 }
 
 /// Whether a name and password could make a requirement true.
@@ -65,7 +77,8 @@ machine); env with variables; method with methods; user with names; valid-user; 
 and file-group (the file belongs to the user, or to a group of the user's); expr with an expression.
 
 Words of user, group, host and forward-dns may hold %{...}. With not, a line refuses instead of granting, and stands in \
-<RequireAll>. Kinds of other modules are refused when the configuration is read.";
+<RequireAll>. The name of an <AuthzProviderAlias> stands for what that says. Kinds \
+of other modules are refused when the configuration is read.";
 
 /// Reads what follows `Require`.
 pub(super) fn parse(args: &Args) -> Said<(Sense, Requirement)> {
@@ -73,14 +86,55 @@ pub(super) fn parse(args: &Args) -> Said<(Sense, Requirement)> {
     let (kind, rest) = quoting::next_word(raw).ok_or("says nothing; write `Require all granted` or the like")?;
     if kind.eq_ignore_ascii_case(b"not") {
         let (kind, rest) = quoting::next_word(rest.trim_ascii()).ok_or("says nothing behind `not`")?;
-        return Ok((Sense::Negated, requirement(&kind, rest.trim_ascii(), args.trust)?));
+        return Ok((Sense::Negated, named(args, kind, rest.trim_ascii())?));
     }
-    Ok((Sense::Plain, requirement(&kind, rest.trim_ascii(), args.trust)?))
+    Ok((Sense::Plain, named(args, kind, rest.trim_ascii())?))
+}
+
+/// Words behind an alias are passed over, as in Apache.
+fn named(args: &Args, kind: Vec<u8>, rest: &[u8]) -> Said<Requirement> {
+    if !is_kind(&kind) {
+        return Ok(Requirement::Alias(kind, args.span.clone()));
+    }
+    requirement(&kind, rest, args.trust)
+}
+
+/// The kinds there are. Apache knows its providers by these very names.
+const KINDS: &[&[u8]] = &[
+    b"all",
+    b"ip",
+    b"host",
+    b"forward-dns",
+    b"local",
+    b"env",
+    b"method",
+    b"user",
+    b"valid-user",
+    b"group",
+    b"file-owner",
+    b"file-group",
+    b"expr",
+];
+
+/// Whether that is a kind of requirement.
+pub fn is_kind(name: &[u8]) -> bool {
+    KINDS.contains(&name)
+}
+
+/// The requirement of a kind with its words, as the administrator wrote them.
+pub fn of_kind(kind: &[u8], words: &[u8]) -> Said<Requirement> {
+    requirement(kind, words, Trust::Full)
+}
+
+/// The sentence about a word that is no kind.
+pub fn unknown(kind: &[u8]) -> String {
+    let sentence = "is no kind of requirement that is known here; write `all`, `ip`, `host`, `forward-dns`, `local`, `env`, \
+                    `method`, `user`, `valid-user`, `group`, `file-owner`, `file-group` or `expr`";
+    format!("{} {sentence}", shown(kind))
 }
 
 fn requirement(kind: &[u8], rest: &[u8], trust: Trust) -> Said<Requirement> {
     let words = quoting::words(rest);
-    // Apache knows its providers by these very names.
     Ok(match kind {
         b"all" => match words.as_slice() {
             [word] if word.eq_ignore_ascii_case(b"granted") => Requirement::Granted,
@@ -100,11 +154,7 @@ fn requirement(kind: &[u8], rest: &[u8], trust: Trust) -> Said<Requirement> {
         b"file-owner" => Requirement::FileOwner,
         b"file-group" => Requirement::FileGroup,
         b"expr" => expression(rest, trust)?,
-        _ => {
-            let sentence = "is no kind of requirement that is known here; write `all`, `ip`, `host`, `forward-dns`, `local`, \
-                            `env`, `method`, `user`, `valid-user`, `group`, `file-owner`, `file-group` or `expr`";
-            return Err(format!("{} {sentence}", shown(kind)));
-        }
+        _ => return Err(unknown(kind)),
     })
 }
 

@@ -324,7 +324,7 @@ fn rule(rules: &mut Rules, args: &Args) -> Said<()> {
     if let Some(url) = rule.proxied() {
         backends::check_rule(url)?;
     }
-    rules.list.push(Arc::new(rule));
+    rules.list.push(Arc::new(rule.standing_at(args.span.to_string())));
     Ok(())
 }
 

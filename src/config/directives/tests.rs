@@ -1,5 +1,7 @@
 //! What holds for every entry of the table.
 
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -58,6 +58,33 @@ section in another is an error; Apache takes it and never looks at it.
 .It
 A handler that is not here is answered with 500, not with the file.
 .It
-A file is not sent in answer to POST (405).
+Named groups of a section's pattern are variables also behind a redirect by
+rules of a directory.
+.It
+With
+.Ic MergeSlashes
+off, PATH_INFO has all slashes, and
+.Ic Redirect
+is compared as it is written.
+.It
+A handler that is computed and comes to nothing leaves the one that the file's
+name gives; in Apache the file is shown.
+.El
+.Sh METHODS
+Files answer GET, HEAD, POST and OPTIONS as in Apache, but for these
+differences.
+.Bl -dash
+.It
+Range is about GET.
+416 says how long the file is.
+.It
+405 for TRACE, and
+.Ql OPTIONS * ,
+name the methods there are.
+TRACE is off by default, and sends no body back.
+.It
+The script of an error document has no body to read.
+.Ic ErrorDocument
+stands for errors, not for redirects.
 .El
 ";

@@ -6,12 +6,12 @@ use crate::config::places::confs;
 use crate::config::site::{Config, document_root};
 use crate::exchange::place::Place;
 use crate::exchange::{Exchange, Previous};
-use crate::gateway::meta_vars::{MetaVars, WhyIgnored};
+use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
 use crate::gateway::refused::is_refused;
 use crate::gateway::request::{Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server};
 use crate::gateway::script_path::split_path;
 use crate::http::method::Method;
-use crate::scripts::Scripts;
+use crate::scripts::Inherited;
 use crate::scripts::notes::{Notes, Weight, escaped};
 
 /// What else of a program's environment depends on who runs it.
@@ -30,13 +30,13 @@ pub(in crate::handlers) struct Told<'a> {
 }
 
 /// The script's environment. `length` is what its standard input will bring.
-pub(super) fn of_script(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option<u64>) -> MetaVars {
+pub(super) fn of_script(ex: &Exchange, place: &Place, inherited: &Inherited, length: Option<u64>) -> MetaVars {
     let told = Told {
         script_filename: &place.path,
         path_info: &place.path_info,
         path_translated: &place.path_translated,
-        path: scripts.path(),
-        time_zone: scripts.time_zone(),
+        path: inherited.path.as_deref(),
+        time_zone: inherited.time_zone.as_deref(),
     };
     of(ex, place, told, length)
 }
@@ -80,7 +80,7 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
             time_zone: told.time_zone,
         },
         local: ex.connection.local,
-        peer: ex.connection.peer,
+        peer: ex.connection.client,
         client: Client {
             host: ex.client.host.as_deref(),
             user: ex.client.user.as_deref(),
@@ -194,16 +194,17 @@ fn former_user(previous: &Previous) -> Option<&[u8]> {
 pub(in crate::handlers) fn warn_ignored(env: &MetaVars, is_news: impl Fn(usize, &[u8]) -> bool, notes: &Notes) {
     let news = |name: &[u8]| is_news(notes.about().site, name);
     for ignored in env.ignored().iter().filter(|ignored| news(&ignored.name)) {
-        let name = escaped(&ignored.name);
-        let why = match ignored.why {
-            WhyIgnored::Computed => "the server computes this one",
-            WhyIgnored::Refused => "it may be set in the server's own configuration only",
-            WhyIgnored::Impossible => "no environment can hold it",
-        };
-        notes.note(
-            Weight::Warning,
-            None,
-            &format!("variable `{name}` is not passed as set: {why}"),
-        );
+        notes.note(Weight::Warning, None, &told(ignored));
     }
+}
+
+/// Why a variable is not passed as it was set.
+pub(in crate::handlers) fn told(ignored: &Ignored) -> String {
+    let name = escaped(&ignored.name);
+    let why = match ignored.why {
+        WhyIgnored::Computed => "the server computes this one",
+        WhyIgnored::Refused => "it may be set in the server's own configuration only",
+        WhyIgnored::Impossible => "no environment can hold it",
+    };
+    format!("variable `{name}` is not passed as set: {why}")
 }

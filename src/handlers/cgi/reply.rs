@@ -1,11 +1,15 @@
 //! From the first byte of a script's output to an answer: the head of its reply, and what it asks for (RFC 3875 section 6).
 
+use std::borrow::Cow;
 use std::future::poll_fn;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::base::ascii;
+use crate::base::date::HttpDate;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::Place;
+use crate::exchange::place::{Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response};
 use crate::exchange::{Again, AgainMethod, Exchange};
 use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
@@ -13,6 +17,7 @@ use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::stream::{Length, ScriptStream, UNWANTED};
 use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, is_nph};
+use crate::http::fields::list_members;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::scripts::notes::{Notes, Weight};
@@ -40,7 +45,7 @@ pub(super) async fn wait(ex: &Exchange, place: &Place, mut talk: Talk, mut case:
                 case.keep_output(&bytes);
                 match reader.push(&bytes) {
                     Ok(None) => {}
-                    Ok(Some(reply)) => return begin(ex, talk, &case, reply).await,
+                    Ok(Some(reply)) => return begin(ex, place, talk, &case, reply).await,
                     Err(error) => return Err(case.no_reply(talk, &error).await),
                 }
             }
@@ -59,10 +64,20 @@ fn raw(talk: Talk, case: &Case, first: Bytes) -> Response {
     }
 }
 
-async fn begin(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Result<Outcome, Fail> {
+async fn begin(
+    ex: &Exchange,
+    place: &Place,
+    mut talk: Talk,
+    case: &Case,
+    mut reply: ScriptReply,
+) -> Result<Outcome, Fail> {
     tell_dropped(case.notes(), &reply.dropped);
     match std::mem::replace(&mut reply.kind, Kind::Document) {
-        Kind::Document => Ok(Outcome::Reply(document(ex, talk, case, reply))),
+        Kind::Document => {
+            let mut response = document(ex, talk, case, reply);
+            add_what_the_name_says(&mut response, &place.types);
+            Ok(Outcome::Reply(response))
+        }
         Kind::LocalRedirect(target) => {
             finish(&mut talk).await?;
             Ok(Outcome::Again(Again {
@@ -119,12 +134,38 @@ fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) 
     response
 }
 
+/// The coding and the languages that the script's name has, which Apache tells of its output as of any file's.
+pub(in crate::handlers) fn add_what_the_name_says(response: &mut Response, types: &Types) {
+    let fields = &mut response.head.fields;
+    if !types.encodings.is_empty() {
+        fields.set("Content-Encoding", types.encodings.join(&b", "[..]));
+    }
+    if !types.languages.is_empty() {
+        let said = fields.joined(b"Content-Language").unwrap_or_default().into_owned();
+        let mut languages = types.languages.clone();
+        for language in list_members(&said) {
+            if !languages.iter().any(|known| known.eq_ignore_ascii_case(language)) {
+                languages.push(language.to_vec());
+            }
+        }
+        fields.set("Content-Language", languages.join(&b','));
+    }
+}
+
 pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) -> Response {
     let status = Status::new(reply.status).unwrap_or(Status::OK);
     let mut response = Response::new(status, body);
     response.head.reason.clone_from(&reply.reason);
     for (name, value) in &reply.fields {
-        if response.head.fields.try_append(name, value).is_err() {
+        let value = if ascii::eq_ignore_case(name, b"Last-Modified") {
+            match modified(value) {
+                Some(date) => Cow::Owned(date.to_bytes().to_vec()),
+                None => continue,
+            }
+        } else {
+            Cow::Borrowed(value)
+        };
+        if response.head.fields.try_append(name, value.as_slice()).is_err() {
             let name = crate::scripts::notes::escaped(name);
             notes.note(
                 Weight::Warning,
@@ -134,6 +175,12 @@ pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) 
         }
     }
     response
+}
+
+/// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache.
+fn modified(value: &[u8]) -> Option<HttpDate> {
+    let now = HttpDate::from(SystemTime::now());
+    HttpDate::parse(value, now).map(|date| date.min(now))
 }
 
 pub(in crate::handlers) fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use crate::backend::fastcgi::Trouble;
 use crate::config::backends::Address;
 use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::{Again, AgainMethod, Exchange};
 use crate::gateway::fastcgi::answers::Fault;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
 use crate::handlers::cgi::broken_body;
-use crate::handlers::cgi::reply::{head, tell_dropped};
+use crate::handlers::cgi::reply::{add_what_the_name_says, head, tell_dropped};
 use crate::handlers::fastcgi::MODULE;
 use crate::handlers::fastcgi::stream::{Length, ReplyStream, UNWANTED};
 use crate::handlers::fastcgi::talk::{Event, Talk};
@@ -35,7 +36,12 @@ impl From<Fail> for Unanswered {
 }
 
 /// Waits for the head of the reply and makes an answer of it.
-pub(super) async fn wait(ex: &Exchange, mut talk: Talk, address: &Address) -> Result<Outcome, Unanswered> {
+pub(super) async fn wait(
+    ex: &Exchange,
+    place: &Place,
+    mut talk: Talk,
+    address: &Address,
+) -> Result<Outcome, Unanswered> {
     let mut reader = ReplyReader::new();
     loop {
         match poll_fn(|cx| talk.poll(cx)).await {
@@ -49,7 +55,7 @@ pub(super) async fn wait(ex: &Exchange, mut talk: Talk, address: &Address) -> Re
             }
             Event::Output(bytes) => match reader.push(&bytes) {
                 Ok(None) => {}
-                Ok(Some(reply)) => return begin(ex, talk, address, reply).await.map_err(Unanswered::from),
+                Ok(Some(reply)) => return begin(ex, place, talk, address, reply).await.map_err(Unanswered::from),
                 Err(error) => {
                     talk.abort();
                     return Err(no_reply(address, &error.to_string()).into());
@@ -92,10 +98,20 @@ fn failed(status: Status, note: String) -> Fail {
         .of_module(MODULE)
 }
 
-async fn begin(ex: &Exchange, talk: Talk, address: &Address, mut reply: ScriptReply) -> Result<Outcome, Fail> {
+async fn begin(
+    ex: &Exchange,
+    place: &Place,
+    talk: Talk,
+    address: &Address,
+    mut reply: ScriptReply,
+) -> Result<Outcome, Fail> {
     tell_dropped(talk.notes(), &reply.dropped);
     match std::mem::replace(&mut reply.kind, Kind::Document) {
-        Kind::Document => Ok(Outcome::Reply(document(ex, talk, address, reply))),
+        Kind::Document => {
+            let mut response = document(ex, talk, address, reply);
+            add_what_the_name_says(&mut response, &place.types);
+            Ok(Outcome::Reply(response))
+        }
         Kind::LocalRedirect(target) => {
             finish(talk).await?;
             Ok(Outcome::Again(Again {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::functions;
-use super::{Comparison, Condition, GlobKind, NoValue, Word};
+use super::{Comparison, Condition, Function, GlobKind, NoValue, Word};
 use crate::base::glob::{Glob, Slash};
 use crate::lang::local_time;
 use crate::lang::regex::{self, Groups, Regex};
@@ -12,28 +12,42 @@ use crate::lang::vars::{Variable, Vars};
 
 /// If `condition` is true of the request: the text and the groups of the last match.
 pub(super) fn condition(condition: &Condition, vars: &dyn Vars) -> Result<Option<(Vec<u8>, Groups)>, NoValue> {
-    let mut state = State::new(vars);
+    let mut state = State::new(vars, Fields::Told);
     let holds = state.holds(condition)?;
     Ok(holds.then_some((state.subject, state.groups)))
 }
 
-/// The string that `word` makes, where `groups` are of the last match, in `subject`.
+/// The string that `word` makes, where `groups` are of the last match, in `subject`. As in Apache, that a string depends on
+/// fields of the request is not told.
 pub(super) fn string(word: &Word, vars: &dyn Vars, subject: Vec<u8>, groups: Groups) -> Result<Vec<u8>, NoValue> {
-    let state = State { vars, subject, groups };
+    let state = State {
+        subject,
+        groups,
+        ..State::new(vars, Fields::Silent)
+    };
     state.word(word).map(Cow::into_owned)
 }
 
 /// The request, and the last successful match: `$1` refers to it.
 struct State<'v> {
     vars: &'v dyn Vars,
+    fields: Fields,
     subject: Vec<u8>,
     groups: Groups,
 }
 
+/// Whether it is told what fields a value depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fields {
+    Told,
+    Silent,
+}
+
 impl<'v> State<'v> {
-    fn new(vars: &'v dyn Vars) -> State<'v> {
+    fn new(vars: &'v dyn Vars, fields: Fields) -> State<'v> {
         State {
             vars,
+            fields,
             subject: Vec::new(),
             groups: Vec::new(),
         }
@@ -122,7 +136,7 @@ impl<'v> State<'v> {
             }
             Word::Variable(variable) => self.vars.variable(*variable).unwrap_or_else(|| otherwise(*variable)),
             Word::Field(name) => {
-                self.vars.depends_on(name);
+                self.depends_on(name);
                 self.vars.request_field(name).unwrap_or_default()
             }
             Word::Time(format) => {
@@ -133,8 +147,20 @@ impl<'v> State<'v> {
                 let group = regex::group(usize::from(*number), &self.subject, &self.groups);
                 Cow::Owned(group.to_vec())
             }
-            Word::Call(function, argument) => functions::call(*function, self.word(argument)?, self.vars)?,
+            Word::Call(function, argument) => {
+                let argument = self.word(argument)?;
+                if *function == Function::RequestField {
+                    self.depends_on(str::from_utf8(&argument).unwrap_or_default());
+                }
+                functions::call(*function, argument, self.vars)?
+            }
         })
+    }
+
+    fn depends_on(&self, name: &str) {
+        if self.fields == Fields::Told {
+            self.vars.depends_on(name);
+        }
     }
 }
 

@@ -44,11 +44,7 @@ pub(super) fn call<'a>(
 ) -> Result<Cow<'a, [u8]>, NoValue> {
     let name = str::from_utf8(&argument).unwrap_or_default();
     let found = match function {
-        Function::RequestField => {
-            vars.depends_on(name);
-            vars.request_field(name)
-        }
-        Function::RequestFieldInSilence => vars.request_field(name),
+        Function::RequestField | Function::RequestFieldInSilence => vars.request_field(name),
         Function::ResponseField => vars.response_field(name),
         Function::RequestEnv => vars.env(name),
         Function::OsEnv => vars.os_env(name),

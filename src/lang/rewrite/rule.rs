@@ -15,6 +15,8 @@ pub struct Rule {
     /// What a match becomes; nothing for `-` and where the status says it all.
     pub(super) substitution: Option<Template>,
     pub(super) flags: Flags,
+    /// Where it stands, for traces.
+    pub(super) place: Box<str>,
 }
 
 impl Rule {
@@ -34,7 +36,15 @@ impl Rule {
             negated,
             substitution: (!stays).then(|| Template::parse(substitution)),
             flags,
+            place: Box::default(),
         })
+    }
+
+    /// The same with the place where it stands, for traces.
+    #[must_use]
+    pub fn standing_at(mut self, place: String) -> Rule {
+        self.place = place.into();
+        self
     }
 
     /// What its flags say.

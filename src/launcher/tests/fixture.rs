@@ -64,6 +64,7 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         threads: 2,
         settings,
         graceful_limit: Duration::ZERO,
+        remark: None,
     })
 }
 

@@ -8,16 +8,14 @@ use std::time::{Duration, SystemTime};
 use crate::base::date::HttpDate;
 use crate::config::directives::rewrite::RewriteOptions;
 use crate::exchange::Exchange;
-use crate::exchange::place::{Landing, Place};
-use crate::exchange::response::{Outcome, Stop};
+use crate::exchange::place::Place;
 use crate::exchange::rewriting::Look;
+use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::http::status::Status;
-use crate::http::target::{CleanPath, Slashes};
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::{Ahead, Host, Pending, Variable};
 use crate::lang::vars::{self, Accessible, FileTest, Vars};
-use crate::phases::locate;
+use crate::phases::ahead;
 
 /// A request that rules are applied to.
 pub(in crate::phases) struct Asked<'a> {
@@ -45,46 +43,9 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Where a request for a URL path of this site would come to, and with which status; nothing for a look within a look.
-    fn look_at_url(&self, path: &[u8]) -> Option<(Exchange, Result<Place, Stop>)> {
-        if self.ex.rewriting.look == Look::Ahead {
-            return None;
-        }
-        let mut look = self.ex.look_ahead();
-        let (path, query) = match path.iter().position(|byte| *byte == b'?') {
-            Some(mark) => (&path[..mark], Some(path[mark + 1..].to_vec())),
-            None => (path, None),
-        };
-        look.target.path = CleanPath::from_decoded(path, Slashes::Merge).ok()?;
-        look.target.query = query;
-        let place = locate::look(&mut look);
-        self.ex.client.take_over(&look.client);
-        self.ex.rewriting.lines.take_over(&look.rewriting.lines);
-        Some((look, place))
-    }
-
-    /// The same for a file by its name.
-    fn look_at_file(&self, path: &[u8]) -> Option<(Exchange, Result<Place, Stop>)> {
-        if self.ex.rewriting.look == Look::Ahead {
-            return None;
-        }
-        let mut look = self.ex.look_ahead();
-        let place = locate::look_at_file(&mut look, path);
-        self.ex.client.take_over(&look.client);
-        self.ex.rewriting.lines.take_over(&look.rewriting.lines);
-        Some((look, place))
-    }
-}
-
-/// The status that a look came to.
-fn status_of(place: &Result<Place, Stop>) -> Status {
-    match place {
-        Ok(_) => Status::OK,
-        Err(Stop::Fail(fail)) => fail.status(),
-        Err(Stop::Outcome(outcome)) => match &**outcome {
-            Outcome::Reply(response) => response.head.status,
-            Outcome::Again(_) => Status::OK,
-        },
+    /// Whether this is a look itself, which looks no further.
+    fn looks(&self) -> bool {
+        self.ex.rewriting.look == Look::Ahead
     }
 }
 
@@ -106,6 +67,10 @@ impl Vars for Asked<'_> {
             (vars::Variable::ContextPrefix, Some(place)) => Some(Cow::Borrowed(&place.context_prefix)),
             (vars::Variable::ContextDocumentRoot, Some(place)) => Some(Cow::Borrowed(&place.context_root)),
             (vars::Variable::IsSubreq, _) => Some(Cow::Borrowed(if self.is_subrequest() { b"true" } else { b"false" })),
+            (vars::Variable::ScriptUser | vars::Variable::ScriptGroup, _) => {
+                let known = self.view.variable(variable);
+                Some(known.unwrap_or(Cow::Borrowed(b"<unknown>")))
+            }
             _ => self.view.variable(variable),
         }
     }
@@ -135,23 +100,13 @@ impl Vars for Asked<'_> {
     }
 
     fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
-        match what {
-            Accessible::Url => {
-                let looked = self.look_at_url(name);
-                looked.is_some_and(|(_, place)| status_of(&place).code() < 400)
-            }
-            Accessible::File => {
-                let looked = self.look_at_file(name);
-                // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
-                looked.is_some_and(|(_, place)| place.is_ok_and(|place| place.landing() == Landing::File))
-            }
-        }
+        !self.looks() && ahead::is_accessible(self.ex, what, name)
     }
 }
 
 impl Host for Asked<'_> {
     fn is_subrequest(&self) -> bool {
-        self.ex.rewriting.look == Look::Ahead
+        self.looks()
     }
 
     fn is_own(&self, host: &[u8], port: Option<u16>) -> bool {
@@ -191,9 +146,12 @@ impl Host for Asked<'_> {
     }
 
     fn ahead(&self, ahead: Ahead, path: &[u8], variable: &Variable) -> Option<Vec<u8>> {
+        if self.looks() {
+            return None;
+        }
         let (look, _place) = match ahead {
-            Ahead::Url => self.look_at_url(path)?,
-            Ahead::File => self.look_at_file(path)?,
+            Ahead::Url => ahead::at_url(self.ex, path)?,
+            Ahead::File => ahead::at_file(self.ex, path),
         };
         let view = View {
             ex: &look,
@@ -208,7 +166,12 @@ impl Host for Asked<'_> {
         Some(value.unwrap_or_default())
     }
 
+    fn applies(&self, place: &str, _directory: Option<&[u8]>) {
+        self.ex.trace(|| Step::Rule(place.to_owned()));
+    }
+
     fn trace(&self, level: u8, directory: Option<&[u8]>, text: Arguments<'_>) {
+        self.ex.trace(|| Step::Rewriting(text.to_string()));
         let level = match level {
             1 => Level::Trace1,
             2 => Level::Trace2,
@@ -231,7 +194,7 @@ impl Host for Asked<'_> {
         let directory = directory.map(|path| format!("[perdir {}] ", String::from_utf8_lossy(path)));
         let line = format!(
             "{} - - [{}/sid#{}][rid#{}/{kind}{redirects}] {}{text}",
-            self.ex.peer_ip(),
+            self.ex.client_ip(),
             String::from_utf8_lossy(self.ex.site_name()),
             self.ex.site.number,
             String::from_utf8_lossy(&self.ex.unique_id),

@@ -18,7 +18,11 @@ fuzz_target!(|input: &[u8]| {
     let whole = answers(input, input.len().max(1));
     assert_eq!(whole, answers(input, 1), "byte by byte");
     assert_eq!(whole, answers(input, piece), "in pieces");
-    assert_eq!(records(input, input.len().max(1)), records(input, piece), "records in pieces");
+    assert_eq!(
+        records(input, input.len().max(1)),
+        records(input, piece),
+        "records in pieces"
+    );
     if let Ok(pairs) = params::whole(input) {
         let mut again = Vec::new();
         for (name, value) in &pairs {

@@ -5,12 +5,11 @@ use crate::config::directives::foreign::depends::{identity_check, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, V, foreign};
 
 const AUTH: &str = "not supported by this version; users are known by AuthType Basic with AuthUserFile: use that, or keep the place behind a server that asks";
+const DIGEST: &str = "it has no effect: with `AuthType Digest` nobody gets in who would need a name";
 const NOAUTH: &str = "it has no effect: verified passwords are remembered anyhow";
 const NOLDAP: &str = "it has no effect: nobody is looked up in a directory service";
 const NOSESSION: &str = "it has no effect without `Session On`, which is refused";
 const NO_TRACKING: &str = "it has no effect without `CookieTracking on`, which is refused";
-const REMOTE_ADDR: &str = "not supported by this version; scripts and logs have the address of the connection: take REMOTE_ADDR there for the proxy's";
-const REQUIRE: &str = "not supported by this version; write the requirement where it is used";
 const SOLARIS: &str = "it concerns Solaris; use the limits of the service that starts lychgate";
 
 foreign! {
@@ -19,12 +18,12 @@ foreign! {
     "AuthDBMGroupFile" "mod_authz_dbm" DH AuthConfig "file-path" => Refused(AUTH);
     "AuthDBMType" "mod_authn_dbm" DH AuthConfig "default|SDBM|GDBM|NDBM|DB" => Refused(AUTH);
     "AuthDBMUserFile" "mod_authn_dbm" DH AuthConfig "file-path" => Refused(AUTH);
-    "AuthDigestAlgorithm" "mod_auth_digest" DH AuthConfig "MD5|MD5-sess" => Refused(AUTH);
-    "AuthDigestDomain" "mod_auth_digest" DH AuthConfig "URI [URI] ..." => Refused(AUTH);
-    "AuthDigestNonceLifetime" "mod_auth_digest" DH AuthConfig "seconds" => Refused(AUTH);
-    "AuthDigestProvider" "mod_auth_digest" DH AuthConfig "provider-name [provider-name] ..." => Refused(AUTH);
-    "AuthDigestQop" "mod_auth_digest" DH AuthConfig "none|auth|auth-int [auth|auth-int]" => Refused(AUTH);
-    "AuthDigestShmemSize" "mod_auth_digest" S None "size" => Refused(AUTH);
+    "AuthDigestAlgorithm" "mod_auth_digest" DH AuthConfig "MD5|MD5-sess" => Ignored(DIGEST);
+    "AuthDigestDomain" "mod_auth_digest" DH AuthConfig "URI [URI] ..." => Ignored(DIGEST);
+    "AuthDigestNonceLifetime" "mod_auth_digest" DH AuthConfig "seconds" => Ignored(DIGEST);
+    "AuthDigestProvider" "mod_auth_digest" DH AuthConfig "provider-name [provider-name] ..." => Ignored(DIGEST);
+    "AuthDigestQop" "mod_auth_digest" DH AuthConfig "none|auth|auth-int [auth|auth-int]" => Ignored(DIGEST);
+    "AuthDigestShmemSize" "mod_auth_digest" S None "size" => Ignored(DIGEST);
     "AuthFormAuthoritative" "mod_auth_form" DH AuthConfig "On|Off" => Refused(AUTH);
     "AuthFormBody" "mod_auth_form" DH AuthConfig "fieldname" => Refused(AUTH);
     "AuthFormDisableNoStore" "mod_auth_form" DH AuthConfig "On|Off" => Refused(AUTH);
@@ -70,7 +69,6 @@ foreign! {
     "AuthzDBDQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBDRedirectQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBMType" "mod_authz_dbm" DH AuthConfig "default|SDBM|GDBM|NDBM|DB" => Refused(AUTH);
-    "<AuthzProviderAlias>" "mod_authz_core" S None "baseProvider Alias Require-Parameters" => Refused(REQUIRE);
     "CookieDomain" "mod_usertrack" SVDH FileInfo "domain" => Ignored(NO_TRACKING);
     "CookieExpires" "mod_usertrack" SVDH FileInfo "expiry-period" => Ignored(NO_TRACKING);
     "CookieHTTPOnly" "mod_usertrack" SVDH FileInfo "on|off" => Ignored(NO_TRACKING);
@@ -103,15 +101,6 @@ foreign! {
     "ModemStandard" "mod_dialup" D None "V.21|V.26bis|V.32|V.34|V.92" =>
         Ignored("it was a joke; nothing is slowed down");
     "PrivilegesMode" "mod_privileges" SVD None "FAST|SECURE|SELECTIVE" => Refused(SOLARIS);
-    "RemoteIPHeader" "mod_remoteip" SV None "header-field" => Refused(REMOTE_ADDR);
-    "RemoteIPInternalProxy" "mod_remoteip" SV None "proxy-ip|proxy-ip/subnet|hostname ..." => Refused(REMOTE_ADDR);
-    "RemoteIPInternalProxyList" "mod_remoteip" SV None "filename" => Refused(REMOTE_ADDR);
-    "RemoteIPProxiesHeader" "mod_remoteip" SV None "HeaderFieldName" => Refused(REMOTE_ADDR);
-    "RemoteIPProxyProtocol" "mod_remoteip" SV None "On|Off" => Refused(REMOTE_ADDR);
-    "RemoteIPProxyProtocolExceptions" "mod_remoteip" SV None "host|range [host|range] [host|range]" =>
-        Refused(REMOTE_ADDR);
-    "RemoteIPTrustedProxy" "mod_remoteip" SV None "proxy-ip|proxy-ip/subnet|hostname ..." => Refused(REMOTE_ADDR);
-    "RemoteIPTrustedProxyList" "mod_remoteip" SV None "filename" => Refused(REMOTE_ADDR);
     "Session" "mod_session" SVDH AuthConfig "On|Off" => By(off_only);
     "SessionCookieName" "mod_session_cookie" SVDH AuthConfig "name attributes" => Ignored(NOSESSION);
     "SessionCookieName2" "mod_session_cookie" SVDH AuthConfig "name attributes" => Ignored(NOSESSION);

@@ -1,7 +1,9 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{add_filters, dav, none_only_hosts, off_only, off_only_includes};
+use crate::config::directives::foreign::depends::{
+    add_filters, dav, multiviews_match, none_only_hosts, off_only, off_only_includes,
+};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, VDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
@@ -11,7 +13,7 @@ const FCGI: &str = "not supported by this version; run the program as a CGI scri
 const FILTERS: &str = "not supported by this version; answers pass no configurable filters";
 const LISTING: &str = "listings of directories are plain in this version";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
-const NODAV: &str = "it has no effect without `Dav on`, which is refused";
+const NODAV: &str = "it has no effect: WebDAV is not served by this version";
 const NOMULTI: &str = "it has no effect: there is no MultiViews and no type-map in this version";
 const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
@@ -32,7 +34,6 @@ foreign! {
     "AddIconByType" "mod_autoindex" SVDH Indexes "icon MIME-type [MIME-type] ..." => Ignored(LISTING);
     "AddInputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("there is no server-info page");
-    "AddOutputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddOutputFilterByType" "mod_filter" SVDH FileInfo "filter[;filter...] media-type [media-type] ..." =>
         By(add_filters);
     "BrotliAlterETag" "mod_brotli" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
@@ -144,14 +145,13 @@ foreign! {
         Warned("types come from names, never from what is in a file: write AddType");
     "MMapFile" "mod_file_cache" S None "file-path [file-path] ..." => Ignored(NOCACHE);
     "MultiviewsMatch" "mod_mime" SVDH FileInfo "Any|NegotiatedOnly|Filters|Handlers [Handlers|Filters]" =>
-        Ignored(NOMULTI);
+        By(multiviews_match);
     "OutputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
     "ReadmeName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>
         Ignored("it has no effect: there is no reflector handler");
     "RemoveInputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
-    "RemoveOutputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
     "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
     "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);
     "SSIETag" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);

@@ -38,7 +38,6 @@ foreign! {
     "ListenCoresBucketsRatio" "mpm" S None "ratio" => Ignored("each address has a listening socket for each thread");
     "ListenTCPDeferAccept" "mpm" S None "integer" => Ignored(AT_ONCE);
     "LoadFile" "mod_so" SV None "filename [filename] ..." => Ignored(BUILT_IN);
-    "LoadModule" "mod_so" SV None "module filename" => Ignored(BUILT_IN);
     "MaxConnectionsPerChild" "mpm" S None "number" => Ignored(RENEWED);
     "MaxMemFree" "mpm" S None "KBytes" => Ignored(MPM);
     "MaxRequestWorkers" "mpm" S None "number" => Ignored(BOUND);

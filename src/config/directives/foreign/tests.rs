@@ -90,11 +90,6 @@ fn the_answers_that_matter_are_pinned() {
             "x.conf:7: note: AddOutputFilterByType: ignored: answers are not compressed by this version",
         ),
         (
-            "AddOutputFilter INCLUDES .shtml",
-            "x.conf:7: AddOutputFilter: not supported by this version; pages are not parsed for includes, and their \
-             commands would be shown",
-        ),
-        (
             "PassengerEnabled on",
             "x.conf:7: PassengerEnabled: not supported by this version; applications do not run inside the server: keep the server that runs them in front",
         ),

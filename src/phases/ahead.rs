@@ -1,0 +1,73 @@
+//! What a request for something else would come to: `-U`, `-F`, `%{LA-U:...}`. It is found by the same phases, on an exchange
+//! that is thrown away.
+
+use crate::exchange::Exchange;
+use crate::exchange::place::{Landing, Place};
+use crate::exchange::response::{Outcome, Stop};
+use crate::http::status::Status;
+use crate::http::target::{CleanPath, Slashes};
+use crate::lang::vars::Accessible;
+use crate::phases::locate;
+
+/// The exchange of a look, and the place it came to.
+pub(super) type Looked = (Exchange, Result<Place, Stop>);
+
+/// Where a request for a URL path of this site, absolute or beside this one, perhaps with a query, would come to; nothing where that is no path.
+pub(super) fn at_url(ex: &Exchange, path: &[u8]) -> Option<Looked> {
+    let mut look = ex.look_ahead();
+    let mut parts = path.splitn(2, |byte| *byte == b'?');
+    let path = parts.next().unwrap_or_default();
+    let own = ex.target.path.as_bytes();
+    let directory = own
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .and_then(|at| own.get(..=at))
+        .unwrap_or(own);
+    let whole = if path.starts_with(b"/") {
+        path.to_vec()
+    } else {
+        [directory, path].concat()
+    };
+    look.target.path = CleanPath::from_decoded(&whole, Slashes::Merge).ok()?;
+    look.target.query = parts.next().map(<[u8]>::to_vec);
+    let place = locate::look(&mut look);
+    Some(taken_over(ex, look, place))
+}
+
+/// The same for a file by its name.
+pub(super) fn at_file(ex: &Exchange, path: &[u8]) -> Looked {
+    let mut look = ex.look_ahead();
+    let place = locate::look_at_file(&mut look, path);
+    taken_over(ex, look, place)
+}
+
+/// What a look could not wait for, and had to say, is the request's.
+fn taken_over(ex: &Exchange, look: Exchange, place: Result<Place, Stop>) -> Looked {
+    ex.client.take_over(&look.client);
+    ex.rewriting.lines.take_over(&look.rewriting.lines);
+    (look, place)
+}
+
+/// Whether the client could have it.
+pub(super) fn is_accessible(ex: &Exchange, what: Accessible, name: &[u8]) -> bool {
+    match what {
+        Accessible::Url => at_url(ex, name).is_some_and(|(_, place)| status_of(&place).code() < 400),
+        Accessible::File => {
+            // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
+            let (_, place) = at_file(ex, name);
+            place.is_ok_and(|place| place.landing() == Landing::File)
+        }
+    }
+}
+
+/// The status that a look came to.
+fn status_of(place: &Result<Place, Stop>) -> Status {
+    match place {
+        Ok(_) => Status::OK,
+        Err(Stop::Fail(fail)) => fail.status(),
+        Err(Stop::Outcome(outcome)) => match &**outcome {
+            Outcome::Reply(response) => response.head.status,
+            Outcome::Again(_) => Status::OK,
+        },
+    }
+}
