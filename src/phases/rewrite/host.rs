@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Arguments;
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::base::date::HttpDate;
@@ -16,7 +15,7 @@ use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::{Ahead, Host, Pending, Variable};
-use crate::lang::vars::{self, Accessible, FileTest, Vars};
+use crate::lang::vars::{self, Accessible, Vars};
 use crate::phases::locate;
 
 /// A request that rules are applied to.
@@ -89,16 +88,8 @@ fn status_of(place: &Result<Place, Stop>) -> Status {
 }
 
 impl Vars for Asked<'_> {
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.request_field(name)
-    }
-
-    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.response_field(name)
-    }
-
-    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.env(name)
+    fn beneath(&self) -> Option<&dyn Vars> {
+        Some(&self.view)
     }
 
     fn variable(&self, variable: vars::Variable) -> Option<Cow<'_, [u8]>> {
@@ -108,30 +99,6 @@ impl Vars for Asked<'_> {
             (vars::Variable::IsSubreq, _) => Some(Cow::Borrowed(if self.is_subrequest() { b"true" } else { b"false" })),
             _ => self.view.variable(variable),
         }
-    }
-
-    fn depends_on(&self, name: &str) {
-        self.view.depends_on(name);
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        self.view.client_ip()
-    }
-
-    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.os_env(name)
-    }
-
-    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
-        self.view.file_is(test, path)
-    }
-
-    fn file_size(&self, path: &[u8]) -> Option<u64> {
-        self.view.file_size(path)
-    }
-
-    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.view.file_contents(path)
     }
 
     fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
