@@ -18,6 +18,8 @@ use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::lang::log_level::Level;
+use crate::lang::regex::effort;
 use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
@@ -59,7 +61,10 @@ async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response,
     }
     error_document::fill_in(ex, &mut response);
     rewriting::apply(ex, &mut response);
-    change_fields(ex, &mut response, made);
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made));
+    if let Some(pattern) = effort.gave_up {
+        ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
+    }
     default_charset::apply(ex, &mut response);
     tables::tidy_vary(&mut response);
     tables::strip_not_modified(&mut response);
@@ -150,11 +155,11 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
 /// The place of the request. Where rules ask a program for it they are applied again, from the start, with its answer.
 async fn located(ex: &mut Exchange, thread: &Thread) -> Result<Place, Stop> {
     if !thread.maps.are_there() {
-        return phases::locate::run(ex).await;
+        return searched(ex).await;
     }
     for _ in 0..QUESTIONS {
         let mark = ex.mark();
-        let place = phases::locate::run(ex).await;
+        let place = searched(ex).await;
         let Some(question) = ex.rewriting.asked.take_open() else {
             return place;
         };
@@ -166,6 +171,19 @@ async fn located(ex: &mut Exchange, thread: &Thread) -> Result<Place, Stop> {
     }
     let why = format!("the rules ask map programs more than {QUESTIONS} times");
     Err(Fail::internal(why).of_module("rewrite").into())
+}
+
+/// The place of the request; none if a search on the way was given up, for nobody knows what it would have forbidden.
+async fn searched(ex: &mut Exchange) -> Result<Place, Stop> {
+    let (place, effort) = effort::watched(phases::locate::run(ex)).await;
+    match effort.gave_up {
+        Some(pattern) => Err(Fail::internal(given_up(&pattern)).into()),
+        None => place,
+    }
+}
+
+fn given_up(pattern: &str) -> String {
+    format!("the search for `{pattern}` was given up: it steps back too often")
 }
 
 /// How often the rules of one pass may ask map programs; more is an error. No directive moves it.
