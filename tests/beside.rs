@@ -5,12 +5,16 @@
 //! GET /path?query
 //! POST /path | Field: value | Other: value
 //! GET /path                         ~ why they differ here, and may
+//! GET /path                         ~~ why their traces differ here, and may
 //! !fields Vary                      fields that are not compared in what follows
 //! !bodies                           nor are bodies
+//! !traces                           what mod_rewrite traces of all requests is compared too
 //! ```
 //!
 //! Compared are the status, the fields that clients act upon, and the body of every answer that is no page of the server's
 //! own. A difference that has a reason must still be there, or the reason goes.
+
+mod traces;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,6 +76,7 @@ fn trial(path: &Path) -> Trial {
 struct Pair {
     site: Case,
     requests: Vec<Request>,
+    traces: bool,
 }
 
 struct Request {
@@ -79,6 +84,7 @@ struct Request {
     line: usize,
     bytes: Vec<u8>,
     differs: Option<String>,
+    traces_differ: Option<String>,
     without: Vec<String>,
     bodies: bool,
 }
@@ -87,7 +93,7 @@ impl Pair {
     fn parse(text: &str) -> Result<Pair, String> {
         let (site, rest) = text.split_once("\nrequests\n").ok_or("no line `requests`")?;
         let site_lines = site.lines().count() + 1;
-        let (mut without, mut bodies, mut requests) = (Vec::new(), true, Vec::new());
+        let (mut without, mut bodies, mut traces, mut requests) = (Vec::new(), true, false, Vec::new());
         for (number, line) in rest.lines().enumerate() {
             let line_number = site_lines + number + 1;
             if line.trim().is_empty() || line.starts_with('#') {
@@ -101,14 +107,17 @@ impl Pair {
                 bodies = false;
                 continue;
             }
-            let (request, differs) = match line.split_once(" ~ ") {
-                Some((request, why)) => (request.trim_end(), Some(why.trim().to_owned())),
-                None => (line.trim_end(), None),
-            };
+            if line == "!traces" {
+                traces = true;
+                continue;
+            }
+            let (line, traces_differ) = with_reason(line, " ~~ ");
+            let (request, differs) = with_reason(line, " ~ ");
             requests.push(Request {
                 line: line_number,
                 bytes: bytes_of(request).ok_or(format!("{line_number}: not a request"))?,
                 differs,
+                traces_differ,
                 without: without.clone(),
                 bodies,
             });
@@ -116,14 +125,19 @@ impl Pair {
         Ok(Pair {
             site: case::parse(site)?,
             requests,
+            traces,
         })
     }
 
     fn play(&self, name: &str) -> Result<(), String> {
         let root = server::fresh_root(&format!("beside-{name}"));
         play::lay_out(&root, &self.site)?;
+        if self.traces {
+            trace_rewriting(&root)?;
+        }
         let ours = Booted::new(&root, "lychgate")?;
         let theirs = Booted::new(&root, "apache")?;
+        let mut traces = self.traces.then(|| traces::Logs::new(&root));
         let (mut faults, mut broken) = (Vec::new(), 0);
         for request in &self.requests {
             let answers = (ours.ask(request)?, theirs.ask(request)?);
@@ -141,6 +155,15 @@ impl Pair {
                 }
                 (_, Some(_)) => {}
             }
+            if let Some(logs) = &mut traces {
+                match (logs.difference()?, &request.traces_differ) {
+                    (Some(found), None) => faults.push(format!("line {}: {found}", request.line)),
+                    (None, Some(why)) => {
+                        faults.push(format!("line {}: traces do not differ (any more): {why}", request.line));
+                    }
+                    _ => {}
+                }
+            }
         }
         if broken == self.requests.len() {
             faults.push("Apache finds all of it an error, so nothing is compared".to_owned());
@@ -155,6 +178,21 @@ impl Pair {
         let log = fs::read_to_string(root.join("lychgate.error.log")).unwrap_or_default();
         Err(format!("{}\n--- error log\n{log}", faults.join("\n")))
     }
+}
+
+/// What stands before a mark, and the reason behind it.
+fn with_reason<'l>(line: &'l str, mark: &str) -> (&'l str, Option<String>) {
+    match line.split_once(mark) {
+        Some((line, why)) => (line.trim_end(), Some(why.trim().to_owned())),
+        None => (line.trim_end(), None),
+    }
+}
+
+/// Has both tell every step of mod_rewrite.
+fn trace_rewriting(root: &Path) -> Result<(), String> {
+    let file = root.join("httpd.conf");
+    let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+    server::write(&file, format!("{text}\nLogLevel warn rewrite:trace8\n").as_bytes())
 }
 
 fn bytes_of(request: &str) -> Option<Vec<u8>> {

@@ -133,6 +133,7 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
     phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
         phases::early::of_site(ex);
+        phases::rewrite::of_server_itself(ex)?;
         return Ok(Outcome::Reply(options(thread.server_methods(ex))));
     }
     if ex.method == Method::Trace {

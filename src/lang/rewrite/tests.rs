@@ -454,7 +454,10 @@ fn types_cookies_and_variables_are_noted() {
     let effects = outcome.effects;
     assert_eq!(effects.media_type.as_deref(), Some(&b"text/x-a"[..]));
     assert_eq!(effects.handler.as_deref(), Some(&b"cgi-script"[..]));
-    assert_eq!(effects.cookies, [b"n:a:.example".to_vec()]);
+    assert_eq!(
+        effects.cookies,
+        [(b"n".to_vec(), b"n=a; path=/; domain=.example".to_vec())]
+    );
     let env: Vec<_> = effects
         .env
         .iter()

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Arguments;
-use std::time::{Duration, SystemTime};
 
-use crate::base::date::HttpDate;
 use crate::config::directives::rewrite::RewriteOptions;
 use crate::exchange::Exchange;
 use crate::exchange::place::{Landing, Place};
@@ -75,6 +73,26 @@ impl<'a> Asked<'a> {
     }
 }
 
+impl Asked<'_> {
+    fn looked(&self, what: Accessible, name: &[u8]) -> Option<Looked> {
+        let (look, place) = match what {
+            Accessible::Url => self.look_at_url(name)?,
+            Accessible::File => self.look_at_file(name)?,
+        };
+        let status = status_of(&place);
+        let succeeds = match what {
+            Accessible::Url => status.code() < 400,
+            // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
+            Accessible::File => place.is_ok_and(|place| place.landing() == Landing::File),
+        };
+        Some(Looked {
+            succeeds,
+            status,
+            file: look.file,
+        })
+    }
+}
+
 /// The status that a look came to.
 fn status_of(place: &Result<Place, Stop>) -> Status {
     match place {
@@ -102,18 +120,15 @@ impl Vars for Asked<'_> {
     }
 
     fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
-        match what {
-            Accessible::Url => {
-                let looked = self.look_at_url(name);
-                looked.is_some_and(|(_, place)| status_of(&place).code() < 400)
-            }
-            Accessible::File => {
-                let looked = self.look_at_file(name);
-                // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
-                looked.is_some_and(|(_, place)| place.is_ok_and(|place| place.landing() == Landing::File))
-            }
-        }
+        self.looked(what, name).is_some_and(|looked| looked.succeeds)
     }
+}
+
+/// What a look by `-F` or `-U` came to.
+struct Looked {
+    succeeds: bool,
+    status: Status,
+    file: Vec<u8>,
 }
 
 impl Host for Asked<'_> {
@@ -140,6 +155,15 @@ impl Host for Asked<'_> {
         usize::try_from(line).unwrap_or(usize::MAX).saturating_mul(2)
     }
 
+    fn requests_name_files(&self) -> bool {
+        let options = self.ex.site.settings.rewrite.rules.0.options();
+        options.has(RewriteOptions::UNSAFE_PREFIX_STAT)
+    }
+
+    fn has_cookie(&self, name: &[u8]) -> bool {
+        self.ex.rewriting.cookies.iter().any(|(known, _)| known == name)
+    }
+
     fn own_url(&self, path: &[u8]) -> Vec<u8> {
         self.ex.own_url(path)
     }
@@ -153,8 +177,31 @@ impl Host for Asked<'_> {
         Some(address.to_string().into_bytes())
     }
 
+    fn would_succeed(&self, what: Accessible, name: &[u8]) -> bool {
+        let Some(looked) = self.looked(what, name) else {
+            return false;
+        };
+        let (path, status) = (String::from_utf8_lossy(name), looked.status.code());
+        match what {
+            Accessible::Url => self.trace(
+                5,
+                None,
+                format_args!("RewriteCond URI (-U check: path={path} -> status={status}"),
+            ),
+            Accessible::File => self.trace(
+                5,
+                None,
+                format_args!(
+                    "RewriteCond file (-F check: path={path} -> file={} status={status}",
+                    String::from_utf8_lossy(&looked.file)
+                ),
+            ),
+        }
+        looked.succeeds
+    }
+
     fn map(&self, map: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
-        super::maps::look_up(self.ex, map, key)
+        super::maps::look_up(self.ex, map, key, &|text| self.trace(5, None, text))
     }
 
     fn ahead(&self, ahead: Ahead, path: &[u8], variable: &Variable) -> Option<Vec<u8>> {
@@ -206,71 +253,4 @@ impl Host for Asked<'_> {
         );
         self.ex.rewriting.lines.push(level, "rewrite", line);
     }
-}
-
-/// The name and the Set-Cookie field of a `[CO]`: `NAME:VALUE:DOMAIN:minutes:path:secure:httponly:samesite`, or the same with
-/// semicolons when it begins with one. Without the first three there is no cookie.
-pub(super) fn cookie(text: &[u8], now: SystemTime) -> Option<(Vec<u8>, Vec<u8>)> {
-    let (separator, text) = match text.strip_prefix(b";") {
-        Some(text) => (b';', text),
-        None => (b':', text),
-    };
-    // Apache takes separators in a row for one.
-    let mut words = text.split(|byte| *byte == separator).filter(|word| !word.is_empty());
-    let (name, value, domain) = (words.next()?, words.next()?, words.next()?);
-    let minutes = words.next().unwrap_or_default();
-    let path = words.next().unwrap_or(b"/");
-    let is_on = |word: Option<&[u8]>, also: &[u8]| {
-        word.is_some_and(|word| word.eq_ignore_ascii_case(also) || word.eq_ignore_ascii_case(b"true") || word == b"1")
-    };
-    let secure = is_on(words.next(), b"secure");
-    let http_only = is_on(words.next(), b"httponly");
-    let same_site = words
-        .next()
-        .filter(|word| !matches!(*word, b"" | b"0") && !word.eq_ignore_ascii_case(b"false"));
-    let mut field = [name, b"=", value, b"; path=", path].concat();
-    if !domain.eq_ignore_ascii_case(b"invalid") {
-        field.extend_from_slice(b"; domain=");
-        field.extend_from_slice(domain);
-    }
-    let minutes: i64 = str::from_utf8(minutes)
-        .ok()
-        .and_then(|minutes| minutes.trim().parse().ok())
-        .unwrap_or(0);
-    if minutes != 0 {
-        field.extend_from_slice(b"; expires=");
-        field.extend_from_slice(&expires(now, minutes));
-    }
-    for (is_said, word) in [(secure, &b"; secure"[..]), (http_only, b"; HttpOnly")] {
-        if is_said {
-            field.extend_from_slice(word);
-        }
-    }
-    if let Some(same_site) = same_site {
-        field.extend_from_slice(b"; SameSite=");
-        field.extend_from_slice(same_site);
-    }
-    // A response is not split by what a request brought into a cookie.
-    if field.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return None;
-    }
-    Some((name.to_vec(), field))
-}
-
-/// The date of a cookie's end, as Apache writes it: with hyphens.
-fn expires(now: SystemTime, minutes: i64) -> Vec<u8> {
-    let seconds = minutes.unsigned_abs().saturating_mul(60).min(u64::from(u32::MAX));
-    let span = Duration::from_secs(seconds);
-    let at = if minutes > 0 {
-        now.checked_add(span)
-    } else {
-        now.checked_sub(span)
-    };
-    let mut date = HttpDate::from(at.unwrap_or(SystemTime::UNIX_EPOCH)).to_bytes();
-    for at in [7, 11] {
-        if let Some(byte) = date.get_mut(at) {
-            *byte = b'-';
-        }
-    }
-    date.to_vec()
 }

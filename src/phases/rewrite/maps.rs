@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fmt::Arguments;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -27,15 +28,48 @@ thread_local! {
     static FILES: RefCell<HashMap<Vec<u8>, Known>> = RefCell::new(HashMap::new());
 }
 
-/// What a map of the site has for a key; nothing for a map that there is not.
-pub(super) fn look_up(ex: &Exchange, map: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
-    Ok(match ex.site.settings.rewrite.maps.find(map) {
-        None => None,
-        Some(Map::Text(file)) => values(ex, file).and_then(|values| values.get(key).cloned()),
-        Some(Map::Random(file)) => values(ex, file).and_then(|values| values.get(key).map(|value| any_of(value))),
-        Some(Map::Internal(function)) => Some(call(*function, key)),
-        Some(Map::Program { command, identity }) => return ask(ex, command, identity.as_deref(), key),
-    })
+/// What a map of the site has for a key; nothing for a map that there is not. `tell` is told as Apache tells it.
+pub(super) fn look_up(
+    ex: &Exchange,
+    map: &[u8],
+    key: &[u8],
+    tell: &dyn Fn(Arguments<'_>),
+) -> Result<Option<Vec<u8>>, Pending> {
+    let Some(source) = ex.site.settings.rewrite.maps.find(map) else {
+        return Ok(None);
+    };
+    let (found, kind) = match source {
+        Map::Text(file) | Map::Random(file) => {
+            let Some(values) = values(ex, file) else {
+                return Ok(None);
+            };
+            (values.get(key).cloned(), "[txt]")
+        }
+        Map::Internal(function) => (Some(call(*function, key)), ""),
+        Map::Program { command, identity } => (ask(ex, command, identity.as_deref(), key)?, ""),
+    };
+    let shown = |bytes: &'_ [u8]| String::from_utf8_lossy(bytes).into_owned();
+    let map = shown(map);
+    let Some(found) = found else {
+        tell(format_args!("map lookup FAILED: map={map}{kind} key={}", shown(key)));
+        return Ok(None);
+    };
+    // Apache's functions but for one change the key itself.
+    let key = match source {
+        Map::Internal(Function::ToUpper | Function::ToLower | Function::Unescape) => &found,
+        _ => key,
+    };
+    tell(format_args!(
+        "map lookup OK: map={map}{kind} key={} -> val={}",
+        shown(key),
+        shown(&found)
+    ));
+    if !matches!(source, Map::Random(_)) {
+        return Ok(Some(found));
+    }
+    let chosen = any_of(&found);
+    tell(format_args!("randomly chosen the subvalue `{}'", shown(&chosen)));
+    Ok(Some(chosen))
 }
 
 /// What a program has for a key, if that is known already. A key with a line end is two keys to it, and has no value.
