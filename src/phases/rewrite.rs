@@ -60,13 +60,11 @@ fn engine_is_on(ex: &Exchange) -> bool {
     let path = ex.target.path.as_bytes();
     let says = |section: &&Section| section.conf.rewrite.engine().is_some();
     let mut sections = ex.site.locations.iter().filter(says);
-    match sections.rfind(|section| section.covers_location(path)) {
-        Some(section) => section.conf.rewrite.engine_is_on(),
-        None => {
-            let rules = &ex.site.settings.rewrite.rules.0;
-            rules.engine_is_on() && rules.says_anything()
-        }
+    if let Some(section) = sections.rfind(|section| section.covers_location(path)) {
+        return section.conf.rewrite.engine_is_on();
     }
+    let rules = &ex.site.settings.rewrite.rules.0;
+    rules.engine_is_on() && rules.says_anything()
 }
 
 /// What Apache says of a request that `[END]` has kept from further rules.

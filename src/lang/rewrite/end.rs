@@ -170,8 +170,8 @@ fn rebase<'p>(run: &mut Run<'_>, start: usize, base: &'p [u8], directory: &'p [u
         2,
         format_args!("trying to replace prefix {} with {}", shown(directory), shown(base)),
     );
-    let bare = |path: &'p [u8]| path.strip_prefix(b"/").unwrap_or(path);
-    if let Some(path) = replaced(run, path, bare(directory), bare(base)) {
+    let relative = |path: &'p [u8]| path.strip_prefix(b"/").unwrap_or(path);
+    if let Some(path) = replaced(run, path, relative(directory), relative(base)) {
         run.subject.filename = [host, &path].concat();
     }
 }

@@ -8,6 +8,8 @@ mod cookie;
 mod end;
 mod expand;
 mod flags;
+#[cfg(test)]
+mod properties;
 mod rule;
 mod run;
 mod seen;

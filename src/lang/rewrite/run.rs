@@ -231,7 +231,7 @@ impl<'r> Run<'r> {
             }
             return Ok(Step::Stays);
         };
-        self.becomes(made, rule)?;
+        self.becomes(&made, rule)?;
         Ok(Step::Changes)
     }
 
@@ -359,18 +359,18 @@ impl<'r> Run<'r> {
     }
 
     /// The subject becomes what a rule made of it.
-    fn becomes(&mut self, made: Vec<u8>, rule: &Rule) -> Result<(), Pending> {
+    fn becomes(&mut self, made: &[u8], rule: &Rule) -> Result<(), Pending> {
         let redirect = rule.flags.redirect;
-        let is_relative = made.first() != Some(&b'/') && uri::absolute(&made).is_none();
+        let is_relative = made.first() != Some(&b'/') && uri::absolute(made).is_none();
         let prefix = match self.directory {
             Some(directory) if is_relative => directory,
             None if is_relative && !rule.flags.proxy && redirect.is_none() => b"/",
             _ => b"",
         };
-        self.subject.filename = [prefix, made.as_slice()].concat();
+        self.subject.filename = [prefix, made].concat();
         if !prefix.is_empty() {
             let kind = if self.directory.is_some() { "per-dir" } else { "root" };
-            let (made, whole) = (shown(&made), shown(&self.subject.filename));
+            let (made, whole) = (shown(made), shown(&self.subject.filename));
             self.trace(3, format_args!("add {kind} prefix: {made} -> {whole}"));
         }
         if self.directory.is_some() && rule.flags.discard_path {

@@ -120,14 +120,14 @@ fn values(ex: &Exchange, file: &[u8]) -> Option<Rc<HashMap<Vec<u8>, Vec<u8>>>> {
     })
 }
 
-/// A line is a key, white space and a value; comments begin with `#`. The first line of a key counts.
+/// A line is a key, white space and a value; comments begin with `#`, or with white space. The first line of a key counts.
 fn parse(text: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut values = HashMap::new();
     for line in text.split(|byte| *byte == b'\n') {
-        let line = line.trim_ascii();
-        if line.is_empty() || line.starts_with(b"#") {
+        if line.first().is_none_or(|byte| *byte == b'#' || byte.is_ascii_whitespace()) {
             continue;
         }
+        let line = line.trim_ascii_end();
         let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
         let (key, rest) = line.split_at(end);
         let rest = rest.trim_ascii_start();
@@ -168,7 +168,7 @@ fn call(function: Function, key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `%xx` decoded once; what is no escape stays.
+/// `%xx` decoded once; what is no escape stays. A NUL ends the text, as in Apache.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -176,6 +176,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
         rest = after;
         let pair = (byte == b'%').then(|| Some((hex_value(*after.first()?)?, hex_value(*after.get(1)?)?)));
         match pair.flatten() {
+            Some((0, 0)) => break,
             Some((high, low)) => {
                 out.push(high * 16 + low);
                 rest = &after[2..];
@@ -192,7 +193,7 @@ mod tests {
 
     #[test]
     fn lines_are_a_key_and_a_value() {
-        let values = parse(b"# comment\n a  1 rest\nb\t2\r\na 3\nlone\n");
+        let values = parse(b"# comment\na  1 rest\nb\t2\r\na 3\nlone\n c 4\n");
         assert_eq!(values.get(&b"a"[..]).map(Vec::as_slice), Some(&b"1"[..]));
         assert_eq!(values.get(&b"b"[..]).map(Vec::as_slice), Some(&b"2"[..]));
         assert_eq!(values.len(), 2);
@@ -210,5 +211,6 @@ mod tests {
     #[test]
     fn escapes_are_decoded_once() {
         assert_eq!(unescaped(b"%41%2541%zz%4"), b"A%41%zz%4");
+        assert_eq!(unescaped(b"a%00b"), b"a");
     }
 }
