@@ -112,7 +112,7 @@ impl Run<'_> {
 
     /// The value a variable will have once the request has been looked at as a whole.
     fn ahead(&mut self, ahead: Ahead, variable: &Variable) -> Option<Vec<u8>> {
-        if self.uri.is_empty() || self.host.is_subrequest() {
+        if self.host.is_subrequest() {
             return None;
         }
         let (ahead, path) = match (self.directory, ahead) {

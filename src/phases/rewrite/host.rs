@@ -216,6 +216,7 @@ impl Host for Asked<'_> {
         let value = match variable {
             Variable::Env(name) => view.env(name).map(Cow::into_owned),
             Variable::Field(name) => view.request_field(name).map(Cow::into_owned),
+            Variable::Server(vars::Variable::IsSubreq) => Some(b"true".to_vec()),
             Variable::Server(variable) => view.variable(*variable).map(Cow::into_owned),
             _ => None,
         };

@@ -124,7 +124,10 @@ fn values(ex: &Exchange, file: &[u8]) -> Option<Rc<HashMap<Vec<u8>, Vec<u8>>>> {
 fn parse(text: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut values = HashMap::new();
     for line in text.split(|byte| *byte == b'\n') {
-        if line.first().is_none_or(|byte| *byte == b'#' || byte.is_ascii_whitespace()) {
+        if line
+            .first()
+            .is_none_or(|byte| *byte == b'#' || byte.is_ascii_whitespace())
+        {
             continue;
         }
         let line = line.trim_ascii_end();
