@@ -31,7 +31,7 @@ use crate::support::wire::{Judge, Reply, Wire, show};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The fields that are compared, besides those that begin with `X-`.
-const FIELDS: &[&str] = &[
+pub const FIELDS: &[&str] = &[
     "Allow",
     "Cache-Control",
     "Content-Disposition",
@@ -52,6 +52,11 @@ static COMPARED: AtomicUsize = AtomicUsize::new(0);
 
 /// A test for each file.
 pub fn trials() -> Vec<Trial> {
+    pairs().iter().map(|path| trial(path)).collect()
+}
+
+/// The files.
+pub fn pairs() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/beside");
     let mut paths: Vec<PathBuf> = fs::read_dir(directory)
         .into_iter()
@@ -60,7 +65,7 @@ pub fn trials() -> Vec<Trial> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "pair"))
         .collect();
     paths.sort();
-    paths.iter().map(|path| trial(path)).collect()
+    paths
 }
 
 fn trial(path: &Path) -> Trial {
@@ -73,16 +78,21 @@ fn trial(path: &Path) -> Trial {
     })
 }
 
-struct Pair {
-    site: Case,
-    requests: Vec<Request>,
+/// A site, and what is asked of it.
+pub struct Pair {
+    /// The site.
+    pub site: Case,
+    /// The requests.
+    pub requests: Vec<Request>,
     traces: bool,
 }
 
-struct Request {
+/// A request.
+pub struct Request {
     /// Where it stands.
-    line: usize,
-    bytes: Vec<u8>,
+    pub line: usize,
+    /// As it is sent.
+    pub bytes: Vec<u8>,
     differs: Option<String>,
     traces_differ: Option<String>,
     without: Vec<String>,
@@ -90,7 +100,8 @@ struct Request {
 }
 
 impl Pair {
-    fn parse(text: &str) -> Result<Pair, String> {
+    /// Reads a pair.
+    pub fn parse(text: &str) -> Result<Pair, String> {
         let (site, rest) = text.split_once("\nrequests\n").ok_or("no line `requests`")?;
         let site_lines = site.lines().count() + 1;
         let (mut without, mut bodies, mut traces, mut requests) = (Vec::new(), true, false, Vec::new());
@@ -221,13 +232,16 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
 }
 
 /// One of the two servers.
-struct Booted {
-    server: Server,
-    address: String,
+pub struct Booted {
+    /// It.
+    pub server: Server,
+    /// Where it listens.
+    pub address: String,
 }
 
 impl Booted {
-    fn new(root: &Path, who: &str) -> Result<Booted, String> {
+    /// Boots it by `WHO.conf`.
+    pub fn new(root: &Path, who: &str) -> Result<Booted, String> {
         let text = fs::read_to_string(root.join("httpd.conf")).map_err(|error| error.to_string())?;
         let address = format!("127.0.0.1:{}", server::free_port());
         let mut text = text.replace("Listen 127.0.0.1:0\n", &format!("Listen {address}\n"));
@@ -252,7 +266,8 @@ impl Booted {
         Ok(Booted { server, address })
     }
 
-    fn ask(&self, request: &Request) -> Result<Reply, String> {
+    /// Asks it.
+    pub fn ask(&self, request: &Request) -> Result<Reply, String> {
         let mut wire = Wire::connect(&self.address, PATIENCE)?;
         wire.send(&request.bytes)?;
         wire.reply(Judge::Loose)

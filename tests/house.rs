@@ -49,7 +49,7 @@ fn allowed(room: &str) -> Option<Vec<&'static str>> {
         "exchange" | "launcher" => &[PURE, LIVE],
         "phases" | "handlers" | "filters" => &[PURE, LIVE, REQUEST],
         "worker" => &[PURE, LIVE, REQUEST, STEPS],
-        "commands" => &[PURE, LIVE, REQUEST, STEPS, &["worker"]],
+        "commands" => &[PURE, LIVE, REQUEST, STEPS, &["worker", "spawner"]],
         "cli" => &[
             PURE,
             LIVE,

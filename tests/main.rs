@@ -20,6 +20,7 @@
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
 //! - `upgrade`: another version of the program by the same path
+//! - `why`: what is told of a request, and what becomes of it
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
@@ -48,6 +49,7 @@ mod site;
 mod support;
 mod trees;
 mod upgrade;
+mod why;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         trials.extend(site::trials());
         trials.extend(trees::trials());
         trials.extend(upgrade::trials());
+        trials.extend(why::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !conclusion.has_failed() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
@@ -38,6 +38,10 @@ pub fn trials() -> Vec<Trial> {
         roles(
             "a_debugger_of_the_same_user_may_look_into_the_worker_of_x",
             a_debugger_of_the_same_user_may_look_into_the_worker_of_x,
+        ),
+        roles(
+            "the_terminal_is_the_launchers_alone",
+            the_terminal_is_the_launchers_alone,
         ),
         roles(
             "a_worker_without_landlock_serves_and_says_so",
@@ -255,4 +259,60 @@ pub fn kill(server: &Server, name: &str) -> Result<(), String> {
 /// Sends it a signal.
 fn signal(server: &Server, name: &str, signal: Signal) -> Result<(), String> {
     kill_process(role(server, name)?, signal).map_err(|e| format!("{name}: {e}"))
+}
+
+/// Started at a terminal, the other roles and the scripts are in the launcher's session and have given the terminal up.
+fn the_terminal_is_the_launchers_alone() -> Result<(), String> {
+    let root = server::fresh_root("terminal");
+    let script =
+        "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n(: </dev/tty) 2>/dev/null && echo opened || echo none\n";
+    server::write(&root.join("cgi-bin/s"), script.as_bytes())?;
+    server::set_mode(&root.join("cgi-bin/s"), 0o755)?;
+    let lines = [format!("ScriptAlias /cgi-bin/ {}/cgi-bin/", root.display())];
+    server::write_config(&root, &lines, "127.0.0.1:0")?;
+    server::hand_over(&root, false)?;
+    let mut typed = server::program_at(Path::new("/usr/bin/script"), &root, false, &[])?;
+    let program = server::bench().program.display();
+    let line = format!("exec {program} -f {}/httpd.conf -D FOREGROUND", root.display());
+    typed.arg("-qec").arg(line).arg("/dev/null").env("SHELL", "/bin/sh");
+    let server = Server::boot_as(&root, typed, "")?;
+    let launcher = processes::descendants(server.pid())
+        .into_iter()
+        .find(|process| process.name == "lychgate")
+        .ok_or("there is no launcher")?;
+    let (session, terminal) = session(launcher.pid)?;
+    if terminal == 0 {
+        return Err("the launcher has no terminal: nothing is shown".into());
+    }
+    for name in ["worker", "spawner"] {
+        let pid = role(&server, name)?.as_raw_nonzero().get().unsigned_abs();
+        let found = self::session(pid)?;
+        if found != (session, 0) {
+            return Err(format!(
+                "{name}: session and terminal {found:?}, the launcher's {session} {terminal}"
+            ));
+        }
+    }
+    let reply = ask(&server, "/cgi-bin/s")?.reply(Judge::Strict)?;
+    if reply.body != b"none\n" {
+        return Err(format!("a script and the terminal: {reply:?}"));
+    }
+    server::kill(launcher.pid, Signal::TERM);
+    server::poll(PATIENCE, || match processes::process(server.pid()) {
+        Some(process) if process.state == 'Z' => Ok(()),
+        _ => Err("the terminal is still open".into()),
+    })?;
+    server.stop()?;
+    fs::remove_dir_all(&root).map_err(|e| e.to_string())
+}
+
+/// The session of a process, and its terminal's number: zero for none (proc_pid_stat(5)).
+fn session(pid: u32) -> Result<(u32, u32), String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|e| format!("{pid}: {e}"))?;
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name")?;
+    let mut fields = fields
+        .split_ascii_whitespace()
+        .skip(3)
+        .map_while(|field| field.parse().ok());
+    fields.next().zip(fields.next()).ok_or(stat)
 }

@@ -35,6 +35,7 @@ pub fn trials() -> Vec<Trial> {
             serve_with_scripts_of_another_place,
         ),
         site("extra_vhosts_serve", extra_vhosts_serve),
+        site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
     ];
@@ -279,6 +280,23 @@ fn extra_vhosts_serve() -> Result<(), String> {
         return Err(format!("{}: {lines}", log.display()));
     }
     site.end_saying(&[r"uploads/evil\.cgi` would be run as a script"])
+}
+
+/// As it stands: the tests are on this machine, so they are the proxy.
+fn extra_behind_a_proxy_serves() -> Result<(), String> {
+    let more = "Include conf/extra/behind-a-proxy.conf\nCustomLog logs/proxied proxied\n";
+    let site = Site::boot("proxied", more)?;
+    let mut wire = site.wire()?;
+    wire.send(b"GET /cgi-bin/printenv.pl HTTP/1.0\r\nX-Forwarded-For: 10.9.8.7, 192.0.2.7\r\n\r\n")?;
+    let reply = wire.reply(Judge::Strict)?;
+    expect("its address", &reply, 200, "REMOTE_ADDR=192.0.2.7")?;
+    expect("what is left", &reply, 200, "HTTP_X_FORWARDED_FOR=10.9.8.7")?;
+    let log = site.root.join("logs/proxied");
+    let lines = fs::read_to_string(&log).unwrap_or_default();
+    if !lines.starts_with("192.0.2.7 - - [") || !lines.ends_with("via 127.0.0.1\n") {
+        return Err(format!("{}: {lines}", log.display()));
+    }
+    site.end()
 }
 
 /// The example as it stands; what Debian has not installed here is cut out of it, as its first lines say.

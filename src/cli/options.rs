@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::commands::serve::{ListenAddress, Serve};
+use crate::commands::why::Question;
 use crate::config::error::Severity;
 
 /// Everything the command line said.
@@ -57,6 +58,8 @@ pub(super) enum Task {
     Doctor(PathBuf),
     /// `lychgate passwd`, with the words behind it.
     Passwd(Vec<OsString>),
+    /// `lychgate why METHOD URL`.
+    Why(Question),
 }
 
 /// What can be said without a configuration.
@@ -138,8 +141,10 @@ const DUMPS: &[&str] = &["DUMP_VHOSTS", "DUMP_RUN_CFG", "DUMP_MODULES", "DUMP_IN
 /// Reads the command line; the error is a message for people, or the help they asked for.
 pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
+    // What is asked about a configuration names it behind the verb.
+    let named = matches.subcommand_matches("why").unwrap_or(&matches);
     let strings = |id: &str| -> Vec<String> {
-        matches
+        named
             .get_many::<String>(id)
             .map(|values| values.cloned().collect())
             .unwrap_or_default()
@@ -156,8 +161,8 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
     let stays = single || verb.is_none() || defines.iter().any(|name| name == "FOREGROUND");
     Ok(Options {
         task: task(&matches, &defines),
-        file: matches.get_one("file").cloned(),
-        server_root: matches.get_one("root").cloned(),
+        file: named.get_one("file").cloned(),
+        server_root: named.get_one("root").cloned(),
         before: strings("before"),
         after: strings("after"),
         least: matches.get_one::<String>("level").map(|level| severity(level)),
@@ -182,6 +187,7 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
 fn task(matches: &ArgMatches, defines: &[String]) -> Task {
     match matches.subcommand() {
         Some(("serve", serve)) => return Task::Serve(serve_options(serve)),
+        Some(("why", why)) => return Task::Why(why::question(why)),
         Some(("passwd", passwd)) => {
             let words = passwd.get_many::<OsString>("words").into_iter().flatten();
             return Task::Passwd(words.cloned().collect());
@@ -241,7 +247,7 @@ fn command() -> Command {
         .args(settings())
         .args(for_our_own_use())
         .args(questions())
-        .subcommands([serve_command(), doctor_command(), passwd_command()])
+        .subcommands([serve_command(), doctor_command(), passwd_command(), why::command()])
 }
 
 fn given(id: &'static str, letter: char, name: &'static str, help: &'static str) -> Arg {
@@ -253,7 +259,34 @@ fn flag(id: &'static str, letter: char, help: &'static str) -> Arg {
 }
 
 /// What the server is started with.
-fn settings() -> [Arg; 10] {
+fn settings() -> impl Iterator<Item = Arg> {
+    let path = || value_parser!(PathBuf);
+    let others = [
+        given(
+            "level",
+            'e',
+            "level",
+            "Show complaints of at least this level at startup (see LogLevel)",
+        )
+        .value_parser(PossibleValuesParser::new(LEVELS))
+        .ignore_case(true)
+        .hide_possible_values(true),
+        given("startup-log", 'E', "file", "Write what is said at startup to a file").value_parser(path()),
+        given(
+            "verb",
+            'k',
+            "verb",
+            "Start in the background, or tell the running server what to do",
+        )
+        .value_parser(PossibleValuesParser::new(VERBS)),
+        flag("no-roots", 'T', "Do not look for DocumentRoots"),
+        flag("debug", 'X', "One thread, in the foreground"),
+    ];
+    configuration().into_iter().chain(others)
+}
+
+/// Which configuration is meant.
+fn configuration() -> [Arg; 5] {
     let path = || value_parser!(PathBuf);
     [
         given(
@@ -285,25 +318,6 @@ fn settings() -> [Arg; 10] {
         )
         .action(ArgAction::Append),
         given("after", 'c', "directive", "Process a directive after the configuration").action(ArgAction::Append),
-        given(
-            "level",
-            'e',
-            "level",
-            "Show complaints of at least this level at startup (see LogLevel)",
-        )
-        .value_parser(PossibleValuesParser::new(LEVELS))
-        .ignore_case(true)
-        .hide_possible_values(true),
-        given("startup-log", 'E', "file", "Write what is said at startup to a file").value_parser(path()),
-        given(
-            "verb",
-            'k',
-            "verb",
-            "Start in the background, or tell the running server what to do",
-        )
-        .value_parser(PossibleValuesParser::new(VERBS)),
-        flag("no-roots", 'T', "Do not look for DocumentRoots"),
-        flag("debug", 'X', "One thread, in the foreground"),
     ]
 }
 
@@ -406,3 +420,4 @@ const LEVELS: [&str; 16] = [
 
 #[cfg(test)]
 mod tests;
+mod why;

@@ -6,15 +6,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::fs::Access;
 use rustix::process::Signal;
 
 use crate::commands::serve::Serve;
+use crate::commands::why::{self, Question, Trouble};
 use crate::config::dump;
 use crate::config::error::Severity;
-use crate::config::load::{Loaded, Source, load, load_text};
+use crate::config::load::{Loaded, Source, from_text, load, load_text};
 use crate::launcher::{
     self, CommandLine, Detached, Launch, LogTarget, NotRunning, Outcome, Plan, StandardError, ask_running, detach,
     signal_running,
@@ -71,6 +73,33 @@ fn print_dumps(options: &Options, loaded: &Loaded) -> io::Result<()> {
         out.write_all(&dump::dump(&loaded.settings.nodes))?;
     }
     Ok(())
+}
+
+/// `lychgate why`: 0 where it could explain, 1 where the configuration is broken, 2 where the question is.
+pub(super) fn explain(options: &Options, question: &Question) -> ExitCode {
+    let told = |code: u8, error: &str| {
+        for line in error.lines() {
+            terminal::err(&format!("lychgate: {line}"));
+        }
+        ExitCode::from(code)
+    };
+    let loaded = match place::source(options) {
+        Ok(source) => load(&source),
+        Err(error) => return told(1, &error),
+    };
+    complaints::print(&loaded.complaints, options.least.unwrap_or(Severity::Error));
+    if loaded.is_fatal() {
+        return ExitCode::FAILURE;
+    }
+    let rules = match from_text(&loaded.to_text()) {
+        Ok(config) => plan::spawner_rules(config),
+        Err(error) => return told(1, &error),
+    };
+    match why::run(question, loaded, rules, &mut io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Trouble::Failed(error)) => told(1, &error),
+        Err(Trouble::Usage(error)) => told(2, &error),
+    }
 }
 
 /// Serves, here or in the background.

@@ -3,3 +3,4 @@
 pub mod doctor;
 pub mod passwd;
 pub mod serve;
+pub mod why;

@@ -10,7 +10,8 @@ use crate::config::directives::overrides::Overrides;
 use crate::config::error::ConfigError;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source};
 use crate::config::load::Here;
-use crate::config::reader::{self, Language, Origin};
+use crate::config::node::Node;
+use crate::config::reader::{self, Language, Origin, Reading};
 
 /// What an access file says.
 #[derive(Debug)]
@@ -25,16 +26,7 @@ pub struct AccessFile {
 
 /// Reads the text of the access file `name` of `directory`, which has a final slash. `overrides` says what it may hold.
 pub fn read(name: &Path, text: &[u8], directory: &[u8], server_root: &[u8], overrides: &Overrides) -> AccessFile {
-    let language = Language {
-        modules: &Here,
-        environment: &|_| None,
-        version: version::APACHE,
-        server_root: server_root.to_vec(),
-        defines: Defines::from_names([]),
-        origin: Origin::Htaccess,
-    };
-    let shown = name.to_string_lossy();
-    let reading = reader::read_text(&shown, text, &language);
+    let reading = reading(name, text, server_root);
     let mut inside = Inside::new(server_root, Source::AccessFile(overrides));
     inside.complaints = reading.complaints;
     let mut conf = DirConf::default();
@@ -48,6 +40,23 @@ pub fn read(name: &Path, text: &[u8], directory: &[u8], server_root: &[u8], over
     inside.all(&reading.settings.nodes, around, &mut conf);
     let (errors, notes) = inside.complaints.into_iter().partition(ConfigError::is_fatal);
     AccessFile { conf, errors, notes }
+}
+
+fn reading(name: &Path, text: &[u8], server_root: &[u8]) -> Reading {
+    let language = Language {
+        modules: &Here,
+        environment: &|_| None,
+        version: version::APACHE,
+        server_root: server_root.to_vec(),
+        defines: Defines::from_names([]),
+        origin: Origin::Htaccess,
+    };
+    reader::read_text(&name.to_string_lossy(), text, &language)
+}
+
+/// The directives and sections of the text of an access file, whether they may stand there or not.
+pub fn nodes(name: &Path, text: &[u8], server_root: &[u8]) -> Vec<Node> {
+    reading(name, text, server_root).settings.nodes
 }
 
 /// The names of a site's access files, in the order in which they are looked for.

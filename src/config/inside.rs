@@ -282,6 +282,7 @@ impl<'a> Inside<'a> {
                     conf.core.files.push(Arc::new(FilesSection {
                         name: pattern,
                         conf: self.own(node.children(), around),
+                        span: node.span().clone(),
                     }));
                 }
                 Some(_) => {
@@ -387,6 +388,8 @@ impl<'a> Inside<'a> {
         let branch = Branch {
             condition,
             conf: self.own(node.children(), inner),
+            written: first_line(node),
+            span: node.span().clone(),
         };
         Some((branch, name != "if"))
     }
@@ -467,6 +470,13 @@ impl<'a> Inside<'a> {
                 .push(ConfigError::warning(node.span(), node.name(), remark));
         }
     }
+}
+
+/// The first line of a section, as it was written.
+fn first_line(node: &Node) -> Box<str> {
+    let args = String::from_utf8_lossy(node.args_raw());
+    let space = if args.is_empty() { "" } else { " " };
+    format!("<{}{space}{args}>", node.name()).into()
 }
 
 /// Whether the words of a `php_flag` keep scripts from being run.

@@ -18,6 +18,7 @@ use crate::config::envvars::EnvVars;
 use crate::config::error::{ConfigError, Span};
 use crate::config::file;
 use crate::config::node::Settings;
+use crate::config::proxies;
 use crate::config::reader::{self, Included, Language, Origin};
 use crate::config::resolve::resolve;
 use crate::config::site::Config;
@@ -96,7 +97,8 @@ pub fn load_text(name: &str, text: &[u8], server_root: &Path) -> Loaded {
     checked(reader::read_text(name, text, &language))
 }
 
-fn checked(reading: reader::Reading) -> Loaded {
+fn checked(mut reading: reader::Reading) -> Loaded {
+    let unsettled = proxies::settle(&mut reading.settings, &proxies::SYSTEM);
     let types = std::cell::RefCell::new(None);
     let read = |path: &Path| {
         let text = file::read(path)?;
@@ -105,6 +107,7 @@ fn checked(reading: reader::Reading) -> Loaded {
     };
     let (config, found) = resolve(&reading.settings, &read);
     let mut complaints = reading.complaints;
+    complaints.extend(unsettled);
     complaints.extend(found);
     Loaded {
         settings: reading.settings,
@@ -180,6 +183,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
+    ("mod_remoteip.c", "remoteip_module"),
     ("mod_reqtimeout.c", "reqtimeout_module"),
     ("mod_rewrite.c", "rewrite_module"),
     ("mod_setenvif.c", "setenvif_module"),

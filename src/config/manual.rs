@@ -1,6 +1,7 @@
 //! The manual pages that are made from the tables: lychgate.conf(5), what lychgate has, and lychgate-apache(7), what it
 //! does with every name of Apache's. The language is mdoc(7); `mandoc -T lint` has nothing to say about them.
 
+mod differences;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -173,172 +174,6 @@ inside of
 which leaves them out.
 ";
 
-const APACHE_TAIL: &str = ".Sh ACCESS
-Who may see a place, and who is asked for a password, is decided as Apache
-decides it, but for these differences.
-.Bl -dash
-.It
-The crypt(3) of DES and plain text let nobody in, nor do hashes whose cost
-is above bcrypt's 17 or 10,000,000 rounds; the log says so.
-.It
-A name or password with a NUL in it lets nobody in; Apache takes what stands
-before the NUL.
-.It
-An unknown
-.Ic AuthType
-is an error of the configuration, not of the requests that need it.
-.It
-The
-.Li Allow
-field of a 405 names the methods that
-.Ic AllowMethods
-lets pass.
-.It
-A password that hundreds of others wait before gets 503.
-.It
-The field
-.Li Vary
-does not name what
-.Ic Require expr
-looked at.
-.El
-.Sh FIELDS AND NAMES
-Fields, types and names are Apache's, but for these differences.
-.Bl -dash
-.It
-Fields that frame a message or are the connection's
-.Pq Content-Length, Transfer-Encoding, Connection, Date, Server
-are out of reach of
-.Ic Header ,
-but for
-.Ql Connection: close ;
-.Ic RequestHeader
-changes neither which site answers nor how long a body is.
-.It
-Lines of one field that
-.Ic RequestHeader add
-has made are one variable of a script, not the last of them alone.
-.It
-In a value of
-.Ic Header ,
-.Ql %b
-and
-.Ql %i
-tell how busy the processors are, for there is no table of workers.
-.It
-What a script says besides a local Location is dropped.
-.It
-What
-.Ic ScriptAlias
-leads to is run, whatever
-.Ic SetHandler
-says, and never shown.
-.It
-.Ic DirectoryIndexRedirect
-keeps the query.
-.It
-Users who are off for the server by
-.Ic UserDir
-.Cm disabled
-are off for a virtual host with its own
-.Ic UserDir
-too, and scripts of users do not change to the user by themselves.
-.El
-.Sh SCRIPTS
-A script is told what Apache would tell it, variable by variable, but for
-these differences.
-.Bl -dash
-.It
-Several Cookie fields are joined with a semicolon; with a comma they could
-not be read.
-.It
-A chunked body is kept until it is complete, so
-.Ev CONTENT_LENGTH
-is set;
-.Ev HTTP_TRANSFER_ENCODING
-is not, for the coding is off.
-.It
-Behind a local redirect, and in an error page, there is no body any more,
-and neither
-.Ev CONTENT_TYPE
-nor
-.Ev CONTENT_LENGTH .
-.It
-What the server computes cannot be set by the configuration; the log says
-so.
-.It
-The words of an indexed query are arguments unless one of them begins with a
-dash.
-.It
-It has a session and process group of its own, signals as they are by
-default, and no descriptors but 0, 1 and 2.
-.It
-When its client leaves, or it is silent for too long, its process group is
-ended:
-.Ic CGIClientGone ,
-.Ic CGIScriptTimeout .
-.El
-.Pp
-Of its reply, these are read in another way.
-.Bl -dash
-.It
-A Status that is not between 200 and 599 is a fault.
-.It
-A first line like
-.Ql HTTP/1.1 404 Not Found
-is a Status.
-.It
-Empty lines before the header, and lines of it that are no field, are passed
-over as long as one is good.
-A folded line belongs to the field before it; a field with a control
-character is dropped.
-.It
-Content-Length is kept where it is right.
-Connection, Keep-Alive, Transfer-Encoding, Trailer and Upgrade are the
-server's own affair.
-.It
-When the script has ended, its reply ends, although a process that it left
-behind may hold its output:
-.Ic CGIQuietTime .
-.El
-.Sh REWRITING
-Rules do what they do in Apache, but for these differences.
-.Bl -dash
-.It
-A program of
-.Ic RewriteMap
-that is not told to be somebody runs as User and Group, never as root; it is
-started again when it ends, and a request that it does not answer within
-.Ic Timeout
-fails with 500.
-A key is asked once for a request.
-.It
-A rule with the flag P is refused.
-.It
-A pattern, of a rule or of anything else that decides about a request, whose
-search steps back too often (250,000 times, or a second in all for a request)
-ends the request with 500, and the log names it; in Apache it does not match.
-Rounds by the flag N end with 500 after a second, however many there were.
-.It
-Traces name every step at every level as Apache's do, but for the subrequests
-by which Apache finds PATH_TRANSLATED and index files that are not there.
-.It
-A redirect that a later rule turns into a path is a path; Apache answers with
-the path's content and the redirect's status.
-.It
-A Location with a control character is a fault of the rule (500) before it is
-sent.
-.It
-SCRIPT_USER, SCRIPT_GROUP and LAST_MODIFIED have no value in expressions.
-.It
--F and -U in the condition of an If section are false; in Apache -F ends the
-process that serves.
-.El
-.Sh SEE ALSO
-.Xr lychgate.conf 5 ,
-.Xr lychgate 8
-";
-
 /// lychgate.conf(5).
 pub fn conf_page() -> String {
     let mut page = head("LYCHGATE.CONF 5");
@@ -384,7 +219,7 @@ pub fn apache_page() -> String {
         page.push_str(".El\n");
     }
     page.push_str(sections::DIFFERENCES);
-    page.push_str(APACHE_TAIL);
+    page.push_str(differences::APACHE_TAIL);
     page
 }
 

@@ -22,6 +22,7 @@ pub mod manual;
 pub mod maps;
 pub mod node;
 pub mod places;
+pub mod proxies;
 pub mod quoting;
 pub mod reader;
 pub mod resolve;

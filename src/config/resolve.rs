@@ -278,6 +278,7 @@ impl Resolver {
             return scope.base.core.files.push(Arc::new(FilesSection {
                 name: pattern,
                 conf: Arc::new(conf),
+                span: node.span().clone(),
             }));
         }
         let section = Section {
@@ -345,12 +346,13 @@ impl Resolver {
 /// Apache leaves that to every administrator, and many forget.
 fn close_what_is_never_for_clients(main: &mut Scope) {
     let mut denied = DirConf::default();
-    denied.authz.rules = Rules::only(Requirement::Denied);
-    let denied = Arc::new(denied);
     let place = Span::new(&Arc::from("built-in settings"), 0);
+    denied.authz.rules = Rules::only(Requirement::Denied, "all denied", &place);
+    let denied = Arc::new(denied);
     main.base.core.files.push(Arc::new(FilesSection {
         name: files_pattern(b".ht*"),
         conf: Arc::clone(&denied),
+        span: place.clone(),
     }));
     let innards = words::regex(br"/\.(git|svn|hg|bzr)(/|$)").map(Pattern::Regex);
     let section = innards.map(|pattern| Section {

@@ -13,6 +13,7 @@ pub mod page;
 pub mod place;
 pub mod response;
 pub mod rewriting;
+pub mod trace;
 pub mod variables;
 pub mod view;
 
@@ -27,6 +28,7 @@ use crate::exchange::body::RequestBody;
 use crate::exchange::client::Client;
 use crate::exchange::fail::Fail;
 use crate::exchange::rewriting::{Look, Rewriting};
+use crate::exchange::trace::Trail;
 use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -64,12 +66,12 @@ pub struct Exchange {
     pub file: Vec<u8>,
     /// The handler of the last pass by its name, for `%R`; empty where none was asked for.
     pub handler: Vec<u8>,
-    /// From the head's arrival to the first byte of the response.
-    pub first_byte: Option<Duration>,
     /// What rewriting left behind.
     pub rewriting: Rewriting,
     /// What is known of the client.
     pub client: Client,
+    /// Who listens to what is decided.
+    pub trail: Option<Rc<Trail>>,
     conf: Arc<DirConf>,
 }
 
@@ -92,8 +94,10 @@ pub type Variables = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
 pub struct Connection {
     /// Our end.
     pub local: SocketAddr,
-    /// The client's end.
+    /// The other end.
     pub peer: SocketAddr,
+    /// The client's end: the same, unless proxies that are trusted say otherwise.
+    pub client: SocketAddr,
     /// How many requests it carried before this one.
     pub earlier_requests: u32,
 }
@@ -105,6 +109,19 @@ pub struct Began {
     pub wall: SystemTime,
     /// For durations.
     pub instant: Instant,
+    /// From the head's arrival to the first byte of the response, once there is one.
+    pub first_byte: Option<Duration>,
+}
+
+impl Began {
+    /// A request begins.
+    pub fn now() -> Began {
+        Began {
+            wall: SystemTime::now(),
+            instant: Instant::now(),
+            first_byte: None,
+        }
+    }
 }
 
 /// The target of one pass.
@@ -214,9 +231,9 @@ impl Exchange {
             unique_id: [b'-'; 24],
             file: Vec::new(),
             handler: Vec::new(),
-            first_byte: None,
             rewriting: Rewriting::default(),
             client: Client::default(),
+            trail: None,
             conf: Arc::clone(&site.base),
         }
     }

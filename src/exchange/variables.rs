@@ -34,11 +34,12 @@ impl Exchange {
                 text(if variable == Variable::IsSubreq { "false" } else { "off" })
             }
             Variable::TheRequest => bytes(self.head.request_line()),
-            Variable::RemoteAddr | Variable::ConnRemoteAddr => bytes(self.peer_ip().as_bytes()),
-            Variable::RemotePort => bytes(self.connection.peer.port().to_string().as_bytes()),
+            Variable::RemoteAddr => bytes(self.client_ip().as_bytes()),
+            Variable::ConnRemoteAddr => bytes(self.connection.peer.ip().to_canonical().to_string().as_bytes()),
+            Variable::RemotePort => bytes(self.connection.client.port().to_string().as_bytes()),
             Variable::RemoteHost => match &self.client.host {
                 Some(host) => bytes(host),
-                None => bytes(self.peer_ip().as_bytes()),
+                None => bytes(self.client_ip().as_bytes()),
             },
             Variable::RemoteUser => self.client.user.as_deref().and_then(bytes),
             Variable::AuthType => self.client.auth_type.and_then(|known| bytes(known.as_bytes())),
@@ -51,7 +52,7 @@ impl Exchange {
             )),
             Variable::DocumentRoot => bytes(&document_root(self.config, self.site)),
             Variable::Handler => Some(Cow::Borrowed(self.handler.as_slice())).filter(|handler| !handler.is_empty()),
-            Variable::Ipv6 => text(if self.connection.peer.ip().to_canonical().is_ipv6() {
+            Variable::Ipv6 => text(if self.connection.client.ip().to_canonical().is_ipv6() {
                 "on"
             } else {
                 "off"
@@ -63,7 +64,7 @@ impl Exchange {
     }
 
     /// The client's address as text; an IPv4 client of an IPv6 socket is told as IPv4.
-    pub fn peer_ip(&self) -> String {
-        self.connection.peer.ip().to_canonical().to_string()
+    pub fn client_ip(&self) -> String {
+        self.connection.client.ip().to_canonical().to_string()
     }
 }

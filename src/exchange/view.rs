@@ -74,7 +74,7 @@ impl Vars for View<'_> {
     }
 
     fn client_ip(&self) -> Option<IpAddr> {
-        Some(self.ex.connection.peer.ip().to_canonical())
+        Some(self.ex.connection.client.ip().to_canonical())
     }
 
     fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {

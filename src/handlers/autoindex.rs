@@ -36,7 +36,10 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         )
         .of_module("autoindex")
     };
-    let directory = seen.open().map_err(|error| refused(error.reason()))?;
+    let directory = seen.open().map_err(|error| {
+        ex.trace_open_error(&place.path, error);
+        refused(error.reason())
+    })?;
     let entries = dirlist::read(&directory).map_err(|error| refused(error.to_string()))?;
     let url = ex.target.path.as_bytes();
     let mut response = Response::new(Status::OK, Body::Bytes(Bytes::from(listing(url, &entries, place))));

@@ -31,30 +31,23 @@ use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
 use crate::fs::spool::Spool;
 use crate::gateway::command_line::{DashWords, command_line};
+use crate::gateway::meta_vars::MetaVars;
 use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
 use crate::process::limits::{Limit, Resource};
+use crate::process::message::Failed;
 use crate::scripts::notes::{About, Asked};
 use crate::scripts::queue::{NoSlot, Slot};
-use crate::scripts::{Care, Order, Scripts};
+use crate::scripts::{Care, Inherited, Order, Scripts};
 
 /// Runs the script of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
-    ex.handler = b"cgi-script".to_vec();
-    if !place.path_info.is_empty() && place.conf.core.accept_path_info.value() == Some(&AcceptPathInfo::Off) {
-        let note = "the URL goes on behind the script, and AcceptPathInfo is Off here";
-        return Err(Fail::client(Status::NOT_FOUND, note).of_module("cgi"));
-    }
-    let (number, path) = ex
-        .config
-        .script_place(ex.site.number, &place.path)
-        .ok_or_else(|| no_place(place))?;
-    let (number, path) = (u32::try_from(number).map_err(|_| no_place(place))?, path.to_vec());
+    let script = named(ex, place)?;
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
-    let env = environment::of(ex, place, scripts, input.length);
+    let env = environment::of(ex, place, scripts.inherited(), input.length);
     environment::warn_ignored(&env, scripts, &notes);
     let slot = turn(ex, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
@@ -62,14 +55,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     input.feed.prime().await;
     let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
     let length = input.length;
-    let order = Order {
-        place: number,
-        path,
-        arguments: arguments(ex),
-        env: env.into_pairs(),
-        limits: limits(place),
-        stdin: input.stdin.take(),
-    };
+    let order = order(ex, place, script, env, input.stdin.take());
     let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
@@ -80,9 +66,61 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
         // What comes next learns all that this script was told, with REDIRECT_ before it.
         ex.variables
-            .extend(environment::of(ex, place, scripts, length).into_pairs());
+            .extend(environment::of(ex, place, scripts.inherited(), length).into_pairs());
     }
     outcome
+}
+
+/// What would be asked for, of a request without a body.
+pub struct Explained {
+    /// The order to the spawner.
+    pub order: Order,
+    /// How the script would be treated.
+    pub care: Care,
+    /// Which variables are not passed as they were set, in words.
+    pub ignored: Vec<String>,
+}
+
+/// What [`run`] would ask for; nothing is started.
+pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Result<Explained, Fail> {
+    let script = named(ex, place)?;
+    let env = environment::of(ex, place, inherited, None);
+    let ignored = env.ignored().iter().map(environment::told).collect();
+    Ok(Explained {
+        order: order(ex, place, script, env, None),
+        care: care(ex, place),
+        ignored,
+    })
+}
+
+/// What becomes of a request whose script was not started.
+pub fn not_started(failed: &Failed) -> Fail {
+    failure::fail(failure::status_of(failed))
+}
+
+/// The number of the script place that the file is in, and its path there.
+fn named(ex: &mut Exchange, place: &Place) -> Result<(u32, Vec<u8>), Fail> {
+    ex.handler = b"cgi-script".to_vec();
+    if !place.path_info.is_empty() && place.conf.core.accept_path_info.value() == Some(&AcceptPathInfo::Off) {
+        let note = "the URL goes on behind the script, and AcceptPathInfo is Off here";
+        return Err(Fail::client(Status::NOT_FOUND, note).of_module("cgi"));
+    }
+    let (number, path) = ex
+        .config
+        .script_place(ex.site.number, &place.path)
+        .ok_or_else(|| no_place(place))?;
+    Ok((u32::try_from(number).map_err(|_| no_place(place))?, path.to_vec()))
+}
+
+fn order(ex: &Exchange, place: &Place, (number, path): (u32, Vec<u8>), env: MetaVars, stdin: Option<OwnedFd>) -> Order {
+    Order {
+        place: number,
+        path,
+        arguments: arguments(ex),
+        env: env.into_pairs(),
+        limits: limits(place),
+        stdin,
+    }
 }
 
 /// A script's standard input.
@@ -204,7 +242,7 @@ fn no_place(place: &Place) -> Fail {
 fn about(ex: &Exchange, place: &Place) -> About {
     About {
         site: ex.site.number,
-        client: ex.connection.peer,
+        client: ex.connection.client,
         conf: Arc::clone(&place.conf),
         unique_id: ex.unique_id,
         script: place.path.clone(),

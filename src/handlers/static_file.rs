@@ -42,6 +42,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
     check_method(ex)?;
     check_body(ex, place)?;
     let file = seen.open().map_err(|error| {
+        ex.trace_open_error(&place.path, error);
         let status = match error {
             crate::fs::open::OpenError::Missing => Status::NOT_FOUND,
             crate::fs::open::OpenError::Exhausted => Status::SERVICE_UNAVAILABLE,

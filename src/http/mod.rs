@@ -7,6 +7,7 @@ pub mod framing;
 pub mod head;
 pub mod host;
 pub mod method;
+pub mod proxy_protocol;
 pub mod range;
 pub mod response;
 pub mod status;

@@ -106,7 +106,7 @@ impl RoleProcess {
         descriptors.extend(outfit.descriptors());
         let mut spec = ChildSpec::new(Program::Descriptor(program), (stock.argv)(self.role), descriptors);
         spec.env.clone_from(&stock.env);
-        spec.session = Session::Own; // a Ctrl-C at the terminal is for the launcher alone
+        spec.session = Session::NoTerminal; // a Ctrl-C there is for the launcher alone
         spec.identity = identity;
         spec.parent_death = Some(Signal::KILL);
         if self.role == Role::Worker {

@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::client::Question;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
+use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::phases::authz::{self, Found};
@@ -40,6 +41,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         .as_ref()
         .is_some_and(|conf| Arc::ptr_eq(conf, &place.conf))
     {
+        ex.trace(|| Step::Access("open under these very settings already".to_owned()));
         return Ok(());
     }
     if let Some(previous) = ex
@@ -49,6 +51,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     {
         ex.client.user.clone_from(&previous.user);
         ex.client.auth_type = previous.auth_type;
+        ex.trace(|| Step::Access("not judged again under the settings of the pass before".to_owned()));
         return Ok(());
     }
     ex.client.forget_user();
@@ -67,7 +70,10 @@ fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     };
     match satisfy {
         Satisfy::All => by_address?,
-        Satisfy::Any if by_address.is_ok() => return Ok(()),
+        Satisfy::Any if by_address.is_ok() => {
+            ex.trace(|| Step::Access("Satisfy Any: that is enough".to_owned()));
+            return Ok(());
+        }
         Satisfy::Any => {}
     }
     by_user(ex, place)
@@ -76,6 +82,7 @@ fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
 /// What `Require` says, and a name and password where it needs them.
 fn by_user(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     let Some(rule) = place.conf.authz.rules.top.as_deref() else {
+        ex.trace(|| Step::Access("nothing is required".to_owned()));
         return without_rules(ex, place);
     };
     match authz::apply(ex, place, rule)? {
@@ -140,6 +147,7 @@ fn methods(ex: &Exchange, place: &Place) -> Result<(), Fail> {
         ex.method
     };
     if allowed.contains(&asked) {
+        ex.trace(|| Step::Access("AllowMethods has the method".to_owned()));
         return Ok(());
     }
     let mut names: Vec<&str> = Vec::new();
@@ -160,11 +168,14 @@ fn methods(ex: &Exchange, place: &Place) -> Result<(), Fail> {
 fn by_lists(ex: &Exchange, place: &Place, lists: &Lists, satisfy: Satisfy) -> Result<Result<(), Fail>, Closed> {
     let order = lists.order(ex.method);
     let is_open = match order {
-        Order::DenyAllow => !is_on(ex, lists.denied(ex.method))? || is_on(ex, lists.allowed(ex.method))?,
+        Order::DenyAllow => {
+            !is_on(ex, "Deny", lists.denied(ex.method))? || is_on(ex, "Allow", lists.allowed(ex.method))?
+        }
         Order::AllowDeny | Order::MutualFailure => {
-            is_on(ex, lists.allowed(ex.method))? && !is_on(ex, lists.denied(ex.method))?
+            is_on(ex, "Allow", lists.allowed(ex.method))? && !is_on(ex, "Deny", lists.denied(ex.method))?
         }
     };
+    ex.trace(|| Step::Access(lists_told(order, is_open)));
     if is_open {
         return Ok(Ok(()));
     }
@@ -178,16 +189,28 @@ fn by_lists(ex: &Exchange, place: &Place, lists: &Lists, satisfy: Satisfy) -> Re
     }))
 }
 
-fn is_on<'a>(ex: &Exchange, list: impl Iterator<Item = &'a From>) -> Result<bool, Closed> {
-    for from in list {
+#[cold]
+fn lists_told(order: Order, is_open: bool) -> String {
+    let order = match order {
+        Order::DenyAllow => "Deny,Allow",
+        Order::AllowDeny => "Allow,Deny",
+        Order::MutualFailure => "Mutual-failure",
+    };
+    let outcome = if is_open { "granted" } else { "denied" };
+    format!("Order {order}, all in all: {outcome}")
+}
+
+fn is_on<'a>(ex: &Exchange, list: &str, froms: impl Iterator<Item = &'a From>) -> Result<bool, Closed> {
+    for from in froms {
         let is_meant = match from {
             From::All => true,
             From::Env(name) => ex.variables.contains_key(name),
             From::NotEnv(name) => !ex.variables.contains_key(name),
-            From::Network(network) => network.contains(ex.connection.peer.ip()),
+            From::Network(network) => network.contains(ex.connection.client.ip()),
             From::Name(name) => host_name::of(ex)?.is_some_and(|host| host_name::ends_with(host, name)),
         };
         if is_meant {
+            ex.trace(|| Step::Access(format!("{list} from {from}")));
             return Ok(true);
         }
     }

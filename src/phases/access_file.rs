@@ -21,6 +21,7 @@ use crate::config::error::{ConfigError, Severity};
 use crate::config::htaccess;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
+use crate::exchange::trace::{self, Step};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 
@@ -68,9 +69,15 @@ pub(super) fn of_directory(
     for name in names.map_or(&usual[..], Vec::as_slice) {
         let path = [directory, name].concat();
         match look(ex, &path, directory, overrides) {
-            Ok(Some(file)) => return Ok(Some(file)),
-            Ok(None) => {}
-            Err(fail) => return Err(fail),
+            Ok(Some(file)) => {
+                ex.trace(|| Step::AccessFile(trace::AccessFile::Read, vec![path]));
+                return Ok(Some(file));
+            }
+            Ok(None) => ex.trace(|| Step::AccessFile(trace::AccessFile::Missing, vec![path])),
+            Err(fail) => {
+                ex.trace(|| Step::AccessFile(trace::AccessFile::Unusable, vec![path]));
+                return Err(fail);
+            }
         }
     }
     Ok(None)
@@ -78,7 +85,12 @@ pub(super) fn of_directory(
 
 fn look(ex: &Exchange, path: &[u8], directory: &[u8], overrides: &Overrides) -> Result<Option<Arc<AccessFile>>, Fail> {
     let root = &ex.config.server_root;
-    let seen = see(path, directory, root, overrides, SystemTime::now()).map_err(|error| unreadable(path, &error))?;
+    let seen = see(path, directory, root, overrides, SystemTime::now()).map_err(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            ex.trace(|| Step::NoRights(path.to_vec()));
+        }
+        unreadable(path, &error)
+    })?;
     let Some(seen) = seen else {
         return Ok(None);
     };

@@ -17,6 +17,7 @@ use crate::auth::hash::Hash;
 use crate::exchange::Exchange;
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::trace::Step;
 use crate::http::status::Status;
 use crate::process::names;
 
@@ -36,9 +37,10 @@ const REMEMBERED: usize = 4096;
 /// Finds the answer to a question and records it.
 pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fail> {
     let answer = match &question {
+        Question::HostName | Question::LeadsHere(_) if ex.is_explained() => not_looked_up(ex, &question),
         Question::Password { hash, password } => tried(hash.clone(), password.clone()).await?,
         Question::HostName => {
-            let address = ex.connection.peer.ip().to_canonical();
+            let address = ex.connection.client.ip().to_canonical();
             let name = asked(move || {
                 let name = names::of_address(address)?;
                 names::leads_to(&name, address).then_some(name)
@@ -50,7 +52,7 @@ pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fa
             named(name)
         }
         Question::LeadsHere(name) => {
-            let address = ex.connection.peer.ip().to_canonical();
+            let address = ex.connection.client.ip().to_canonical();
             let name = String::from_utf8(name.clone()).unwrap_or_default();
             match asked(move || names::leads_to(&name, address).then_some(())).await {
                 Some(()) => Answer::Yes,
@@ -76,6 +78,18 @@ pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fa
     };
     ex.client.learn(question, answer);
     Ok(())
+}
+
+/// What is only explained bothers no name server.
+#[cold]
+fn not_looked_up(ex: &Exchange, question: &Question) -> Answer {
+    ex.trace(|| {
+        Step::NotLookedUp(match question {
+            Question::LeadsHere(name) => format!("whether {} leads to the client", String::from_utf8_lossy(name)),
+            _ => "the client's name".to_owned(),
+        })
+    });
+    Answer::No
 }
 
 fn named(name: Option<Vec<u8>>) -> Answer {

@@ -15,6 +15,8 @@ use rustix::fs::OFlags;
 
 use crate::auth::groups::Groups;
 use crate::auth::htpasswd::Htpasswd;
+use crate::exchange::Exchange;
+use crate::exchange::trace::Step;
 
 /// A larger file is not read: its place is a database. No directive moves the bound.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -43,6 +45,14 @@ pub(super) fn users(path: &[u8]) -> io::Result<Arc<Htpasswd>> {
 /// The groups of a file.
 pub(super) fn groups(path: &[u8]) -> io::Result<Arc<Groups>> {
     known(&GROUPS, path, Groups::parse)
+}
+
+/// Tells that it was for want of rights that a file could not be read, where it was.
+#[cold]
+pub(super) fn no_rights(ex: &Exchange, path: &[u8], error: &io::Error) {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        ex.trace(|| Step::NoRights(path.to_vec()));
+    }
 }
 
 fn known<T>(files: &'static LocalKey<Known<T>>, path: &[u8], parse: fn(&[u8]) -> T) -> io::Result<Arc<T>> {

@@ -10,6 +10,7 @@ use crate::exchange::Exchange;
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
+use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
@@ -26,6 +27,7 @@ pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     }
     ex.client.auth_type = Some("Basic");
     let Some((user, password)) = credentials(ex) else {
+        ex.trace(|| Step::User("the request has no name and password for AuthType Basic".to_owned()));
         return Err(challenge(ex, place, "").into());
     };
     // Logs and error documents have the name even where it is wrong, as in Apache.
@@ -141,11 +143,38 @@ fn asked(ex: &Exchange, place: &Place, user: &[u8], password: &[u8]) -> Result<K
                 None => Known::Trouble,
             },
         };
+        ex.trace(|| known_told(ex, provider, own, user, known));
         if known != Known::NoSuchUser {
             return Ok(known);
         }
     }
     Ok(Known::NoSuchUser)
+}
+
+/// What a provider knew.
+#[cold]
+fn known_told(ex: &Exchange, provider: &Provider, own: &Authn, user: &[u8], known: Known) -> Step {
+    let file = |file: Option<&Vec<u8>>| match file {
+        Some(file) => format!(", AuthUserFile {}", String::from_utf8_lossy(file)),
+        None => String::new(),
+    };
+    let provider = match provider {
+        Provider::File => format!("file{}", file(own.user_file.value())),
+        Provider::Anonymous => "anon".to_owned(),
+        Provider::Alias(name, _) => {
+            let alias = ex.config.server.providers.aliases.find(name);
+            let of_alias = alias.and_then(|alias| alias.conf.user_file.value());
+            format!("{}{}", String::from_utf8_lossy(name), file(of_alias))
+        }
+    };
+    let user = String::from_utf8_lossy(user);
+    let says = match known {
+        Known::Good => "the password is right",
+        Known::Wrong => "the password is wrong",
+        Known::NoSuchUser => "there is no such user",
+        Known::Trouble => "it cannot tell",
+    };
+    Step::User(format!("{user}, by provider {provider}: {says}"))
 }
 
 /// A provider that an access file names and that is not there makes the file wrong, whether it would be asked or not.
@@ -177,6 +206,7 @@ fn by_file(ex: &Exchange, file: Option<&Vec<u8>>, user: &[u8], password: &[u8]) 
     let users = match auth_files::users(path) {
         Ok(users) => users,
         Err(error) => {
+            auth_files::no_rights(ex, path, &error);
             say(ex, format!("AuthUserFile: `{shown}` cannot be read: {error}"));
             return Ok(Known::Trouble);
         }
@@ -263,6 +293,7 @@ pub(super) fn fake(ex: &mut Exchange, place: &Place) -> Result<(), Fail> {
         ex.head.remove_field(b"Authorization");
         return Ok(());
     }
+    ex.trace(|| Step::User(format!("AuthBasicFake makes it {}", String::from_utf8_lossy(&user))));
     let text = [user.as_slice(), b":", &password].concat();
     let encoded = base64::engine::general_purpose::STANDARD.encode(text);
     ex.head

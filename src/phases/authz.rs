@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
+use crate::exchange::trace::{Finding, Step};
 use crate::exchange::view::View;
 use crate::http::method::Method;
 use crate::lang::log_level::Level;
@@ -47,15 +48,41 @@ fn inside(ex: &Exchange, place: &Place, rule: &Rule, around: Around) -> Result<F
     }
     let found = match &rule.test {
         Test::One(requirement) => one(ex, place, requirement)?,
-        Test::All(rules) => all(ex, place, rules)?,
-        Test::Any(rules) => any(ex, place, rules)?,
+        Test::All(rules) => {
+            ex.trace(|| Step::Container(rule.written.to_string()));
+            all(ex, place, rules)?
+        }
+        Test::Any(rules) => {
+            ex.trace(|| Step::Container(rule.written.to_string()));
+            any(ex, place, rules)?
+        }
     };
-    Ok(match (rule.sense, found) {
+    let found = match (rule.sense, found) {
         (Sense::Plain, found) => found,
         (Sense::Negated, Found::Granted) => Found::Denied,
         // That something was not refused does not grant anything.
         (Sense::Negated, _) => Found::Neutral,
-    })
+    };
+    ex.trace(|| told(rule, found));
+    Ok(found)
+}
+
+#[cold]
+fn told(rule: &Rule, found: Found) -> Step {
+    let found = match found {
+        Found::Granted => Finding::Granted,
+        Found::Denied => Finding::Denied,
+        Found::DeniedWithoutUser => Finding::NeedsUser,
+        Found::Neutral => Finding::Neutral,
+    };
+    match rule.test {
+        Test::One(_) => Step::Requirement {
+            what: rule.written.to_string(),
+            found,
+            at: rule.span.clone(),
+        },
+        Test::All(_) | Test::Any(_) => Step::ContainerEnd(found),
+    }
 }
 
 fn all(ex: &Exchange, place: &Place, rules: &[Rule]) -> Result<Found, Closed> {
@@ -89,7 +116,7 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement) -> Result<Found,
         Requirement::Granted => true,
         Requirement::Denied => false,
         Requirement::Address(networks) => {
-            let address = ex.connection.peer.ip();
+            let address = ex.connection.client.ip();
             networks.iter().any(|network| network.contains(address))
         }
         Requirement::Local => is_local(ex),
@@ -181,6 +208,7 @@ fn groups(ex: &Exchange, place: &Place) -> Option<Arc<Groups>> {
     match auth_files::groups(file) {
         Ok(groups) => Some(groups),
         Err(error) => {
+            auth_files::no_rights(ex, file, &error);
             let file = String::from_utf8_lossy(file);
             say(format!("AuthGroupFile: `{file}` cannot be read: {error}"));
             None
@@ -207,7 +235,7 @@ fn computed(ex: &Exchange, words: &[Word]) -> Vec<Vec<u8>> {
 /// Whether the client is on this machine: a loopback address, or the same address at both ends.
 fn is_local(ex: &Exchange) -> bool {
     let (peer, local) = (
-        ex.connection.peer.ip().to_canonical(),
+        ex.connection.client.ip().to_canonical(),
         ex.connection.local.ip().to_canonical(),
     );
     peer.is_loopback() || peer == local

@@ -6,6 +6,7 @@ use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
+use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -22,6 +23,29 @@ pub enum Handler {
 
 /// Chooses the handler of a place.
 pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+    let handler = chosen(ex, place)?;
+    ex.trace(|| told(place, handler));
+    Ok(handler)
+}
+
+#[cold]
+fn told(place: &Place, handler: Handler) -> Step {
+    let (name, why) = match handler {
+        Handler::StaticFile => ("file", "no handler is set, so that it is sent as it is"),
+        Handler::Autoindex => (
+            "listing",
+            "a directory without an index file, and Options Indexes is on",
+        ),
+        Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
+        Handler::Cgi => (
+            "script",
+            "its handler or type makes a script of it, and Options ExecCGI is on",
+        ),
+    };
+    Step::Handler(name, why.to_owned())
+}
+
+fn chosen(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
         (Alias::Scripts, _) => return script(ex, place),

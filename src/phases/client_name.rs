@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::directives::core::HostnameLookups;
 use crate::exchange::Exchange;
+use crate::exchange::trace::Step;
 use crate::process::names;
 
 /// A resolver that answers later is not waited for; the client is then known by its address.
@@ -15,7 +16,10 @@ pub async fn run(ex: &mut Exchange) {
     if lookups == HostnameLookups::Off || ex.client.host.is_some() {
         return;
     }
-    let address = ex.connection.peer.ip().to_canonical();
+    if ex.is_explained() {
+        return ex.trace(|| Step::NotLookedUp("the client's name, for HostnameLookups,".to_owned()));
+    }
+    let address = ex.connection.client.ip().to_canonical();
     let asked = tokio::task::spawn_blocking(move || {
         let name = names::of_address(address)?;
         (lookups == HostnameLookups::On || names::leads_to(&name, address)).then_some(name)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::directives::setenvif::{Attribute, Condition, Rule};
 use crate::exchange::Exchange;
+use crate::exchange::trace::Step;
 use crate::lang::regex::{Groups, Regex, expand};
 use crate::phases::rewrite::Asked;
 
@@ -42,6 +43,12 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
                 ex.variables.remove(name);
             }
         }
+        ex.trace(|| Step::Variable {
+            by: "SetEnvIf",
+            name: name.clone(),
+            value: ex.variables.get(name).cloned(),
+            at: Some(rule.span.clone()),
+        });
     }
 }
 
@@ -65,9 +72,9 @@ fn subject<'a>(ex: &'a Exchange, attribute: &'a Attribute) -> Cow<'a, [u8]> {
     match attribute {
         Attribute::RemoteHost => match &ex.client.host {
             Some(name) => Cow::Borrowed(name.as_slice()),
-            None => Cow::Owned(ex.peer_ip().into_bytes()),
+            None => Cow::Owned(ex.client_ip().into_bytes()),
         },
-        Attribute::RemoteAddr => Cow::Owned(ex.peer_ip().into_bytes()),
+        Attribute::RemoteAddr => Cow::Owned(ex.client_ip().into_bytes()),
         Attribute::ServerAddr => Cow::Owned(ex.connection.local.ip().to_canonical().to_string().into_bytes()),
         Attribute::RequestMethod => Cow::Borrowed(ex.head.method_bytes()),
         Attribute::RequestProtocol => Cow::Borrowed(ex.head.version().as_str().as_bytes()),

@@ -8,11 +8,11 @@ use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
 use crate::config::handlers::BY_TYPE;
-use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::fs::open::{self, Kind};
 use crate::http::status::Status;
@@ -31,6 +31,12 @@ pub enum Fixed {
 pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
     for (name, value) in place.conf.env.variables.iter() {
         ex.variables.insert(name.clone(), value.clone());
+        ex.trace(|| Step::Variable {
+            by: "SetEnv",
+            name: name.clone(),
+            value: Some(value.clone()),
+            at: None,
+        });
     }
     let fixed = match place.landing() {
         Landing::Directory => directory(ex, place)?,
@@ -46,13 +52,20 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         } else {
             &place.path
         };
-        place.types = types_of(ex.config, &place.conf, named);
+        place.types = types_of(ex, &place.conf, named);
         if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
             // What has no value, or names nothing, sets nothing.
             let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
             if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
+                ex.trace(|| said("SetHandler", "handler", &handler));
                 place.types.handler = Some(handler.to_ascii_lowercase());
             }
+        }
+        if let Some(media_type) = &ex.rewriting.media_type {
+            ex.trace(|| said("a rule's [T]", "type", media_type));
+        }
+        if let Some(handler) = &ex.rewriting.handler {
+            ex.trace(|| said("a rule's [H]", "handler", handler));
         }
         rewrite::force_types(ex, place);
     }
@@ -61,7 +74,10 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
 
 fn fallback(ex: &Exchange, place: &Place) -> Fixed {
     match place.conf.dir.fallback.value() {
-        Some(Some(url)) if *url != ex.target.path.as_bytes() => Fixed::Instead(url.clone()),
+        Some(Some(url)) if *url != ex.target.path.as_bytes() => {
+            ex.trace(|| instead("FallbackResource", url));
+            Fixed::Instead(url.clone())
+        }
         _ => Fixed::Here,
     }
 }
@@ -70,7 +86,15 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
     let url = ex.target.path.as_bytes();
     if url.last() != Some(&b'/') {
         return match place.conf.dir.slash.or(Slash::On) {
-            Slash::On => Err(outcome(slash_redirect(ex, url))),
+            Slash::On => {
+                ex.trace(|| {
+                    Step::Handler(
+                        "DirectorySlash",
+                        "a directory is asked for without its slash".to_owned(),
+                    )
+                });
+                Err(outcome(slash_redirect(ex, url)))
+            }
             Slash::Off => Ok(Fixed::Here),
             Slash::NotFound => Err(Fail::client(Status::NOT_FOUND, "").into()),
         };
@@ -79,7 +103,10 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
         Some(index) => match place.conf.dir.index_redirect.value() {
             Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &index))),
             _ if is_directory_without_slash(ex, &index) => Err(outcome(slash_redirect(ex, &index))),
-            _ => Ok(Fixed::Instead(index)),
+            _ => {
+                ex.trace(|| instead("DirectoryIndex", &index));
+                Ok(Fixed::Instead(index))
+            }
         },
         None => Ok(fallback(ex, place)),
     }
@@ -97,24 +124,35 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             [ex.target.path.as_bytes(), name].concat()
         };
         let file = translate::path_of(ex, &url).path;
+        let tried = |is_there| Step::Index {
+            url: url.clone(),
+            file: file.clone(),
+            is_there,
+        };
         match open::extent(&file) {
             Ok(extent)
                 if extent.meta.kind == Kind::File && (name.first() == Some(&b'/') || extent.length == file.len()) =>
             {
+                ex.trace(|| tried(true));
                 return Ok(Some(url));
             }
             // A directory as an index is asked for as one: with its own index, or for its slash.
             Ok(extent) if extent.meta.kind == Kind::Directory && extent.length >= path::without_slash(&file).len() => {
+                ex.trace(|| tried(true));
                 return Ok(Some(url));
             }
             // What an index file is looked for by is a request of its own, which falls back as any other.
             Ok(_) if name.first() != Some(&b'/') => {
+                ex.trace(|| tried(false));
                 if let Some(Some(fallback)) = place.conf.dir.fallback.value() {
                     return Ok(Some(fallback.clone()));
                 }
             }
-            Ok(_) => {}
-            Err(error) => refused = refused.or(Some((file, error))),
+            Ok(_) => ex.trace(|| tried(false)),
+            Err(error) => {
+                ex.trace_open_error(&file, error);
+                refused = refused.or(Some((file, error)));
+            }
         }
     }
     match refused {
@@ -127,6 +165,18 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             ))
         }
     }
+}
+
+#[cold]
+fn said(by: &str, what: &str, says: &[u8]) -> Step {
+    Step::Type {
+        by: by.to_owned(),
+        says: format!("{what} {}", String::from_utf8_lossy(says)),
+    }
+}
+
+fn instead(by: &'static str, url: &[u8]) -> Step {
+    Step::Instead { by, url: url.to_vec() }
 }
 
 fn is_directory_without_slash(ex: &Exchange, url: &[u8]) -> bool {
@@ -164,7 +214,7 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
 }
 
 /// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it.
-pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
+fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
     let hidden = name.iter().take_while(|b| **b == b'.').count();
     let name = name.get(hidden..).unwrap_or_default();
@@ -177,30 +227,40 @@ pub fn types_of(config: &Config, conf: &DirConf, path: &[u8]) -> Types {
         let extension = extension.to_ascii_lowercase();
         let own = mime.types.find(&extension).map(|own| own.as_slice().into());
         let counts = |media_type: &Arc<[u8]>| is_last || !last_only || !media_type.starts_with(BY_TYPE);
-        let media_type = own.or_else(|| config.media_types.get(&extension).cloned());
+        let media_type = own.or_else(|| ex.config.media_types.get(&extension).cloned());
+        let tell = |what, says: &[u8]| {
+            ex.trace(|| said(&format!(".{}", String::from_utf8_lossy(&extension)), what, says));
+        };
         if let Some(media_type) = media_type.filter(counts) {
+            tell("type", &media_type);
             types.media_type = Some(media_type);
         }
         if let Some(charset) = mime.charsets.find(&extension) {
+            tell("charset", charset);
             types.charset = Some(charset.clone());
         }
         if let Some(language) = mime.languages.find(&extension) {
+            tell("language", language);
             types.languages.push(language.clone());
         }
         if let Some(encoding) = mime.encodings.find(&extension) {
+            tell("encoding", encoding);
             types.encodings.push(encoding.clone());
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
+            tell("handler", handler);
             types.handler = Some(handler.clone());
         } else if last_only {
             types.handler = None;
         }
     }
     if let Some(Some(forced)) = conf.core.force_type.value() {
+        ex.trace(|| said("ForceType", "type", forced));
         types.media_type = Some(forced.as_slice().into());
         types.charset = None;
     }
     if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
+        ex.trace(|| said("SetHandler", "handler", handler));
         types.handler = Some(handler.to_ascii_lowercase());
     }
     if let (true, Some(language)) = (types.languages.is_empty(), mime.default_language.value()) {

@@ -25,9 +25,11 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
         early::of_site(ex);
     }
     for _ in 0..SUBSTITUTIONS {
+        let mark = ex.trail_mark();
         let translated = loop {
             let translated = rewrite::of_server(ex);
             if !settled(ex).await? {
+                ex.forget_steps(mark);
                 continue;
             }
             break translated?;
@@ -79,12 +81,14 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
     early::of_place(ex);
     admitted(ex, &place).await?;
     authn::fake(ex, &place)?;
+    let mark = ex.trail_mark();
     loop {
         let rewritten = rewrite::of_directory(ex, &place);
         if settled(ex).await? {
             rewritten?;
             break;
         }
+        ex.forget_steps(mark);
     }
     redirect::run(ex, &place.conf)?;
     Ok(place)
@@ -92,6 +96,7 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
 
 /// Waits until it is known whether the client may see the place.
 async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
+    let mark = ex.trail_mark();
     loop {
         match access::run(ex, place) {
             Ok(()) => return Ok(()),
@@ -100,7 +105,10 @@ async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
                 ex.client.want(question);
                 return Err(Fail::internal("not known yet").into());
             }
-            Err(Closed::Ask(question)) => answers::find(ex, question).await?,
+            Err(Closed::Ask(question)) => {
+                ex.forget_steps(mark);
+                answers::find(ex, question).await?;
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod auth_files;
 mod authn;
 mod authz;
 pub mod choose;
+pub mod client_address;
 pub mod client_name;
 pub mod early;
 pub mod fixup;

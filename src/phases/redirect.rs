@@ -6,6 +6,7 @@ use crate::config::directives::redirect::{From, Redirect, SectionRedirect};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{Body, Outcome, Response, Stop};
+use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::lang::regex::expand;
@@ -18,12 +19,14 @@ pub fn run(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
         Some(section) => Some(Covered {
             status: section.status,
             to: of_section(ex, section)?,
+            by: By::Section(section),
         }),
         None => listed(),
     };
-    let Some(Covered { status: code, to }) = found else {
+    let Some(Covered { status: code, to, by }) = found else {
         return Ok(());
     };
+    ex.trace(|| by.step(code));
     let status = Status::new(code).unwrap_or(Status::FOUND);
     let Some(target) = to else {
         return Err(Fail::client(status, format!("a redirect says {code}"))
@@ -58,12 +61,35 @@ fn of_section(ex: &Exchange, section: &SectionRedirect) -> Result<Option<Vec<u8>
 }
 
 /// What a redirect says of a path that it covers; no target for a status that is no redirect.
-struct Covered {
+struct Covered<'a> {
     status: u16,
     to: Option<Vec<u8>>,
+    by: By<'a>,
 }
 
-fn covered(redirect: &Redirect, url: &[u8]) -> Option<Covered> {
+enum By<'a> {
+    Section(&'a SectionRedirect),
+    Path(&'a Redirect),
+}
+
+impl By<'_> {
+    fn step(&self, status: u16) -> Step {
+        let (by, at) = match self {
+            By::Section(section) => ("Redirect of the section".to_owned(), &section.span),
+            By::Path(redirect) => match &redirect.from {
+                From::Prefix(prefix) => (format!("Redirect {}", String::from_utf8_lossy(prefix)), &redirect.span),
+                From::Match(regex) => (format!("RedirectMatch {}", regex.pattern()), &redirect.span),
+            },
+        };
+        Step::Redirect {
+            by,
+            status,
+            at: at.clone(),
+        }
+    }
+}
+
+fn covered<'a>(redirect: &'a Redirect, url: &[u8]) -> Option<Covered<'a>> {
     let to = redirect.to.as_deref();
     let to = match &redirect.from {
         From::Prefix(prefix) => {
@@ -82,6 +108,7 @@ fn covered(redirect: &Redirect, url: &[u8]) -> Option<Covered> {
     Some(Covered {
         status: redirect.status,
         to,
+        by: By::Path(redirect),
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::directives::headers::{Action, Rule};
 use crate::exchange::Exchange;
 use crate::exchange::field_rules::{Live, Turn, act, due};
+use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::http::fields::Fields;
 
@@ -33,6 +34,10 @@ fn run(ex: &mut Exchange, rules: &[Rule], turn: Turn) {
             join(ex.head.fields_mut(), &rule.name);
         }
         act(rule, value, ex.head.fields_mut(), &mut ex.rewriting.notes);
+        ex.trace(|| Step::Field {
+            name: rule.name.clone(),
+            value: ex.head.joined(&rule.name).map(std::borrow::Cow::into_owned),
+        });
     }
 }
 

@@ -15,6 +15,7 @@ use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Landing, Place};
 use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
+use crate::exchange::trace::Step;
 use crate::exchange::{Again, AgainMethod};
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
@@ -81,6 +82,9 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
         Asked::new(ex).trace(8, None, format_args!("{ENDED}"));
         return translated(ex);
     }
+    if !rules.list().is_empty() {
+        ex.trace(|| Step::Rules(None));
+    }
     let path = ex.target.path.as_bytes().to_vec();
     let subject = Subject {
         filename: path,
@@ -103,8 +107,8 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
         context_root: root.clone(),
     };
     let found = match outcome.decision {
-        Decision::File(path) => Translated { path, ..below(b"") },
-        Decision::BelowDocumentRoot(path) => below(&path),
+        Decision::File(path) => named(ex, Translated { path, ..below(b"") }),
+        Decision::BelowDocumentRoot(path) => named(ex, below(&path)),
         Decision::Url(path) => {
             ex.target.path = CleanPath::from_decoded(&path, Slashes::Merge).map_err(|_| no_path(&path))?;
             ex.target.query = outcome.query;
@@ -132,6 +136,9 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<(), Stop>
     let links = place.conf.core.options.in_force();
     if !links.has(Options::FOLLOW_SYM_LINKS) && !links.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
         return Err(links_are_off(ex).into());
+    }
+    if rules.are_on() {
+        ex.trace(|| Step::Rules(Some(rules.directory().to_vec())));
     }
     let mut filename = place.path.clone();
     if place.landing() == Landing::Directory
@@ -221,6 +228,16 @@ fn is_bare_directory(ex: &Exchange, place: &Place, rules: &Rules) -> bool {
 
 fn is_without_slash(ex: &Exchange, place: &Place) -> bool {
     place.landing() == Landing::Directory && !ex.target.path.as_bytes().ends_with(b"/")
+}
+
+/// The name that the rules made.
+fn named(ex: &Exchange, found: Translated) -> Translated {
+    ex.trace(|| Step::Name {
+        by: "the rules".to_owned(),
+        path: found.path.clone(),
+        at: None,
+    });
+    found
 }
 
 /// The next phase as it is without rules.

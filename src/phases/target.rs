@@ -3,6 +3,7 @@
 
 use crate::config::directives::site::EncodedSlashes as Setting;
 use crate::exchange::fail::Fail;
+use crate::exchange::trace::Step;
 use crate::exchange::{Exchange, Landed, PassTarget};
 use crate::http::method::Method;
 use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target};
@@ -40,6 +41,10 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
         };
     }
     ex.target.path = decode(ex)?;
+    ex.trace(|| Step::Path {
+        path: ex.target.path.as_bytes().to_vec(),
+        query: ex.target.query.clone(),
+    });
     debug_assert!(ex.method != Method::Connect, "CONNECT has no path");
     Ok(Asked::Path)
 }

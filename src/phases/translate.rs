@@ -1,10 +1,11 @@
 //! From the URL's world to the file system's: aliases in order, then DocumentRoot.
 
 use crate::base::path;
-use crate::config::directives::alias::{Alias as Entry, AliasFrom, AliasKind, PlaceTarget};
+use crate::config::directives::alias::{Alias as Entry, AliasFrom, AliasKind, PlaceAlias, PlaceTarget};
 use crate::config::words::Pattern;
 use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
+use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::phases::user_dir;
 
@@ -23,34 +24,81 @@ pub struct Translated {
 
 /// Translates the path of this pass.
 pub fn run(ex: &Exchange) -> Translated {
-    path_of(ex, ex.target.path.as_bytes())
+    let (found, by) = way_of(ex, ex.target.path.as_bytes());
+    ex.trace(|| by.step(&found));
+    found
 }
 
 /// Translates any path of the site, as PATH_TRANSLATED needs it.
 pub fn path_of(ex: &Exchange, url: &[u8]) -> Translated {
-    if let Some(found) = of_section(ex, url) {
-        return found;
+    way_of(ex, url).0
+}
+
+/// What leads from a path to a file name.
+enum By<'a> {
+    Section(&'a PlaceAlias),
+    Alias(&'a Entry),
+    User,
+    Root,
+}
+
+impl By<'_> {
+    fn step(&self, found: &Translated) -> Step {
+        let kind = |kind| {
+            if kind == AliasKind::Scripts {
+                "ScriptAlias"
+            } else {
+                "Alias"
+            }
+        };
+        let (by, at) = match self {
+            By::Section(alias) => (format!("{} of the <Location>", kind(alias.kind)), Some(&alias.span)),
+            By::Alias(alias) => match &alias.from {
+                AliasFrom::Prefix(from) => {
+                    let from = String::from_utf8_lossy(from);
+                    (format!("{} {from}", kind(alias.kind)), Some(&alias.span))
+                }
+                AliasFrom::Match(regex) => {
+                    let directive = format!("{}Match {}", kind(alias.kind), regex.pattern());
+                    (directive, Some(&alias.span))
+                }
+            },
+            By::User => ("UserDir".to_owned(), None),
+            By::Root => ("DocumentRoot".to_owned(), None),
+        };
+        Step::Name {
+            by,
+            path: found.path.clone(),
+            at: at.cloned(),
+        }
     }
-    let aliases = &ex.site.settings.aliases.list;
+}
+
+fn way_of<'a>(ex: &'a Exchange, url: &[u8]) -> (Translated, By<'a>) {
+    if let Some((found, alias)) = of_section(ex, url) {
+        return (found, By::Section(alias));
+    }
+    let mut aliases = ex.site.settings.aliases.list.iter();
     let root = document_root_of(ex);
-    if let Some(found) = aliases.iter().find_map(|alias| through(alias, url, &root)) {
-        return found;
+    if let Some((found, alias)) = aliases.find_map(|alias| Some((through(alias, url, &root)?, alias))) {
+        return (found, By::Alias(alias));
     }
     if let Some(found) = user_dir::of(ex, url) {
-        return found;
+        return (found, By::User);
     }
     let mut path = root.clone();
     path.extend_from_slice(behind_server_path(ex, url));
-    Translated {
+    let found = Translated {
         path,
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: root,
-    }
+    };
+    (found, By::Root)
 }
 
 /// The alias of the last `<Location>` that has one and covers the path. One whose expression has no value leads nowhere.
-fn of_section(ex: &Exchange, url: &[u8]) -> Option<Translated> {
+fn of_section<'a>(ex: &'a Exchange, url: &[u8]) -> Option<(Translated, &'a PlaceAlias)> {
     let covering = || {
         ex.site
             .locations
@@ -77,12 +125,13 @@ fn of_section(ex: &Exchange, url: &[u8]) -> Option<Translated> {
         Some(_) => (alias.from.clone(), to.clone()),
         None => (Vec::new(), document_root_of(ex)),
     };
-    Some(Translated {
+    let found = Translated {
         path: [to.as_slice(), rest.unwrap_or_default()].concat(),
         alias: kind_of(alias.kind),
         context_prefix,
         context_root,
-    })
+    };
+    Some((found, alias))
 }
 
 fn kind_of(kind: AliasKind) -> Alias {

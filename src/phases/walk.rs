@@ -11,17 +11,19 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 
 use crate::config::directives::DirConf;
-use crate::config::directives::core::{FilesSection, IfSection};
+use crate::config::directives::core::{Branch, FilesSection, IfSection};
 use crate::config::directives::options::Options;
+use crate::config::error::Span;
 use crate::config::setting::Merge;
-use crate::config::site::Site;
+use crate::config::site::{Section, Site};
+use crate::config::words::Pattern;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
+use crate::exchange::trace::{AccessFile as LookedFor, Step};
 use crate::exchange::view::{Noting, View};
 use crate::exchange::{self, Exchange};
 use crate::fs::open::{self, Extent, Found, Kind, Meta, OpenError, Symlinks};
 use crate::http::status::Status;
-use crate::lang::expr::Expr;
 use crate::phases::access_file::{self, AccessFile};
 use crate::phases::translate::{self, Translated};
 use crate::scripts::diagnosis::obstacle::{self, Runner};
@@ -40,9 +42,11 @@ pub fn run(ex: &mut Exchange, translated: Translated) -> Result<Place, Fail> {
     };
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));
+    ex.trace(|| Step::Options(judged.conf.core.options.in_force()));
     for field in &judged.fields {
         ex.rewriting.vary.add(field);
     }
+    ex.trace(|| landed.step());
     let found = match landed.kind {
         Landing::Missing if is_link(landed.path) => return Err(leads_nowhere(ex, landed.path)),
         Landing::Missing => Found::Missing,
@@ -95,6 +99,18 @@ struct Landed<'a> {
 }
 
 impl<'a> Landed<'a> {
+    fn step(&self) -> Step {
+        Step::Found {
+            path: self.path.to_vec(),
+            kind: match self.kind {
+                Landing::File => "a file",
+                Landing::Directory => "a directory",
+                Landing::Missing => "nothing is there",
+            },
+            path_info: self.path_info.to_vec(),
+        }
+    }
+
     fn new(name: &'a [u8], extent: &Extent) -> Landed<'a> {
         let (path, rest) = name.split_at(extent.length.min(name.len()));
         if extent.meta.kind != Kind::Directory {
@@ -199,7 +215,9 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
     let mut links = Vec::new();
     let covering = |name: &[u8]| {
         let covers = site.directories.iter().filter(|section| section.covers_directory(name));
-        covers.map(|section| Piece::Section(&section.conf)).collect::<Vec<_>>()
+        covers
+            .map(|section| piece(ex, "Directory", section))
+            .collect::<Vec<_>>()
     };
     for length in directories {
         let directory = path.get(..*length).unwrap_or(path);
@@ -212,6 +230,8 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
                 pieces.push(Piece::AccessFile(file));
                 so_far = merged(site, &pieces);
             }
+        } else {
+            ex.trace(|| Step::AccessFile(LookedFor::NotLookedFor, vec![directory.to_vec()]));
         }
         links.push((*length, symlinks(so_far.core.options.in_force())));
     }
@@ -223,19 +243,22 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
     pieces.extend(
         matches
             .filter(|section| section.covers_directory(landed.asked))
-            .map(|section| Piece::Section(&section.conf)),
+            .map(|section| piece(ex, "DirectoryMatch", section)),
     );
     if landed.kind != Landing::Directory {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
         let files = merged(site, &pieces);
         let files = files.core.files.iter().filter(|files| files.covers(name));
-        pieces.extend(files.map(|files| Piece::Files(Arc::clone(files))));
+        pieces.extend(files.map(|files| {
+            ex.trace(|| section_step("Files", &files.name, &files.span));
+            Piece::Files(Arc::clone(files))
+        }));
     }
     let locations = site.locations.iter().filter(|section| section.covers_location(url));
-    pieces.extend(locations.map(|section| Piece::Section(&section.conf)));
+    pieces.extend(locations.map(|section| piece(ex, "Location", section)));
     let conf = merged(site, &pieces);
     let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
-    holding(&view, &conf.core.ifs, &mut branches);
+    holding(ex, &view, &conf.core.ifs, &mut branches);
     let fields = view.into_fields();
     if branches.is_empty() {
         return Ok(Judged { conf, links, fields });
@@ -245,17 +268,42 @@ fn judge(ex: &Exchange, landed: &Landed<'_>, directories: &[usize]) -> Result<Ju
     Ok(Judged { conf, links, fields })
 }
 
+fn piece(ex: &Exchange, kind: &'static str, section: &'static Section) -> Piece {
+    ex.trace(|| section_step(kind, &section.pattern, &section.span));
+    Piece::Section(&section.conf)
+}
+
+/// A section that covers the place, by the name of its kind without `Match`.
+#[cold]
+fn section_step(kind: &str, pattern: &Pattern, span: &Span) -> Step {
+    let kind = kind.trim_end_matches("Match");
+    let what = match pattern {
+        Pattern::Plain(plain) => format!("<{kind} \"{}\">", String::from_utf8_lossy(plain)),
+        Pattern::Glob(glob) => format!("<{kind} \"{}\">", String::from_utf8_lossy(glob.pattern())),
+        Pattern::Regex(regex) => format!("<{kind}Match \"{}\">", regex.pattern()),
+    };
+    Step::Section { what, at: span.clone() }
+}
+
 /// Of each `<If>` the first branch that holds, and what holds of those inside it.
-fn holding(view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
+fn holding(ex: &Exchange, view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
     for section in ifs {
-        let holds = |condition: &Expr| condition.eval(view).unwrap_or(false);
-        let branch = section
-            .branches
-            .iter()
-            .find(|branch| branch.condition.as_ref().is_none_or(holds));
+        let holds = |branch: &&Branch| {
+            let holds = branch
+                .condition
+                .as_ref()
+                .map_or(Ok(true), |condition| condition.eval(view));
+            ex.trace(|| Step::Condition {
+                what: branch.written.to_string(),
+                holds: holds.as_ref().ok().copied(),
+                at: branch.span.clone(),
+            });
+            holds.unwrap_or(false)
+        };
+        let branch = section.branches.iter().find(holds);
         if let Some(branch) = branch {
             branches.push(Arc::clone(&branch.conf));
-            holding(view, &branch.conf.core.ifs, branches);
+            holding(ex, view, &branch.conf.core.ifs, branches);
         }
     }
 }
@@ -319,6 +367,7 @@ fn refused(ex: &Exchange, path: &[u8], error: OpenError) -> Fail {
     };
     let url = String::from_utf8_lossy(ex.target.path.as_bytes());
     let file = String::from_utf8_lossy(path);
+    ex.trace_open_error(path, error);
     let why = closed_directory(path, error).unwrap_or_else(|| error.reason());
     Fail::site(status, format!("access to {url}: `{file}`: {why}"))
 }

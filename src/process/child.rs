@@ -26,7 +26,7 @@ pub struct ChildSpec<'a> {
     pub directory: Directory<'a>,
     /// Its descriptors 0, 1, 2 and on, in this order; it gets no others.
     pub descriptors: Vec<BorrowedFd<'a>>,
-    /// Whether it leads a session and process group of its own.
+    /// What it leads.
     pub session: Session,
     /// Its file mode creation mask, when not ours.
     pub umask: Option<u32>,
@@ -73,8 +73,15 @@ pub enum Directory<'a> {
 /// Whose session a child belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// Ours.
+    /// Ours, and our process group.
     Same,
+    /// Ours, in a process group of its own, numbered as itself. Much cheaper than a session: where the kernel groups tasks
+    /// by session (sched(7), autogroup) each new one is one more group that the processors' time is divided among, and
+    /// processes that work for one another in small steps hold one another up.
+    Group,
+    /// The same, and the terminal is given up: no key pressed there reaches it, and it cannot open it. Where it cannot be
+    /// given up, a session of its own.
+    NoTerminal,
     /// Its own: it leads a new session and process group, both numbered as itself.
     Own,
 }
@@ -100,7 +107,7 @@ pub enum Bounding {
 /// A program that runs.
 #[derive(Debug)]
 pub struct Child {
-    /// Its process id; also its process group and session under [`Session::Own`].
+    /// Its process id; also its process group unless that is [`Session::Same`], and its session under [`Session::Own`].
     pub pid: i32,
     /// The descriptor that stands for it.
     pub pidfd: Pidfd,
@@ -138,7 +145,7 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
             Directory::Descriptor(fd) => RawDirectory::Descriptor(fd.as_raw_fd()),
         },
         descriptors: &mut descriptors,
-        new_session: spec.session == Session::Own,
+        session: spec.session,
         umask: spec.umask,
         nice: spec.nice,
         limits: &limits,
@@ -272,8 +279,8 @@ steps! {
     Words = 5 "an argument or variable cannot be passed",
     /// Making the process.
     Clone = 6 "cannot make a process",
-    /// setsid(2)
-    Session = 7 "cannot start a session",
+    /// setsid(2), setpgid(2)
+    Session = 7 "cannot start a session or process group",
     /// umask(2)
     Umask = 8 "cannot set the umask",
     /// setpriority(2)

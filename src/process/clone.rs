@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::capabilities::LAST_POSSIBLE;
-use super::child::Step;
+use super::child::{Session, Step};
 use super::seccomp::FILTER_FLAGS;
 
 /// Everything the child does, as plain values whose memory outlives the call of [`run`].
@@ -23,7 +23,7 @@ pub(super) struct Orders<'a> {
     pub(super) directory: RawDirectory,
     /// Descriptor `i` of the child is the parent's `descriptors[i]`; the child moves them about in place.
     pub(super) descriptors: &'a mut [RawFd],
-    pub(super) new_session: bool,
+    pub(super) session: Session,
     pub(super) umask: Option<u32>,
     pub(super) nice: Option<i32>,
     /// Resource and the kernel's `struct rlimit64`.
@@ -198,11 +198,36 @@ fn default_dispositions() {
     }
 }
 
+/// Gives up the terminal (tty_ioctl(4): TIOCNOTTY), as a process that leads no session may for itself; it cannot get it back.
+/// False where it may still have one.
+fn leave_terminal() -> bool {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: raw system calls on constants and on the descriptor that the first of them made.
+    unsafe {
+        let terminal = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, c"/dev/tty".as_ptr(), flags);
+        if terminal < 0 {
+            return *libc::__errno_location() == libc::ENXIO;
+        }
+        let left = libc::syscall(libc::SYS_ioctl, terminal, libc::TIOCNOTTY);
+        libc::syscall(libc::SYS_close, terminal);
+        left == 0
+    }
+}
+
 /// Session, umask, nice and limits: what needs the parent's privileges or none.
 fn settle(orders: &Orders<'_>) {
     let failure = &orders.failure;
-    if orders.new_session {
-        call!(failure, Step::Session, libc::SYS_setsid);
+    match orders.session {
+        Session::Same => {}
+        Session::Group => {
+            call!(failure, Step::Session, libc::SYS_setpgid, 0, 0);
+        }
+        Session::NoTerminal if leave_terminal() => {
+            call!(failure, Step::Session, libc::SYS_setpgid, 0, 0);
+        }
+        Session::NoTerminal | Session::Own => {
+            call!(failure, Step::Session, libc::SYS_setsid);
+        }
     }
     if let Some(mask) = orders.umask {
         call!(failure, Step::Umask, libc::SYS_umask, mask);

@@ -120,11 +120,11 @@ pub enum ScriptOrder {
         /// The signal's number.
         signal: i32,
     },
-    /// Nobody cares for the script and its group any more; it may be reaped once it has ended. Until then the spawner
-    /// keeps even an ended script as a zombie, so that its group's number stays its own.
+    /// Nobody cares for these scripts and their groups any more; they may be reaped once they have ended. Until then the
+    /// spawner keeps even an ended script as a zombie, so that its group's number stays its own.
     Release {
-        /// Which script.
-        id: u64,
+        /// Which scripts.
+        ids: Vec<u64>,
     },
 }
 
@@ -143,6 +143,8 @@ pub struct Start {
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Limits that hold besides those of the place, which they can only lower.
     pub limits: Vec<Limit>,
+    /// Scripts to let go of before this one is started, as [`ScriptOrder::Release`] has it: a message less.
+    pub released: Vec<u64>,
     /// Standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
     /// Standard output.
@@ -158,7 +160,7 @@ pub enum ScriptNews {
     Started {
         /// Which.
         id: u64,
-        /// Its process id, which is its session's and group's too.
+        /// Its process id, which is its group's too.
         pid: i32,
         /// Its descriptor; readable once it has ended.
         pidfd: OwnedFd,
@@ -340,7 +342,7 @@ impl Message for ScriptOrder {
         match self {
             ScriptOrder::Start(start) => start.encode(),
             ScriptOrder::Signal { id, signal } => plain(Writer::with_tag(2).u64(*id).i32(*signal)),
-            ScriptOrder::Release { id } => plain(Writer::with_tag(3).u64(*id)),
+            ScriptOrder::Release { ids } => plain(Writer::with_tag(3).numbers(ids)),
         }
     }
 
@@ -352,7 +354,9 @@ impl Message for ScriptOrder {
                 id: reader.u64()?,
                 signal: reader.i32()?,
             },
-            3 => ScriptOrder::Release { id: reader.u64()? },
+            3 => ScriptOrder::Release {
+                ids: reader.list(|reader| reader.u64())?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -362,7 +366,8 @@ impl Message for ScriptOrder {
 impl Start {
     /// The message that asks for this script, as [`ScriptOrder::Start`] encodes it.
     pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-        let mut writer = Writer::with_tag(1).u64(self.id).u32(self.place).bytes(&self.path);
+        let writer = Writer::with_room(self.length()).u8(1);
+        let mut writer = writer.u64(self.id).u32(self.place).bytes(&self.path);
         writer = writer.count(self.arguments.len());
         for argument in &self.arguments {
             writer = writer.bytes(argument);
@@ -376,7 +381,7 @@ impl Start {
             let (soft, hard) = (limit.soft.unwrap_or(u64::MAX), limit.hard.unwrap_or(u64::MAX));
             writer = writer.u8(limit.resource.number()).u64(soft).u64(hard);
         }
-        writer = writer.u8(u8::from(self.stdin.is_some()));
+        writer = writer.numbers(&self.released).u8(u8::from(self.stdin.is_some()));
         let descriptors = self
             .stdin
             .iter()
@@ -384,6 +389,13 @@ impl Start {
             .map(AsFd::as_fd)
             .collect();
         (writer.done(), descriptors)
+    }
+
+    /// Of its bytes.
+    fn length(&self) -> usize {
+        let arguments: usize = self.arguments.iter().map(|argument| 4 + argument.len()).sum();
+        let env: usize = self.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
+        34 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
     }
 
     fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
@@ -394,6 +406,7 @@ impl Start {
             arguments: reader.list(|reader| reader.bytes())?,
             env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
             limits: reader.list(read_limit)?,
+            released: reader.list(|reader| reader.u64())?,
             stdin: match reader.u8()? {
                 0 => None,
                 1 => Some(beside.next()?),

@@ -13,6 +13,11 @@ impl Writer {
         Writer(vec![tag])
     }
 
+    /// One that has room for so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Writer {
+        Writer(Vec::with_capacity(bytes))
+    }
+
     pub(super) fn u8(mut self, value: u8) -> Writer {
         self.0.push(value);
         self
@@ -36,6 +41,12 @@ impl Writer {
         let mut writer = self.count(bytes.len());
         writer.0.extend_from_slice(bytes);
         writer
+    }
+
+    pub(super) fn numbers(self, numbers: &[u64]) -> Writer {
+        numbers
+            .iter()
+            .fold(self.count(numbers.len()), |writer, number| writer.u64(*number))
     }
 
     /// A number of things that follow. Messages end far below 4 GiB; one beyond would be refused by its reader.

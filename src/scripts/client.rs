@@ -99,6 +99,10 @@ struct State {
     /// How many spawners there have been before this one.
     generation: u64,
     gone: bool,
+    /// Scripts that have ended and are let go of, which nobody has told the spawner yet.
+    released: Vec<u64>,
+    /// The driver will look at them.
+    release_is_due: bool,
 }
 
 /// A request without an answer.
@@ -134,7 +138,7 @@ impl Spawner {
             }
             let id = state.next_id;
             state.next_id += 1;
-            let order = Arc::new(request.into_order(id));
+            let order = Arc::new(request.into_order(id, mem::take(&mut state.released)));
             state.waiting.insert(
                 id,
                 Waiting {
@@ -170,7 +174,7 @@ impl Spawner {
 }
 
 impl StartRequest {
-    fn into_order(self, id: u64) -> ScriptOrder {
+    fn into_order(self, id: u64, released: Vec<u64>) -> ScriptOrder {
         let StartRequest {
             place,
             path,
@@ -188,6 +192,7 @@ impl StartRequest {
             arguments,
             env,
             limits,
+            released,
             stdin,
             stdout,
             stderr,
@@ -215,13 +220,31 @@ impl Driver {
 
     async fn write(&self) -> io::Result<()> {
         loop {
-            self.0.to_do.notified().await;
+            self.something_to_do().await;
             self.take_over()?;
             loop {
                 let Some(order) = self.0.state().unsent.pop_front() else {
                     break;
                 };
                 self.write_one(&order).await?;
+            }
+        }
+    }
+
+    /// Waits until something is to be sent. Ended scripts are let go of with the next that is started; where none is for a
+    /// while, they have a message of their own.
+    async fn something_to_do(&self) {
+        let notified = self.0.to_do.notified();
+        if !self.0.state().release_is_due {
+            return notified.await;
+        }
+        if tokio::time::timeout(RELEASED_WITHIN, notified).await.is_err() {
+            let mut state = self.0.state();
+            let ids = mem::take(&mut state.released);
+            if ids.is_empty() {
+                state.release_is_due = false;
+            } else {
+                state.unsent.push_back(Arc::new(ScriptOrder::Release { ids }));
             }
         }
     }
@@ -283,6 +306,11 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.gone = true;
+        let ids = mem::take(&mut state.released);
+        if !ids.is_empty() {
+            // Without room the spawner sees to them itself as soon as the channel is closed.
+            let _best_effort = self.0.channel.inner().tell(&ScriptOrder::Release { ids }, Wait::No);
+        }
         let unanswered = (
             mem::take(&mut state.waiting),
             mem::take(&mut state.running),
@@ -360,8 +388,18 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shared.state().running.remove(&self.id);
-        self.shared.send(Arc::new(ScriptOrder::Release { id: self.id }));
+        let ids = vec![self.id];
+        let mut state = self.shared.state();
+        state.running.remove(&self.id);
+        if !matches!(self.life, Life::Ended(Some(_))) || state.generation != self.generation {
+            drop(state);
+            return self.shared.send(Arc::new(ScriptOrder::Release { ids }));
+        }
+        state.released.extend(ids);
+        if !mem::replace(&mut state.release_is_due, true) {
+            drop(state);
+            self.shared.to_do.notify_one();
+        }
     }
 }
 
@@ -413,7 +451,9 @@ impl Shared {
             first_line: Vec::new(),
             told: Vec::new(),
         };
-        if let Some(waiting) = self.state().waiting.remove(&start.id) {
+        let mut state = self.state();
+        state.release_again(&start.released);
+        if let Some(waiting) = state.waiting.remove(&start.id) {
             let _nobody_waits_any_more = waiting.answer.send(Err(StartError::Failed(failed)));
         }
     }
@@ -443,6 +483,13 @@ impl Shared {
     }
 }
 
+impl State {
+    /// What a request that was never sent should have let go of waits for the next one.
+    fn release_again(&mut self, ids: &[u64]) {
+        self.released.extend(ids);
+    }
+}
+
 /// A request until it is answered. Given up before, it is taken back, or ended if it was sent already: the orders reach
 /// a spawner in this order, whichever it is by then.
 struct Asked<'a> {
@@ -458,19 +505,23 @@ impl Drop for Asked<'_> {
             if state.waiting.remove(&id).is_none() {
                 return;
             }
-            let before = state.unsent.len();
-            state
-                .unsent
-                .retain(|order| !matches!(&**order, ScriptOrder::Start(start) if start.id == id));
-            if state.unsent.len() < before {
-                return;
+            let mut taken_back = None;
+            state.unsent.retain(|order| match &**order {
+                ScriptOrder::Start(start) if start.id == id => {
+                    taken_back = Some(start.released.clone());
+                    false
+                }
+                _ => true,
+            });
+            if let Some(released) = taken_back {
+                return state.release_again(&released);
             }
         }
         self.shared.send(Arc::new(ScriptOrder::Signal {
             id,
             signal: Signal::KILL.as_raw(),
         }));
-        self.shared.send(Arc::new(ScriptOrder::Release { id }));
+        self.shared.send(Arc::new(ScriptOrder::Release { ids: vec![id] }));
     }
 }
 
@@ -509,6 +560,9 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// How long the spawner may keep scripts that have ended and are let go of.
+const RELEASED_WITHIN: Duration = Duration::from_millis(20);
 
 /// How often, and after what pauses, the kernel is asked how an orphan ended: a second in all.
 const REAPING_TRIES: u32 = 50;

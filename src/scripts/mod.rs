@@ -47,11 +47,30 @@ pub struct Scripts {
     spawner: Spawner,
     slots: Arc<Slots>,
     logs: Rc<dyn Logs>,
-    path: Option<Vec<u8>>,
-    time_zone: Option<Vec<u8>>,
+    inherited: Inherited,
     keepers: Rc<Keepers>,
     /// What was said once and need not be said again.
     said: RefCell<HashSet<(usize, Vec<u8>)>>,
+}
+
+/// What scripts inherit of the server's own environment.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// PATH.
+    pub path: Option<Vec<u8>>,
+    /// TZ.
+    pub time_zone: Option<Vec<u8>>,
+}
+
+impl Inherited {
+    /// What this process has to pass on.
+    pub fn here() -> Inherited {
+        let variable = |name| std::env::var_os(name).map(OsStringExt::into_vec);
+        Inherited {
+            path: variable("PATH"),
+            time_zone: variable("TZ"),
+        }
+    }
 }
 
 /// How many keepers there are.
@@ -117,8 +136,7 @@ impl Scripts {
             spawner,
             slots,
             logs,
-            path: std::env::var_os("PATH").map(OsStringExt::into_vec),
-            time_zone: std::env::var_os("TZ").map(OsStringExt::into_vec),
+            inherited: Inherited::here(),
             keepers: Rc::default(),
             said: RefCell::default(),
         }
@@ -156,14 +174,9 @@ impl Scripts {
         Rc::new(Notes::new(Rc::clone(&self.logs), about, asked))
     }
 
-    /// PATH of the server's own environment.
-    pub fn path(&self) -> Option<&[u8]> {
-        self.path.as_deref()
-    }
-
-    /// TZ of the server's own environment.
-    pub fn time_zone(&self) -> Option<&[u8]> {
-        self.time_zone.as_deref()
+    /// What they inherit of the server's own environment.
+    pub fn inherited(&self) -> &Inherited {
+        &self.inherited
     }
 
     /// Starts a script, within a `LocalSet`. It keeps its slot until its process has ended, and it is ended by the keeper

@@ -156,6 +156,7 @@ fn play(channel: Channel, directory: &Path) {
         match order {
             ScriptOrder::Start(start) => {
                 let id = start.id;
+                release(&mut scripts, &start.released);
                 if let Some(played) = begin(&channel, directory, &start) {
                     scripts.insert(id, played);
                 }
@@ -165,15 +166,17 @@ fn play(channel: Channel, directory: &Path) {
                     signal_group(script.pid, signal).expect("ours");
                 }
             }
-            ScriptOrder::Release { id } => {
-                if let Some(script) = scripts.remove(&id) {
-                    script.watcher.join().expect("no panic");
-                    script.pidfd.wait().expect("it has ended");
-                }
-            }
+            ScriptOrder::Release { ids } => release(&mut scripts, &ids),
         }
     }
     assert!(scripts.is_empty(), "a script was forgotten");
+}
+
+fn release(scripts: &mut HashMap<u64, Played>, ids: &[u64]) {
+    for script in ids.iter().filter_map(|id| scripts.remove(id)) {
+        script.watcher.join().expect("no panic");
+        script.pidfd.wait().expect("it has ended");
+    }
 }
 
 fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Played> {

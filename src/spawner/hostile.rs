@@ -107,6 +107,7 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
             (b"LD_PRELOAD".to_vec(), b"/tmp/x.so".to_vec()),
         ],
         limits: Vec::new(),
+        released: Vec::new(),
         stdin: None,
         stdout: copy(),
         stderr: copy(),
@@ -127,7 +128,16 @@ fn packet<'a>(dice: &mut Dice, number: u64, null: &'a OwnedFd) -> (Vec<u8>, Vec<
     let any = dice.below(usize::MAX >> 34) as u64;
     let (mut payload, mut count) = match dice.below(8) {
         0 => (dice.bytes(64), dice.below(4)),
-        1 | 2 => (ScriptOrder::Release { id: any % (number + 1) }.encode().0, 0),
+        1 | 2 => (
+            ScriptOrder::Release {
+                ids: (0..dice.below(4) as u64)
+                    .map(|more| (any + more) % (number + 1))
+                    .collect(),
+            }
+            .encode()
+            .0,
+            0,
+        ),
         3 => {
             let signal = i32::try_from(dice.below(70)).unwrap_or(0) - 3;
             let id = if dice.below(2) == 0 {

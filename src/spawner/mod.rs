@@ -7,6 +7,7 @@
 //! Scripts are made by `process::child::spawn`, never by a fork. Under CGIProcessTree kill alone a fork of ours, the
 //! warden, stands between: that is what it costs.
 
+mod explain;
 mod line;
 mod loopback;
 mod place;
@@ -38,6 +39,7 @@ use powers::Powers;
 use prepare::{Refusal, Starter};
 use script::{By, Script};
 
+pub use explain::{Asked, Explained, Wanted};
 pub use powers::{exceeds, hastens, stays_root};
 
 /// What a spawner may start.
@@ -283,18 +285,27 @@ impl Spawner {
 
     fn obey(&mut self, line: u64, order: ScriptOrder) {
         match order {
-            ScriptOrder::Start(start) => self.start(line, &start),
+            ScriptOrder::Start(start) => {
+                self.release(line, &start.released);
+                self.start(line, &start);
+            }
             ScriptOrder::Signal { id, signal } => {
                 if let (Some(script), Some(signal)) = (self.script((line, id)), Signal::from_named_raw(signal)) {
                     script.signal(signal);
                 }
             }
-            ScriptOrder::Release { id } => {
-                if let Some(script) = self.script((line, id)) {
-                    script.release();
-                    self.scripts.retain(|script| !script.is_done());
-                }
+            ScriptOrder::Release { ids } => self.release(line, &ids),
+        }
+    }
+
+    fn release(&mut self, line: u64, ids: &[u64]) {
+        for id in ids {
+            if let Some(script) = self.script((line, *id)) {
+                script.release();
             }
+        }
+        if !ids.is_empty() {
+            self.scripts.retain(|script| !script.is_done());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ use super::loopback::Gates;
 use super::place::{self, Found};
 use super::sandbox;
 use super::script::By;
-use super::terms::{Book, Care, Terms};
+use super::terms::{Book, Care, Runner, Terms};
 use super::warden::{Task, post};
 use crate::config::directives::cgi::ProcessTree;
 use crate::gateway::refused::steers;
@@ -34,6 +35,13 @@ pub(super) struct Starter {
     pub(super) table: Option<ProcessTable>,
 }
 
+/// A script that may be started.
+pub(super) struct Judged {
+    pub(super) found: Found,
+    pub(super) terms: Arc<Terms>,
+    pub(super) runner: Runner,
+}
+
 /// Why nothing was started: for the worker, and for our own log where the worker should never have asked.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -52,35 +60,22 @@ impl Starter {
         })
     }
 
+    /// The terms of scripts.
+    pub(super) fn book(&self) -> &Book {
+        &self.book
+    }
+
     /// Tells what holds of the terms on this kernel.
     pub(super) fn announce(&self) {
         sandbox::announce(self.book.config());
     }
 
-    /// Starts the script that an order names, in a session of its own and in the directory it lies in. A warden has the
+    /// Starts the script that an order names, in a process group of its own and in the directory it lies in. A warden has the
     /// result to tell.
     pub(super) fn start(&mut self, start: &Start) -> Result<(By, Care), Refusal> {
-        let Some(place) = self.book.place(start.place) else {
-            return Err(refused(start, Step::Place, Errno::ACCESS));
-        };
-        let found = match self.book.site(place) {
-            Some(site) => place::find_in(site, place, &start.path),
-            None => place::find(place, &start.path),
-        };
-        let found = found.map_err(|(step, errno)| refused(start, step, errno))?;
-        let terms = self.book.terms(start.place, found.path.as_bytes());
-        if let Some(why) = terms.refusal() {
-            let mut refusal = refused(start, Step::Ruleset, Errno::ACCESS);
-            refusal.said = Some(format!(
-                "refused to start `{}`: {why}",
-                found.path.as_bytes().escape_ascii()
-            ));
-            return Err(refusal);
-        }
-        let runner = self.book.runner(&terms, start.place, &start.path, &found);
-        let runner = runner.map_err(Refusal::of_suexec)?;
-        let program = executed(&terms, &found).map_err(|_| refused(start, Step::Words, Errno::INVAL))?;
-        let words = |_| refused(start, Step::Words, Errno::INVAL);
+        let Judged { found, terms, runner } = self.judged(start.place, &start.path)?;
+        let words = |_| refused((start.place, &start.path), Step::Words, Errno::INVAL);
+        let program = executed(&terms, &found).map_err(words)?;
         let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it
         for argument in &start.arguments {
             argv.push(CString::new(argument.as_slice()).map_err(words)?);
@@ -90,7 +85,7 @@ impl Starter {
         let mut spec = ChildSpec::new(Program::Path(&program), argv, descriptors);
         spec.env = self.environment(&start.env).map_err(words)?;
         spec.directory = Directory::Descriptor(found.directory.as_fd());
-        spec.session = Session::Own;
+        spec.session = Session::Group; // we have no terminal
         terms.lay_upon(&mut spec, &runner, &start.limits);
         let calls = terms.asked().map(|filter| Ok((filter, Entrance::new()?))).transpose();
         let calls = calls.map_err(|error| Refusal::system(&error))?;
@@ -122,8 +117,33 @@ impl Starter {
         Ok((by, terms.care))
     }
 
+    /// Finds a script, the terms on which it runs and who it runs as, or what is in the way.
+    pub(super) fn judged(&mut self, number: u32, path: &[u8]) -> Result<Judged, Refusal> {
+        let named = (number, path);
+        let Some(place) = self.book.place(number) else {
+            return Err(refused(named, Step::Place, Errno::ACCESS));
+        };
+        let found = match self.book.site(place) {
+            Some(site) => place::find_in(site, place, path),
+            None => place::find(place, path),
+        };
+        let found = found.map_err(|(step, errno)| refused(named, step, errno))?;
+        let terms = self.book.terms(number, found.path.as_bytes());
+        if let Some(why) = terms.refusal() {
+            let mut refusal = refused(named, Step::Ruleset, Errno::ACCESS);
+            refusal.said = Some(format!(
+                "refused to start `{}`: {why}",
+                found.path.as_bytes().escape_ascii()
+            ));
+            return Err(refusal);
+        }
+        let runner = self.book.runner(&terms, number, path, &found);
+        let runner = runner.map_err(Refusal::of_suexec)?;
+        Ok(Judged { found, terms, runner })
+    }
+
     /// The environment that the script gets, without the variables that are refused.
-    fn environment(&self, env: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<CString>, std::ffi::NulError> {
+    pub(super) fn environment(&self, env: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<CString>, std::ffi::NulError> {
         let admitted = |name: &[u8]| self.admitted_variables.iter().any(|admitted| admitted == name);
         env.iter()
             .filter(|(name, _)| !name.is_empty() && !name.contains(&b'='))
@@ -181,7 +201,7 @@ impl Refusal {
 
 /// The name to execute: the whole one, which scripts look at in `$0`; or, where it matters that nobody exchanges a directory
 /// above meanwhile, the one in the directory that was judged.
-fn executed(terms: &Terms, found: &Found) -> Result<CString, std::ffi::NulError> {
+pub(super) fn executed(terms: &Terms, found: &Found) -> Result<CString, std::ffi::NulError> {
     if terms.are_strict() {
         CString::new([b"./", found.name()].concat())
     } else {
@@ -190,8 +210,8 @@ fn executed(terms: &Terms, found: &Found) -> Result<CString, std::ffi::NulError>
 }
 
 /// A refusal before anything was started. What leaves a place is logged: no worker in its right mind asks for it.
-fn refused(start: &Start, step: Step, errno: Errno) -> Refusal {
-    let (place, path) = (start.place, start.path.escape_ascii());
+fn refused((place, path): (u32, &[u8]), step: Step, errno: Errno) -> Refusal {
+    let path = path.escape_ascii();
     let said =
         (step == Step::Place).then(|| format!("refused to start `{path}` of script place {place}: {}", step.told()));
     Refusal {

@@ -164,10 +164,16 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
         arguments: vec![b"x y".to_vec()],
         env,
         limits: Vec::new(),
+        released: Vec::new(),
         stdin: None,
         stdout,
         stderr,
     }
+}
+
+fn own_session() -> String {
+    let session = rustix::process::getsid(None).expect("it is ours");
+    session.as_raw_nonzero().to_string()
 }
 
 fn all(mut reader: PipeReader) -> String {
@@ -189,7 +195,7 @@ fn a_script_runs_as_it_does_under_apache() {
     assert_eq!(told, format!("{root}/env.cgi x y\n{root}\nb c /opt/lib\n4\n")); // 0 to 2, and that of `ls`
     assert_eq!(
         ids.split_whitespace().collect::<Vec<_>>(),
-        [pid.to_string(), pid.to_string(), pid.to_string()]
+        [pid.to_string(), pid.to_string(), own_session()]
     );
     assert_eq!(setup.ended(), (1, Exit::Code(3)));
     assert!(pidfd.ends_within(Duration::ZERO).expect("it can be polled"));
@@ -267,7 +273,7 @@ fn a_worker_that_has_been_taken_over_gets_nothing() {
     // Signals go to the groups of its own scripts only.
     setup.order(&ScriptOrder::Signal { id: 99, signal: 9 });
     setup.order(&ScriptOrder::Signal { id: 4, signal: -1 });
-    setup.order(&ScriptOrder::Release { id: 99 });
+    setup.order(&ScriptOrder::Release { ids: vec![99] });
     assert_eq!(setup.ended(), (4, Exit::Code(0)));
     setup.finish();
 }
@@ -314,7 +320,7 @@ fn a_script_stays_until_it_is_released() {
     assert_eq!(setup.ended(), (1, Exit::Code(0)));
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a zombie is listed");
     assert!(stat.contains(") Z "), "{stat}");
-    setup.order(&ScriptOrder::Release { id: 1 });
+    setup.order(&ScriptOrder::Release { ids: vec![1] });
     let reader = setup.start(2, "sleep"); // its answer comes after the release was obeyed
     let (_, _, _sleeping) = setup.started();
     assert!(!PathBuf::from(format!("/proc/{pid}")).exists());
@@ -412,7 +418,7 @@ fn a_thousand_scripts_leave_no_zombie_and_no_descriptor() {
         let (started, pid, pidfd) = setup.started();
         assert_eq!(started, id);
         assert_eq!(setup.ended(), (id, Exit::Code(0)));
-        setup.order(&ScriptOrder::Release { id });
+        setup.order(&ScriptOrder::Release { ids: vec![id] });
         assert!(std::os::fd::AsRawFd::as_raw_fd(&pidfd) < 900, "descriptors leak");
         pids.push(pid);
     }
@@ -493,7 +499,7 @@ fn a_worker_can_lower_limits_and_never_raise_them() {
         setup.started();
         assert_eq!(all(reader), expected, "{asked:?}");
         setup.ended();
-        setup.order(&ScriptOrder::Release { id });
+        setup.order(&ScriptOrder::Release { ids: vec![id] });
     }
     setup.finish();
 }

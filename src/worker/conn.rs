@@ -25,8 +25,10 @@ use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
 use crate::http::head::{
     self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
 };
+use crate::http::proxy_protocol::{self, NotAHeader, Proxied};
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
+use crate::lang::log_level::Level;
 use crate::net::stream::Stream;
 use crate::worker::accept::Counted;
 use crate::worker::crowd::Awaits;
@@ -64,6 +66,8 @@ pub struct Conn {
     last_site: &'static Site,
     local: SocketAddr,
     peer: SocketAddr,
+    /// The client behind a load balancer that speaks for it.
+    proxied: Option<Box<SocketAddr>>,
     requests: u32,
     _counted: Counted,
 }
@@ -99,12 +103,16 @@ impl Conn {
             last_site: site,
             local,
             peer,
+            proxied: None,
             requests: 0,
             _counted: counted,
         })
     }
 
     async fn serve_all(&mut self) {
+        if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
+            return;
+        }
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
@@ -121,6 +129,57 @@ impl Conn {
         }
     }
 
+    /// Whether a header of the PROXY protocol has to come first. All sites of an address have a say.
+    fn begins_with_header(&self) -> bool {
+        let config = self.thread.config;
+        let is_on = |site: &Site| site.settings.remote_ip.protocol.or(false);
+        let sites = config
+            .hosts
+            .at(self.local)
+            .iter()
+            .filter_map(|number| config.sites.get(*number));
+        let mut asking = sites.clone().filter(|site| is_on(site)).peekable();
+        if asking.peek().is_none() && !(sites.clone().next().is_none() && is_on(self.site)) {
+            return false;
+        }
+        let peer = self.peer.ip();
+        let is_excepted = |site: &Site| {
+            let exceptions = site.settings.remote_ip.exceptions.value();
+            exceptions.is_some_and(|networks| networks.iter().any(|network| network.contains(peer)))
+        };
+        !sites.chain([self.site]).any(is_excepted)
+    }
+
+    /// Reads the header of the PROXY protocol; whether the connection goes on.
+    async fn proxy_header(&mut self) -> bool {
+        let began = std::time::Instant::now();
+        let not_one = loop {
+            let progress = proxy_protocol::parse(&self.reader.borrow().buffer);
+            match progress {
+                Ok(proxy_protocol::Progress::Complete(client, length)) => {
+                    self.reader.borrow_mut().buffer.advance(length);
+                    if let Proxied::By(client) = client {
+                        self.proxied = Some(Box::new(client));
+                    }
+                    return true;
+                }
+                Ok(proxy_protocol::Progress::Partial) => {}
+                Err(NotAHeader) => break "does not begin with one",
+            }
+            match self.wait_for_bytes(self.head_deadline(Some(began))).await {
+                Waited::Bytes => {}
+                Waited::TooLate => break "took too long for it",
+                Waited::Ended => return false,
+            }
+        };
+        let message = format_args!(
+            "RemoteIPProxyProtocol: a connection from {} {not_one}: closed",
+            self.peer.ip()
+        );
+        self.thread.note(Level::Error, message);
+        false
+    }
+
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
     fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
         match next {
@@ -134,15 +193,15 @@ impl Conn {
     async fn next_head(&mut self) -> Next {
         let mut head = RequestHead::new();
         // What came together with the last request has come now.
-        let mut began = (!self.reader.borrow().buffer.is_empty()).then(now);
+        let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.reader.borrow_mut().buffer.advance(consumed);
-                    return Next::Head(head, began.unwrap_or_else(now));
+                    return Next::Head(head, began.unwrap_or_else(Began::now));
                 }
                 Ok(Progress::Partial) => {}
-                Err(error) => return Next::Broken(head, began.unwrap_or_else(now), broken(error)),
+                Err(error) => return Next::Broken(head, began.unwrap_or_else(Began::now), broken(error)),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -153,7 +212,7 @@ impl Conn {
             }
             let deadline = self.head_deadline(began.map(|began| began.instant));
             match (self.wait_for_bytes(deadline).await, began) {
-                (Waited::Bytes, None) => began = Some(now()),
+                (Waited::Bytes, None) => began = Some(Began::now()),
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
@@ -227,7 +286,7 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &self.thread, fail).await
+            serve::refuse(&mut ex, &*self.thread, fail).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
             let Ok(response) = self.answer(&mut ex).await else {
@@ -270,7 +329,7 @@ impl Conn {
     /// and nothing else may be sent before them.
     async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
         let thread = Rc::clone(&self.thread);
-        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
+        let mut serving = std::pin::pin!(serve::serve(ex, &*thread));
         let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
         if let Poll::Ready(response) = at_once {
             return Ok(response);
@@ -282,7 +341,7 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         let mut ex = self.exchange(head, began, RequestBody::none());
-        if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
+        if let Some(mut response) = serve::refuse(&mut ex, &*self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, response).await;
         }
@@ -293,6 +352,7 @@ impl Conn {
         let connection = Connection {
             local: self.local,
             peer: self.peer,
+            client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
@@ -318,7 +378,7 @@ impl Conn {
         } else {
             self.persistence(ex, &response, framing)
         };
-        ex.first_byte = Some(ex.began.instant.elapsed());
+        ex.began.first_byte = Some(ex.began.instant.elapsed());
         self.reader
             .borrow_mut()
             .begin_response(if framing == ResponseFraming::Chunked {
@@ -454,13 +514,6 @@ fn waited(filled: io::Result<usize>) -> Option<Waited> {
     }
 }
 
-fn now() -> Began {
-    Began {
-        wall: SystemTime::now(),
-        instant: std::time::Instant::now(),
-    }
-}
-
 /// What becomes of the connection behind a body that was sent, or was not.
 fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -> Then {
     match (sent, framing) {
@@ -489,11 +542,13 @@ fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
 }
 
-fn broken(error: ParseError) -> Fail {
+/// What becomes of a request whose head cannot be read.
+pub fn broken(error: ParseError) -> Fail {
     Fail::client(error.status(), error.to_string()).closing()
 }
 
-fn limits_of(site: &Site) -> HeadLimits {
+/// The limits that a site sets to heads.
+pub fn limits_of(site: &Site) -> HeadLimits {
     let core = &site.settings.core;
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     HeadLimits {
@@ -503,7 +558,8 @@ fn limits_of(site: &Site) -> HeadLimits {
     }
 }
 
-fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
+/// What a site lets pass of odd syntax.
+pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
     let protocol = &site.settings.core.protocol;
     ProtocolOptions {
         syntax: match protocol.strictness.or(Strictness::Strict) {

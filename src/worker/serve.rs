@@ -1,16 +1,17 @@
 //! The driver: from a parsed head to a response. Start reading lychgate here.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::config::directives::site::{StageTimeout, Trace};
-use crate::exchange::Exchange;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::exchange::rewriting::Question;
+use crate::exchange::trace::Step;
+use crate::exchange::{Again, Exchange};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, rewriting};
@@ -25,34 +26,77 @@ use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::thread::Thread;
 
+/// What a request reaches besides files and its client: logs, map programs, scripts. A thread has them; who only explains
+/// requests has stand-ins.
+pub trait Outside {
+    /// Takes a failure for the error log.
+    fn record(&self, ex: &Exchange, fail: &Reply);
+
+    /// Takes the lines that phases have for the error log.
+    fn tell(&self, ex: &Exchange);
+
+    /// Whether any rules may ask map programs.
+    fn has_map_programs(&self) -> bool;
+
+    /// What a map program answers; `limit` is how long it may take.
+    fn ask_map(&self, question: &Question, limit: Duration) -> impl Future<Output = Result<Option<Vec<u8>>, Fail>>;
+
+    /// What the script of the place answers.
+    fn run_script(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+}
+
+impl Outside for Thread {
+    fn record(&self, ex: &Exchange, fail: &Reply) {
+        Thread::record(self, ex, fail);
+    }
+
+    fn tell(&self, ex: &Exchange) {
+        Thread::tell(self, ex);
+    }
+
+    fn has_map_programs(&self) -> bool {
+        self.maps.are_there()
+    }
+
+    async fn ask_map(&self, question: &Question, limit: Duration) -> Result<Option<Vec<u8>>, Fail> {
+        let answer = self.maps.ask(question.program, question.key.clone(), limit).await;
+        answer.map_err(|why| Fail::internal(why).of_module("rewrite"))
+    }
+
+    async fn run_script(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::cgi::run(ex, place, &self.scripts).await
+    }
+}
+
 /// Serves one request: from parsed head to response. `None` when the client has left.
-pub async fn serve(ex: &mut Exchange, thread: &Rc<Thread>) -> Option<Response> {
+pub async fn serve<O: Outside>(ex: &mut Exchange, outside: &O) -> Option<Response> {
     let answer = match phases::vhost::run(ex) {
         Ok(()) => {
+            phases::client_address::run(ex);
             let core = &ex.site.settings.core;
             let stage = core.read_timeout.body.or(StageTimeout::BODY);
             ex.body.pace(stage, core.timeout.or(Duration::from_secs(60)));
-            answer(ex, thread).await
+            answer(ex, outside).await
         }
         Err(fail) => Err(fail),
     };
-    finish(ex, thread, answer).await
+    finish(ex, outside, answer).await
 }
 
 /// Answers a request that failed before it could be served (a broken head, a body that cannot be framed).
-pub async fn refuse(ex: &mut Exchange, thread: &Rc<Thread>, fail: Fail) -> Option<Response> {
+pub async fn refuse<O: Outside>(ex: &mut Exchange, outside: &O, fail: Fail) -> Option<Response> {
     // The site decides how an error looks; that the host cannot be found is part of the failure.
     let _ = phases::vhost::run(ex);
-    finish(ex, thread, Err(fail)).await
+    finish(ex, outside, Err(fail)).await
 }
 
-async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response, Fail>) -> Option<Response> {
+async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Response, Fail>) -> Option<Response> {
     let (mut response, mut made) = match answer {
         Ok(response) => (response, Made::ByHandler),
         Err(Fail::ClientGone) => return None,
         Err(Fail::Reply(fail)) => {
-            thread.record(ex, &fail);
-            replaced(ex, thread, &fail).await?
+            outside.record(ex, &fail);
+            replaced(ex, outside, &fail).await?
         }
     };
     // A condition that fails is told by the file's handler, with the file's fields.
@@ -68,7 +112,7 @@ async fn finish(ex: &mut Exchange, thread: &Rc<Thread>, answer: Result<Response,
     default_charset::apply(ex, &mut response);
     tables::tidy_vary(&mut response);
     tables::strip_not_modified(&mut response);
-    thread.tell(ex);
+    outside.tell(ex);
     Some(response)
 }
 
@@ -84,13 +128,13 @@ fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made) {
 }
 
 /// What the client sees of a failure: the error document, or the built-in page where that fails too.
-async fn replaced(ex: &mut Exchange, thread: &Rc<Thread>, fail: &Reply) -> Option<(Response, Made)> {
-    let again = match error_document::choose(ex, fail) {
+async fn replaced<O: Outside>(ex: &mut Exchange, outside: &O, fail: &Reply) -> Option<(Response, Made)> {
+    let next = match error_document::choose(ex, fail) {
         Replacement::Response(response) => return Some((response, Made::ByServer)),
-        Replacement::Again(again) => again,
+        Replacement::Again(next) => next,
     };
-    let second = match ex.again(again) {
-        Ok(()) => Box::pin(answer(ex, thread)).await,
+    let second = match again(ex, next) {
+        Ok(()) => Box::pin(answer(ex, outside)).await,
         Err(too_many) => Err(too_many),
     };
     match second {
@@ -100,7 +144,7 @@ async fn replaced(ex: &mut Exchange, thread: &Rc<Thread>, fail: &Reply) -> Optio
         }
         Err(Fail::ClientGone) => None,
         Err(Fail::Reply(second)) => {
-            thread.record(ex, &second);
+            outside.record(ex, &second);
             Some((error_document::last_resort(ex, fail, second.status), Made::ByServer))
         }
     }
@@ -119,28 +163,36 @@ fn keep_status(response: &mut Response, fail: &Reply) {
     }
 }
 
-async fn answer(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Response, Fail> {
+fn again(ex: &mut Exchange, next: Again) -> Result<(), Fail> {
+    ex.trace(|| Step::Again {
+        target: next.target.clone(),
+        status: next.status,
+    });
+    ex.again(next)
+}
+
+async fn answer<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Response, Fail> {
     loop {
-        match one_pass(ex, thread).await.or_else(Stop::into_outcome)? {
+        match one_pass(ex, outside).await.or_else(Stop::into_outcome)? {
             Outcome::Reply(response) => return Ok(response),
-            Outcome::Again(next) => ex.again(next)?,
+            Outcome::Again(next) => again(ex, next)?,
         }
     }
 }
 
 /// The phases in their order. `?` leaves early: a phase failed, or already knows the outcome.
-async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Stop> {
+async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome, Stop> {
     phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
         phases::early::of_site(ex);
         phases::rewrite::of_server_itself(ex)?;
-        return Ok(Outcome::Reply(options(thread.server_methods(ex))));
+        return Ok(Outcome::Reply(options(server_methods(ex))));
     }
     if ex.method == Method::Trace {
         phases::early::of_site(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
-    let place = located(ex, thread).await?;
+    let place = located(ex, outside).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     if ex.method == Method::Options && handler != Handler::Cgi {
@@ -149,25 +201,25 @@ async fn one_pass(ex: &mut Exchange, thread: &Rc<Thread>) -> Result<Outcome, Sto
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
-        Handler::Cgi => handlers::cgi::run(ex, &place, &thread.scripts).await?,
+        Handler::Cgi => outside.run_script(ex, &place).await?,
     })
 }
 
 /// The place of the request. Where rules ask a program for it they are applied again, from the start, with its answer.
-async fn located(ex: &mut Exchange, thread: &Thread) -> Result<Place, Stop> {
-    if !thread.maps.are_there() {
+async fn located<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Place, Stop> {
+    if !outside.has_map_programs() {
         return searched(ex).await;
     }
     for _ in 0..QUESTIONS {
-        let mark = ex.mark();
+        let (mark, steps) = (ex.mark(), ex.trail_mark());
         let place = searched(ex).await;
         let Some(question) = ex.rewriting.asked.take_open() else {
             return place;
         };
         ex.back_to(mark);
         let limit = ex.site.settings.core.timeout.or(Duration::from_secs(60));
-        let answer = thread.maps.ask(question.program, question.key.clone(), limit).await;
-        let answer = answer.map_err(|why| Fail::internal(why).of_module("rewrite"))?;
+        let answer = outside.ask_map(&question, limit).await?;
+        ex.forget_steps(steps);
         ex.rewriting.asked.note(question, answer);
     }
     let why = format!("the rules ask map programs more than {QUESTIONS} times");
@@ -189,6 +241,14 @@ fn given_up(pattern: &str) -> String {
 
 /// How often the rules of one pass may ask map programs; more is an error. No directive moves it.
 const QUESTIONS: usize = 64;
+
+/// What the server as a whole can be asked for.
+fn server_methods(ex: &Exchange) -> &'static str {
+    match ex.site.settings.core.trace.or(Trace::Off) {
+        Trace::Off => "GET,HEAD,POST,OPTIONS",
+        Trace::On | Trace::Extended => "GET,HEAD,POST,OPTIONS,TRACE",
+    }
+}
 
 fn options(allowed: &str) -> Response {
     let mut response = Response::new(Status::OK, Body::Empty);

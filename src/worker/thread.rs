@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::directives::server::Tokens;
-use crate::config::directives::site::Trace;
 use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Reply};
@@ -64,20 +63,12 @@ impl Thread {
         self.ids.next()
     }
 
-    /// What the server as a whole can be asked for.
-    pub fn server_methods(&self, ex: &Exchange) -> &'static str {
-        match ex.site.settings.core.trace.or(Trace::Off) {
-            Trace::Off => "GET,HEAD,POST,OPTIONS",
-            Trace::On | Trace::Extended => "GET,HEAD,POST,OPTIONS,TRACE",
-        }
-    }
-
     /// Writes the lines that phases have made into the site's error log.
     pub fn tell(&self, ex: &Exchange) {
         let log = self.logs.error_of(ex.site);
         for line in ex.rewriting.lines.take() {
             let mut entry = Entry::new(line.level, line.module, Message::Bytes(line.text.as_bytes()));
-            entry.client = Some(ex.connection.peer);
+            entry.client = Some(ex.connection.client);
             log.record(&ex.conf().core.log_level, &entry);
         }
     }
@@ -95,7 +86,7 @@ impl Thread {
         let entry = Entry {
             level,
             module: fail.module,
-            client: Some(ex.connection.peer),
+            client: Some(ex.connection.client),
             referer: ex.head.field(b"referer"),
             os_error: None,
             message: Message::Text(format_args!("{}", fail.note)),

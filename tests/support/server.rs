@@ -60,6 +60,7 @@ const APACHE_MODULES: &[&str] = &[
     "dir",
     "env",
     "mime",
+    "remoteip",
     "setenvif",
     "autoindex",
     "headers",

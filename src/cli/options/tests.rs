@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{DocumentRoots, Ground, Options, Quick, Task, Threads, Verb, parse};
+use crate::commands::why::Question;
 use crate::config::error::Severity;
 
 fn options(words: &str) -> Result<Options, clap::Error> {
@@ -48,6 +49,18 @@ fn flags_have_apaches_meaning() {
         ("-M", Task::Quick(Quick::LoadedModules)),
         ("-D DUMP_MODULES", Task::Quick(Quick::LoadedModules)),
         ("doctor cgi-bin", Task::Doctor(PathBuf::from("cgi-bin"))),
+        (
+            "why -f x GET / --from ::1 --host h:1 --local 127.0.0.1:80 --header A:b --header C:d --user e:f",
+            Task::Why(Question {
+                method: b"GET".to_vec(),
+                url: b"/".to_vec(),
+                fields: vec![b"A:b".to_vec(), b"C:d".to_vec()],
+                host: Some(b"h:1".to_vec()),
+                user: Some(b"e:f".to_vec()),
+                local: "127.0.0.1:80".parse().ok(),
+                from: "::1".parse().ok(),
+            }),
+        ),
     ] {
         assert_eq!(task(words), format!("{want:?}"), "{words}");
     }
@@ -114,6 +127,12 @@ fn wrong_usage_is_told() {
         "doctor",
         "serve a --listen x",
         "-t serve a",
+        "why",
+        "why GET",
+        "why GET / extra",
+        "why GET / --from x",
+        "why GET / --local 127.0.0.1",
+        "-f x why GET /",
     ] {
         let error = options(words).map(drop).expect_err(words);
         assert!(error.use_stderr(), "{words}");

@@ -2,6 +2,7 @@
 
 use crate::base::glob::Glob;
 use crate::config::directives::{DirConf, SiteSettings};
+use crate::config::error::Span;
 use crate::config::setting::{Appended, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -27,6 +28,8 @@ pub struct PlaceAlias {
     pub to: PlaceTarget,
     /// Whether it is a script.
     pub kind: AliasKind,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// A file name.
@@ -55,6 +58,8 @@ pub struct Alias {
     pub to: Vec<u8>,
     /// Whether everything found there is a script.
     pub kind: AliasKind,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// What an alias compares the URL path with.
@@ -166,6 +171,7 @@ fn add(site: &mut SiteSettings, args: &Args, kind: AliasKind) -> Said<()> {
         from: AliasFrom::Prefix(from.to_vec()),
         to: args.path(1),
         kind,
+        span: args.span.clone(),
     });
     Ok(())
 }
@@ -183,7 +189,8 @@ fn add_place(conf: &mut DirConf, args: &Args, kind: AliasKind) -> Said<()> {
         Some(text) => PlaceTarget::Computed(StringExpr::parse(text, args.trust).map_err(|e| e.0)?),
     };
     let from = args.section.unwrap_or_default().to_vec();
-    conf.aliases.alias.set(PlaceAlias { from, to, kind });
+    let span = args.span.clone();
+    conf.aliases.alias.set(PlaceAlias { from, to, kind, span });
     Ok(())
 }
 
@@ -192,6 +199,7 @@ fn add_match(site: &mut SiteSettings, args: &Args, kind: AliasKind) -> Said<()> 
         from: AliasFrom::Match(args.regex(0)?),
         to: args.path(1),
         kind,
+        span: args.span.clone(),
     });
     Ok(())
 }

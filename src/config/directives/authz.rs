@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::directives::limit::Methods;
 use crate::config::directives::require::{self, Requirement};
+use crate::config::error::Span;
 use crate::config::setting::{Merge, Setting, settings};
 use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
 use crate::config::words::{Args, Said};
@@ -47,6 +48,10 @@ pub struct Rule {
     pub test: Test,
     /// The methods it is about; all of them outside of `<Limit>`.
     methods: Option<Methods>,
+    /// How it was written; empty for the container around lines without one.
+    pub written: Box<str>,
+    /// Where it stands; not for what merging made.
+    pub span: Option<Span>,
 }
 
 /// Whether what a rule finds is turned round.
@@ -110,17 +115,21 @@ impl Container {
             sense,
             test,
             methods: None,
+            written: self.name().into(),
+            span: None,
         }
     }
 }
 
 impl Rule {
-    /// A requirement of its own.
-    pub fn one(sense: Sense, requirement: Requirement, methods: Option<&Methods>) -> Rule {
+    /// A requirement of its own; `written` is what follows `Require`.
+    fn one(sense: Sense, requirement: Requirement, methods: Option<&Methods>, written: &str, span: &Span) -> Rule {
         Rule {
             sense,
             test: Test::One(requirement),
             methods: methods.cloned(),
+            written: format!("Require {written}").into(),
+            span: Some(span.clone()),
         }
     }
 
@@ -142,17 +151,22 @@ impl Rule {
 }
 
 impl Rules {
-    /// One rule alone.
-    pub fn only(requirement: Requirement) -> Rules {
+    /// One rule alone, as if it had been written there.
+    pub fn only(requirement: Requirement, written: &str, span: &Span) -> Rules {
         let mut rules = Rules::default();
-        let added = rules.add(Rule::one(Sense::Plain, requirement, None), "");
+        let added = rules.add(Rule::one(Sense::Plain, requirement, None, written, span), "");
         debug_assert_eq!(added, Ok(()), "a plain rule is never refused");
         rules
     }
 
     /// Adds a rule to those of the innermost container; `name` is how it was written.
     pub fn add(&mut self, rule: Rule, name: &str) -> Said<()> {
-        let top = self.top.get_or_insert_with(|| Arc::new(Container::Any.rule()));
+        let top = self.top.get_or_insert_with(|| {
+            Arc::new(Rule {
+                written: Box::default(),
+                ..Container::Any.rule()
+            })
+        });
         match &mut Arc::make_mut(top).test {
             Test::Any(_) if rule.sense == Sense::Negated => Err(format!(
                 "{name} has no effect here, where one rule that grants is enough; write it in <RequireAll>"
@@ -204,6 +218,8 @@ impl Merge for Rules {
                     sense: Sense::Plain,
                     test,
                     methods: None,
+                    written: format!("AuthMerging {}", if merging == Merging::And { "And" } else { "Or" }).into(),
+                    span: None,
                 }))
             }
             (_, inner, _) => inner.clone(),
@@ -281,7 +297,8 @@ It is about the section that it stands in.",
 ];
 
 fn add(conf: &mut crate::config::directives::DirConf, args: &Args, sense: Sense, requirement: Requirement) -> Said<()> {
-    let rule = Rule::one(sense, requirement, args.methods);
+    let written = String::from_utf8_lossy(args.bytes(0).trim_ascii());
+    let rule = Rule::one(sense, requirement, args.methods, &written, args.span);
     conf.authz.rules.add(rule, "Require not")
 }
 

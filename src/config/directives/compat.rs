@@ -1,5 +1,7 @@
 //! Who may, as Apache 2.2 had it: `Order`, `Allow`, `Deny`, `Satisfy` (mod_access_compat), and `AllowMethods`.
 
+use std::fmt;
+
 use crate::config::directives::limit::Methods;
 use crate::config::directives::{DirConf, require};
 use crate::config::setting::{Setting, settings};
@@ -60,6 +62,19 @@ pub enum From {
     Network(Subnet),
     /// Clients with this name, or one that ends so.
     Name(Vec<u8>),
+}
+
+/// As the words of a directive say it.
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            From::All => f.write_str("all"),
+            From::Env(name) => write!(f, "env={}", String::from_utf8_lossy(name)),
+            From::NotEnv(name) => write!(f, "env=!{}", String::from_utf8_lossy(name)),
+            From::Network(network) => write!(f, "{network}"),
+            From::Name(name) => f.write_str(&String::from_utf8_lossy(name)),
+        }
+    }
 }
 
 impl Lists {

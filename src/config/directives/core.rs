@@ -6,6 +6,7 @@ use crate::base::glob::{Glob, Slash};
 use crate::config::directives::DirConf;
 use crate::config::directives::etag::ETagEdit;
 use crate::config::directives::options::OptionsEdit;
+use crate::config::error::Span;
 use crate::config::handlers::{look_at_handler, look_at_type};
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, Set, Words};
@@ -69,6 +70,8 @@ pub struct FilesSection {
     pub name: Pattern,
     /// The settings inside.
     pub conf: Arc<DirConf>,
+    /// Where it starts.
+    pub span: Span,
 }
 
 /// An `<If>` with what follows it: the first branch that holds counts.
@@ -85,6 +88,10 @@ pub struct Branch {
     pub condition: Option<Expr>,
     /// The settings inside.
     pub conf: Arc<DirConf>,
+    /// Its first line as it was written, `<If "...">`.
+    pub written: Box<str>,
+    /// Where it starts.
+    pub span: Span,
 }
 
 impl FilesSection {

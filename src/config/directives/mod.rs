@@ -21,6 +21,7 @@ pub mod mime;
 pub mod options;
 pub mod overrides;
 pub mod redirect;
+pub mod remote_ip;
 pub mod require;
 pub mod rewrite;
 pub mod rlimit;
@@ -89,6 +90,8 @@ settings! {
         logs: log::Logs,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
+        /// The client behind proxies.
+        remote_ip: remote_ip::RemoteIp,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// The script log.
@@ -133,6 +136,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     redirect::DIRECTIVES,
+    remote_ip::DIRECTIVES,
     rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,
     sandbox::DIRECTIVES,

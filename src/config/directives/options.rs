@@ -1,5 +1,7 @@
 //! `Options`: what may happen in a place.
 
+use std::fmt;
+
 use crate::config::directives::DirConf;
 use crate::config::setting::Merge;
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
@@ -43,6 +45,27 @@ impl Options {
 
     fn without(self, other: Options) -> Options {
         Options(self.0 & !other.0)
+    }
+}
+
+/// The names, as a directive has them.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Options::INDEXES, "Indexes"),
+            (Options::FOLLOW_SYM_LINKS, "FollowSymLinks"),
+            (Options::SYM_LINKS_IF_OWNER_MATCH, "SymLinksIfOwnerMatch"),
+            (Options::EXEC_CGI, "ExecCGI"),
+            (Options::INCLUDES, "Includes"),
+            (Options::INCLUDES_NO_EXEC, "IncludesNOEXEC"),
+            (Options::MULTI_VIEWS, "MultiViews"),
+        ];
+        let on: Vec<_> = names.into_iter().filter(|(one, _)| self.has(*one)).collect();
+        if on.is_empty() {
+            return f.write_str("None");
+        }
+        let on: Vec<_> = on.into_iter().map(|(_, name)| name).collect();
+        f.write_str(&on.join(" "))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sending clients elsewhere: the Redirect family of `mod_alias`.
 
 use crate::config::directives::DirConf;
+use crate::config::error::Span;
 use crate::config::setting::{Prepended, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -28,6 +29,8 @@ pub struct Redirect {
     pub status: u16,
     /// Where to: a URL, or a path of this server; nothing for a status that is no redirect.
     pub to: Option<Vec<u8>>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// What a redirect compares the URL path with.
@@ -46,6 +49,8 @@ pub struct SectionRedirect {
     pub status: u16,
     /// Where to; nothing for a status that is no redirect.
     pub to: Option<StringExpr>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// The directives of this file, by name.
@@ -67,8 +72,10 @@ pub const DIRECTIVES: &[Directive] = &[
         set: Set::Dir(|conf, args| {
             let (status, words) = leading_status(args)?;
             match words {
-                [from, to] => add(conf, prefix(from)?, status.unwrap_or(302), Some(to)),
-                [from] if !is_redirect(status.unwrap_or(302)) => add(conf, prefix(from)?, status.unwrap_or(302), None),
+                [from, to] => add(conf, args, prefix(from)?, status.unwrap_or(302), Some(to)),
+                [from] if !is_redirect(status.unwrap_or(302)) => {
+                    add(conf, args, prefix(from)?, status.unwrap_or(302), None)
+                }
                 [to] if args.section.is_some() => add_section(conf, args, status.unwrap_or(302), Some(to)),
                 [] if args.section.is_some() && !is_redirect(status.unwrap_or(302)) => {
                     add_section(conf, args, status.unwrap_or(302), None)
@@ -91,10 +98,20 @@ pub const DIRECTIVES: &[Directive] = &[
             let (status, words) = leading_status(args)?;
             let status = status.unwrap_or(302);
             match words {
-                [from, to] => add(conf, From::Match(crate::config::words::regex(from)?), status, Some(to)),
-                [from] if !is_redirect(status) => {
-                    add(conf, From::Match(crate::config::words::regex(from)?), status, None)
-                }
+                [from, to] => add(
+                    conf,
+                    args,
+                    From::Match(crate::config::words::regex(from)?),
+                    status,
+                    Some(to),
+                ),
+                [from] if !is_redirect(status) => add(
+                    conf,
+                    args,
+                    From::Match(crate::config::words::regex(from)?),
+                    status,
+                    None,
+                ),
                 _ => Err("takes `[status] regex URL`".into()),
             }
         }),
@@ -109,7 +126,7 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "",
         summary: "Send clients to another URL for good (301).",
         manual: "The same as Redirect permanent.",
-        set: Set::Dir(|conf, args| add(conf, prefix(args.bytes(0))?, 301, Some(args.bytes(1)))),
+        set: Set::Dir(|conf, args| add(conf, args, prefix(args.bytes(0))?, 301, Some(args.bytes(1)))),
     },
     Directive {
         name: "RedirectRelative",
@@ -136,7 +153,7 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "",
         summary: "Send clients to another URL for now (302).",
         manual: "The same as Redirect temp.",
-        set: Set::Dir(|conf, args| add(conf, prefix(args.bytes(0))?, 302, Some(args.bytes(1)))),
+        set: Set::Dir(|conf, args| add(conf, args, prefix(args.bytes(0))?, 302, Some(args.bytes(1)))),
     },
 ];
 
@@ -169,7 +186,7 @@ fn prefix(word: &[u8]) -> Said<From> {
     ))
 }
 
-fn add(conf: &mut DirConf, from: From, status: u16, to: Option<&[u8]>) -> Said<()> {
+fn add(conf: &mut DirConf, args: &Args, from: From, status: u16, to: Option<&[u8]>) -> Said<()> {
     match to {
         Some(_) if !is_redirect(status) => return Err(format!("{status} is no redirect, so it takes no URL")),
         Some(to) if !to.contains(&b':') && to.first() != Some(&b'/') && !matches!(from, From::Match(_)) => {
@@ -184,6 +201,7 @@ fn add(conf: &mut DirConf, from: From, status: u16, to: Option<&[u8]>) -> Said<(
         from,
         status,
         to: to.map(<[u8]>::to_vec),
+        span: args.span.clone(),
     });
     Ok(())
 }
@@ -197,6 +215,7 @@ fn add_section(conf: &mut DirConf, args: &Args, status: u16, to: Option<&[u8]>) 
             Some(StringExpr::parse(text, args.trust).map_err(|e| e.0)?)
         }
     };
-    conf.redirects.section.set(SectionRedirect { status, to });
+    let span = args.span.clone();
+    conf.redirects.section.set(SectionRedirect { status, to, span });
     Ok(())
 }

@@ -336,7 +336,7 @@ fn rule(rules: &mut Rules, args: &Args) -> Said<()> {
     if rule.flags().proxy {
         return Err("flag `P` is not supported by this version, which has no proxy".into());
     }
-    rules.list.push(Arc::new(rule));
+    rules.list.push(Arc::new(rule.standing_at(args.span.to_string())));
     Ok(())
 }
 

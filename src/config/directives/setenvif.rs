@@ -1,6 +1,7 @@
 //! Variables that depend on the request: `mod_setenvif`.
 
 use crate::config::directives::DirConf;
+use crate::config::error::Span;
 use crate::config::setting::{Appended, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -22,6 +23,8 @@ pub struct Rule {
     pub condition: Condition,
     /// The variables, with their values (`$1` is the pattern's first group); `None` takes one away.
     pub variables: Vec<Change>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// A variable and its new value; `None` takes it away.
@@ -139,7 +142,12 @@ fn add(conf: &mut DirConf, args: &Args, attribute: Option<&[u8]>, ignore_case: b
     let pattern = Regex::new(pattern, ignore_case).map_err(|e| e.0)?;
     let variables = variables(args.rest(rest + 1))?;
     let condition = Condition::Matches(attribute, pattern);
-    conf.set_env_if.rules.push(Rule { condition, variables });
+    let span = args.span.clone();
+    conf.set_env_if.rules.push(Rule {
+        condition,
+        variables,
+        span,
+    });
     Ok(())
 }
 
@@ -147,7 +155,12 @@ fn add_expression(conf: &mut DirConf, args: &Args) -> Said<()> {
     let expr = Expr::parse(args.text(0)?, args.trust).map_err(|e| e.0)?;
     let variables = variables(args.rest(1))?;
     let condition = Condition::Holds(expr);
-    conf.set_env_if.rules.push(Rule { condition, variables });
+    let span = args.span.clone();
+    conf.set_env_if.rules.push(Rule {
+        condition,
+        variables,
+        span,
+    });
     Ok(())
 }
 

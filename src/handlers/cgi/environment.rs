@@ -6,16 +6,16 @@ use crate::config::places::confs;
 use crate::config::site::{Config, document_root};
 use crate::exchange::place::Place;
 use crate::exchange::{Exchange, Previous};
-use crate::gateway::meta_vars::{MetaVars, WhyIgnored};
+use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
 use crate::gateway::refused::is_refused;
 use crate::gateway::request::{Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server};
 use crate::gateway::script_path::split_path;
 use crate::http::method::Method;
-use crate::scripts::Scripts;
 use crate::scripts::notes::{Notes, Weight, escaped};
+use crate::scripts::{Inherited, Scripts};
 
 /// The script's environment. `length` is what its standard input will bring.
-pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option<u64>) -> MetaVars {
+pub(super) fn of(ex: &Exchange, place: &Place, inherited: &Inherited, length: Option<u64>) -> MetaVars {
     let root = document_root(ex.config, ex.site);
     let (script_name, path_info) = split_path(ex.target.path.as_bytes(), &place.path_info);
     let (software, signature, request_target) = (ex.software(), signature(ex), request_target(ex, place));
@@ -49,11 +49,11 @@ pub(super) fn of(ex: &Exchange, place: &Place, scripts: &Scripts, length: Option
             admin: ex.site.settings.core.admin.value().map(Vec::as_slice),
             signature: &signature,
             software: &software,
-            path: scripts.path(),
-            time_zone: scripts.time_zone(),
+            path: inherited.path.as_deref(),
+            time_zone: inherited.time_zone.as_deref(),
         },
         local: ex.connection.local,
-        peer: ex.connection.peer,
+        peer: ex.connection.client,
         client: Client {
             host: ex.client.host.as_deref(),
             user: ex.client.user.as_deref(),
@@ -167,16 +167,17 @@ fn former_user(previous: &Previous) -> Option<&[u8]> {
 pub(super) fn warn_ignored(env: &MetaVars, scripts: &Scripts, notes: &Notes) {
     let news = |name: &[u8]| scripts.is_news(notes.about().site, name);
     for ignored in env.ignored().iter().filter(|ignored| news(&ignored.name)) {
-        let name = escaped(&ignored.name);
-        let why = match ignored.why {
-            WhyIgnored::Computed => "the server computes this one",
-            WhyIgnored::Refused => "it may be set in the server's own configuration only",
-            WhyIgnored::Impossible => "no environment can hold it",
-        };
-        notes.note(
-            Weight::Warning,
-            None,
-            &format!("variable `{name}` is not passed as set: {why}"),
-        );
+        notes.note(Weight::Warning, None, &told(ignored));
     }
+}
+
+/// Why a variable is not passed as it was set.
+pub(super) fn told(ignored: &Ignored) -> String {
+    let name = escaped(&ignored.name);
+    let why = match ignored.why {
+        WhyIgnored::Computed => "the server computes this one",
+        WhyIgnored::Refused => "it may be set in the server's own configuration only",
+        WhyIgnored::Impossible => "no environment can hold it",
+    };
+    format!("variable `{name}` is not passed as set: {why}")
 }

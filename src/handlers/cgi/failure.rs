@@ -175,14 +175,14 @@ impl Case {
 }
 
 /// The log has its record, so the failure has no note.
-fn fail(status: Status) -> Fail {
+pub(super) fn fail(status: Status) -> Fail {
     Fail::new(status, Blame::Script, "")
         .telling("The program behind this page failed.")
         .of_module("cgi")
 }
 
 /// A place that may not be used is forbidden, want of processes will pass, and all else is the script's fault.
-fn status_of(failed: &Failed) -> Status {
+pub(super) fn status_of(failed: &Failed) -> Status {
     match failed.step {
         Step::Place | Step::Kind => Status::FORBIDDEN,
         Step::Open if failed.errno == libc::ENOENT => Status::NOT_FOUND,

@@ -1,5 +1,6 @@
 //! Networks as Apache writes them: `10.1`, `10.1.0.0/16`, `10.1.0.0/255.255.0.0`, `2001:db8::/32`.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network: an address, and how many of its bits count.
@@ -50,6 +51,38 @@ impl Subnet {
             address: bits & mask,
             mask,
             version,
+        }
+    }
+}
+
+/// The address with the number of bits that count, or with the mask where that has holes.
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (low, mask) = (|bits: u128| u32::try_from(bits & 0xffff_ffff).unwrap_or(0), self.mask);
+        let (address, mask, bits): (IpAddr, IpAddr, u32) = match self.version {
+            Version::V4 => {
+                let (address, mask) = (low(self.address), low(mask));
+                (
+                    Ipv4Addr::from_bits(address).into(),
+                    Ipv4Addr::from_bits(mask).into(),
+                    32,
+                )
+            }
+            Version::V6 => (
+                Ipv6Addr::from_bits(self.address).into(),
+                Ipv6Addr::from_bits(mask).into(),
+                128,
+            ),
+        };
+        // Of an IPv4 mask all bits above its own are set, or none.
+        let mask_bits = self.mask << (128 - bits);
+        let length = mask_bits.leading_ones();
+        if length == bits {
+            write!(f, "{address}")
+        } else if mask_bits.count_ones() == length {
+            write!(f, "{address}/{length}")
+        } else {
+            write!(f, "{address}/{mask}")
         }
     }
 }
@@ -115,6 +148,23 @@ mod tests {
             "+1",
         ] {
             assert_eq!(Subnet::parse(network), None, "{network}");
+        }
+    }
+
+    #[test]
+    fn networks_are_shown_as_they_can_be_read() {
+        for (network, want) in [
+            ("10.1", "10.1.0.0/16"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("10.1.2.3/24", "10.1.2.0/24"),
+            ("10.0.0.1/255.0.0.255", "10.0.0.1/255.0.0.255"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("2001:db8::/33", "2001:db8::/33"),
+            ("::1", "::1"),
+        ] {
+            let subnet = Subnet::parse(network).expect(network);
+            assert_eq!(subnet.to_string(), want);
+            assert_eq!(Subnet::parse(want), Some(subnet), "{want}");
         }
     }
 }

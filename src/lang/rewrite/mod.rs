@@ -99,6 +99,9 @@ pub trait Host: Vars {
     /// The value of a variable in a subrequest for `path`.
     fn ahead(&self, ahead: Ahead, path: &[u8], variable: &Variable) -> Option<Vec<u8>>;
 
+    /// The rule that stands at `place` is applied to a request from here on; `directory` is that of the context.
+    fn applies(&self, _place: &str, _directory: Option<&[u8]>) {}
+
     /// A line about a step, of Apache's trace level 1 to 8; `directory` is that of the context.
     fn trace(&self, _level: u8, _directory: Option<&[u8]>, _text: std::fmt::Arguments<'_>) {}
 }

@@ -19,6 +19,8 @@ pub struct Rule {
     pub(super) output: Vec<u8>,
     /// Whether it has no query, whatever question marks a match brings: it ends in one, or drops the query and has none.
     pub(super) no_query: bool,
+    /// Where it stands, for traces.
+    pub(super) place: Box<str>,
 }
 
 impl Rule {
@@ -52,7 +54,15 @@ impl Rule {
             flags,
             output: output.to_vec(),
             no_query,
+            place: Box::default(),
         })
+    }
+
+    /// The same with the place where it stands, for traces.
+    #[must_use]
+    pub fn standing_at(mut self, place: String) -> Rule {
+        self.place = place.into();
+        self
     }
 
     /// What its flags say.

@@ -182,6 +182,7 @@ impl<'r> Run<'r> {
     }
 
     fn rule(&mut self, rule: &Rule) -> Result<Step, Pending> {
+        self.host.applies(&rule.place, self.directory);
         self.uri = self.seen_uri();
         self.trace(
             3,

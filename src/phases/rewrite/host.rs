@@ -8,6 +8,7 @@ use crate::exchange::Exchange;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Outcome, Stop};
 use crate::exchange::rewriting::Look;
+use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
@@ -223,7 +224,12 @@ impl Host for Asked<'_> {
         Some(value.unwrap_or_default())
     }
 
+    fn applies(&self, place: &str, _directory: Option<&[u8]>) {
+        self.ex.trace(|| Step::Rule(place.to_owned()));
+    }
+
     fn trace(&self, level: u8, directory: Option<&[u8]>, text: Arguments<'_>) {
+        self.ex.trace(|| Step::Rewriting(text.to_string()));
         let level = match level {
             1 => Level::Trace1,
             2 => Level::Trace2,
@@ -246,7 +252,7 @@ impl Host for Asked<'_> {
         let directory = directory.map(|path| format!("[perdir {}] ", String::from_utf8_lossy(path)));
         let line = format!(
             "{} - - [{}/sid#{}][rid#{}/{kind}{redirects}] {}{text}",
-            self.ex.peer_ip(),
+            self.ex.client_ip(),
             String::from_utf8_lossy(self.ex.site_name()),
             self.ex.site.number,
             String::from_utf8_lossy(&self.ex.unique_id),

@@ -165,7 +165,13 @@ fn the_mask_of_the_parent_is_as_it_was() {
 }
 
 #[test]
-fn a_session_of_its_own_makes_a_group_to_kill() {
+fn what_leads_a_group_can_be_killed_with_it() {
+    for session in [Session::Group, Session::Own] {
+        killed_with_its_group(session);
+    }
+}
+
+fn killed_with_its_group(session: Session) {
     let null = null();
     let (mut reader, writer) = io::pipe().expect("pipes work");
     let argv = words(&["sh", "-c", "sleep 1000 & sleep 1000"]);
@@ -174,8 +180,14 @@ fn a_session_of_its_own_makes_a_group_to_kill() {
         argv,
         vec![null.as_fd(), writer.as_fd(), null.as_fd()],
     );
-    spec.session = Session::Own;
+    spec.session = session;
     let child = spawn(&spec).expect("the shell is there");
+    let pid = rustix::process::Pid::from_raw(child.pid).expect("a number");
+    let (leads_group, leads_session) = (
+        rustix::process::getpgid(Some(pid)).expect("it runs") == pid,
+        rustix::process::getsid(Some(pid)).expect("it runs") == pid,
+    );
+    assert_eq!((leads_group, leads_session), (true, session == Session::Own));
     drop(spec);
     drop(writer);
     signal_group(child.pid, Signal::KILL).expect("the group is there");

@@ -30,6 +30,7 @@ fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
             soft: Some(1 << 40),
             hard: None,
         }],
+        released: vec![1, 5],
         stdin,
         stdout: fd(),
         stderr: fd(),
@@ -158,7 +159,8 @@ fn script_messages_go_round() {
         start(None),
         start(Some(fd())),
         ScriptOrder::Signal { id: 1, signal: 15 },
-        ScriptOrder::Release { id: 2 },
+        ScriptOrder::Release { ids: Vec::new() },
+        ScriptOrder::Release { ids: vec![2, u64::MAX] },
     ];
     for message in &orders {
         check(message);

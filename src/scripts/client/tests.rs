@@ -25,10 +25,14 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
                 break;
             };
             let word = match &order {
-                ScriptOrder::Start(start) => format!("start {}", start.id),
+                ScriptOrder::Start(start) if start.released.is_empty() => format!("start {}", start.id),
+                ScriptOrder::Start(start) => format!("start {}, release {:?}", start.id, start.released),
                 ScriptOrder::Signal { id, signal } => format!("signal {id} {signal}"),
-                ScriptOrder::Release { id } => format!("release {id}"),
+                ScriptOrder::Release { ids } => format!("release {ids:?}"),
             };
+            if let ScriptOrder::Start(start) = &order {
+                release(&mut children, &start.released);
+            }
             match order {
                 ScriptOrder::Start(start) if start.path == b"silent" => {}
                 ScriptOrder::Start(start) if start.path == b"none" => {
@@ -49,12 +53,18 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
                     }
                     tell_end(&channel, &children, id);
                 }
-                ScriptOrder::Release { id } => drop(children.remove(&id).map(|child: Child| child.pidfd.wait())),
+                ScriptOrder::Release { ids } => release(&mut children, &ids),
             }
             let _test_is_over = told.send(word);
         }
         channel
     })
+}
+
+fn release(children: &mut HashMap<u64, Child>, ids: &[u64]) {
+    for child in ids.iter().filter_map(|id| children.remove(id)) {
+        child.pidfd.wait().expect("ours");
+    }
 }
 
 /// Runs the path as a shell script.
@@ -128,6 +138,12 @@ async fn started(spawner: &Spawner, path: &str) -> (super::Running, PipeReader) 
     (spawner.start(request, LIMIT).await.expect("it starts"), reader)
 }
 
+async fn joined(thread: JoinHandle<Channel>) -> Channel {
+    tokio::task::spawn_blocking(|| thread.join().expect("no panic"))
+        .await
+        .expect("no panic")
+}
+
 fn all(mut reader: PipeReader) -> String {
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("text");
@@ -151,12 +167,34 @@ async fn a_script_runs_ends_and_is_released() {
     );
     drop(running);
     assert_eq!(spawner.count(), 0);
-    drop(thread.join().expect("no panic"));
-    assert_eq!(tells.iter().collect::<Vec<_>>(), ["start 0", "release 0"]);
+    joined(thread).await;
+    assert_eq!(tells.iter().collect::<Vec<_>>(), ["start 0", "release [0]"]);
     driver.await.expect("no panic").expect("closed, which is no error");
     assert_eq!(
         spawner.start(request("x").0, LIMIT).await.map(drop),
         Err(StartError::Gone)
+    );
+}
+
+#[tokio::test]
+async fn an_ended_script_is_let_go_of_with_the_next_one() {
+    let (spawner, _driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let thread = play(other, 4, told);
+    for expected in ["start 0", "start 1, release [0]"] {
+        let (mut running, reader) = started(&spawner, "exit 0").await;
+        running.ended().await.expect("it works");
+        drop((running, reader));
+        let told = tells.recv_timeout(LIMIT);
+        assert_eq!(told.as_deref(), Ok(expected));
+    }
+    // One that still runs is let go of at once; it keeps nothing else waiting.
+    let (running, _reader) = started(&spawner, "exec sleep 0.2").await;
+    drop(running);
+    joined(thread).await;
+    assert_eq!(
+        tells.iter().collect::<Vec<_>>(),
+        ["start 2, release [1]", "release [2]"]
     );
 }
 
@@ -185,10 +223,10 @@ async fn the_group_is_signalled_by_the_spawner() {
     );
     assert_eq!(all(reader), "");
     drop(running);
-    drop(thread.join().expect("no panic"));
+    joined(thread).await;
     assert_eq!(
         tells.iter().collect::<Vec<_>>(),
-        ["start 0", "signal 0 15", "release 0"]
+        ["start 0", "signal 0 15", "release [0]"]
     );
 }
 
@@ -202,8 +240,11 @@ async fn who_gives_up_waiting_has_the_script_ended() {
         spawner.start(request, Duration::from_millis(20)).await.map(drop),
         Err(StartError::NoAnswer)
     );
-    drop(thread.join().expect("no panic"));
-    assert_eq!(tells.iter().collect::<Vec<_>>(), ["start 0", "signal 0 9", "release 0"]);
+    joined(thread).await;
+    assert_eq!(
+        tells.iter().collect::<Vec<_>>(),
+        ["start 0", "signal 0 9", "release [0]"]
+    );
     assert_eq!(all(reader), "");
     assert_eq!(spawner.count(), 0);
 }
@@ -219,9 +260,7 @@ async fn a_new_spawner_is_asked_again_and_scripts_of_the_old_go_on() {
         let spawner = spawner.clone();
         async move { spawner.start(asked, LIMIT).await.map(drop) }
     });
-    let other = tokio::task::spawn_blocking(|| first.join().expect("no panic"))
-        .await
-        .expect("no panic");
+    let other = joined(first).await;
     // The first spawner is dead; the second one takes over the same channel and leaves after two orders.
     let second = play(other, 2, told);
     spawner.restarted();
@@ -231,11 +270,7 @@ async fn a_new_spawner_is_asked_again_and_scripts_of_the_old_go_on() {
         Exit::Code(5)
     );
     again.abort();
-    drop(
-        tokio::task::spawn_blocking(|| second.join().expect("no panic"))
-            .await
-            .expect("no panic"),
-    );
+    drop(joined(second).await);
     assert_eq!(
         tells.iter().collect::<Vec<_>>(),
         ["start 0", "start 1", "start 1", "start 2"]

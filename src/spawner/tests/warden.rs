@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Setup, all, start};
+use super::{Setup, all, own_session, start};
 use crate::process::channel::{Channel, Wait};
 use crate::process::child::Step;
 use crate::process::message::{Failed, ScriptOrder, ToSpawner};
@@ -152,8 +152,8 @@ fn a_script_has_what_it_has_without_a_warden() {
     let (_, pid, _) = setup.started();
     let output = all(reader);
     let words: Vec<&str> = output.split_whitespace().collect();
-    let pid = pid.to_string();
-    assert_eq!(words.get(..3), Some(["4", &pid, &pid].as_slice()), "{output}"); // 0 to 2, and that of `ls`
+    let (pid, session) = (pid.to_string(), own_session());
+    assert_eq!(words.get(..3), Some(["4", &pid, &session].as_slice()), "{output}"); // 0 to 2, and that of `ls`
     assert_eq!(setup.ended(), (1, Exit::Code(0)));
     setup.finish();
 }
@@ -264,7 +264,7 @@ fn a_spawner_that_retires_waits_for_its_wardens() {
     setup.started();
     let daemon = told(&mut reader);
     assert_eq!(setup.ended(), (1, Exit::Code(0)));
-    setup.order(&ScriptOrder::Release { id: 1 });
+    setup.order(&ScriptOrder::Release { ids: vec![1] });
     setup.finish();
     assert!(is_over(&daemon));
 }

@@ -9,7 +9,6 @@ const NOAUTH: &str = "it has no effect: verified passwords are remembered anyhow
 const NOLDAP: &str = "it has no effect: nobody is looked up in a directory service";
 const NOSESSION: &str = "it has no effect without `Session On`, which is refused";
 const NO_TRACKING: &str = "it has no effect without `CookieTracking on`, which is refused";
-const REMOTE_ADDR: &str = "not supported by this version; scripts and logs have the address of the connection: take REMOTE_ADDR there for the proxy's";
 const REQUIRE: &str = "not supported by this version; write the requirement where it is used";
 const SOLARIS: &str = "it concerns Solaris; use the limits of the service that starts lychgate";
 
@@ -103,15 +102,6 @@ foreign! {
     "ModemStandard" "mod_dialup" D None "V.21|V.26bis|V.32|V.34|V.92" =>
         Ignored("it was a joke; nothing is slowed down");
     "PrivilegesMode" "mod_privileges" SVD None "FAST|SECURE|SELECTIVE" => Refused(SOLARIS);
-    "RemoteIPHeader" "mod_remoteip" SV None "header-field" => Refused(REMOTE_ADDR);
-    "RemoteIPInternalProxy" "mod_remoteip" SV None "proxy-ip|proxy-ip/subnet|hostname ..." => Refused(REMOTE_ADDR);
-    "RemoteIPInternalProxyList" "mod_remoteip" SV None "filename" => Refused(REMOTE_ADDR);
-    "RemoteIPProxiesHeader" "mod_remoteip" SV None "HeaderFieldName" => Refused(REMOTE_ADDR);
-    "RemoteIPProxyProtocol" "mod_remoteip" SV None "On|Off" => Refused(REMOTE_ADDR);
-    "RemoteIPProxyProtocolExceptions" "mod_remoteip" SV None "host|range [host|range] [host|range]" =>
-        Refused(REMOTE_ADDR);
-    "RemoteIPTrustedProxy" "mod_remoteip" SV None "proxy-ip|proxy-ip/subnet|hostname ..." => Refused(REMOTE_ADDR);
-    "RemoteIPTrustedProxyList" "mod_remoteip" SV None "filename" => Refused(REMOTE_ADDR);
     "Session" "mod_session" SVDH AuthConfig "On|Off" => By(off_only);
     "SessionCookieName" "mod_session_cookie" SVDH AuthConfig "name attributes" => Ignored(NOSESSION);
     "SessionCookieName2" "mod_session_cookie" SVDH AuthConfig "name attributes" => Ignored(NOSESSION);

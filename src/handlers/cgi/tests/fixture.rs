@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -110,12 +109,10 @@ pub(super) fn exchange(bench: &Bench, request: &str, client: &Rc<RefCell<Client>
     let connection = Connection {
         local: SocketAddr::from(([127, 0, 0, 1], 80)),
         peer: SocketAddr::from(([127, 0, 0, 1], 4321)),
+        client: SocketAddr::from(([127, 0, 0, 1], 4321)),
         earlier_requests: 0,
     };
-    let began = Began {
-        wall: SystemTime::now(),
-        instant: Instant::now(),
-    };
+    let began = Began::now();
     let incoming: Rc<RefCell<dyn Incoming>> = Rc::clone(client) as Rc<_>;
     let mut ex = Exchange::new(config, connection, head, RequestBody::new(incoming), began);
     let target = ex.head.target().expect("a good target");

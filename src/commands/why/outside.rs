@@ -1,0 +1,120 @@
+//! The stand-ins for what a request reaches besides files: nothing is logged, no map program is asked, no script runs.
+
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use crate::config::maps;
+use crate::config::site::Config;
+use crate::exchange::Exchange;
+use crate::exchange::fail::{Fail, Reply};
+use crate::exchange::place::Place;
+use crate::exchange::response::{Body, Outcome, Response};
+use crate::exchange::rewriting::Question;
+use crate::exchange::trace::Step;
+use crate::handlers::cgi;
+use crate::http::status::Status;
+use crate::lang::log_level::Level;
+use crate::process::jail::Guise;
+use crate::scripts::{Care, Inherited};
+use crate::spawner::{Asked, Explained, Wanted};
+use crate::worker::serve::Outside;
+
+/// Who stands in.
+pub(super) struct StandIn {
+    /// The settings.
+    pub(super) config: &'static Config,
+    /// What the server would start scripts by.
+    pub(super) spawner: RefCell<Asked>,
+    /// Whether the spawner stays root where the server is started by root.
+    pub(super) spawner_is_root: bool,
+    /// Whose rights we have taken.
+    pub(super) guise: Option<Guise>,
+    /// Why nothing more is known from some point on.
+    pub(super) stopped: RefCell<Option<String>>,
+    /// The script that would answer.
+    pub(super) script: RefCell<Option<Script>>,
+}
+
+/// A script that would be started.
+pub(super) struct Script {
+    pub(super) started: Explained,
+    pub(super) care: Care,
+    /// Its file.
+    pub(super) path: Vec<u8>,
+    /// Variables that it does not get as they were set, in words.
+    pub(super) ignored: Vec<String>,
+}
+
+impl StandIn {
+    fn explain(&self, order: &crate::scripts::Order) -> io::Result<Result<Explained, (Fail, String)>> {
+        let wanted = Wanted {
+            place: order.place,
+            path: &order.path,
+            arguments: &order.arguments,
+            env: &order.env,
+            limits: &order.limits,
+        };
+        let ask = || self.spawner.borrow_mut().explain(&wanted);
+        let told = match &self.guise {
+            Some(guise) if self.spawner_is_root => guise.without(ask)?,
+            _ => ask(),
+        };
+        Ok(told.map_err(|(failed, words)| (cgi::not_started(&failed), words)))
+    }
+
+    fn stop(&self, why: String) -> Fail {
+        *self.stopped.borrow_mut() = Some(why);
+        // Nobody is there to be answered, and so nothing more is done.
+        Fail::ClientGone
+    }
+}
+
+impl Outside for StandIn {
+    fn record(&self, ex: &Exchange, fail: &Reply) {
+        ex.trace(|| Step::Failed(fail.clone()));
+    }
+
+    fn tell(&self, ex: &Exchange) {
+        let levels = &ex.conf().core.log_level;
+        for line in ex.rewriting.lines.take() {
+            // The steps are told already.
+            if line.level < Level::Trace1 && levels.allow(line.level, line.module) {
+                ex.trace(|| Step::Said(line.level, line.text));
+            }
+        }
+    }
+
+    fn has_map_programs(&self) -> bool {
+        true
+    }
+
+    async fn ask_map(&self, question: &Question, _limit: Duration) -> Result<Option<Vec<u8>>, Fail> {
+        let programs = maps::programs(self.config);
+        let map = programs.get(question.program).map_or(&b""[..], |program| program.name);
+        let (map, key) = (String::from_utf8_lossy(map), String::from_utf8_lossy(&question.key));
+        Err(self.stop(format!(
+            "a rule asks the program of RewriteMap {map} for `{key}`; no program is run here, so that what follows is not known"
+        )))
+    }
+
+    async fn run_script(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        let explained = cgi::explain(ex, place, &Inherited::here())?;
+        let started = match self.explain(&explained.order) {
+            Err(error) => return Err(self.stop(format!("cannot take root's rights again: {error}"))),
+            Ok(Err((fail, words))) => {
+                let Fail::Reply(mut reply) = fail else { return Err(fail) };
+                reply.note = words;
+                return Err(Fail::Reply(reply));
+            }
+            Ok(Ok(started)) => started,
+        };
+        *self.script.borrow_mut() = Some(Script {
+            started,
+            care: explained.care,
+            path: place.path.clone(),
+            ignored: explained.ignored,
+        });
+        Ok(Outcome::Reply(Response::new(Status::OK, Body::Empty)))
+    }
+}
