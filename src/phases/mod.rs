@@ -16,7 +16,7 @@ mod host_name;
 pub mod locate;
 pub mod redirect;
 pub mod request_fields;
-mod rewrite;
+pub mod rewrite;
 pub mod target;
 pub mod translate;
 mod user_dir;
