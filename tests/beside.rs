@@ -7,6 +7,8 @@
 //! GET /path                         = 500   what Apache answers too
 //! GET /path                         ~ (405) why they differ here, and may
 //! GET /path                         ~ (Vary body) why
+//! GET /path                         ~~ why their traces differ here, and may
+//! !traces                           what mod_rewrite traces of all requests is compared too
 //! !bodies                           bodies are not compared in what follows
 //! !refused why                      most of the requests are refused
 //! !complains AH00671                what Apache says when it starts, and may
@@ -17,6 +19,8 @@
 //!
 //! A pair that shows nothing fails: where Apache complains when it starts, where it answers 500 and the pair does not say so
 //! with `= 500`, and where it refuses more than half of the requests without a line `!refused`.
+
+mod traces;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -123,6 +127,7 @@ pub struct Pair {
     refused: Option<String>,
     /// Words of the complaints that Apache may have about the site.
     complaints: Vec<String>,
+    traces: bool,
 }
 
 /// A request, and what is known of its answers.
@@ -134,6 +139,7 @@ pub struct Request {
     /// What Apache answers, where the pair says so.
     status: Option<String>,
     meant: Option<Meant>,
+    traces_differ: Option<String>,
     bodies: bool,
 }
 
@@ -152,7 +158,7 @@ impl Pair {
     pub fn parse(text: &str) -> Result<Pair, String> {
         let (site, rest) = text.split_once("\nrequests\n").ok_or("no line `requests`")?;
         let site_lines = site.lines().count() + 1;
-        let (mut bodies, mut refused) = (true, None);
+        let (mut bodies, mut refused, mut traces) = (true, None, false);
         let (mut complaints, mut requests) = (Vec::new(), Vec::new());
         for (number, line) in rest.lines().enumerate() {
             let line_number = site_lines + number + 1;
@@ -163,6 +169,8 @@ impl Pair {
                 refused = Some(why.to_owned());
             } else if let Some(words) = line.strip_prefix("!complains ") {
                 complaints.push(words.to_owned());
+            } else if line == "!traces" {
+                traces = true;
             } else if line == "!bodies" {
                 bodies = false;
             } else {
@@ -175,6 +183,7 @@ impl Pair {
             requests,
             refused,
             complaints,
+            traces,
         })
     }
 
@@ -182,8 +191,12 @@ impl Pair {
         let root = server::fresh_root(&format!("beside-{name}"));
         let _until_the_end = play::lay_out(&root, &self.site)?;
         age(&root, SystemTime::now() - Duration::from_secs(100_000)).map_err(|error| error.to_string())?;
+        if self.traces {
+            trace_rewriting(&root)?;
+        }
         let ours = Booted::new(&root, "lychgate")?;
         let theirs = Booted::new(&root, "apache")?;
+        let mut traces = self.traces.then(|| traces::Logs::new(&root));
         let mut faults = self.complaints(&root)?;
         let mut refusals = 0;
         for request in &self.requests {
@@ -202,6 +215,15 @@ impl Pair {
             }
             if let Err(fault) = request.judge(&answers.0, &answers.1) {
                 faults.push(format!("line {}: {fault}", request.line));
+            }
+            if let Some(logs) = &mut traces {
+                match (logs.difference()?, &request.traces_differ) {
+                    (Some(found), None) => faults.push(format!("line {}: {found}", request.line)),
+                    (None, Some(why)) => {
+                        faults.push(format!("line {}: traces do not differ (any more): {why}", request.line));
+                    }
+                    _ => {}
+                }
             }
         }
         if refusals * 2 > self.requests.len() && self.refused.is_none() {
@@ -265,6 +287,7 @@ impl Pair {
 impl Request {
     /// Reads line `number`; nothing if it is no request.
     pub fn parse(line: &str, number: usize, bodies: bool) -> Option<Request> {
+        let (line, traces_differ) = with_reason(line, " ~~ ");
         let (line, meant) = match line.split_once(" ~ (") {
             Some((request, rest)) => {
                 let (what, why) = rest.split_once(") ")?;
@@ -284,6 +307,7 @@ impl Request {
             bytes: bytes_of(line)?,
             status,
             meant,
+            traces_differ,
             bodies,
         })
     }
@@ -324,6 +348,21 @@ fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What stands before a mark, and the reason behind it.
+fn with_reason<'l>(line: &'l str, mark: &str) -> (&'l str, Option<String>) {
+    match line.split_once(mark) {
+        Some((line, why)) => (line.trim_end(), Some(why.trim().to_owned())),
+        None => (line.trim_end(), None),
+    }
+}
+
+/// Has both tell every step of mod_rewrite.
+fn trace_rewriting(root: &Path) -> Result<(), String> {
+    let file = root.join("httpd.conf");
+    let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+    server::write(&file, format!("{text}\nLogLevel warn rewrite:trace8\n").as_bytes())
 }
 
 fn bytes_of(request: &str) -> Option<Vec<u8>> {

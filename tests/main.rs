@@ -14,6 +14,7 @@
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
+//! - `rewriting`: rules that change nothing
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
 //! - `service`: under a service manager, and as process 1
@@ -46,6 +47,7 @@ mod passwd;
 mod probe;
 mod programs;
 mod reload;
+mod rewriting;
 mod roles;
 mod sandbox;
 mod service;
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());
+        trials.extend(rewriting::trials());
         trials.extend(roles::trials());
         trials.extend(sandbox::trials());
         trials.extend(service::trials());

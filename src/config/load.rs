@@ -178,6 +178,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_authz_host.c", "authz_host_module"),
     ("mod_authz_owner.c", "authz_owner_module"),
     ("mod_authz_user.c", "authz_user_module"),
+    ("mod_autoindex.c", "autoindex_module"),
     ("mod_cgi.c", "cgi_module"),
     ("mod_cgid.c", "cgid_module"),
     ("mod_dir.c", "dir_module"),

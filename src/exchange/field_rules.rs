@@ -1,7 +1,6 @@
 //! What `Header` and `RequestHeader` do to fields, whichever side they are of.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use crate::base::ascii;
 use crate::config::directives::headers::{Action, Matches, Rule, Value, When};
@@ -10,7 +9,7 @@ use crate::exchange::{Exchange, Variables};
 use crate::http::fields::Fields;
 use crate::lang::field_format::Facts;
 use crate::lang::regex::{Regex, expand};
-use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
+use crate::lang::vars::{Variable, Vars};
 
 /// Which rules have their turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,17 +137,13 @@ fn facts(ex: &Exchange) -> Facts {
 }
 
 impl Vars for Live<'_> {
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.request_field(name)
+    fn beneath(&self) -> Option<&dyn Vars> {
+        Some(&self.view)
     }
 
     fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let mut tables = self.fields.iter();
         tables.find_map(|fields| fields.joined(name.as_bytes()))
-    }
-
-    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.env(name)
     }
 
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
@@ -158,34 +153,6 @@ impl Vars for Live<'_> {
             Some(b"206") if variable == Variable::RequestStatus => Some(Cow::Borrowed(b"200")),
             _ => value,
         }
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        self.view.client_ip()
-    }
-
-    fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.note(name)
-    }
-
-    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.os_env(name)
-    }
-
-    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
-        self.view.is_accessible(what, name)
-    }
-
-    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
-        self.view.file_is(test, path)
-    }
-
-    fn file_size(&self, path: &[u8]) -> Option<u64> {
-        self.view.file_size(path)
-    }
-
-    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.view.file_contents(path)
     }
 }
 

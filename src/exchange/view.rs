@@ -134,24 +134,8 @@ impl<'a> Noting<'a> {
 }
 
 impl Vars for Noting<'_> {
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.request_field(name)
-    }
-
-    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.response_field(name)
-    }
-
-    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.env(name)
-    }
-
-    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
-        self.view.variable(variable)
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        self.view.client_ip()
+    fn beneath(&self) -> Option<&dyn Vars> {
+        Some(&self.view)
     }
 
     fn depends_on(&self, field: &str) {
@@ -159,29 +143,5 @@ impl Vars for Noting<'_> {
         if !field.eq_ignore_ascii_case("Host") && !fields.iter().any(|known| known.eq_ignore_ascii_case(field)) {
             fields.push(field.to_owned());
         }
-    }
-
-    fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.note(name)
-    }
-
-    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.os_env(name)
-    }
-
-    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
-        self.view.file_is(test, path)
-    }
-
-    fn file_size(&self, path: &[u8]) -> Option<u64> {
-        self.view.file_size(path)
-    }
-
-    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.view.file_contents(path)
-    }
-
-    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
-        self.view.is_accessible(what, name)
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! A pattern that `regex::bytes` understands runs there in linear time; one that needs look-around,
 //! back-references or possessive quantifiers runs in `fancy-regex` with a limit on backtracking, and fails to
-//! match at the limit, as PCRE does at its own.
+//! match at the limit, as PCRE does at its own. Who has a request's future [watched](effort::watched) learns of it.
 //!
 //! Matching follows Apache's default `RegexDefaultOptions DOTALL DOLLAR_ENDONLY`: `.` matches a newline and `$`
 //! only the very end. Patterns and subjects are bytes, and `\w`, `\d`, `\b` know ASCII only, as in Apache, which
 //! does not switch PCRE to UTF-8.
 
+pub mod effort;
 mod pcre;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,6 @@ mod tests;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How often `fancy-regex` may step back in one search before the search counts as "no match".
 ///
@@ -32,7 +32,6 @@ pub struct Regex {
     ignore_case: bool,
     engine: Engine,
     names: Arc<[(usize, Box<str>)]>,
-    limit_hits: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +74,6 @@ impl Regex {
             ignore_case,
             names: names(&engine),
             engine,
-            limit_hits: Arc::default(),
         })
     }
 
@@ -102,10 +100,7 @@ impl Regex {
     pub fn is_match(&self, text: &[u8]) -> bool {
         match &self.engine {
             Engine::Linear(engine) => engine.is_match(text),
-            Engine::Backtracking(engine) => engine.is_match(text).unwrap_or_else(|_| {
-                self.count_limit_hit();
-                false
-            }),
+            Engine::Backtracking(engine) => effort::search(&self.pattern, || engine.is_match(text)).unwrap_or(false),
         }
     }
 
@@ -121,23 +116,10 @@ impl Regex {
                 .captures(text)
                 .map(|caps| caps.iter().map(|m| m.map(|m| m.range())).collect())),
             Engine::Backtracking(engine) => {
-                let caps = engine.captures(text).map_err(|_| {
-                    self.count_limit_hit();
-                    GaveUp
-                })?;
+                let caps = effort::search(&self.pattern, || engine.captures(text))?;
                 Ok(caps.map(|caps| caps.iter().map(|m| m.map(|m| m.range())).collect()))
             }
         }
-    }
-
-    /// How many searches of this pattern and its clones were given up so far.
-    pub fn limit_hits(&self) -> u64 {
-        self.limit_hits.load(Ordering::Relaxed)
-    }
-
-    #[cold]
-    fn count_limit_hit(&self) {
-        self.limit_hits.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -7,46 +7,65 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-/// A request as the little languages see it. Only the first five questions must be answered; the rest have
-/// answers that say "nothing there".
+/// A request as the little languages see it. What is not answered here is asked of the request beneath, and where there is
+/// none the answer is "nothing there".
 pub trait Vars {
+    /// The request beneath this one, which differs from it in some answers.
+    fn beneath(&self) -> Option<&dyn Vars> {
+        None
+    }
+
     /// The request's field of that name in any case, values of repeated ones joined by `, `.
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.request_field(name)
+    }
 
     /// The response's field of that name, in any case.
-    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.response_field(name)
+    }
 
     /// A variable of the request's environment (SetEnv, SetEnvIf, `[E=…]`). Names are case-sensitive.
-    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.env(name)
+    }
 
     /// A server variable; `None` when it has no value for this request. `TIME*` are never asked.
-    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>>;
+    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.variable(variable)
+    }
 
     /// The client's address, after mod_remoteip's rules.
-    fn client_ip(&self) -> Option<IpAddr>;
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.beneath()?.client_ip()
+    }
 
     /// Told of each field of the request that a value depends on, whether or not it is there, but for those asked for by
     /// `req_novary`.
-    fn depends_on(&self, _field: &str) {}
+    fn depends_on(&self, field: &str) {
+        if let Some(beneath) = self.beneath() {
+            beneath.depends_on(field);
+        }
+    }
 
     /// A note left by an earlier step of the request.
-    fn note(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
-        None
+    fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.note(name)
     }
 
     /// A field of the request's trailer section.
-    fn request_trailer(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
-        None
+    fn request_trailer(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.request_trailer(name)
     }
 
     /// A field of the response's trailer section.
-    fn response_trailer(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
-        None
+    fn response_trailer(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.response_trailer(name)
     }
 
     /// A variable of the server process's own environment.
-    fn os_env(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
-        None
+    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.os_env(name)
     }
 
     /// The value of a cookie: the first of that name in any case, without the white space around it. `None` also
@@ -59,28 +78,28 @@ pub trait Vars {
     }
 
     /// Whether `path` on disk is what the operator asks for (`-d`, `-e`, `-f`, `-s`, `-L`, `-x`).
-    fn file_is(&self, _test: FileTest, _path: &[u8]) -> bool {
-        false
+    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
+        self.beneath().is_some_and(|beneath| beneath.file_is(test, path))
     }
 
     /// The size in bytes of a regular file, for `filesize()`.
-    fn file_size(&self, _path: &[u8]) -> Option<u64> {
-        None
+    fn file_size(&self, path: &[u8]) -> Option<u64> {
+        self.beneath()?.file_size(path)
     }
 
     /// The contents of a file, for `file()`.
-    fn file_contents(&self, _path: &[u8]) -> Option<Vec<u8>> {
-        None
+    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.beneath()?.file_contents(path)
     }
 
     /// Whether a subrequest for a file (`-F`) or a URL (`-U`, `-A`) would be allowed and successful.
-    fn is_accessible(&self, _what: Accessible, _name: &[u8]) -> bool {
-        false
+    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
+        self.beneath().is_some_and(|beneath| beneath.is_accessible(what, name))
     }
 
     /// The time that `%{TIME}` and its parts tell.
     fn now(&self) -> SystemTime {
-        SystemTime::now()
+        self.beneath().map_or_else(SystemTime::now, Vars::now)
     }
 }
 

@@ -48,16 +48,38 @@ fn taken_over(ex: &Exchange, look: Exchange, place: Result<Place, Stop>) -> Look
     (look, place)
 }
 
+/// What a look by `-F` or `-U` came to.
+pub(super) struct Sight {
+    /// Whether the client could have it.
+    pub(super) succeeds: bool,
+    /// With which status.
+    pub(super) status: Status,
+    /// The file's name.
+    pub(super) file: Vec<u8>,
+}
+
+/// Looks; nothing where there is no such path.
+pub(super) fn look(ex: &Exchange, what: Accessible, name: &[u8]) -> Option<Sight> {
+    let (look, place) = match what {
+        Accessible::Url => at_url(ex, name)?,
+        Accessible::File => at_file(ex, name),
+    };
+    let status = status_of(&place);
+    let succeeds = match what {
+        Accessible::Url => status.code() < 400,
+        // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
+        Accessible::File => place.is_ok_and(|place| place.landing() == Landing::File),
+    };
+    Some(Sight {
+        succeeds,
+        status,
+        file: look.file,
+    })
+}
+
 /// Whether the client could have it.
 pub(super) fn is_accessible(ex: &Exchange, what: Accessible, name: &[u8]) -> bool {
-    match what {
-        Accessible::Url => at_url(ex, name).is_some_and(|(_, place)| status_of(&place).code() < 400),
-        Accessible::File => {
-            // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
-            let (_, place) = at_file(ex, name);
-            place.is_ok_and(|place| place.landing() == Landing::File)
-        }
-    }
+    look(ex, what, name).is_some_and(|sight| sight.succeeds)
 }
 
 /// The status that a look came to.

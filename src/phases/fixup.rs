@@ -17,7 +17,7 @@ use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::fs::open::{self, Kind};
 use crate::http::status::Status;
-use crate::phases::{request_fields, translate};
+use crate::phases::{request_fields, rewrite, translate};
 
 /// Where the fixups lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +68,11 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         }
         if let Some(media_type) = &ex.rewriting.media_type {
             ex.trace(|| said("a rule's [T]", "type", media_type));
-            place.types.media_type = Some(media_type.as_slice().into());
         }
         if let Some(handler) = &ex.rewriting.handler {
             ex.trace(|| said("a rule's [H]", "handler", handler));
-            place.types.handler = Some(handler.clone());
         }
+        rewrite::force_types(ex, place);
     }
     Ok(fixed)
 }

@@ -17,7 +17,7 @@ pub mod locate;
 pub mod proxy_pass;
 pub mod redirect;
 pub mod request_fields;
-mod rewrite;
+pub mod rewrite;
 pub mod target;
 pub mod translate;
 mod user_dir;

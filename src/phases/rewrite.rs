@@ -10,7 +10,7 @@ use crate::config::directives::dir::Slash;
 use crate::config::directives::options::Options;
 use crate::config::directives::proxy::PathForm;
 use crate::config::directives::rewrite::{RewriteOptions, Rules};
-use crate::config::site::document_root;
+use crate::config::site::{Section, document_root};
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Landing, Place};
@@ -20,24 +20,73 @@ use crate::exchange::trace::Step;
 use crate::exchange::{Again, AgainMethod};
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
-use crate::lang::rewrite::{self, Decision, Effects, InDirectory, Pending, Subject};
+use crate::lang::rewrite::{self, Decision, Effects, Host, InDirectory, Pending, Subject};
 use crate::phases::proxy_pass;
 use crate::phases::redirect;
 use crate::phases::translate::{self, Translated};
 
 pub(super) use host::Asked;
 
+/// Applies the site's rules to a request for the server itself (`OPTIONS *`), where AllowAnyURI asks for it. What they make
+/// that is no answer has nowhere to go.
+pub fn of_server_itself(ex: &mut Exchange) -> Result<(), Stop> {
+    let rules = &ex.site.settings.rewrite.rules.0;
+    if !rules.engine_is_on() || !rules.says_anything() {
+        return Ok(());
+    }
+    if !rules.options().has(RewriteOptions::ALLOW_ANY_URI) {
+        Asked::new(ex).trace(
+            8,
+            None,
+            format_args!(
+                "Declining, request-URI '*' is not a URL-path. Consult the manual entry for the RewriteOptions directive for \
+                 options and caveats about matching other strings."
+            ),
+        );
+        return Ok(());
+    }
+    let subject = Subject {
+        filename: b"*".to_vec(),
+        ..Subject::default()
+    };
+    let outcome = rewrite::server(&Asked::new(ex), &rules.list(), subject).map_err(unanswered)?;
+    take_effects(ex, outcome.effects, Keep::NoTypes);
+    match outcome.decision {
+        Decision::Declined | Decision::File(_) | Decision::BelowDocumentRoot(_) | Decision::Url(_) => Ok(()),
+        other => Err(elsewhere(other, None)),
+    }
+}
+
+/// Whether the site's rules are applied to this path: a `<Location>` around it may say so too. A virtual host that says nothing
+/// of rewriting has none, whatever the main server says.
+fn engine_is_on(ex: &Exchange) -> bool {
+    let path = ex.target.path.as_bytes();
+    let says = |section: &&Section| section.conf.rewrite.engine().is_some();
+    let mut sections = ex.site.locations.iter().filter(says);
+    if let Some(section) = sections.rfind(|section| section.covers_location(path)) {
+        return section.conf.rewrite.engine_is_on();
+    }
+    let rules = &ex.site.settings.rewrite.rules.0;
+    rules.engine_is_on() && rules.says_anything()
+}
+
+/// What Apache says of a request that `[END]` has kept from further rules.
+const ENDED: &str = "Declining, no further rewriting due to END flag";
+
 /// Applies the site's rules to the path of this pass, and translates what they make of it.
 pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
     let rules = &ex.site.settings.rewrite.rules.0;
-    if !rules.engine_is_on() {
+    if !engine_is_on(ex) {
         return translated(ex);
     }
     name_the_url(ex);
-    if !rules.are_on() || ex.rewriting.ended && ex.rewriting.look == Look::Ahead {
+    if ex.rewriting.ended && ex.rewriting.look == Look::Ahead {
+        Asked::new(ex).trace(8, None, format_args!("{ENDED}"));
         return translated(ex);
     }
-    ex.trace(|| Step::Rules(None));
+    if !rules.list().is_empty() {
+        ex.trace(|| Step::Rules(None));
+    }
     let path = ex.target.path.as_bytes().to_vec();
     let subject = Subject {
         filename: path,
@@ -80,19 +129,23 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
 /// Applies the rules of a place to its file's name. They may come to the URL of an application server.
 pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<Vec<u8>>, Stop> {
     let rules = &place.conf.rewrite;
-    if !rules.engine_is_on() || ex.rewriting.ended || is_bare_directory(ex, place, rules) {
+    if !rules.engine_is_on() || is_bare_directory(ex, place, rules) {
         return Ok(None);
+    }
+    if ex.rewriting.ended {
+        Asked::new(ex).trace(8, Some(rules.directory()), format_args!("{ENDED}"));
+        return Ok(None);
+    }
+    if !rules.are_on() && rules.directory().is_empty() {
+        return Ok(None);
+    }
+    let links = place.conf.core.options.in_force();
+    if !links.has(Options::FOLLOW_SYM_LINKS) && !links.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
+        return Err(links_are_off(ex).into());
     }
     if rules.are_on() {
-        let options = place.conf.core.options.in_force();
-        if !options.has(Options::FOLLOW_SYM_LINKS) && !options.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
-            return Err(links_are_off(ex).into());
-        }
+        ex.trace(|| Step::Rules(Some(rules.directory().to_vec())));
     }
-    if !rules.are_on() {
-        return Ok(None);
-    }
-    ex.trace(|| Step::Rules(Some(rules.directory().to_vec())));
     let mut filename = place.path.clone();
     if place.landing() == Landing::Directory
         && filename.last() != Some(&b'/')
@@ -123,9 +176,13 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<Ve
     if ex.client.is_in_doubt() {
         return Err(in_doubt());
     }
-    let keep = match outcome.decision {
+    let keep = match &outcome.decision {
         // What a pass is told of types is lost when another pass follows, as in Apache.
-        Decision::Again(_) => Keep::NoTypes,
+        Decision::Again(path) => {
+            let (effects, file) = (&outcome.effects, format!("redirect:{}", String::from_utf8_lossy(path)));
+            tell_types(ex, &file, effects.media_type.as_deref(), effects.handler.as_deref());
+            Keep::NoTypes
+        }
         _ => Keep::Types,
     };
     take_effects(ex, outcome.effects, keep);
@@ -144,6 +201,27 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<Ve
                 Decision::Proxy(url) => Ok(Some(url)),
                 other => Err(elsewhere(other, outcome.query)),
             }
+        }
+    }
+}
+
+/// What `[T]` and `[H]` said of the request holds of its place.
+pub(super) fn force_types(ex: &Exchange, place: &mut Place) {
+    let (media_type, handler) = (ex.rewriting.media_type.as_deref(), ex.rewriting.handler.as_deref());
+    tell_types(ex, &String::from_utf8_lossy(&place.path), media_type, handler);
+    if let Some(media_type) = media_type {
+        place.types.media_type = Some(media_type.into());
+    }
+    if let Some(handler) = handler {
+        place.types.handler = Some(handler.to_vec());
+    }
+}
+
+fn tell_types(ex: &Exchange, file: &str, media_type: Option<&[u8]>, handler: Option<&[u8]>) {
+    for (what, value) in [("MIME-type", media_type), ("the Content-handler", handler)] {
+        if let Some(value) = value {
+            let value = String::from_utf8_lossy(value);
+            Asked::new(ex).trace(1, None, format_args!("force filename {file} to have {what} '{value}'"));
         }
     }
 }
@@ -215,13 +293,7 @@ fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
             }
         }
     }
-    for cookie in effects.cookies {
-        if let Some((name, field)) = host::cookie(&cookie, ex.began.wall)
-            && !ex.rewriting.cookies.iter().any(|(known, _)| *known == name)
-        {
-            ex.rewriting.cookies.push((name, field));
-        }
-    }
+    ex.rewriting.cookies.extend(effects.cookies);
     for name in effects.vary {
         ex.rewriting.vary.add(&name);
     }

@@ -20,6 +20,8 @@ use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::lang::log_level::Level;
+use crate::lang::regex::effort;
 use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
@@ -110,7 +112,10 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     }
     error_document::fill_in(ex, &mut response);
     rewriting::apply(ex, &mut response);
-    change_fields(ex, &mut response, made);
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made));
+    if let Some(pattern) = effort.gave_up {
+        ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
+    }
     default_charset::apply(ex, &mut response);
     tables::tidy_vary(&mut response);
     tables::strip_what_is_of_a_body(&mut response);
@@ -187,6 +192,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
     phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
         phases::early::of_site(ex);
+        phases::rewrite::of_server_itself(ex)?;
         return Ok(Outcome::Reply(options(ex)));
     }
     if ex.method == Method::Trace {
@@ -208,11 +214,11 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
 /// The place of the request. Where rules ask a program for it they are applied again, from the start, with its answer.
 async fn located<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Place, Stop> {
     if !outside.has_map_programs() {
-        return phases::locate::run(ex).await;
+        return searched(ex).await;
     }
     for _ in 0..QUESTIONS {
         let (mark, steps) = (ex.mark(), ex.trail_mark());
-        let place = phases::locate::run(ex).await;
+        let place = searched(ex).await;
         let Some(question) = ex.rewriting.asked.take_open() else {
             return place;
         };
@@ -224,6 +230,19 @@ async fn located<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Place, St
     }
     let why = format!("the rules ask map programs more than {QUESTIONS} times");
     Err(Fail::internal(why).of_module("rewrite").into())
+}
+
+/// The place of the request; none if a search on the way was given up, for nobody knows what it would have forbidden.
+async fn searched(ex: &mut Exchange) -> Result<Place, Stop> {
+    let (place, effort) = effort::watched(phases::locate::run(ex)).await;
+    match effort.gave_up {
+        Some(pattern) => Err(Fail::internal(given_up(&pattern)).into()),
+        None => place,
+    }
+}
+
+fn given_up(pattern: &str) -> String {
+    format!("the search for `{pattern}` was given up: it steps back too often")
 }
 
 /// How often the rules of one pass may ask map programs; more is an error. No directive moves it.

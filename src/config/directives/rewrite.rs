@@ -27,7 +27,7 @@ pub struct Rules {
     engine: Option<bool>,
     options: Option<RewriteOptions>,
     base: Option<Vec<u8>>,
-    /// The directory of the scope, with its final slash; of a `<Location>`, its path.
+    /// The directory of the scope or the path of a `<Location>`, with its final slash.
     directory: Vec<u8>,
     list: Vec<Arc<Rule>>,
     /// Conditions whose rule is still to come.
@@ -42,6 +42,7 @@ pub struct SiteRules(pub Rules);
 impl Merge for SiteRules {
     fn merge(&mut self, inner: &SiteRules) {
         self.0.take_in(&inner.0);
+        self.0.said = inner.0.said;
     }
 }
 
@@ -70,6 +71,8 @@ impl RewriteOptions {
     pub const IGNORE_CONTEXT_INFO: RewriteOptions = RewriteOptions(256);
     /// `LegacyPrefixDocRoot`
     pub const LEGACY_PREFIX_DOC_ROOT: RewriteOptions = RewriteOptions(512);
+    /// `UnsafePrefixStat`
+    pub const UNSAFE_PREFIX_STAT: RewriteOptions = RewriteOptions(1024);
 
     /// Whether an option is on.
     pub fn has(self, other: RewriteOptions) -> bool {
@@ -123,6 +126,16 @@ impl Rules {
         self.engine == Some(true)
     }
 
+    /// Whether the scope says anything of rewriting.
+    pub fn says_anything(&self) -> bool {
+        self.said
+    }
+
+    /// What the scope says of the engine, if anything.
+    pub fn engine(&self) -> Option<bool> {
+        self.engine
+    }
+
     /// The rules in their order.
     pub fn list(&self) -> Vec<&Rule> {
         self.list.iter().map(|rule| &**rule).collect()
@@ -151,7 +164,8 @@ impl Rules {
     fn in_scope(&mut self, args: &Args) -> &mut Rules {
         self.said = true;
         if let Some(path) = args.section {
-            self.directory = path.to_vec();
+            let slash: &[u8] = if path.ends_with(b"/") { b"" } else { b"/" };
+            self.directory = [path, slash].concat();
         }
         self
     }
@@ -276,7 +290,7 @@ file of them.",
         default: "",
         summary: "Say how rules are inherited, and what they may see and make.",
         manual: "The options are Inherit, InheritBefore, InheritDown, InheritDownBefore, IgnoreInherit, AllowNoSlash, AllowAnyURI, \
-MergeBase, IgnoreContextInfo, LegacyPrefixDocRoot, LongURLOptimization (ignored), MaxRedirects (ignored, as in Apache: see \
+MergeBase, IgnoreContextInfo, LegacyPrefixDocRoot, UnsafePrefixStat, LongURLOptimization (ignored), MaxRedirects (ignored, as in Apache: see \
 LimitInternalRecursion).",
         set: Set::SiteOrDir(
             |site, args| options(&mut site.rewrite.rules.0, args),
@@ -344,6 +358,7 @@ fn options(rules: &mut Rules, args: &Args) -> Said<()> {
             "mergebase" => RewriteOptions::MERGE_BASE,
             "ignorecontextinfo" => RewriteOptions::IGNORE_CONTEXT_INFO,
             "legacyprefixdocroot" => RewriteOptions::LEGACY_PREFIX_DOC_ROOT,
+            "unsafeprefixstat" => RewriteOptions::UNSAFE_PREFIX_STAT,
             "longurloptimization" => RewriteOptions::default(),
             _ if lower.starts_with("maxredirects=") => {
                 args.remark("MaxRedirects is ignored, as in Apache: LimitInternalRecursion says how often");

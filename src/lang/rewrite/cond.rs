@@ -14,7 +14,7 @@ pub struct Cond {
     pub(super) test: Test,
     pub(super) negated: bool,
     pub(super) flags: CondFlags,
-    /// The pattern as it was written, without its `!`.
+    /// The pattern as it was written.
     pub(super) pattern: String,
 }
 
@@ -94,7 +94,7 @@ impl Cond {
             test,
             negated,
             flags,
-            pattern: bare.to_owned(),
+            pattern: pattern.to_owned(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Where rules lead: the two contexts, and what each makes of a changed name.
 
+use std::borrow::Cow;
+
 use crate::base::quote;
 use crate::lang::vars::{FileTest, Variable};
 
@@ -8,7 +10,7 @@ use super::run::{Changed, Made, Run, shown};
 use super::{Decision, Host, Outcome, Pending, Subject, uri};
 
 /// Applies the rules of the server or a virtual host to a URL path.
-pub fn server(host: &dyn Host, rules: &[&Rule], subject: Subject) -> Result<Outcome, Pending> {
+pub fn server<'r>(host: &'r dyn Host, rules: &[&'r Rule], subject: Subject) -> Result<Outcome, Pending> {
     let own_query = subject.query.clone();
     let mut run = Run::new(host, None, subject);
     let url = shown(&run.subject.filename).into_owned();
@@ -29,10 +31,10 @@ pub fn server(host: &dyn Host, rules: &[&Rule], subject: Subject) -> Result<Outc
 }
 
 /// Applies the rules of a directory, named with its final slash, to the name of a file below it. `base` is RewriteBase.
-pub fn directory(
-    host: &dyn Host,
-    rules: &[&Rule],
-    directory: &[u8],
+pub fn directory<'r>(
+    host: &'r dyn Host,
+    rules: &[&'r Rule],
+    directory: &'r [u8],
     base: Option<&[u8]>,
     options: InDirectory,
     subject: Subject,
@@ -44,9 +46,7 @@ pub fn directory(
     let decision = match made {
         Made::Changed(changed) => match leaves(&mut run, changed, own_query.as_deref(), base.zip(Some(directory))) {
             Some(decision) => decision,
-            None if tells_local(&run) && run.subject.filename.first() != Some(&b'/') => {
-                Decision::NoPath(run.subject.filename.clone())
-            }
+            None if run.subject.filename.first() != Some(&b'/') => Decision::NoPath(run.subject.filename.clone()),
             None if run.subject.filename == file => {
                 let file = shown(&file);
                 run.trace(
@@ -154,7 +154,7 @@ fn is_unsafe(query: &[u8]) -> bool {
 }
 
 /// A redirect to the directory itself, which a relative substitution made, becomes one to its URL.
-fn rebase(run: &mut Run<'_>, start: usize, base: &[u8], directory: &[u8]) {
+fn rebase<'p>(run: &mut Run<'_>, start: usize, base: &'p [u8], directory: &'p [u8]) {
     let url = &run.subject.filename;
     let Some(slash) = url
         .get(start..)
@@ -162,12 +162,16 @@ fn rebase(run: &mut Run<'_>, start: usize, base: &[u8], directory: &[u8]) {
     else {
         return;
     };
-    let (host, path) = url.split_at(start + slash);
+    let (host, path) = url.split_at(start + slash + 1);
+    if path.is_empty() {
+        return;
+    }
     run.trace(
         2,
         format_args!("trying to replace prefix {} with {}", shown(directory), shown(base)),
     );
-    if let Some(path) = uri::with_prefix_replaced(path, directory, base) {
+    let relative = |path: &'p [u8]| path.strip_prefix(b"/").unwrap_or(path);
+    if let Some(path) = replaced(run, path, relative(directory), relative(base)) {
         run.subject.filename = [host, &path].concat();
     }
 }
@@ -181,30 +185,69 @@ fn local(run: &Run<'_>, changed: Changed) -> Decision {
     };
     let path = &[slash, run.subject.filename.as_slice()].concat();
     run.trace(2, format_args!("local path result: {}", shown(path)));
-    let may_leave = changed.may_leave_document_root && (!changed.was_reduced || run.host.own_urls_name_files());
-    if may_leave && run.host.file_is(FileTest::Exists, first_segment(path)) {
+    let names_file = names_file(run, path) && (!changed.was_reduced || run.host.own_urls_name_files());
+    if names_file {
         run.trace(1, format_args!("go-ahead with {} [OK]", shown(path)));
         return Decision::File(path.clone());
     }
     let root = run.host.variable(Variable::DocumentRoot).unwrap_or_default();
-    let file = [&*root, path.as_slice()].concat();
+    let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+    let path = path.get(slashes.saturating_sub(1)..).unwrap_or_default();
+    let file = [&*root, path].concat();
     run.trace(2, format_args!("prefixed with document_root to {}", shown(&file)));
     run.trace(1, format_args!("go-ahead with {} [OK]", shown(&file)));
-    Decision::BelowDocumentRoot(path.clone())
+    Decision::BelowDocumentRoot(path.to_vec())
 }
 
-/// Tells what a directory's rules came to, as Apache does: without the directory.
-fn tells_local(run: &Run<'_>) -> bool {
-    let path = shown(&run.subject.filename);
-    run.host.trace(2, None, format_args!("local path result: {path}"));
-    true
+/// Whether a path is a file's name: what it begins with is there, and is what the administrator wrote, unless it is
+/// DocumentRoot or is not asked to be (UnsafePrefixStat).
+fn names_file(run: &Run<'_>, path: &[u8]) -> bool {
+    let first = &*first_segment(path);
+    if !run.host.file_is(FileTest::Exists, first) {
+        return false;
+    }
+    let Some(rule) = run.last.filter(|_| !run.host.requests_name_files()) else {
+        run.trace(3, format_args!("prefix_stat no lastsub subst prefix {}", shown(first)));
+        return true;
+    };
+    // The number is the one of Apache's flag.
+    let flag = if rule.flags.prefix_stat { 1 << 22 } else { 0 };
+    run.trace(
+        3,
+        format_args!(
+            "prefix_stat compare statpath {} and lastsub output {} STATOK {flag} ",
+            shown(first),
+            shown(&rule.output)
+        ),
+    );
+    if rule.flags.prefix_stat {
+        return true;
+    }
+    let starts = |text: &[u8], start: &[u8]| {
+        let does = text.starts_with(start);
+        run.trace(
+            5,
+            format_args!(
+                "prefix_stat startsWith({}, {}) {}",
+                shown(text),
+                shown(start),
+                u8::from(does)
+            ),
+        );
+        does
+    };
+    let below = |root: Option<Cow<'_, [u8]>>| root.is_some_and(|root| starts(path, &root));
+    let root = run.host.variable(Variable::DocumentRoot);
+    let context = run.host.variable(Variable::ContextDocumentRoot);
+    let differs = context != root;
+    starts(&rule.output, first) || below(root) || differs && below(context)
 }
 
-/// `/srv` of `/srv/a/b`.
-fn first_segment(path: &[u8]) -> &[u8] {
-    let rest = path.get(1..).unwrap_or_default();
-    let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-    path.get(..=end).unwrap_or(path)
+/// `/srv` of `/srv/a/b`, and of `//srv/a/b`.
+fn first_segment(path: &[u8]) -> Vec<u8> {
+    let start = path.iter().take_while(|byte| **byte == b'/').count();
+    let segment = path.iter().skip(start).take_while(|byte| **byte != b'/');
+    std::iter::once(&b'/').chain(segment).copied().collect()
 }
 
 /// The URL path of a name that a directory's rules made.
@@ -215,9 +258,10 @@ fn url_of(run: &Run<'_>, directory: &[u8], base: Option<&[u8]>, options: InDirec
             2,
             format_args!("trying to replace prefix {} with {}", shown(directory), shown(base)),
         );
-        return uri::with_prefix_replaced(path, directory, base).unwrap_or_else(|| path.clone());
-    }
-    if let Some(root) = run.host.variable(Variable::DocumentRoot)
+        if let Some(url) = replaced(run, path, directory, base) {
+            return url;
+        }
+    } else if let Some(root) = run.host.variable(Variable::DocumentRoot)
         && let Some(below) = below(path, &root)
     {
         run.trace(
@@ -229,17 +273,32 @@ fn url_of(run: &Run<'_>, directory: &[u8], base: Option<&[u8]>, options: InDirec
     if options == InDirectory::ByContext
         && let Some(prefix) = run.host.variable(Variable::ContextPrefix)
         && let Some(root) = run.host.variable(Variable::ContextDocumentRoot)
-        && let Some(below) = below(path, &root)
     {
-        let prefix = prefix.strip_suffix(b"/").unwrap_or(&prefix);
-        let url = [prefix, below].concat();
         run.trace(
             2,
-            format_args!("strip context_document_root prefix: {} -> {}", shown(path), shown(&url)),
+            format_args!(
+                "trying to replace context docroot {} with context prefix {}",
+                shown(&root),
+                shown(&prefix)
+            ),
         );
-        return url;
+        // Apache would make a path without its slash where there is no prefix.
+        let prefix: &[u8] = if prefix.is_empty() { b"/" } else { &prefix };
+        if let Some(url) = replaced(run, path, &root, prefix) {
+            return url;
+        }
     }
     path.clone()
+}
+
+/// A name with the directory at its start replaced, if it begins so.
+fn replaced(run: &Run<'_>, path: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
+    let url = uri::with_prefix_replaced(path, from, to)?;
+    let start = from.strip_suffix(b"/").unwrap_or(from).len() + 1;
+    let rest = shown(path.get(start..).unwrap_or_default());
+    run.trace_plainly(5, format_args!("strip matching prefix: {} -> {rest}", shown(path)));
+    run.trace_plainly(4, format_args!("add subst prefix: {rest} -> {}", shown(&url)));
+    Some(url)
 }
 
 /// What of a name lies below a directory, with its leading slash.

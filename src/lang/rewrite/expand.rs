@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::base::ascii;
 use crate::lang::local_time;
 use crate::lang::regex::group;
-use crate::lang::vars::Vars;
+use crate::lang::vars::{self, Vars};
 
 use super::flags::{Escape, Which};
 use super::run::{Run, shown};
@@ -31,8 +31,11 @@ impl Run<'_> {
                     let Some((subject, groups)) = matched else { continue };
                     let text = group(*number, subject, groups);
                     let start = out.len();
-                    match escape {
-                        Some(escape) => append_escaped(&mut out, text, escape),
+                    match escape.filter(|escape| escape.which != Which::None) {
+                        Some(escape) => {
+                            append_escaped(&mut out, text, escape);
+                            self.tell_escaped(text, out.get(start..).unwrap_or_default());
+                        }
                         None => out.extend_from_slice(text),
                     }
                     if from_rule {
@@ -59,6 +62,13 @@ impl Run<'_> {
         Ok((out, marks))
     }
 
+    fn tell_escaped(&self, text: &[u8], escaped: &[u8]) {
+        if !text.is_empty() {
+            let (text, escaped) = (shown(text), shown(escaped));
+            self.trace(5, format_args!("escaping backreference '{text}' to '{escaped}'"));
+        }
+    }
+
     fn variable(&mut self, variable: &Variable) -> Vec<u8> {
         let value = match variable {
             Variable::Field(name) => {
@@ -75,8 +85,23 @@ impl Run<'_> {
                 value.map(Cow::into_owned)
             }
             Variable::Ssl(name) => self.host.ssl(name),
-            Variable::Time(format) => Some(formatted(self.host.now(), format)),
-            Variable::Server(variable) => self.seen().variable(*variable).map(Cow::into_owned),
+            Variable::Time(format) => {
+                let value = formatted(self.host.now(), format);
+                if format.len() > "%Y".len() {
+                    self.trace(1, format_args!("RESULT='{}'", shown(&value)));
+                }
+                Some(value)
+            }
+            Variable::Server(variable) => {
+                let value = self.seen().variable(*variable).map(Cow::into_owned);
+                if *variable == vars::Variable::Ipv6 {
+                    self.trace(
+                        1,
+                        format_args!("IPV6='{}'", shown(value.as_deref().unwrap_or_default())),
+                    );
+                }
+                value
+            }
             Variable::ServerAddress => self.host.server_address(),
             Variable::AheadUrl(inner) => self.ahead(Ahead::Url, inner),
             Variable::AheadFile(inner) => self.ahead(Ahead::File, inner),
@@ -87,15 +112,19 @@ impl Run<'_> {
 
     /// The value a variable will have once the request has been looked at as a whole.
     fn ahead(&mut self, ahead: Ahead, variable: &Variable) -> Option<Vec<u8>> {
-        if self.uri.is_empty() || self.host.is_subrequest() {
+        if self.host.is_subrequest() {
             return None;
         }
-        let path = match (self.directory, ahead) {
-            (None, _) => self.uri.clone(),
-            (Some(_), Ahead::File) => self.subject.filename.clone(),
-            (Some(_), Ahead::Url) if self.uri.starts_with(b"/") => self.uri.clone(),
+        let (ahead, path) = match (self.directory, ahead) {
+            (None, _) => (ahead, self.uri.clone()),
+            // What is not below the directory is a URL, whatever was asked for.
+            (Some(_), _) if self.uri.starts_with(b"/") => (Ahead::Url, self.uri.clone()),
+            (Some(directory), Ahead::File) => (ahead, [directory, self.uri.as_slice()].concat()),
             // Without RewriteBase Apache takes the directory's own name for a URL.
-            (Some(directory), Ahead::Url) => [self.host.base().unwrap_or(directory), self.uri.as_slice()].concat(),
+            (Some(directory), Ahead::Url) => {
+                let base = self.host.base().unwrap_or(directory);
+                (ahead, [base, self.uri.as_slice()].concat())
+            }
         };
         let value = self.host.ahead(ahead, &path, variable);
         self.trace(

@@ -42,6 +42,8 @@ pub struct Flags {
     pub query_last: bool,
     /// R with a code of a redirect, or without one.
     pub redirect: Option<u16>,
+    /// R with any code: subrequests do not see the rule.
+    pub is_redirect: bool,
     /// F, G, or R with any other code.
     pub status: Option<u16>,
     /// S
@@ -179,6 +181,7 @@ impl Flags {
                 .filter(|code| Status::new(*code).is_some_and(Status::is_known))
                 .ok_or_else(|| format!("`{}` is not a status for flag `R`", shown(code)))?,
         };
+        self.is_redirect = true;
         match status {
             300..=399 => self.redirect = Some(status),
             _ => self.status = Some(status),

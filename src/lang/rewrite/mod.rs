@@ -4,9 +4,12 @@
 //! serves as a map) they stop with [`Pending`] and are applied again, from the start, once it is.
 
 mod cond;
+mod cookie;
 mod end;
 mod expand;
 mod flags;
+#[cfg(test)]
+mod properties;
 mod rule;
 mod run;
 mod seen;
@@ -15,7 +18,7 @@ mod template;
 mod tests;
 mod uri;
 
-use crate::lang::vars::Vars;
+use crate::lang::vars::{Accessible, Vars};
 
 pub use cond::Cond;
 pub use end::{InDirectory, directory, server};
@@ -60,6 +63,21 @@ pub trait Host: Vars {
     /// Whether a URL of our own may name a file outside of DocumentRoot (LegacyPrefixDocRoot).
     fn own_urls_name_files(&self) -> bool {
         false
+    }
+
+    /// Whether any result may name a file outside of DocumentRoot (UnsafePrefixStat).
+    fn requests_name_files(&self) -> bool {
+        false
+    }
+
+    /// Whether the answer has a cookie of this name already.
+    fn has_cookie(&self, _name: &[u8]) -> bool {
+        false
+    }
+
+    /// Whether a subrequest would succeed, for a condition with `-F` or `-U`.
+    fn would_succeed(&self, what: Accessible, name: &[u8]) -> bool {
+        self.is_accessible(what, name)
     }
 
     /// The address the request came to.
@@ -157,8 +175,8 @@ pub enum Decision {
 pub struct Effects {
     /// `[E]`, in order.
     pub env: Vec<EnvChange>,
-    /// `[CO]`, as written in the rule, filled in.
-    pub cookies: Vec<Vec<u8>>,
+    /// `[CO]`: names, and `Set-Cookie` fields.
+    pub cookies: Vec<(Vec<u8>, Vec<u8>)>,
     /// The request's fields that decided.
     pub vary: Vec<String>,
     /// `[T]`

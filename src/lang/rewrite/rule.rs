@@ -3,7 +3,7 @@
 use crate::lang::regex::Regex;
 
 use super::cond::Cond;
-use super::flags::Flags;
+use super::flags::{Flags, Query};
 use super::template::Template;
 
 /// One rule with its conditions.
@@ -15,6 +15,10 @@ pub struct Rule {
     /// What a match becomes; nothing for `-` and where the status says it all.
     pub(super) substitution: Option<Template>,
     pub(super) flags: Flags,
+    /// The substitution as it was written.
+    pub(super) output: Vec<u8>,
+    /// Whether it has no query, whatever question marks a match brings: it ends in one, or drops the query and has none.
+    pub(super) no_query: bool,
     /// Where it stands, for traces.
     pub(super) place: Box<str>,
 }
@@ -22,7 +26,7 @@ pub struct Rule {
 impl Rule {
     /// Reads the words of a RewriteRule; `conds` are the conditions that stand before it. The error is a sentence.
     pub fn parse(conds: Vec<Cond>, pattern: &[u8], substitution: &[u8], flags: Option<&[u8]>) -> Result<Rule, String> {
-        let flags = flags.map(Flags::parse).transpose()?.unwrap_or_default();
+        let mut flags = flags.map(Flags::parse).transpose()?.unwrap_or_default();
         let pattern = str::from_utf8(pattern).map_err(|_| "the pattern is not UTF-8 text".to_owned())?;
         let (negated, bare) = match pattern.strip_prefix('!') {
             Some(bare) => (true, bare),
@@ -30,12 +34,26 @@ impl Rule {
         };
         let regex = Regex::new(bare, flags.no_case).map_err(|error| error.0)?;
         let stays = substitution == b"-" || flags.status.is_some();
+        let appends = matches!(flags.query, Query::Appended | Query::DiscardedThenAppended);
+        let (output, no_query) = match substitution.strip_suffix(b"?") {
+            Some(path) if !appends => (path, true),
+            Some(_) => {
+                flags.query_last = true;
+                (substitution, false)
+            }
+            None => (
+                substitution,
+                flags.query == Query::Discarded && !substitution.contains(&b'?'),
+            ),
+        };
         Ok(Rule {
             conds,
             regex,
             negated,
-            substitution: (!stays).then(|| Template::parse(substitution)),
+            substitution: (!stays).then(|| Template::parse(output)),
             flags,
+            output: output.to_vec(),
+            no_query,
             place: Box::default(),
         })
     }
@@ -65,17 +83,5 @@ impl Rule {
         let templates = templates.chain(&flags.media_type).chain(&flags.handler);
         let conds = self.conds.iter().flat_map(Cond::maps);
         conds.chain(templates.flat_map(Template::maps)).collect()
-    }
-
-    /// Whether what it makes may be looked for outside of DocumentRoot: only where the administrator wrote where it begins,
-    /// or said that it may (UnsafePrefixStat).
-    pub(super) fn may_leave_document_root(&self) -> bool {
-        let Some(substitution) = &self.substitution else {
-            return false;
-        };
-        // `/$1` leaves the first segment to the request as `$1` does.
-        let named = substitution.literal_start();
-        let named = !substitution.begins_with_reference() && named.len() > 1;
-        self.flags.prefix_stat || named
     }
 }

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::lang::regex::Groups;
-use crate::lang::vars::Accessible;
 
 use super::cond::{Cond, Order, Test, integer};
+use super::cookie;
 use super::flags::Query;
 use super::rule::Rule;
 use super::seen::Seen;
@@ -43,8 +44,6 @@ pub(super) struct Changed {
     pub(super) proxy: bool,
     /// The status of a redirect.
     pub(super) redirect: Option<u16>,
-    /// Whether the result may name a file outside of DocumentRoot.
-    pub(super) may_leave_document_root: bool,
     /// It was an absolute URL of our own.
     pub(super) was_reduced: bool,
 }
@@ -62,7 +61,12 @@ pub(super) struct Run<'r> {
     pub(super) cond_match: Option<(Vec<u8>, Groups)>,
     pub(super) vary: Vec<String>,
     changed: Changed,
+    /// The last rule that changed something.
+    pub(super) last: Option<&'r Rule>,
 }
+
+/// How long `[N]` may lead round; longer is an error, whatever the number of rounds. No directive moves it.
+const ROUNDS_TIME: Duration = Duration::from_secs(1);
 
 /// What became of one rule.
 enum Step {
@@ -85,15 +89,17 @@ impl<'r> Run<'r> {
             cond_match: None,
             vary: Vec::new(),
             changed: Changed::default(),
+            last: None,
         }
     }
 
     /// Applies the rules in their order.
-    pub(super) fn apply(&mut self, rules: &[&Rule]) -> Result<Made, Pending> {
+    pub(super) fn apply(&mut self, rules: &[&'r Rule]) -> Result<Made, Pending> {
         let (mut has_changed, mut rounds, mut next) = (false, 1_u32, 0);
+        let began = Instant::now();
         while let Some(rule) = rules.get(next) {
             next += 1;
-            let not_here = rule.flags.no_subrequest || rule.flags.proxy || rule.flags.redirect.is_some();
+            let not_here = rule.flags.no_subrequest || rule.flags.proxy || rule.flags.is_redirect;
             if self.host.is_subrequest() && not_here {
                 continue;
             }
@@ -107,12 +113,15 @@ impl<'r> Run<'r> {
                     }
                     continue;
                 }
-                Step::Unsafe3F => return Ok(Made::Unsafe3F),
+                Step::Unsafe3F => {
+                    self.substitutes(rule);
+                    return Ok(Made::Unsafe3F);
+                }
                 Step::Stays => {}
                 Step::Changes => {
                     has_changed = true;
                     self.changed.no_escape = rule.flags.no_escape;
-                    self.changed.may_leave_document_root = rule.may_leave_document_root();
+                    self.substitutes(rule);
                 }
             }
             if self.subject.filename.len() > self.host.longest() {
@@ -150,7 +159,7 @@ impl<'r> Run<'r> {
             }
             if let Some(bound) = rule.flags.next {
                 rounds += 1;
-                if rounds >= bound {
+                if rounds >= bound || rounds % 64 == 0 && began.elapsed() > ROUNDS_TIME {
                     return Ok(Made::TooManyRounds);
                 }
                 next = 0;
@@ -165,14 +174,20 @@ impl<'r> Run<'r> {
         })
     }
 
+    /// Notes the last rule that has a substitution.
+    fn substitutes(&mut self, rule: &'r Rule) {
+        let output = shown(&rule.output);
+        self.trace(2, format_args!("setting lastsub to rule with output {output}"));
+        self.last = Some(rule);
+    }
+
     fn rule(&mut self, rule: &Rule) -> Result<Step, Pending> {
         self.host.applies(&rule.place, self.directory);
         self.uri = self.seen_uri();
-        let bang = if rule.negated { "!" } else { "" };
         self.trace(
             3,
             format_args!(
-                "applying pattern '{bang}{}' to uri '{}'",
+                "applying pattern '{}' to uri '{}'",
                 rule.regex.pattern(),
                 shown(&self.uri)
             ),
@@ -217,7 +232,7 @@ impl<'r> Run<'r> {
             }
             return Ok(Step::Stays);
         };
-        self.becomes(made, rule)?;
+        self.becomes(&made, rule)?;
         Ok(Step::Changes)
     }
 
@@ -303,10 +318,7 @@ impl<'r> Run<'r> {
             Test::Text(order, text) => order.allows(lexicography(&input, text)),
             Test::Number(order, number) => order.allows(integer(&input).cmp(number)),
             Test::File(test) => self.host.file_is(*test, &input),
-            Test::Accessible(Accessible::File) => {
-                !input.is_empty() && self.host.is_accessible(Accessible::File, &input)
-            }
-            Test::Accessible(what) => !input.is_empty() && self.host.is_accessible(*what, &input),
+            Test::Accessible(what) => !input.is_empty() && self.host.would_succeed(*what, &input),
             Test::Holds(expr) => match expr.matched(&self.seen()) {
                 Ok(Some(matched)) => {
                     self.cond_match = Some(matched);
@@ -323,21 +335,17 @@ impl<'r> Run<'r> {
 
     fn tell_condition(&self, cond: &Cond, input: &[u8], holds: bool) {
         let result = if holds { "matched" } else { "not-matched" };
-        if matches!(cond.test, Test::Holds(_)) {
-            return self.trace(4, format_args!("RewriteCond: expr='{}' => {result}", cond.pattern));
-        }
-        let bang = if cond.negated { "!" } else { "" };
-        // Apache drops the operator of `=` alone from the pattern it tells.
-        let (operator, pattern) = match &cond.test {
-            Test::Text(Order::Equal, _) => ("=", &cond.pattern[1..]),
-            _ => ("", cond.pattern.as_str()),
+        let input = match &cond.test {
+            // As Apache has it, which has no input here.
+            Test::Holds(_) => "(null)".into(),
+            _ => shown(input),
         };
         let no_case = if cond.flags.no_case { " [NC]" } else { "" };
         self.trace(
             4,
             format_args!(
-                "RewriteCond: input='{}' pattern='{bang}{operator}{pattern}'{no_case} => {result}",
-                shown(input)
+                "RewriteCond: input='{input}' pattern='{}'{no_case} => {result}",
+                cond.pattern
             ),
         );
     }
@@ -352,30 +360,29 @@ impl<'r> Run<'r> {
     }
 
     /// The subject becomes what a rule made of it.
-    fn becomes(&mut self, made: Vec<u8>, rule: &Rule) -> Result<(), Pending> {
-        self.subject.filename = made;
+    fn becomes(&mut self, made: &[u8], rule: &Rule) -> Result<(), Pending> {
+        let redirect = rule.flags.redirect;
+        let is_relative = made.first() != Some(&b'/') && uri::absolute(made).is_none();
+        let prefix = match self.directory {
+            Some(directory) if is_relative => directory,
+            None if is_relative && !rule.flags.proxy && redirect.is_none() => b"/",
+            _ => b"",
+        };
+        self.subject.filename = [prefix, made].concat();
+        if !prefix.is_empty() {
+            let kind = if self.directory.is_some() { "per-dir" } else { "root" };
+            let (made, whole) = (shown(made), shown(&self.subject.filename));
+            self.trace(3, format_args!("add {kind} prefix: {made} -> {whole}"));
+        }
         if self.directory.is_some() && rule.flags.discard_path {
             self.subject.path_info.clear();
         }
         self.split_query(rule);
-        let filename = &self.subject.filename;
-        if let Some(directory) = self.directory
-            && filename.first() != Some(&b'/')
-            && uri::absolute(filename).is_none()
-        {
-            let mut whole = directory.to_vec();
-            whole.extend_from_slice(filename);
-            self.trace(
-                3,
-                format_args!("add per-dir prefix: {} -> {}", shown(filename), shown(&whole)),
-            );
-            self.subject.filename = whole;
-        }
         if rule.flags.proxy {
             self.changed.proxy = true;
             return Ok(());
         }
-        if let Some(status) = rule.flags.redirect {
+        if let Some(status) = redirect {
             if uri::absolute(&self.subject.filename).is_none() {
                 let slash: &[u8] = if self.subject.filename.starts_with(b"/") {
                     b""
@@ -393,9 +400,14 @@ impl<'r> Run<'r> {
         self.reduce();
         if uri::absolute(&self.subject.filename).is_some() {
             let url = shown(&self.subject.filename);
-            self.trace(2, format_args!("implicitly forcing redirect (rc=302) with {url}"));
+            // Apache's words have no closing bracket either.
+            self.trace(2, format_args!("implicitly forcing redirect (rc=302 with {url}"));
             self.changed.redirect = Some(302);
             return Ok(());
+        }
+        if prefix.is_empty() && !rule.output.starts_with(b"//") {
+            let slashes = self.subject.filename.iter().take_while(|byte| **byte == b'/').count();
+            self.subject.filename.drain(..slashes.saturating_sub(1));
         }
         self.types(rule)
     }
@@ -407,7 +419,7 @@ impl<'r> Run<'r> {
         };
         if self.host.is_own(host, port) {
             let path = path.to_vec();
-            self.trace(
+            self.trace_plainly(
                 3,
                 format_args!("reduce {} -> {}", shown(&self.subject.filename), shown(&path)),
             );
@@ -417,7 +429,13 @@ impl<'r> Run<'r> {
     }
 
     fn split_query(&mut self, rule: &Rule) {
+        if rule.no_query {
+            self.trace_plainly(2, format_args!("discarding query string, no parse from substitution"));
+            self.subject.query = None;
+            return;
+        }
         if matches!(uri::absolute(&self.subject.filename), Some((_, false))) {
+            self.subject.query = None;
             return;
         }
         let (append, discard) = match rule.flags.query {
@@ -428,7 +446,7 @@ impl<'r> Run<'r> {
         };
         if discard {
             self.subject.query = None;
-            self.trace(2, format_args!("discarding query string"));
+            self.trace_plainly(2, format_args!("discarding query string"));
         }
         let Some(mark) = question_mark(&self.subject.filename, rule) else {
             return;
@@ -436,38 +454,33 @@ impl<'r> Run<'r> {
         let before = self.subject.filename.clone();
         let mut query = self.subject.filename.split_off(mark);
         query.remove(0);
-        if append && let Some(own) = self.subject.query.take().filter(|own| !own.is_empty()) {
-            if !query.is_empty() {
-                query.push(b'&');
-            }
-            query.extend_from_slice(&own);
-        } else if append && query.ends_with(b"&") {
+        if append && query.is_empty() {
+            query = self.subject.query.take().unwrap_or_default();
+        } else if append {
             query.push(b'&');
+            query.extend_from_slice(self.subject.query.as_deref().unwrap_or_default());
         }
+        let is_none = query.is_empty();
         if query.last() == Some(&b'&') {
             query.pop();
         }
-        self.trace(
+        self.trace_plainly(
             3,
             format_args!(
                 "split uri={} -> uri={}, args={}",
                 shown(&before),
                 shown(&self.subject.filename),
-                if query.is_empty() {
-                    "<none>".into()
-                } else {
-                    shown(&query)
-                }
+                if is_none { "<none>".into() } else { shown(&query) }
             ),
         );
-        self.subject.query = (!query.is_empty()).then_some(query);
+        self.subject.query = (!is_none).then_some(query);
     }
 
     fn variables_and_cookies(&mut self, rule: &Rule) -> Result<(), Pending> {
         for env in &rule.flags.env {
             let text = self.expand(env, None)?.0;
             if let Some(name) = text.strip_prefix(b"!") {
-                self.trace(5, format_args!("unsetting env variable '{}'", shown(name)));
+                self.trace_plainly(5, format_args!("unsetting env variable '{}'", shown(name)));
                 self.effects.env.push(EnvChange {
                     name: name.to_vec(),
                     value: None,
@@ -478,7 +491,7 @@ impl<'r> Run<'r> {
                 Some(colon) => (text[..colon].to_vec(), text[colon + 1..].to_vec()),
                 None => (text, Vec::new()),
             };
-            self.trace(
+            self.trace_plainly(
                 5,
                 format_args!("setting env variable '{}' to '{}'", shown(&name), shown(&value)),
             );
@@ -487,9 +500,17 @@ impl<'r> Run<'r> {
                 value: Some(value),
             });
         }
-        for cookie in &rule.flags.cookies {
-            let text = self.expand(cookie, None)?.0;
-            self.effects.cookies.push(text);
+        for template in &rule.flags.cookies {
+            let text = self.expand(template, None)?.0;
+            let Some((name, field)) = cookie::field(&text, self.host.now()) else {
+                continue;
+            };
+            if self.host.has_cookie(&name) || self.effects.cookies.iter().any(|(known, _)| *known == name) {
+                self.trace_plainly(5, format_args!("skipping already set cookie '{}'", shown(&name)));
+                continue;
+            }
+            self.trace_plainly(5, format_args!("setting cookie '{}'", shown(&field)));
+            self.effects.cookies.push((name, field));
         }
         Ok(())
     }
@@ -536,6 +557,11 @@ impl<'r> Run<'r> {
 
     pub(super) fn trace(&self, level: u8, text: std::fmt::Arguments<'_>) {
         self.host.trace(level, self.directory, text);
+    }
+
+    /// The same without the directory, where Apache does not tell it.
+    pub(super) fn trace_plainly(&self, level: u8, text: std::fmt::Arguments<'_>) {
+        self.host.trace(level, None, text);
     }
 }
 

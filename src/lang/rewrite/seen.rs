@@ -1,10 +1,8 @@
 //! A request as it stands between two rules: what the rules have changed so far lies over what the request said.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
-use std::time::SystemTime;
 
-use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
+use crate::lang::vars::{Variable, Vars};
 
 use super::{EnvChange, Host, Subject};
 
@@ -16,12 +14,8 @@ pub(super) struct Seen<'s> {
 }
 
 impl Vars for Seen<'_> {
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.host.request_field(name)
-    }
-
-    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.host.response_field(name)
+    fn beneath(&self) -> Option<&dyn Vars> {
+        Some(self.host)
     }
 
     fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -38,41 +32,5 @@ impl Vars for Seen<'_> {
             Variable::QueryString => Some(Cow::Borrowed(self.subject.query.as_deref().unwrap_or_default())),
             _ => self.host.variable(variable),
         }
-    }
-
-    fn depends_on(&self, name: &str) {
-        self.host.depends_on(name);
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        self.host.client_ip()
-    }
-
-    fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.host.note(name)
-    }
-
-    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.host.os_env(name)
-    }
-
-    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
-        self.host.file_is(test, path)
-    }
-
-    fn file_size(&self, path: &[u8]) -> Option<u64> {
-        self.host.file_size(path)
-    }
-
-    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.host.file_contents(path)
-    }
-
-    fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
-        self.host.is_accessible(what, name)
-    }
-
-    fn now(&self) -> SystemTime {
-        self.host.now()
     }
 }

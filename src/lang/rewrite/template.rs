@@ -84,13 +84,6 @@ impl Template {
         &self.pieces
     }
 
-    /// Whether it begins with something that a request decides.
-    pub(super) fn begins_with_reference(&self) -> bool {
-        self.pieces
-            .first()
-            .is_some_and(|piece| !matches!(piece, Piece::Literal(_)))
-    }
-
     /// What it begins with, as far as that stands for itself.
     pub(super) fn literal_start(&self) -> &[u8] {
         match self.pieces.first() {

@@ -10,9 +10,9 @@ use crate::lang::vars::{self, FileTest, Vars};
 
 /// A request to `http://www.example/`, whose files are those of the table.
 #[derive(Default)]
-struct Site {
-    table: Table,
-    is_subrequest: bool,
+pub(super) struct Site {
+    pub(super) table: Table,
+    pub(super) is_subrequest: bool,
 }
 
 impl Vars for Site {
@@ -63,7 +63,7 @@ impl Host for Site {
 }
 
 /// Lines of `RewriteCond` and `RewriteRule` without their names: a line of a condition begins with `?`.
-fn rules(lines: &[&str]) -> Vec<Rule> {
+pub(super) fn rules(lines: &[&str]) -> Vec<Rule> {
     let (mut rules, mut conds) = (Vec::new(), Vec::new());
     for line in lines {
         let words: Vec<&[u8]> = line
@@ -85,7 +85,7 @@ fn rules(lines: &[&str]) -> Vec<Rule> {
     rules
 }
 
-fn subject(filename: &str, query: &str) -> Subject {
+pub(super) fn subject(filename: &[u8], query: &[u8]) -> Subject {
     Subject {
         filename: filename.into(),
         path_info: Vec::new(),
@@ -96,7 +96,12 @@ fn subject(filename: &str, query: &str) -> Subject {
 fn in_server(site: &Site, lines: &[&str], url: &str) -> Outcome {
     let rules = rules(lines);
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    server(site, &rules.iter().collect::<Vec<_>>(), subject(path, query)).expect("no map is slow")
+    server(
+        site,
+        &rules.iter().collect::<Vec<_>>(),
+        subject(path.as_bytes(), query.as_bytes()),
+    )
+    .expect("no map is slow")
 }
 
 fn in_directory(site: &Site, base: Option<&str>, lines: &[&str], file: &str) -> Outcome {
@@ -110,7 +115,7 @@ fn in_directory(site: &Site, base: Option<&str>, lines: &[&str], file: &str) -> 
         b"/srv/www/",
         base,
         InDirectory::ByContext,
-        subject(path, query),
+        subject(path.as_bytes(), query.as_bytes()),
     )
     .expect("no map is slow")
 }
@@ -386,7 +391,7 @@ fn an_encoded_question_mark_makes_no_query() {
     let outcome = |flags: &str| {
         let rules = rules(&[&format!("^/(.*)$ /x/$1 {flags}")]);
         let rules: Vec<&Rule> = rules.iter().collect();
-        told(&server(&Site::default(), &rules, subject("/a?b", "")).expect("no map"))
+        told(&server(&Site::default(), &rules, subject(b"/a?b", b"")).expect("no map"))
     };
     assert_eq!(outcome("[L]"), "3f");
     assert_eq!(outcome("[UnsafeAllow3F]"), "root /x/a?b");
@@ -428,7 +433,10 @@ fn maps_are_asked_and_one_that_is_slow_stops_the_rules() {
     }
     let rules = rules(&["^ /${slow:x}"]);
     let rules: Vec<&Rule> = rules.iter().collect();
-    assert_eq!(server(&Site::default(), &rules, subject("/a", "")).err(), Some(Pending));
+    assert_eq!(
+        server(&Site::default(), &rules, subject(b"/a", b"")).err(),
+        Some(Pending)
+    );
 }
 
 #[test]
@@ -454,7 +462,10 @@ fn types_cookies_and_variables_are_noted() {
     let effects = outcome.effects;
     assert_eq!(effects.media_type.as_deref(), Some(&b"text/x-a"[..]));
     assert_eq!(effects.handler.as_deref(), Some(&b"cgi-script"[..]));
-    assert_eq!(effects.cookies, [b"n:a:.example".to_vec()]);
+    assert_eq!(
+        effects.cookies,
+        [(b"n".to_vec(), b"n=a; path=/; domain=.example".to_vec())]
+    );
     let env: Vec<_> = effects
         .env
         .iter()

@@ -32,7 +32,7 @@ const SCHEMES: &[Scheme] = &[
     scheme("imap:", true, false),
     scheme("ldap:", true, false),
     scheme("ldaps:", true, false),
-    scheme("mailto:", false, false),
+    scheme("mailto:", false, true),
     scheme("news:", false, false),
     scheme("nntp:", true, false),
     scheme("scgi:", true, true),
@@ -101,7 +101,7 @@ pub(super) fn with_prefix_replaced(input: &[u8], from: &[u8], to: &[u8]) -> Opti
     let rest = input.strip_prefix(from.strip_suffix(b"/").unwrap_or(from))?;
     let rest = rest.strip_prefix(b"/")?;
     let mut output = to.to_vec();
-    if output.last() != Some(&b'/') {
+    if !matches!(output.last(), None | Some(b'/')) {
         output.push(b'/');
     }
     output.extend_from_slice(rest);
@@ -117,7 +117,7 @@ mod tests {
         for (uri, want) in [
             ("http://a/b", Some((7, true))),
             ("HTTPS://a", Some((8, true))),
-            ("mailto:a@b", Some((7, false))),
+            ("mailto:a@b", Some((7, true))),
             ("ftp://a", Some((6, false))),
             ("http:/a", None),
             ("/http://a", None),

@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Arguments;
-use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
 
-use crate::base::date::HttpDate;
 use crate::config::directives::rewrite::RewriteOptions;
 use crate::exchange::Exchange;
 use crate::exchange::place::Place;
@@ -14,8 +11,8 @@ use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::{Ahead, Host, Pending, Variable};
-use crate::lang::vars::{self, Accessible, FileTest, Vars};
-use crate::phases::ahead;
+use crate::lang::vars::{self, Accessible, Vars};
+use crate::phases::ahead::{self, Sight};
 
 /// A request that rules are applied to.
 pub(in crate::phases) struct Asked<'a> {
@@ -47,19 +44,19 @@ impl<'a> Asked<'a> {
     fn looks(&self) -> bool {
         self.ex.rewriting.look == Look::Ahead
     }
+
+    /// What a look by `-F` or `-U` came to; nothing for a look within a look.
+    fn sight(&self, what: Accessible, name: &[u8]) -> Option<Sight> {
+        if self.looks() {
+            return None;
+        }
+        ahead::look(self.ex, what, name)
+    }
 }
 
 impl Vars for Asked<'_> {
-    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.request_field(name)
-    }
-
-    fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.response_field(name)
-    }
-
-    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.env(name)
+    fn beneath(&self) -> Option<&dyn Vars> {
+        Some(&self.view)
     }
 
     fn variable(&self, variable: vars::Variable) -> Option<Cow<'_, [u8]>> {
@@ -75,32 +72,8 @@ impl Vars for Asked<'_> {
         }
     }
 
-    fn depends_on(&self, name: &str) {
-        self.view.depends_on(name);
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        self.view.client_ip()
-    }
-
-    fn os_env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.view.os_env(name)
-    }
-
-    fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
-        self.view.file_is(test, path)
-    }
-
-    fn file_size(&self, path: &[u8]) -> Option<u64> {
-        self.view.file_size(path)
-    }
-
-    fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.view.file_contents(path)
-    }
-
     fn is_accessible(&self, what: Accessible, name: &[u8]) -> bool {
-        !self.looks() && ahead::is_accessible(self.ex, what, name)
+        self.sight(what, name).is_some_and(|sight| sight.succeeds)
     }
 }
 
@@ -128,6 +101,15 @@ impl Host for Asked<'_> {
         usize::try_from(line).unwrap_or(usize::MAX).saturating_mul(2)
     }
 
+    fn requests_name_files(&self) -> bool {
+        let options = self.ex.site.settings.rewrite.rules.0.options();
+        options.has(RewriteOptions::UNSAFE_PREFIX_STAT)
+    }
+
+    fn has_cookie(&self, name: &[u8]) -> bool {
+        self.ex.rewriting.cookies.iter().any(|(known, _)| known == name)
+    }
+
     fn own_url(&self, path: &[u8]) -> Vec<u8> {
         self.ex.own_url(path)
     }
@@ -141,8 +123,31 @@ impl Host for Asked<'_> {
         Some(address.to_string().into_bytes())
     }
 
+    fn would_succeed(&self, what: Accessible, name: &[u8]) -> bool {
+        let Some(sight) = self.sight(what, name) else {
+            return false;
+        };
+        let (path, status) = (String::from_utf8_lossy(name), sight.status.code());
+        match what {
+            Accessible::Url => self.trace(
+                5,
+                None,
+                format_args!("RewriteCond URI (-U check: path={path} -> status={status}"),
+            ),
+            Accessible::File => self.trace(
+                5,
+                None,
+                format_args!(
+                    "RewriteCond file (-F check: path={path} -> file={} status={status}",
+                    String::from_utf8_lossy(&sight.file)
+                ),
+            ),
+        }
+        sight.succeeds
+    }
+
     fn map(&self, map: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
-        super::maps::look_up(self.ex, map, key)
+        super::maps::look_up(self.ex, map, key, &|text| self.trace(5, None, text))
     }
 
     fn ahead(&self, ahead: Ahead, path: &[u8], variable: &Variable) -> Option<Vec<u8>> {
@@ -160,6 +165,7 @@ impl Host for Asked<'_> {
         let value = match variable {
             Variable::Env(name) => view.env(name).map(Cow::into_owned),
             Variable::Field(name) => view.request_field(name).map(Cow::into_owned),
+            Variable::Server(vars::Variable::IsSubreq) => Some(b"true".to_vec()),
             Variable::Server(variable) => view.variable(*variable).map(Cow::into_owned),
             _ => None,
         };
@@ -202,71 +208,4 @@ impl Host for Asked<'_> {
         );
         self.ex.rewriting.lines.push(level, "rewrite", line);
     }
-}
-
-/// The name and the Set-Cookie field of a `[CO]`: `NAME:VALUE:DOMAIN:minutes:path:secure:httponly:samesite`, or the same with
-/// semicolons when it begins with one. Without the first three there is no cookie.
-pub(super) fn cookie(text: &[u8], now: SystemTime) -> Option<(Vec<u8>, Vec<u8>)> {
-    let (separator, text) = match text.strip_prefix(b";") {
-        Some(text) => (b';', text),
-        None => (b':', text),
-    };
-    // Apache takes separators in a row for one.
-    let mut words = text.split(|byte| *byte == separator).filter(|word| !word.is_empty());
-    let (name, value, domain) = (words.next()?, words.next()?, words.next()?);
-    let minutes = words.next().unwrap_or_default();
-    let path = words.next().unwrap_or(b"/");
-    let is_on = |word: Option<&[u8]>, also: &[u8]| {
-        word.is_some_and(|word| word.eq_ignore_ascii_case(also) || word.eq_ignore_ascii_case(b"true") || word == b"1")
-    };
-    let secure = is_on(words.next(), b"secure");
-    let http_only = is_on(words.next(), b"httponly");
-    let same_site = words
-        .next()
-        .filter(|word| !matches!(*word, b"" | b"0") && !word.eq_ignore_ascii_case(b"false"));
-    let mut field = [name, b"=", value, b"; path=", path].concat();
-    if !domain.eq_ignore_ascii_case(b"invalid") {
-        field.extend_from_slice(b"; domain=");
-        field.extend_from_slice(domain);
-    }
-    let minutes: i64 = str::from_utf8(minutes)
-        .ok()
-        .and_then(|minutes| minutes.trim().parse().ok())
-        .unwrap_or(0);
-    if minutes != 0 {
-        field.extend_from_slice(b"; expires=");
-        field.extend_from_slice(&expires(now, minutes));
-    }
-    for (is_said, word) in [(secure, &b"; secure"[..]), (http_only, b"; HttpOnly")] {
-        if is_said {
-            field.extend_from_slice(word);
-        }
-    }
-    if let Some(same_site) = same_site {
-        field.extend_from_slice(b"; SameSite=");
-        field.extend_from_slice(same_site);
-    }
-    // A response is not split by what a request brought into a cookie.
-    if field.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return None;
-    }
-    Some((name.to_vec(), field))
-}
-
-/// The date of a cookie's end, as Apache writes it: with hyphens.
-fn expires(now: SystemTime, minutes: i64) -> Vec<u8> {
-    let seconds = minutes.unsigned_abs().saturating_mul(60).min(u64::from(u32::MAX));
-    let span = Duration::from_secs(seconds);
-    let at = if minutes > 0 {
-        now.checked_add(span)
-    } else {
-        now.checked_sub(span)
-    };
-    let mut date = HttpDate::from(at.unwrap_or(SystemTime::UNIX_EPOCH)).to_bytes();
-    for at in [7, 11] {
-        if let Some(byte) = date.get_mut(at) {
-            *byte = b'-';
-        }
-    }
-    date.to_vec()
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fmt::Arguments;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -27,15 +28,48 @@ thread_local! {
     static FILES: RefCell<HashMap<Vec<u8>, Known>> = RefCell::new(HashMap::new());
 }
 
-/// What a map of the site has for a key; nothing for a map that there is not.
-pub(super) fn look_up(ex: &Exchange, map: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Pending> {
-    Ok(match ex.site.settings.rewrite.maps.find(map) {
-        None => None,
-        Some(Map::Text(file)) => values(ex, file).and_then(|values| values.get(key).cloned()),
-        Some(Map::Random(file)) => values(ex, file).and_then(|values| values.get(key).map(|value| any_of(value))),
-        Some(Map::Internal(function)) => Some(call(*function, key)),
-        Some(Map::Program { command, identity }) => return ask(ex, command, identity.as_deref(), key),
-    })
+/// What a map of the site has for a key; nothing for a map that there is not. `tell` is told as Apache tells it.
+pub(super) fn look_up(
+    ex: &Exchange,
+    map: &[u8],
+    key: &[u8],
+    tell: &dyn Fn(Arguments<'_>),
+) -> Result<Option<Vec<u8>>, Pending> {
+    let Some(source) = ex.site.settings.rewrite.maps.find(map) else {
+        return Ok(None);
+    };
+    let (found, kind) = match source {
+        Map::Text(file) | Map::Random(file) => {
+            let Some(values) = values(ex, file) else {
+                return Ok(None);
+            };
+            (values.get(key).cloned(), "[txt]")
+        }
+        Map::Internal(function) => (Some(call(*function, key)), ""),
+        Map::Program { command, identity } => (ask(ex, command, identity.as_deref(), key)?, ""),
+    };
+    let shown = |bytes: &'_ [u8]| String::from_utf8_lossy(bytes).into_owned();
+    let map = shown(map);
+    let Some(found) = found else {
+        tell(format_args!("map lookup FAILED: map={map}{kind} key={}", shown(key)));
+        return Ok(None);
+    };
+    // Apache's functions but for one change the key itself.
+    let key = match source {
+        Map::Internal(Function::ToUpper | Function::ToLower | Function::Unescape) => &found,
+        _ => key,
+    };
+    tell(format_args!(
+        "map lookup OK: map={map}{kind} key={} -> val={}",
+        shown(key),
+        shown(&found)
+    ));
+    if !matches!(source, Map::Random(_)) {
+        return Ok(Some(found));
+    }
+    let chosen = any_of(&found);
+    tell(format_args!("randomly chosen the subvalue `{}'", shown(&chosen)));
+    Ok(Some(chosen))
 }
 
 /// What a program has for a key, if that is known already. A key with a line end is two keys to it, and has no value.
@@ -86,14 +120,17 @@ fn values(ex: &Exchange, file: &[u8]) -> Option<Rc<HashMap<Vec<u8>, Vec<u8>>>> {
     })
 }
 
-/// A line is a key, white space and a value; comments begin with `#`. The first line of a key counts.
+/// A line is a key, white space and a value; comments begin with `#`, or with white space. The first line of a key counts.
 fn parse(text: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut values = HashMap::new();
     for line in text.split(|byte| *byte == b'\n') {
-        let line = line.trim_ascii();
-        if line.is_empty() || line.starts_with(b"#") {
+        if line
+            .first()
+            .is_none_or(|byte| *byte == b'#' || byte.is_ascii_whitespace())
+        {
             continue;
         }
+        let line = line.trim_ascii_end();
         let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
         let (key, rest) = line.split_at(end);
         let rest = rest.trim_ascii_start();
@@ -134,7 +171,7 @@ fn call(function: Function, key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `%xx` decoded once; what is no escape stays.
+/// `%xx` decoded once; what is no escape stays. A NUL ends the text, as in Apache.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -142,6 +179,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
         rest = after;
         let pair = (byte == b'%').then(|| Some((hex_value(*after.first()?)?, hex_value(*after.get(1)?)?)));
         match pair.flatten() {
+            Some((0, 0)) => break,
             Some((high, low)) => {
                 out.push(high * 16 + low);
                 rest = &after[2..];
@@ -158,7 +196,7 @@ mod tests {
 
     #[test]
     fn lines_are_a_key_and_a_value() {
-        let values = parse(b"# comment\n a  1 rest\nb\t2\r\na 3\nlone\n");
+        let values = parse(b"# comment\na  1 rest\nb\t2\r\na 3\nlone\n c 4\n");
         assert_eq!(values.get(&b"a"[..]).map(Vec::as_slice), Some(&b"1"[..]));
         assert_eq!(values.get(&b"b"[..]).map(Vec::as_slice), Some(&b"2"[..]));
         assert_eq!(values.len(), 2);
@@ -176,5 +214,6 @@ mod tests {
     #[test]
     fn escapes_are_decoded_once() {
         assert_eq!(unescaped(b"%41%2541%zz%4"), b"A%41%zz%4");
+        assert_eq!(unescaped(b"a%00b"), b"a");
     }
 }

@@ -4,9 +4,11 @@
 #![no_main]
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 
+use lychgate::config::site::Config;
 use lychgate::config::{htaccess, load};
 
 const OVERRIDES: [&str; 8] = [
@@ -20,13 +22,20 @@ const OVERRIDES: [&str; 8] = [
     "AllowOverride Options FileInfo Nonfatal=Override",
 ];
 
+/// A server's settings for each of them.
+static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| {
+    let servers = OVERRIDES.iter().map(|overrides| {
+        let text = format!("TypesConfig /dev/null\n<Directory />\n{overrides}\n</Directory>\n");
+        load::load_text("fuzz.conf", text.as_bytes(), Path::new("/nonexistent")).config
+    });
+    servers.collect()
+});
+
 fuzz_target!(|input: &[u8]| {
     let Some((first, text)) = input.split_first() else {
         return;
     };
-    let overrides = OVERRIDES[usize::from(*first) % OVERRIDES.len()];
-    let server = format!("TypesConfig /dev/null\n<Directory />\n{overrides}\n</Directory>\n");
-    let config = load::load_text("fuzz.conf", server.as_bytes(), Path::new("/nonexistent")).config;
+    let config = &CONFIGS[usize::from(*first) % OVERRIDES.len()];
     let overrides = &config.sites[0].directories[0].conf.overrides;
     let file = htaccess::read(Path::new("/d/.htaccess"), text, b"/d/", b"/nonexistent", overrides);
     for complaint in file.errors.iter().chain(&file.notes) {
