@@ -2,9 +2,9 @@
 //! connection carries one request at a time.
 //!
 //! An application that serves one connection at a time serves nobody while a connection to it is kept. So when a request of
-//! ours has waited on a new connection for [`STARVING`] without a byte, all kept ones are closed, and none is kept while it
-//! waits: the process that they hold may be the one it waits for. Where that was so, no connection is kept for [`TIGHT`] while any
-//! request waits on a new one, however short.
+//! ours has waited on a new connection for a moment without a byte, all kept ones are closed, and none is kept while it
+//! waits: the process that they hold may be the one it waits for. Where that was so, for a while no connection is kept as
+//! long as any request waits on a new one, however short.
 
 use std::fmt;
 use std::io;
