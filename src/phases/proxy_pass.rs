@@ -126,18 +126,12 @@ pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place) -> Result<(), F
     if place.conf.fastcgi.backend.or(Backend::Fpm) != Backend::Fpm || !target.address.is_local() {
         return Ok(());
     }
-    let Ok(path) = percent_decode(&target.path, EncodedSlashes::Off) else {
+    // php-fpm takes the path as it is or decoded, by its version and settings.
+    let decoded = percent_decode(&target.path, EncodedSlashes::On).unwrap_or_default();
+    let mut names = [decoded.as_slice(), &target.path].into_iter();
+    let Some(file) = names.find_map(|name| goes_through(ex, name)) else {
         return Ok(());
     };
-    let file = match open::extent(&path) {
-        Ok(extent) if extent.meta.kind == Kind::File && extent.length < path.len() => extent.length,
-        // Whatever is not there is the application's to say.
-        _ => return Ok(()),
-    };
-    let (file, rest) = path.split_at(file);
-    if is_given_by_its_own_name(ex, file, rest) {
-        return Ok(());
-    }
     let (file, url) = (
         String::from_utf8_lossy(file),
         String::from_utf8_lossy(ex.target.path.as_bytes()),
@@ -149,10 +143,21 @@ pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place) -> Result<(), F
     .of_module("proxy"))
 }
 
+/// The file that a name goes through though nobody would give it to the application by its own name.
+fn goes_through<'n>(ex: &Exchange, name: &'n [u8]) -> Option<&'n [u8]> {
+    // Whatever is not there is the application's to say.
+    let extent = open::extent(name)
+        .ok()
+        .filter(|extent| extent.meta.kind == Kind::File)?;
+    let (file, rest) = name.split_at_checked(extent.length)?;
+    (!rest.is_empty() && !is_given_by_its_own_name(ex, file, rest)).then_some(file)
+}
+
 /// Whether the file is one that whoever wrote the lines means to be given to the application.
 fn is_given_by_its_own_name(ex: &Exchange, file: &[u8], rest: &[u8]) -> bool {
     let whole = ex.target.path.as_bytes();
-    let own = whole.strip_suffix(rest);
+    let decoded = percent_decode(rest, EncodedSlashes::On).unwrap_or_default();
+    let own = whole.strip_suffix(rest).or(whole.strip_suffix(decoded.as_slice()));
     let Some((pass, found)) = found(ex, whole) else {
         return own.is_some_and(|own| rules_give(ex, own)) || ends_alike(file, rest);
     };

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::processes;
 use crate::support::server::{self, bench, kill, poll, server_uid};
 
@@ -104,10 +106,20 @@ impl Application {
 
 impl Drop for Application {
     fn drop(&mut self) {
-        for process in processes::descendants(self.child.id()) {
-            kill(process.pid, rustix::process::Signal::KILL);
+        // The first one ends its own, those included that it is just starting.
+        kill(self.child.id(), Signal::TERM);
+        let ended = poll(Duration::from_secs(5), || match self.child.try_wait() {
+            Ok(None) => Err("it goes on".to_owned()),
+            _ => Ok(()),
+        });
+        if ended.is_ok() {
+            return;
         }
+        let family = processes::descendants(self.child.id());
         let _already_gone = self.child.kill();
         let _reaped = self.child.wait();
+        for process in family.iter().filter(|process| process.pid != self.child.id()) {
+            kill(process.pid, Signal::KILL);
+        }
     }
 }
