@@ -9,7 +9,7 @@
 //! | 6 | `launcher` `spawner` `worker` `commands` | the process roles, and what the binary does besides serving |
 //! | 5 | `phases` `handlers` `filters` | what happens to a request |
 //! | 4 | `exchange` | the request in progress |
-//! | 3 | `fs` `net` `log` `scripts` | live things: descriptors, caches, children |
+//! | 3 | `backend` `fs` `net` `log` `scripts` | live things: connections, descriptors, caches, children |
 //! | 2 | `config` | Apache syntax to typed settings |
 //! | 1 | `http` `gateway` `lang` `auth` `process` | bytes in, values out; and system calls |
 //! | 0 | `base` | small facts about text, time and paths |
@@ -24,6 +24,7 @@ pub mod process;
 
 pub mod config;
 
+pub mod backend;
 pub mod fs;
 pub mod log;
 pub mod net;

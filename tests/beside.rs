@@ -189,7 +189,7 @@ impl Pair {
 
     fn play(&self, name: &str) -> Result<(), String> {
         let root = server::fresh_root(&format!("beside-{name}"));
-        play::lay_out(&root, &self.site)?;
+        let _until_the_end = play::lay_out(&root, &self.site)?;
         age(&root, SystemTime::now() - Duration::from_secs(100_000)).map_err(|error| error.to_string())?;
         if self.traces {
             trace_rewriting(&root)?;

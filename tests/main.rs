@@ -4,6 +4,7 @@
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
+//! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
@@ -35,6 +36,7 @@ mod auth;
 mod beside;
 mod clients;
 mod debian;
+mod fastcgi;
 mod house;
 mod htaccess;
 mod identity;
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         trials.extend(auth::trials());
         trials.extend(beside::trials());
         trials.extend(debian::trials());
+        trials.extend(fastcgi::trials());
         trials.extend(house::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());

@@ -14,6 +14,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use regex::Regex;
 
 use crate::programs::absent;
+use crate::support::applications;
 use crate::support::server::{self, Server};
 use crate::support::wire::{Judge, Reply, Wire, show};
 
@@ -37,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
         site("extra_vhosts_serve", extra_vhosts_serve),
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
+        Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
         Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
     ];
     trials.extend(scripts::trials());
@@ -311,6 +313,34 @@ fn extra_cgi_serves() -> Result<Completion, Failed> {
     let reply = site.fetch("/git/none.git/info/refs?service=git-upload-pack")?;
     if status(&reply) != 404 || reply.lines().any(|l| l == b"Content-Type: text/html; charset=UTF-8") {
         return Err(format!("git-http-backend was not asked: {reply:?}").into());
+    }
+    site.end_saying(&[".*"])?;
+    Ok(Completion::Completed)
+}
+
+/// The example as it stands, but for the name of the socket.
+fn extra_php_fpm_serves() -> Result<Completion, Failed> {
+    if applications::php_fpm_program().is_none() {
+        return absent("php-fpm");
+    }
+    let root = copied("extra-php", "Include conf/extra/php-fpm.conf\n")?;
+    let conf = root.join("conf/extra/php-fpm.conf");
+    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
+    let socket = root.join("php.sock").display().to_string();
+    server::write(&conf, text.replace("/run/php/php-fpm.sock", &socket).as_bytes())?;
+    let page = "<?php echo 'user ', $_SERVER['PHP_AUTH_USER'] ?? '-', ' at ', $_SERVER['SCRIPT_NAME'], \"\\n\";";
+    for name in ["htdocs/php/index.php", "htdocs/php/source.phps", "htdocs/php/.php"] {
+        server::write(&root.join(name), page.as_bytes())?;
+    }
+    server::hand_over(&root, false)?;
+    let _application = applications::start("php-fpm 2", &root, false, 0)?;
+    let site = Site::start(root)?;
+    expect("its index", &site.fetch("/php/")?, 200, "user - at /php/index.php")?;
+    for (target, code) in [("/php/source.phps", 403), ("/php/.php", 403), ("/php/none.php", 404)] {
+        let reply = site.fetch(target)?;
+        if status(&reply) != code {
+            return Err(format!("{target}: {reply:?}").into());
+        }
     }
     site.end_saying(&[".*"])?;
     Ok(Completion::Completed)

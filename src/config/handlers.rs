@@ -1,7 +1,8 @@
 //! Handlers and types that only a program could answer for, and that this version has not: worth a warning, because what
 //! falls to them is answered with 500 and never shown as it is.
 
-use crate::config::words::{Args, shown};
+use crate::config::backends::{self, Target};
+use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
 const KNOWN: [&[u8]; 3] = [b"none", b"default-handler", b"cgi-script"];
@@ -16,10 +17,14 @@ pub fn is_foreign_type(media_type: &[u8]) -> bool {
         .is_some_and(|program| program != b"cgi")
 }
 
-/// Remarks on a directive whose first word names a handler.
-pub fn look_at_handler(args: &Args) {
+/// Remarks on a directive whose first word names a handler; one that is an application server must be one we can talk to.
+pub fn look_at_handler(args: &Args) -> Said<()> {
+    if let Some(url) = backends::of_handler(args.bytes(0)) {
+        return Target::parse(url).map(drop);
+    }
     let known = KNOWN.iter().any(|known| args.bytes(0).eq_ignore_ascii_case(known));
     remark(args, "handler", !known);
+    Ok(())
 }
 
 /// Remarks on a directive whose first word names a media type.
@@ -74,7 +79,8 @@ mod tests {
     fn handlers_that_are_not_here_are_worth_a_warning() {
         for (line, warned) in [
             ("SetHandler application/x-httpd-php", true),
-            ("SetHandler \"proxy:unix:/run/php.sock|fcgi://x\"", true),
+            ("SetHandler \"proxy:unix:/run/php.sock|fcgi://x\"", false),
+            ("AddHandler proxy:fcgi://127.0.0.1:9000 .php", false),
             ("AddHandler php5-script .php", true),
             ("AddHandler type-map var", true),
             ("AddType application/x-httpd-php .php .phtml", true),

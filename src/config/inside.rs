@@ -128,6 +128,11 @@ impl<'a> Inside<'a> {
             );
             return self.complain(node, sentence);
         }
+        if entry.allowed.wants_location() && around.kind != Kind::Location {
+            let sentence =
+                format!("cannot stand in {inside}: it is decided before a file is looked for; write it in <Location>");
+            return self.complain(node, sentence);
+        }
         if matches!(around.kind, Kind::Location | Kind::Files | Kind::If) && entry.name.starts_with("AllowOverride") {
             let sentence =
                 "has no effect here: files are looked for before this section counts; write it in <Directory>";

@@ -189,6 +189,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
+    ("mod_proxy.c", "proxy_module"),
     ("mod_proxy_fcgi.c", "proxy_fcgi_module"),
     ("mod_remoteip.c", "remoteip_module"),
     ("mod_reqtimeout.c", "reqtimeout_module"),

@@ -1,6 +1,7 @@
 //! Apache syntax to typed settings; the directive table; the manual pages made from it.
 
 mod acting;
+pub mod backends;
 pub mod condition;
 pub mod define;
 pub mod directives;

@@ -186,18 +186,25 @@ fn by_everywhere(site: &Site) -> bool {
 
 /// Everything that any site says of its places, section by section.
 pub fn confs(config: &Config) -> Vec<&DirConf> {
+    config.sites.iter().flat_map(confs_of).collect()
+}
+
+/// The same of one site.
+pub fn confs_of(site: &Site) -> Vec<&DirConf> {
     let mut confs = Vec::new();
-    roots(config).for_each(|conf| add_with_inner(conf, &mut confs));
+    roots_of(site).for_each(|conf| add_with_inner(conf, &mut confs));
     confs
 }
 
-/// The same, without the sections inside of sections.
+/// The same of all sites, without the sections inside of sections.
 pub(super) fn roots(config: &Config) -> impl Iterator<Item = &DirConf> {
-    config.sites.iter().flat_map(|site| {
-        let sections = site.directories.iter().chain(&site.directory_matches);
-        let sections = sections.chain(&site.locations);
-        std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf))
-    })
+    config.sites.iter().flat_map(roots_of)
+}
+
+fn roots_of(site: &Site) -> impl Iterator<Item = &DirConf> {
+    let sections = site.directories.iter().chain(&site.directory_matches);
+    let sections = sections.chain(&site.locations).chain(&site.proxies);
+    std::iter::once(&*site.base).chain(sections.map(|section| &*section.conf))
 }
 
 /// Adds settings, and those of the sections inside.

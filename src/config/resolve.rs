@@ -7,8 +7,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::backends;
 use crate::config::directives::authz::Rules;
 use crate::config::directives::core::{FilesSection, files_pattern};
+use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
@@ -54,6 +56,7 @@ struct Scope {
     directories: Vec<Section>,
     directory_matches: Vec<Section>,
     locations: Vec<Section>,
+    proxies: Vec<Section>,
 }
 
 /// A virtual host while it is read.
@@ -176,6 +179,8 @@ impl Resolver {
         let name = node.name().to_ascii_lowercase();
         if matches!(name.as_str(), "authnprovideralias" | "authzprovideralias") {
             self.provider_alias(node, at);
+        } else if matches!(name.as_str(), "proxy" | "proxymatch") {
+            self.proxy_section(node, &mut inside, at);
         } else if matches!(name.as_str(), "if" | "elseif" | "else") {
             let around = Around {
                 kind: Kind::If,
@@ -201,6 +206,43 @@ impl Resolver {
             self.add_section(node, kind, pattern, conf, at);
         }
         self.complaints.append(&mut inside.complaints);
+    }
+
+    /// `<Proxy>` and `<ProxyMatch>`
+    fn proxy_section(&mut self, node: &Node, inside: &mut Inside<'_>, at: &At) {
+        let Some((url, parameters)) = node.words().split_first() else {
+            return self.complain(node, "a URL is missing; write `<Proxy \"fcgi://127.0.0.1:9000\">`");
+        };
+        let url = backends::of_handler(url).unwrap_or(url);
+        let (pattern, mut conf) = (backends::section(node.name(), url), DirConf::default());
+        for parameter in parameters {
+            let taken = match &pattern {
+                Ok(Pattern::Plain(_)) => conf.proxy.terms.take(parameter),
+                _ => Err("takes parameters with a plain URL alone".to_owned()),
+            };
+            if let Err(message) = taken {
+                self.complain(node, message);
+            }
+        }
+        let around = Around {
+            kind: Kind::Location,
+            name: node.name(),
+            path: Some(url),
+            methods: None,
+            goes_by: GoesBy::Request,
+        };
+        inside.all(node.children(), around, &mut conf);
+        if !matches!(pattern, Ok(Pattern::Plain(_))) && conf.proxy.terms != Terms::default() {
+            self.complain(node, "ProxySet belongs to a plain URL alone, without wildcards");
+        }
+        match pattern {
+            Ok(pattern) => self.scope(at).proxies.push(Section {
+                pattern,
+                conf: Arc::new(conf),
+                span: node.span().clone(),
+            }),
+            Err(message) => self.complain(node, message),
+        }
     }
 
     /// `<AuthnProviderAlias>` and `<AuthzProviderAlias>`
@@ -271,6 +313,15 @@ impl Resolver {
         config.sites.insert(0, main);
         config.script_places = places::of(&config);
         config.script_only = places::script_only(&config);
+        for site in &mut config.sites {
+            site.agreements = backends::agreements(site);
+            site.backends = backends::of(site);
+            let news = site
+                .backends
+                .iter()
+                .filter(|address| !config.backends.contains(address));
+            config.backends.extend(news.cloned().collect::<Vec<_>>());
+        }
         self.missing_providers(&config);
         (config, self.complaints)
     }
@@ -334,6 +385,9 @@ fn site(scope: Scope, number: usize) -> Site {
         directories: scope.directories,
         directory_matches: scope.directory_matches,
         locations: scope.locations,
+        proxies: scope.proxies,
+        agreements: Vec::new(),
+        backends: Vec::new(),
     }
 }
 
@@ -345,6 +399,9 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
     settings.core.aliases = host.settings.core.aliases.clone();
     settings.aliases = host.settings.aliases.clone();
     settings.aliases.merge(&main.settings.aliases);
+    if settings.proxy.inherit.value() == Some(&false) {
+        settings.proxy.passes = host.settings.proxy.passes.clone();
+    }
     if !host.settings.logs.access.is_empty() {
         settings.logs.access = host.settings.logs.access.clone();
     }
@@ -362,6 +419,9 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
         directories,
         directory_matches: chain(&main.directory_matches, host.directory_matches),
         locations: chain(&main.locations, host.locations),
+        proxies: chain(&main.proxies, host.proxies),
+        agreements: Vec::new(),
+        backends: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::glob::Slash;
 use crate::base::path;
+use crate::config::backends::{Address, Agreement};
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::Span;
 use crate::config::words::Pattern;
@@ -29,6 +30,8 @@ pub struct Config {
     pub script_only: Vec<Vec<u8>>,
     /// The places whose files may be started as scripts; a place's number is its index.
     pub script_places: Vec<ScriptPlace>,
+    /// The addresses of the application servers of all sites.
+    pub backends: Vec<Address>,
 }
 
 /// A virtual host, or the main server, ready to serve.
@@ -50,6 +53,12 @@ pub struct Site {
     pub directory_matches: Vec<Section>,
     /// `<Location>` and `<LocationMatch>`, in order.
     pub locations: Vec<Section>,
+    /// `<Proxy>` and `<ProxyMatch>`, in order.
+    pub proxies: Vec<Section>,
+    /// The terms on which application servers are talked to.
+    pub agreements: Vec<Agreement>,
+    /// The addresses of the application servers that its settings name, the main server's among them.
+    pub backends: Vec<Address>,
 }
 
 /// A section: settings for the paths that a pattern matches.
@@ -83,6 +92,16 @@ impl Section {
                 .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/') || plain.last() == Some(&b'/')),
             Pattern::Glob(glob) => glob.matches(path, Slash::Stops),
             Pattern::Regex(regex) => regex.is_match(path),
+        }
+    }
+
+    /// Whether a `<Proxy>` section covers the URL of an application server. In its wildcards a slash is as any byte, as in
+    /// Apache.
+    pub fn covers_backend(&self, url: &[u8]) -> bool {
+        match &self.pattern {
+            Pattern::Plain(plain) => url.starts_with(plain),
+            Pattern::Glob(glob) => glob.matches(url, Slash::Ordinary),
+            Pattern::Regex(regex) => regex.is_match(url),
         }
     }
 }

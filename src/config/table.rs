@@ -18,6 +18,9 @@ pub const HTACCESS: Contexts = Contexts(8);
 /// With [`DIRECTORY`]: not in `<Location>` and its like.
 const NOT_BY_URL: Contexts = Contexts(16);
 
+/// With [`DIRECTORY`]: in `<Location>` alone.
+const BY_URL: Contexts = Contexts(32);
+
 impl std::ops::BitOr for Contexts {
     type Output = Contexts;
     fn bitor(self, other: Contexts) -> Contexts {
@@ -42,6 +45,11 @@ impl Contexts {
         self.covers(NOT_BY_URL)
     }
 
+    /// Whether of the sections of places only `<Location>` may hold it.
+    pub const fn wants_location(self) -> bool {
+        self.covers(BY_URL)
+    }
+
     /// The names as the manual writes them, in its order.
     pub fn names(self) -> Vec<&'static str> {
         [
@@ -54,6 +62,7 @@ impl Contexts {
         .filter(|(place, _)| self.covers(*place))
         .map(|(place, name)| match *place {
             DIRECTORY if self.excludes_location() => "directory (not <Location>)",
+            DIRECTORY if self.wants_location() => "directory (only <Location>)",
             _ => *name,
         })
         .collect()
@@ -64,6 +73,8 @@ impl Contexts {
 pub const SERVER_FILES: Contexts = SERVER.or(VHOST).or(DIRECTORY);
 /// [`SERVER_FILES`] without `<Location>`: for what must not depend on the URL by which a file was asked for.
 pub const PATHS: Contexts = SERVER_FILES.or(NOT_BY_URL);
+/// [`SERVER_FILES`], but of sections `<Location>` alone: for what is decided before a file is looked for.
+pub const LOCATIONS: Contexts = SERVER_FILES.or(BY_URL);
 /// `SERVER` and `VHOST`.
 pub const SITES: Contexts = SERVER.or(VHOST);
 /// All four places.

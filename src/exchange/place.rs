@@ -37,6 +37,8 @@ pub enum Alias {
     Files,
     /// ScriptAlias or ScriptAliasMatch: it is a script whatever its name.
     Scripts,
+    /// None: it is the URL of an application server.
+    Proxied,
 }
 
 /// What a place is.

@@ -46,7 +46,8 @@ const FRAMING: [&str; 8] = [
 impl Tables {
     /// Takes the fields out of an answer.
     pub fn split(ex: &Exchange, response: &Response, made: Made) -> Tables {
-        let by_script = made == Made::ByHandler && ex.handler == b"cgi-script";
+        let is_program = ex.handler == b"cgi-script" || ex.handler.starts_with(b"proxy");
+        let by_script = made == Made::ByHandler && is_program;
         let mut tables = Tables {
             success: Fields::new(),
             always: Fields::new(),
@@ -109,9 +110,9 @@ fn name_of<'r>(response: &'r Response, lower: &[u8]) -> &'r [u8] {
     names.find(|name| name.eq_ignore_ascii_case(lower)).unwrap_or_default()
 }
 
-/// Takes out of a 304 what it need not repeat of the body it stands for (RFC 9110 section 15.4.5).
-pub fn strip_not_modified(response: &mut Response) {
-    if response.head.status == Status::NOT_MODIFIED {
+/// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204.
+pub fn strip_what_is_of_a_body(response: &mut Response) {
+    if matches!(response.head.status, Status::NOT_MODIFIED | Status::NO_CONTENT) {
         for name in ["Content-Type", "Content-Encoding", "Content-Language"] {
             response.head.fields.remove(name);
         }

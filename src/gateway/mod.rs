@@ -1,6 +1,7 @@
-//! How a program is spoken to: CGI/1.1 meta-variables and replies (RFC 3875). No I/O.
+//! How a program is spoken to: CGI/1.1 meta-variables and replies (RFC 3875), FastCGI records. No I/O.
 
 pub mod command_line;
+pub mod fastcgi;
 pub mod meta_vars;
 pub mod refused;
 pub mod request;

@@ -28,8 +28,9 @@ const STEER: &[&str] = &[
 ];
 const STEER_PREFIXES: &[&str] = &["BASH_FUNC_", "DYLD_", "LD_", "MALLOC_", "_RLD"];
 
-/// Variables that the server itself passes, or never does: a `.htaccess` has no say in them.
-const OURS: &[&str] = &["HTTP_PROXY", "PATH"];
+/// Variables that the server itself passes, or never does, and the one by which php-fpm takes what its own administrator would
+/// say: a `.htaccess` has no say in them.
+const OURS: &[&str] = &["HTTP_PROXY", "PATH", "PHP_ADMIN_VALUE"];
 
 /// Variables that steer an interpreter. `SetEnv PERL5LIB` in a `.htaccess` is how shared hosts are used, and who may write
 /// there may write scripts; a value out of a request is another matter.
@@ -109,6 +110,8 @@ mod tests {
             ("LD_PRELOAD", true, false, false),
             ("PATH", true, false, false),
             ("HTTP_PROXY", true, false, false),
+            ("PHP_ADMIN_VALUE", true, false, false),
+            ("PHP_VALUE", true, true, true),
             ("PERL5LIB", true, true, false),
             ("PYTHONPATH", true, true, false),
             ("COLOUR", true, true, true),

@@ -3,10 +3,10 @@
 //! The body is put on its way, a turn is waited for, the script is started; then its output, its silence and the client
 //! are watched until the head of its reply is there. What follows the head is a stream.
 
-mod environment;
+pub(in crate::handlers) mod environment;
 mod failure;
 mod feed;
-mod reply;
+pub(in crate::handlers) mod reply;
 mod stream;
 mod talk;
 
@@ -47,8 +47,8 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     let script = named(ex, place)?;
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
-    let env = environment::of(ex, place, scripts.inherited(), input.length);
-    environment::warn_ignored(&env, scripts, &notes);
+    let env = environment::of_script(ex, place, scripts.inherited(), input.length);
+    environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
     let slot = turn(ex, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
@@ -66,7 +66,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
         // What comes next learns all that this script was told, with REDIRECT_ before it.
         ex.variables
-            .extend(environment::of(ex, place, scripts.inherited(), length).into_pairs());
+            .extend(environment::of_script(ex, place, scripts.inherited(), length).into_pairs());
     }
     outcome
 }
@@ -84,7 +84,7 @@ pub struct Explained {
 /// What [`run`] would ask for; nothing is started.
 pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Result<Explained, Fail> {
     let script = named(ex, place)?;
-    let env = environment::of(ex, place, inherited, None);
+    let env = environment::of_script(ex, place, inherited, None);
     let ignored = env.ignored().iter().map(environment::told).collect();
     Ok(Explained {
         order: order(ex, place, script, env, None),
@@ -213,7 +213,7 @@ fn busy(scripts: &Scripts, why: NoSlot) -> Fail {
 }
 
 /// What a body that cannot be read means for the client.
-fn broken_body(error: BodyError) -> Fail {
+pub(in crate::handlers) fn broken_body(error: BodyError) -> Fail {
     let (status, note) = match error {
         BodyError::Gone => return Fail::ClientGone,
         BodyError::TooLarge => (
@@ -241,6 +241,7 @@ fn no_place(place: &Place) -> Fail {
 
 fn about(ex: &Exchange, place: &Place) -> About {
     About {
+        module: "cgi",
         site: ex.site.number,
         client: ex.connection.client,
         conf: Arc::clone(&place.conf),

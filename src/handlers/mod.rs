@@ -2,4 +2,6 @@
 
 pub mod autoindex;
 pub mod cgi;
+pub mod fastcgi;
+mod presence;
 pub mod static_file;

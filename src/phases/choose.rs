@@ -1,6 +1,8 @@
 //! Who answers.
 
 use crate::base::path;
+use crate::config::backends::{self, Target};
+use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::options::Options;
 use crate::config::handlers;
 use crate::exchange::Exchange;
@@ -10,6 +12,7 @@ use crate::exchange::place::{Alias, Landing, Place};
 use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::phases::{fixup, proxy_pass, walk};
 
 /// The things that answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +25,12 @@ pub enum Handler {
     Autoindex,
     /// `handlers::cgi`.
     Cgi,
+    /// `handlers::fastcgi`.
+    FastCgi,
 }
 
 /// Chooses the handler of a place.
-pub fn run(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+pub fn run(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     let handler = chosen(ex, place)?;
     ex.trace(|| told(place, handler));
     Ok(handler)
@@ -40,6 +45,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "listing",
             "a directory without an index file, and Options Indexes is on",
         ),
+        Handler::FastCgi => ("application", "an application server is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
         Handler::Cgi => (
             "script",
@@ -49,11 +55,16 @@ fn told(place: &Place, handler: Handler) -> Step {
     Step::Handler(name, why.to_owned())
 }
 
-fn chosen(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
+fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     check_filters(place)?;
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
+        (Alias::Proxied, _) => {
+            proxy_pass::goes_through_no_file(ex, place)?;
+            return Ok(Handler::FastCgi);
+        }
         (Alias::Scripts, _) => return script(ex, place),
+        (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
         (_, Some(b"cgi-script")) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
         // Served as it is, a PHP file would show its source.
@@ -93,6 +104,49 @@ fn file(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
         Some(kind) if handlers::is_foreign_type(kind) => Err(unknown(kind)),
         _ => Ok(Handler::StaticFile),
     }
+}
+
+/// An application server that `SetHandler` names. What is given to php-fpm must be a file, by a name that says so: of
+/// /upload.jpg/x.php it would run upload.jpg.
+fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handler, Fail> {
+    let url = backends::of_handler(handler).unwrap_or_default();
+    let target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
+    if place.conf.fastcgi.backend.or(Backend::Fpm) != Backend::Fpm || !target.address.is_local() {
+        return Ok(Handler::FastCgi);
+    }
+    match place.landing() {
+        Landing::File if place.path_info.is_empty() => Ok(Handler::FastCgi),
+        Landing::File => {
+            let own = walk::applications::by_its_own_url(ex, place)?;
+            let own = fixup::handler_of(ex, &own, &place.path);
+            if own.as_deref() == Some(handler) {
+                return Ok(Handler::FastCgi);
+            }
+            let (url, file) = (
+                String::from_utf8_lossy(ex.target.path.as_bytes()),
+                String::from_utf8_lossy(&place.path),
+            );
+            let note =
+                format!("{url}: `{file}` is on the way, and by its own URL it would not be given to the application");
+            Err(Fail::site(Status::NOT_FOUND, note).of_module("proxy"))
+        }
+        Landing::Missing | Landing::Directory if is_by_url(ex) => Ok(Handler::FastCgi),
+        Landing::Missing | Landing::Directory => {
+            let file = String::from_utf8_lossy(&ex.file);
+            let note = format!(
+                "`{file}` is no file, so php-fpm is not asked for it; `ProxyFCGIBackendType GENERIC` is for applications that \
+                 have no files"
+            );
+            Err(Fail::client(Status::NOT_FOUND, note).of_module("proxy"))
+        }
+    }
+}
+
+/// Whether a `<Location>` says who answers: then it is about URLs, and there need not be files.
+fn is_by_url(ex: &Exchange) -> bool {
+    let url = ex.target.path.as_bytes();
+    let mut covering = ex.site.locations.iter().filter(|section| section.covers_location(url));
+    covering.any(|section| section.conf.core.set_handler.value().is_some())
 }
 
 fn script(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {

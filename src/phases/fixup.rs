@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use crate::base::{path, quote};
+use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
 use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::{Landing, Place, Types};
+use crate::exchange::place::{Alias, Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
@@ -38,6 +39,10 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             at: None,
         });
     }
+    if place.alias == Alias::Proxied {
+        request_fields::late(ex);
+        return Ok(Fixed::Here);
+    }
     let fixed = match place.landing() {
         Landing::Directory => directory(ex, place)?,
         Landing::Missing => fallback(ex, place),
@@ -58,7 +63,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
             if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
                 ex.trace(|| said("SetHandler", "handler", &handler));
-                place.types.handler = Some(handler.to_ascii_lowercase());
+                place.types.handler = Some(handler_name(&handler));
             }
         }
         if let Some(media_type) = &ex.rewriting.media_type {
@@ -213,6 +218,25 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
     response
 }
 
+/// The handler that settings give a file, if they were those of this request.
+pub(super) fn handler_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Option<Vec<u8>> {
+    if let Some(SetHandler::Computed(expr)) = conf.core.set_handler.value() {
+        let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
+        if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
+            return Some(handler_name(&handler));
+        }
+    }
+    types_of(ex, conf, path).handler
+}
+
+/// Handlers are compared in lower case; but the name of a socket is as it is.
+fn handler_name(handler: &[u8]) -> Vec<u8> {
+    match backends::of_handler(handler) {
+        Some(url) => [backends::HANDLER, url].concat(),
+        None => handler.to_ascii_lowercase(),
+    }
+}
+
 /// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it.
 fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
@@ -271,7 +295,7 @@ fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
     }
     if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
         ex.trace(|| said("SetHandler", "handler", handler));
-        types.handler = Some(handler.to_ascii_lowercase());
+        types.handler = Some(handler_name(handler));
     }
     if let (true, Some(language)) = (types.languages.is_empty(), mime.default_language.value()) {
         types.languages.push(language.clone());

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::config::directives::proxy::PathForm;
 use crate::exchange::Exchange;
 use crate::exchange::client::Patience;
 use crate::exchange::fail::Fail;
@@ -13,7 +14,7 @@ use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
 use crate::phases::translate::Translated;
-use crate::phases::{access, answers, authn, early, fixup, redirect, rewrite, walk};
+use crate::phases::{access, answers, authn, early, fixup, proxy_pass, redirect, rewrite, walk};
 
 /// How often a place may give way to another (an index file, a fallback) in one pass.
 const SUBSTITUTIONS: usize = 10;
@@ -78,7 +79,10 @@ fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, 
 /// The place of a name, which the client may see.
 async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
     let place = loop {
-        let place = walk::run(ex, &translated);
+        let place = match translated.alias {
+            Alias::Proxied => Ok(walk::applications::proxied(ex, &translated)),
+            Alias::None | Alias::Files | Alias::Scripts => walk::run(ex, &translated),
+        };
         if settled(ex).await? {
             break place?;
         }
@@ -86,11 +90,22 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
     early::of_place(ex);
     admitted(ex, &place).await?;
     authn::fake(ex, &place)?;
+    if place.alias == Alias::Proxied {
+        redirect::of_sections(ex, &place.conf)?;
+        return Ok(place);
+    }
+    let mut place = place;
     let mark = ex.trail_mark();
     loop {
         let rewritten = rewrite::of_directory(ex, &place);
         if settled(ex).await? {
-            rewritten?;
+            if let Some(url) = rewritten? {
+                // As in Apache, the settings stay those of the file.
+                let proxied = proxy_pass::to_url(ex, &url, PathForm::Canonical)?;
+                ex.file.clone_from(&proxied.path);
+                place.path = proxied.path;
+                place.alias = Alias::Proxied;
+            }
             break;
         }
         ex.forget_steps(mark);

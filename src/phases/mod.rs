@@ -14,6 +14,7 @@ pub mod early;
 pub mod fixup;
 mod host_name;
 pub mod locate;
+pub mod proxy_pass;
 pub mod redirect;
 pub mod request_fields;
 pub mod rewrite;

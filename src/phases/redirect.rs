@@ -13,8 +13,20 @@ use crate::lang::regex::expand;
 
 /// Answers with the first redirect of `conf` that covers the path, if one does.
 pub fn run(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
+    first_of(ex, conf, &conf.redirects.list)
+}
+
+/// The same without those of the site, which ProxyPass goes before.
+pub fn of_sections(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
+    let list = &conf.redirects.list;
+    // Those of inner sections come first.
+    let own = list.len().saturating_sub(ex.site.base.redirects.list.len());
+    first_of(ex, conf, list.get(..own).unwrap_or_default())
+}
+
+fn first_of(ex: &Exchange, conf: &DirConf, list: &[Redirect]) -> Result<(), Stop> {
     let url = ex.target.path.as_bytes();
-    let listed = || conf.redirects.list.iter().find_map(|one| covered(one, url));
+    let listed = || list.iter().find_map(|one| covered(one, url));
     let found = match conf.redirects.section.value() {
         Some(section) => Some(Covered {
             status: section.status,

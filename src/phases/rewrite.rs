@@ -8,6 +8,7 @@ mod maps;
 use crate::base::quote;
 use crate::config::directives::dir::Slash;
 use crate::config::directives::options::Options;
+use crate::config::directives::proxy::PathForm;
 use crate::config::directives::rewrite::{RewriteOptions, Rules};
 use crate::config::site::{Section, document_root};
 use crate::exchange::Exchange;
@@ -20,6 +21,7 @@ use crate::exchange::{Again, AgainMethod};
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
 use crate::lang::rewrite::{self, Decision, Effects, Host, InDirectory, Pending, Subject};
+use crate::phases::proxy_pass;
 use crate::phases::redirect;
 use crate::phases::translate::{self, Translated};
 
@@ -114,24 +116,28 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
             ex.target.query = outcome.query;
             return translated(ex);
         }
+        Decision::Proxy(url) => {
+            ex.target.query = outcome.query;
+            return Ok(proxy_pass::to_url(ex, &url, PathForm::Canonical)?);
+        }
         other => return Err(elsewhere(other, None)),
     };
     ex.target.query = outcome.query;
     Ok(found)
 }
 
-/// Applies the rules of a place to its file's name.
-pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
+/// Applies the rules of a place to its file's name. They may come to the URL of an application server.
+pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<Vec<u8>>, Stop> {
     let rules = &place.conf.rewrite;
     if !rules.engine_is_on() || is_bare_directory(ex, place, rules) {
-        return Ok(());
+        return Ok(None);
     }
     if ex.rewriting.ended {
         Asked::new(ex).trace(8, Some(rules.directory()), format_args!("{ENDED}"));
-        return Ok(());
+        return Ok(None);
     }
     if !rules.are_on() && rules.directory().is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let links = place.conf.core.options.in_force();
     if !links.has(Options::FOLLOW_SYM_LINKS) && !links.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
@@ -181,17 +187,18 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<(), Stop>
     };
     take_effects(ex, outcome.effects, keep);
     match outcome.decision {
-        Decision::Declined => Ok(()),
+        Decision::Declined => Ok(None),
         // The redirect that adds the slash comes first, and has the query that the rules made.
         Decision::Again(_) if is_without_slash(ex, place) && place.conf.dir.slash.or(Slash::On) == Slash::On => {
             ex.target.query = outcome.query;
-            Ok(())
+            Ok(None)
         }
         other => {
             // What follows sees the query that the rules made, the pass before this one included (REDIRECT_QUERY_STRING).
             ex.target.query.clone_from(&outcome.query);
             match other {
-                Decision::Stays => Ok(()),
+                Decision::Stays => Ok(None),
+                Decision::Proxy(url) => Ok(Some(url)),
                 other => Err(elsewhere(other, outcome.query)),
             }
         }
@@ -242,13 +249,25 @@ fn named(ex: &Exchange, found: Translated) -> Translated {
 
 /// The next phase as it is without rules.
 fn translated(ex: &mut Exchange) -> Result<Translated, Stop> {
+    if let Some(proxied) = proxy_pass::of(ex)? {
+        return Ok(proxied);
+    }
     redirect::run(ex, &ex.site.base)?;
     Ok(translate::run(ex))
 }
 
-/// SCRIPT_URL and SCRIPT_URI, which mod_rewrite sets.
+/// SCRIPT_URL and SCRIPT_URI, which mod_rewrite sets: of the first path that the rules saw, whatever took its place since.
 fn name_the_url(ex: &mut Exchange) {
-    let path = ex.target.path.as_bytes().to_vec();
+    let first = match ex.rewriting.look {
+        Look::Ahead => ex.variable(b"SCRIPT_URL"),
+        Look::Request => None,
+    };
+    let before = ex
+        .previous
+        .as_ref()
+        .and_then(|previous| previous.variables.get(b"SCRIPT_URL".as_slice()));
+    let first = first.or(before.map(Vec::as_slice));
+    let path = first.unwrap_or(ex.target.path.as_bytes()).to_vec();
     let mut escaped = Vec::new();
     quote::escape_path(&mut escaped, &path);
     let url = ex.own_url(&path);
@@ -336,8 +355,8 @@ fn elsewhere(decision: Decision, query: Option<Vec<u8>>) -> Stop {
                 method: AgainMethod::Same,
             })))
         }
-        Decision::Proxy(_) => Fail::internal("a rule asks for a proxy, which this version does not have").into(),
-        Decision::Declined
+        Decision::Proxy(_)
+        | Decision::Declined
         | Decision::Stays
         | Decision::File(_)
         | Decision::BelowDocumentRoot(_)

@@ -1,6 +1,8 @@
 //! What is under a file name, and which settings hold there: `<Directory>` from the root down, then `<DirectoryMatch>`,
 //! `<Files>` and `<Location>`, in Apache's order of merging.
 
+pub(super) mod applications;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -270,16 +272,21 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
         export(&mut ex.variables, &section.pattern, url);
         pieces.push(piece(ex, "Location", section));
     }
-    let conf = merged(site, &pieces);
+    Ok(with_branches(ex, pieces, links))
+}
+
+/// The pieces merged, with the branches of their `<If>` that hold.
+fn with_branches(ex: &Exchange, mut pieces: Vec<Piece>, links: Vec<(usize, Symlinks)>) -> Judged {
+    let conf = merged(ex.site, &pieces);
     let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
     holding(ex, &view, &conf.core.ifs, &mut branches);
     let fields = view.into_fields();
     if branches.is_empty() {
-        return Ok(Judged { conf, links, fields });
+        return Judged { conf, links, fields };
     }
     pieces.extend(branches.into_iter().map(Piece::Branch));
-    let conf = merged(site, &pieces);
-    Ok(Judged { conf, links, fields })
+    let conf = merged(ex.site, &pieces);
+    Judged { conf, links, fields }
 }
 
 fn piece(ex: &Exchange, kind: &'static str, section: &'static Section) -> Piece {

@@ -21,7 +21,7 @@ pub enum Weight {
 
 /// The logs of every site, as a worker thread has them.
 pub trait Logs {
-    /// Writes one record of the module `cgi` to the error log of the site, if its levels allow it. The text is one line,
+    /// Writes one record of the request's module to the error log of the site, if its levels allow it. The text is one line,
     /// and all in it that others wrote is escaped already.
     fn note(&self, about: &About, weight: Weight, text: &str);
 
@@ -32,6 +32,8 @@ pub trait Logs {
 /// The request that notes are about.
 #[derive(Clone, Debug)]
 pub struct About {
+    /// The module whose LogLevel decides.
+    pub module: &'static str,
     /// The number of its site.
     pub site: usize,
     /// Who asked.
@@ -74,6 +76,15 @@ impl Notes {
             logs,
             about,
             script_log,
+        }
+    }
+
+    /// Notes for the error log alone.
+    pub fn of_error_log(logs: Rc<dyn Logs>, about: About) -> Notes {
+        Notes {
+            logs,
+            about,
+            script_log: None,
         }
     }
 

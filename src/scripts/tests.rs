@@ -23,6 +23,7 @@ const CARE: Care = Care {
 
 fn notes(bench: &Bench) -> Rc<Notes> {
     let about = About {
+        module: "cgi",
         site: 0,
         client: SocketAddr::from(([127, 0, 0, 1], 1234)),
         conf: std::sync::Arc::default(),

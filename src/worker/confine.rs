@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::DumpableBehavior;
 
+use crate::config::backends::Address;
 use crate::config::directives::alias::AliasKind;
 use crate::config::directives::confine::Reading;
 use crate::config::directives::userdir;
@@ -140,7 +141,7 @@ impl Spool {
 /// What the worker needs.
 fn reach(config: &Config, spool: &Spool) -> Reach {
     let mut reach = Reach {
-        connect: Ports::Only(vec![DNS]),
+        connect: Ports::Only(ports(config)),
         reading: landlock::Reading::Anything,
         bind: Ports::Only(Vec::new()),
         signals: Others::Confined,
@@ -155,6 +156,18 @@ fn reach(config: &Config, spool: &Spool) -> Reach {
         reach.paths.extend(all.map(|one| (one, Access::Read)));
     }
     reach
+}
+
+/// Where it may connect to: name servers, and the applications that the settings name.
+fn ports(config: &Config) -> Vec<u16> {
+    let mut ports = vec![DNS];
+    ports.extend(config.backends.iter().filter_map(|address| match address {
+        Address::Tcp { port, .. } => Some(*port),
+        Address::Unix(_) => None,
+    }));
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 /// Where names of hosts are asked for, once an answer is too long for UDP.

@@ -130,7 +130,7 @@ impl notes::Logs for Logs {
             Weight::Warning => Level::Warn,
             Weight::Info => Level::Info,
         };
-        let mut entry = Entry::new(level, "cgi", Message::Escaped(text));
+        let mut entry = Entry::new(level, about.module, Message::Escaped(text));
         entry.client = Some(about.client);
         site.error.record(&about.conf.core.log_level, &entry);
     }

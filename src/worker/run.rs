@@ -12,10 +12,12 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::backend::Backends;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
 use crate::config::site::Config;
+use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;
@@ -66,6 +68,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
+    let backends = Arc::new(Backends::new(config));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let launcher = Arc::new(inherited.launcher);
     let maps = Arc::new(MapPrograms::new(config, Arc::clone(&launcher)));
@@ -82,6 +85,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             listeners: std::mem::take(&mut shares[number]),
             scripts,
             slots: Arc::clone(&slots),
+            backends: Arc::clone(&backends),
             crowd: Arc::clone(&crowd),
             room,
             orders: take,
@@ -257,6 +261,7 @@ struct Part {
     listeners: Vec<OwnedFd>,
     scripts: Channel,
     slots: Arc<Slots>,
+    backends: Arc<Backends>,
     crowd: Arc<Crowd>,
     /// For so many connections there are descriptors.
     room: usize,
@@ -302,6 +307,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         listeners,
         scripts,
         slots,
+        backends,
         crowd,
         room,
         mut orders,
@@ -327,7 +333,10 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
-    let thread = Rc::new(Thread::new(config, logs, scripts, maps, Idlers::new(crowd, number)));
+    let own_path = scripts.inherited().path.clone();
+    let applications = Applications::new(backends, Rc::clone(&logs) as Rc<dyn notes::Logs>, own_path);
+    let idlers = Idlers::new(crowd, number);
+    let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers));
     let most = thread.idlers.crowd().most();
     if number == 0 && most > room {
         thread.note(
@@ -364,16 +373,20 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                     return Ok(());
                 }
             },
-            _ = tick.tick() => if pulse.beat(number) {
-                // A launcher that does not listen at the moment is told at the next turn.
-                let _ = launcher.tell(&FromWorker::Alive, Wait::No);
-            },
+            _ = tick.tick() => {
+                if pulse.beat(number) {
+                    // A launcher that does not listen at the moment is told at the next turn.
+                    let _ = launcher.tell(&FromWorker::Alive, Wait::No);
+                }
+                thread.applications.backends().sweep();
+            }
         }
     }
 }
 
 async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {
     thread.drain.ask();
+    thread.applications.backends().keep_none();
     for acceptor in acceptors {
         // It ends by itself once the order is given and nothing waits to be accepted.
         let _ = acceptor.await;

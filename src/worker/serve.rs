@@ -27,7 +27,7 @@ use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::thread::Thread;
 
-/// What a request reaches besides files and its client: logs, map programs, scripts. A thread has them; who only explains
+/// What a request reaches besides files and its client: logs, map programs, scripts, applications. A thread has them; who only explains
 /// requests has stand-ins.
 pub trait Outside {
     /// Takes a failure for the error log.
@@ -44,6 +44,9 @@ pub trait Outside {
 
     /// What the script of the place answers.
     fn run_script(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// What the application of the place answers.
+    fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
 
 impl Outside for Thread {
@@ -66,6 +69,10 @@ impl Outside for Thread {
 
     async fn run_script(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::cgi::run(ex, place, &self.scripts).await
+    }
+
+    async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::fastcgi::run(ex, place, &self.applications).await
     }
 }
 
@@ -111,7 +118,7 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     }
     default_charset::apply(ex, &mut response);
     tables::tidy_vary(&mut response);
-    tables::strip_not_modified(&mut response);
+    tables::strip_what_is_of_a_body(&mut response);
     outside.tell(ex);
     Some(response)
 }
@@ -200,6 +207,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
+        Handler::FastCgi => outside.ask_application(ex, &place).await?,
     })
 }
 

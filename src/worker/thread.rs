@@ -8,6 +8,7 @@ use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
+use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;
@@ -30,6 +31,8 @@ pub struct Thread {
     pub logs: Rc<Logs>,
     /// Scripts.
     pub scripts: Rc<Scripts>,
+    /// Applications.
+    pub applications: Applications,
     /// Programs that are maps.
     pub maps: Arc<MapPrograms>,
     /// Its idle connections.
@@ -43,6 +46,7 @@ impl Thread {
         config: &'static Config,
         logs: Rc<Logs>,
         scripts: Rc<Scripts>,
+        applications: Applications,
         maps: Arc<MapPrograms>,
         idlers: Idlers,
     ) -> Thread {
@@ -52,6 +56,7 @@ impl Thread {
             drain: Drain::default(),
             logs,
             scripts,
+            applications,
             maps,
             ids: UniqueIds::new(idlers.number()),
             idlers,

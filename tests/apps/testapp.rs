@@ -1,6 +1,8 @@
 //! One program with every behaviour a script may have, good and bad. The first segment of PATH_INFO names it, further
 //! segments are its arguments: `/cgi-bin/testapp/bytes/1000`. As `nph-testapp` it writes the whole reply itself.
 
+mod fastcgi;
+
 use std::env;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -10,11 +12,20 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal, raise};
 
+use crate::fastcgi::Serves;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
     if arguments.get(1).is_some_and(|a| a == "--linger") {
         sleep(seconds(arguments.get(2).map(String::as_str)));
         return ExitCode::SUCCESS;
+    }
+    if let [_, mode, socket, port @ ..] = arguments.as_slice()
+        && let "--fastcgi" | "--one" = mode.as_str()
+    {
+        let serves = if mode == "--one" { Serves::One } else { Serves::Many };
+        let end = fastcgi::serve(serves, socket, port.first().map(String::as_str));
+        return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let path = env::var("PATH_INFO").unwrap_or_default();
     let words: Vec<&str> = path.split('/').filter(|w| !w.is_empty()).collect();

@@ -5,6 +5,8 @@
 //! differs-from-apache: why        Apache does otherwise here (the oracle run checks that it still does)
 //! ours: why                       Apache cannot be asked
 //! needs perl git                  programs without which the case cannot run
+//! application NAME                our FastCGI responder (`testapp`) on $ROOT/app.sock and $APPPORT, or `php-fpm` on
+//!                                 $ROOT/php.sock; see `applications.rs`
 //! as root                         run the server as root (else as nobody when the tests run as root)
 //! loose                           do not judge reply heads (what `nph-` scripts write is theirs)
 //! patience 30                     seconds that any one wait may last (10)
@@ -55,7 +57,7 @@
 //! out TEXT   out~ regex   !out regex   err TEXT   err~ regex   !err regex
 //! ```
 //!
-//! `$PORT` (of the first listener), `$PORT2`, `$ROOT`, `$APPS`, `$CONF`, `$UID` are filled in everywhere, and `${text*9}`
+//! `$PORT` (of the first listener), `$PORT2`, `$APPPORT`, `$ROOT`, `$APPS`, `$CONF`, `$UID` are filled in everywhere, and `${text*9}`
 //! is the text nine times. The server that a case gets has only what the case says, and defaults for what it
 //! does not say (see `server.rs`). Anything unexpected in the error log, a process left behind or an open
 //! descriptor too many fails the case.
@@ -73,6 +75,8 @@ pub struct Case {
     pub ours: Option<String>,
     /// Programs that must be installed.
     pub needs: Vec<String>,
+    /// Applications that run behind the server.
+    pub applications: Vec<String>,
     /// Run the server as root.
     pub as_root: bool,
     /// Do not judge reply heads.
@@ -295,6 +299,7 @@ fn one_line(case: &mut Case, number: usize, line: &str) -> Result<Tail, String> 
         "differs-from-apache:" => case.differs = Some(rest.into()),
         "ours:" => case.ours = Some(rest.into()),
         "needs" => case.needs.extend(words.iter().map(ToString::to_string)),
+        "application" => case.applications.push(rest.into()),
         "as" if rest == "root" => case.as_root = true,
         "loose" => case.loose = true,
         "patience" => case.patience = rest.parse().map_err(|_| "patience is in seconds")?,

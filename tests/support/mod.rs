@@ -1,5 +1,6 @@
 //! What the tests stand on: the server, the wire, the .case format and its player, golden files, packages of Debian.
 
+pub mod applications;
 pub mod case;
 pub mod debian;
 pub mod golden;

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use regex::bytes::Regex;
 
+use crate::support::applications::{self, Application};
 use crate::support::case::{Case, FileItem, FileKind, Step, Want, unescape};
 use crate::support::golden;
 use crate::support::server::{self, Server, bench, poll};
@@ -34,11 +35,12 @@ pub fn play(name: &str, case: &Case) -> Result<(), String> {
 }
 
 /// Writes the site of `case` below `root`, for servers that are booted by others; `$PORT` is 80, as a Host field without a
-/// port says.
-pub fn lay_out(root: &Path, case: &Case) -> Result<(), String> {
+/// port says. Its applications run as long as they are held.
+pub fn lay_out(root: &Path, case: &Case) -> Result<Vec<Application>, String> {
     let mut player = Player::new(case, root.to_path_buf());
     player.ports = [Some(80), None];
-    player.lay_out(case, "127.0.0.1:0")
+    player.lay_out(case, "127.0.0.1:0")?;
+    Ok(player.applications)
 }
 
 struct Player {
@@ -56,6 +58,8 @@ struct Player {
     output: Option<Output>,
     tolerated: Vec<Regex>,
     disturbed: bool,
+    app_port: u16,
+    applications: Vec<Application>,
 }
 
 impl Player {
@@ -85,6 +89,8 @@ impl Player {
             tolerated: Vec::new(),
             // The pipes of a map program come and go with it.
             disturbed: mentions("prg:"),
+            app_port: server::free_port(),
+            applications: Vec::new(),
         }
     }
 
@@ -117,7 +123,7 @@ impl Player {
     }
 
     /// Writes the configuration and the files of the case.
-    fn lay_out(&self, case: &Case, listen: &str) -> Result<(), String> {
+    fn lay_out(&mut self, case: &Case, listen: &str) -> Result<(), String> {
         let lines: Vec<String> = case.config.iter().map(|l| self.fill(l)).collect();
         server::write_config(&self.root, &lines, listen)?;
         for item in &case.files {
@@ -126,6 +132,10 @@ impl Player {
         server::hand_over(&self.root, self.as_root)?;
         for item in &case.files {
             self.finish(item)?;
+        }
+        for words in &case.applications {
+            let started = applications::start(words, &self.root, self.as_root, self.app_port)?;
+            self.applications.push(started);
         }
         Ok(())
     }
@@ -489,6 +499,7 @@ impl Player {
         let mut filled = text.to_string();
         for (name, value) in [
             ("$PORT2", port(1)),
+            ("$APPPORT", self.app_port.to_string()),
             ("$PORT", port(0)),
             ("$ROOT", self.root.display().to_string()),
             ("$APPS", bench().directory.join("apps").display().to_string()),

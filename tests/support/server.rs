@@ -80,6 +80,8 @@ const APACHE_MODULES: &[&str] = &[
     "negotiation",
     "rewrite",
     "unique_id",
+    "proxy",
+    "proxy_fcgi",
 ];
 
 /// The bench of this run, made at its first use.

@@ -13,6 +13,7 @@ use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::rewriting::Question;
 use crate::exchange::trace::Step;
 use crate::handlers::cgi;
+use crate::handlers::fastcgi;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::process::jail::Guise;
@@ -116,5 +117,14 @@ impl Outside for StandIn {
             ignored: explained.ignored,
         });
         Ok(Outcome::Reply(Response::new(Status::OK, Body::Empty)))
+    }
+
+    async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        let (address, file) = fastcgi::explain(ex, place)?;
+        let file = String::from_utf8_lossy(&file);
+        Err(self.stop(format!(
+            "application `{address}` is asked for SCRIPT_FILENAME `{file}`; nobody is asked here, so that what it answers is not \
+             known"
+        )))
     }
 }

@@ -312,7 +312,7 @@ default for the built-in page. It may hold %{...} as expressions do.",
         overrides: Override::Any,
         default: "1073741824",
         summary: "Bound the size of a request's body.",
-        manual: "A larger body is answered with 413. 0 is no bound.",
+        manual: "A larger body is answered with 413. 0 is no bound. What an application gets as it comes has a bound only where this is said.",
         set: Set::Dir(|conf, args| {
             conf.core.limit_request_body.set(args.number(0, 0..=u64::MAX)?);
             Ok(())
@@ -427,15 +427,19 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         overrides: Override::FileInfo,
         default: "",
         summary: "Give everything in a place to one handler.",
-        manual: "This version has the handlers cgi-script and default-handler; any other is told of when the configuration is read, and \
+        manual: "This version has the handlers cgi-script and default-handler, and FastCGI applications: \
+\"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by their socket, \"proxy:fcgi://127.0.0.1:9000\" by their port. Any other is told of when the configuration is read, and \
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
-AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.",
+AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.\n\nAn \
+application gets the file's name behind its URL as SCRIPT_FILENAME (ProxyFCGIBackendType). Where the URL goes on behind the file, the handler must be \
+the same for the URL without what follows, or the answer is 404: of /upload.jpg/x.php, php-fpm would run upload.jpg. One that an .htaccess file or an \
+expression names is asked only if the server's own files name its address too, as <Proxy> does.",
         set: Set::Dir(|conf, args| {
             let text = args.text(0).ok().filter(|text| text.contains("%{"));
             let handler = if let Some(text) = text {
                 SetHandler::Computed(StringExpr::parse(text, args.trust).map_err(|e| e.0)?)
             } else {
-                look_at_handler(args);
+                look_at_handler(args)?;
                 unless_none(args).map_or(SetHandler::None, SetHandler::Named)
             };
             conf.core.set_handler.set(handler);

@@ -1,5 +1,6 @@
 //! What a file's name says about it: `mod_mime`.
 
+use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::handlers::{look_at_filters, look_at_handler, look_at_type};
 use crate::config::setting::{Mapped, Setting, settings};
@@ -43,8 +44,8 @@ macro_rules! extensions {
             summary: $what,
             manual: $manual,
             set: Set::Dir(|conf, args| {
-                let look: fn(&DirConf, &Args) = $look;
-                look(conf, args);
+                let look: fn(&DirConf, &Args) -> Said<()> = $look;
+                look(conf, args)?;
                 for extension in args.rest(1) {
                     conf.mime.$field.insert(lower(extension), value(args));
                 }
@@ -83,7 +84,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "charset extension ...",
         "Name the character set of files with an extension.",
         charsets,
-        |_, _| {},
+        |_, _| Ok(()),
         "A file name may have several extensions, in any order; each says its part."
     ),
     extensions!(
@@ -91,7 +92,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "encoding extension ...",
         "Name the content coding of files with an extension.",
         encodings,
-        |_, _| {},
+        |_, _| Ok(()),
         "A file that is kept compressed is sent as it is, with Content-Encoding."
     ),
     extensions!(
@@ -101,14 +102,14 @@ pub const DIRECTIVES: &[Directive] = &[
         handlers,
         look_at_script_handler,
         "Any of a name's extensions counts, not only the last, as in Apache: upload.cgi.txt is a script where .cgi is. Scripts \
-also need Options ExecCGI. MimeLastExtension makes it the last alone."
+also need Options ExecCGI. MimeLastExtension makes it the last alone. An application server may be a handler as in SetHandler."
     ),
     extensions!(
         "AddLanguage",
         "language extension ...",
         "Name the language of files with an extension.",
         languages,
-        |_, _| {},
+        |_, _| Ok(()),
         "The language is sent as Content-Language."
     ),
     extensions!(
@@ -116,7 +117,10 @@ also need Options ExecCGI. MimeLastExtension makes it the last alone."
         "filter[;filter...] extension ...",
         "Name the filters that files with an extension pass.",
         output_filters,
-        |_, args| look_at_filters(args),
+        |_, args| {
+            look_at_filters(args);
+            Ok(())
+        },
         "There are none: those that compress are left out, and a file that any other is for is answered with 500 and never shown, for \
 it may hold commands. INCLUDES is for files where Options Includes is on, as in Apache."
     ),
@@ -125,7 +129,10 @@ it may hold commands. INCLUDES is for files where Options Includes is on, as in 
         "media-type extension ...",
         "Name the media type of files with an extension.",
         types,
-        |_, args| look_at_type(args),
+        |_, args| {
+            look_at_type(args);
+            Ok(())
+        },
         "It goes before the file that TypesConfig names."
     ),
     Directive {
@@ -206,8 +213,12 @@ fn lower(extension: &[u8]) -> Vec<u8> {
     extension.strip_prefix(b".").unwrap_or(extension).to_ascii_lowercase()
 }
 
+/// In lower case, as Apache compares it; of an application server's address that is not said.
 fn value(args: &Args) -> Vec<u8> {
-    args.bytes(0).to_ascii_lowercase()
+    match backends::of_handler(args.bytes(0)) {
+        Some(url) => [backends::HANDLER, url].concat(),
+        None => args.bytes(0).to_ascii_lowercase(),
+    }
 }
 
 /// Checks a media type's form.
@@ -220,8 +231,8 @@ pub fn check_media_type(word: &[u8]) -> Said<()> {
 }
 
 /// A script handler for the whole site reaches whatever clients may upload.
-fn look_at_script_handler(conf: &DirConf, args: &Args) {
-    look_at_handler(args);
+fn look_at_script_handler(conf: &DirConf, args: &Args) -> Said<()> {
+    look_at_handler(args)?;
     let is_script = args.bytes(0).eq_ignore_ascii_case(b"cgi-script");
     if is_script && args.section.is_none() && !conf.mime.last_extension.or(false) {
         let extension = String::from_utf8_lossy(&lower(args.bytes(1))).into_owned();
@@ -230,4 +241,5 @@ fn look_at_script_handler(conf: &DirConf, args: &Args) {
              `picture.{extension}.jpg`; write `MimeLastExtension On` before it, or put it into the <Directory> of the scripts"
         ));
     }
+    Ok(())
 }

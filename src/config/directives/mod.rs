@@ -12,6 +12,7 @@ pub mod dir;
 pub mod env;
 pub mod etag;
 pub mod expires;
+pub mod fastcgi;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -21,6 +22,7 @@ pub mod mime;
 pub mod modules;
 pub mod options;
 pub mod overrides;
+pub mod proxy;
 pub mod redirect;
 pub mod remote_ip;
 pub mod require;
@@ -59,6 +61,8 @@ settings! {
         env: env::Env,
         /// How long answers may be kept.
         expires: expires::Expires,
+        /// FastCGI applications.
+        fastcgi: fastcgi::FastCgi,
         /// Fields.
         headers: headers::Headers,
         /// `.htaccess`.
@@ -67,6 +71,8 @@ settings! {
         mime: mime::Mime,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
+        /// Application servers.
+        proxy: proxy::Proxy,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Rewriting.
@@ -89,6 +95,8 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// Application servers.
+        proxy: proxy::SiteProxy,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
@@ -130,6 +138,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     env::DIRECTIVES,
     etag::DIRECTIVES,
     expires::DIRECTIVES,
+    fastcgi::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
@@ -137,6 +146,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     modules::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
+    proxy::DIRECTIVES,
     redirect::DIRECTIVES,
     remote_ip::DIRECTIVES,
     rewrite::DIRECTIVES,

@@ -25,11 +25,6 @@ const PROGRAMS: &[Programs] = &[
         extensions: PHP,
     },
     Programs {
-        beginning: "proxy_fcgi_",
-        handler: b"php-script",
-        extensions: PHP,
-    },
-    Programs {
         beginning: "wsgi_",
         handler: b"wsgi-script",
         extensions: &["wsgi"],

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::backends;
 use crate::config::directives::SiteSettings;
 use crate::config::setting::{Mapped, Merge, settings};
 use crate::config::table::{ANYWHERE, DIRECTORY, Directive, HTACCESS, Override, SITES, Set, Words};
@@ -308,7 +309,8 @@ LimitInternalRecursion).",
         manual: "In the server's part and in <VirtualHost> the pattern sees the URL path; in <Directory> and .htaccess it sees what \
 of the file's name lies below the directory, and what the rules make is sent through the server again. A substitution of - \
 changes nothing. The flags are B, B=, BCTLS, BNE=, BNP, C, CO=, DPI, E=, END, F, G, H=, L, N, NC, NE, NS, PT, QSA, QSD, QSL, R, \
-R=, S=, T=, UnsafeAllow3F and UnsafePrefixStat. P is refused: this version has no proxy.",
+R=, S=, T=, UnsafeAllow3F and UnsafePrefixStat. With P, the URL must be one of FastCGI (fcgi://), as ProxyPass has it; where a request decides its host or port, \
+the server's own files must name the address besides, as <Proxy> does.",
         set: Set::SiteOrDir(
             |site, args| rule(&mut site.rewrite.rules.0, args),
             |conf, args| rule(&mut conf.rewrite, args),
@@ -333,8 +335,8 @@ fn rule(rules: &mut Rules, args: &Args) -> Said<()> {
     let conds = std::mem::take(&mut rules.conds);
     let flags = args.words.get(2).map(Vec::as_slice);
     let rule = Rule::parse(conds, args.bytes(0), args.bytes(1), flags)?;
-    if rule.flags().proxy {
-        return Err("flag `P` is not supported by this version, which has no proxy".into());
+    if let Some(url) = rule.proxied() {
+        backends::check_rule(url)?;
     }
     rules.list.push(Arc::new(rule.standing_at(args.span.to_string())));
     Ok(())

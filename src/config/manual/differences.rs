@@ -28,6 +28,50 @@ A name of
 .Ic <AuthzProviderAlias>
 is taken once, and none is that of a kind.
 .El
+.Sh FASTCGI APPLICATIONS
+They are asked and told what Apache's mod_proxy_fcgi asks and tells them, but
+for these differences.
+.Bl -dash
+.It
+An application is asked only if the server's own files name its address for
+the site, in whichever directive; an
+.Pa .htaccess
+file or an expression alone does not do.
+.It
+Of a path that goes through a file, as
+.Pa /upload.jpg/x.php
+may, the file's own URL must be given to the application too, or the answer
+is 404; and what
+.Ic SetHandler
+gives to php-fpm by a file's name must be a file.
+.Ic ProxyFCGIBackendType
+and
+.Ic ProxyPassMatch
+have the details.
+.It
+A reply that is none is 502, and one that breaks off is cut so that the client
+can see it; Apache answers 503, or ends what it has as if it were whole.
+.It
+The application's Content-Length is kept, and held against what comes.
+.It
+A
+.Li Location
+without a status is a redirect, of the server's own where it is a path; Apache
+sends it with 200.
+.It
+A chunked body is kept until its length is known, and the application is told
+that.
+.Ic LimitRequestBody
+holds for applications, too, where it is written.
+.It
+.Pa .htaccess
+files do not set
+.Ev PHP_ADMIN_VALUE .
+.It
+One that could not be reached is tried again with the next request, unless
+.Li retry=
+says otherwise.
+.El
 .Sh FIELDS AND NAMES
 Fields, types and names are Apache's, but for these differences.
 .Bl -dash

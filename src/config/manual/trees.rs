@@ -24,8 +24,7 @@ beside the configuration; the error log says so once.
 makes no difference to
 .Ic <IfModule> .
 A module that runs programs, and is not here, has its programs kept back:
-with those of PHP (and
-.Ql proxy_fcgi_module ) ,
+with those of PHP,
 .Ql fcgid_module
 and
 .Ql wsgi_module ,
@@ -43,10 +42,6 @@ holds for a module that
 .Ic LoadModule
 names, and that is not here, is passed over; a warning names the first line in
 it that would close something.
-.It
-With the snippet of php-fpm, PHP's files are answered with 500, and
-.Pa .phps
-with 403, as in Apache.
 .It
 .Ic AuthType Digest
 is read, in nagios4 and

@@ -11,13 +11,40 @@ use crate::gateway::refused::is_refused;
 use crate::gateway::request::{Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server};
 use crate::gateway::script_path::split_path;
 use crate::http::method::Method;
+use crate::scripts::Inherited;
 use crate::scripts::notes::{Notes, Weight, escaped};
-use crate::scripts::{Inherited, Scripts};
+
+/// What else of a program's environment depends on who runs it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::handlers) struct Told<'a> {
+    /// SCRIPT_FILENAME.
+    pub(in crate::handlers) script_filename: &'a [u8],
+    /// What of the path is not the program's name; empty where all of it is.
+    pub(in crate::handlers) path_info: &'a [u8],
+    /// PATH_TRANSLATED; empty without one.
+    pub(in crate::handlers) path_translated: &'a [u8],
+    /// PATH of the server's own environment.
+    pub(in crate::handlers) path: Option<&'a [u8]>,
+    /// TZ of the server's own environment.
+    pub(in crate::handlers) time_zone: Option<&'a [u8]>,
+}
 
 /// The script's environment. `length` is what its standard input will bring.
-pub(super) fn of(ex: &Exchange, place: &Place, inherited: &Inherited, length: Option<u64>) -> MetaVars {
+pub(super) fn of_script(ex: &Exchange, place: &Place, inherited: &Inherited, length: Option<u64>) -> MetaVars {
+    let told = Told {
+        script_filename: &place.path,
+        path_info: &place.path_info,
+        path_translated: &place.path_translated,
+        path: inherited.path.as_deref(),
+        time_zone: inherited.time_zone.as_deref(),
+    };
+    of(ex, place, told, length)
+}
+
+/// A program's environment.
+pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, length: Option<u64>) -> MetaVars {
     let root = document_root(ex.config, ex.site);
-    let (script_name, path_info) = split_path(ex.target.path.as_bytes(), &place.path_info);
+    let (script_name, path_info) = split_path(ex.target.path.as_bytes(), told.path_info);
     let (software, signature, request_target) = (ex.software(), signature(ex), request_target(ex, place));
     MetaVars::of(&Request {
         method: method(ex),
@@ -37,8 +64,8 @@ pub(super) fn of(ex: &Exchange, place: &Place, inherited: &Inherited, length: Op
         place: Script {
             script_name,
             path_info,
-            path_translated: Some(place.path_translated.as_slice()).filter(|path| !path.is_empty()),
-            script_filename: &place.path,
+            path_translated: Some(told.path_translated).filter(|path| !path.is_empty()),
+            script_filename: told.script_filename,
             document_root: &root,
             context_prefix: &place.context_prefix,
             context_document_root: &place.context_root,
@@ -49,8 +76,8 @@ pub(super) fn of(ex: &Exchange, place: &Place, inherited: &Inherited, length: Op
             admin: ex.site.settings.core.admin.value().map(Vec::as_slice),
             signature: &signature,
             software: &software,
-            path: inherited.path.as_deref(),
-            time_zone: inherited.time_zone.as_deref(),
+            path: told.path,
+            time_zone: told.time_zone,
         },
         local: ex.connection.local,
         peer: ex.connection.client,
@@ -164,15 +191,15 @@ fn former_user(previous: &Previous) -> Option<&[u8]> {
 }
 
 /// A variable that was set in vain is worth a line, once.
-pub(super) fn warn_ignored(env: &MetaVars, scripts: &Scripts, notes: &Notes) {
-    let news = |name: &[u8]| scripts.is_news(notes.about().site, name);
+pub(in crate::handlers) fn warn_ignored(env: &MetaVars, is_news: impl Fn(usize, &[u8]) -> bool, notes: &Notes) {
+    let news = |name: &[u8]| is_news(notes.about().site, name);
     for ignored in env.ignored().iter().filter(|ignored| news(&ignored.name)) {
         notes.note(Weight::Warning, None, &told(ignored));
     }
 }
 
 /// Why a variable is not passed as it was set.
-pub(super) fn told(ignored: &Ignored) -> String {
+pub(in crate::handlers) fn told(ignored: &Ignored) -> String {
     let name = escaped(&ignored.name);
     let why = match ignored.why {
         WhyIgnored::Computed => "the server computes this one",

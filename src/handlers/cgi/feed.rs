@@ -10,6 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Sender;
 
 use crate::exchange::body::{BodyError, RequestBody};
+use crate::handlers::presence::WaitsFor;
 
 /// The pump between a body and a pipe. Dropped before its end, it closes the pipe.
 pub(super) struct Feed {
@@ -21,17 +22,6 @@ pub(super) struct Feed {
     /// The first bytes, for the script log.
     kept: Vec<u8>,
     to_keep: usize,
-}
-
-/// Whom a feed waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitsFor {
-    /// Nobody: it is done.
-    Nobody,
-    /// The client, for more of its body.
-    Client,
-    /// The script, for room.
-    Script,
 }
 
 impl Feed {
@@ -74,7 +64,7 @@ impl Feed {
         match &self.pipe {
             None => WaitsFor::Nobody,
             Some(_) if self.chunk.is_empty() => WaitsFor::Client,
-            Some(_) => WaitsFor::Script,
+            Some(_) => WaitsFor::Program,
         }
     }
 

@@ -89,7 +89,7 @@ async fn begin(
         }
         Kind::ClientRedirect(location) => {
             finish(&mut talk).await?;
-            let mut response = head(case, &reply, Body::BuiltIn);
+            let mut response = head(case.notes(), &reply, Body::BuiltIn);
             response.head.fields.append("Location", location);
             Ok(Outcome::Reply(response))
         }
@@ -120,7 +120,7 @@ async fn finish(talk: &mut Talk) -> Result<(), Fail> {
 
 fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
-    let mut response = head(case, &reply, Body::Empty);
+    let mut response = head(case.notes(), &reply, Body::Empty);
     let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
     let length = if unwanted {
         // A client that leaves misses nothing.
@@ -135,7 +135,7 @@ fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) 
 }
 
 /// The coding and the languages that the script's name has, which Apache tells of its output as of any file's.
-fn add_what_the_name_says(response: &mut Response, types: &Types) {
+pub(in crate::handlers) fn add_what_the_name_says(response: &mut Response, types: &Types) {
     let fields = &mut response.head.fields;
     if !types.encodings.is_empty() {
         fields.set("Content-Encoding", types.encodings.join(&b", "[..]));
@@ -152,7 +152,7 @@ fn add_what_the_name_says(response: &mut Response, types: &Types) {
     }
 }
 
-fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {
+pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) -> Response {
     let status = Status::new(reply.status).unwrap_or(Status::OK);
     let mut response = Response::new(status, body);
     response.head.reason.clone_from(&reply.reason);
@@ -167,7 +167,7 @@ fn head(case: &Case, reply: &ScriptReply, body: Body) -> Response {
         };
         if response.head.fields.try_append(name, value.as_slice()).is_err() {
             let name = crate::scripts::notes::escaped(name);
-            case.notes().note(
+            notes.note(
                 Weight::Warning,
                 None,
                 &format!("field `{name}` of its reply cannot be sent"),
@@ -183,7 +183,7 @@ fn modified(value: &[u8]) -> Option<HttpDate> {
     HttpDate::parse(value, now).map(|date| date.min(now))
 }
 
-fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {
+pub(in crate::handlers) fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {
     let mistakes = || dropped.iter().filter(|dropped| dropped.why.is_mistake());
     for mistake in mistakes().take(DROPPED_TOLD) {
         notes.note(Weight::Warning, None, &mistake.to_string());

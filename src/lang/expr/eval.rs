@@ -17,9 +17,15 @@ pub(super) fn condition(condition: &Condition, vars: &dyn Vars) -> Result<Option
     Ok(holds.then_some((state.subject, state.groups)))
 }
 
-/// The string that `word` makes. As in Apache, that a string depends on fields of the request is not told.
-pub(super) fn string(word: &Word, vars: &dyn Vars) -> Result<Vec<u8>, NoValue> {
-    State::new(vars, Fields::Silent).word(word).map(Cow::into_owned)
+/// The string that `word` makes, where `groups` are of the last match, in `subject`. As in Apache, that a string depends on
+/// fields of the request is not told.
+pub(super) fn string(word: &Word, vars: &dyn Vars, subject: Vec<u8>, groups: Groups) -> Result<Vec<u8>, NoValue> {
+    let state = State {
+        subject,
+        groups,
+        ..State::new(vars, Fields::Silent)
+    };
+    state.word(word).map(Cow::into_owned)
 }
 
 /// The request, and the last successful match: `$1` refers to it.

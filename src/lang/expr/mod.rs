@@ -84,7 +84,13 @@ impl StringExpr {
 
     /// The string it makes of the request.
     pub fn eval(&self, vars: &dyn Vars) -> Result<Vec<u8>, NoValue> {
-        eval::string(&self.word, vars)
+        eval::string(&self.word, vars, Vec::new(), Groups::new())
+    }
+
+    /// The same behind a condition whose pattern matched: `$1` is a group of its match.
+    pub fn eval_behind(&self, vars: &dyn Vars, matched: (Vec<u8>, Groups)) -> Result<Vec<u8>, NoValue> {
+        let (subject, groups) = matched;
+        eval::string(&self.word, vars, subject, groups)
     }
 }
 

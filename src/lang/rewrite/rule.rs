@@ -70,6 +70,12 @@ impl Rule {
         &self.flags
     }
 
+    /// With `[P]`, the URL of the application server, as far as no request decides it.
+    pub fn proxied(&self) -> Option<&[u8]> {
+        let substitution = self.substitution.as_ref().filter(|_| self.flags.proxy)?;
+        Some(substitution.literal_start())
+    }
+
     /// The maps it and its conditions ask.
     pub fn maps(&self) -> Vec<&[u8]> {
         let flags = &self.flags;

@@ -84,6 +84,14 @@ impl Template {
         &self.pieces
     }
 
+    /// What it begins with, as far as that stands for itself.
+    pub(super) fn literal_start(&self) -> &[u8] {
+        match self.pieces.first() {
+            Some(Piece::Literal(text)) => text,
+            _ => b"",
+        }
+    }
+
     /// The maps it asks.
     pub fn maps(&self) -> Vec<&[u8]> {
         let mut names = Vec::new();

@@ -57,6 +57,11 @@ impl Before {
         }
     }
 
+    /// The TCP port that somebody else listens on.
+    pub(super) fn port(&self) -> u16 {
+        self.tcp.local_addr().expect("it listens").port()
+    }
+
     fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.join(name)
     }

@@ -26,10 +26,11 @@ fn as_taken_over() {
     let Some(place) = std::env::var_os(PLACE).map(PathBuf::from) else {
         return;
     };
-    let text = fs::read(place.join("httpd.conf")).expect("the settings are there");
-    let loaded = load_text("httpd.conf", &text, &place);
-    assert!(!loaded.is_fatal(), "{:?}", loaded.complaints);
     let mut before = Before::prepare(&place);
+    let text = fs::read_to_string(place.join("httpd.conf")).expect("the settings are there");
+    let text = text.replace("@PORT@", &before.port().to_string());
+    let loaded = load_text("httpd.conf", text.as_bytes(), &place);
+    assert!(!loaded.is_fatal(), "{:?}", loaded.complaints);
     let told = match enter(&loaded.config, Debuggers::KeptOut) {
         Ok(confined) => confined.to_string(),
         Err(error) => format!("not confined: {error}"),
@@ -268,6 +269,23 @@ fn confined_reading_leaves_what_is_served_and_named() {
     let (said, answers) = taken_over("reading", lines, Lacking::Nothing);
     assert!(said.contains("; reads "), "{said}");
     assert_eq!(judged(answers, &expected), expected);
+}
+
+#[test]
+fn ports_of_applications_can_be_reached() {
+    let mut expected = outcomes(0);
+    for (line, outcome) in [
+        ("ProxyPass /a fcgi://localhost:@PORT@/", "allowed"),
+        ("SetHandler proxy:fcgi://127.0.0.1:@PORT@", "allowed"),
+        ("<Proxy fcgi://127.0.0.1:@PORT@>\n</Proxy>", "allowed"),
+        ("RewriteRule /(.*) fcgi://127.0.0.1:@PORT@/$1 [P]", "allowed"),
+        ("ProxyPass /a fcgi://127.0.0.1:1/", "EACCES"),
+        ("ProxyPass /a unix:/run/app.sock|fcgi://127.0.0.1:@PORT@/", "EACCES"),
+    ] {
+        expected.insert("TCP connect".to_owned(), outcome.to_owned());
+        let (_, answers) = taken_over("applications", line, Lacking::Nothing);
+        assert_eq!(judged(answers, &expected), expected, "{line}");
+    }
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Programs and other servers: proxying, rewriting, embedded languages, databases.
 
-use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
+use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{off_only, off_only_forward};
 use crate::config::directives::foreign::{D, Foreign, S, SV, SVD, SVDH, foreign};
 
 const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
+const BUFFERS: &str = "connections to applications need no tuning of buffers";
 const HEARTBEAT: &str = "no heartbeat is received";
 const LUA: &str = "not supported by this version; Lua does not run inside the server: run the program as a CGI script";
-const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
+const NOPROXY: &str = "it is about servers that speak HTTP, to which this version gives nothing";
 const NOSQL: &str = "it has no effect: nothing uses a database connection";
 const NO_LUA: &str = "Lua is refused";
 const NO_SHARED: &str = "no shared cache is used";
-const PROXY: &str = "not supported by this version; nothing is proxied: keep the server that does it in front";
+const PROXY: &str =
+    "not supported by this version, which speaks FastCGI alone to other servers; keep the server that does it in front";
+const SOURCE: &str = "connections to applications leave from the address that the system chooses";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -66,19 +69,15 @@ foreign! {
     "LuaScope" "mod_lua" SVDH Any "once|request|conn|thread|server [min] [max]" => Ignored(NO_LUA);
     "MemcacheConnTTL" "mod_socache_memcache" SV None "num[units]" => Ignored(NO_SHARED);
     "NoProxy" "mod_proxy" SV None "host [host] ..." => Ignored(NOPROXY);
-    "<Proxy>" "mod_proxy" SV None "wildcard-url" => Refused(PROXY);
     "Proxy100Continue" "mod_proxy" SVD None "Off|On" => Ignored(NOPROXY);
     "ProxyAddHeaders" "mod_proxy" SVD None "Off|On" => Ignored(NOPROXY);
     "ProxyBadHeader" "mod_proxy" SV None "IsError|Ignore|StartBody" => Ignored(NOPROXY);
     "ProxyBlock" "mod_proxy" SV None "*|word|host|domain [word|host|domain] ..." => Ignored(NOPROXY);
     "ProxyDomain" "mod_proxy" SV None "Domain" => Ignored(NOPROXY);
-    "ProxyErrorOverride" "mod_proxy" SVD None "Off|On [code ...]" => Ignored(NOPROXY);
+    "ProxyErrorOverride" "mod_proxy" SVD None "Off|On [code ...]" => By(off_only);
     "ProxyExpressDBMFile" "mod_proxy_express" SVDH FileInfo "pathname" => Ignored(NOPROXY);
     "ProxyExpressDBMType" "mod_proxy_express" SVDH FileInfo "type" => Ignored(NOPROXY);
     "ProxyExpressEnable" "mod_proxy_express" SVDH FileInfo "on|off" => By(off_only);
-    "ProxyFCGIBackendType" "mod_proxy_fcgi" SVDH FileInfo "FPM|GENERIC" => Ignored(NOPROXY);
-    "ProxyFCGISetEnvIf" "mod_proxy_fcgi" SVDH FileInfo "conditional-expression [!]environment-variable-name [value-expression]" =>
-        Ignored(NOPROXY);
     "ProxyFtpDirCharset" "mod_proxy_ftp" SVD None "character_set" => Ignored(NOPROXY);
     "ProxyFtpEscapeWildcards" "mod_proxy_ftp" SVD None "on|off" => Ignored(NOPROXY);
     "ProxyFtpListOnWildcard" "mod_proxy_ftp" SVD None "on|off" => Ignored(NOPROXY);
@@ -98,29 +97,22 @@ foreign! {
     "ProxyHTMLMeta" "mod_proxy_html" SVD None "On|Off" => Ignored(NOPROXY);
     "ProxyHTMLStripComments" "mod_proxy_html" SVD None "On|Off" => Ignored(NOPROXY);
     "ProxyHTMLURLMap" "mod_proxy_html" SVD None "from-pattern to-pattern [flags] [cond]" => Ignored(NOPROXY);
-    "ProxyIOBufferSize" "mod_proxy" SV None "bytes" => Ignored(NOPROXY);
-    "<ProxyMatch>" "mod_proxy" SV None "regex" => Refused(PROXY);
+    "ProxyIOBufferSize" "mod_proxy" SV None "bytes" => Ignored(BUFFERS);
     "ProxyMaxForwards" "mod_proxy" SV None "number" => Ignored(NOPROXY);
-    "ProxyPass" "mod_proxy" SVD None "[path] !|url [key=value [key=value ...]] [nocanon] [interpolate] [noquery]" =>
-        Refused(PROXY);
-    "ProxyPassInherit" "mod_proxy" SV None "On|Off" => Ignored(NOPROXY);
-    "ProxyPassInterpolateEnv" "mod_proxy" SVD None "On|Off" => Ignored(NOPROXY);
-    "ProxyPassMatch" "mod_proxy" SVD None "[regex] !|url [key=value [key=value ...]]" => Refused(PROXY);
+    "ProxyPassInterpolateEnv" "mod_proxy" SVD None "On|Off" => By(off_only);
     "ProxyPassReverse" "mod_proxy" SVD None "[path] url [interpolate]" => Refused(PROXY);
     "ProxyPassReverseCookieDomain" "mod_proxy" SVD None "internal-domain public-domain [interpolate]" =>
         Refused(PROXY);
     "ProxyPassReverseCookiePath" "mod_proxy" SVD None "internal-path public-path [interpolate]" => Refused(PROXY);
     "ProxyPreserveHost" "mod_proxy" SVD None "On|Off" => Ignored(NOPROXY);
-    "ProxyReceiveBufferSize" "mod_proxy" SV None "bytes" => Ignored(NOPROXY);
+    "ProxyReceiveBufferSize" "mod_proxy" SV None "bytes" => Ignored(BUFFERS);
     "ProxyRemote" "mod_proxy" SV None "match remote-server [username:password]" => Refused(PROXY);
     "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(PROXY);
     "ProxyRequests" "mod_proxy" SV None "On|Off" => By(off_only_forward);
     "ProxySCGIInternalRedirect" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
     "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
-    "ProxySet" "mod_proxy" SVD None "url key=value [key=value ...]" => Refused(PROXY);
-    "ProxySourceAddress" "mod_proxy" SV None "address" => Ignored(NOPROXY);
-    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored(NOPROXY);
-    "ProxyTimeout" "mod_proxy" SV None "seconds" => Ignored(NOPROXY);
+    "ProxySourceAddress" "mod_proxy" SV None "address" => Warned(SOURCE);
+    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("there is no status page");
     "ProxyVia" "mod_proxy" SV None "On|Off|Full|Block" => Ignored(NOPROXY);
     "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored(NOPROXY);
     "RedisConnPoolTTL" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);

@@ -1,0 +1,447 @@
+//! The connections to one application: made when a request needs one, kept behind it where that was asked for. One
+//! connection carries one request at a time.
+//!
+//! An application that serves one connection at a time serves nobody while a connection to it is kept. So when a request of
+//! ours has waited on a new connection for a moment without a byte, all kept ones are closed, and none is kept while it
+//! waits: the process that they hold may be the one it waits for. Where that was so, for a while no connection is kept as
+//! long as any request waits on a new one, however short.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::backend::socket::{Parked, Socket};
+use crate::config::backends::Address;
+use crate::config::directives::proxy::Terms;
+
+/// How long a kept connection may be idle, where no `ttl` says it.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// So many connections of one application are kept at most; more are closed behind their request. `max` moves it down.
+const MOST_IDLE: usize = 256;
+
+/// A request that has had no byte on a new connection for so long may be waiting for a process that a kept one holds.
+pub(super) const STARVING: Duration = Duration::from_millis(50);
+
+/// How long the application is taken for one with few processes, after one was waited for that a kept connection held.
+const TIGHT: Duration = Duration::from_secs(60);
+
+/// The addresses of a host's name are asked for again after so long.
+const ADDRESSES: Duration = Duration::from_secs(60);
+
+/// A Unix socket whose queue is full refuses at once; it is tried again after so long.
+const FULL_QUEUE: Duration = Duration::from_millis(10);
+
+/// On which terms a request is given to an application.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed {
+    /// Whether the connection is kept behind it.
+    pub keep: Keep,
+    /// How long connecting may take.
+    pub connect: Duration,
+    /// How long it may wait for its turn.
+    pub acquire: Duration,
+    /// How long an application that could not be reached is left alone.
+    pub retry: Duration,
+    /// How many requests the application has at one time; 0 is no bound.
+    pub most: u64,
+    /// How long a kept connection may be idle.
+    pub idle: Duration,
+}
+
+/// Whether connections are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// They are (`enablereuse=on`).
+    Yes,
+    /// Each is closed behind its request.
+    No,
+}
+
+impl Agreed {
+    /// What the terms say, with `patience` where they leave times open.
+    pub fn of(terms: &Terms, patience: Duration) -> Agreed {
+        let connect = terms.connect.or(terms.timeout).unwrap_or(patience);
+        Agreed {
+            keep: if terms.reuse == Some(true) { Keep::Yes } else { Keep::No },
+            connect,
+            acquire: terms.acquire.unwrap_or(connect),
+            retry: terms.retry.unwrap_or(Duration::ZERO),
+            most: terms.max.unwrap_or(0),
+            idle: terms.ttl.unwrap_or(IDLE),
+        }
+    }
+}
+
+/// Which connection a request may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// A kept one, if there is any.
+    Any,
+    /// A new one.
+    New,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum NoLease {
+    /// As many requests as may are there, and none ended in time.
+    Busy(u64),
+    /// It could not be reached.
+    Unreachable(io::Error),
+    /// It did not take the connection within this time.
+    TimedOut(Duration),
+    /// It could not be reached a short while ago (`retry`).
+    Resting,
+}
+
+impl fmt::Display for NoLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoLease::Busy(most) => write!(
+                f,
+                "it has {most} requests already (max), and none ended in time (acquire)"
+            ),
+            NoLease::Unreachable(error) => write!(f, "cannot connect: {error}"),
+            NoLease::TimedOut(limit) => {
+                write!(f, "it did not take the connection within {limit:?} (connectiontimeout)")
+            }
+            NoLease::Resting => f.write_str("it could not be reached a short while ago, and is left alone (retry)"),
+        }
+    }
+}
+
+/// The connections to one address.
+#[derive(Debug)]
+pub struct Pool {
+    address: Address,
+    idle: Mutex<Vec<Idle>>,
+    /// Requests that have a connection or are getting one.
+    active: AtomicUsize,
+    ended: Notify,
+    /// Requests on new connections that have had no byte of an answer.
+    unanswered: AtomicUsize,
+    /// Those of them that wait for long.
+    starving: AtomicUsize,
+    /// Until when processes are few.
+    tight: Mutex<Option<Instant>>,
+    /// No connection is kept any more.
+    closing: AtomicBool,
+    failed: Mutex<Option<Instant>>,
+    found: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
+}
+
+/// A connection that waits for a request.
+#[derive(Debug)]
+struct Idle {
+    parked: Parked,
+    until: Instant,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    /// Without a connection.
+    pub fn new(address: Address) -> Pool {
+        Pool {
+            address,
+            idle: Mutex::default(),
+            active: AtomicUsize::new(0),
+            ended: Notify::new(),
+            unanswered: AtomicUsize::new(0),
+            starving: AtomicUsize::new(0),
+            tight: Mutex::default(),
+            closing: AtomicBool::new(false),
+            failed: Mutex::default(),
+            found: Mutex::default(),
+        }
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How many connections are kept.
+    pub fn kept(&self) -> usize {
+        locked(&self.idle).len()
+    }
+
+    /// A connection for one request.
+    pub async fn lease(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, NoLease> {
+        let turn = Pool::turn(self, agreed).await?;
+        if which == Which::Any
+            && let Some(socket) = self.kept_one()
+        {
+            return Ok(Lease::new(turn, socket, agreed, Origin::Kept));
+        }
+        self.is_rested(agreed)?;
+        let waiting = Unanswered::new(self);
+        match timeout_at(Instant::now() + agreed.connect, self.connected()).await {
+            Ok(Ok(socket)) => {
+                *locked(&self.failed) = None;
+                Ok(Lease::new(turn, socket, agreed, Origin::New(waiting)))
+            }
+            Ok(Err(error)) => {
+                *locked(&self.failed) = Some(Instant::now());
+                Err(NoLease::Unreachable(error))
+            }
+            Err(_) => {
+                *locked(&self.failed) = Some(Instant::now());
+                Err(NoLease::TimedOut(agreed.connect))
+            }
+        }
+    }
+
+    /// Closes kept connections whose time is over or on which something has come: mostly their end.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        locked(&self.idle).retain(|idle| now < idle.until && idle.parked.is_quiet());
+    }
+
+    /// Keeps no connection from now on.
+    pub fn keep_none(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.forget();
+    }
+
+    /// Closes what is kept.
+    pub fn forget(&self) {
+        locked(&self.idle).clear();
+    }
+
+    /// The kept connection that was used last, if any is still good.
+    fn kept_one(&self) -> Option<Socket> {
+        loop {
+            let idle = locked(&self.idle).pop()?;
+            if idle.parked.is_quiet()
+                && let Ok(socket) = idle.parked.unpark()
+            {
+                return Some(socket);
+            }
+        }
+    }
+
+    /// Whether a kept connection would hold up nobody.
+    fn may_keep(&self) -> bool {
+        let waiting = match *locked(&self.tight) {
+            Some(until) if Instant::now() < until => &self.unanswered,
+            _ => &self.starving,
+        };
+        waiting.load(Ordering::Acquire) == 0
+    }
+
+    /// A request waits for long: what is kept may be what it waits for.
+    fn starve(&self) {
+        let kept = std::mem::take(&mut *locked(&self.idle));
+        if !kept.is_empty() {
+            *locked(&self.tight) = Some(Instant::now() + TIGHT);
+        }
+    }
+
+    fn is_rested(&self, agreed: &Agreed) -> Result<(), NoLease> {
+        match *locked(&self.failed) {
+            Some(when) if when.elapsed() < agreed.retry => Err(NoLease::Resting),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until one request more may be there.
+    async fn turn(pool: &Arc<Pool>, agreed: &Agreed) -> Result<Turn, NoLease> {
+        let most = match agreed.most {
+            0 => usize::MAX,
+            most => usize::try_from(most).unwrap_or(usize::MAX),
+        };
+        let until = Instant::now() + agreed.acquire;
+        loop {
+            let ended = pool.ended.notified();
+            let taken = pool.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
+                (active < most).then_some(active + 1)
+            });
+            if taken.is_ok() {
+                return Ok(Turn(Arc::clone(pool)));
+            }
+            if timeout_at(until, ended).await.is_err() {
+                return Err(NoLease::Busy(agreed.most));
+            }
+        }
+    }
+
+    async fn connected(&self) -> io::Result<Socket> {
+        match &self.address {
+            Address::Unix(path) => loop {
+                match Socket::to_path(path).await {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL_QUEUE).await,
+                    made => return made,
+                }
+            },
+            Address::Tcp { host, port } => {
+                let mut last = io::Error::other("the host has no address");
+                for address in self.addresses(host, *port).await? {
+                    match Socket::to_address(address).await {
+                        Ok(socket) => return Ok(socket),
+                        Err(error) => last = error,
+                    }
+                }
+                *locked(&self.found) = None;
+                Err(last)
+            }
+        }
+    }
+
+    /// The addresses of the host, asked for anew now and then.
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = host.parse() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        if let Some((when, known)) = &*locked(&self.found)
+            && when.elapsed() < ADDRESSES
+        {
+            return Ok(known.clone());
+        }
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        *locked(&self.found) = Some((Instant::now(), found.clone()));
+        Ok(found)
+    }
+}
+
+/// The right to have a request there.
+#[derive(Debug)]
+struct Turn(Arc<Pool>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_one();
+    }
+}
+
+/// A request on a new connection that has had no byte of an answer.
+#[derive(Debug)]
+struct Unanswered {
+    pool: Arc<Pool>,
+    patience: Patience,
+}
+
+/// How long it has waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    Short,
+    Long,
+}
+
+impl Unanswered {
+    fn new(pool: &Arc<Pool>) -> Unanswered {
+        pool.unanswered.fetch_add(1, Ordering::AcqRel);
+        Unanswered {
+            pool: Arc::clone(pool),
+            patience: Patience::Short,
+        }
+    }
+
+    fn starves(&mut self) {
+        if self.patience == Patience::Short {
+            self.patience = Patience::Long;
+            self.pool.starving.fetch_add(1, Ordering::AcqRel);
+            self.pool.starve();
+        }
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.pool.unanswered.fetch_sub(1, Ordering::AcqRel);
+        if self.patience == Patience::Long {
+            self.pool.starving.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Debug)]
+enum Origin {
+    New(Unanswered),
+    /// It was kept, or has been heard of since it was made.
+    Kept,
+}
+
+/// A connection that one request has. Dropped, it is closed.
+#[derive(Debug)]
+pub struct Lease {
+    socket: Socket,
+    turn: Turn,
+    origin: Origin,
+    was_kept: bool,
+    keep: Keep,
+    idle: Duration,
+}
+
+impl Lease {
+    fn new(turn: Turn, socket: Socket, agreed: &Agreed, origin: Origin) -> Lease {
+        Lease {
+            was_kept: matches!(origin, Origin::Kept),
+            socket,
+            turn,
+            origin,
+            keep: agreed.keep,
+            idle: agreed.idle,
+        }
+    }
+
+    /// Whether it carried a request before: then the application may have closed it meanwhile.
+    pub fn was_kept(&self) -> bool {
+        self.was_kept
+    }
+
+    /// Whether it is to be kept.
+    pub fn keep(&self) -> Keep {
+        self.keep
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The first byte of an answer is there.
+    pub(super) fn is_answered(&mut self) {
+        self.origin = Origin::Kept;
+    }
+
+    /// No byte of an answer has come for [`STARVING`].
+    pub(super) fn starves(&mut self) {
+        if let Origin::New(waiting) = &mut self.origin {
+            waiting.starves();
+        }
+    }
+
+    /// Keeps the connection, which has nothing more on it, for another request, where that was agreed and holds up nobody.
+    pub(super) fn keep_for_another(self) {
+        let Lease {
+            socket,
+            turn,
+            origin,
+            keep,
+            idle,
+            ..
+        } = self;
+        drop(origin);
+        let pool = &turn.0;
+        if keep == Keep::No || pool.closing.load(Ordering::Acquire) {
+            return;
+        }
+        let Ok(parked) = socket.park() else { return };
+        let mut list = locked(&pool.idle);
+        if pool.may_keep() && list.len() < MOST_IDLE {
+            let until = Instant::now() + idle;
+            list.push(Idle { parked, until });
+        }
+    }
+}

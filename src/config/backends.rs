@@ -1,0 +1,423 @@
+//! Application servers by their URLs, as `proxy:` handlers, ProxyPass and rules name them (`mod_proxy`), and all of them that
+//! the server's own files name: nothing else is ever connected to.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::config::directives::core::SetHandler;
+use crate::config::directives::proxy::{Terms, To};
+use crate::config::places;
+use crate::config::setting::Merge;
+use crate::config::site::Site;
+use crate::config::words::{self, Pattern, Said, shown};
+
+/// The port of `fcgi://` without one, as Apache has it.
+const FASTCGI_PORT: u16 = 8000;
+
+/// A handler of this beginning is an application server.
+pub const HANDLER: &[u8] = b"proxy:";
+
+/// Where an application listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// A socket in the file system, by its absolute name.
+    Unix(Vec<u8>),
+    /// A port of a host, which is a name in lower case or an address without brackets.
+    Tcp {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Address {
+    /// Whether it surely is on this machine, and so sees the same files.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Unix(_) => true,
+            Address::Tcp { host, .. } => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Unix(path) => write!(f, "unix:{}", path.escape_ascii()),
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// What the URL of an application server says: `[unix:PATH|]fcgi://host[:port][/path]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where it listens.
+    pub address: Address,
+    /// `fcgi://host`, with the port where it is not the usual one.
+    pub base: Vec<u8>,
+    /// What follows: empty, or with a leading slash.
+    pub path: Vec<u8>,
+}
+
+impl Target {
+    /// Reads a URL. The error is a sentence.
+    pub fn parse(text: &[u8]) -> Said<Target> {
+        let (socket, url) = match strip_word(text, b"unix:") {
+            None => (None, text),
+            Some(rest) => {
+                let (path, url) = split_at(rest, b'|')
+                    .ok_or_else(|| format!("{} has no URL; write `unix:/path|fcgi://localhost`", shown(text)))?;
+                (Some(socket(path)?), url)
+            }
+        };
+        let (scheme, rest) =
+            split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
+        if !scheme.eq_ignore_ascii_case(b"fcgi") {
+            return Err(format!(
+                "`{}:` is not supported by this version, which speaks FastCGI alone (`fcgi:`); keep the server that does it in \
+                 front",
+                scheme.escape_ascii()
+            ));
+        }
+        let authority = rest.strip_prefix(b"//");
+        let (host, path) = match authority {
+            // Of a socket, the host says nothing.
+            None if socket.is_some() => (&b""[..], rest),
+            None => return Err(format!("{} has no host; write `fcgi://host:port`", shown(url))),
+            Some(authority) => {
+                let end = authority
+                    .iter()
+                    .position(|byte| *byte == b'/')
+                    .unwrap_or(authority.len());
+                authority.split_at(end)
+            }
+        };
+        let host = if host.is_empty() && socket.is_some() {
+            b"localhost"
+        } else {
+            host
+        };
+        let (host, port) = host_and_port(host).ok_or_else(|| format!("{} has no host that could be", shown(url)))?;
+        let mut base = b"fcgi://".to_vec();
+        base.extend_from_slice(
+            if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            }
+            .as_bytes(),
+        );
+        if let Some(port) = port.filter(|port| *port != FASTCGI_PORT) {
+            base.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        let address = match socket {
+            Some(path) => Address::Unix(path),
+            None => Address::Tcp {
+                host,
+                port: port.unwrap_or(FASTCGI_PORT),
+            },
+        };
+        Ok(Target {
+            address,
+            base,
+            path: path.to_vec(),
+        })
+    }
+}
+
+fn socket(path: &[u8]) -> Said<Vec<u8>> {
+    if path.first() != Some(&b'/') || path.contains(&0) {
+        return Err(format!(
+            "{} is not the name of a socket; write an absolute one, as `unix:/run/php/php-fpm.sock|fcgi://localhost`",
+            shown(path)
+        ));
+    }
+    Ok(path.to_vec())
+}
+
+fn split_at(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(byte, text)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// What follows a key word, in any case.
+fn strip_word<'t>(text: &'t [u8], word: &[u8]) -> Option<&'t [u8]> {
+    let (start, rest) = text.split_at_checked(word.len())?;
+    start.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+fn host_and_port(text: &[u8]) -> Option<(String, Option<u16>)> {
+    let text = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, behind) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            let port = if behind.is_empty() {
+                None
+            } else {
+                Some(behind.strip_prefix(':')?)
+            };
+            (host, port)
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text.as_str(), None),
+        },
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
+    if host.is_empty() || !host.bytes().all(is_name) {
+        return None;
+    }
+    let port = match port {
+        None => None,
+        Some(digits) => Some(digits.parse::<u16>().ok().filter(|port| *port > 0)?),
+    };
+    Some((host.to_owned(), port))
+}
+
+/// The URL of a handler that is an application server.
+pub fn of_handler(handler: &[u8]) -> Option<&[u8]> {
+    strip_word(handler, HANDLER)
+}
+
+/// What a `<Proxy>` section of this name and word is about. The error is a sentence.
+pub fn section(name: &str, url: &[u8]) -> Said<Pattern> {
+    if name.eq_ignore_ascii_case("ProxyMatch") {
+        return words::regex(url).map(Pattern::Regex);
+    }
+    let pattern = Pattern::wild(url);
+    if let (Pattern::Plain(url), true) = (&pattern, memchr::memmem::find(url, b":").is_some()) {
+        Target::parse(url)?;
+    }
+    Ok(pattern)
+}
+
+/// Whether a section with this word is about application servers, not about paths.
+pub fn is_url(word: &[u8]) -> bool {
+    word == b"*" || memchr::memmem::find(word, b"://").is_some()
+}
+
+/// Whether the URL of a rule with `[P]` can be one of an application server, as far as no request decides it. The error is a
+/// sentence.
+pub fn check_rule(literal: &[u8]) -> Said<()> {
+    let begins_as = |known: &[u8]| {
+        let common = literal.len().min(known.len());
+        literal.get(..common).is_some_and(|start| {
+            known
+                .get(..common)
+                .is_some_and(|known| start.eq_ignore_ascii_case(known))
+        })
+    };
+    if begins_as(b"fcgi://") || begins_as(b"unix:/") {
+        return Ok(());
+    }
+    Target::parse(literal).map(drop)
+}
+
+/// The terms on which an application server is talked to.
+#[derive(Clone, Debug)]
+pub struct Agreement {
+    /// The socket, where one was named.
+    socket: Option<Vec<u8>>,
+    /// The beginning of the URLs they are for.
+    url: Vec<u8>,
+    terms: Terms,
+}
+
+/// All terms that a site's settings name.
+pub fn agreements(site: &Site) -> Vec<Agreement> {
+    let mut agreements = Vec::new();
+    let mut add = |url: &[u8], terms: &Terms| {
+        if let (Ok(target), true) = (Target::parse(url), *terms != Terms::default()) {
+            agreements.push(Agreement {
+                socket: match target.address {
+                    Address::Unix(path) => Some(path),
+                    Address::Tcp { .. } => None,
+                },
+                url: [target.base, target.path].concat(),
+                terms: *terms,
+            });
+        }
+    };
+    for section in &site.proxies {
+        if let Pattern::Plain(url) = &section.pattern {
+            add(url, &section.conf.proxy.terms);
+        }
+    }
+    for (url, terms) in site.settings.proxy.set.iter() {
+        add(url, terms);
+    }
+    let places = site
+        .locations
+        .iter()
+        .filter_map(|section| section.conf.proxy.pass.value());
+    for pass in site.settings.proxy.passes.iter().chain(places) {
+        if let Some(url) = pass.to.url() {
+            add(url, &pass.terms);
+        }
+    }
+    agreements
+}
+
+/// The terms for a URL: those of the longest that it begins with, of several the later.
+pub fn terms(site: &Site, target: &Target) -> Terms {
+    let url = [target.base.as_slice(), &target.path].concat();
+    let fits = |agreement: &&Agreement| {
+        let is_there = match (&agreement.socket, &target.address) {
+            (None, _) => true,
+            (Some(known), Address::Unix(path)) => known == path,
+            (Some(_), Address::Tcp { .. }) => false,
+        };
+        // `fcgi://localhost/` is for `fcgi://localhost` too.
+        is_there && (url.starts_with(&agreement.url) || agreement.url.strip_suffix(b"/") == Some(&url))
+    };
+    let longest = site
+        .agreements
+        .iter()
+        .filter(fits)
+        .map(|agreement| agreement.url.len())
+        .max();
+    let mut terms = Terms::default();
+    let chosen = site.agreements.iter().filter(fits);
+    for agreement in chosen.filter(|agreement| Some(agreement.url.len()) == longest) {
+        terms.merge(&agreement.terms);
+    }
+    terms
+}
+
+/// Every address that a site's own settings name, each once.
+pub fn of(site: &Site) -> Vec<Address> {
+    let mut addresses = Vec::new();
+    let mut add = |url: &[u8]| {
+        if let Ok(target) = Target::parse(url)
+            && !addresses.contains(&target.address)
+        {
+            addresses.push(target.address);
+        }
+    };
+    let passes = site.settings.proxy.passes.iter().map(|pass| &pass.to);
+    passes.filter_map(To::url).for_each(&mut add);
+    for (url, _) in site.settings.proxy.set.iter() {
+        add(url);
+    }
+    for section in &site.proxies {
+        if let Pattern::Plain(url) = &section.pattern {
+            add(url);
+        }
+    }
+    let rules = site.settings.rewrite.rules.0.list();
+    rules.iter().filter_map(|rule| rule.proxied()).for_each(&mut add);
+    for conf in places::confs_of(site) {
+        if let Some(SetHandler::Named(handler)) = conf.core.set_handler.value() {
+            of_handler(handler).into_iter().for_each(&mut add);
+        }
+        let by_name = conf.mime.handlers.iter().filter_map(|(_, handler)| of_handler(handler));
+        by_name.for_each(&mut add);
+        let pass = conf.proxy.pass.value().and_then(|pass| pass.to.url());
+        pass.into_iter().for_each(&mut add);
+        let rules = conf.rewrite.list();
+        rules.iter().filter_map(|rule| rule.proxied()).for_each(&mut add);
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Target};
+
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp {
+            host: host.to_owned(),
+            port,
+        }
+    }
+
+    #[test]
+    fn urls_of_applications_are_read_as_apache_reads_them() {
+        let socket = || Address::Unix(b"/run/PHP.sock".to_vec());
+        for (url, address, base, path) in [
+            ("fcgi://localhost", tcp("localhost", 8000), "fcgi://localhost", ""),
+            (
+                "FCGI://LocalHost:9000/a/b",
+                tcp("localhost", 9000),
+                "fcgi://localhost:9000",
+                "/a/b",
+            ),
+            (
+                "fcgi://127.0.0.1:8000//x",
+                tcp("127.0.0.1", 8000),
+                "fcgi://127.0.0.1",
+                "//x",
+            ),
+            ("fcgi://[::1]:9000/", tcp("::1", 9000), "fcgi://[::1]:9000", "/"),
+            ("unix:/run/PHP.sock|fcgi://localhost", socket(), "fcgi://localhost", ""),
+            (
+                "unix:/run/PHP.sock|fcgi://x:1/srv/a.php",
+                socket(),
+                "fcgi://x:1",
+                "/srv/a.php",
+            ),
+            ("unix:/run/PHP.sock|fcgi:", socket(), "fcgi://localhost", ""),
+            ("unix:/run/PHP.sock|fcgi://", socket(), "fcgi://localhost", ""),
+            (
+                "unix:/run/PHP.sock|fcgi:///srv/a",
+                socket(),
+                "fcgi://localhost",
+                "/srv/a",
+            ),
+            ("unix:/run/PHP.sock|fcgi:/srv/a", socket(), "fcgi://localhost", "/srv/a"),
+        ] {
+            let target = Target::parse(url.as_bytes()).expect(url);
+            assert_eq!(target.address, address, "{url}");
+            assert_eq!(String::from_utf8_lossy(&target.base), base, "{url}");
+            assert_eq!(String::from_utf8_lossy(&target.path), path, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
+        let http = "`http:` is not supported by this version, which speaks FastCGI alone (`fcgi:`); keep the server that does \
+                    it in front";
+        for (url, said) in [
+            ("http://localhost:8080/", http),
+            ("unix:/run/app.sock|http://localhost/", http),
+            ("fcgi:/x", "`fcgi:/x` has no host; write `fcgi://host:port`"),
+            ("fcgi://a:0/", "`fcgi://a:0/` has no host that could be"),
+            ("fcgi://a:70000/", "`fcgi://a:70000/` has no host that could be"),
+            ("fcgi://u:p@a/", "`fcgi://u:p@a/` has no host that could be"),
+            ("fcgi://[::1/", "`fcgi://[::1/` has no host that could be"),
+            ("fcgi://a b/", "`fcgi://a b/` has no host that could be"),
+            ("localhost", "`localhost` is not a URL; write `fcgi://host:port`"),
+            (
+                "unix:/run/app.sock",
+                "`unix:/run/app.sock` has no URL; write `unix:/path|fcgi://localhost`",
+            ),
+            (
+                "unix:app.sock|fcgi://localhost",
+                "`app.sock` is not the name of a socket; write an absolute one, as \
+                 `unix:/run/php/php-fpm.sock|fcgi://localhost`",
+            ),
+        ] {
+            assert_eq!(Target::parse(url.as_bytes()), Err(said.to_owned()), "{url}");
+        }
+    }
+
+    #[test]
+    fn local_is_what_sees_the_same_files() {
+        for (address, local) in [
+            (Address::Unix(b"/run/x".to_vec()), true),
+            (tcp("localhost", 1), true),
+            (tcp("127.0.0.2", 1), true),
+            (tcp("::1", 1), true),
+            (tcp("192.0.2.1", 1), false),
+            (tcp("php", 9000), false),
+        ] {
+            assert_eq!(address.is_local(), local, "{address}");
+        }
+    }
+}

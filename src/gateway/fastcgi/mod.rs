@@ -1,0 +1,9 @@
+//! FastCGI 1.0 (the Open Market specification of 29 April 1996): records, name-value pairs, and what a client may be
+//! answered. Both sides' records are here; no I/O is.
+
+pub mod answers;
+pub mod params;
+pub mod record;
+
+#[cfg(test)]
+mod tests;

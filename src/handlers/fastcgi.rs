@@ -1,0 +1,238 @@
+//! FastCGI applications (`mod_proxy_fcgi`): from the request to the first byte of the answer.
+//!
+//! The application is told what a CGI script would be, in the words in which php-fpm knows it from Apache; its body streams
+//! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
+
+mod asked;
+mod input;
+mod reply;
+mod stream;
+mod talk;
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::backend::Backends;
+use crate::backend::fastcgi::{Conversation, Repeatable};
+use crate::backend::pool::{Agreed, Lease, NoLease, Pool, Which};
+use crate::config::backends::{self, Address};
+use crate::exchange::Exchange;
+use crate::exchange::body::Gone;
+use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::place::Place;
+use crate::exchange::response::Outcome;
+use crate::gateway::fastcgi::record::Role;
+use crate::handlers::cgi::environment;
+use crate::handlers::fastcgi::asked::Asked;
+use crate::handlers::fastcgi::input::Input;
+use crate::handlers::fastcgi::reply::Unanswered;
+use crate::handlers::fastcgi::talk::Talk;
+use crate::http::method::Method;
+use crate::http::status::Status;
+use crate::scripts::notes::{About, Logs, Notes};
+
+/// The module in whose name the log speaks.
+const MODULE: &str = "proxy_fcgi";
+
+/// What one worker thread needs to ask applications.
+pub struct Applications {
+    backends: Arc<Backends>,
+    logs: Rc<dyn Logs>,
+    path: Option<Vec<u8>>,
+    /// The variables of which it was said that they are not passed, and of which site.
+    said: RefCell<HashSet<(usize, Vec<u8>)>>,
+}
+
+impl Applications {
+    /// Those that may be talked to; `path` is PATH of the server's own environment.
+    pub fn new(backends: Arc<Backends>, logs: Rc<dyn Logs>, path: Option<Vec<u8>>) -> Applications {
+        Applications {
+            backends,
+            logs,
+            path,
+            said: RefCell::default(),
+        }
+    }
+
+    /// Their connections.
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+}
+
+/// Who would be asked, and for which SCRIPT_FILENAME; nobody is.
+pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), Fail> {
+    let asked = Asked::of(ex, place)?;
+    let address = asked.target.address.clone();
+    if !ex.site.backends.contains(&address) {
+        return Err(not_named(&address));
+    }
+    let variables = asked.variables(ex, place, None, None);
+    let mut variables = Asked::changed(ex, place, variables);
+    Ok((
+        address,
+        variables.remove(b"SCRIPT_FILENAME".as_slice()).unwrap_or_default(),
+    ))
+}
+
+/// Asks the application of `place` and answers with what it says.
+pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
+    let asked = Asked::of(ex, place)?;
+    ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
+    let address = &asked.target.address;
+    let named = ex.site.backends.contains(address);
+    let pool = applications.backends.to(address).filter(|_| named);
+    let pool = pool.ok_or_else(|| not_named(address))?;
+    let mut input = Input::of(ex, place).await?;
+    let notes = Rc::new(Notes::of_error_log(Rc::clone(&applications.logs), about(ex, place)));
+    let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
+    let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
+    environment::warn_ignored(&variables, is_news, &notes);
+    let variables = Asked::changed(ex, place, variables);
+    let terms = backends::terms(ex.site, &asked.target);
+    let said = ex.site.settings.proxy.timeout.value().copied();
+    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
+    let silence = terms.timeout.unwrap_or(usual);
+    let agreed = Agreed::of(&terms, usual);
+    let mut which = Which::Any;
+    let outcome = loop {
+        let lease = match lease(ex, pool, &agreed, which).await {
+            Ok(lease) => lease,
+            Err(fail) => break Err(fail),
+        };
+        let pairs = variables
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let conversation = Conversation::begin(lease, Role::Responder, pairs, silence);
+        let limit = place.conf.cgi.stderr_limit.or(65536);
+        let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
+        match reply::wait(ex, place, talk, address).await {
+            Ok(outcome) => break Ok(outcome),
+            Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
+                input = talk.into_input();
+                which = Which::New;
+            }
+            Err(unanswered) => break Err(unanswered.fail),
+        }
+    };
+    if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
+        // What comes next learns all that this application was told, with REDIRECT_ before it.
+        ex.variables.extend(variables);
+    }
+    outcome
+}
+
+/// Whether a request that a kept connection lost may be told again, on a new one.
+fn may_repeat(method: Method, repeatable: Repeatable) -> bool {
+    match repeatable {
+        Repeatable::Yes => true,
+        // RFC 9110 section 9.2.2.
+        Repeatable::IfIdempotent => matches!(
+            method,
+            Method::Get | Method::Head | Method::Options | Method::Put | Method::Delete
+        ),
+        Repeatable::No => false,
+    }
+}
+
+/// Waits for a connection, but not for a client that has left.
+async fn lease(ex: &Exchange, pool: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, Fail> {
+    let mut leased = pin!(pool.lease(agreed, which));
+    let leased = poll_fn(|cx| {
+        if let Poll::Ready(leased) = leased.as_mut().poll(cx) {
+            return Poll::Ready(Some(leased));
+        }
+        match ex.body.poll_gone(cx) {
+            Poll::Ready(Gone::Reset) => Poll::Ready(None),
+            Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
+        }
+    });
+    match leased.await {
+        None => Err(Fail::ClientGone),
+        Some(Ok(lease)) => Ok(lease),
+        Some(Err(why)) => Err(unreachable(pool.address(), &why)),
+    }
+}
+
+fn unreachable(address: &Address, why: &NoLease) -> Fail {
+    let fail = Fail::new(
+        Status::SERVICE_UNAVAILABLE,
+        Blame::Server,
+        format!("application `{address}`: {why}{}", cure(address, why)),
+    );
+    let fail = match why {
+        NoLease::Busy(_) | NoLease::TimedOut(_) | NoLease::Resting => fail.with_field("Retry-After", "5"),
+        NoLease::Unreachable(_) => fail,
+    };
+    fail.of_module(MODULE)
+}
+
+/// What would help.
+fn cure(address: &Address, why: &NoLease) -> &'static str {
+    let NoLease::Unreachable(error) = why else { return "" };
+    match (address, error.raw_os_error()) {
+        (Address::Unix(_), Some(libc::ENOENT)) => "; is it running, and is that its socket (php-fpm: `listen`)?",
+        (_, Some(libc::ECONNREFUSED)) => "; nobody listens there: is it running?",
+        (Address::Unix(_), Some(libc::EACCES)) => {
+            "; the server's user must be allowed to write to the socket (php-fpm: `listen.owner`, `listen.group`, `listen.mode`) and \
+             to search the directories above it"
+        }
+        (Address::Tcp { .. }, Some(libc::EACCES)) => {
+            "; the worker confined itself without this port: restart the server"
+        }
+        _ => "",
+    }
+}
+
+fn not_named(address: &Address) -> Fail {
+    let url = match address {
+        Address::Unix(_) => format!("{address}|fcgi://localhost"),
+        Address::Tcp { .. } => format!("fcgi://{address}"),
+    };
+    Fail::site(
+        Status::INTERNAL_SERVER_ERROR,
+        format!(
+            "application `{address}`: the server's own files do not name it for this site, and only they decide who may be asked; \
+             `<Proxy \"{url}\"></Proxy>` there would"
+        ),
+    )
+    .of_module(MODULE)
+}
+
+fn about(ex: &Exchange, place: &Place) -> About {
+    About {
+        module: MODULE,
+        site: ex.site.number,
+        client: ex.connection.peer,
+        conf: Arc::clone(&place.conf),
+        unique_id: ex.unique_id,
+        script: place.path.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_repeat;
+    use crate::backend::fastcgi::Repeatable;
+    use crate::http::method::Method;
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_twice() {
+        for (method, repeatable, may) in [
+            (Method::Get, Repeatable::IfIdempotent, true),
+            (Method::Delete, Repeatable::IfIdempotent, true),
+            (Method::Post, Repeatable::IfIdempotent, false),
+            (Method::Other, Repeatable::IfIdempotent, false),
+            (Method::Post, Repeatable::Yes, true),
+            (Method::Get, Repeatable::No, false),
+        ] {
+            assert_eq!(may_repeat(method, repeatable), may, "{method:?} {repeatable:?}");
+        }
+    }
+}
