@@ -2,6 +2,7 @@
 
 pub mod groups;
 pub mod hash;
+pub mod htdigest;
 pub mod htpasswd;
 mod md5_crypt;
 mod sha_crypt;

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 
 use crate::auth::groups::Groups;
+use crate::auth::htdigest::Htdigest;
 use crate::auth::htpasswd::Htpasswd;
 use crate::exchange::Exchange;
 use crate::exchange::trace::Step;
@@ -34,12 +35,18 @@ type Known<T> = RefCell<HashMap<Vec<u8>, (Identity, Arc<T>)>>;
 
 thread_local! {
     static USERS: Known<Htpasswd> = RefCell::default();
+    static DIGESTS: Known<Htdigest> = RefCell::default();
     static GROUPS: Known<Groups> = RefCell::default();
 }
 
 /// The users of a file.
 pub(super) fn users(path: &[u8]) -> io::Result<Arc<Htpasswd>> {
     known(&USERS, path, Htpasswd::parse)
+}
+
+/// The users of a file for the Digest scheme.
+pub(super) fn digests(path: &[u8]) -> io::Result<Arc<Htdigest>> {
+    known(&DIGESTS, path, Htdigest::parse)
 }
 
 /// The groups of a file.

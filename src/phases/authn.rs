@@ -5,7 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::auth::hash::{Effort, Hash};
-use crate::config::directives::authn::{AuthType, Authn, Base, Provider};
+use crate::config::directives::authn::{AuthType, Authn, Base, Provider, Stored};
 use crate::exchange::Exchange;
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::{Blame, Fail};
@@ -67,12 +67,17 @@ pub(super) fn challenge(ex: &Exchange, place: &Place, note: impl Into<String>) -
     if place.conf.authn.auth_type.or(AuthType::None) != AuthType::Basic {
         return fail;
     }
-    let realm = place.conf.authn.realm.value();
-    let realm = realm.and_then(|realm| realm.eval(&View { ex, response: None }).ok());
     let mut field = b"Basic realm=\"".to_vec();
-    quote(&mut field, &realm.unwrap_or_default());
+    quote(&mut field, &realm_of(ex, place));
     field.push(b'"');
     fail.with_field("WWW-Authenticate", field)
+}
+
+/// AuthName.
+fn realm_of(ex: &Exchange, place: &Place) -> Vec<u8> {
+    let realm = place.conf.authn.realm.value();
+    let realm = realm.and_then(|realm| realm.eval(&View { ex, response: None }).ok());
+    realm.unwrap_or_default()
 }
 
 /// Quotes get a backslash unless they have one; what would end the line is left out.
@@ -137,15 +142,17 @@ fn asked(ex: &Exchange, place: &Place, user: &[u8], password: &[u8]) -> Result<K
     let usual = [Provider::File];
     for provider in own.providers.value().map_or(&usual[..], Vec::as_slice) {
         let known = match provider {
-            Provider::File => by_file(ex, own.user_file.value(), user, password)?,
-            Provider::Anonymous => anonymous(ex, own, user, password),
+            Provider::File => by_file(ex, place, own.user_file.value(), user, password)?,
+            Provider::Anonymous => anonymous(ex, place, own, user, password),
             Provider::Alias(name, _) => match ex.config.server.providers.aliases.find(name) {
                 Some(alias) if alias.base == Base::File => {
                     let file = alias.conf.user_file.value().or(own.user_file.value());
-                    by_file(ex, file, user, password)?
+                    by_file(ex, place, file, user, password)?
                 }
-                Some(alias) if alias.conf.anonymous.value().is_some() => anonymous(ex, &alias.conf, user, password),
-                Some(_) => anonymous(ex, own, user, password),
+                Some(alias) if alias.conf.anonymous.value().is_some() => {
+                    anonymous(ex, place, &alias.conf, user, password)
+                }
+                Some(_) => anonymous(ex, place, own, user, password),
                 None => Known::Trouble,
             },
         };
@@ -187,19 +194,24 @@ fn say(ex: &Exchange, text: String) {
     ex.rewriting.lines.push(Level::Error, "auth_basic", text);
 }
 
-fn by_file(ex: &Exchange, file: Option<&Vec<u8>>, user: &[u8], password: &[u8]) -> Result<Known, Closed> {
+fn by_file(
+    ex: &Exchange,
+    place: &Place,
+    file: Option<&Vec<u8>>,
+    user: &[u8],
+    password: &[u8],
+) -> Result<Known, Closed> {
     let Some(path) = file else {
         say(ex, "AuthUserFile is missing".to_owned());
         return Ok(Known::Trouble);
     };
+    if is_for_digest(place) {
+        return Ok(by_digest_file(ex, place, path, user, password));
+    }
     let shown = String::from_utf8_lossy(path);
     let users = match auth_files::users(path) {
         Ok(users) => users,
-        Err(error) => {
-            auth_files::no_rights(ex, path, &error);
-            say(ex, format!("AuthUserFile: `{shown}` cannot be read: {error}"));
-            return Ok(Known::Trouble);
-        }
+        Err(error) => return Ok(unreadable(ex, path, &error)),
     };
     let Some(stored) = users.stored(user) else {
         // To be refused takes as long as with a name that is there, so that nobody learns which names are.
@@ -226,6 +238,29 @@ fn by_file(ex: &Exchange, file: Option<&Vec<u8>>, user: &[u8], password: &[u8]) 
     }
 }
 
+fn unreadable(ex: &Exchange, path: &[u8], error: &std::io::Error) -> Known {
+    auth_files::no_rights(ex, path, error);
+    let shown = String::from_utf8_lossy(path);
+    say(ex, format!("AuthUserFile: `{shown}` cannot be read: {error}"));
+    Known::Trouble
+}
+
+fn is_for_digest(place: &Place) -> bool {
+    place.conf.authn.stored.or(Stored::Hashed) == Stored::DigestMd5
+}
+
+/// AuthBasicUseDigestAlgorithm MD5.
+fn by_digest_file(ex: &Exchange, place: &Place, path: &[u8], user: &[u8], password: &[u8]) -> Known {
+    match auth_files::digests(path) {
+        Ok(users) => match users.is_of(user, &realm_of(ex, place), password) {
+            Some(true) => Known::Good,
+            Some(false) => Known::Wrong,
+            None => Known::NoSuchUser,
+        },
+        Err(error) => unreadable(ex, path, &error),
+    }
+}
+
 fn is_password(ex: &Exchange, hash: Hash, password: &[u8]) -> Result<bool, Closed> {
     if hash.effort() == Effort::Light {
         return Ok(hash.is_of(password));
@@ -243,7 +278,14 @@ fn is_password(ex: &Exchange, hash: Hash, password: &[u8]) -> Result<bool, Close
     }
 }
 
-fn anonymous(ex: &Exchange, authn: &Authn, user: &[u8], password: &[u8]) -> Known {
+fn anonymous(ex: &Exchange, place: &Place, authn: &Authn, user: &[u8], password: &[u8]) -> Known {
+    if is_for_digest(place) {
+        say(
+            ex,
+            "AuthBasicUseDigestAlgorithm: the provider `anon` has no hashes".to_owned(),
+        );
+        return Known::Trouble;
+    }
     let Some(conf) = authn
         .anonymous
         .value()

@@ -21,6 +21,8 @@ settings! {
         providers: Setting<Vec<Provider>>,
         /// `AuthBasicAuthoritative`.
         authoritative: Setting<bool>,
+        /// `AuthBasicUseDigestAlgorithm`.
+        stored: Setting<Stored>,
         /// `AuthBasicFake`.
         fake: Setting<Option<Fake>>,
         /// `AuthUserFile`.
@@ -40,6 +42,15 @@ settings! {
         /// `<AuthzProviderAlias>`, by name.
         requirements: Mapped<Vec<u8>, Arc<RequirementAlias>>,
     }
+}
+
+/// In which form passwords are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// As the Basic scheme's files have them.
+    Hashed,
+    /// As the Digest scheme's files have them: with name and realm, by MD5.
+    DigestMd5,
 }
 
 /// How a client says who it is.
@@ -327,17 +338,18 @@ pub const DIRECTIVES: &[Directive] = &[
     entry(
         "AuthBasicUseDigestAlgorithm",
         "mod_auth_basic",
-        "Off",
+        "MD5|Off",
         ONE,
         "Off",
         (
             "Compare passwords with those of a file for the Digest scheme.",
-            "MD5 is refused: files for Digest are not read.",
+            "With MD5 the lines of AuthUserFile are name:realm:hash, as htdigest writes them, and the realm is AuthName. The provider is \
+file. The hashes are quick to try for whoever has the file: bcrypt is better.",
         ),
-        Set::Dir(|_, args| match args.keyword(0).as_str() {
-            "off" => Ok(()),
-            "md5" => Err("`MD5` is not supported by this version, which reads no files for Digest; write `Off`".into()),
-            _ => Err(format!("{} is not `Off`", shown(args.bytes(0)))),
+        Set::Dir(|conf, args| {
+            let forms = [("MD5", Stored::DigestMd5), ("Off", Stored::Hashed)];
+            conf.authn.stored.set(args.choice(0, &forms)?);
+            Ok(())
         }),
     ),
     entry(
