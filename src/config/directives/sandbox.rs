@@ -166,7 +166,7 @@ What is refused fails with EACCES or EPERM; when a script fails to start for it,
 This is done by Landlock, prctl(2) PR_SET_NO_NEW_PRIVS and seccomp(2), and a line in the error log at every start tells what the kernel holds. \
 Where it has no Landlock, or one that is too old, the rest is held and a warning says what is not; \
 with require the server does not start there, and -t says so. All of it takes Linux 6.12. \
-It costs about 0.1 ms of processor time a script.",
+It costs about 0.2 ms of processor time a script.",
         set: Set::Dir(|conf, args| {
             let levels = [("off", Level::Off), ("basic", Level::Basic)];
             let level = args.choice(0, &levels)?;
