@@ -1,5 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
+mod proxied;
+
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -25,10 +27,8 @@ use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
 use crate::http::head::{
     self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
 };
-use crate::http::proxy_protocol::{self, NotAHeader, Proxied};
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
-use crate::lang::log_level::Level;
 use crate::net::stream::Stream;
 use crate::worker::accept::Counted;
 use crate::worker::crowd::Awaits;
@@ -127,57 +127,6 @@ impl Conn {
                 Then::Reset => return self.stream.reset_on_close(),
             }
         }
-    }
-
-    /// Whether a header of the PROXY protocol has to come first. All sites of an address have a say.
-    fn begins_with_header(&self) -> bool {
-        let config = self.thread.config;
-        let is_on = |site: &Site| site.settings.remote_ip.protocol.or(false);
-        let sites = config
-            .hosts
-            .at(self.local)
-            .iter()
-            .filter_map(|number| config.sites.get(*number));
-        let mut asking = sites.clone().filter(|site| is_on(site)).peekable();
-        if asking.peek().is_none() && !(sites.clone().next().is_none() && is_on(self.site)) {
-            return false;
-        }
-        let peer = self.peer.ip();
-        let is_excepted = |site: &Site| {
-            let exceptions = site.settings.remote_ip.exceptions.value();
-            exceptions.is_some_and(|networks| networks.iter().any(|network| network.contains(peer)))
-        };
-        !sites.chain([self.site]).any(is_excepted)
-    }
-
-    /// Reads the header of the PROXY protocol; whether the connection goes on.
-    async fn proxy_header(&mut self) -> bool {
-        let began = std::time::Instant::now();
-        let not_one = loop {
-            let progress = proxy_protocol::parse(&self.reader.borrow().buffer);
-            match progress {
-                Ok(proxy_protocol::Progress::Complete(client, length)) => {
-                    self.reader.borrow_mut().buffer.advance(length);
-                    if let Proxied::By(client) = client {
-                        self.proxied = Some(Box::new(client));
-                    }
-                    return true;
-                }
-                Ok(proxy_protocol::Progress::Partial) => {}
-                Err(NotAHeader) => break "does not begin with one",
-            }
-            match self.wait_for_bytes(self.head_deadline(Some(began))).await {
-                Waited::Bytes => {}
-                Waited::TooLate => break "took too long for it",
-                Waited::Ended => return false,
-            }
-        };
-        let message = format_args!(
-            "RemoteIPProxyProtocol: a connection from {} {not_one}: closed",
-            self.peer.ip()
-        );
-        self.thread.note(Level::Error, message);
-        false
     }
 
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
