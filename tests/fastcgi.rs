@@ -140,14 +140,19 @@ fn responder(root: &Path, command: Command, complaint: &str) -> Result<Completio
             (chunked(&format!("/{place}/x?q=1"), &[b"ab", b"c"]), "3", 97 + 98 + 99),
         ] {
             count += 1;
-            let body = ask(&server, &request)?;
+            let body = match ask(&server, &request) {
+                // A kept connection may be closed by its application at any time. Then what is not idempotent is not told
+                // again (RFC 9110 section 9.2.2), unless the application cannot have taken it; the client decides.
+                Err(failed) if place == "kept" && failed.contains(" 502 ") => ask(&server, &request)?,
+                answer => answer?,
+            };
             let expected = format!("request {count} script=/{place}/x query=q=1 length={length} sum={sum}\n");
             if body != expected {
                 return Err(format!("`{body}` is not `{expected}`").into());
             }
         }
     }
-    end(root, server, &[complaint])
+    end(root, server, &[complaint, "gave no reply: it closed the connection"])
 }
 
 /// Debian's adminer, as its package says, by php-fpm: its page, its style sheet, its script.
