@@ -172,8 +172,8 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
 }
 
 fn own_session() -> String {
-    let session = rustix::process::getsid(None).expect("it is ours");
-    session.as_raw_nonzero().to_string()
+    // Not rustix's: a leader outside our PID namespace has the number 0 here, which its type cannot hold.
+    nix::unistd::getsid(None).expect("it is ours").to_string()
 }
 
 fn all(mut reader: PipeReader) -> String {
