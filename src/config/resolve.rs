@@ -311,6 +311,7 @@ impl Resolver {
         let mut main = site(std::mem::take(&mut self.main), 0);
         sort(&mut main.directories);
         config.sites.insert(0, main);
+        config.proxy_protocol = config.sites.iter().any(|site| site.settings.remote_ip.expects_header());
         config.script_places = places::of(&config);
         config.script_only = places::script_only(&config);
         for site in &mut config.sites {

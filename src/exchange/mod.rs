@@ -182,6 +182,18 @@ pub struct Again {
     pub method: AgainMethod,
 }
 
+impl Again {
+    /// A script's local redirect (RFC 3875 section 6.2.2).
+    pub fn local_redirect(target: Vec<u8>) -> Again {
+        Again {
+            target,
+            status: Status::OK,
+            notes: None,
+            method: AgainMethod::Get,
+        }
+    }
+}
+
 /// The method behind a redirect inside the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgainMethod {

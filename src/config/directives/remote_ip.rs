@@ -23,6 +23,13 @@ settings! {
     }
 }
 
+impl RemoteIp {
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub fn expects_header(&self) -> bool {
+        self.protocol.or(false)
+    }
+}
+
 /// Proxies that are believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proxies {

@@ -11,7 +11,7 @@ use crate::base::date::HttpDate;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response};
-use crate::exchange::{Again, AgainMethod, Exchange};
+use crate::exchange::{Again, Exchange};
 use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
 use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::stream::{Length, ScriptStream, UNWANTED};
@@ -80,20 +80,20 @@ async fn begin(
         }
         Kind::LocalRedirect(target) => {
             finish(&mut talk).await?;
-            Ok(Outcome::Again(Again {
-                target,
-                status: Status::OK,
-                notes: None,
-                method: AgainMethod::Get,
-            }))
+            Ok(Outcome::Again(Again::local_redirect(target)))
         }
         Kind::ClientRedirect(location) => {
             finish(&mut talk).await?;
-            let mut response = head(case.notes(), &reply, Body::BuiltIn);
-            response.head.fields.append("Location", location);
-            Ok(Outcome::Reply(response))
+            Ok(Outcome::Reply(client_redirect(case.notes(), &reply, location)))
         }
     }
+}
+
+/// A redirect without a document, which the client follows (RFC 3875 section 6.2.3).
+pub(in crate::handlers) fn client_redirect(notes: &Notes, reply: &ScriptReply, location: Vec<u8>) -> Response {
+    let mut response = head(notes, reply, Body::BuiltIn);
+    response.head.fields.append("Location", location);
+    response
 }
 
 /// Lets a script whose document nobody wants come to its end: what it does is done before the client goes on. One that

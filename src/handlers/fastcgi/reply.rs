@@ -10,11 +10,11 @@ use crate::config::backends::Address;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
-use crate::exchange::{Again, AgainMethod, Exchange};
+use crate::exchange::{Again, Exchange};
 use crate::gateway::fastcgi::answers::Fault;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
 use crate::handlers::cgi::broken_body;
-use crate::handlers::cgi::reply::{add_what_the_name_says, head, tell_dropped};
+use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, tell_dropped};
 use crate::handlers::fastcgi::MODULE;
 use crate::handlers::fastcgi::stream::{Length, ReplyStream, UNWANTED};
 use crate::handlers::fastcgi::talk::{Event, Talk};
@@ -114,16 +114,10 @@ async fn begin(
         }
         Kind::LocalRedirect(target) => {
             finish(talk).await?;
-            Ok(Outcome::Again(Again {
-                target,
-                status: Status::OK,
-                notes: None,
-                method: AgainMethod::Get,
-            }))
+            Ok(Outcome::Again(Again::local_redirect(target)))
         }
         Kind::ClientRedirect(location) => {
-            let mut response = head(talk.notes(), &reply, Body::BuiltIn);
-            response.head.fields.append("Location", location);
+            let response = client_redirect(talk.notes(), &reply, location);
             finish(talk).await?;
             Ok(Outcome::Reply(response))
         }

@@ -3,7 +3,7 @@
 use bytes::Buf;
 
 use super::{Conn, Waited};
-use crate::config::site::Site;
+use crate::config::directives::remote_ip::RemoteIp;
 use crate::http::proxy_protocol::{NotAHeader, Progress, Proxied, parse};
 use crate::lang::log_level::Level;
 
@@ -11,22 +11,22 @@ impl Conn {
     /// Whether a header of the PROXY protocol has to come first. All sites of an address have a say.
     pub(super) fn begins_with_header(&self) -> bool {
         let config = self.thread.config;
-        let is_on = |site: &Site| site.settings.remote_ip.protocol.or(false);
-        let sites = config
-            .hosts
-            .at(self.local)
-            .iter()
-            .filter_map(|number| config.sites.get(*number));
-        let mut asking = sites.clone().filter(|site| is_on(site)).peekable();
-        if asking.peek().is_none() && !(sites.clone().next().is_none() && is_on(self.site)) {
+        if !config.proxy_protocol {
             return false;
         }
+        let numbers = config.hosts.at(self.local);
+        let numbers = if numbers.is_empty() { &[0] } else { numbers };
+        let settings = || {
+            numbers
+                .iter()
+                .filter_map(|n| Some(&config.sites.get(*n)?.settings.remote_ip))
+        };
         let peer = self.peer.ip();
-        let is_excepted = |site: &Site| {
-            let exceptions = site.settings.remote_ip.exceptions.value();
+        let is_excepted = |remote_ip: &RemoteIp| {
+            let exceptions = remote_ip.exceptions.value();
             exceptions.is_some_and(|networks| networks.iter().any(|network| network.contains(peer)))
         };
-        !sites.chain([self.site]).any(is_excepted)
+        settings().any(RemoteIp::expects_header) && !settings().any(is_excepted)
     }
 
     /// Reads the header of the PROXY protocol; whether the connection goes on.
