@@ -11,8 +11,36 @@ use crate::config::setting::Merge;
 use crate::config::site::Site;
 use crate::config::words::{self, Pattern, Said, shown};
 
-/// The port of `fcgi://` without one, as Apache has it.
-const FASTCGI_PORT: u16 = 8000;
+/// The protocol that an application server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// `fcgi:`
+    FastCgi,
+}
+
+impl Scheme {
+    /// All there are.
+    const ALL: [Scheme; 1] = [Scheme::FastCgi];
+
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::FastCgi => "fcgi",
+        }
+    }
+
+    /// The port of a URL without one, as Apache has it.
+    fn port(self) -> u16 {
+        match self {
+            Scheme::FastCgi => 8000,
+        }
+    }
+
+    fn parse(name: &[u8]) -> Option<Scheme> {
+        let is_it = |scheme: &Scheme| scheme.name().as_bytes().eq_ignore_ascii_case(name);
+        Scheme::ALL.into_iter().find(is_it)
+    }
+}
 
 /// A handler of this beginning is an application server.
 pub const HANDLER: &[u8] = b"proxy:";
@@ -56,6 +84,8 @@ impl fmt::Display for Address {
 /// What the URL of an application server says: `[unix:PATH|]fcgi://host[:port][/path]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// What it speaks.
+    pub scheme: Scheme,
     /// Where it listens.
     pub address: Address,
     /// `fcgi://host`, with the port where it is not the usual one.
@@ -75,15 +105,15 @@ impl Target {
                 (Some(socket(path)?), url)
             }
         };
-        let (scheme, rest) =
+        let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
-        if !scheme.eq_ignore_ascii_case(b"fcgi") {
-            return Err(format!(
+        let scheme = Scheme::parse(name).ok_or_else(|| {
+            format!(
                 "`{}:` is not supported by this version, which speaks FastCGI alone (`fcgi:`); keep the server that does it in \
                  front",
-                scheme.escape_ascii()
-            ));
-        }
+                name.escape_ascii()
+            )
+        })?;
         let authority = rest.strip_prefix(b"//");
         let (host, path) = match authority {
             // Of a socket, the host says nothing.
@@ -103,7 +133,7 @@ impl Target {
             host
         };
         let (host, port) = host_and_port(host).ok_or_else(|| format!("{} has no host that could be", shown(url)))?;
-        let mut base = b"fcgi://".to_vec();
+        let mut base = format!("{}://", scheme.name()).into_bytes();
         base.extend_from_slice(
             if host.contains(':') {
                 format!("[{host}]")
@@ -112,17 +142,18 @@ impl Target {
             }
             .as_bytes(),
         );
-        if let Some(port) = port.filter(|port| *port != FASTCGI_PORT) {
+        if let Some(port) = port.filter(|port| *port != scheme.port()) {
             base.extend_from_slice(format!(":{port}").as_bytes());
         }
         let address = match socket {
             Some(path) => Address::Unix(path),
             None => Address::Tcp {
                 host,
-                port: port.unwrap_or(FASTCGI_PORT),
+                port: port.unwrap_or(scheme.port()),
             },
         };
         Ok(Target {
+            scheme,
             address,
             base,
             path: path.to_vec(),
@@ -213,7 +244,8 @@ pub fn check_rule(literal: &[u8]) -> Said<()> {
                 .is_some_and(|known| start.eq_ignore_ascii_case(known))
         })
     };
-    if begins_as(b"fcgi://") || begins_as(b"unix:/") {
+    let is_begun = |scheme: Scheme| begins_as(format!("{}://", scheme.name()).as_bytes());
+    if Scheme::ALL.into_iter().any(is_begun) || begins_as(b"unix:/") {
         return Ok(());
     }
     Target::parse(literal).map(drop)
