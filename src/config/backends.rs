@@ -16,16 +16,22 @@ use crate::config::words::{self, Pattern, Said, shown};
 pub enum Scheme {
     /// `fcgi:`
     FastCgi,
+    /// `http:`
+    Http,
+    /// `ws:`, which is HTTP to a server of WebSockets.
+    WebSocket,
 }
 
 impl Scheme {
     /// All there are.
-    const ALL: [Scheme; 1] = [Scheme::FastCgi];
+    pub const ALL: [Scheme; 3] = [Scheme::FastCgi, Scheme::Http, Scheme::WebSocket];
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::FastCgi => "fcgi",
+            Scheme::Http => "http",
+            Scheme::WebSocket => "ws",
         }
     }
 
@@ -33,7 +39,13 @@ impl Scheme {
     fn port(self) -> u16 {
         match self {
             Scheme::FastCgi => 8000,
+            Scheme::Http | Scheme::WebSocket => 80,
         }
+    }
+
+    /// Whether it is HTTP.
+    pub fn is_http(self) -> bool {
+        matches!(self, Scheme::Http | Scheme::WebSocket)
     }
 
     fn parse(name: &[u8]) -> Option<Scheme> {
@@ -107,13 +119,7 @@ impl Target {
         };
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
-        let scheme = Scheme::parse(name).ok_or_else(|| {
-            format!(
-                "`{}:` is not supported by this version, which speaks FastCGI alone (`fcgi:`); keep the server that does it in \
-                 front",
-                name.escape_ascii()
-            )
-        })?;
+        let scheme = Scheme::parse(name).ok_or_else(|| unsupported(name))?;
         let authority = rest.strip_prefix(b"//");
         let (host, path) = match authority {
             // Of a socket, the host says nothing.
@@ -159,6 +165,19 @@ impl Target {
             path: path.to_vec(),
         })
     }
+}
+
+fn unsupported(name: &[u8]) -> String {
+    let shown = name.escape_ascii();
+    if name.eq_ignore_ascii_case(b"https") || name.eq_ignore_ascii_case(b"wss") {
+        return format!(
+            "`{shown}:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`"
+        );
+    }
+    format!(
+        "`{shown}:` is not supported by this version, which speaks FastCGI (`fcgi:`) and HTTP (`http:`, `ws:`); keep the server \
+         that does it in front"
+    )
 }
 
 fn socket(path: &[u8]) -> Said<Vec<u8>> {
@@ -394,6 +413,9 @@ mod tests {
                 "fcgi://x:1",
                 "/srv/a.php",
             ),
+            ("HTTP://Web:80/a?b", tcp("web", 80), "http://web", "/a?b"),
+            ("ws://web:8080", tcp("web", 8080), "ws://web:8080", ""),
+            ("unix:/run/PHP.sock|http://x/y", socket(), "http://x", "/y"),
             ("unix:/run/PHP.sock|fcgi:", socket(), "fcgi://localhost", ""),
             ("unix:/run/PHP.sock|fcgi://", socket(), "fcgi://localhost", ""),
             (
@@ -413,11 +435,13 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
-        let http = "`http:` is not supported by this version, which speaks FastCGI alone (`fcgi:`); keep the server that does \
-                    it in front";
+        let ajp = "`ajp:` is not supported by this version, which speaks FastCGI (`fcgi:`) and HTTP (`http:`, `ws:`); keep the \
+                   server that does it in front";
+        let tls =
+            "`https:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`";
         for (url, said) in [
-            ("http://localhost:8080/", http),
-            ("unix:/run/app.sock|http://localhost/", http),
+            ("ajp://localhost:8080/", ajp),
+            ("unix:/run/app.sock|https://localhost/", tls),
             ("fcgi:/x", "`fcgi:/x` has no host; write `fcgi://host:port`"),
             ("fcgi://a:0/", "`fcgi://a:0/` has no host that could be"),
             ("fcgi://a:70000/", "`fcgi://a:70000/` has no host that could be"),

@@ -4,7 +4,7 @@
 //! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
 
 mod asked;
-mod input;
+pub(in crate::handlers) mod input;
 mod reply;
 mod stream;
 mod talk;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::backend::Backends;
 use crate::backend::fastcgi::{Conversation, Repeatable};
 use crate::backend::pool::{Agreed, Lease, NoLease, Pool, Which};
-use crate::config::backends::{self, Address};
+use crate::config::backends::{self, Address, Scheme};
 use crate::exchange::Exchange;
 use crate::exchange::body::Gone;
 use crate::exchange::fail::{Blame, Fail};
@@ -60,6 +60,11 @@ impl Applications {
         }
     }
 
+    /// The logs that notes about them go to.
+    pub(in crate::handlers) fn logs(&self) -> &Rc<dyn Logs> {
+        &self.logs
+    }
+
     /// Their connections.
     pub fn backends(&self) -> &Backends {
         &self.backends
@@ -87,7 +92,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
     let address = &asked.target.address;
     let named = ex.site.backends.contains(address);
-    let pool = applications.backends.to(address).filter(|_| named);
+    let pool = applications.backends.to(Scheme::FastCgi, address).filter(|_| named);
     let pool = pool.ok_or_else(|| not_named(address))?;
     let mut input = Input::of(ex, place).await?;
     let notes = Rc::new(Notes::of_error_log(Rc::clone(&applications.logs), about(ex, place)));
@@ -99,7 +104,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let said = ex.site.settings.proxy.timeout.value().copied();
     let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
     let silence = terms.timeout.unwrap_or(usual);
-    let agreed = Agreed::of(&terms, usual);
+    let agreed = Agreed::of(Scheme::FastCgi, &terms, usual);
     let mut which = Which::Any;
     let outcome = loop {
         let lease = match lease(ex, pool, &agreed, which).await {

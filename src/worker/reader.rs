@@ -28,6 +28,9 @@ thread_local! {
 /// More than this of later requests is not taken in while one is being answered.
 const AHEAD: usize = 64 * 1024;
 
+/// Interim responses are dropped where more than this waits for room; no client misses them.
+const INTERIM: usize = 64 * 1024;
+
 /// The reading side of a connection.
 pub struct Reader {
     stream: Rc<Stream>,
@@ -43,6 +46,8 @@ pub struct Reader {
     ended: Option<Gone>,
     /// What means nothing to the client at this point of the response.
     pub filler: Filler,
+    /// What there was no room for of interim responses; it goes out before anything else.
+    interim: Vec<u8>,
     /// Of the request's body, if there is one.
     timing: Option<Box<Timing>>,
     /// Bytes read from the client since the connection began.
@@ -103,6 +108,7 @@ impl Reader {
             waits_for_continue: false,
             ended: None,
             filler: Filler::None,
+            interim: Vec::new(),
             timing: None,
             bytes_in: 0,
             counted: 0,
@@ -142,10 +148,20 @@ impl Reader {
         }
     }
 
-    /// The final response begins: no interim one may follow (RFC 9110 section 15.2).
-    pub fn begin_response(&mut self, filler: Filler) {
+    /// The final response begins: no interim one may follow (RFC 9110 section 15.2). What is unsent of earlier ones goes out
+    /// before it.
+    pub fn begin_response(&mut self, filler: Filler) -> Vec<u8> {
         self.waits_for_continue = false;
         self.filler = filler;
+        std::mem::take(&mut self.interim)
+    }
+
+    /// Sends an interim response, behind those that are unsent.
+    fn send_interim(&mut self, head: &[u8]) {
+        self.interim.extend_from_slice(head);
+        // Whether the client is there is seen by those who read from it.
+        let sent = self.stream.try_write(&self.interim, More::Nothing).unwrap_or(0);
+        self.interim.drain(..sent);
     }
 
     /// Reads the rest of the body away, at most so many bytes of it; whether its end was reached.
@@ -223,8 +239,7 @@ impl Reader {
                 Taken::Nothing => {}
             }
             if std::mem::take(&mut self.waits_for_continue) {
-                // Nothing else is on its way out at this point, so there is room for these few bytes.
-                let _ = self.stream.try_write(CONTINUE, More::Nothing);
+                self.send_interim(CONTINUE);
             }
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(self.fail(BodyError::Gone))),
@@ -431,11 +446,22 @@ impl Incoming for BodyHandle {
         }
     }
 
+    fn interim(&mut self, head: &[u8]) {
+        let mut reader = self.reader.borrow_mut();
+        if reader.request == self.request && reader.filler == Filler::Interim && reader.interim.len() <= INTERIM {
+            reader.send_interim(head);
+        }
+    }
+
     fn probe(&mut self) -> Probed {
-        let reader = self.reader.borrow();
+        let mut reader = self.reader.borrow_mut();
         let Some(filler) = reader.filler.bytes().filter(|_| reader.request == self.request) else {
             return Probed::Impossible;
         };
+        if !reader.interim.is_empty() {
+            reader.send_interim(b"");
+            return Probed::Perhaps;
+        }
         match reader.stream.try_write(filler, More::Nothing) {
             Ok(n) if n == filler.len() => Probed::Perhaps,
             // A client that takes nothing is dealt with by the write that waits for room.

@@ -1,4 +1,4 @@
-//! What is given to application servers, and on which terms: `mod_proxy`, as far as it concerns FastCGI.
+//! What is given to other servers, and on which terms: `mod_proxy`. What concerns HTTP alone is in `proxy_http`.
 
 use std::time::Duration;
 
@@ -100,6 +100,21 @@ pub struct Terms {
     pub max: Option<u64>,
     /// `ttl`
     pub ttl: Option<Duration>,
+    /// `responsefieldsize`, in bytes
+    pub field_size: Option<u64>,
+    /// `upgrade`
+    pub upgrade: Option<Upgrade>,
+}
+
+/// To which protocols a client may have the connection changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// To none.
+    Never,
+    /// To the WebSocket protocol.
+    WebSocket,
+    /// To any but another HTTP.
+    Any,
 }
 
 impl Merge for Terms {
@@ -112,6 +127,8 @@ impl Merge for Terms {
             acquire,
             max,
             ttl,
+            field_size,
+            upgrade,
         } = *inner;
         self.reuse = reuse.or(self.reuse);
         self.timeout = timeout.or(self.timeout);
@@ -120,10 +137,12 @@ impl Merge for Terms {
         self.acquire = acquire.or(self.acquire);
         self.max = max.or(self.max);
         self.ttl = ttl.or(self.ttl);
+        self.field_size = field_size.or(self.field_size);
+        self.upgrade = upgrade.or(self.upgrade);
     }
 }
 
-/// Parameters that only tune, or have no effect on FastCGI.
+/// Parameters that only tune.
 const WITHOUT_EFFECT: &[&str] = &[
     "addressttl",
     "flushpackets",
@@ -133,7 +152,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "min",
     "ping",
     "receivebuffersize",
-    "responsefieldsize",
     "smax",
 ];
 
@@ -153,21 +171,37 @@ impl Terms {
             "retry" => self.retry = Some(duration(value)?),
             "acquire" => self.acquire = Some(time(value, b"ms")?),
             "ttl" => self.ttl = Some(time(value, b"")?),
-            "max" => {
-                let number = std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|text| text.parse::<u64>().ok());
-                self.max = Some(number.ok_or_else(|| format!("max: {} is not a number", shown(value)))?);
-            }
+            "max" => self.max = Some(number(&key, value)?),
+            "responsefieldsize" => self.field_size = Some(number(&key, value)?),
+            "upgrade" => self.upgrade = Some(upgrade(value)?),
             other if WITHOUT_EFFECT.contains(&other) => {}
             "loadfactor" | "lbset" | "redirect" | "route" | "status" => {
                 return Err(format!(
                     "`{key}=` is for members of a balancer, which this version does not have"
                 ));
             }
-            _ => return Err(format!("`{key}=` is not a parameter that FastCGI has")),
+            _ => return Err(format!("`{key}=` is not a parameter of application servers here")),
         }
         Ok(())
+    }
+}
+
+fn number(key: &str, value: &[u8]) -> Said<u64> {
+    let number = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    number.ok_or_else(|| format!("{key}: {} is not a number", shown(value)))
+}
+
+fn upgrade(word: &[u8]) -> Said<Upgrade> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"none" => Ok(Upgrade::Never),
+        b"any" => Ok(Upgrade::Any),
+        b"websocket" => Ok(Upgrade::WebSocket),
+        _ => Err(format!(
+            "upgrade: {} is not one of `WebSocket`, `ANY`, `NONE`",
+            shown(word)
+        )),
     }
 }
 
@@ -398,7 +432,7 @@ fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared) -> Said<Pass> {
 mod tests {
     use std::time::Duration;
 
-    use super::Terms;
+    use super::{Terms, Upgrade};
 
     #[test]
     fn parameters_have_apaches_units() {
@@ -412,6 +446,8 @@ mod tests {
             "max=4",
             "ttl=5",
             "flushpackets=on",
+            "responsefieldsize=100",
+            "upgrade=WebSocket",
         ] {
             assert_eq!(terms.take(word.as_bytes()), Ok(()), "{word}");
         }
@@ -423,6 +459,8 @@ mod tests {
             acquire: Some(Duration::from_millis(250)),
             max: Some(4),
             ttl: Some(Duration::from_secs(5)),
+            field_size: Some(100),
+            upgrade: Some(Upgrade::WebSocket),
         };
         assert_eq!(terms, expected);
         assert_eq!(terms.take(b"disablereuse=on"), Ok(()));
@@ -437,11 +475,12 @@ mod tests {
             ("timeout=x", "`x` is not a duration; write `5` (seconds) or `500ms`"),
             ("enablereuse=yes", "`yes` is neither `on` nor `off`"),
             ("max=-1", "max: `-1` is not a number"),
+            ("upgrade=h2c", "upgrade: `h2c` is not one of `WebSocket`, `ANY`, `NONE`"),
             (
                 "route=a",
                 "`route=` is for members of a balancer, which this version does not have",
             ),
-            ("secret=x", "`secret=` is not a parameter that FastCGI has"),
+            ("secret=x", "`secret=` is not a parameter of application servers here"),
         ] {
             assert_eq!(Terms::default().take(word.as_bytes()), Err(said.to_owned()), "{word}");
         }
