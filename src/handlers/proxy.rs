@@ -129,7 +129,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     }
 }
 
-/// Who is asked, and for which path: the URL that ProxyPass or a rule has come to, or a handler's with the file's name behind it.
+/// Who is asked, and for which path: the URL that ProxyPass or a rule has come to, or a handler's with the file's name behind it (as in Apache without PATH_INFO).
 fn asked(place: &Place) -> Result<Target, Fail> {
     let parsed = |name: &[u8]| {
         let url = backends::of_handler(name).unwrap_or_default();
@@ -139,7 +139,7 @@ fn asked(place: &Place) -> Result<Target, Fail> {
         Alias::Proxied => parsed(&place.path)?,
         Alias::None | Alias::Files | Alias::Scripts => {
             let mut target = parsed(place.types.handler.as_deref().unwrap_or_default())?;
-            let name = [&target.path, place.path.as_slice(), &place.path_info].concat();
+            let name = [&target.path, place.path.as_slice()].concat();
             target.path.clear();
             escape_path_for_server(&mut target.path, &name, EncodedSlash::Escaped);
             target
