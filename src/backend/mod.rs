@@ -4,6 +4,7 @@
 pub mod fastcgi;
 pub mod pool;
 mod socket;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -19,8 +19,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::backend::Backends;
-use crate::backend::fastcgi::{Conversation, Repeatable};
+use crate::backend::fastcgi::Conversation;
 use crate::backend::pool::{Agreed, Lease, NoLease, Pool, Which};
+use crate::backend::wire::Repeatable;
 use crate::config::backends::{self, Address};
 use crate::exchange::Exchange;
 use crate::exchange::body::Gone;
@@ -219,7 +220,7 @@ fn about(ex: &Exchange, place: &Place) -> About {
 #[cfg(test)]
 mod tests {
     use super::may_repeat;
-    use crate::backend::fastcgi::Repeatable;
+    use crate::backend::wire::Repeatable;
     use crate::http::method::Method;
 
     #[test]

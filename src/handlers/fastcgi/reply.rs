@@ -5,7 +5,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 
-use crate::backend::fastcgi::Trouble;
+use crate::backend::wire::Trouble;
 use crate::config::backends::Address;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
