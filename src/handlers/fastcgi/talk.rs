@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::backend::fastcgi::Conversation;
+use crate::backend::conversation::Conversation;
 use crate::backend::wire::{Repeatable, Trouble};
 use crate::exchange::body::{BodyError, RequestBody};
 use crate::gateway::fastcgi::answers::Answer;
