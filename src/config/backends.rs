@@ -16,6 +16,8 @@ use crate::config::words::{self, Pattern, Said, shown};
 pub enum Scheme {
     /// `fcgi:`
     FastCgi,
+    /// `scgi:`
+    Scgi,
     /// `http:`
     Http,
     /// `ws:`, which is HTTP to a server of WebSockets.
@@ -24,12 +26,13 @@ pub enum Scheme {
 
 impl Scheme {
     /// All there are.
-    pub const ALL: [Scheme; 3] = [Scheme::FastCgi, Scheme::Http, Scheme::WebSocket];
+    pub const ALL: [Scheme; 4] = [Scheme::FastCgi, Scheme::Scgi, Scheme::Http, Scheme::WebSocket];
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::FastCgi => "fcgi",
+            Scheme::Scgi => "scgi",
             Scheme::Http => "http",
             Scheme::WebSocket => "ws",
         }
@@ -39,6 +42,7 @@ impl Scheme {
     fn port(self) -> u16 {
         match self {
             Scheme::FastCgi => 8000,
+            Scheme::Scgi => 4000,
             Scheme::Http | Scheme::WebSocket => 80,
         }
     }
@@ -46,6 +50,32 @@ impl Scheme {
     /// Whether it is HTTP.
     pub fn is_http(self) -> bool {
         matches!(self, Scheme::Http | Scheme::WebSocket)
+    }
+
+    /// The module that has it in Apache, without `mod_`.
+    pub fn module(self) -> &'static str {
+        match self {
+            Scheme::FastCgi => "proxy_fcgi",
+            Scheme::Scgi => "proxy_scgi",
+            Scheme::Http | Scheme::WebSocket => "proxy_http",
+        }
+    }
+
+    fn unknown(name: &[u8]) -> String {
+        let shown = name.escape_ascii();
+        if name.eq_ignore_ascii_case(b"https") || name.eq_ignore_ascii_case(b"wss") {
+            return format!(
+                "`{shown}:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`"
+            );
+        }
+        let known: Vec<String> = Scheme::ALL
+            .iter()
+            .map(|scheme| format!("`{}:`", scheme.name()))
+            .collect();
+        format!(
+            "`{shown}:` is not supported by this version, which speaks {}; keep the server that does it in front",
+            known.join(", ")
+        )
     }
 
     fn parse(name: &[u8]) -> Option<Scheme> {
@@ -119,7 +149,7 @@ impl Target {
         };
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
-        let scheme = Scheme::parse(name).ok_or_else(|| unsupported(name))?;
+        let scheme = Scheme::parse(name).ok_or_else(|| Scheme::unknown(name))?;
         let authority = rest.strip_prefix(b"//");
         let (host, path) = match authority {
             // Of a socket, the host says nothing.
@@ -165,19 +195,6 @@ impl Target {
             path: path.to_vec(),
         })
     }
-}
-
-fn unsupported(name: &[u8]) -> String {
-    let shown = name.escape_ascii();
-    if name.eq_ignore_ascii_case(b"https") || name.eq_ignore_ascii_case(b"wss") {
-        return format!(
-            "`{shown}:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`"
-        );
-    }
-    format!(
-        "`{shown}:` is not supported by this version, which speaks FastCGI (`fcgi:`) and HTTP (`http:`, `ws:`); keep the server \
-         that does it in front"
-    )
 }
 
 fn socket(path: &[u8]) -> Said<Vec<u8>> {
@@ -435,8 +452,8 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
-        let ajp = "`ajp:` is not supported by this version, which speaks FastCGI (`fcgi:`) and HTTP (`http:`, `ws:`); keep the \
-                   server that does it in front";
+        let ajp = "`ajp:` is not supported by this version, which speaks `fcgi:`, `scgi:`, `http:`, `ws:`; keep the server \
+                   that does it in front";
         let tls =
             "`https:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`";
         for (url, said) in [

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::backend::fastcgi::Repeatable;
 use crate::backend::http::{Conversation, Expects, Order};
 use crate::backend::pool::{Agreed, Keep, Lease, NoLease, Pool, Which};
+use crate::backend::wire::Repeatable;
 use crate::base::ascii;
 use crate::base::quote::{EncodedSlash, escape_path_for_server};
 use crate::config::backends::{self, Address, Scheme, Target};
@@ -75,23 +75,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         Hops::AnswerHere => return Ok(Outcome::Reply(options(ex))),
     };
     let terms = backends::terms(ex.site, &target);
-    let said = ex.site.settings.proxy.timeout.value().copied();
-    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
-    let has = |name: &str| ex.variable(name.as_bytes()).is_some();
-    let version = if has("force-proxy-request-1.0") {
-        Version::V10
-    } else {
-        Version::V11
-    };
-    let mut agreed = Agreed::of(target.scheme, &terms, usual);
-    if version == Version::V10 || has("proxy-nokeepalive") {
-        agreed.keep = Keep::No;
-    }
-    let mut which = if has("proxy-initial-not-pooled") && ex.connection.earlier_requests == 0 {
-        Which::New
-    } else {
-        Which::Any
-    };
+    let (agreed, silence, version) = agreed(ex, &target, &terms);
     let mut input = Input::of(ex, place, version).await?;
     let upgrade = request::upgrade(ex, allowed_upgrade(target.scheme, &terms)).filter(|_| version == Version::V11);
     let plan = Plan {
@@ -103,22 +87,30 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         keep: agreed.keep,
         max_forwards,
     };
-    let head = request::head(ex, place, &plan)?;
-    let order = || Order {
-        head: head.clone(),
+    let asked = reply::Asked {
+        upgrade: plan.upgrade,
+        silence,
+    };
+    let order = Order {
+        head: request::head(ex, place, &plan)?,
         method: ex.method,
         framing: plan.framing,
         expects: plan.expects,
-        silence: terms.timeout.unwrap_or(usual),
+        silence,
         line_limit: usize::try_from(terms.field_size.unwrap_or(LINE)).unwrap_or(usize::MAX),
         bad_line: ex.site.settings.proxy_http.bad_header.or(BadLine::Refused),
     };
     let notes = Rc::new(Notes::of_error_log(Rc::clone(applications.logs()), about(ex, place)));
+    let is_first = ex.connection.earlier_requests == 0;
+    let mut which = match ex.variable(b"proxy-initial-not-pooled") {
+        Some(_) if is_first => Which::New,
+        _ => Which::Any,
+    };
     loop {
         let lease = lease(ex, pool, &agreed, which).await?;
-        let conversation = Conversation::begin(lease, order());
+        let conversation = Conversation::begin(lease, order.clone());
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes));
-        match reply::wait(ex, place, talk, address, plan.upgrade).await {
+        match reply::wait(ex, place, talk, address, &asked).await {
             Ok(outcome) => return Ok(outcome),
             Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
                 input = talk.into_input();
@@ -127,6 +119,21 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
             Err(unanswered) => return Err(unanswered.fail),
         }
     }
+}
+
+/// On which terms the server is talked to, how long it may be silent, and in which version it is asked.
+fn agreed(ex: &Exchange, target: &Target, terms: &Terms) -> (Agreed, Duration, Version) {
+    let said = ex.site.settings.proxy.timeout.value().copied();
+    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
+    let mut agreed = Agreed::of(target.scheme, terms, usual);
+    let version = match ex.variable(b"force-proxy-request-1.0") {
+        Some(_) => Version::V10,
+        None => Version::V11,
+    };
+    if version == Version::V10 || ex.variable(b"proxy-nokeepalive").is_some() {
+        agreed.keep = Keep::No;
+    }
+    (agreed, terms.timeout.unwrap_or(usual), version)
 }
 
 /// Who is asked, and for which path: the URL that ProxyPass or a rule has come to, or a handler's with the file's name behind it (as in Apache without PATH_INFO).

@@ -117,7 +117,7 @@ fn parsed(name: &[u8]) -> Result<Target, Fail> {
 /// Who talks to a server that speaks this.
 fn speaks(scheme: Scheme) -> Handler {
     match scheme {
-        Scheme::FastCgi => Handler::FastCgi,
+        Scheme::FastCgi | Scheme::Scgi => Handler::FastCgi,
         Scheme::Http | Scheme::WebSocket => Handler::Proxy,
     }
 }
@@ -126,10 +126,11 @@ fn speaks(scheme: Scheme) -> Handler {
 /// /upload.jpg/x.php it would run upload.jpg.
 fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handler, Fail> {
     let target = parsed(handler)?;
-    if target.scheme != Scheme::FastCgi {
-        return Ok(speaks(target.scheme));
+    if target.scheme.is_http() {
+        return Ok(Handler::Proxy);
     }
-    if place.conf.fastcgi.backend.or(Backend::Fpm) != Backend::Fpm || !target.address.is_local() {
+    let is_fpm = target.scheme == Scheme::FastCgi && place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
+    if !is_fpm || !target.address.is_local() {
         return Ok(Handler::FastCgi);
     }
     match place.landing() {

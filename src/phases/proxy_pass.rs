@@ -122,10 +122,8 @@ fn keeps_slashes(ex: &Exchange) -> EncodedSlash {
 pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     let url = backends::of_handler(&place.path).unwrap_or_default();
     let Ok(target) = Target::parse(url) else { return Ok(()) };
-    if target.scheme != Scheme::FastCgi {
-        return Ok(());
-    }
-    if place.conf.fastcgi.backend.or(Backend::Fpm) != Backend::Fpm || !target.address.is_local() {
+    let is_fpm = target.scheme == Scheme::FastCgi && place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
+    if !is_fpm || !target.address.is_local() {
         return Ok(());
     }
     // php-fpm takes the path as it is or decoded, by its version and settings.

@@ -383,12 +383,12 @@ impl Conn {
         }
         let fields = &mut response.head.fields;
         // These two are the server's own to say, whatever a script has said, but for another server's.
-        let [says_date, says_server] = ["Date", "Server"].map(|name| {
-            let says = response.origin == Origin::Behind && fields.contains(name);
-            if !says {
+        let [has_date, has_server] = ["Date", "Server"].map(|name| {
+            let is_theirs = response.origin == Origin::Behind && fields.contains(name);
+            if !is_theirs {
                 fields.remove(name);
             }
-            says
+            is_theirs
         });
         framing.set_fields(fields);
         let asked_to_stay = ex
@@ -415,12 +415,12 @@ impl Conn {
         }
         let out = self.writer.head();
         append_status_line(out, response.head.status, response.head.reason());
-        if !says_date {
+        if !has_date {
             out.extend_from_slice(b"Date: ");
             HttpDate::from(SystemTime::now()).append_to(out);
             out.extend_from_slice(b"\r\n");
         }
-        if !says_server {
+        if !has_server {
             append_line(out, b"Server", &self.thread.server_field);
         }
         response.head.fields.append_to(out);

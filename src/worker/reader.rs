@@ -31,6 +31,12 @@ const AHEAD: usize = 64 * 1024;
 /// Interim responses are dropped where more than this waits for room; no client misses them.
 const INTERIM: usize = 64 * 1024;
 
+/// What there was no room for of interim responses; it goes out before anything else.
+#[derive(Default)]
+struct Interim {
+    unsent: Vec<u8>,
+}
+
 /// The reading side of a connection.
 pub struct Reader {
     stream: Rc<Stream>,
@@ -46,8 +52,8 @@ pub struct Reader {
     ended: Option<Gone>,
     /// What means nothing to the client at this point of the response.
     pub filler: Filler,
-    /// What there was no room for of interim responses; it goes out before anything else.
-    interim: Vec<u8>,
+    /// Interim responses, if there were any.
+    interim: Option<Box<Interim>>,
     /// Of the request's body, if there is one.
     timing: Option<Box<Timing>>,
     /// Bytes read from the client since the connection began.
@@ -108,7 +114,7 @@ impl Reader {
             waits_for_continue: false,
             ended: None,
             filler: Filler::None,
-            interim: Vec::new(),
+            interim: None,
             timing: None,
             bytes_in: 0,
             counted: 0,
@@ -153,15 +159,21 @@ impl Reader {
     pub fn begin_response(&mut self, filler: Filler) -> Vec<u8> {
         self.waits_for_continue = false;
         self.filler = filler;
-        std::mem::take(&mut self.interim)
+        self.interim.take().map_or(Vec::new(), |interim| interim.unsent)
     }
 
     /// Sends an interim response, behind those that are unsent.
     fn send_interim(&mut self, head: &[u8]) {
-        self.interim.extend_from_slice(head);
+        let interim = self.interim.get_or_insert_default();
+        interim.unsent.extend_from_slice(head);
         // Whether the client is there is seen by those who read from it.
-        let sent = self.stream.try_write(&self.interim, More::Nothing).unwrap_or(0);
-        self.interim.drain(..sent);
+        let sent = self.stream.try_write(&interim.unsent, More::Nothing).unwrap_or(0);
+        interim.unsent.drain(..sent);
+    }
+
+    /// How much of interim responses waits for room.
+    fn unsent_interim(&self) -> usize {
+        self.interim.as_ref().map_or(0, |interim| interim.unsent.len())
     }
 
     /// Reads the rest of the body away, at most so many bytes of it; whether its end was reached.
@@ -448,7 +460,7 @@ impl Incoming for BodyHandle {
 
     fn interim(&mut self, head: &[u8]) {
         let mut reader = self.reader.borrow_mut();
-        if reader.request == self.request && reader.filler == Filler::Interim && reader.interim.len() <= INTERIM {
+        if reader.request == self.request && reader.filler == Filler::Interim && reader.unsent_interim() <= INTERIM {
             reader.send_interim(head);
         }
     }
@@ -458,7 +470,7 @@ impl Incoming for BodyHandle {
         let Some(filler) = reader.filler.bytes().filter(|_| reader.request == self.request) else {
             return Probed::Impossible;
         };
-        if !reader.interim.is_empty() {
+        if reader.unsent_interim() > 0 {
             reader.send_interim(b"");
             return Probed::Perhaps;
         }

@@ -83,6 +83,7 @@ const APACHE_MODULES: &[&str] = &[
     "proxy",
     "proxy_fcgi",
     "proxy_http",
+    "proxy_scgi",
 ];
 
 /// The bench of this run, made at its first use.

@@ -311,7 +311,7 @@ fn error_override(args: &Args) -> Said<ErrorOverride> {
 }
 
 /// Refuses what would have a value for each request.
-fn without_interpolate<'a>(words: &'a [Vec<u8>]) -> Said<&'a [Vec<u8>]> {
+fn without_interpolate(words: &[Vec<u8>]) -> Said<&[Vec<u8>]> {
     match words.split_last() {
         Some((last, before)) if last.eq_ignore_ascii_case(b"interpolate") && !before.is_empty() => {
             Err("`interpolate` is not supported by this version".into())

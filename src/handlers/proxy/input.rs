@@ -44,7 +44,7 @@ impl Input {
             BodyLength::Unknown => !wants_length,
         };
         if !streams {
-            let whole = whole::Input::of(ex, place).await?;
+            let whole = whole::Input::of(ex, place, MODULE).await?;
             let framing = whole.length().map_or(Framing::None, Framing::Length);
             return Ok(Input {
                 source: Source::Whole(Box::new(whole)),

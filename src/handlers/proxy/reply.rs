@@ -2,8 +2,10 @@
 //! concerns the connection behind, and led back here.
 
 use std::future::poll_fn;
+use std::time::Duration;
 
 use crate::backend::http::Trouble;
+use crate::backend::wire;
 use crate::config::backends::Address;
 use crate::config::directives::proxy_http::{ErrorOverride, Via};
 use crate::exchange::Exchange;
@@ -37,6 +39,14 @@ const OF_CONNECTION: [&str; 9] = [
 /// The fields whose URLs are led back here.
 const WITH_URLS: [&[u8]; 4] = [b"location", b"content-location", b"uri", b"destination"];
 
+/// What was asked for besides an answer.
+pub(super) struct Asked<'a> {
+    /// The protocol to change to.
+    pub(super) upgrade: Option<&'a [u8]>,
+    /// How long it may be silent then.
+    pub(super) silence: Duration,
+}
+
 /// A request without an answer.
 pub(super) struct Unanswered {
     /// What the client gets.
@@ -51,13 +61,13 @@ impl From<Fail> for Unanswered {
     }
 }
 
-/// Waits for the head of the response and makes an answer of it. `upgrade` is the protocol that was asked for.
+/// Waits for the head of the response and makes an answer of it.
 pub(super) async fn wait(
     ex: &Exchange,
     place: &Place,
     mut talk: Talk,
     address: &Address,
-    upgrade: Option<&[u8]>,
+    asked: &Asked<'_>,
 ) -> Result<Outcome, Unanswered> {
     loop {
         match poll_fn(|cx| talk.poll(cx)).await {
@@ -66,7 +76,7 @@ pub(super) async fn wait(
             Event::Interim(received) => interim(ex, received).await,
             Event::Head(received, end) => return Ok(Outcome::Reply(answer(ex, place, talk, address, received, end)?)),
             Event::Switched(received) => {
-                return Ok(Outcome::Reply(switched(ex, place, talk, address, received, upgrade)?));
+                return Ok(Outcome::Reply(switched(ex, place, talk, address, received, asked)?));
             }
             Event::Trouble(trouble) => {
                 return Err(Unanswered {
@@ -81,7 +91,7 @@ pub(super) async fn wait(
 
 fn troubled(address: &Address, trouble: &Trouble) -> Fail {
     let status = match trouble {
-        Trouble::Silent(_) => Status::GATEWAY_TIMEOUT,
+        Trouble::Wire(wire::Trouble::Silent(_)) => Status::GATEWAY_TIMEOUT,
         _ => Status::BAD_GATEWAY,
     };
     fail(status, address, &trouble.to_string())
@@ -189,11 +199,10 @@ fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::re
     let conf = &place.conf.proxy_http;
     let mut fields = Fields::new();
     for (name, value) in head.fields.iter() {
-        let is = |known: &&[u8]| name.eq_ignore_ascii_case(known);
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         if name.eq_ignore_ascii_case(b"set-cookie") {
             fields.append(name, reverse::cookie(conf, value));
-        } else if let Some(url) =
-            reverse::url(&conf.reverse, value).filter(|_| WITH_URLS.iter().any(|known| is(&known)))
+        } else if let Some(url) = reverse::url(&conf.reverse, value).filter(|_| WITH_URLS.iter().any(|known| is(known)))
         {
             let whole = if reverse::is_url(&url) { url } else { ex.own_url(&url) };
             fields.append(name, whole);
@@ -223,10 +232,10 @@ fn switched(
     talk: Talk,
     address: &Address,
     received: Received,
-    upgrade: Option<&[u8]>,
+    asked: &Asked<'_>,
 ) -> Result<Response, Fail> {
     let said = received.head.fields.joined(b"upgrade").unwrap_or_default().into_owned();
-    if !upgrade.is_some_and(|asked| asked.eq_ignore_ascii_case(&said)) {
+    if !asked.upgrade.is_some_and(|asked| asked.eq_ignore_ascii_case(&said)) {
         let said = said.escape_ascii();
         return Err(failed(
             address,
@@ -236,7 +245,7 @@ fn switched(
     let head = led_back(ex, place, received);
     Ok(Response {
         head,
-        body: Body::Tunnel(Box::new(FarEnd::new(talk.into_wire(), said))),
+        body: Body::Tunnel(Box::new(FarEnd::new(talk.into_line(asked.silence), said))),
         connection: AfterResponse::Close,
         origin: Origin::Behind,
     })

@@ -231,22 +231,31 @@ fn of_message(ex: &Exchange, plan: &Plan<'_>, fields: &mut Fields) {
         Framing::Length(length) => fields.append("Content-Length", length.to_string()),
         Framing::Chunked => fields.append("Transfer-Encoding", "chunked"),
     }
-    let takes_trailers = plan.version == Version::V11
-        && ex.head.version() == Version::V11
-        && ex.head.values(b"te").any(|value| list_has_token(value, b"trailers"));
-    let connection = match (plan.upgrade, plan.keep) {
-        (Some(_), _) => "Upgrade",
-        (None, Keep::No) => "close",
-        (None, Keep::Yes) if takes_trailers => "Keep-Alive, TE",
-        (None, Keep::Yes) => "Keep-Alive",
-    };
-    if connection.ends_with("TE") {
+    if plan.upgrade.is_none() && takes_trailers(ex, plan) {
         fields.append("TE", "trailers");
     }
-    fields.append("Connection", connection);
+    fields.append(
+        "Connection",
+        match (plan.upgrade, plan.keep) {
+            (Some(_), _) => "Upgrade",
+            (None, Keep::No) => "close",
+            (None, Keep::Yes) => "Keep-Alive",
+        },
+    );
+    if fields.contains("TE") {
+        // RFC 9110 section 10.1.4.
+        add(fields, "Connection", b"TE");
+    }
     if let Some(protocol) = plan.upgrade {
         fields.append("Upgrade", protocol);
     }
+}
+
+/// Whether the client can be given trailer fields, and says so.
+fn takes_trailers(ex: &Exchange, plan: &Plan<'_>) -> bool {
+    plan.version == Version::V11
+        && ex.head.version() == Version::V11
+        && ex.head.values(b"te").any(|value| list_has_token(value, b"trailers"))
 }
 
 /// The protocol that the client asks to change to, where the server may be asked for it. Another HTTP is none: what came

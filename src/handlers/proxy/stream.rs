@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::backend::http::Wire;
+use crate::backend::http::Line;
 use crate::exchange::response::{BodyStream, Broken, Tunnel};
 use crate::handlers::proxy::talk::{Event, Talk};
 use crate::http::fields::Fields;
@@ -65,12 +65,12 @@ impl ResponseStream {
     }
 
     /// The response breaks off; the connection to its server is closed.
-    fn fail(&mut self, why: &str) -> Option<Result<Bytes, Broken>> {
+    fn fail(&mut self, why: &str) -> Result<Bytes, Broken> {
         if let Some(talk) = self.talk.take() {
             let told = format!("server `{}`: {why}: the response is cut", self.address);
             talk.notes().note(Weight::Error, None, &told);
         }
-        Some(Err(Broken))
+        Err(Broken)
     }
 }
 
@@ -85,13 +85,13 @@ impl BodyStream for ResponseStream {
                 self.end();
                 None
             }
-            Event::Trouble(trouble) => self.fail(&trouble.to_string()),
-            Event::Body(_) => self.fail("the request's body broke off while it was answering"),
+            Event::Trouble(trouble) => Some(self.fail(&trouble.to_string())),
+            Event::Body(_) => Some(self.fail("the request's body broke off while it was answering")),
             Event::Gone => {
                 self.talk = None;
                 Some(Err(Broken))
             }
-            Event::Interim(_) | Event::Head(..) | Event::Switched(_) => self.fail("a second head"),
+            Event::Interim(_) | Event::Head(..) | Event::Switched(_) => Some(self.fail("a second head")),
         })
     }
 
@@ -102,13 +102,13 @@ impl BodyStream for ResponseStream {
 
 /// The far end of another protocol.
 pub(super) struct FarEnd {
-    wire: Wire,
+    line: Line,
     protocol: Vec<u8>,
 }
 
 impl FarEnd {
-    pub(super) fn new(wire: Wire, protocol: Vec<u8>) -> FarEnd {
-        FarEnd { wire, protocol }
+    pub(super) fn new(line: Line, protocol: Vec<u8>) -> FarEnd {
+        FarEnd { line, protocol }
     }
 }
 
@@ -118,18 +118,18 @@ impl Tunnel for FarEnd {
     }
 
     fn silence(&self) -> Duration {
-        self.wire.silence()
+        self.line.silence()
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        self.wire.poll_read(cx)
+        self.line.poll_read(cx)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>> {
-        self.wire.poll_write(cx, bytes)
+        self.line.poll_write(cx, bytes)
     }
 
     fn end(&mut self) {
-        self.wire.end();
+        self.line.end();
     }
 }

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::backend::fastcgi::Repeatable;
-use crate::backend::http::{Answer, Conversation, Trouble, Wire};
+use crate::backend::http::{Answer, Conversation, Line, Trouble};
+use crate::backend::wire::Repeatable;
 use crate::exchange::body::{BodyError, RequestBody};
 use crate::handlers::presence::{Presence, WaitsFor};
 use crate::handlers::proxy::input::Input;
@@ -130,8 +131,8 @@ impl Talk {
     }
 
     /// The bare connection, behind [`Event::Switched`].
-    pub(super) fn into_wire(self) -> Wire {
-        self.conversation.into_wire()
+    pub(super) fn into_line(self, silence: Duration) -> Line {
+        self.conversation.into_line(silence)
     }
 }
 

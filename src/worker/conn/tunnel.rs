@@ -13,6 +13,9 @@ use super::{Conn, Cut};
 use crate::exchange::response::Tunnel;
 use crate::net::stream::More;
 
+/// So many pieces are moved before other connections have their turn.
+const AT_ONCE: usize = 16;
+
 /// One direction.
 #[derive(Default)]
 struct Way {
@@ -43,7 +46,7 @@ impl Conn {
         let silence = far.silence();
         let mut timer = Box::pin(sleep_until(Instant::now() + silence));
         poll_fn(|cx| {
-            loop {
+            for _ in 0..AT_ONCE {
                 let moved = self.poll_both(cx, far, &mut there, &mut back);
                 match moved {
                     Err(_) => return Poll::Ready(Err(Cut::Client)),
@@ -52,6 +55,9 @@ impl Conn {
                     Ok(Moved::None) => return poll_timer(cx, &mut timer),
                 }
             }
+            // The others have their turn.
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await
     }

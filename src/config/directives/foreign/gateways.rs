@@ -1,7 +1,7 @@
 //! Programs and other servers: proxying, rewriting, embedded languages, databases.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::off_only;
+use crate::config::directives::foreign::depends::{off_only, off_only_xsendfile};
 use crate::config::directives::foreign::{D, Foreign, S, SV, SVD, SVDH, foreign};
 
 const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
@@ -99,8 +99,7 @@ foreign! {
     "ProxyReceiveBufferSize" "mod_proxy" SV None "bytes" => Ignored(BUFFERS);
     "ProxyRemote" "mod_proxy" SV None "match remote-server [username:password]" => Refused(REMOTE);
     "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(REMOTE);
-    "ProxySCGIInternalRedirect" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
-    "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
+    "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => By(off_only_xsendfile);
     "ProxySourceAddress" "mod_proxy" SV None "address" => Warned(SOURCE);
     "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("there is no status page");
     "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored("`ws:` is HTTP here in any case");
