@@ -1,3 +1,5 @@
+//! Heads of responses: lines, limits, cuts, and where bodies end.
+
 use super::{BadLine, BodyEnd, HeadReader, Received, ReceivedError};
 use crate::base::testing::every_cut;
 use crate::http::framing::{FramingError, Persistence};
