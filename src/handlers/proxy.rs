@@ -77,7 +77,9 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let terms = backends::terms(ex.site, &target);
     let (agreed, silence, version) = agreed(ex, &target, &terms);
     let mut input = Input::of(ex, place, version).await?;
-    let upgrade = request::upgrade(ex, allowed_upgrade(target.scheme, &terms)).filter(|_| version == Version::V11);
+    // Behind a body nobody could tell where the other protocol begins.
+    let may_upgrade = version == Version::V11 && input.is_empty();
+    let upgrade = request::upgrade(ex, allowed_upgrade(target.scheme, &terms)).filter(|_| may_upgrade);
     let plan = Plan {
         target: &target,
         version,

@@ -1,6 +1,7 @@
 //! URL paths that belong to application servers: ProxyPass and ProxyPassMatch, before any alias. What they lead to is, as in
 //! Apache, a file name that begins with `proxy:`.
 
+use crate::base::path;
 use crate::base::quote::{self, EncodedSlash};
 use crate::config::backends::{self, Address, Scheme, Target};
 use crate::config::directives::fastcgi::Backend;
@@ -28,7 +29,14 @@ pub(super) fn of(ex: &Exchange) -> Result<Option<Translated>, Fail> {
     let url = match found {
         Found::Rest(at) => [template.as_slice(), &written(ex, pass, at)].concat(),
         Found::Groups(groups) => {
-            let subject = ex.target.path.as_bytes();
+            let as_sent = match (&pass.from, pass.path) {
+                (From::Match(regex), PathForm::AsSent) => regex.captures(&ex.target.raw_path),
+                _ => None,
+            };
+            let (subject, groups) = match as_sent {
+                Some(groups) => (ex.target.raw_path.as_slice(), groups),
+                None => (ex.target.path.as_bytes(), groups),
+            };
             let url = regex::expand(template, subject, &groups);
             if url == *template {
                 [template.as_slice(), subject].concat()
@@ -61,11 +69,20 @@ fn found<'s>(ex: &'s Exchange, path: &[u8]) -> Option<(&'s Pass, Found)> {
 fn matched(pass: &Pass, path: &[u8]) -> Option<Found> {
     match &pass.from {
         From::Prefix(prefix) => {
-            let rest = crate::base::path::below(path, prefix)?;
+            let rest = below(path, prefix)?;
             Some(Found::Rest(path.len() - rest.len()))
         }
         From::Match(regex) => regex.captures(path).map(Found::Groups),
     }
+}
+
+/// What follows a prefix. As in Apache, a slash at its end stands for as many as there are.
+fn below<'p>(path: &'p [u8], prefix: &[u8]) -> Option<&'p [u8]> {
+    let mut rest = path::below(path, prefix)?;
+    while let (true, Some(behind)) = (prefix.ends_with(b"/"), rest.strip_prefix(b"/")) {
+        rest = behind;
+    }
+    Some(rest)
 }
 
 /// What follows a prefix in the path, as the line wants it written.
@@ -73,7 +90,7 @@ fn written(ex: &Exchange, pass: &Pass, at: usize) -> Vec<u8> {
     let decoded = ex.target.path.as_bytes();
     if pass.path == PathForm::AsSent
         && let From::Prefix(prefix) = &pass.from
-        && let Some(rest) = crate::base::path::below(&ex.target.raw_path, prefix)
+        && let Some(rest) = below(&ex.target.raw_path, prefix)
     {
         return rest.to_vec();
     }
