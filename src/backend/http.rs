@@ -383,3 +383,6 @@ impl Line {
         self.lease.socket().shut_down_sending();
     }
 }
+
+#[cfg(test)]
+mod tests;

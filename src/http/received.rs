@@ -113,6 +113,9 @@ impl HeadReader {
         if input.len() - self.line_start > self.line_limit.saturating_add(1) {
             return Err(ReceivedError::LineTooLong(self.line_limit));
         }
+        if input.len() > HEAD_SIZE {
+            return Err(ReceivedError::HeadTooLarge);
+        }
         Ok(None)
     }
 
