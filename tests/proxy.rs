@@ -106,8 +106,10 @@ fn through_us_as_directly() -> Result<Completion, Failed> {
 fn told(reply: &Reply) -> Vec<String> {
     let mut told = vec![show(&reply.status_line)];
     let is_known = |name: &str| {
-        let more = ["Server", "Content-Length"];
-        FIELDS.iter().chain(&more).any(|known| known.eq_ignore_ascii_case(name))
+        FIELDS
+            .iter()
+            .chain(&["Server"])
+            .any(|known| known.eq_ignore_ascii_case(name))
     };
     let lines = reply.fields.iter().map(|line| show(line));
     told.extend(lines.filter(|line| line.split(':').next().is_some_and(is_known)));
