@@ -38,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
         site("extra_vhosts_serve", extra_vhosts_serve),
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
         site("extra_scgi_serves", extra_scgi_serves),
+        site("extra_balancer_serves", extra_balancer_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
         Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
@@ -358,6 +359,38 @@ fn extra_scgi_serves() -> Result<(), String> {
     let _application = applications::start("testapp --scgi app.sock", &root, false, 0)?;
     let site = Site::start(root)?;
     expect("its page", &site.fetch("/app/page?env")?, 200, "SCRIPT_NAME=/app/page")?;
+    site.end_saying(&[])
+}
+
+/// The example as it stands, but that its members are on sockets.
+fn extra_balancer_serves() -> Result<(), String> {
+    let root = copied("extra-balancer", "Include conf/extra/balancer.conf\n")?;
+    let conf = root.join("conf/extra/balancer.conf");
+    let mut text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
+    let mut applications = Vec::new();
+    for (name, port) in [("one.sock", 9001), ("two.sock", 9002)] {
+        let socket = format!("unix:{}|fcgi://{name}", root.join(name).display());
+        text = text.replace(&format!("fcgi://127.0.0.1:{port}"), &socket);
+    }
+    server::write(&conf, text.as_bytes())?;
+    server::hand_over(&root, false)?;
+    for name in ["one.sock", "two.sock"] {
+        applications.push(applications::start(
+            &format!("testapp --fastcgi {name}"),
+            &root,
+            false,
+            0,
+        )?);
+    }
+    let site = Site::start(root)?;
+    for route in ["one", "two", "one"] {
+        expect(
+            "its member",
+            &site.fetch("/app/page?env")?,
+            200,
+            &format!("BALANCER_WORKER_ROUTE={route}"),
+        )?;
+    }
     site.end_saying(&[])
 }
 

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::backends;
+use crate::config::balancers;
 use crate::config::directives::authz::Rules;
+use crate::config::directives::balancer;
 use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
@@ -217,7 +219,13 @@ impl Resolver {
         let (pattern, mut conf) = (backends::section(node.name(), url), DirConf::default());
         for parameter in parameters {
             let taken = match &pattern {
-                Ok(Pattern::Plain(_)) => conf.proxy.terms.take(parameter),
+                Ok(Pattern::Plain(url)) => match balancers::split(url) {
+                    Some((name, _)) => {
+                        let sharing = balancer::sharing(std::slice::from_ref(parameter));
+                        sharing.map(|sharing| conf.balancer.sharing.push((name, sharing)))
+                    }
+                    None => conf.proxy.terms.take(parameter),
+                },
                 _ => Err("takes parameters with a plain URL alone".to_owned()),
             };
             if let Err(message) = taken {
@@ -315,6 +323,10 @@ impl Resolver {
         config.script_places = places::of(&config);
         config.script_only = places::script_only(&config);
         for site in &mut config.sites {
+            for mut balancer in balancers::of(site) {
+                balancer.number = balancers::numbered(&mut config.balancers, balancer.clone());
+                site.balancers.push(balancer);
+            }
             site.agreements = backends::agreements(site);
             site.backends = backends::of(site);
             let news = site
@@ -387,6 +399,7 @@ fn site(scope: Scope, number: usize) -> Site {
         directory_matches: scope.directory_matches,
         locations: scope.locations,
         proxies: scope.proxies,
+        balancers: Vec::new(),
         agreements: Vec::new(),
         backends: Vec::new(),
     }
@@ -421,6 +434,7 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
         directory_matches: chain(&main.directory_matches, host.directory_matches),
         locations: chain(&main.locations, host.locations),
         proxies: chain(&main.proxies, host.proxies),
+        balancers: Vec::new(),
         agreements: Vec::new(),
         backends: Vec::new(),
     }

@@ -182,7 +182,7 @@ async fn lease(
 fn unreachable(address: &Address, why: &NoLease) -> Fail {
     let fail = Fail::new(
         Status::SERVICE_UNAVAILABLE,
-        Blame::Server,
+        Blame::Backend,
         format!("application `{address}`: {why}{}", cure(address, why)),
     );
     match why {

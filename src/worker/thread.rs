@@ -85,7 +85,7 @@ impl Thread {
         }
         let level = match fail.blame {
             Blame::Client => Level::Info,
-            Blame::Site | Blame::Script | Blame::Server => Level::Error,
+            Blame::Site | Blame::Script | Blame::Backend | Blame::Server => Level::Error,
         };
         let log = self.logs.error_of(ex.site);
         let entry = Entry {

@@ -83,6 +83,10 @@ const APACHE_MODULES: &[&str] = &[
     "proxy",
     "proxy_fcgi",
     "proxy_scgi",
+    "slotmem_shm",
+    "lbmethod_byrequests",
+    "lbmethod_bybusyness",
+    "proxy_balancer",
 ];
 
 /// The bench of this run, made at its first use.

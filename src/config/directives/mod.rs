@@ -4,6 +4,7 @@ pub mod alias;
 pub mod authn;
 pub mod authz;
 pub mod autoindex;
+pub mod balancer;
 pub mod cgi;
 pub mod compat;
 pub mod confine;
@@ -54,6 +55,8 @@ settings! {
         compat: compat::Compat,
         /// Listings.
         autoindex: autoindex::Autoindex,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
         /// Scripts.
         cgi: cgi::Cgi,
         /// Directories.
@@ -98,6 +101,8 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// Rewriting.
@@ -133,6 +138,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     authn::DIRECTIVES,
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
+    balancer::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
     confine::DIRECTIVES,
