@@ -140,15 +140,12 @@ pub async fn values(lease: Lease, names: &[&str], silence: Duration) -> Result<V
     let mut passed_over = 0;
     while let Some(mut bytes) = poll_fn(|cx| wire.poll_read(cx)).await? {
         passed_over += bytes.len();
-        while let Some(message) = records
-            .next(&mut bytes)
-            .map_err(|error| Trouble::Fault(Fault::Record(error)))?
-        {
-            match message {
-                Message::Values(pairs) => return Ok(pairs),
-                Message::UnknownType(_) => return Ok(Vec::new()),
-                _ => return Err(Trouble::Fault(Fault::OutOfPlace("a record that nobody asked for"))),
-            }
+        let message = records.next(&mut bytes);
+        match message.map_err(|error| Trouble::Fault(Fault::Record(error)))? {
+            None => {}
+            Some(Message::Values(pairs)) => return Ok(pairs),
+            Some(Message::UnknownType(_)) => return Ok(Vec::new()),
+            Some(_) => return Err(Trouble::Fault(Fault::OutOfPlace("a record that nobody asked for"))),
         }
         if passed_over > MAX_VALUES {
             return Err(Trouble::Fault(Fault::IdleTalk));

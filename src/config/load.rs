@@ -173,6 +173,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_authn_anon.c", "authn_anon_module"),
     ("mod_authn_core.c", "authn_core_module"),
     ("mod_authn_file.c", "authn_file_module"),
+    ("mod_authnz_fcgi.c", "authnz_fcgi_module"),
     ("mod_authz_core.c", "authz_core_module"),
     ("mod_authz_groupfile.c", "authz_groupfile_module"),
     ("mod_authz_host.c", "authz_host_module"),

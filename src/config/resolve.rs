@@ -335,6 +335,11 @@ impl Resolver {
                 .filter(|address| !config.backends.contains(address));
             config.backends.extend(news.cloned().collect::<Vec<_>>());
         }
+        for (_, provider) in config.server.authorizers.providers.iter() {
+            if !config.backends.contains(&provider.target.address) {
+                config.backends.push(provider.target.address.clone());
+            }
+        }
         self.missing_providers(&config);
         (config, self.complaints)
     }

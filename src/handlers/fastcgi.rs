@@ -4,6 +4,7 @@
 //! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
 
 mod asked;
+mod authorizer;
 mod input;
 mod reply;
 mod stream;
@@ -98,8 +99,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     environment::warn_ignored(&variables, is_news, &notes);
     let variables = Asked::changed(ex, place, variables);
     let terms = backends::terms(ex.site, &asked.target);
-    let said = ex.site.settings.proxy.timeout.value().copied();
-    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
+    let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
     let mut agreed = Agreed::of(&terms, usual);
     if asked.target.scheme == Scheme::Scgi {
@@ -139,6 +139,12 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         ex.variables.extend(variables);
     }
     outcome
+}
+
+/// How long an application may be silent, where nobody says it of this one.
+fn patience(ex: &Exchange) -> Duration {
+    let said = ex.site.settings.proxy.timeout.value().copied();
+    said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)))
 }
 
 /// Whether a request that a kept connection lost may be told again, on a new one.

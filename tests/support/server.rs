@@ -83,6 +83,7 @@ const APACHE_MODULES: &[&str] = &[
     "proxy",
     "proxy_fcgi",
     "proxy_scgi",
+    "authnz_fcgi",
     "slotmem_shm",
     "lbmethod_byrequests",
     "lbmethod_bybusyness",

@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod authn;
+pub mod authorizer;
 pub mod authz;
 pub mod autoindex;
 pub mod balancer;
@@ -47,6 +48,8 @@ settings! {
         core: core::Core,
         /// Users.
         authn: authn::Authn,
+        /// Authorizers.
+        authorizer: authorizer::PlaceAuthorizer,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -127,6 +130,8 @@ settings! {
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
         providers: authn::Providers,
+        /// Authorizers.
+        authorizers: authorizer::Authorizers,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -136,6 +141,7 @@ settings! {
 const BY_FEATURE: &[&[Directive]] = &[
     alias::DIRECTIVES,
     authn::DIRECTIVES,
+    authorizer::DIRECTIVES,
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
     balancer::DIRECTIVES,
