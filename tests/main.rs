@@ -36,6 +36,7 @@
 mod auth;
 mod beside;
 mod clients;
+mod cold;
 mod debian;
 mod fastcgi;
 mod house;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         trials.extend(logs::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
+        trials.extend(cold::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());
