@@ -10,7 +10,7 @@ use std::time::Duration;
 use libtest_mimic::{Completion, Failed, Trial};
 use lychgate::backend::fastcgi::values;
 use lychgate::backend::pool::{Agreed, Pool, Which};
-use lychgate::config::backends::Address;
+use lychgate::config::backends::{Address, Scheme};
 use lychgate::config::directives::proxy::Terms;
 
 use crate::programs::absent;
@@ -127,7 +127,7 @@ fn applications_say_what_they_are_asked_about_themselves() -> Result<Completion,
 
 fn values_of(socket: &Path) -> Result<Vec<String>, String> {
     let address = Address::Unix(socket.as_os_str().as_encoded_bytes().to_vec());
-    let agreed = Agreed::of(&Terms::default(), PATIENCE);
+    let agreed = Agreed::of(Scheme::FastCgi, &Terms::default(), PATIENCE);
     let names = ["FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"];
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

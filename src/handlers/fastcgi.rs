@@ -5,7 +5,7 @@
 
 mod asked;
 mod authorizer;
-mod input;
+pub(in crate::handlers) mod input;
 mod reply;
 mod stream;
 mod talk;
@@ -59,6 +59,11 @@ impl Applications {
         }
     }
 
+    /// The logs that notes about them go to.
+    pub(in crate::handlers) fn logs(&self) -> &Rc<dyn Logs> {
+        &self.logs
+    }
+
     /// Their connections.
     pub fn backends(&self) -> &Backends {
         &self.backends
@@ -86,7 +91,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
     let address = &asked.target.address;
     let named = ex.site.backends.contains(address);
-    let pool = applications.backends.to(address).filter(|_| named);
+    let pool = applications.backends.to(asked.target.scheme, address).filter(|_| named);
     let pool = pool.ok_or_else(|| not_named(&asked.target))?;
     let module = asked.target.scheme.module();
     let mut input = Input::of(ex, place, module).await?;
@@ -101,7 +106,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let terms = backends::terms(ex.site, &asked.target);
     let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
-    let mut agreed = Agreed::of(&terms, usual);
+    let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);
     if asked.target.scheme == Scheme::Scgi {
         agreed.keep = Keep::No;
     }
@@ -121,6 +126,9 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
             Scheme::Scgi => {
                 let length = input.length().unwrap_or(0);
                 Conversation::Scgi(scgi::Conversation::begin(lease, pairs, length, silence))
+            }
+            Scheme::Http | Scheme::WebSocket => {
+                break Err(Fail::internal("a server of HTTP is no application of this handler").of_module(module));
             }
         };
         let limit = place.conf.cgi.stderr_limit.or(65536);

@@ -5,4 +5,5 @@ pub mod balance;
 pub mod cgi;
 pub mod fastcgi;
 mod presence;
+pub mod proxy;
 pub mod static_file;

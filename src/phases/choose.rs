@@ -28,6 +28,8 @@ pub enum Handler {
     Cgi,
     /// `handlers::fastcgi`.
     FastCgi,
+    /// `handlers::proxy`.
+    Proxy,
     /// `handlers::balance`, and who it chooses.
     Balancer,
 }
@@ -49,6 +51,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "a directory without an index file, and Options Indexes is on",
         ),
         Handler::FastCgi => ("application", "an application server is named for it"),
+        Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
         Handler::Cgi => (
@@ -66,12 +69,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         (Alias::Proxied, _) => {
             proxy_pass::goes_through_no_file(ex, place)?;
             let url = backends::of_handler(&place.path).unwrap_or_default();
-            let is_balancer = balancers::split(url).is_some();
-            return Ok(if is_balancer {
-                Handler::Balancer
-            } else {
-                Handler::FastCgi
-            });
+            if balancers::split(url).is_some() {
+                return Ok(Handler::Balancer);
+            }
+            return Ok(speaks(parsed(&place.path)?.scheme));
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
@@ -116,6 +117,19 @@ fn file(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
     }
 }
 
+fn parsed(name: &[u8]) -> Result<Target, Fail> {
+    let url = backends::of_handler(name).unwrap_or_default();
+    Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))
+}
+
+/// Who talks to a server that speaks this.
+fn speaks(scheme: Scheme) -> Handler {
+    match scheme {
+        Scheme::FastCgi | Scheme::Scgi => Handler::FastCgi,
+        Scheme::Http | Scheme::WebSocket => Handler::Proxy,
+    }
+}
+
 /// An application server that `SetHandler` names. What is given to php-fpm must be a file, by a name that says so: of
 /// /upload.jpg/x.php it would run upload.jpg.
 fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handler, Fail> {
@@ -126,8 +140,8 @@ fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handl
         let mut members = ex.site.members_of(&name);
         (Handler::Balancer, members.any(|member| sees_files(&member.target)))
     } else {
-        let target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
-        (Handler::FastCgi, sees_files(&target))
+        let target = parsed(handler)?;
+        (speaks(target.scheme), sees_files(&target))
     };
     if sees_files {
         check_file(ex, place, handler)?;

@@ -59,12 +59,14 @@ async fn ask(applications: &Applications, ex: &Exchange, place: &Place, asked: &
     let name = String::from_utf8_lossy(&asked.provider).into_owned();
     let provider = ex.config.server.authorizers.providers.find(&asked.provider);
     let provider = provider.ok_or_else(|| failed(&name, "nobody has defined it"))?;
-    let pool = applications.backends.to(&provider.target.address);
+    let pool = applications
+        .backends
+        .to(provider.target.scheme, &provider.target.address);
     let pool = pool.ok_or_else(|| failed(&name, "its address is not among those of the settings"))?;
     let silence = patience(ex);
     let agreed = Agreed {
         keep: Keep::No,
-        ..Agreed::of(&Terms::default(), silence)
+        ..Agreed::of(provider.target.scheme, &Terms::default(), silence)
     };
     let lease = match lease(ex, pool, &agreed, Which::New, MODULE).await {
         Ok(lease) => lease,

@@ -23,7 +23,7 @@ use crate::handlers::cgi::broken_body;
 const PIECE: usize = 64 * 1024;
 
 /// Standard input.
-pub(super) struct Input {
+pub(in crate::handlers) struct Input {
     /// What comes; nothing where there is none, or it has ended.
     body: Option<RequestBody>,
     length: Option<u64>,
@@ -32,7 +32,7 @@ pub(super) struct Input {
 impl Input {
     /// Prepares it: a body of known length streams, another is kept until its length is known, and is the request's from then on.
     /// What streams has a limit only where LimitRequestBody says it; Apache minds none at all.
-    pub(super) async fn of(ex: &mut Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
+    pub(in crate::handlers) async fn of(ex: &mut Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
         let said = &place.conf.core.limit_request_body;
         let limit = match ex.body.length() {
             BodyLength::Unknown => Some(said.or(BODY_LIMIT)),
@@ -55,17 +55,17 @@ impl Input {
     }
 
     /// CONTENT_LENGTH.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(in crate::handlers) fn length(&self) -> Option<u64> {
         self.length
     }
 
     /// Whether there is nothing more of it, for sure.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::handlers) fn is_empty(&self) -> bool {
         self.body.is_none()
     }
 
     /// The next bytes; `None` at the end.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+    pub(in crate::handlers) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let Some(body) = &self.body else {
             return Poll::Ready(Ok(None));
         };
@@ -131,6 +131,10 @@ impl Incoming for Kept {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
         self.client.poll_gone(cx)
+    }
+
+    fn interim(&mut self, head: &[u8]) {
+        self.client.interim(head);
     }
 
     fn probe(&mut self) -> Probed {
