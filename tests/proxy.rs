@@ -109,7 +109,11 @@ fn told(reply: &Reply, request: &str) -> Vec<String> {
     let mut told = vec![show(&reply.status_line)];
     let is_known = |name: &str| {
         let length = Some(&"Content-Length").filter(|_| !request.contains("/cgi-bin/"));
-        FIELDS.iter().chain(&["Server"]).chain(length).any(|known| known.eq_ignore_ascii_case(name))
+        FIELDS
+            .iter()
+            .chain(&["Server"])
+            .chain(length)
+            .any(|known| known.eq_ignore_ascii_case(name))
     };
     let lines = reply.fields.iter().map(|line| show(line));
     told.extend(lines.filter(|line| line.split(':').next().is_some_and(is_known)));

@@ -3,7 +3,7 @@
 use crate::config::backends::{Scheme, Target};
 use crate::config::error::Span;
 use crate::config::setting::{Mapped, Setting, settings};
-use crate::config::table::{DIRECTORY, Directive, HTACCESS, Override, SERVER, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, SERVER, Set, Words};
 use crate::config::words::{Args, Said, shown};
 use crate::lang::expr::StringExpr;
 
@@ -79,7 +79,7 @@ pub const DIRECTIVES: &[Directive] = &[
         module: "mod_authnz_fcgi",
         syntax: "provider|None [option value ...]",
         words: Words::AtLeast(1),
-        allowed: DIRECTORY.or(HTACCESS),
+        allowed: ANYWHERE,
         overrides: Override::FileInfo,
         default: "None",
         summary: "Let a FastCGI authorizer find out who the client is.",
