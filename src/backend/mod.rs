@@ -1,6 +1,7 @@
 //! Connections to application servers: made, kept where that was asked for, and the conversation on them. All threads of a
 //! process share what is kept.
 
+pub mod balance;
 pub mod conversation;
 pub mod fastcgi;
 pub mod http;
@@ -14,13 +15,16 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::backend::balance::Balance;
 use crate::backend::pool::Pool;
 use crate::config::backends::{Address, Scheme};
+use crate::config::balancers::Balancer;
 use crate::config::site::Config;
 
 /// All application servers that may be talked to: those that the server's own files name.
 pub struct Backends {
     pools: Vec<(Scheme, Arc<Pool>)>,
+    balances: Vec<Arc<Balance>>,
 }
 
 impl Backends {
@@ -31,13 +35,22 @@ impl Backends {
             Scheme::ALL.map(pool)
         };
         let pools = config.backends.iter().flat_map(of_address);
-        Backends { pools: pools.collect() }
+        let balances = config.balancers.iter().map(|balancer| Arc::new(Balance::new(balancer)));
+        Backends {
+            pools: pools.collect(),
+            balances: balances.collect(),
+        }
     }
 
     /// The connections to an address over which this is spoken, if it may be talked to.
     pub fn to(&self, scheme: Scheme, address: &Address) -> Option<&Arc<Pool>> {
         let mut pools = self.pools.iter();
         pools.find_map(|(spoken, pool)| (*spoken == scheme && pool.address() == address).then_some(pool))
+    }
+
+    /// What is known of a balancer's members.
+    pub fn balance(&self, balancer: &Balancer) -> Option<&Arc<Balance>> {
+        self.balances.get(balancer.number)
     }
 
     /// Closes kept connections that nobody has used for their time, or whose application has closed them.

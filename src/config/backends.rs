@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::config::balancers;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::proxy::{Terms, To};
 use crate::config::places;
@@ -137,6 +138,25 @@ pub struct Target {
 }
 
 impl Target {
+    /// As it would be written.
+    pub fn url(&self) -> Vec<u8> {
+        let socket = match &self.address {
+            Address::Unix(path) => [b"unix:", path.as_slice(), b"|"].concat(),
+            Address::Tcp { .. } => Vec::new(),
+        };
+        [socket.as_slice(), &self.base, &self.path].concat()
+    }
+
+    /// The same with a path behind its own.
+    #[must_use]
+    pub fn with_path(&self, rest: &[u8]) -> Target {
+        let own = self.path.strip_suffix(b"/").unwrap_or(&self.path);
+        Target {
+            path: [own, rest].concat(),
+            ..self.clone()
+        }
+    }
+
     /// Reads a URL. The error is a sentence.
     pub fn parse(text: &[u8]) -> Said<Target> {
         let (socket, url) = match strip_word(text, b"unix:") {
@@ -252,14 +272,26 @@ pub fn of_handler(handler: &[u8]) -> Option<&[u8]> {
     strip_word(handler, HANDLER)
 }
 
+/// Whether a URL is one of an application server or of a balancer. The error is a sentence.
+pub fn check(url: &[u8]) -> Said<()> {
+    match balancers::split(url) {
+        Some((name, _)) if name.ends_with(b"/") => Err(format!("{} has no name; write `balancer://name`", shown(url))),
+        Some(_) => Ok(()),
+        None => Target::parse(url).map(drop),
+    }
+}
+
 /// What a `<Proxy>` section of this name and word is about. The error is a sentence.
 pub fn section(name: &str, url: &[u8]) -> Said<Pattern> {
     if name.eq_ignore_ascii_case("ProxyMatch") {
         return words::regex(url).map(Pattern::Regex);
     }
-    let pattern = Pattern::wild(url);
+    let pattern = match balancers::split(url) {
+        Some((name, path)) => Pattern::wild(&[&name, path].concat()),
+        None => Pattern::wild(url),
+    };
     if let (Pattern::Plain(url), true) = (&pattern, memchr::memmem::find(url, b":").is_some()) {
-        Target::parse(url)?;
+        check(url)?;
     }
     Ok(pattern)
 }
@@ -281,10 +313,10 @@ pub fn check_rule(literal: &[u8]) -> Said<()> {
         })
     };
     let is_begun = |scheme: Scheme| begins_as(format!("{}://", scheme.name()).as_bytes());
-    if Scheme::ALL.into_iter().any(is_begun) || begins_as(b"unix:/") {
+    if Scheme::ALL.into_iter().any(is_begun) || begins_as(b"unix:/") || begins_as(b"balancer://") {
         return Ok(());
     }
-    Target::parse(literal).map(drop)
+    check(literal)
 }
 
 /// The terms on which an application server is talked to.
@@ -312,6 +344,9 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
             });
         }
     };
+    for member in site.balancers.iter().flat_map(|balancer| &balancer.members) {
+        add(&member.target.url(), &member.terms);
+    }
     for section in &site.proxies {
         if let Pattern::Plain(url) = &section.pattern {
             add(url, &section.conf.proxy.terms);
@@ -369,6 +404,8 @@ pub fn of(site: &Site) -> Vec<Address> {
             addresses.push(target.address);
         }
     };
+    let members = site.balancers.iter().flat_map(|balancer| &balancer.members);
+    members.for_each(|member| add(&member.target.url()));
     let fallback = site.settings.static_first.to.value().and_then(Option::as_ref);
     let passes = site.settings.proxy.passes.iter().chain(fallback).map(|pass| &pass.to);
     passes.filter_map(To::url).for_each(&mut add);

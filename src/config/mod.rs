@@ -2,6 +2,7 @@
 
 mod acting;
 pub mod backends;
+pub mod balancers;
 pub mod condition;
 pub mod define;
 pub mod directives;

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::backends;
+use crate::config::balancers;
 use crate::config::directives::authz::Rules;
+use crate::config::directives::balancer;
 use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
@@ -217,7 +219,13 @@ impl Resolver {
         let (pattern, mut conf) = (backends::section(node.name(), url), DirConf::default());
         for parameter in parameters {
             let taken = match &pattern {
-                Ok(Pattern::Plain(_)) => conf.proxy.terms.take(parameter),
+                Ok(Pattern::Plain(url)) => match balancers::split(url) {
+                    Some((name, _)) => {
+                        let sharing = balancer::sharing(std::slice::from_ref(parameter));
+                        sharing.map(|sharing| conf.balancer.sharing.push((name, sharing)))
+                    }
+                    None => conf.proxy.terms.take(parameter),
+                },
                 _ => Err("takes parameters with a plain URL alone".to_owned()),
             };
             if let Err(message) = taken {
@@ -315,6 +323,10 @@ impl Resolver {
         config.script_places = places::of(&config);
         config.script_only = places::script_only(&config);
         for site in &mut config.sites {
+            for mut balancer in balancers::of(site) {
+                balancer.number = balancers::numbered(&mut config.balancers, balancer.clone());
+                site.balancers.push(balancer);
+            }
             site.agreements = backends::agreements(site);
             site.backends = backends::of(site);
             let news = site
@@ -322,6 +334,11 @@ impl Resolver {
                 .iter()
                 .filter(|address| !config.backends.contains(address));
             config.backends.extend(news.cloned().collect::<Vec<_>>());
+        }
+        for (_, provider) in config.server.authorizers.providers.iter() {
+            if !config.backends.contains(&provider.target.address) {
+                config.backends.push(provider.target.address.clone());
+            }
         }
         self.missing_providers(&config);
         (config, self.complaints)
@@ -387,6 +404,7 @@ fn site(scope: Scope, number: usize) -> Site {
         directory_matches: scope.directory_matches,
         locations: scope.locations,
         proxies: scope.proxies,
+        balancers: Vec::new(),
         agreements: Vec::new(),
         backends: Vec::new(),
     }
@@ -421,6 +439,7 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
         directory_matches: chain(&main.directory_matches, host.directory_matches),
         locations: chain(&main.locations, host.locations),
         proxies: chain(&main.proxies, host.proxies),
+        balancers: Vec::new(),
         agreements: Vec::new(),
         backends: Vec::new(),
     }

@@ -4,6 +4,7 @@
 //! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
 
 mod asked;
+mod authorizer;
 pub(in crate::handlers) mod input;
 mod reply;
 mod stream;
@@ -103,8 +104,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     environment::warn_ignored(&variables, is_news, &notes);
     let variables = Asked::changed(ex, place, variables);
     let terms = backends::terms(ex.site, &asked.target);
-    let said = ex.site.settings.proxy.timeout.value().copied();
-    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
+    let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
     let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);
     if asked.target.scheme == Scheme::Scgi {
@@ -149,6 +149,12 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     outcome
 }
 
+/// How long an application may be silent, where nobody says it of this one.
+fn patience(ex: &Exchange) -> Duration {
+    let said = ex.site.settings.proxy.timeout.value().copied();
+    said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)))
+}
+
 /// Whether a request that a kept connection lost may be told again, on a new one.
 fn may_repeat(method: Method, repeatable: Repeatable) -> bool {
     match repeatable {
@@ -190,7 +196,7 @@ async fn lease(
 fn unreachable(address: &Address, why: &NoLease) -> Fail {
     let fail = Fail::new(
         Status::SERVICE_UNAVAILABLE,
-        Blame::Server,
+        Blame::Backend,
         format!("application `{address}`: {why}{}", cure(address, why)),
     );
     match why {

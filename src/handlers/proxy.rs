@@ -254,7 +254,7 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
     };
     let fail = Fail::new(
         Status::SERVICE_UNAVAILABLE,
-        Blame::Server,
+        Blame::Backend,
         format!("server `{address}`: {why}{cure}"),
     );
     let fail = match why {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::base::date::HttpDate;
 use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
 use crate::config::site::{Config, Site};
+use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{AfterResponse, Body, Origin, Response};
@@ -307,6 +308,9 @@ impl Conn {
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();
+        if self.thread.has_authorizers {
+            ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
+        }
         ex
     }
 

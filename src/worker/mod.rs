@@ -1,6 +1,7 @@
 //! The serving role: accept, the connection loop, the driver.
 
 pub mod accept;
+mod balance;
 pub mod confine;
 pub mod conn;
 pub mod crowd;

@@ -340,7 +340,11 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
     let own_path = scripts.inherited().path.clone();
-    let applications = Applications::new(backends, Rc::clone(&logs) as Rc<dyn notes::Logs>, own_path);
+    let applications = Rc::new(Applications::new(
+        backends,
+        Rc::clone(&logs) as Rc<dyn notes::Logs>,
+        own_path,
+    ));
     let idlers = Idlers::new(crowd, number);
     let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers));
     let most = thread.idlers.crowd().most();

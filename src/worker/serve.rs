@@ -25,6 +25,7 @@ use crate::lang::regex::effort;
 use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
+use crate::worker::balance;
 use crate::worker::thread::Thread;
 
 /// What a request reaches besides files and its client: logs, map programs, scripts, applications. A thread has them; who only explains
@@ -50,6 +51,9 @@ pub trait Outside {
 
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// What a member of the place's balancer answers; the place becomes the member's.
+    fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
 
 impl Outside for Thread {
@@ -80,6 +84,10 @@ impl Outside for Thread {
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::proxy::run(ex, place, &self.applications).await
+    }
+
+    async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {
+        balance::ask(self, ex, place).await
     }
 }
 
@@ -206,7 +214,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         phases::early::of_site(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
-    let place = located(ex, outside).await?;
+    let mut place = located(ex, outside).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     Ok(match handler {
@@ -216,6 +224,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
+        Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
     })
 }
 

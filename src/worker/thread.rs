@@ -32,7 +32,9 @@ pub struct Thread {
     /// Scripts.
     pub scripts: Rc<Scripts>,
     /// Applications.
-    pub applications: Applications,
+    pub applications: Rc<Applications>,
+    /// Whether the settings have authorizers.
+    pub has_authorizers: bool,
     /// Programs that are maps.
     pub maps: Arc<MapPrograms>,
     /// Its idle connections.
@@ -46,7 +48,7 @@ impl Thread {
         config: &'static Config,
         logs: Rc<Logs>,
         scripts: Rc<Scripts>,
-        applications: Applications,
+        applications: Rc<Applications>,
         maps: Arc<MapPrograms>,
         idlers: Idlers,
     ) -> Thread {
@@ -57,6 +59,7 @@ impl Thread {
             logs,
             scripts,
             applications,
+            has_authorizers: config.server.authorizers.providers.iter().next().is_some(),
             maps,
             ids: UniqueIds::new(idlers.number()),
             idlers,
@@ -85,7 +88,7 @@ impl Thread {
         }
         let level = match fail.blame {
             Blame::Client => Level::Info,
-            Blame::Site | Blame::Script | Blame::Server => Level::Error,
+            Blame::Site | Blame::Script | Blame::Backend | Blame::Server => Level::Error,
         };
         let log = self.logs.error_of(ex.site);
         let entry = Entry {

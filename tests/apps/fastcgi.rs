@@ -75,6 +75,7 @@ struct Talk<S> {
 struct Request {
     id: u16,
     keep: Connection,
+    role: Role,
     variables: BTreeMap<String, String>,
 }
 
@@ -127,8 +128,7 @@ impl<S: Read + Write> Talk<S> {
         while let Some(message) = self.message()? {
             match message {
                 Message::Begin { id, role, connection } => {
-                    assert_eq!(role, Role::Responder);
-                    begun = Some((id, connection));
+                    begun = Some((id, connection, role));
                 }
                 Message::Bytes {
                     stream: Stream::Params,
@@ -140,7 +140,7 @@ impl<S: Read + Write> Talk<S> {
                 Message::StreamEnd {
                     stream: Stream::Params, ..
                 } => {
-                    let (id, keep) = begun.ok_or_else(|| io::Error::other("params without a beginning"))?;
+                    let (id, keep, role) = begun.ok_or_else(|| io::Error::other("params without a beginning"))?;
                     let pairs = params.end().map_err(|error| io::Error::other(error.to_string()))?;
                     let shown = |bytes: Vec<u8>| {
                         bytes
@@ -153,6 +153,7 @@ impl<S: Read + Write> Talk<S> {
                     return Ok(Some(Request {
                         id,
                         keep,
+                        role,
                         variables: variables.collect(),
                     }));
                 }
@@ -211,6 +212,10 @@ impl<S: Read + Write> Talk<S> {
     fn run(&mut self, request: &Request, words: &[&str]) -> io::Result<bool> {
         let id = request.id;
         let number = words.get(1).and_then(|word| word.parse::<usize>().ok());
+        if request.role == Role::Authorizer {
+            self.authorize(request, words)?;
+            return Ok(false);
+        }
         if let Some(done) = self.misbehave(request, words) {
             return done.map(|()| false);
         }
@@ -291,6 +296,47 @@ impl<S: Read + Write> Talk<S> {
             }
         }
         Ok(true)
+    }
+
+    /// As an authorizer, which reads no standard input. The query says how it answers those who give no good name.
+    fn authorize(&mut self, request: &Request, words: &[&str]) -> io::Result<()> {
+        let told = |name: &str| request.variables.get(name).cloned().unwrap_or_else(|| "-".to_owned());
+        let (role, user) = (told("FCGI_APACHE_ROLE"), told("REMOTE_USER"));
+        let is_good = match role.as_str() {
+            "AUTHORIZER" => user == "good",
+            _ => told("REMOTE_PASSWD") == "secret",
+        };
+        let unexpected = ["SCRIPT_NAME", "PATH_INFO", "CONTENT_LENGTH"];
+        let unexpected = unexpected.iter().filter(|name| request.variables.contains_key(**name));
+        let seen = format!(
+            "{role} {user} {} {} {}",
+            told("FCGI_ROLE"),
+            told("HTTP_CONNECTION"),
+            unexpected.count()
+        );
+        let reply = match words[0] {
+            "open" => format!(
+                "Status: 200 OK\r\nVariable-SEEN: {seen}\r\nVariable-NAME: told\r\nX-Not: passed\r\n\r\nno body"
+            ),
+            "nameless" => "Status: 200 OK\r\n\r\n".to_owned(),
+            _ if is_good => format!("Variable-SEEN-{role}: {seen}\r\nVariable-NAME: told\r\n\r\n"),
+            "teapot" => {
+                "Status: 418 I am a teapot\r\nX-Why: short\r\nContent-Type: text/plain\r\n\r\nshort and stout\n"
+                    .to_owned()
+            }
+            "ask" => "Status: 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"app\"\r\n\r\n".to_owned(),
+            "login" => "Location: /login\r\n\r\n".to_owned(),
+            "garbage" => "garbage".to_owned(),
+            "long" => format!("Status: 403 Forbidden\r\n\r\n{}", "x".repeat(100_000)),
+            "close" => return Ok(()),
+            "deaf" => {
+                sleep(Duration::from_secs(60));
+                return Ok(());
+            }
+            _ => "Status: 403 Forbidden\r\nContent-Type: text/plain\r\n\r\nnot you\n".to_owned(),
+        };
+        self.output(request.id, reply.as_bytes())?;
+        self.end(request.id, 0)
     }
 
     /// What no application should do; the connection ends behind it.

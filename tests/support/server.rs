@@ -84,6 +84,11 @@ const APACHE_MODULES: &[&str] = &[
     "proxy_fcgi",
     "proxy_http",
     "proxy_scgi",
+    "authnz_fcgi",
+    "slotmem_shm",
+    "lbmethod_byrequests",
+    "lbmethod_bybusyness",
+    "proxy_balancer",
 ];
 
 /// The bench of this run, made at its first use.

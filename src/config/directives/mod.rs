@@ -2,8 +2,10 @@
 
 pub mod alias;
 pub mod authn;
+pub mod authorizer;
 pub mod authz;
 pub mod autoindex;
+pub mod balancer;
 pub mod cgi;
 pub mod compat;
 pub mod confine;
@@ -48,6 +50,8 @@ settings! {
         core: core::Core,
         /// Users.
         authn: authn::Authn,
+        /// Authorizers.
+        authorizer: authorizer::PlaceAuthorizer,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -56,6 +60,8 @@ settings! {
         compat: compat::Compat,
         /// Listings.
         autoindex: autoindex::Autoindex,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
         /// Scripts.
         cgi: cgi::Cgi,
         /// Directories.
@@ -102,6 +108,8 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -130,6 +138,8 @@ settings! {
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
         providers: authn::Providers,
+        /// Authorizers.
+        authorizers: authorizer::Authorizers,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -139,8 +149,10 @@ settings! {
 const BY_FEATURE: &[&[Directive]] = &[
     alias::DIRECTIVES,
     authn::DIRECTIVES,
+    authorizer::DIRECTIVES,
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
+    balancer::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
     confine::DIRECTIVES,
