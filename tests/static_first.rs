@@ -55,7 +55,7 @@ const FILES: &[(&str, bool)] = &[
     ("app.min.js", true),
     ("pic.png", true),
     ("pic.gif", true),
-    ("doc.pdf", true),
+    ("doc.pdf", false),
     ("data.json", true),
     ("empty.txt", true),
     ("sp ace.txt", true),
