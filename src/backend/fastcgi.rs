@@ -188,6 +188,14 @@ impl Conversation {
     /// The silence so far is not the application's fault.
     pub fn excuse_silence(&mut self) {
         self.last_heard = Instant::now();
+        self.lease.waits_for_client();
+    }
+
+    /// It is the application's turn.
+    pub fn await_application(&mut self) {
+        if !self.heard {
+            self.lease.waits_for_application();
+        }
     }
 
     /// The application's next answer. Behind [`Answer::End`] and trouble there is nothing to ask.
@@ -283,7 +291,7 @@ impl Conversation {
     pub fn repeatable(&self) -> Repeatable {
         let is_lost = matches!(self.stdin, Stdin::Begun | Stdin::Ended | Stdin::Unwanted(Touched::Yes));
         match self.head {
-            _ if self.heard || is_lost || !self.lease.was_kept() => Repeatable::No,
+            _ if self.heard || is_lost || !self.lease.may_be_lost() => Repeatable::No,
             Head::Unsent => Repeatable::Yes,
             Head::Sent => Repeatable::IfIdempotent,
         }

@@ -114,7 +114,9 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
         match reply::wait(ex, place, talk, address).await {
             Ok(outcome) => break Ok(outcome),
-            Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
+            Err(Unanswered { talk: Some(talk), .. })
+                if which == Which::Any && may_repeat(ex.method, talk.repeatable()) =>
+            {
                 input = talk.into_input();
                 which = Which::New;
             }
@@ -167,8 +169,8 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
         format!("application `{address}`: {why}{}", cure(address, why)),
     );
     let fail = match why {
-        NoLease::Busy(_) | NoLease::TimedOut(_) | NoLease::Resting => fail.with_field("Retry-After", "5"),
-        NoLease::Unreachable(_) => fail,
+        NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
+        _ => fail.with_field("Retry-After", "5"),
     };
     fail.of_module(MODULE)
 }
@@ -177,6 +179,9 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
 fn cure(address: &Address, why: &NoLease) -> &'static str {
     let NoLease::Unreachable(error) = why else { return "" };
     match (address, error.raw_os_error()) {
+        (Address::Service(_), Some(libc::ENOENT | libc::ECONNREFUSED)) => {
+            "; it does not run: it has failed or was stopped, as the error log says"
+        }
         (Address::Unix(_), Some(libc::ENOENT)) => "; is it running, and is that its socket (php-fpm: `listen`)?",
         (_, Some(libc::ECONNREFUSED)) => "; nobody listens there: is it running?",
         (Address::Unix(_), Some(libc::EACCES)) => {
@@ -192,7 +197,7 @@ fn cure(address: &Address, why: &NoLease) -> &'static str {
 
 fn not_named(address: &Address) -> Fail {
     let url = match address {
-        Address::Unix(_) => format!("{address}|fcgi://localhost"),
+        Address::Unix(_) | Address::Service(_) => format!("{address}|fcgi://localhost"),
         Address::Tcp { .. } => format!("fcgi://{address}"),
     };
     Fail::site(

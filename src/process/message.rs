@@ -53,6 +53,13 @@ pub enum ToWorker {
         /// Where values are read.
         values: OwnedFd,
     },
+    /// Another process of a service has taken the place of this one.
+    ServiceRenewed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+    },
 }
 
 /// Worker to launcher.
@@ -76,6 +83,22 @@ pub enum FromWorker {
     MapProgramSilent {
         /// Its number.
         number: u32,
+    },
+    /// A process of a service was given requests.
+    ServiceServed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+        /// How many since this was last said.
+        requests: u64,
+    },
+    /// A process of a service is stuck: it owes answers and says nothing.
+    ServiceSilent {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
     },
 }
 
@@ -238,6 +261,7 @@ impl Message for ToWorker {
                 Writer::with_tag(5).u32(*number).done(),
                 vec![keys.as_fd(), values.as_fd()],
             ),
+            ToWorker::ServiceRenewed { name, process } => plain(Writer::with_tag(6).bytes(name).u32(*process)),
         }
     }
 
@@ -259,6 +283,10 @@ impl Message for ToWorker {
                 keys: beside.next()?,
                 values: beside.next()?,
             },
+            6 => ToWorker::ServiceRenewed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -273,6 +301,12 @@ impl Message for FromWorker {
             FromWorker::Alive => Writer::with_tag(3),
             FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(4).i32(*pid).i32(*signal),
             FromWorker::MapProgramSilent { number } => Writer::with_tag(5).u32(*number),
+            FromWorker::ServiceServed {
+                name,
+                process,
+                requests,
+            } => Writer::with_tag(6).bytes(name).u32(*process).u64(*requests),
+            FromWorker::ServiceSilent { name, process } => Writer::with_tag(7).bytes(name).u32(*process),
         })
     }
 
@@ -287,6 +321,15 @@ impl Message for FromWorker {
                 signal: reader.i32()?,
             },
             5 => FromWorker::MapProgramSilent { number: reader.u32()? },
+            6 => FromWorker::ServiceServed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+                requests: reader.u64()?,
+            },
+            7 => FromWorker::ServiceSilent {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))

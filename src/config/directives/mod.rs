@@ -30,6 +30,7 @@ pub mod rewrite;
 pub mod rlimit;
 pub mod sandbox;
 pub mod server;
+pub mod service;
 pub mod setenvif;
 pub mod site;
 pub mod suexec;
@@ -153,6 +154,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     rlimit::DIRECTIVES,
     sandbox::DIRECTIVES,
     server::DIRECTIVES,
+    service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,

@@ -84,6 +84,8 @@ impl Talk {
             };
             if waits_for == WaitsFor::Client {
                 self.conversation.excuse_silence();
+            } else {
+                self.conversation.await_application();
             }
             match self.conversation.poll_answer(cx) {
                 Poll::Ready(Ok(Answer::Output(bytes))) => {
