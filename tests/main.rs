@@ -17,6 +17,7 @@
 //! - `rewriting`: rules that change nothing
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
+//! - `services`: programs that the server keeps running
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
@@ -51,6 +52,7 @@ mod rewriting;
 mod roles;
 mod sandbox;
 mod service;
+mod services;
 mod site;
 mod snippets;
 mod support;
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         trials.extend(roles::trials());
         trials.extend(sandbox::trials());
         trials.extend(service::trials());
+        trials.extend(services::trials());
         trials.extend(site::trials());
         trials.extend(snippets::trials());
         trials.extend(trees::trials());

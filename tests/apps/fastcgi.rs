@@ -328,8 +328,14 @@ impl<S: Read + Write> Talk<S> {
             }
             "print" => {
                 println!("printed");
-                eprint!("complained\nwithout an end");
+                eprintln!("complained");
                 self.text(id, b"printed\n")?;
+            }
+            "read" => {
+                let name = format!("/{}", words[1..].join("/"));
+                let told =
+                    std::fs::read(name).map_or_else(|e| e.kind().to_string(), |bytes| format!("{}", bytes.len()));
+                self.text(id, format!("{told}\n").as_bytes())?;
             }
             "self" => self.text(id, own_facts().as_bytes())?,
             // But for what two servers, or two runs, cannot have alike.

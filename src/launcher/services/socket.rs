@@ -113,9 +113,9 @@ impl Directory {
         PathBuf::from(OsStr::from_bytes(&path))
     }
 
-    /// Removes it, where nothing is in it any more.
+    /// Removes it, with its sockets; a failure leaves it for the next start to clear.
     pub(super) fn remove(&self) {
-        let _ = std::fs::remove_dir(&self.0);
+        let _ = self.clear().and_then(|()| std::fs::remove_dir(&self.0));
     }
 }
 
