@@ -17,6 +17,7 @@
 //! - `rewriting`: rules that change nothing
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
+//! - `scgi`: an application in Python behind the server
 //! - `services`: programs that the server keeps running
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
@@ -36,6 +37,7 @@
 mod auth;
 mod beside;
 mod clients;
+mod cold;
 mod debian;
 mod fastcgi;
 mod house;
@@ -51,6 +53,7 @@ mod reload;
 mod rewriting;
 mod roles;
 mod sandbox;
+mod scgi;
 mod service;
 mod services;
 mod site;
@@ -98,12 +101,14 @@ fn main() -> ExitCode {
         trials.extend(logs::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
+        trials.extend(cold::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());
         trials.extend(rewriting::trials());
         trials.extend(roles::trials());
         trials.extend(sandbox::trials());
+        trials.extend(scgi::trials());
         trials.extend(service::trials());
         trials.extend(services::trials());
         trials.extend(site::trials());

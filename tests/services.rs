@@ -490,8 +490,8 @@ fn pass(name: &str) -> Vec<String> {
 }
 
 /// The test program as a service, asked below its name.
-fn service(name: &str, mode: &str, more: &str) -> Vec<String> {
-    let command = format!("Command {}/testapp {mode}\n{more}", apps());
+fn service(name: &str, flag: &str, lines: &str) -> Vec<String> {
+    let command = format!("Command {}/testapp {flag}\n{lines}", apps());
     [section(name, &command), pass(name)].concat()
 }
 

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use lychgate::gateway::fastcgi::params::ParamsReader;
 use lychgate::gateway::fastcgi::record::{self, Connection, Message, ProtocolStatus, RecordReader, Role, Stream};
 
-const DIFFERENT: &[&str] = &[
+/// What two servers, or two runs, cannot have alike.
+pub const DIFFERENT: &[&str] = &[
     "PATH",
     "REDIRECT_PATH",
     "REDIRECT_REMOTE_PORT",
@@ -315,6 +316,23 @@ impl<S: Read + Write> Talk<S> {
                 std::fs::write(format!("{root}/{}", words[1..].join("/")), format!("{how}\n"))?;
                 return Ok(false);
             }
+            _ if self.of_service(id, words)? => {}
+            // But for what two servers, or two runs, cannot have alike.
+            _ => {
+                let own = |name: &str| DIFFERENT.contains(&name) || name.replace('_', "-").contains("proxy-");
+                let alike = |name: &str| !own(name) || words[0] == "all";
+                let variables = request.variables.iter().filter(|(name, _)| alike(name));
+                let lines = variables.map(|(name, value)| format!("{name}={value}\n"));
+                self.text(id, lines.collect::<String>().as_bytes())?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// What a service tells of itself, or does to itself. `false`: it is nothing of that.
+    fn of_service(&mut self, id: u16, words: &[&str]) -> io::Result<bool> {
+        let number = words.get(1).and_then(|word| word.parse::<usize>().ok());
+        match words[0] {
             "pid" => self.text(id, format!("{}\n", std::process::id()).as_bytes())?,
             "exit" => std::process::exit(i32::try_from(number.unwrap_or(0)).unwrap_or(1)),
             "sleep" => {
@@ -338,14 +356,7 @@ impl<S: Read + Write> Talk<S> {
                 self.text(id, format!("{told}\n").as_bytes())?;
             }
             "self" => self.text(id, own_facts().as_bytes())?,
-            // But for what two servers, or two runs, cannot have alike.
-            _ => {
-                let own = |name: &str| DIFFERENT.contains(&name) || name.replace('_', "-").contains("proxy-");
-                let alike = |name: &str| !own(name) || words[0] == "all";
-                let variables = request.variables.iter().filter(|(name, _)| alike(name));
-                let lines = variables.map(|(name, value)| format!("{name}={value}\n"));
-                self.text(id, lines.collect::<String>().as_bytes())?;
-            }
+            _ => return Ok(false),
         }
         Ok(true)
     }

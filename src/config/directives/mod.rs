@@ -29,6 +29,7 @@ pub mod require;
 pub mod rewrite;
 pub mod rlimit;
 pub mod sandbox;
+pub mod scgi;
 pub mod server;
 pub mod service;
 pub mod setenvif;
@@ -80,6 +81,8 @@ settings! {
         rewrite: rewrite::Rules,
         /// How scripts are confined.
         sandbox: sandbox::Sandbox,
+        /// SCGI applications.
+        scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
         /// Whom scripts run as.
@@ -153,6 +156,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,
     sandbox::DIRECTIVES,
+    scgi::DIRECTIVES,
     server::DIRECTIVES,
     service::DIRECTIVES,
     setenvif::DIRECTIVES,
