@@ -43,6 +43,10 @@ pub fn trials() -> Vec<Trial> {
             "a_killed_launcher_leaves_no_service",
             a_killed_launcher_leaves_no_service,
         ),
+        services(
+            "programs_on_demand_are_shared_and_replaced",
+            programs_on_demand_are_shared_and_replaced,
+        ),
         Trial::ignorable_test("services::a_root_of_its_own", a_root_of_its_own),
         Trial::ignorable_test(
             "services::the_development_kits_responder",
@@ -413,6 +417,60 @@ fn a_killed_launcher_leaves_no_service() -> Result<(), String> {
     drop(server);
     let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
     Ok(())
+}
+
+/// fcgid-script: one process serves whoever comes one after the other, ends after its requests, and goes when its file is
+/// another; a reload ends what the old worker has started, and cuts nothing.
+fn programs_on_demand_are_shared_and_replaced() -> Result<(), String> {
+    let root = server::fresh_root("service-on-demand");
+    let program = root.join("htdocs/app.fcgi");
+    let script = format!("#!/bin/sh\nexec {}/testapp --service-one\n", apps());
+    let install = || {
+        let new = root.join("htdocs/new");
+        server::write(&new, script.as_bytes())?;
+        server::set_mode(&new, 0o755)?;
+        fs::rename(&new, &program).map_err(|e| e.to_string())
+    };
+    install()?;
+    let lines = |more: &str| -> Vec<String> {
+        let directory = format!("<Directory {}/htdocs>", root.display());
+        let all = [
+            &directory,
+            "Options +ExecCGI",
+            "AddHandler fcgid-script .fcgi",
+            "</Directory>",
+            more,
+        ];
+        all.map(String::from).to_vec()
+    };
+    let server = boot_in(&root, &lines("FcgidMinProcessesPerClass 0"))?;
+    let ask = || body(&server, "/app.fcgi?pid");
+    let first = ask()?;
+    for _ in 0..10 {
+        if ask()? != first {
+            return Err("another process".into());
+        }
+    }
+    install()?;
+    let second = ask()?;
+    if second == first {
+        return Err("the old file serves on".into());
+    }
+    let mut slow = asked(&server, "/app.fcgi?sleep/1500")?;
+    std::thread::sleep(Duration::from_millis(300));
+    reload(&root, &server, &lines("FcgidMaxRequestsPerProcess 5"))?;
+    if String::from_utf8_lossy(&expect(&mut slow, "200")?) != second {
+        return Err("what was begun before the reload was not finished".into());
+    }
+    let pids = (0..20).map(|_| ask()).collect::<Result<BTreeSet<_>, _>>()?;
+    if pids.len() != 4 || pids.contains(&second) {
+        return Err(format!("{pids:?}"));
+    }
+    poll(PATIENCE, || match running(&server).len() {
+        0 | 1 => Ok(()),
+        n => Err(format!("{n} run")),
+    })?;
+    end(&root, server, &[])
 }
 
 /// `ChrootDir` of a section: the program sees what was put there.
