@@ -184,6 +184,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_dir.c", "dir_module"),
     ("mod_env.c", "env_module"),
     ("mod_expires.c", "expires_module"),
+    ("mod_fcgid.c", "fcgid_module"),
     ("mod_headers.c", "headers_module"),
     ("mod_log_config.c", "log_config_module"),
     ("mod_logio.c", "logio_module"),
