@@ -8,6 +8,7 @@ use crate::base::glob::Slash;
 use crate::base::path;
 use crate::config::backends::{Address, Agreement};
 use crate::config::balancers::{Balancer, Member};
+use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::Span;
 use crate::config::words::Pattern;
@@ -33,6 +34,8 @@ pub struct Config {
     pub script_only: Vec<Vec<u8>>,
     /// The places whose files may be started as scripts; a place's number is its index.
     pub script_places: Vec<ScriptPlace>,
+    /// The programs that the server keeps running, in order.
+    pub services: Vec<Service>,
     /// The addresses of the application servers of all sites.
     pub backends: Vec<Address>,
     /// The balancers of all sites; a balancer's number is its index.

@@ -18,6 +18,7 @@ mod orphans;
 mod plan;
 mod programs;
 mod roles;
+pub mod services;
 mod trial;
 mod who;
 mod words;
@@ -37,6 +38,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::process::inherit::Role;
 use crate::process::listening;
+use crate::process::message::ToWorker;
 use crate::process::notify::{self, Notifier};
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
@@ -53,12 +55,13 @@ use logs::OpenLogs;
 use maps::Maps;
 use programs::Programs;
 use roles::Stock;
+use services::Services;
 use trial::{ProgramFile, Trial};
 
 pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
-pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, Shell};
+pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, ServicePlan, Shell};
 pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
@@ -140,6 +143,7 @@ struct Launcher<'a> {
     stock: Stock,
     signals: Signals,
     programs: Programs,
+    services: Services,
     notifier: Notifier,
     /// How many listeners each address has, for good.
     copies: usize,
@@ -233,6 +237,7 @@ impl<'a> Launcher<'a> {
             stock,
             signals,
             programs,
+            services: Services::default(),
             notifier: Notifier::from_environment(),
             copies: threads.max(1),
             given: Vec::new(),
@@ -285,6 +290,7 @@ impl<'a> Launcher<'a> {
         };
         let listeners = bind::bind_all(&plan.listeners, &ground)?;
         let maps = Maps::new(&plan.maps, identity.as_ref())?;
+        self.services.prepare(&plan, identity.as_ref(), &self.stock)?;
         let settings = plan.settings.as_slice();
         let making = Making {
             settings,
@@ -314,6 +320,7 @@ impl<'a> Launcher<'a> {
                 generation.hear_spawner();
             }
             self.signal_orphans();
+            self.hear_of_services();
             self.reap();
             self.pass_time(woke);
             self.begin_what_is_wanted();
@@ -351,6 +358,11 @@ impl<'a> Launcher<'a> {
             .flatten();
         let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
         polled.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
+        polled.extend(
+            self.services
+                .polled()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+        );
         let ending = match self.ending {
             Ending::Now(until) => Some(until),
             Ending::Graceful(until) => until,
@@ -359,6 +371,7 @@ impl<'a> Launcher<'a> {
         let times = generations()
             .filter_map(|one| one.next_time(self.stock.silence))
             .chain(self.programs.next_restart())
+            .chain(self.services.next_time())
             .chain(self.current.is_some().then_some(self.look_at))
             .chain(self.notifier.next_time())
             .chain(self.trial.as_ref().map(Trial::until))
@@ -382,8 +395,33 @@ impl<'a> Launcher<'a> {
         for asked in asked {
             let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
             ours.extend(self.programs.pids());
+            ours.extend(self.services.pids());
             ours.extend(self.trial.as_ref().map(Trial::pid));
             orphans::signal(asked, &ours);
+        }
+    }
+
+    /// Passes on what the workers say of services.
+    fn hear_of_services(&mut self) {
+        let news: Vec<_> = self
+            .generations()
+            .flat_map(|generation| std::mem::take(&mut generation.news))
+            .collect();
+        for news in news {
+            self.services.hear(&news, &self.stock);
+        }
+    }
+
+    /// Tells the workers whose connections lead to processes that others have taken the places of.
+    fn tell_of_services(&mut self) {
+        for (name, number) in self.services.take_renewed() {
+            let renewed = ToWorker::ServiceRenewed {
+                name: name.into_bytes(),
+                process: number.into(),
+            };
+            for generation in self.generations() {
+                generation.worker.tell(&renewed);
+            }
         }
     }
 
@@ -394,8 +432,8 @@ impl<'a> Launcher<'a> {
                 Ok(None) => return,
                 Ok(Some((pid, ended))) => {
                     let is_role = self.generations().any(|generation| generation.notice_end(pid, &ended));
-                    if !is_role && !self.notice_trial_end(pid, &ended) {
-                        self.programs.notice_end(pid, &ended);
+                    if !is_role && !self.notice_trial_end(pid, &ended) && !self.programs.notice_end(pid, &ended) {
+                        self.services.notice_end(pid, &ended, &self.stock);
                     }
                 }
                 Err(error) => return say("launcher", Weight::Error, &format!("cannot reap children: {error}")),
@@ -410,6 +448,7 @@ impl<'a> Launcher<'a> {
             candidate,
             old,
             programs,
+            services,
             ..
         } = self;
         for generation in current
@@ -420,6 +459,8 @@ impl<'a> Launcher<'a> {
             generation.pass_time(stock, now);
         }
         programs.restart_due(now);
+        services.pass_time(now, stock);
+        self.tell_of_services();
         self.notifier.pass_time(now);
         self.pass_trial_time(now);
         if matches!(self.ending, Ending::Graceful(Some(until)) if until <= now) {
@@ -450,6 +491,7 @@ impl<'a> Launcher<'a> {
         let Launcher {
             stock,
             programs,
+            services,
             current,
             candidate,
             old,
@@ -457,6 +499,7 @@ impl<'a> Launcher<'a> {
             ..
         } = self;
         drop((current, candidate, old));
+        services.finish(PROGRAM_GRACE);
         let is_pipe = Nature::of(rustix::stdio::stderr()).is_ok_and(|nature| nature == Nature::Pipe);
         // A log program sees its end when the last of its writers is gone, and we may be that.
         if is_pipe && let Err(error) = rustix::stdio::dup2_stderr(&stock.stderr) {
@@ -493,7 +536,7 @@ const END_LIMIT: Duration = Duration::from_secs(6);
 /// Later than this we were not only busy but stopped: nobody's silence meanwhile means anything.
 const HELD_UP: Duration = Duration::from_secs(2);
 
-/// How long log programs have to write what they have.
+/// How long log programs have to write what they have, and services to end.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
 
 /// Our own messages go to the main error log from now on.

@@ -28,6 +28,8 @@ pub enum Handler {
     Cgi,
     /// `handlers::fastcgi`.
     FastCgi,
+    /// `handlers::fastcgi::on_demand`.
+    Fcgid,
     /// `handlers::proxy`.
     Proxy,
     /// `handlers::balance`, and who it chooses.
@@ -50,6 +52,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "listing",
             "a directory without an index file, and Options Indexes is on",
         ),
+        Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::FastCgi => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
@@ -74,9 +77,13 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             }
             return Ok(speaks(parsed(&place.path)?.scheme));
         }
+        (Alias::Scripts, Some(named)) if handlers::is_on_demand(named) => {
+            return script(ex, place).map(|_| Handler::Fcgid);
+        }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
         (_, Some(b"cgi-script")) => true,
+        (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
@@ -94,7 +101,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         Landing::Directory if named == Some(b"default-handler") || ex.method == Method::Post => Err(missing(ex)),
         Landing::Directory => directory(ex, place),
         Landing::File if !script => file(ex, place),
-        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),
+        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => {
+            let on_demand = named.is_some_and(handlers::is_on_demand);
+            Ok(if on_demand { Handler::Fcgid } else { Handler::Cgi })
+        }
         Landing::File => Err(not_a_script_here(ex)),
     }
 }

@@ -53,6 +53,13 @@ pub enum ToWorker {
         /// Where values are read.
         values: OwnedFd,
     },
+    /// Another process of a service has taken the place of this one.
+    ServiceRenewed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+    },
 }
 
 /// Worker to launcher.
@@ -76,6 +83,22 @@ pub enum FromWorker {
     MapProgramSilent {
         /// Its number.
         number: u32,
+    },
+    /// A process of a service was given requests.
+    ServiceServed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+        /// How many since this was last said.
+        requests: u64,
+    },
+    /// A process of a service is stuck: it owes answers and says nothing.
+    ServiceSilent {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
     },
 }
 
@@ -137,6 +160,8 @@ pub struct Start {
     pub place: u32,
     /// The path below the place, without leading slash; empty when the place is the script itself.
     pub path: Vec<u8>,
+    /// What is executed for it.
+    pub runs: Runs,
     /// The arguments after the script's name (RFC 3875 §4.4).
     pub arguments: Vec<Vec<u8>>,
     /// The environment: names and values.
@@ -151,6 +176,16 @@ pub struct Start {
     pub stdout: OwnedFd,
     /// Standard error.
     pub stderr: OwnedFd,
+}
+
+/// What is executed for a script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Runs {
+    /// It itself.
+    #[default]
+    Itself,
+    /// The program that the spawner's own settings name for it (FcgidWrapper).
+    Wrapper,
 }
 
 /// Spawner to worker.
@@ -238,6 +273,7 @@ impl Message for ToWorker {
                 Writer::with_tag(5).u32(*number).done(),
                 vec![keys.as_fd(), values.as_fd()],
             ),
+            ToWorker::ServiceRenewed { name, process } => plain(Writer::with_tag(6).bytes(name).u32(*process)),
         }
     }
 
@@ -259,6 +295,10 @@ impl Message for ToWorker {
                 keys: beside.next()?,
                 values: beside.next()?,
             },
+            6 => ToWorker::ServiceRenewed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -273,6 +313,12 @@ impl Message for FromWorker {
             FromWorker::Alive => Writer::with_tag(3),
             FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(4).i32(*pid).i32(*signal),
             FromWorker::MapProgramSilent { number } => Writer::with_tag(5).u32(*number),
+            FromWorker::ServiceServed {
+                name,
+                process,
+                requests,
+            } => Writer::with_tag(6).bytes(name).u32(*process).u64(*requests),
+            FromWorker::ServiceSilent { name, process } => Writer::with_tag(7).bytes(name).u32(*process),
         })
     }
 
@@ -287,6 +333,15 @@ impl Message for FromWorker {
                 signal: reader.i32()?,
             },
             5 => FromWorker::MapProgramSilent { number: reader.u32()? },
+            6 => FromWorker::ServiceServed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+                requests: reader.u64()?,
+            },
+            7 => FromWorker::ServiceSilent {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))
@@ -368,6 +423,7 @@ impl Start {
     pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         let writer = Writer::with_room(self.length()).u8(1);
         let mut writer = writer.u64(self.id).u32(self.place).bytes(&self.path);
+        writer = writer.u8(u8::from(self.runs == Runs::Wrapper));
         writer = writer.count(self.arguments.len());
         for argument in &self.arguments {
             writer = writer.bytes(argument);
@@ -395,7 +451,7 @@ impl Start {
     fn length(&self) -> usize {
         let arguments: usize = self.arguments.iter().map(|argument| 4 + argument.len()).sum();
         let env: usize = self.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
-        34 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
+        35 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
     }
 
     fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
@@ -403,6 +459,11 @@ impl Start {
             id: reader.u64()?,
             place: reader.u32()?,
             path: reader.bytes()?,
+            runs: match reader.u8()? {
+                0 => Runs::Itself,
+                1 => Runs::Wrapper,
+                _ => return Err(MessageError::Malformed),
+            },
             arguments: reader.list(|reader| reader.bytes())?,
             env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
             limits: reader.list(read_limit)?,

@@ -13,9 +13,12 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::backend::Backends;
+use crate::backend::on_demand::OnDemand;
+use crate::backend::service::News;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
+use crate::config::services;
 use crate::config::site::Config;
 use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
@@ -59,6 +62,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
+    let started = Arc::new(started(config)?);
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
@@ -86,6 +90,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             scripts,
             slots: Arc::clone(&slots),
             backends: Arc::clone(&backends),
+            started: Arc::clone(&started),
             crowd: Arc::clone(&crowd),
             room,
             orders: take,
@@ -108,7 +113,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
         .name("orders".into())
         .spawn({
             let (sinks, stopping) = (sinks.clone(), Arc::clone(&stopping));
-            move || take_orders(&launcher, &orders, &sinks, &maps, &stopping)
+            move || take_orders(&launcher, &orders, &sinks, &maps, &backends, &stopping)
         })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
     let mut result = Ok(());
@@ -145,6 +150,17 @@ fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
     for sink in sinks {
         sink.finish(&until);
     }
+}
+
+/// The sockets of FastCGI programs that are started when they are wanted: a confined worker could make none.
+fn started(config: &Config) -> Result<OnDemand, String> {
+    let directory = if services::are_started_on_demand(config) {
+        Some(services::directory(config)?)
+    } else {
+        None
+    };
+    OnDemand::new(&config.server.fcgid, directory.as_deref())
+        .map_err(|error| format!("cannot make the sockets of FastCGI programs in ServiceDir: {error}"))
 }
 
 /// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
@@ -220,6 +236,7 @@ fn take_orders(
     orders: &[mpsc::UnboundedSender<Order>],
     sinks: &[Arc<Sink>],
     maps: &MapPrograms,
+    backends: &Backends,
     stopping: &AtomicBool,
 ) {
     let tell = |order: Order| {
@@ -243,6 +260,9 @@ fn take_orders(
                 }
             }
             Ok(Heard::Message(ToWorker::MapProgram { number, keys, values })) => maps.started(number, keys, values),
+            Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
+                backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
+            }
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
@@ -253,6 +273,35 @@ fn take_orders(
     }
 }
 
+/// Tells the launcher how the processes of services do.
+async fn tell_of_services(backends: Arc<Backends>, launcher: Arc<Channel>) {
+    let mut tick = tokio::time::interval(SERVICE_TICK);
+    loop {
+        tokio::select! {
+            () = backends.news_come() => {}
+            _ = tick.tick() => {}
+        }
+        for news in backends.news() {
+            let message = match news {
+                News::Served { name, number, requests } => FromWorker::ServiceServed {
+                    name: name.into_bytes(),
+                    process: number.into(),
+                    requests,
+                },
+                News::Silent { name, number } => FromWorker::ServiceSilent {
+                    name: name.into_bytes(),
+                    process: number.into(),
+                },
+            };
+            // A launcher that does not listen at the moment misses some; it has no need of all.
+            let _ = launcher.tell(&message, Wait::No);
+        }
+    }
+}
+
+/// How often services are looked after.
+const SERVICE_TICK: Duration = Duration::from_millis(250);
+
 /// What one thread is given.
 struct Part {
     config: &'static Config,
@@ -262,6 +311,7 @@ struct Part {
     scripts: Channel,
     slots: Arc<Slots>,
     backends: Arc<Backends>,
+    started: Arc<OnDemand>,
     crowd: Arc<Crowd>,
     /// For so many connections there are descriptors.
     room: usize,
@@ -314,6 +364,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         scripts,
         slots,
         backends,
+        started,
         crowd,
         room,
         mut orders,
@@ -341,7 +392,8 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     ));
     let own_path = scripts.inherited().path.clone();
     let applications = Rc::new(Applications::new(
-        backends,
+        Arc::clone(&backends),
+        started,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
         own_path,
     ));
@@ -356,6 +408,9 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     }
     let evicting = Rc::clone(&thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });
+    if number == 0 && backends.have_services() {
+        tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
+    }
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
     for listener in listeners {
@@ -422,6 +477,10 @@ async fn drain(
     let last_request = Instant::now() + last_request;
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     while !(connections.none() && thread.scripts.at_work() == 0) {
+        if connections.none() {
+            // Who waits for no request any more keeps no process that would serve it.
+            thread.applications.started().keep_none();
+        }
         if over.is_some_and(|over| Instant::now() >= over) {
             return;
         }

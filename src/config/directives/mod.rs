@@ -15,6 +15,7 @@ pub mod env;
 pub mod etag;
 pub mod expires;
 pub mod fastcgi;
+pub mod fcgid;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -34,6 +35,7 @@ pub mod rlimit;
 pub mod sandbox;
 pub mod scgi;
 pub mod server;
+pub mod service;
 pub mod setenvif;
 pub mod site;
 pub mod static_first;
@@ -72,6 +74,8 @@ settings! {
         expires: expires::Expires,
         /// FastCGI applications.
         fastcgi: fastcgi::FastCgi,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::Fcgid,
         /// Fields.
         headers: headers::Headers,
         /// `.htaccess`.
@@ -110,6 +114,8 @@ settings! {
         logs: log::Logs,
         /// Members of balancers.
         balancer: balancer::Balancers,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::SiteFcgid,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -134,6 +140,8 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::ServerFcgid,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
@@ -162,6 +170,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     etag::DIRECTIVES,
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
+    fcgid::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
@@ -178,6 +187,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     sandbox::DIRECTIVES,
     scgi::DIRECTIVES,
     server::DIRECTIVES,
+    service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,

@@ -76,6 +76,7 @@ impl Generation {
             maps: Maps::default(),
             phase,
             orphans: Vec::new(),
+            news: Vec::new(),
             worker_begun: true,
             drain_at,
             program,

@@ -61,6 +61,8 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         ],
         error_log: Some(0),
         maps: Vec::new(),
+        services: Vec::new(),
+        service_dir: place.join("services"),
         threads: 2,
         settings,
         graceful_limit: Duration::ZERO,
@@ -113,6 +115,7 @@ pub(super) fn worker(inherited: Inherited) {
                 eprintln!("logs {first} + {}", logs.len());
             }
             Ok(Heard::Message(ToWorker::MapProgram { number, .. })) => eprintln!("map program {number}"),
+            Ok(Heard::Message(ToWorker::ServiceRenewed { process, .. })) => eprintln!("service process {process}"),
             Ok(Heard::Unknown(error)) => panic!("{error}"),
             Err(_) => {}
         }
