@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::config::backends::Target;
 use crate::config::directives::proxy::Terms;
+use crate::config::error::ConfigError;
 use crate::config::setting::Merge;
 use crate::config::site::Site;
-use crate::config::words::Pattern;
+use crate::config::words::{Pattern, shown};
 
 /// What the URL of a balancer begins with.
 const SCHEME: &[u8] = b"balancer://";
@@ -182,6 +183,25 @@ fn named<'b>(balancers: &'b mut Vec<Balancer>, name: &[u8]) -> &'b mut Balancer 
         balancers.len() - 1
     });
     &mut balancers[at]
+}
+
+/// Warnings about lines that name a balancer without members.
+pub fn without_members(site: &Site) -> Vec<ConfigError> {
+    let places = site.locations.iter();
+    let passes = places.filter_map(|section| section.conf.proxy.pass.value());
+    let mut warnings = Vec::new();
+    for pass in site.settings.proxy.passes.iter().chain(passes) {
+        if let Some((name, _)) = &pass.sharing
+            && site.members_of(name).next().is_none()
+        {
+            let name = shown(name);
+            let message = format!(
+                "{name} has no members, and each request gets 503; write BalancerMember in <Proxy> of this name"
+            );
+            warnings.push(ConfigError::warning(&pass.span, "ProxyPass", message));
+        }
+    }
+    warnings
 }
 
 /// A balancer that a site shares with another has one number, and so one state.

@@ -353,6 +353,16 @@ impl Resolver {
                 balancer.number = balancers::numbered(&mut config.balancers, balancer.clone());
                 site.balancers.push(balancer);
             }
+            for warning in balancers::without_members(site) {
+                // What the main server says is every virtual host's too.
+                if !self
+                    .complaints
+                    .iter()
+                    .any(|known| known.to_string() == warning.to_string())
+                {
+                    self.complaints.push(warning);
+                }
+            }
             site.agreements = backends::agreements(site);
             site.backends = backends::of(site);
             let news = site

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::backends::{self, Target};
 use crate::config::balancers::{self, Sharing};
 use crate::config::directives::{DirConf, SiteSettings, balancer};
+use crate::config::error::Span;
 use crate::config::setting::{Appended, Merge, Setting, settings};
 use crate::config::table::{Directive, LOCATIONS, Override, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::{Args, Said, duration, shown};
@@ -47,6 +48,8 @@ pub struct Pass {
     pub terms: Terms,
     /// Where it is a balancer: its name, and what is said of it.
     pub sharing: Option<(Vec<u8>, Sharing)>,
+    /// Where the line stands.
+    pub span: Span,
 }
 
 /// What a URL path is compared with.
@@ -396,7 +399,7 @@ fn pass(site: &mut SiteSettings, args: &Args, compared: Compared) -> Said<()> {
         _ => (compared, args.words),
     };
     let (from, rest) = words.split_first().ok_or("takes a path and a URL")?;
-    site.proxy.passes.push(made(from, rest, compared)?);
+    site.proxy.passes.push(made(from, rest, compared, args.span)?);
     Ok(())
 }
 
@@ -410,11 +413,11 @@ fn pass_place(conf: &mut DirConf, args: &Args, compared: Compared) -> Said<()> {
     if args.bytes(0).first() == Some(&b'/') {
         return Err("takes a URL alone in a section, whose path it stands for".into());
     }
-    conf.proxy.pass.set(made(section, args.words, compared)?);
+    conf.proxy.pass.set(made(section, args.words, compared, args.span)?);
     Ok(())
 }
 
-fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared) -> Said<Pass> {
+fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared, span: &Span) -> Said<Pass> {
     let (url, rest) = rest
         .split_first()
         .ok_or("a URL is missing; write `fcgi://host:port/`")?;
@@ -456,6 +459,7 @@ fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared) -> Said<Pass> {
         path,
         terms,
         sharing,
+        span: span.clone(),
     })
 }
 

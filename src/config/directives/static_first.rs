@@ -84,6 +84,7 @@ While the other server is away, requests for it get 503 and files are served all
                 path: PathForm::AsSent,
                 terms,
                 sharing: None,
+                span: args.span.clone(),
             }));
             Ok(())
         }),
