@@ -1,9 +1,10 @@
 //! FastCGI 1.0 (the Open Market specification of 29 April 1996): records, name-value pairs, and what a client may be
-//! answered. Both sides' records are here; no I/O is.
+//! answered and asked. Both sides' records are here; no I/O is.
 
 pub mod answers;
 pub mod params;
 pub mod record;
+pub mod requests;
 
 #[cfg(test)]
 mod tests;
