@@ -5,6 +5,7 @@ pub mod confine;
 pub mod conn;
 pub mod crowd;
 pub mod drain;
+mod fcgi_conn;
 pub mod logs;
 mod maps;
 pub mod pulse;

@@ -5,6 +5,7 @@ pub mod answers;
 pub mod params;
 pub mod record;
 pub mod requests;
+pub mod script;
 
 #[cfg(test)]
 mod tests;

@@ -138,7 +138,7 @@ impl Requests {
             }
             Message::Bytes { stream, bytes, .. } => self.bytes(stream, bytes),
             Message::StreamEnd { stream, .. } => self.end(stream),
-            Message::Abort { .. } => self.abort(),
+            Message::Abort { .. } => Ok(Some(self.abort())),
             Message::GetValues(asked) => Ok(Some(Asked::Answered(self.values(&asked), Connection::Keep))),
             Message::Foreign { kind, id: NULL_REQUEST } => {
                 let mut answer = Vec::new();
@@ -206,14 +206,14 @@ impl Requests {
     }
 
     /// A request that was passed on is ended by whoever serves it; of another nobody knows, and it is ended here.
-    fn abort(&mut self) -> Result<Option<Asked>, Fault> {
+    fn abort(&mut self) -> Asked {
         let State::Params(id, connection, _) = self.state else {
-            return Ok(Some(Asked::Abort));
+            return Asked::Abort;
         };
         self.state = State::None;
         let mut answer = Vec::new();
         record::end(&mut answer, id, 0, ProtocolStatus::Complete);
-        Ok(Some(Asked::Answered(answer, connection)))
+        Asked::Answered(answer, connection)
     }
 
     fn values(&self, asked: &[Pair]) -> Vec<u8> {
