@@ -170,25 +170,7 @@ impl FcgiConn {
         })
         .await;
         let answer = match Variables::of(params) {
-            Ok(variables) => {
-                let client = wrapped::client(&variables);
-                let means = Means {
-                    config: self.thread.config,
-                    site: self.thread.main_site(),
-                    scripts: &self.thread.scripts,
-                    logs: Rc::clone(&complaints) as Rc<dyn notes::Logs>,
-                };
-                let asked = Wrapped {
-                    variables,
-                    body: RequestBody::new(Rc::clone(&self.input) as Rc<RefCell<_>>),
-                    unique_id: self.thread.unique_id(),
-                };
-                let answer = wrapped::run(asked, &means).await;
-                if let Err(Fail::Reply(fail)) = &answer {
-                    self.record(fail, client);
-                }
-                answer
-            }
+            Ok(variables) => self.run(variables, &complaints).await,
             Err(unfit) => Err(Fail::client(Status::BAD_REQUEST, unfit.to_string())),
         };
         let sent = match answer {
@@ -210,6 +192,40 @@ impl FcgiConn {
         }
     }
 
+    /// Runs the script that is asked for. Other questions are answered meanwhile.
+    async fn run(&mut self, variables: Variables, complaints: &Rc<Complaints>) -> Result<Answer, Fail> {
+        let client = wrapped::client(&variables);
+        let thread = Rc::clone(&self.thread);
+        let means = Means {
+            config: thread.config,
+            site: thread.main_site(),
+            scripts: &thread.scripts,
+            logs: Rc::clone(complaints) as Rc<dyn notes::Logs>,
+        };
+        let asked = Wrapped {
+            variables,
+            body: RequestBody::new(Rc::clone(&self.input) as Rc<RefCell<_>>),
+            unique_id: thread.unique_id(),
+        };
+        let mut running = pin!(wrapped::run(asked, &means));
+        let answer = loop {
+            let answer = poll_fn(|cx| match running.as_mut().poll(cx) {
+                Poll::Pending if self.input.borrow().answers.is_empty() => Poll::Pending,
+                Poll::Pending => Poll::Ready(None),
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            });
+            match answer.await {
+                Some(answer) => break answer,
+                None if self.flush(complaints).await.is_err() => return Err(Fail::ClientGone),
+                None => {}
+            }
+        };
+        if let Err(Fail::Reply(fail)) = &answer {
+            self.record(fail, client);
+        }
+        answer
+    }
+
     /// Ends a request whose client has lost interest.
     async fn finish(&mut self, status: u32, connection: Connection) -> Then {
         self.output.end(status, ProtocolStatus::Complete);
@@ -229,10 +245,11 @@ impl FcgiConn {
                 Poll::Pending => {
                     self.flush(complaints).await?;
                     let wait = poll_fn(|cx| {
-                        if complaints.poll(cx).is_ready() {
-                            return Poll::Ready(None);
+                        if let Poll::Ready(chunk) = answer.poll_document(cx) {
+                            return Poll::Ready(Some(chunk));
                         }
-                        answer.poll_document(cx).map(Some)
+                        let has_more = complaints.poll(cx).is_ready() || !self.input.borrow().answers.is_empty();
+                        if has_more { Poll::Ready(None) } else { Poll::Pending }
                     });
                     match wait.await {
                         Some(chunk) => chunk,
