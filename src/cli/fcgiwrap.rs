@@ -86,16 +86,19 @@ fn serve(wrap: &Fcgiwrap, listening: Listening) -> Result<(), String> {
 }
 
 fn plan_of(wrap: &Fcgiwrap) -> Result<Plan, String> {
+    // Alone first, so that what is wrong with them has the number of its line.
+    let settings = load_text("-C", &wrap.settings()?, Path::new("/"));
+    let out_of_place = out_of_place(&settings.settings.nodes);
+    if settings.is_fatal() || !out_of_place.is_empty() {
+        let wrong = complaints::lines(&settings.complaints, Severity::Error);
+        return Err([wrong, out_of_place].concat().join("\n"));
+    }
     let mut loaded = load_text("lychgate fcgiwrap", &wrap.configuration()?, Path::new("/"));
     judge(&mut loaded);
-    complaints::print(&loaded.complaints, Severity::Warning);
     if loaded.is_fatal() {
-        return Err("the settings of -C and -F are wrong".to_owned());
+        return Err(complaints::lines(&loaded.complaints, Severity::Error).join("\n"));
     }
-    let out_of_place = out_of_place(&loaded.settings.nodes);
-    if !out_of_place.is_empty() {
-        return Err(out_of_place.join("\n"));
-    }
+    complaints::print(&loaded.complaints, Severity::Warning);
     let mut plan = plan::of_all_but_listening(&loaded, Threads::Configured);
     plan.pid_file = None;
     Ok(plan)

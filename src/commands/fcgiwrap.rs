@@ -70,6 +70,13 @@ impl Fcgiwrap {
             let place = allowed(place)?;
             append(&mut text, &format!("ScriptAlias /{number}"), place)?;
         }
+        text.extend(self.settings()?);
+        Ok(text)
+    }
+
+    /// What of it others have written: a line for each `-C`, then what `-F` names. The error is a sentence.
+    pub fn settings(&self) -> Result<Vec<u8>, String> {
+        let mut text = Vec::new();
         for line in &self.lines {
             text.extend_from_slice(line.as_bytes());
             text.push(b'\n');
@@ -123,7 +130,7 @@ pub fn out_of_place(nodes: &[Node]) -> Vec<String> {
 fn look(nodes: &[Node], found: &mut Vec<String>) {
     for node in nodes {
         let known = match node {
-            Node::Directive { name, .. } => is_among(DIRECTIVES, name) || is_among(WRITTEN_HERE, name),
+            Node::Directive { name, .. } => is_among(DIRECTIVES, name),
             Node::Section { name, children, .. } => {
                 look(children, found);
                 is_among(SECTIONS, name)
@@ -143,13 +150,11 @@ fn is_among(list: &[&str], name: &str) -> bool {
     list.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// What [`Fcgiwrap::configuration`] writes.
-const WRITTEN_HERE: &[&str] = &["CGIMaxScripts", "ErrorLog", "Group", "ScriptAlias", "User"];
-
 /// What there is to say of scripts, of the log, and of who may ask.
 const DIRECTIVES: &[&str] = &[
     "CGIClientGone",
     "CGIKillGrace",
+    "CGIMaxScripts",
     "CGIProcessTree",
     "CGIQueueLength",
     "CGIQueueTime",
@@ -157,6 +162,7 @@ const DIRECTIVES: &[&str] = &[
     "CGIScriptTimeout",
     "CGIStderrLimit",
     "ConfineReading",
+    "ErrorLog",
     "GracefulShutdownTimeout",
     "LogLevel",
     "MaxConnections",
