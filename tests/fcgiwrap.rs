@@ -5,6 +5,8 @@ mod fronts;
 mod protocol;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -66,6 +68,20 @@ pub fn trials() -> Vec<Trial> {
             "a_thousand_idle_clients_hinder_nobody",
             protocol::a_thousand_idle_clients_hinder_nobody,
         ),
+        test(
+            "a_client_that_sends_no_more_gets_its_answer",
+            protocol::a_client_that_sends_no_more_gets_its_answer,
+        ),
+        test(
+            "an_answer_that_breaks_off_has_no_end",
+            protocol::an_answer_that_breaks_off_has_no_end,
+        ),
+        test("scripts_wait_for_their_turn", protocol::scripts_wait_for_their_turn),
+        test(
+            "a_client_that_does_not_read_is_left",
+            protocol::a_client_that_does_not_read_is_left,
+        ),
+        test("over_tcp_only_those_named_may_ask", over_tcp_only_those_named_may_ask),
         test("scripts_elsewhere_are_not_run", scripts_elsewhere_are_not_run),
         test("errors_go_to_the_client_with_f", errors_go_to_the_client_with_f),
         test("settings_confine_scripts", settings_confine_scripts),
@@ -332,6 +348,18 @@ fn sockets_that_are_given_are_used() -> Result<Completion, Failed> {
         server::set_mode(&socket, 0o666)?;
         let mut command = program(&root, &[])?;
         if by == "the service manager" {
+            let unit = include_str!("../conf/systemd/lychgate-fcgiwrap.service");
+            let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart="));
+            let line = line
+                .ok_or("the unit starts nothing")?
+                .replace("/usr/lib/cgi-bin", &format!("{}/cgi-bin", root.display()));
+            let mut words = line.split(' ');
+            command = server::program(&root, false, &[])?;
+            words
+                .next()
+                .filter(|program| program.ends_with("/bin/lychgate"))
+                .ok_or("the unit starts something else")?;
+            command.args(words);
             // The shell knows the number of the process that it becomes.
             let mut shell = server::program_at(Path::new("/bin/sh"), &root, false, &[])?;
             shell.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
@@ -463,4 +491,29 @@ fn root_says_who_scripts_run_as() -> Result<Completion, Failed> {
         return Err(said.into());
     }
     wrap.end(&[])
+}
+
+/// FCGI_WEB_SERVER_ADDRS (section 3.2 of the specification).
+fn over_tcp_only_those_named_may_ask() -> Result<Completion, Failed> {
+    let root = server::fresh_root("fcgiwrap-tcp");
+    scripts(&root)?;
+    server::hand_over(&root, false)?;
+    for (named, is_served) in [("127.0.0.1,192.0.2.1", true), ("192.0.2.1", false)] {
+        let mut command = program(&root, &["-s", "tcp:127.0.0.1:0"])?;
+        command.env("FCGI_WEB_SERVER_ADDRS", named);
+        let server = Server::boot_fcgiwrap(&root, command)?;
+        let address = server.listeners.first().and_then(|place| place.strip_prefix("tcp:"));
+        let mut stream = TcpStream::connect(address.ok_or("it does not say where")?)?;
+        let script = root.join("cgi-bin/hello.sh").display().to_string();
+        let asked = request(1, Connection::Close, &[("SCRIPT_FILENAME", script.as_str())], b"");
+        let mut answer = Vec::new();
+        // One that may not ask may find the connection closed already.
+        let _refused = stream.write_all(&asked).and_then(|()| stream.read_to_end(&mut answer));
+        if show(&answer).contains("hello") != is_served || (!is_served && !answer.is_empty()) {
+            return Err(format!("{named}: {}", show(&answer)).into());
+        }
+        server.stop()?;
+    }
+    let _left_for_the_end_of_the_run = fs::remove_dir_all(&root);
+    Ok(Completion::Completed)
 }

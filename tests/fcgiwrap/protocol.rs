@@ -4,8 +4,8 @@ use libtest_mimic::{Completion, Failed};
 use lychgate::gateway::fastcgi::record::{self, Connection, Message, ProtocolStatus, Role, Stream};
 
 use super::{PATIENCE, Wrap, runs};
-use crate::support::fastcgi::{begin, request};
-use crate::support::server::poll;
+use crate::support::fastcgi::{Client, begin, request};
+use crate::support::server::{self, poll};
 use crate::support::wire::show;
 
 pub(super) fn one_connection_carries_many_requests() -> Result<Completion, Failed> {
@@ -199,5 +199,144 @@ pub(super) fn a_thousand_idle_clients_hinder_nobody() -> Result<Completion, Fail
         wrap.is_well()?;
     }
     drop(idle);
+    wrap.end(&[])
+}
+
+/// A client that says all it has to say, and reads on.
+pub(super) fn a_client_that_sends_no_more_gets_its_answer() -> Result<Completion, Failed> {
+    let wrap = Wrap::boot("fcgiwrap-half", &[])?;
+    let mut client = wrap.connect()?;
+    let script = wrap.script("testapp");
+    let root = wrap.root.display().to_string();
+    let variables = [
+        ("SCRIPT_FILENAME", script.as_str()),
+        ("PATH_INFO", "/wait/go"),
+        ("DOCUMENT_ROOT", root.as_str()),
+    ];
+    client.send(&request(1, Connection::Keep, &variables, b""))?;
+    client.half_close();
+    poll(PATIENCE, || runs(&wrap, "testapp"))?;
+    server::write(&wrap.root.join("go"), b"")?;
+    let reply = client.reply(1)?;
+    if !reply.stdout.ends_with(b"before\nafter\n") || reply.end != Some((0, 0)) {
+        return Err(format!("{reply:?}").into());
+    }
+    if client.message()?.is_some() {
+        return Err("there is more".into());
+    }
+    drop(client);
+    wrap.end(&[])
+}
+
+/// What is cut short has no end: the web server must not take it for whole.
+pub(super) fn an_answer_that_breaks_off_has_no_end() -> Result<Completion, Failed> {
+    let wrap = Wrap::boot("fcgiwrap-cut-short", &["-C", "CGIScriptTimeout 1"])?;
+    let head = wrap.script("head");
+    let testapp = wrap.script("testapp");
+    let promised = b"Content-Type: text/plain\nContent-Length: 10\n\nhalf".as_slice();
+    for (variables, body) in [
+        (vec![("SCRIPT_FILENAME", head.as_str())], promised),
+        (
+            vec![("SCRIPT_FILENAME", testapp.as_str()), ("PATH_INFO", "/stubborn/30")],
+            b"".as_slice(),
+        ),
+    ] {
+        let mut client = wrap.connect()?;
+        client.send(&request(1, Connection::Keep, &variables, body))?;
+        let reply = client.reply(1)?;
+        if reply.end.is_some() || !reply.stdout.starts_with(b"Status: 200 OK\r\n") {
+            return Err(format!("{variables:?}: {reply:?}").into());
+        }
+    }
+    // One that has said nothing yet is a page.
+    let said = wrap.ask("testapp", &[("PATH_INFO", "/deaf/30")])?;
+    if !said.starts_with("Status: 504 Gateway Timeout\r\n") {
+        return Err(said.into());
+    }
+    wrap.end(&[
+        "its Content-Length promised 10",
+        "silent for 1 s in the middle",
+        "had written nothing",
+    ])
+}
+
+/// `-c`: those that wait get their turn, and beyond the queue there is a 503.
+pub(super) fn scripts_wait_for_their_turn() -> Result<Completion, Failed> {
+    let wrap = Wrap::boot("fcgiwrap-turn", &["-c", "1", "-C", "CGIQueueLength 1"])?;
+    let script = wrap.script("testapp");
+    let root = wrap.root.display().to_string();
+    let ask = |name: &str, path: &str| -> Result<Client, String> {
+        let mut client = wrap.connect()?;
+        let variables = [
+            ("SCRIPT_FILENAME", name),
+            ("PATH_INFO", path),
+            ("DOCUMENT_ROOT", root.as_str()),
+        ];
+        client.send(&request(1, Connection::Close, &variables, b""))?;
+        Ok(client)
+    };
+    let mut first = ask(&script, "/wait/go")?;
+    poll(PATIENCE, || runs(&wrap, "testapp"))?;
+    // One of these waits, the others find the queue full.
+    let mut others = (0..4).map(|_| ask(&script, "/noread")).collect::<Result<Vec<_>, _>>()?;
+    let refused = poll(PATIENCE, || {
+        let log = std::fs::read_to_string(wrap.root.join("error.log")).unwrap_or_default();
+        let count = log.matches("CGIQueueLength").count();
+        if count == 3 {
+            Ok(count)
+        } else {
+            Err(format!("{count} were refused"))
+        }
+    })?;
+    server::write(&wrap.root.join("go"), b"")?;
+    let mut busy = 0;
+    for client in &mut others {
+        let reply = client.reply(1)?.stdout;
+        if reply.starts_with(b"Status: 503 ") && show(&reply).contains("Retry-After: ") {
+            busy += 1;
+        } else if !reply.ends_with(b"not read\n") {
+            return Err(show(&reply).into());
+        }
+    }
+    if busy != refused || first.reply(1)?.end.is_none() {
+        return Err(format!("{busy} were busy").into());
+    }
+    drop((first, others));
+    wrap.end(&["CGIQueueLength"])
+}
+
+/// A client that asks and does not read holds its script back, and is left after Timeout.
+pub(super) fn a_client_that_does_not_read_is_left() -> Result<Completion, Failed> {
+    let wrap = Wrap::boot("fcgiwrap-unread", &["-C", "Timeout 1"])?;
+    let script = wrap.script("testapp");
+    let mut client = wrap.connect()?;
+    let variables = [("SCRIPT_FILENAME", script.as_str()), ("PATH_INFO", "/bytes/100000000")];
+    client.send(&request(1, Connection::Keep, &variables, b""))?;
+    poll(PATIENCE, || runs(&wrap, "testapp"))?;
+    poll(PATIENCE, || match runs(&wrap, "testapp") {
+        Ok(()) => Err("it runs on".to_owned()),
+        Err(_) => Ok(()),
+    })?;
+    let reply = client.reply(1)?;
+    if reply.end.is_some() || reply.stdout.len() >= 100_000_000 {
+        return Err(format!("{} bytes came", reply.stdout.len()).into());
+    }
+    // One that stops in the middle of its request is left too.
+    let mut client = wrap.connect()?;
+    client.send(&request(1, Connection::Keep, &variables, b"")[..20])?;
+    if client.message()?.is_some() {
+        return Err("half a request has an answer".into());
+    }
+    let mut client = wrap.connect()?;
+    client.send(&begin(
+        1,
+        Connection::Keep,
+        &[("SCRIPT_FILENAME", script.as_str()), ("PATH_INFO", "/echo")],
+    ))?;
+    let said = client.reply(1)?.stdout;
+    if !said.starts_with(b"Status: 408 ") {
+        return Err(show(&said).into());
+    }
+    drop(client);
     wrap.end(&[])
 }
