@@ -1,4 +1,4 @@
-//! `lychgate fcgiwrap` behind nginx, Apache and lychgate itself, and asked by clients of our own, good and bad. What they
+//! `lychgate fcgiwrap` behind nginx, Apache, lighttpd and lychgate itself, and asked by clients of our own, good and bad. What they
 //! need is in `tests/run`.
 
 mod fronts;
@@ -21,6 +21,7 @@ use lychgate::gateway::fastcgi::record::Connection;
 use crate::support::fastcgi::{Client, request};
 use crate::support::processes;
 use crate::support::server::{self, Server, bench, poll};
+use crate::support::site::role;
 use crate::support::wire::show;
 
 use fronts::Nginx;
@@ -46,6 +47,7 @@ pub fn trials() -> Vec<Trial> {
             fronts::a_client_of_nginx_that_leaves_ends_its_script,
         ),
         test("apache_runs_scripts", fronts::apache_runs_scripts),
+        test("lighttpd_runs_scripts", fronts::lighttpd_runs_scripts),
         test("lychgate_runs_scripts", fronts::lychgate_runs_scripts),
         test(
             "one_connection_carries_many_requests",
@@ -87,6 +89,7 @@ pub fn trials() -> Vec<Trial> {
         test("settings_confine_scripts", settings_confine_scripts),
         test("sockets_that_are_given_are_used", sockets_that_are_given_are_used),
         test("a_reload_loses_no_request", a_reload_loses_no_request),
+        test("a_worker_that_dies_is_replaced", a_worker_that_dies_is_replaced),
         test(
             "the_socket_comes_with_its_mode_and_goes_at_the_end",
             the_socket_comes_and_goes,
@@ -423,6 +426,17 @@ fn a_reload_loses_no_request() -> Result<Completion, Failed> {
         return Err(format!("{reply:?}").into());
     }
     drop(client);
+    wrap.server.stop()?;
+    let _left_for_the_end_of_the_run = fs::remove_dir_all(&wrap.root);
+    Ok(Completion::Completed)
+}
+
+fn a_worker_that_dies_is_replaced() -> Result<Completion, Failed> {
+    let wrap = Wrap::boot("fcgiwrap-dies", &[])?;
+    let worker = role(&wrap.server, "worker")?;
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL)?;
+    // What comes meanwhile waits.
+    wrap.is_well()?;
     wrap.server.stop()?;
     let _left_for_the_end_of_the_run = fs::remove_dir_all(&wrap.root);
     Ok(Completion::Completed)

@@ -1,4 +1,4 @@
-//! The serving role: accept, the connection loop, the driver.
+//! The serving role: accept, the connection loop, the driver; and the connection loop of `lychgate fcgiwrap`.
 
 pub mod accept;
 pub mod confine;

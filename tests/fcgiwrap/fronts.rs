@@ -364,3 +364,28 @@ pub(super) fn lychgate_runs_scripts() -> Result<Completion, Failed> {
     front.stop()?;
     wrap.end(&["the script ended with exit status 3"])
 }
+
+pub(super) fn lighttpd_runs_scripts() -> Result<Completion, Failed> {
+    let program = Path::new("/usr/sbin/lighttpd");
+    if !program.exists() {
+        return absent("lighttpd");
+    }
+    let wrap = Wrap::boot("fcgiwrap-lighttpd", &[])?;
+    let (root, port) = (wrap.root.join("lighttpd"), server::free_port());
+    let (here, socket) = (wrap.root.display(), wrap.socket.display());
+    let text = format!(
+        "server.modules = ( \"mod_fastcgi\" )\nserver.bind = \"127.0.0.1\"\nserver.port = {port}\n\
+         server.document-root = \"{here}\"\nserver.errorlog = \"{here}/lighttpd/error.log\"\n\
+         server.upload-dirs = ( \"{here}/lighttpd\" )\n\
+         fastcgi.server = ( \"/cgi-bin/\" => (( \"socket\" => \"{socket}\", \"check-local\" => \"disable\" )) )\n"
+    );
+    server::write(&root.join("lighttpd.conf"), text.as_bytes())?;
+    server::hand_over(&root, false)?;
+    let mut command = server::program_at(program, &root, false, &[])?;
+    command.arg("-D").arg("-f").arg(root.join("lighttpd.conf"));
+    let address = format!("127.0.0.1:{port}");
+    let lighttpd = Server::boot_silent(&root, command, &address)?;
+    scripts_answer(&address)?;
+    lighttpd.stop()?;
+    wrap.end(TOLD)
+}

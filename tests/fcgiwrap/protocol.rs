@@ -26,6 +26,16 @@ pub(super) fn one_connection_carries_many_requests() -> Result<Completion, Faile
             return Err(format!("request {id}: {:?}: {}", reply.end, show(&reply.stdout)).into());
         }
     }
+    let variables = [
+        ("SCRIPT_FILENAME", script.as_str()),
+        ("PATH_INFO", "/bytes/1000000"),
+        ("REQUEST_METHOD", "HEAD"),
+    ];
+    client.send(&request(22, Connection::Keep, &variables, b""))?;
+    let reply = client.reply(22)?;
+    if !reply.stdout.ends_with(b"\r\n\r\n") || reply.end != Some((0, 0)) {
+        return Err(format!("HEAD: {} bytes", reply.stdout.len()).into());
+    }
     let variables = [("SCRIPT_FILENAME", script.as_str()), ("PATH_INFO", "/signal/KILL")];
     client.send(&request(21, Connection::Close, &variables, b""))?;
     let reply = client.reply(21)?;

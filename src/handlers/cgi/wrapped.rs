@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
@@ -61,13 +61,20 @@ pub struct Answer {
     /// The head, with the empty line at its end.
     pub head: Vec<u8>,
     document: ScriptStream,
+    /// Nobody wants the document (a reply to HEAD).
+    unwanted: bool,
 }
 
 impl Answer {
     /// The next bytes of the document, at least one; `None` at its end. Dropping it before that is how its script learns that
     /// the client has left.
     pub fn poll_document(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        self.document.poll_chunk(cx)
+        if !self.unwanted {
+            return self.document.poll_chunk(cx);
+        }
+        // The script may come to its end.
+        while let Some(Ok(_)) = ready!(self.document.poll_chunk(cx)) {}
+        Poll::Ready(None)
     }
 
     /// How the script ended, as a shell tells it; 0 where it goes on after its output, or nobody knows.
@@ -258,6 +265,7 @@ fn answer(mut talk: Talk, case: &Case, mut reply: ScriptReply, unwanted: bool) -
     Answer {
         head: head(&reply),
         document: ScriptStream::new(talk, case, first, length),
+        unwanted,
     }
 }
 
