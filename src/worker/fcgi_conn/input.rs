@@ -246,7 +246,10 @@ impl Incoming for Input {
         }
     }
 
-    /// A record that means nothing to every client there is not; whether both directions are closed can be asked.
+    /// A CGI reply has one head only: what comes before it has no place there.
+    fn interim(&mut self, _head: &[u8]) {}
+
+    /// No record means nothing to every client; but whether both directions are closed can be asked.
     fn probe(&mut self) -> Probed {
         if self.is_hung_up() {
             Probed::Gone
