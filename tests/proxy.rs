@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
-use crate::beside::{Booted, FIELDS, Request};
+use crate::beside::{self, Booted, FIELDS, Request};
 use crate::fastcgi::{ask, boot, chunked, end, get};
 use crate::programs::absent;
 use crate::support::applications::Application;
@@ -35,7 +35,8 @@ GET /file.txt
 GET /file.txt | Range: bytes=2-5
 GET /file.txt | Range: bytes=2-5,7-8
 GET /file.txt | Range: bytes=9999-
-GET /file.txt | If-Modified-Since: Fri, 31 Dec 2100 00:00:00 GMT
+GET /file.txt | If-Modified-Since: Sat, 31 Dec 2022 00:00:00 GMT
+GET /file.txt | If-None-Match: *
 GET /file.txt | If-Match: "no"
 GET /large
 GET /sub
@@ -77,6 +78,8 @@ fn through_us_as_directly() -> Result<Completion, Failed> {
     ];
     server::write_config(&root, &behind, "127.0.0.1:0")?;
     server::hand_over(&root, false)?;
+    // Long enough ago for entity tags that stay as they are.
+    beside::age(&root, SystemTime::now() - Duration::from_secs(100_000))?;
     let apache = Booted::new(&root, "apache")?;
     let lines = [
         format!("ProxyPass / http://{}/", apache.address),
