@@ -5,6 +5,7 @@
 //! - `clients`: what slow clients cost, what packets carry
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
+//! - `fcgiwrap`: scripts for nginx, Apache and others
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
@@ -41,6 +42,7 @@ mod clients;
 mod cold;
 mod debian;
 mod fastcgi;
+mod fcgiwrap;
 mod house;
 mod htaccess;
 mod identity;
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         trials.extend(beside::trials());
         trials.extend(debian::trials());
         trials.extend(fastcgi::trials());
+        trials.extend(fcgiwrap::trials());
         trials.extend(house::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());

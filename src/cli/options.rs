@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use crate::commands::fcgiwrap::Fcgiwrap;
 use crate::commands::serve::{ListenAddress, Serve};
 use crate::commands::why::Question;
 use crate::config::error::Severity;
@@ -60,6 +61,8 @@ pub(super) enum Task {
     Passwd(Vec<OsString>),
     /// `lychgate why METHOD URL`.
     Why(Question),
+    /// `lychgate fcgiwrap`.
+    Fcgiwrap(Fcgiwrap),
 }
 
 /// What can be said without a configuration.
@@ -188,6 +191,7 @@ fn task(matches: &ArgMatches, defines: &[String]) -> Task {
     match matches.subcommand() {
         Some(("serve", serve)) => return Task::Serve(serve_options(serve)),
         Some(("why", why)) => return Task::Why(why::question(why)),
+        Some(("fcgiwrap", wrap)) => return Task::Fcgiwrap(fcgiwrap::wrap(wrap)),
         Some(("passwd", passwd)) => {
             let words = passwd.get_many::<OsString>("words").into_iter().flatten();
             return Task::Passwd(words.cloned().collect());
@@ -247,7 +251,13 @@ fn command() -> Command {
         .args(settings())
         .args(for_our_own_use())
         .args(questions())
-        .subcommands([serve_command(), doctor_command(), passwd_command(), why::command()])
+        .subcommands([
+            serve_command(),
+            fcgiwrap::command(),
+            doctor_command(),
+            passwd_command(),
+            why::command(),
+        ])
 }
 
 fn given(id: &'static str, letter: char, name: &'static str, help: &'static str) -> Arg {
@@ -418,6 +428,7 @@ const LEVELS: [&str; 16] = [
     "trace5", "trace6", "trace7", "trace8",
 ];
 
+mod fcgiwrap;
 #[cfg(test)]
 mod tests;
 mod why;

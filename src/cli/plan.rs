@@ -26,12 +26,18 @@ const BACKLOG: i32 = 511;
 
 /// The launcher's plan. An error is a sentence.
 pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
+    let plan = of_all_but_listening(loaded, threads);
+    if plan.listeners.is_empty() {
+        return Err("no `Listen` line says where to listen; write for example `Listen 80`".to_owned());
+    }
+    Ok(plan)
+}
+
+/// The same where it may be that no line says where to listen.
+pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Plan {
     let config = &loaded.config;
     let core = &config.server.core;
     let listeners = listeners(&core.listen);
-    if listeners.is_empty() {
-        return Err("no `Listen` line says where to listen; write for example `Listen 80`".to_owned());
-    }
     let logs = targets(config);
     let error_log = config.sites.first().and_then(|main| {
         let target = error_target(config, main);
@@ -42,7 +48,7 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         launcher::LogTarget::File(path) if n >= needed => launcher::LogTarget::Optional(path),
         log => log,
     };
-    Ok(Plan {
+    Plan {
         listeners,
         backlog: core
             .backlog
@@ -69,7 +75,7 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
             let file = file.display();
             format!("{file}: variables that the environment does not have are taken from here")
         }),
-    })
+    }
 }
 
 fn service(service: &Service) -> ServicePlan {

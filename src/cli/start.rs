@@ -210,12 +210,13 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
         stderr: StandardError::Log,
         silence: Some(SILENCE),
         command: None,
+        socket: None,
         handed_over: None,
     })
 }
 
 /// How long a worker may give no sign of life.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// Reads the configuration and looks for what it names.
 fn read(options: &Options, source: &Source) -> Loaded {
@@ -281,6 +282,7 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
         // Whoever looks at the one thread with a debugger takes time.
         silence: (options.threads == Threads::Configured).then_some(SILENCE),
         command: Some(command),
+        socket: None,
         handed_over: options.handed_over,
     })
 }
@@ -360,7 +362,7 @@ fn redirect(options: &Options) -> Result<(), String> {
 }
 
 /// The command line of a role; its first word is what `ps` shows.
-fn role_argv(role: Role) -> Vec<CString> {
+pub(super) fn role_argv(role: Role) -> Vec<CString> {
     let shown = match role {
         Role::Worker => c"lychgate: worker",
         Role::Spawner => c"lychgate: spawner",

@@ -9,6 +9,7 @@ mod feed;
 pub(in crate::handlers) mod reply;
 mod stream;
 mod talk;
+pub mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::config::directives::DirConf;
 use crate::config::directives::cgi::ClientGone;
 use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::config::directives::rlimit::{Bound, Bounds};
+use crate::config::site::Site;
 use crate::exchange::Exchange;
-use crate::exchange::body::{BodyError, BodyLength, Gone};
+use crate::exchange::body::{BodyError, BodyLength, Gone, RequestBody};
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
@@ -50,7 +53,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     let mut input = input(ex, place).await?;
     let env = environment::of_script(ex, place, scripts.inherited(), input.length);
     environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
-    let slot = turn(ex, scripts).await?;
+    let slot = turn(&ex.body, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;
@@ -187,13 +190,13 @@ async fn spooled(ex: &Exchange) -> Result<Input, Fail> {
 }
 
 /// Waits for a turn, but not for a client that has left.
-async fn turn(ex: &Exchange, scripts: &Scripts) -> Result<Slot, Fail> {
+async fn turn(client: &RequestBody, scripts: &Scripts) -> Result<Slot, Fail> {
     let mut taken = pin!(scripts.slots().take());
     let taken = poll_fn(|cx| {
         if let Poll::Ready(taken) = taken.as_mut().poll(cx) {
             return Poll::Ready(Some(taken));
         }
-        match ex.body.poll_gone(cx) {
+        match client.poll_gone(cx) {
             Poll::Ready(Gone::Reset) => Poll::Ready(None),
             Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
         }
@@ -288,8 +291,12 @@ pub(in crate::handlers) fn limits(place: &Place) -> Vec<Limit> {
 }
 
 fn care(ex: &Exchange, place: &Place) -> Care {
-    let cgi = &place.conf.cgi;
-    let timeout = ex.site.settings.core.timeout.or(Duration::from_secs(60));
+    care_of(ex.site, &place.conf)
+}
+
+fn care_of(site: &Site, conf: &DirConf) -> Care {
+    let cgi = &conf.cgi;
+    let timeout = site.settings.core.timeout.or(Duration::from_secs(60));
     Care {
         silence: cgi.script_timeout.or(timeout),
         grace: cgi.kill_grace.or(Duration::from_secs(3)),

@@ -47,7 +47,10 @@ impl Launcher<'_> {
         generation.phase = Phase::Serving;
         let is_first = self.current.is_none();
         let pid_file = self.make_pid_file(&plan);
-        let addresses: Vec<SocketAddr> = generation.listeners.iter().map(|bound| bound.local).collect();
+        let addresses: Vec<SocketAddr> = match self.only {
+            Some(_) => Vec::new(),
+            None => generation.listeners.iter().map(|bound| bound.local).collect(),
+        };
         if is_first {
             if let Err(error) = pid_file {
                 generation.kill();
@@ -101,6 +104,9 @@ impl Launcher<'_> {
 }
 
 fn serving_on(addresses: &[SocketAddr]) -> String {
+    if addresses.is_empty() {
+        return "serving".to_owned();
+    }
     let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
     format!("serving on {}", addresses.join(", "))
 }

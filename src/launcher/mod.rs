@@ -79,6 +79,8 @@ pub struct Launch<'a> {
     pub silence: Option<Duration>,
     /// How our program was started, so that a reload can start another version of it. `None`: it goes on as it is.
     pub command: Option<CommandLine>,
+    /// A listening socket to serve at instead of the addresses of the plan.
+    pub socket: Option<OwnedFd>,
     /// The number of the table that an older version of our program has handed over, which goes on in this process.
     pub handed_over: Option<RawFd>,
 }
@@ -104,12 +106,13 @@ pub fn run(launch: Launch<'_>) -> Result<(), String> {
     }
 }
 
-fn start(launch: Launch<'_>) -> Result<(), String> {
-    // First of all: before a descriptor of ours has such a number.
-    let given = listening::given(
-        env::var("LISTEN_PID").ok().as_deref(),
-        env::var("LISTEN_FDS").ok().as_deref(),
-    );
+fn start(mut launch: Launch<'_>) -> Result<(), String> {
+    let only = launch.socket.take().map(Bound::only).transpose()?;
+    // First of all: before a descriptor of ours has such a number. Who has chosen a socket has asked already.
+    let given = match only {
+        Some(_) => Vec::new(),
+        None => listening::given_by_environment(),
+    };
     let plan = (launch.load)()?;
     if let Some(path) = &plan.pid_file
         && let Holder::Running(pid) = holder(path)
@@ -118,6 +121,7 @@ fn start(launch: Launch<'_>) -> Result<(), String> {
     }
     let mut launcher = Launcher::new(launch, plan.threads).map_err(|error| format!("cannot start: {error}"))?;
     launcher.take_given(given, &plan);
+    launcher.only = only.map(Rc::new);
     let result = launcher
         .begin(plan, Change::Graceful, Notes::Said)
         .and_then(|()| launcher.serve());
@@ -149,6 +153,8 @@ struct Launcher<'a> {
     copies: usize,
     /// Listeners that the service manager gave us.
     given: Vec<Rc<Bound>>,
+    /// The listener that is there instead of those that plans name.
+    only: Option<Rc<Bound>>,
     /// The settings in force, once something serves.
     plan: Option<Plan>,
     current: Option<Generation>,
@@ -241,6 +247,7 @@ impl<'a> Launcher<'a> {
             notifier: Notifier::from_environment(),
             copies: threads.max(1),
             given: Vec::new(),
+            only: None,
             plan: None,
             current: None,
             candidate: None,
@@ -288,7 +295,10 @@ impl<'a> Launcher<'a> {
             copies: self.copies,
             backlog: plan.backlog,
         };
-        let listeners = bind::bind_all(&plan.listeners, &ground)?;
+        let listeners = match &self.only {
+            Some(only) => vec![Rc::clone(only)],
+            None => bind::bind_all(&plan.listeners, &ground)?,
+        };
         let maps = Maps::new(&plan.maps, identity.as_ref())?;
         self.services.prepare(&plan, identity.as_ref(), &self.stock)?;
         let settings = plan.settings.as_slice();

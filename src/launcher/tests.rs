@@ -31,6 +31,7 @@ fn as_launcher() {
         stderr: StandardError::Log,
         silence: Some(silence),
         command: None,
+        socket: None,
         handed_over: None,
     });
     if let Err(error) = &result {

@@ -13,6 +13,7 @@ use crate::config::directives::cgi::ScriptLimits;
 #[derive(Debug)]
 pub struct Slots {
     free: Arc<Semaphore>,
+    most: usize,
     waiting: AtomicUsize,
     queue_length: usize,
     queue_time: Duration,
@@ -38,6 +39,7 @@ impl Slots {
     pub fn new(running: usize, queue_length: usize, queue_time: Duration) -> Slots {
         Slots {
             free: Arc::new(Semaphore::new(running.min(Semaphore::MAX_PERMITS))),
+            most: running,
             waiting: AtomicUsize::new(0),
             queue_length,
             queue_time,
@@ -52,6 +54,11 @@ impl Slots {
             number(limits.queue_length.or(128)),
             limits.queue_time.or(Duration::from_secs(10)),
         )
+    }
+
+    /// How many scripts may run at once.
+    pub fn most(&self) -> usize {
+        self.most
     }
 
     /// Takes a turn, or waits for one.

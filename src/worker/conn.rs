@@ -13,7 +13,6 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Buf;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::base::date::HttpDate;
@@ -92,9 +91,9 @@ enum Then {
 
 impl Conn {
     /// A connection that was just accepted. One that is broken before it began has nobody to be told.
-    pub fn new(thread: Rc<Thread>, counted: Counted, tcp: TcpStream, peer: SocketAddr) -> Option<Conn> {
-        let local = tcp.local_addr().ok()?;
-        let stream = Rc::new(Stream::new(tcp).ok()?);
+    pub fn new(thread: Rc<Thread>, counted: Counted, stream: Stream, peer: SocketAddr) -> Option<Conn> {
+        let local = stream.local_addr().ok()??;
+        let stream = Rc::new(stream);
         let site = thread.config.site_for(local, None, b"");
         Some(Conn {
             reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),

@@ -1,4 +1,4 @@
-//! The serving role: accept, the connection loop, the driver.
+//! The serving role: accept, the connection loop, the driver; and the connection loop of `lychgate fcgiwrap`.
 
 pub mod accept;
 mod balance;
@@ -6,6 +6,7 @@ pub mod confine;
 pub mod conn;
 pub mod crowd;
 pub mod drain;
+mod fcgi_conn;
 pub mod logs;
 mod maps;
 pub mod pulse;

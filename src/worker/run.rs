@@ -39,7 +39,7 @@ use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
-use crate::worker::thread::Thread;
+use crate::worker::thread::{Protocol, Thread};
 
 /// How often a thread without work looks after lines that wait for a slow log.
 const LOG_TICK: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ enum Order {
 }
 
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
-pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
+pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
     take_ground(config)?;
@@ -84,6 +84,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
         orders.push(give);
         let part = Part {
             config,
+            protocol: protocol.clone(),
             number,
             sinks: sinks.clone(),
             listeners: std::mem::take(&mut shares[number]),
@@ -305,6 +306,7 @@ const SERVICE_TICK: Duration = Duration::from_millis(250);
 /// What one thread is given.
 struct Part {
     config: &'static Config,
+    protocol: Protocol,
     number: usize,
     sinks: Vec<Arc<Sink>>,
     listeners: Vec<OwnedFd>,
@@ -359,6 +361,7 @@ fn serve(part: Part) -> Result<(), String> {
 async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     let Part {
         config,
+        protocol,
         number,
         listeners,
         scripts,
@@ -398,7 +401,14 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         own_path,
     ));
     let idlers = Idlers::new(crowd, number);
-    let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers));
+    let thread = Rc::new(Thread::new(
+        (config, protocol),
+        logs,
+        scripts,
+        applications,
+        maps,
+        idlers,
+    ));
     let most = thread.idlers.crowd().most();
     if number == 0 && most > room {
         thread.note(

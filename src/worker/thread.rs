@@ -1,10 +1,11 @@
 //! What the connections of one thread share: settings, logs, the order to stop.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::directives::server::Tokens;
-use crate::config::site::Config;
+use crate::config::site::{Config, Site};
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
@@ -19,10 +20,35 @@ use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
 use crate::worker::unique_id::UniqueIds;
 
+/// What the clients of a worker speak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP.
+    Http,
+    /// FastCGI (`lychgate fcgiwrap`).
+    FastCgi {
+        /// Where scripts' error output goes.
+        errors: Errors,
+        /// Who may connect over TCP (FCGI_WEB_SERVER_ADDRS); `None` is everybody.
+        clients: Option<Vec<IpAddr>>,
+    },
+}
+
+/// Where the error output of scripts goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errors {
+    /// To the error log.
+    Log,
+    /// To the client, as FCGI_STDERR.
+    Client,
+}
+
 /// One serving thread.
 pub struct Thread {
     /// The settings of this process.
     pub config: &'static Config,
+    /// What its clients speak.
+    pub protocol: Protocol,
     /// The value of the Server field.
     pub server_field: Vec<u8>,
     /// The order to stop.
@@ -45,7 +71,7 @@ pub struct Thread {
 impl Thread {
     /// The thread that these idle connections are of.
     pub fn new(
-        config: &'static Config,
+        (config, protocol): (&'static Config, Protocol),
         logs: Rc<Logs>,
         scripts: Rc<Scripts>,
         applications: Rc<Applications>,
@@ -54,6 +80,7 @@ impl Thread {
     ) -> Thread {
         Thread {
             config,
+            protocol,
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
             drain: Drain::default(),
             logs,
@@ -69,6 +96,12 @@ impl Thread {
     /// A name for a request that no other request has.
     pub fn unique_id(&self) -> [u8; 24] {
         self.ids.next()
+    }
+
+    /// The site of what is outside of all others.
+    pub fn main_site(&self) -> &'static Site {
+        // There always is one.
+        &self.config.sites[0]
     }
 
     /// Writes the lines that phases have made into the site's error log.
@@ -104,9 +137,7 @@ impl Thread {
 
     /// Writes a line about no request into the main error log.
     pub fn note(&self, level: Level, message: std::fmt::Arguments<'_>) {
-        if let Some(main) = self.config.sites.first() {
-            self.logs.error_of(main).note(level, "core", message);
-        }
+        self.logs.error_of(self.main_site()).note(level, "core", message);
     }
 
     /// Writes a request into the access logs of its site.

@@ -3,6 +3,7 @@
 pub mod applications;
 pub mod case;
 pub mod debian;
+pub mod fastcgi;
 pub mod golden;
 pub mod play;
 pub mod processes;
