@@ -62,6 +62,7 @@ fn perform(options: &Options) -> ExitCode {
         Task::Run => start::run(options),
         Task::Signal(verb) => start::signal(options, *verb),
         Task::Serve(serve) => start::serve(serve),
+        Task::Ctl(call) => return start::control(options, call),
         Task::Why(question) => return start::explain(options, question),
         Task::Passwd(words) => return ExitCode::from(passwd::run(words)),
         Task::Doctor(directory) => match doctor::run(directory, &mut io::stdout()) {

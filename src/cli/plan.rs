@@ -14,7 +14,7 @@ use crate::config::maps;
 use crate::config::places::confs;
 use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, IdentityBy, Listen, LogProgram, MapProgram, Plan, Shell};
+use crate::launcher::{self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, Shell};
 use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
@@ -52,6 +52,8 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         worker_by: by(core.chroot.value().is_some()),
         spawner_by: by(core.chroot.value().is_some() || stays_root(config)),
         pid_file: Some(pid_file(config)),
+        control: control_socket(config),
+        file: None,
         logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
         error_log,
         maps: maps::programs(config).iter().map(map).collect(),
@@ -89,6 +91,20 @@ fn by(needs_root: bool) -> IdentityBy {
 pub(super) fn pid_file(config: &Config) -> PathBuf {
     let path = config.server.core.pid_file.value().cloned();
     path_of(path.unwrap_or_else(|| below(&config.server_root, b"logs/httpd.pid")))
+}
+
+/// `ControlSocket`, or its default: beside the PidFile.
+pub(super) fn control_socket(config: &Config) -> ControlSocket {
+    match config.server.core.control_socket.value() {
+        Some(Some(path)) => ControlSocket::Named(path_of(path.clone())),
+        Some(None) => ControlSocket::None,
+        None => {
+            let mut path = pid_file(config).into_os_string().into_vec();
+            path.truncate(path.strip_suffix(b".pid").unwrap_or(&path).len());
+            path.extend_from_slice(b".ctl");
+            ControlSocket::Usual(path_of(path))
+        }
+    }
 }
 
 /// What the spawner may start.

@@ -5,9 +5,10 @@ mod handover;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::bind::Bound;
+use super::ctl::Reports;
 use super::logs::OpenLogs;
 use super::maps::Maps;
 use super::orphans::Asked;
@@ -22,11 +23,17 @@ use crate::process::say::{Weight, say};
 
 /// One worker, one spawner, and what they were given.
 pub(super) struct Generation {
+    /// Which it is since the server was started.
+    pub(super) number: u64,
+    /// When its settings were read.
+    pub(super) read: SystemTime,
     pub(super) worker: RoleProcess,
     pub(super) spawner: RoleProcess,
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
-    maps: Maps,
+    pub(super) maps: Maps,
+    /// What its roles have told of themselves when they were asked.
+    pub(super) reports: Reports,
     pub(super) phase: Phase,
     /// Whether the worker was started for the first time.
     worker_begun: bool,
@@ -61,6 +68,7 @@ pub(super) enum Phase {
 
 /// What a generation is made from.
 pub(super) struct Making<'a> {
+    pub(super) number: u64,
     pub(super) settings: &'a [u8],
     /// Who the worker is started as, if not who we are.
     pub(super) worker_as: Option<Identity>,
@@ -78,11 +86,14 @@ impl Generation {
     pub(super) fn start(stock: &Stock, making: Making<'_>) -> Result<Generation, String> {
         let told = |error: io::Error| format!("cannot prepare the roles: {error}");
         let mut generation = Generation {
+            number: making.number,
+            read: SystemTime::now(),
             worker: RoleProcess::new(Role::Worker),
             spawner: RoleProcess::new(Role::Spawner),
             listeners: making.listeners,
             logs: making.logs,
             maps: making.maps,
+            reports: Reports::default(),
             phase: Phase::Starting(Instant::now() + START_LIMIT),
             worker_begun: false,
             drain_at: None,
@@ -310,6 +321,7 @@ impl Generation {
                 FromWorker::Alive => {}
                 FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
                 FromWorker::MapProgramSilent { number } => self.maps.gave_no_answer(number),
+                FromWorker::Report { number, counts } => self.reports.worker = Some((number, counts)),
             }
         }
     }
@@ -321,8 +333,11 @@ impl Generation {
 
     /// Hears what the spawner says.
     pub(super) fn hear_spawner(&mut self) {
-        for FromSpawner::Ready in hear(&mut self.spawner) {
-            self.spawner.is_ready = true;
+        for message in hear(&mut self.spawner) {
+            match message {
+                FromSpawner::Ready => self.spawner.is_ready = true,
+                FromSpawner::Report { number, scripts } => self.reports.spawner = Some((number, scripts)),
+            }
         }
     }
 
@@ -401,6 +416,14 @@ impl Generation {
         self.logs = logs;
         let numbers: Vec<usize> = (0..self.logs.descriptors().len()).collect();
         self.hand_over_logs(&numbers);
+    }
+
+    /// Opens what is by the names of the log files now, at once: whether the main error log is another file now, and what
+    /// cannot be opened.
+    pub(super) fn reopen_moved_logs(&mut self) -> (bool, Vec<String>) {
+        let (numbers, problems) = self.logs.reopen();
+        self.hand_over_logs(&numbers);
+        (numbers.iter().any(|number| self.logs.is_error(*number)), problems)
     }
 
     /// Looks whether other files have taken the places of log files, and hands those over; true when the main error log is

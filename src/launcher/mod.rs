@@ -8,6 +8,7 @@ mod asking;
 mod bind;
 mod candidate;
 mod control;
+mod ctl;
 mod detach;
 mod generation;
 mod handover;
@@ -48,6 +49,7 @@ use crate::process::write_now::Nature;
 use asking::Asking;
 use bind::{Bound, Ground};
 use candidate::Candidate;
+use ctl::Desk;
 use generation::{Generation, Making};
 use logs::OpenLogs;
 use maps::Maps;
@@ -58,13 +60,15 @@ use trial::{ProgramFile, Trial};
 pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
-pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, Shell};
+pub use plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, Shell};
 pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
 pub struct Launch<'a> {
     /// Reads and checks the settings, at the start and at every reload. The error is for people, a line per fault.
     pub load: &'a mut dyn FnMut() -> Result<Plan, String>,
+    /// Reads and checks the settings, and does no more: remarks for people, and whether they would do.
+    pub check: &'a dyn Fn() -> (Vec<String>, bool),
     /// The command line by which our program takes a role; its first word is what `ps` shows.
     pub role_argv: fn(Role) -> Vec<CString>,
     /// Called once, when the server accepts connections: with the addresses it listens on.
@@ -155,6 +159,10 @@ struct Launcher<'a> {
     /// What a signal asked for that was not begun yet.
     wanted: Option<Change>,
     asking: Asking,
+    /// Who has come to the control socket.
+    desk: Desk,
+    /// How many generations were begun.
+    begun: u64,
     /// The file that our program is from, and whether another is there meanwhile.
     program_file: Option<ProgramFile>,
     /// Another version of our program that is being tried.
@@ -243,6 +251,8 @@ impl<'a> Launcher<'a> {
             pid_file: None,
             wanted: None,
             asking: Asking::default(),
+            desk: Desk::default(),
+            begun: 0,
             program_file: program_file.transpose()?,
             trial: None,
             ending: Ending::No,
@@ -285,8 +295,11 @@ impl<'a> Launcher<'a> {
         };
         let listeners = bind::bind_all(&plan.listeners, &ground)?;
         let maps = Maps::new(&plan.maps, identity.as_ref())?;
+        let socket = self.desk.socket_for(&plan.control)?;
+        self.begun += 1;
         let settings = plan.settings.as_slice();
         let making = Making {
+            number: self.begun,
             settings,
             worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
             spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
@@ -300,6 +313,7 @@ impl<'a> Launcher<'a> {
             generation,
             plan,
             change,
+            socket,
         });
         Ok(())
     }
@@ -316,6 +330,7 @@ impl<'a> Launcher<'a> {
             self.signal_orphans();
             self.reap();
             self.pass_time(woke);
+            self.attend_desk(woke);
             self.begin_what_is_wanted();
             self.settle_candidate()?;
             self.answer();
@@ -351,6 +366,7 @@ impl<'a> Launcher<'a> {
             .flatten();
         let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
         polled.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
+        polled.extend(self.desk.polled());
         let ending = match self.ending {
             Ending::Now(until) => Some(until),
             Ending::Graceful(until) => until,
@@ -361,6 +377,7 @@ impl<'a> Launcher<'a> {
             .chain(self.programs.next_restart())
             .chain(self.current.is_some().then_some(self.look_at))
             .chain(self.notifier.next_time())
+            .chain(self.desk.next_time())
             .chain(self.trial.as_ref().map(Trial::until))
             .chain(ending);
         let next = times.min();
@@ -447,6 +464,7 @@ impl<'a> Launcher<'a> {
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
     fn finish(self) {
+        let whole = self.has_ended_whole();
         let Launcher {
             stock,
             programs,
@@ -454,6 +472,7 @@ impl<'a> Launcher<'a> {
             candidate,
             old,
             pid_file,
+            desk,
             ..
         } = self;
         drop((current, candidate, old));
@@ -465,6 +484,7 @@ impl<'a> Launcher<'a> {
         }
         programs.finish(PROGRAM_GRACE);
         drop(pid_file);
+        desk.close(whole);
     }
 
     /// Forgets generations that are over, and the log programs that nobody writes to any more.

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::child::Step;
+use super::counts::Counts;
 use super::limits::{Limit, Resource};
 use super::pidfd::{Ended, Exit};
 use super::wire::{Malformed, Reader, Writer};
@@ -53,6 +54,11 @@ pub enum ToWorker {
         /// Where values are read.
         values: OwnedFd,
     },
+    /// Say [`FromWorker::Report`], once all that was said before is done.
+    Report {
+        /// The number that it bears.
+        number: u64,
+    },
 }
 
 /// Worker to launcher.
@@ -77,6 +83,13 @@ pub enum FromWorker {
         /// Its number.
         number: u32,
     },
+    /// What it was asked for.
+    Report {
+        /// The number of the question.
+        number: u64,
+        /// What there is to tell.
+        counts: Counts,
+    },
 }
 
 /// Launcher to spawner.
@@ -99,6 +112,11 @@ pub enum ToSpawner {
         /// The main error log.
         log: OwnedFd,
     },
+    /// Say [`FromSpawner::Report`], once all that was said before is done.
+    Report {
+        /// The number that it bears.
+        number: u64,
+    },
 }
 
 /// Spawner to launcher.
@@ -106,6 +124,13 @@ pub enum ToSpawner {
 pub enum FromSpawner {
     /// It serves.
     Ready,
+    /// What it was asked for.
+    Report {
+        /// The number of the question.
+        number: u64,
+        /// How many of its scripts run.
+        scripts: u64,
+    },
 }
 
 /// Worker to spawner.
@@ -238,6 +263,7 @@ impl Message for ToWorker {
                 Writer::with_tag(5).u32(*number).done(),
                 vec![keys.as_fd(), values.as_fd()],
             ),
+            ToWorker::Report { number } => plain(Writer::with_tag(6).u64(*number)),
         }
     }
 
@@ -259,6 +285,7 @@ impl Message for ToWorker {
                 keys: beside.next()?,
                 values: beside.next()?,
             },
+            6 => ToWorker::Report { number: reader.u64()? },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -273,6 +300,7 @@ impl Message for FromWorker {
             FromWorker::Alive => Writer::with_tag(3),
             FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(4).i32(*pid).i32(*signal),
             FromWorker::MapProgramSilent { number } => Writer::with_tag(5).u32(*number),
+            FromWorker::Report { number, counts } => Writer::with_tag(6).u64(*number).numbers(&counts.numbers()),
         })
     }
 
@@ -287,6 +315,10 @@ impl Message for FromWorker {
                 signal: reader.i32()?,
             },
             5 => FromWorker::MapProgramSilent { number: reader.u32()? },
+            6 => FromWorker::Report {
+                number: reader.u64()?,
+                counts: Counts::from_numbers(&reader.list(|reader| reader.u64())?).ok_or(MessageError::Malformed)?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))
@@ -300,6 +332,7 @@ impl Message for ToSpawner {
             ToSpawner::Retire => plain(Writer::with_tag(2)),
             ToSpawner::Stop { grace } => plain(Writer::with_tag(3).u64(millis(*grace))),
             ToSpawner::ReopenLog { log } => (Writer::with_tag(4).done(), vec![log.as_fd()]),
+            ToSpawner::Report { number } => plain(Writer::with_tag(5).u64(*number)),
         }
     }
 
@@ -314,6 +347,7 @@ impl Message for ToSpawner {
                 grace: Duration::from_millis(reader.u64()?),
             },
             4 => ToSpawner::ReopenLog { log: beside.next()? },
+            5 => ToSpawner::Report { number: reader.u64()? },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -324,6 +358,7 @@ impl Message for FromSpawner {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         match self {
             FromSpawner::Ready => plain(Writer::with_tag(1)),
+            FromSpawner::Report { number, scripts } => plain(Writer::with_tag(2).u64(*number).u64(*scripts)),
         }
     }
 
@@ -331,6 +366,10 @@ impl Message for FromSpawner {
         let mut reader = Reader::new(payload);
         let message = match reader.u8()? {
             1 => FromSpawner::Ready,
+            2 => FromSpawner::Report {
+                number: reader.u64()?,
+                scripts: reader.u64()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))

@@ -1,6 +1,7 @@
 //! The serving role: accept, the connection loop, the driver.
 
 pub mod accept;
+pub mod board;
 pub mod confine;
 pub mod conn;
 pub mod crowd;

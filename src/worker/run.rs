@@ -31,6 +31,7 @@ use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
 use crate::worker::accept::{Connections, acceptor};
+use crate::worker::board::Board;
 use crate::worker::confine::{self, Debuggers};
 use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
@@ -70,6 +71,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let slots = Arc::new(Slots::of(&config.server.scripts));
     let backends = Arc::new(Backends::new(config));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
+    let board = Arc::new(Board::new(Arc::clone(&crowd), Arc::clone(&slots), count));
     let launcher = Arc::new(inherited.launcher);
     let maps = Arc::new(MapPrograms::new(config, Arc::clone(&launcher)));
     let stopping = Arc::new(AtomicBool::new(false));
@@ -93,6 +95,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             pulse: Arc::clone(&pulse),
             launcher: Arc::clone(&launcher),
             maps: Arc::clone(&maps),
+            board: Arc::clone(&board),
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
         threads.push(
@@ -108,7 +111,13 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
         .name("orders".into())
         .spawn({
             let (sinks, stopping) = (sinks.clone(), Arc::clone(&stopping));
-            move || take_orders(&launcher, &orders, &sinks, &maps, &stopping)
+            let all = All {
+                orders,
+                sinks,
+                maps,
+                board,
+            };
+            move || take_orders(&launcher, &all, &stopping)
         })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
     let mut result = Ok(());
@@ -214,14 +223,22 @@ fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> io::Result<Vec<Ve
     Ok(shares)
 }
 
+/// What the launcher's orders are for.
+struct All {
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    sinks: Vec<Arc<Sink>>,
+    maps: Arc<MapPrograms>,
+    board: Arc<Board>,
+}
+
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
-fn take_orders(
-    launcher: &Channel,
-    orders: &[mpsc::UnboundedSender<Order>],
-    sinks: &[Arc<Sink>],
-    maps: &MapPrograms,
-    stopping: &AtomicBool,
-) {
+fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
+    let All {
+        orders,
+        sinks,
+        maps,
+        board,
+    } = all;
     let tell = |order: Order| {
         for thread in orders {
             // A thread that has ended needs no orders.
@@ -243,6 +260,11 @@ fn take_orders(
                 }
             }
             Ok(Heard::Message(ToWorker::MapProgram { number, keys, values })) => maps.started(number, keys, values),
+            Ok(Heard::Message(ToWorker::Report { number })) => {
+                let counts = board.counts();
+                // A launcher without room for it goes without.
+                let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
+            }
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
@@ -270,6 +292,7 @@ struct Part {
     pulse: Arc<Pulse>,
     launcher: Arc<Channel>,
     maps: Arc<MapPrograms>,
+    board: Arc<Board>,
 }
 
 fn serve(part: Part) -> Result<(), String> {
@@ -315,6 +338,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         pulse,
         launcher,
         maps,
+        board,
         ..
     } = part;
     let told = Arc::clone(&launcher);
@@ -336,7 +360,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     let own_path = scripts.inherited().path.clone();
     let applications = Applications::new(backends, Rc::clone(&logs) as Rc<dyn notes::Logs>, own_path);
     let idlers = Idlers::new(crowd, number);
-    let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers));
+    let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers, board));
     let most = thread.idlers.crowd().most();
     if number == 0 && most > room {
         thread.note(

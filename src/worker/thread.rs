@@ -12,6 +12,7 @@ use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;
+use crate::worker::board::{Board, InHand};
 use crate::worker::crowd::Idlers;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
@@ -37,6 +38,8 @@ pub struct Thread {
     pub maps: Arc<MapPrograms>,
     /// Its idle connections.
     pub idlers: Idlers,
+    /// What the threads have in hand.
+    pub board: Arc<Board>,
     ids: UniqueIds,
 }
 
@@ -49,6 +52,7 @@ impl Thread {
         applications: Applications,
         maps: Arc<MapPrograms>,
         idlers: Idlers,
+        board: Arc<Board>,
     ) -> Thread {
         Thread {
             config,
@@ -60,12 +64,18 @@ impl Thread {
             maps,
             ids: UniqueIds::new(idlers.number()),
             idlers,
+            board,
         }
     }
 
     /// A name for a request that no other request has.
     pub fn unique_id(&self) -> [u8; 24] {
         self.ids.next()
+    }
+
+    /// One more request is in hand, until what comes back is dropped.
+    pub fn take_in_hand(&self) -> InHand<'_> {
+        self.board.take(self.idlers.number())
     }
 
     /// Writes the lines that phases have made into the site's error log.
@@ -108,6 +118,7 @@ impl Thread {
 
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
+        self.board.answered(self.idlers.number(), sent.bytes_out);
         record::write(&self.logs, ex, response, sent);
     }
 }
