@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -371,7 +371,13 @@ fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result
         LogTarget::File(path) | LogTarget::Optional(path) => Some(path),
         LogTarget::Program(_) | LogTarget::Stderr => None,
     });
-    if files.chain(&plan.pid_file).any(|file| file.parent() == Some(&logs)) && !logs.exists() {
+    if files
+        .chain(&plan.pid_file)
+        .map(PathBuf::as_path)
+        .chain(plan.control.path())
+        .any(|file| file.parent() == Some(&logs))
+        && !logs.exists()
+    {
         // What cannot be made is told by whoever opens a file there.
         let _told_later = fs::create_dir(&logs);
     }

@@ -39,6 +39,8 @@ pub(super) struct Generation {
     worker_begun: bool,
     /// When it begins to drain, where that is put off.
     drain_at: Option<Instant>,
+    /// How long it may then take; zero is no limit.
+    drain_limit: Duration,
     /// The program that its roles execute: of the version it was started with.
     program: Rc<OwnedFd>,
     /// Scripts without a spawner that the worker wants signalled.
@@ -97,6 +99,7 @@ impl Generation {
             phase: Phase::Starting(Instant::now() + START_LIMIT),
             worker_begun: false,
             drain_at: None,
+            drain_limit: Duration::ZERO,
             program: Rc::clone(&stock.program),
             orphans: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
@@ -216,7 +219,7 @@ impl Generation {
             self.maps.restart_due(now, stock, stderr, &self.worker);
         }
         if self.drain_at.is_some_and(|at| at <= now) {
-            self.drain(Duration::ZERO, KEPT_IDLE);
+            self.drain(self.drain_limit, KEPT_IDLE);
         }
         match self.phase {
             Phase::Stopping(until) if until <= now => self.kill(),
@@ -368,6 +371,20 @@ impl Generation {
             self.phase = Phase::Draining;
             self.drain_at = Some(Instant::now() + HANDSHAKE);
         }
+    }
+
+    /// Leaves its addresses to nobody: whoever came before is answered, which may take `limit` in all, and nobody is cut who is
+    /// about to be accepted or to send a further request.
+    pub(super) fn leave(&mut self, limit: Duration) {
+        self.listeners.iter().for_each(|bound| bound.unlist());
+        let handshake = if limit.is_zero() {
+            HANDSHAKE
+        } else {
+            HANDSHAKE.min(limit / 2)
+        };
+        self.phase = Phase::Draining;
+        self.drain_limit = limit.saturating_sub(handshake);
+        self.drain_at = Some(Instant::now() + handshake);
     }
 
     /// Makes place at once: its connections are cut, its scripts ended.

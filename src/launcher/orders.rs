@@ -19,7 +19,7 @@ impl Launcher<'_> {
                 (Signal::SIGHUP | Signal::SIGUSR1, sender) => self.want(Change::Graceful, sender.map(Asker::Signal)),
                 (Signal::SIGUSR2, sender) => self.want(Change::Abrupt, sender.map(Asker::Signal)),
                 // A terminal that changes its size sends it too, which must stop nobody.
-                (Signal::SIGWINCH, Some(_)) => self.stop_gracefully(None),
+                (Signal::SIGWINCH, Some(_)) => self.stop_gracefully(),
                 _ => {}
             }
         }
@@ -95,11 +95,36 @@ impl Launcher<'_> {
         }
     }
 
-    /// In this time, or that of the settings.
-    pub(super) fn stop_gracefully(&mut self, limit: Option<Duration>) {
-        if self.ending != Ending::No {
-            return;
+    fn stop_gracefully(&mut self) {
+        if self.ending == Ending::No {
+            let limit = self.begin_graceful_end(None);
+            if let Some(current) = &mut self.current {
+                current.drain(limit, Duration::ZERO);
+            }
         }
+    }
+
+    /// As a graceful stop, but so that no request is lost: in this time, or that of the settings. If one is under way already, it
+    /// may come to its end sooner now.
+    pub(super) fn finish_and_end(&mut self, limit: Option<Duration>) {
+        match self.ending {
+            Ending::No => {
+                let limit = self.begin_graceful_end(limit);
+                if let Some(current) = &mut self.current {
+                    current.leave(limit);
+                }
+            }
+            Ending::Graceful(until) => {
+                let sooner = limit.filter(|limit| !limit.is_zero());
+                let sooner = sooner.map(|limit| Instant::now() + limit + AFTER_LIMIT);
+                self.ending = Ending::Graceful(until.into_iter().chain(sooner).min());
+            }
+            Ending::Now(_) => {}
+        }
+    }
+
+    /// Nothing new is begun from now on; how long the rest may take.
+    fn begin_graceful_end(&mut self, limit: Option<Duration>) -> Duration {
         let told = "stopping when the last connection has ended";
         say("launcher", Weight::Notice, told);
         let said = self.plan.as_ref().map_or(Duration::ZERO, |plan| plan.graceful_limit);
@@ -107,12 +132,10 @@ impl Launcher<'_> {
         // The worker keeps the limit itself; those of earlier settings have none of their own.
         self.ending = Ending::Graceful((!limit.is_zero()).then(|| Instant::now() + limit + AFTER_LIMIT));
         self.leave_off(told);
-        if let Some(current) = &mut self.current {
-            current.drain(limit, Duration::ZERO);
-        }
         if let Some(candidate) = &mut self.candidate {
             candidate.generation.kill();
         }
+        limit
     }
 
     /// Nothing new is begun any more.

@@ -22,7 +22,7 @@ use crate::process::answer::Answer;
 use crate::process::ctl::words::{LONGEST_REQUEST, Line, lines, words};
 use crate::process::ctl::{CtlSocket, Peer, peer};
 use crate::process::handover::{Pack, Unpack, Unreadable};
-use crate::process::say::{Weight, say};
+use crate::process::say::{Complaints, Weight, say};
 
 pub(super) use reports::Reports;
 pub(super) use status::ProcessStatus;
@@ -40,6 +40,9 @@ pub(super) struct Desk {
     inquiry: Inquiry,
     /// When those who wait for the end are shown how far it is next.
     show_at: Option<Instant>,
+    /// Until then nobody is let in: there was no descriptor for it.
+    shut_until: Option<Instant>,
+    complaints: Complaints,
     /// Why the last reload was refused, if it was.
     refused: Option<String>,
 }
@@ -75,6 +78,9 @@ const MOST_VISITORS: usize = 32;
 
 /// How long it may take to say what one wants, and to take an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long nobody is let in when there is no descriptor left.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// So many are let in before others have their turn.
 const ADMITTED_A_TURN: usize = 64;
@@ -123,13 +129,15 @@ impl Desk {
 
     /// What is to be waited for.
     pub(super) fn polled(&self) -> impl Iterator<Item = PollFd<'_>> {
-        let socket = self.socket.iter().map(|socket| PollFd::new(socket, PollFlags::IN));
+        let socket = self.socket.iter().filter(|_| self.shut_until.is_none());
+        let socket = socket.map(|socket| PollFd::new(socket, PollFlags::IN));
         socket.chain(self.visitors.iter().map(|one| PollFd::new(&one.stream, one.interest())))
     }
 
     /// When there is something to do at the latest.
     pub(super) fn next_time(&self) -> Option<Instant> {
         let visitors = self.visitors.iter().filter_map(|one| one.until);
+        let visitors = visitors.chain(self.shut_until);
         visitors.chain(self.inquiry.next_time().or(self.show_at)).min()
     }
 
@@ -149,7 +157,10 @@ impl Desk {
     }
 
     fn admit(&mut self, now: Instant) {
-        let Some(socket) = &self.socket else { return };
+        self.shut_until = self.shut_until.filter(|until| *until > now);
+        let Some(socket) = self.socket.as_ref().filter(|_| self.shut_until.is_none()) else {
+            return;
+        };
         for _ in 0..ADMITTED_A_TURN {
             match socket.next() {
                 Ok(Some(stream)) => {
@@ -169,23 +180,15 @@ impl Desk {
                     self.visitors.push_back(visitor);
                 }
                 Ok(None) => break,
-                // Out of descriptors, perhaps: who waits goes on waiting.
-                Err(error) => return self.complain(&error),
+                Err(error) => {
+                    // Who waits goes on waiting, and the loop must not turn for nothing meanwhile.
+                    self.shut_until = Some(now + PAUSE);
+                    self.complaints.say("launcher", &format!("ControlSocket: {error}"));
+                    break;
+                }
             }
         }
         self.make_room();
-    }
-
-    fn complain(&mut self, error: &io::Error) {
-        // Nobody more comes in until somebody has gone; or the loop would turn for nothing.
-        if self.visitors.pop_front().is_none() {
-            say(
-                "launcher",
-                Weight::Error,
-                &format!("ControlSocket: {error}: it is closed"),
-            );
-            self.socket = None;
-        }
     }
 
     /// Sends away who has been silent longest while there are too many; of those who wait for something, the last.

@@ -81,7 +81,7 @@ impl Launcher<'_> {
                 self.for_visitor(number, |visitor| visitor.tell_check(&checked));
             }
             Verb::Drain(limit) => {
-                self.stop_gracefully(limit);
+                self.finish_and_end(limit);
                 self.desk.show_at = Some(Instant::now());
                 self.for_visitor(number, |visitor| visitor.wait(Stage::End(String::new())));
             }

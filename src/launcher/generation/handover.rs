@@ -85,6 +85,7 @@ impl Generation {
             orphans: Vec::new(),
             worker_begun: true,
             drain_at,
+            drain_limit: Duration::ZERO,
             program,
             settings,
             worker_as,

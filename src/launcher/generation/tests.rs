@@ -48,6 +48,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         phase,
         worker_begun: true,
         drain_at: None,
+        drain_limit: Duration::ZERO,
         program: Rc::clone(&null),
         settings: memfd::sealed("settings", b"").expect("memory files work"),
         orphans: Vec::new(),

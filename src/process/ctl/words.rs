@@ -57,10 +57,11 @@ impl Line {
         format!("{letter} {text}\n").into_bytes()
     }
 
-    /// Reads it back, without the line feed.
+    /// Reads it back, without the line feed. Control characters do not reach anybody's terminal.
     pub fn read(line: &[u8]) -> Option<Line> {
         let (letter, text) = (line.first()?, line.strip_prefix(line.get(..1)?)?);
-        let text = String::from_utf8_lossy(text.strip_prefix(b" ")?).into_owned();
+        let text = String::from_utf8_lossy(text.strip_prefix(b" ")?);
+        let text = text.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
         Some(match letter {
             b'o' => Line::Out(text),
             b'e' => Line::Err(text),
@@ -105,6 +106,7 @@ mod tests {
         for wrong in ["", "o", "otext", "y 1", "x", "x 256", "x -1", "x a", "\u{e9} a"] {
             assert_eq!(Line::read(wrong.as_bytes()), None, "{wrong}");
         }
+        assert_eq!(Line::read(b"o a\x1b[2J\tb"), Some(Line::Out("a\u{fffd}[2J\tb".into())));
         let two: Vec<Line> = lines("a\nb\n", Line::Out).collect();
         assert_eq!(two, [Line::Out("a".into()), Line::Out("b".into())]);
     }
