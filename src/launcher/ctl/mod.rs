@@ -73,7 +73,7 @@ enum Stage {
     Leaves,
 }
 
-/// What is to be done about one who comes to a full room.
+/// One who comes when there are so many takes the place of another.
 const MOST_VISITORS: usize = 32;
 
 /// How long it may take to say what one wants, and to take an answer.
@@ -162,6 +162,7 @@ impl Desk {
             return;
         };
         for _ in 0..ADMITTED_A_TURN {
+            make_room(&mut self.visitors);
             match socket.next() {
                 Ok(Some(stream)) => {
                     let number = self.next;
@@ -188,16 +189,6 @@ impl Desk {
                 }
             }
         }
-        self.make_room();
-    }
-
-    /// Sends away who has been silent longest while there are too many; of those who wait for something, the last.
-    fn make_room(&mut self) {
-        while self.visitors.len() > MOST_VISITORS {
-            let idle = |one: &Visitor| matches!(one.stage, Stage::Speaks | Stage::Leaves);
-            let gone = self.visitors.iter().position(idle).unwrap_or(MOST_VISITORS);
-            self.visitors.remove(gone);
-        }
     }
 
     /// Says what there is to be said, as far as it is taken, and forgets who has heard all or is gone.
@@ -222,6 +213,7 @@ impl Desk {
     /// The server is about to end, `whole` or after it cut something: who waited for that is told. What is not taken at once is not
     /// heard any more.
     pub(super) fn close(mut self, whole: bool) {
+        self.socket = None; // whoever hears that we have ended may start another one
         for visitor in &mut self.visitors {
             match (&visitor.stage, whole) {
                 (Stage::Leaves, _) => {}
@@ -263,6 +255,15 @@ impl Desk {
             self.next += 1;
         }
         Ok(self.visitors.iter().map(|one| one.number).collect())
+    }
+}
+
+/// Makes room for one more: sends away who has been silent longest, or else, of those who wait for something, the last.
+fn make_room(visitors: &mut VecDeque<Visitor>) {
+    while visitors.len() >= MOST_VISITORS {
+        let idle = |one: &Visitor| matches!(one.stage, Stage::Speaks | Stage::Leaves);
+        let gone = visitors.iter().position(idle).unwrap_or(MOST_VISITORS - 1);
+        visitors.remove(gone);
     }
 }
 
