@@ -257,18 +257,21 @@ fn php_lines(root: &Path, terms: &str) -> Vec<String> {
     ]
 }
 
-fn boot(root: &Path, lines: &[String]) -> Result<Server, String> {
+/// A server with these lines.
+pub fn boot(root: &Path, lines: &[String]) -> Result<Server, String> {
     server::write_config(root, lines, "127.0.0.1:0")?;
     server::hand_over(root, false)?;
     let command = server::program(root, false, &[])?;
     Server::boot(root, command, &[], "")
 }
 
-fn get(target: &str) -> Vec<u8> {
+/// A request.
+pub fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
-fn post(target: &str, body: &[u8]) -> Vec<u8> {
+/// One with a body.
+pub fn post(target: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\
@@ -277,7 +280,8 @@ fn post(target: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn chunked(target: &str, pieces: &[&[u8]]) -> Vec<u8> {
+/// One whose body comes in chunks.
+pub fn chunked(target: &str, pieces: &[&[u8]]) -> Vec<u8> {
     let head = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut request = format!("POST {target} {head}").into_bytes();
     for piece in pieces {
@@ -290,7 +294,7 @@ fn chunked(target: &str, pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The body of the answer, which must be 200.
-fn ask(server: &Server, request: &[u8]) -> Result<String, String> {
+pub fn ask(server: &Server, request: &[u8]) -> Result<String, String> {
     let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
     wire.send(request)?;
     let reply = wire.reply(Judge::Strict)?;
@@ -303,7 +307,7 @@ fn ask(server: &Server, request: &[u8]) -> Result<String, String> {
 }
 
 /// Nothing is left behind; the error log says nothing but what matches one of `expected`.
-fn end(root: &Path, server: Server, expected: &[&str]) -> Result<Completion, Failed> {
+pub fn end(root: &Path, server: Server, expected: &[&str]) -> Result<Completion, Failed> {
     server.settle(PATIENCE)?;
     server.stop()?;
     let text = fs::read_to_string(root.join("error.log")).unwrap_or_default();

@@ -18,6 +18,7 @@
 //! - `rewriting`: rules that change nothing
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
+//! - `scgi`: an application in Python behind the server
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
@@ -37,6 +38,7 @@ mod auth;
 mod beside;
 mod clients;
 mod ctl;
+mod cold;
 mod debian;
 mod fastcgi;
 mod house;
@@ -52,6 +54,7 @@ mod reload;
 mod rewriting;
 mod roles;
 mod sandbox;
+mod scgi;
 mod service;
 mod site;
 mod snippets;
@@ -99,12 +102,14 @@ fn main() -> ExitCode {
         trials.extend(logs::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
+        trials.extend(cold::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(reload::trials());
         trials.extend(rewriting::trials());
         trials.extend(roles::trials());
         trials.extend(sandbox::trials());
+        trials.extend(scgi::trials());
         trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(snippets::trials());

@@ -37,6 +37,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         site("extra_vhosts_serve", extra_vhosts_serve),
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
+        site("extra_scgi_serves", extra_scgi_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
         Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
@@ -344,6 +345,20 @@ fn extra_php_fpm_serves() -> Result<Completion, Failed> {
     }
     site.end_saying(&[".*"])?;
     Ok(Completion::Completed)
+}
+
+/// The example as it stands, but for the name of the socket.
+fn extra_scgi_serves() -> Result<(), String> {
+    let root = copied("extra-scgi", "Include conf/extra/scgi.conf\n")?;
+    let conf = root.join("conf/extra/scgi.conf");
+    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
+    let socket = root.join("app.sock").display().to_string();
+    server::write(&conf, text.replace("/run/app.sock", &socket).as_bytes())?;
+    server::hand_over(&root, false)?;
+    let _application = applications::start("testapp --scgi app.sock", &root, false, 0)?;
+    let site = Site::start(root)?;
+    expect("its page", &site.fetch("/app/page?env")?, 200, "SCRIPT_NAME=/app/page")?;
+    site.end_saying(&[])
 }
 
 /// A browser that runs no script of ours still finds the heading, and the style sheet applies (its colour is asked).

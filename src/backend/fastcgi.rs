@@ -1,108 +1,25 @@
-//! One request to a FastCGI application: what it is told goes out as fast as it reads, and its answers come in as they are
-//! asked for. Both at once, so that neither side waits for the other for ever.
+//! One request to a FastCGI application: its records, and what is made of its answers.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::future::Future;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::time::{Instant, Sleep, sleep_until};
+use bytes::Bytes;
 
-use crate::backend::pool::{Keep, Lease, STARVING};
-use crate::gateway::fastcgi::answers::{Answer, Answers, Fault};
+use crate::backend::pool::{Keep, Lease};
+use crate::backend::wire::{Repeatable, Trouble, Wire};
+use crate::gateway::fastcgi::answers::{Answer, Answers};
 use crate::gateway::fastcgi::params;
 use crate::gateway::fastcgi::record::{self, Connection, MAX_CONTENT, Role, Stream};
 
 /// The only request on its connection.
 const ID: u16 = 1;
 
-/// So much is read at one time.
-const READ: usize = 32 * 1024;
-
-/// So many pieces are written at one time.
-const PIECES: usize = 8;
-
-/// Why a conversation ended before its time.
-#[derive(Debug)]
-pub enum Trouble {
-    /// What the application said, or that it said no more.
-    Fault(Fault),
-    /// The connection broke.
-    Io(io::Error),
-    /// It said nothing for so long.
-    Silent(Duration),
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Trouble::Fault(fault) => fault.fmt(f),
-            Trouble::Io(error) => write!(f, "the connection broke: {error}"),
-            Trouble::Silent(limit) => write!(f, "it was silent for {limit:?} (ProxyTimeout)"),
-        }
-    }
-}
-
 /// A request that an application serves.
 #[derive(Debug)]
 pub struct Conversation {
-    lease: Lease,
+    wire: Wire,
     answers: Answers,
-    /// What is still to be written.
-    unsent: VecDeque<Bytes>,
-    /// Whether some of the request's own records are still unsent.
-    head: Head,
-    stdin: Stdin,
-    buffer: BytesMut,
     unread: Bytes,
-    heard: bool,
-    silence: Duration,
-    last_heard: Instant,
-    timer: Pin<Box<Sleep>>,
-}
-
-/// Whether the application can know what it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Head {
-    Unsent,
-    Sent,
-}
-
-/// How far standard input is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stdin {
-    /// None of it was handed over.
-    Untouched,
-    /// Some of it was.
-    Begun,
-    /// All of it was, and there was something.
-    Ended,
-    /// There was none.
-    Empty,
-    /// The application does not read any more; whether something was handed over before.
-    Unwanted(Touched),
-}
-
-/// Whether standard input was begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Touched {
-    Yes,
-    No,
-}
-
-/// Whether a request whose conversation failed may be told to the application again, on a new connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeatable {
-    /// It may: the application cannot have taken it.
-    Yes,
-    /// It may if it does no harm twice: the application may have taken it, and has not begun to answer.
-    IfIdempotent,
-    /// It may not.
-    No,
 }
 
 impl Conversation {
@@ -126,68 +43,52 @@ impl Conversation {
         }
         record::stream(&mut head, ID, Stream::Params, &pairs);
         record::stream_header(&mut head, ID, Stream::Params, 0);
-        let now = Instant::now();
         Conversation {
-            lease,
+            wire: Wire::new(lease, head, silence),
             answers: Answers::new(ID),
-            unsent: VecDeque::from([Bytes::from(head)]),
-            head: Head::Unsent,
-            stdin: Stdin::Untouched,
-            buffer: BytesMut::new(),
             unread: Bytes::new(),
-            heard: false,
-            silence,
-            last_heard: now,
-            timer: Box::pin(sleep_until(now + silence.min(STARVING))),
         }
     }
 
     /// Whether it has room for more of standard input.
     pub fn wants_input(&self) -> bool {
-        matches!(self.stdin, Stdin::Untouched | Stdin::Begun) && self.unsent.is_empty()
+        self.wire.wants_input()
     }
 
     /// Whether the application has closed its side, and so reads no more of standard input.
     pub fn reads_no_more(&self) -> bool {
-        matches!(self.stdin, Stdin::Unwanted(_))
+        self.wire.reads_no_more()
     }
 
     /// Hands over the next bytes of standard input.
     pub fn put(&mut self, bytes: &Bytes) {
-        let mut rest = bytes.clone();
-        if matches!(self.stdin, Stdin::Unwanted(_)) || bytes.is_empty() {
+        if bytes.is_empty() || !self.wire.begin_input() {
             return;
         }
-        self.stdin = Stdin::Begun;
+        let mut rest = bytes.clone();
         while !rest.is_empty() {
             let part = rest.split_to(rest.len().min(MAX_CONTENT));
-            let mut header = Vec::with_capacity(record::HEADER);
-            record::stream_header(
-                &mut header,
-                ID,
-                Stream::Stdin,
-                u16::try_from(part.len()).unwrap_or(u16::MAX),
-            );
-            self.unsent.push_back(Bytes::from(header));
-            self.unsent.push_back(part);
+            self.push_header(u16::try_from(part.len()).unwrap_or(u16::MAX));
+            self.wire.push(part);
         }
     }
 
     /// Standard input has ended.
     pub fn put_end(&mut self) {
-        self.stdin = match self.stdin {
-            Stdin::Untouched => Stdin::Empty,
-            Stdin::Begun => Stdin::Ended,
-            Stdin::Ended | Stdin::Empty | Stdin::Unwanted(_) => return,
-        };
+        if self.wire.end_input() {
+            self.push_header(0);
+        }
+    }
+
+    fn push_header(&mut self, length: u16) {
         let mut header = Vec::with_capacity(record::HEADER);
-        record::stream_header(&mut header, ID, Stream::Stdin, 0);
-        self.unsent.push_back(Bytes::from(header));
+        record::stream_header(&mut header, ID, Stream::Stdin, length);
+        self.wire.push(Bytes::from(header));
     }
 
     /// The silence so far is not the application's fault.
     pub fn excuse_silence(&mut self) {
-        self.last_heard = Instant::now();
+        self.wire.excuse_silence();
     }
 
     /// The application's next answer. Behind [`Answer::End`] and trouble there is nothing to ask.
@@ -198,113 +99,31 @@ impl Conversation {
                 Ok(None) => {}
                 Err(fault) => return Poll::Ready(Err(Trouble::Fault(fault))),
             }
-            self.write(cx);
-            self.buffer.reserve(READ);
-            match self.lease.socket().try_read(&mut self.buffer) {
-                Ok(0) => return Poll::Ready(Err(Trouble::Fault(self.answers.closed()))),
-                Ok(_) => {
-                    self.unread = self.buffer.split().freeze();
-                    self.heard = true;
-                    self.last_heard = Instant::now();
-                    self.lease.is_answered();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.lease.socket().poll_readable(cx).is_pending() {
-                        return self.poll_silence(cx);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(Trouble::Io(error))),
+            match ready!(self.wire.poll_read(cx))? {
+                Some(bytes) => self.unread = bytes,
+                None => return Poll::Ready(Err(Trouble::Fault(self.answers.closed()))),
             }
-        }
-    }
-
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Trouble>> {
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let until = self.last_heard + self.silence;
-            if Instant::now() >= until {
-                return Poll::Ready(Err(Trouble::Silent(self.silence)));
-            }
-            if !self.heard {
-                self.lease.starves();
-            }
-            self.timer.as_mut().reset(until);
-        }
-        Poll::Pending
-    }
-
-    /// Writes what there is room for. An application that reads no more may still have answered, so that is no trouble yet.
-    fn write(&mut self, cx: &mut Context<'_>) {
-        while !self.unsent.is_empty() {
-            let pieces: Vec<IoSlice<'_>> = self
-                .unsent
-                .iter()
-                .take(PIECES)
-                .map(|piece| IoSlice::new(piece))
-                .collect();
-            match self.lease.socket().try_write(&pieces) {
-                Ok(count) => {
-                    self.last_heard = Instant::now();
-                    self.written(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.lease.socket().poll_writable(cx).is_pending() {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.unsent.clear();
-                    self.stdin = Stdin::Unwanted(match self.stdin {
-                        Stdin::Untouched | Stdin::Empty => Touched::No,
-                        Stdin::Begun | Stdin::Ended => Touched::Yes,
-                        Stdin::Unwanted(touched) => touched,
-                    });
-                }
-            }
-        }
-    }
-
-    fn written(&mut self, mut count: usize) {
-        while let Some(first) = self.unsent.front_mut() {
-            let part = count.min(first.len());
-            first.advance(part);
-            count -= part;
-            if !first.is_empty() {
-                return;
-            }
-            self.unsent.pop_front();
-            self.head = Head::Sent;
         }
     }
 
     /// Whether a request that has failed may be told to the application again. Only a kept connection can have been closed
     /// before; and of standard input nothing must be lost.
     pub fn repeatable(&self) -> Repeatable {
-        let is_lost = matches!(self.stdin, Stdin::Begun | Stdin::Ended | Stdin::Unwanted(Touched::Yes));
-        match self.head {
-            _ if self.heard || is_lost || !self.lease.was_kept() => Repeatable::No,
-            Head::Unsent => Repeatable::Yes,
-            Head::Sent => Repeatable::IfIdempotent,
-        }
+        self.wire.repeatable()
     }
 
     /// Ends a request whose last answer is there: its connection is kept where that was agreed.
     pub fn end(self) {
-        let is_whole = self.answers.are_whole(&self.unread) && self.unsent.is_empty();
-        if is_whole && matches!(self.stdin, Stdin::Ended | Stdin::Empty) {
-            self.lease.keep_for_another();
+        let is_whole = self.answers.are_whole(&self.unread) && self.wire.is_drained();
+        if is_whole && self.wire.is_input_whole() {
+            self.wire.keep_for_another();
         }
     }
 
     /// Tells the application that nobody waits for the request any more, and closes the connection.
     pub fn abort(mut self) {
-        if self.unsent.is_empty() && !matches!(self.stdin, Stdin::Unwanted(_)) {
-            let mut record = Vec::with_capacity(record::HEADER);
-            record::abort(&mut record, ID);
-            // The close that follows says the same to those who do not read.
-            let _ = self.lease.socket().try_write(&[IoSlice::new(&record)]);
-        }
-        self.unsent.clear();
+        let mut record = Vec::with_capacity(record::HEADER);
+        record::abort(&mut record, ID);
+        self.wire.say_at_once(&record);
     }
 }

@@ -1,9 +1,12 @@
 //! Connections to application servers: made, kept where that was asked for, and the conversation on them. All threads of a
 //! process share what is kept.
 
+pub mod conversation;
 pub mod fastcgi;
 pub mod pool;
+pub mod scgi;
 mod socket;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::fastcgi::{Conversation, Repeatable, Trouble};
+use super::fastcgi::Conversation;
 use super::pool::{Agreed, Keep, NoLease, Pool, Which};
+use super::wire::{Repeatable, Trouble};
 use crate::config::backends::Address;
 use crate::gateway::fastcgi::answers::{Answer, Fault};
 use crate::gateway::fastcgi::record::{self, Connection, Message, ProtocolStatus, RecordReader, Role, Stream};

@@ -16,16 +16,19 @@ use crate::config::words::{self, Pattern, Said, shown};
 pub enum Scheme {
     /// `fcgi:`
     FastCgi,
+    /// `scgi:`
+    Scgi,
 }
 
 impl Scheme {
     /// All there are.
-    const ALL: [Scheme; 1] = [Scheme::FastCgi];
+    const ALL: [Scheme; 2] = [Scheme::FastCgi, Scheme::Scgi];
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::FastCgi => "fcgi",
+            Scheme::Scgi => "scgi",
         }
     }
 
@@ -33,7 +36,28 @@ impl Scheme {
     fn port(self) -> u16 {
         match self {
             Scheme::FastCgi => 8000,
+            Scheme::Scgi => 4000,
         }
+    }
+
+    /// The module that has it in Apache, without `mod_`.
+    pub fn module(self) -> &'static str {
+        match self {
+            Scheme::FastCgi => "proxy_fcgi",
+            Scheme::Scgi => "proxy_scgi",
+        }
+    }
+
+    fn unknown(name: &[u8]) -> String {
+        let known: Vec<String> = Scheme::ALL
+            .iter()
+            .map(|scheme| format!("`{}:`", scheme.name()))
+            .collect();
+        format!(
+            "`{}:` is not supported by this version, which speaks {}; keep the server that does it in front",
+            name.escape_ascii(),
+            known.join(" and ")
+        )
     }
 
     fn parse(name: &[u8]) -> Option<Scheme> {
@@ -107,13 +131,7 @@ impl Target {
         };
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
-        let scheme = Scheme::parse(name).ok_or_else(|| {
-            format!(
-                "`{}:` is not supported by this version, which speaks FastCGI alone (`fcgi:`); keep the server that does it in \
-                 front",
-                name.escape_ascii()
-            )
-        })?;
+        let scheme = Scheme::parse(name).ok_or_else(|| Scheme::unknown(name))?;
         let authority = rest.strip_prefix(b"//");
         let (host, path) = match authority {
             // Of a socket, the host says nothing.
@@ -413,8 +431,8 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
-        let http = "`http:` is not supported by this version, which speaks FastCGI alone (`fcgi:`); keep the server that does \
-                    it in front";
+        let http = "`http:` is not supported by this version, which speaks `fcgi:` and `scgi:`; keep the server that does it \
+                    in front";
         for (url, said) in [
             ("http://localhost:8080/", http),
             ("unix:/run/app.sock|http://localhost/", http),

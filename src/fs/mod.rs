@@ -1,5 +1,6 @@
 //! Files under a root: opened safely, listed, spooled.
 
+pub mod cold;
 pub mod dirlist;
 pub mod open;
 pub mod spool;

@@ -1,4 +1,4 @@
-//! FastCGI applications (`mod_proxy_fcgi`): from the request to the first byte of the answer.
+//! FastCGI and SCGI applications (`mod_proxy_fcgi`, `mod_proxy_scgi`): from the request to the first byte of the answer.
 //!
 //! The application is told what a CGI script would be, in the words in which php-fpm knows it from Apache; its body streams
 //! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
@@ -18,10 +18,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::backend::Backends;
-use crate::backend::fastcgi::{Conversation, Repeatable};
-use crate::backend::pool::{Agreed, Lease, NoLease, Pool, Which};
-use crate::config::backends::{self, Address};
+use crate::backend::conversation::Conversation;
+use crate::backend::pool::{Agreed, Keep, Lease, NoLease, Pool, Which};
+use crate::backend::wire::Repeatable;
+use crate::backend::{Backends, fastcgi, scgi};
+use crate::config::backends::{self, Address, Scheme, Target};
 use crate::exchange::Exchange;
 use crate::exchange::body::Gone;
 use crate::exchange::fail::{Blame, Fail};
@@ -36,9 +37,6 @@ use crate::handlers::fastcgi::talk::Talk;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::scripts::notes::{About, Logs, Notes};
-
-/// The module in whose name the log speaks.
-const MODULE: &str = "proxy_fcgi";
 
 /// What one worker thread needs to ask applications.
 pub struct Applications {
@@ -71,7 +69,7 @@ pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), F
     let asked = Asked::of(ex, place)?;
     let address = asked.target.address.clone();
     if !ex.site.backends.contains(&address) {
-        return Err(not_named(&address));
+        return Err(not_named(&asked.target));
     }
     let variables = asked.variables(ex, place, None, None);
     let mut variables = Asked::changed(ex, place, variables);
@@ -88,9 +86,13 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let address = &asked.target.address;
     let named = ex.site.backends.contains(address);
     let pool = applications.backends.to(address).filter(|_| named);
-    let pool = pool.ok_or_else(|| not_named(address))?;
-    let mut input = Input::of(ex, place).await?;
-    let notes = Rc::new(Notes::of_error_log(Rc::clone(&applications.logs), about(ex, place)));
+    let pool = pool.ok_or_else(|| not_named(&asked.target))?;
+    let module = asked.target.scheme.module();
+    let mut input = Input::of(ex, place, module).await?;
+    let notes = Rc::new(Notes::of_error_log(
+        Rc::clone(&applications.logs),
+        about(ex, place, module),
+    ));
     let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
     let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
     environment::warn_ignored(&variables, is_news, &notes);
@@ -99,20 +101,31 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let said = ex.site.settings.proxy.timeout.value().copied();
     let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
     let silence = terms.timeout.unwrap_or(usual);
-    let agreed = Agreed::of(&terms, usual);
+    let mut agreed = Agreed::of(&terms, usual);
+    if asked.target.scheme == Scheme::Scgi {
+        agreed.keep = Keep::No;
+    }
     let mut which = Which::Any;
     let outcome = loop {
-        let lease = match lease(ex, pool, &agreed, which).await {
+        let lease = match lease(ex, pool, &agreed, which, module).await {
             Ok(lease) => lease,
             Err(fail) => break Err(fail),
         };
         let pairs = variables
             .iter()
             .map(|(name, value)| (name.as_slice(), value.as_slice()));
-        let conversation = Conversation::begin(lease, Role::Responder, pairs, silence);
+        let conversation = match asked.target.scheme {
+            Scheme::FastCgi => {
+                Conversation::FastCgi(fastcgi::Conversation::begin(lease, Role::Responder, pairs, silence))
+            }
+            Scheme::Scgi => {
+                let length = input.length().unwrap_or(0);
+                Conversation::Scgi(scgi::Conversation::begin(lease, pairs, length, silence))
+            }
+        };
         let limit = place.conf.cgi.stderr_limit.or(65536);
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
-        match reply::wait(ex, place, talk, address).await {
+        match reply::wait(ex, place, talk, &asked.target).await {
             Ok(outcome) => break Ok(outcome),
             Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
                 input = talk.into_input();
@@ -142,7 +155,13 @@ fn may_repeat(method: Method, repeatable: Repeatable) -> bool {
 }
 
 /// Waits for a connection, but not for a client that has left.
-async fn lease(ex: &Exchange, pool: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, Fail> {
+async fn lease(
+    ex: &Exchange,
+    pool: &Arc<Pool>,
+    agreed: &Agreed,
+    which: Which,
+    module: &'static str,
+) -> Result<Lease, Fail> {
     let mut leased = pin!(pool.lease(agreed, which));
     let leased = poll_fn(|cx| {
         if let Poll::Ready(leased) = leased.as_mut().poll(cx) {
@@ -156,7 +175,7 @@ async fn lease(ex: &Exchange, pool: &Arc<Pool>, agreed: &Agreed, which: Which) -
     match leased.await {
         None => Err(Fail::ClientGone),
         Some(Ok(lease)) => Ok(lease),
-        Some(Err(why)) => Err(unreachable(pool.address(), &why)),
+        Some(Err(why)) => Err(unreachable(pool.address(), &why).of_module(module)),
     }
 }
 
@@ -166,11 +185,10 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
         Blame::Server,
         format!("application `{address}`: {why}{}", cure(address, why)),
     );
-    let fail = match why {
+    match why {
         NoLease::Busy(_) | NoLease::TimedOut(_) | NoLease::Resting => fail.with_field("Retry-After", "5"),
         NoLease::Unreachable(_) => fail,
-    };
-    fail.of_module(MODULE)
+    }
 }
 
 /// What would help.
@@ -190,10 +208,11 @@ fn cure(address: &Address, why: &NoLease) -> &'static str {
     }
 }
 
-fn not_named(address: &Address) -> Fail {
+fn not_named(target: &Target) -> Fail {
+    let (address, scheme) = (&target.address, target.scheme.name());
     let url = match address {
-        Address::Unix(_) => format!("{address}|fcgi://localhost"),
-        Address::Tcp { .. } => format!("fcgi://{address}"),
+        Address::Unix(_) => format!("{address}|{scheme}://localhost"),
+        Address::Tcp { .. } => format!("{scheme}://{address}"),
     };
     Fail::site(
         Status::INTERNAL_SERVER_ERROR,
@@ -202,12 +221,12 @@ fn not_named(address: &Address) -> Fail {
              `<Proxy \"{url}\"></Proxy>` there would"
         ),
     )
-    .of_module(MODULE)
+    .of_module(target.scheme.module())
 }
 
-fn about(ex: &Exchange, place: &Place) -> About {
+fn about(ex: &Exchange, place: &Place, module: &'static str) -> About {
     About {
-        module: MODULE,
+        module,
         site: ex.site.number,
         client: ex.connection.peer,
         conf: Arc::clone(&place.conf),
@@ -219,7 +238,7 @@ fn about(ex: &Exchange, place: &Place) -> About {
 #[cfg(test)]
 mod tests {
     use super::may_repeat;
-    use crate::backend::fastcgi::Repeatable;
+    use crate::backend::wire::Repeatable;
     use crate::http::method::Method;
 
     #[test]

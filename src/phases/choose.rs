@@ -1,7 +1,7 @@
 //! Who answers.
 
 use crate::base::path;
-use crate::config::backends::{self, Target};
+use crate::config::backends::{self, Scheme, Target};
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::options::Options;
 use crate::config::handlers;
@@ -111,7 +111,8 @@ fn file(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
 fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handler, Fail> {
     let url = backends::of_handler(handler).unwrap_or_default();
     let target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
-    if place.conf.fastcgi.backend.or(Backend::Fpm) != Backend::Fpm || !target.address.is_local() {
+    let is_fpm = target.scheme == Scheme::FastCgi && place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
+    if !is_fpm || !target.address.is_local() {
         return Ok(Handler::FastCgi);
     }
     match place.landing() {

@@ -1,7 +1,7 @@
 //! URL paths that belong to application servers: ProxyPass and ProxyPassMatch, before any alias. What they lead to is, as in
 //! Apache, a file name that begins with `proxy:`.
 
-use crate::config::backends::{self, Address, Target};
+use crate::config::backends::{self, Address, Scheme, Target};
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::proxy::{From, Pass, PathForm, To};
 use crate::config::site::document_root;
@@ -123,7 +123,8 @@ fn escape(out: &mut Vec<u8>, path: &[u8]) {
 pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     let url = backends::of_handler(&place.path).unwrap_or_default();
     let Ok(target) = Target::parse(url) else { return Ok(()) };
-    if place.conf.fastcgi.backend.or(Backend::Fpm) != Backend::Fpm || !target.address.is_local() {
+    let is_fpm = target.scheme == Scheme::FastCgi && place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
+    if !is_fpm || !target.address.is_local() {
         return Ok(());
     }
     // php-fpm takes the path as it is or decoded, by its version and settings.

@@ -295,6 +295,9 @@ struct Part {
     board: Arc<Board>,
 }
 
+/// So many threads beside each serving thread may wait for disks and name servers; what comes then waits for one of them.
+const WAITING_THREADS: usize = 128;
+
 fn serve(part: Part) -> Result<(), String> {
     let logs = Rc::new(Logs::new(part.config, &part.sinks)?);
     thread_local! {
@@ -306,6 +309,7 @@ fn serve(part: Part) -> Result<(), String> {
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(WAITING_THREADS)
         .on_thread_park(|| {
             LOGS.with(|cell| {
                 if let Some(logs) = cell.get() {
@@ -320,6 +324,8 @@ fn serve(part: Part) -> Result<(), String> {
     // Tasks that are still there are ended with the runtime, and with them what they own.
     drop(local);
     logs.flush();
+    // A disk or a name server that does not answer keeps no worker from ending.
+    runtime.shutdown_background();
     result
 }
 

@@ -23,6 +23,9 @@ const SMALL_FILE: u64 = 32 * 1024;
 /// What one sendfile(2) call is asked for, so that one client does not hold the thread.
 const SEND_FILE: usize = 1024 * 1024;
 
+/// What is read at one time of a large file that is not in memory.
+const FETCH: usize = 256 * 1024;
+
 /// What a new buffer has room for: a head and a small file.
 const HEAD: usize = 12 * 1024;
 /// So many empty buffers are kept for the connections of a thread that have something to say.
@@ -208,14 +211,17 @@ impl Writer {
         let start = self.out.len();
         let length = usize::try_from(part.length).map_err(|_| Cut::Body)?;
         self.out.resize(start + length, 0);
-        let read = self
-            .out
-            .get_mut(start..)
-            .map(|room| body.file.read_at(room, part.offset));
-        if !matches!(read, Some(Ok(n)) if n == length) {
-            // The file shrank after its length was told: the head may go out, wrong bytes must not.
+        let room = self.out.get_mut(start..).unwrap_or_default();
+        if !body.file.fill_at_once(room, part.offset) {
             self.out.truncate(start);
-            return Err(Cut::Body);
+            // What stands before the file does not wait for it.
+            self.flush_with(More::Follows).await?;
+            let bytes = self.fetched(body, length, part.offset).await?;
+            if bytes.len() < length {
+                // The file shrank after its length was told: the head may go out, wrong bytes must not.
+                return Err(Cut::Body);
+            }
+            self.out.extend_from_slice(&bytes);
         }
         self.body_bytes += part.length;
         if self.out.len() >= COLLECT {
@@ -225,14 +231,35 @@ impl Writer {
         }
     }
 
+    /// Bytes of a file that are not in memory, or may not be. At the file's end there are fewer, but never none.
+    async fn fetched(&self, body: &FileBody, length: usize, offset: u64) -> Result<Vec<u8>, Cut> {
+        let reading = body.file.read_by_another(length, offset);
+        match tokio::time::timeout(self.timeout, reading).await {
+            Ok(Ok(bytes)) if !bytes.is_empty() => Ok(bytes),
+            _ => Err(Cut::Body),
+        }
+    }
+
     async fn large_part(&mut self, body: &FileBody, part: &FilePart) -> Result<(), Cut> {
         if body.copied == Copied::ByReading {
             return self.read_part(body, part, 0).await;
         }
         self.flush_with(More::Follows).await?;
         let mut done = 0;
+        let mut at_hand = 0;
         while done < part.length {
             let count = usize::try_from(part.length - done).unwrap_or(usize::MAX).min(SEND_FILE);
+            if done >= at_hand {
+                if !body.file.is_at_hand(part.offset + done, count as u64) {
+                    let bytes = self.fetched(body, count.min(FETCH), part.offset + done).await?;
+                    done += bytes.len() as u64;
+                    self.body_bytes += bytes.len() as u64;
+                    self.add(&bytes).await?;
+                    self.flush().await?;
+                    continue;
+                }
+                at_hand = done + count as u64;
+            }
             match self.stream.try_send_file(body.file.fd(), part.offset + done, count) {
                 Ok(0) => return Err(Cut::Body),
                 Ok(n) => {
@@ -263,14 +290,16 @@ impl Writer {
         while done < part.length {
             let count = usize::try_from(part.length - done).unwrap_or(usize::MAX).min(COLLECT);
             let room = buffer.get_mut(..count).unwrap_or_default();
-            match body.file.read_at(room, part.offset + done) {
-                Ok(n) if n > 0 => {
-                    self.add(buffer.get(..n).unwrap_or_default()).await?;
-                    self.body_bytes += n as u64;
-                    done += n as u64;
-                }
-                _ => return Err(Cut::Body),
+            if body.file.fill_at_once(room, part.offset + done) {
+                self.add(room).await?;
+                self.body_bytes += count as u64;
+                done += count as u64;
+                continue;
             }
+            let bytes = self.fetched(body, count, part.offset + done).await?;
+            self.add(&bytes).await?;
+            self.body_bytes += bytes.len() as u64;
+            done += bytes.len() as u64;
         }
         Ok(())
     }

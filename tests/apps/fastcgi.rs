@@ -14,7 +14,8 @@ use bytes::Bytes;
 use lychgate::gateway::fastcgi::params::ParamsReader;
 use lychgate::gateway::fastcgi::record::{self, Connection, Message, ProtocolStatus, RecordReader, Role, Stream};
 
-const DIFFERENT: &[&str] = &[
+/// What two servers, or two runs, cannot have alike.
+pub const DIFFERENT: &[&str] = &[
     "PATH",
     "REDIRECT_PATH",
     "REDIRECT_REMOTE_PORT",

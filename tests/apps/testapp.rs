@@ -2,6 +2,7 @@
 //! segments are its arguments: `/cgi-bin/testapp/bytes/1000`. As `nph-testapp` it writes the whole reply itself.
 
 mod fastcgi;
+mod scgi;
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -25,6 +26,12 @@ fn main() -> ExitCode {
     {
         let serves = if mode == "--one" { Serves::One } else { Serves::Many };
         let end = fastcgi::serve(serves, socket, port.first().map(String::as_str));
+        return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if let [_, mode, socket, port @ ..] = arguments.as_slice()
+        && mode == "--scgi"
+    {
+        let end = scgi::serve(socket, port.first().map(String::as_str));
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let path = env::var("PATH_INFO").unwrap_or_default();

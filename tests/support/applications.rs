@@ -19,16 +19,20 @@ pub struct Application {
     child: Child,
 }
 
-/// Starts the application that a case names: `testapp [--one]` on `$ROOT/app.sock` and the port, or
-/// `php-fpm [children]` on `$ROOT/php.sock`.
+/// Starts the application that a case names: `testapp [--one|--scgi]` on `$ROOT/app.sock` and the port, the same with a
+/// socket's name on that one alone, or `php-fpm [children]` on `$ROOT/php.sock`.
 pub fn start(words: &str, root: &Path, as_root: bool, port: u16) -> Result<Application, String> {
     let mut words = words.split_whitespace();
     match words.next() {
         Some("testapp") => {
             let mode = words.next().unwrap_or("--fastcgi");
             let mut command = Command::new(bench().directory.join("apps/testapp"));
-            let socket = root.join("app.sock");
-            command.arg(mode).arg(&socket).arg(port.to_string());
+            let name = words.next();
+            let socket = root.join(name.unwrap_or("app.sock"));
+            command.arg(mode).arg(&socket);
+            if name.is_none() {
+                command.arg(port.to_string());
+            }
             Application::begin(command, root, as_root, &socket)
         }
         Some("php-fpm") => php_fpm(root, as_root, words.next().unwrap_or("2")),

@@ -244,7 +244,9 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::FileInfo,
         default: "on",
         summary: "Let the kernel send large files without copying them.",
-        manual: "Apache's default is off. Set it to off for files on network file systems that do not support sendfile(2).",
+        manual: "Apache's default is off. Set it to off for files on network file systems that do not support sendfile(2).\n\nWhat is not in \
+memory is read by threads beside those that serve, so that a slow disk holds up only those who ask for what it has. Where the file system \
+does not tell what is in memory, so is everything, but on tmpfs, ramfs and overlayfs nothing.",
         set: Set::Dir(|conf, args| {
             conf.core.enable_sendfile.set(args.flag(0)?);
             Ok(())

@@ -29,6 +29,7 @@ pub mod require;
 pub mod rewrite;
 pub mod rlimit;
 pub mod sandbox;
+pub mod scgi;
 pub mod server;
 pub mod setenvif;
 pub mod site;
@@ -79,6 +80,8 @@ settings! {
         rewrite: rewrite::Rules,
         /// How scripts are confined.
         sandbox: sandbox::Sandbox,
+        /// SCGI applications.
+        scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
         /// Whom scripts run as.
@@ -152,6 +155,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     rewrite::DIRECTIVES,
     rlimit::DIRECTIVES,
     sandbox::DIRECTIVES,
+    scgi::DIRECTIVES,
     server::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,

@@ -1,4 +1,4 @@
-//! What is given to application servers, and on which terms: `mod_proxy`, as far as it concerns FastCGI.
+//! What is given to application servers, and on which terms: `mod_proxy`.
 
 use std::time::Duration;
 
@@ -228,8 +228,9 @@ that is named here may be named in .htaccess files and in expressions.",
         default: "",
         summary: "Give the URL paths below a path to an application server.",
         manual: "The URL is fcgi://host:port/path, or unix:/socket|fcgi://localhost/path; what follows the path in the request is added \
-to it and becomes SCRIPT_FILENAME, as ProxyFCGIBackendType says. With ! the paths stay here: such a line must stand before a \
-wider one. In a <Location> it stands without the path. Other schemes than fcgi are refused by this version.\n\nParameters: \
+to it and becomes SCRIPT_FILENAME, as ProxyFCGIBackendType says. With scgi:// instead, an SCGI application is asked: it learns the path from SCRIPT_NAME, and from \
+PATH_INFO where `SetEnvIf Request_URI . proxy-scgi-pathinfo` stands. With ! the paths stay here: such a line must stand before a \
+wider one. In a <Location> it stands without the path. Other schemes than these are refused by this version.\n\nParameters: \
 enablereuse=on keeps a connection for further requests, which an application \
 that serves one connection at a time should not have: while a connection is kept its process serves nobody else (kept ones are closed where another request \
 waits for the same application); ttl=seconds says for how long, 60 without it. timeout=seconds is how long the application may be silent (ProxyTimeout, then Timeout), \

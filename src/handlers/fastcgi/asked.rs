@@ -1,7 +1,7 @@
 //! Who is asked, and in which words: the URL that SetHandler, ProxyPass or a rule has come to, and the variables that are made
 //! of it as Apache's mod_proxy_fcgi makes them.
 
-use crate::config::backends::{self, Target};
+use crate::config::backends::{self, Scheme, Target};
 use crate::config::directives::fastcgi::{Backend, Fixup};
 use crate::config::site::document_root;
 use crate::exchange::Exchange;
@@ -14,7 +14,6 @@ use crate::gateway::meta_vars::MetaVars;
 use crate::gateway::refused::is_refused;
 use crate::gateway::request::Origin;
 use crate::handlers::cgi::environment::{self, Told};
-use crate::handlers::fastcgi::MODULE;
 use crate::http::status::Status;
 use crate::http::target::{EncodedSlashes, percent_decode};
 use crate::lang::expr::Trust;
@@ -76,6 +75,10 @@ impl Asked {
             target,
         };
         let path = asked.target.path.clone();
+        if asked.target.scheme == Scheme::Scgi {
+            asked.for_scgi(ex);
+            return Ok(asked);
+        }
         if let Some(wanted) = PathInfo::of(ex) {
             asked.divide(ex, wanted, &path);
         }
@@ -86,6 +89,16 @@ impl Asked {
             };
         }
         Ok(asked)
+    }
+
+    /// As Apache's mod_proxy_scgi has it: what follows the address is PATH_INFO only where `proxy-scgi-pathinfo` asks for it,
+    /// and then decoded (RFC 3875 section 4.1.5; Apache leaves it as it is in URLs).
+    fn for_scgi(&mut self, ex: &Exchange) {
+        self.script_filename = [backends::HANDLER, &self.target.base, &self.target.path].concat();
+        if ex.variable(b"proxy-scgi-pathinfo").is_some() {
+            self.path_info = decoded(&self.target.path);
+            self.translate(ex);
+        }
     }
 
     /// Finds what of the path is PATH_INFO. As in Apache, it stays part of SCRIPT_FILENAME but with `full`.
@@ -187,7 +200,7 @@ fn by_handler(place: &Place, backend: Backend) -> Result<Target, Fail> {
     let is_odd = |byte: &u8| byte.is_ascii_control() || *byte == b'?' && backend == Backend::Fpm;
     if place.path.iter().any(is_odd) {
         let note = "the file's name has control characters or `?`, and is not given to the application";
-        return Err(Fail::new(Status::FORBIDDEN, Blame::Client, note).of_module(MODULE));
+        return Err(Fail::new(Status::FORBIDDEN, Blame::Client, note).of_module("proxy"));
     }
     let mut target = parsed(&[handler, &place.path].concat())?;
     if !target.path.starts_with(b"/") {
@@ -198,7 +211,7 @@ fn by_handler(place: &Place, backend: Backend) -> Result<Target, Fail> {
 
 fn parsed(name: &[u8]) -> Result<Target, Fail> {
     let url = backends::of_handler(name).unwrap_or_default();
-    Target::parse(url).map_err(|why| Fail::internal(why).of_module(MODULE))
+    Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))
 }
 
 fn decoded(path: &[u8]) -> Vec<u8> {

@@ -14,7 +14,6 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::fs::spool::Spool;
 use crate::handlers::cgi::broken_body;
-use crate::handlers::fastcgi::MODULE;
 
 /// So much of a kept body is read at one time.
 const PIECE: usize = 64 * 1024;
@@ -37,7 +36,7 @@ enum Source {
 impl Input {
     /// Prepares it: a body of known length streams, another is kept until its length is known. What streams has a limit only
     /// where LimitRequestBody says it; Apache minds none at all.
-    pub(super) async fn of(ex: &Exchange, place: &Place) -> Result<Input, Fail> {
+    pub(super) async fn of(ex: &Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
         let said = &place.conf.core.limit_request_body;
         let limit = match ex.body.length() {
             BodyLength::Unknown => Some(said.or(BODY_LIMIT)),
@@ -49,11 +48,11 @@ impl Input {
         match ex.body.length() {
             BodyLength::None => input(Source::Nothing, None),
             BodyLength::Known(length) if limit.is_some_and(|limit| length > limit) => {
-                Err(broken_body(BodyError::TooLarge).of_module(MODULE))
+                Err(broken_body(BodyError::TooLarge).of_module(module))
             }
             BodyLength::Known(0) => input(Source::Nothing, Some(0)),
             BodyLength::Known(length) => input(Source::Body(ex.body.clone()), Some(length)),
-            BodyLength::Unknown => kept(ex).await,
+            BodyLength::Unknown => kept(ex, module).await,
         }
     }
 
@@ -93,15 +92,15 @@ impl Input {
 }
 
 /// Keeps a chunked body, so that the application can be told its length.
-async fn kept(ex: &Exchange) -> Result<Input, Fail> {
+async fn kept(ex: &Exchange, module: &'static str) -> Result<Input, Fail> {
     let no_room = |error: std::io::Error| {
         Fail::internal(format!(
             "the request's body cannot be kept for the application: {error}"
         ))
-        .of_module(MODULE)
+        .of_module(module)
     };
     let mut spool = Spool::new().map_err(no_room)?;
-    let broken = |error| broken_body(error).of_module(MODULE);
+    let broken = |error| broken_body(error).of_module(module);
     while let Some(bytes) = ex.body.data().await.map_err(broken)? {
         spool.add(&bytes).map_err(no_room)?;
     }

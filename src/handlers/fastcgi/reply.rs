@@ -5,8 +5,9 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 
-use crate::backend::fastcgi::Trouble;
-use crate::config::backends::Address;
+use crate::backend::wire::Trouble;
+use crate::config::backends::{Address, Scheme, Target};
+use crate::config::directives::scgi::Redirects;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
@@ -15,7 +16,6 @@ use crate::gateway::fastcgi::answers::Fault;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
 use crate::handlers::cgi::broken_body;
 use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, tell_dropped};
-use crate::handlers::fastcgi::MODULE;
 use crate::handlers::fastcgi::stream::{Length, ReplyStream, UNWANTED};
 use crate::handlers::fastcgi::talk::{Event, Talk};
 use crate::http::method::Method;
@@ -36,12 +36,8 @@ impl From<Fail> for Unanswered {
 }
 
 /// Waits for the head of the reply and makes an answer of it.
-pub(super) async fn wait(
-    ex: &Exchange,
-    place: &Place,
-    mut talk: Talk,
-    address: &Address,
-) -> Result<Outcome, Unanswered> {
+pub(super) async fn wait(ex: &Exchange, place: &Place, mut talk: Talk, target: &Target) -> Result<Outcome, Unanswered> {
+    let (module, address) = (talk.notes().about().module, &target.address);
     let mut reader = ReplyReader::new();
     loop {
         match poll_fn(|cx| talk.poll(cx)).await {
@@ -51,24 +47,24 @@ pub(super) async fn wait(
             }
             Event::Body(error) => {
                 talk.abort();
-                return Err(broken_body(error).of_module(MODULE).into());
+                return Err(broken_body(error).of_module(module).into());
             }
             Event::Output(bytes) => match reader.push(&bytes) {
                 Ok(None) => {}
-                Ok(Some(reply)) => return begin(ex, place, talk, address, reply).await.map_err(Unanswered::from),
+                Ok(Some(reply)) => return begin(ex, place, talk, target, reply).await.map_err(Unanswered::from),
                 Err(error) => {
                     talk.abort();
-                    return Err(no_reply(address, &error.to_string()).into());
+                    return Err(no_reply(address, &error.to_string()).of_module(module).into());
                 }
             },
             Event::End => {
                 talk.end();
-                return Err(no_reply(address, &reader.end().to_string()).into());
+                return Err(no_reply(address, &reader.end().to_string()).of_module(module).into());
             }
             Event::Trouble(trouble) => {
                 talk.tell_rest();
                 return Err(Unanswered {
-                    fail: troubled(address, &trouble),
+                    fail: troubled(address, &trouble).of_module(module),
                     talk: Some(talk),
                 });
             }
@@ -93,22 +89,23 @@ fn troubled(address: &Address, trouble: &Trouble) -> Fail {
 }
 
 fn failed(status: Status, note: String) -> Fail {
-    Fail::new(status, Blame::Script, note)
-        .telling("The program behind this page failed.")
-        .of_module(MODULE)
+    Fail::new(status, Blame::Script, note).telling("The program behind this page failed.")
 }
 
 async fn begin(
     ex: &Exchange,
     place: &Place,
     talk: Talk,
-    address: &Address,
+    target: &Target,
     mut reply: ScriptReply,
 ) -> Result<Outcome, Fail> {
     tell_dropped(talk.notes(), &reply.dropped);
+    if target.scheme == Scheme::Scgi {
+        redirect_as_said(place, &mut reply);
+    }
     match std::mem::replace(&mut reply.kind, Kind::Document) {
         Kind::Document => {
-            let mut response = document(ex, talk, address, reply);
+            let mut response = document(ex, talk, &target.address, reply);
             add_what_the_name_says(&mut response, &place.types);
             Ok(Outcome::Reply(response))
         }
@@ -121,6 +118,28 @@ async fn begin(
             finish(talk).await?;
             Ok(Outcome::Reply(response))
         }
+    }
+}
+
+/// `ProxySCGIInternalRedirect`: another field than Location, or none, redirects inside the server.
+fn redirect_as_said(place: &Place, reply: &mut ScriptReply) {
+    let field = match place.conf.scgi.redirect.value() {
+        None | Some(Redirects::ByLocation) => return,
+        Some(Redirects::Never) => None,
+        Some(Redirects::ByField(name)) => Some(name),
+    };
+    if let Kind::LocalRedirect(location) = &mut reply.kind {
+        reply.kind = Kind::ClientRedirect(std::mem::take(location));
+        reply.status = Status::FOUND.code();
+    }
+    let is_it = |(name, value): &(Vec<u8>, Vec<u8>)| {
+        value.starts_with(b"/") && field.is_some_and(|field| name.eq_ignore_ascii_case(field))
+    };
+    if reply.status == Status::OK.code()
+        && let Some(at) = reply.fields.iter().position(is_it)
+    {
+        let (_, target) = reply.fields.swap_remove(at);
+        reply.kind = Kind::LocalRedirect(target);
     }
 }
 

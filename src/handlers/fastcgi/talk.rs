@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::backend::fastcgi::{Conversation, Repeatable, Trouble};
+use crate::backend::conversation::Conversation;
+use crate::backend::wire::{Repeatable, Trouble};
 use crate::exchange::body::{BodyError, RequestBody};
 use crate::gateway::fastcgi::answers::Answer;
 use crate::handlers::fastcgi::input::Input;

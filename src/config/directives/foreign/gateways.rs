@@ -1,7 +1,7 @@
 //! Programs and other servers: proxying, rewriting, embedded languages, databases.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{off_only, off_only_forward};
+use crate::config::directives::foreign::depends::{off_only, off_only_forward, off_only_xsendfile};
 use crate::config::directives::foreign::{D, Foreign, S, SV, SVD, SVDH, foreign};
 
 const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
@@ -12,8 +12,7 @@ const NOPROXY: &str = "it is about servers that speak HTTP, to which this versio
 const NOSQL: &str = "it has no effect: nothing uses a database connection";
 const NO_LUA: &str = "Lua is refused";
 const NO_SHARED: &str = "no shared cache is used";
-const PROXY: &str =
-    "not supported by this version, which speaks FastCGI alone to other servers; keep the server that does it in front";
+const PROXY: &str = "not supported by this version, which speaks FastCGI and SCGI to other servers; keep the server that does it in front";
 const SOURCE: &str = "connections to applications leave from the address that the system chooses";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
@@ -109,8 +108,7 @@ foreign! {
     "ProxyRemote" "mod_proxy" SV None "match remote-server [username:password]" => Refused(PROXY);
     "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(PROXY);
     "ProxyRequests" "mod_proxy" SV None "On|Off" => By(off_only_forward);
-    "ProxySCGIInternalRedirect" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
-    "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => Ignored(NOPROXY);
+    "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => By(off_only_xsendfile);
     "ProxySourceAddress" "mod_proxy" SV None "address" => Warned(SOURCE);
     "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("there is no status page");
     "ProxyVia" "mod_proxy" SV None "On|Off|Full|Block" => Ignored(NOPROXY);

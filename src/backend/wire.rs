@@ -1,0 +1,275 @@
+//! The bytes of one request on a connection to an application, whatever it speaks: what it is told goes out as fast as it
+//! reads, and what it says comes in as it is asked for. Both at once, so that neither side waits for the other for ever.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::backend::pool::{Lease, STARVING};
+use crate::gateway::fastcgi::answers::Fault;
+
+/// So much is read at one time.
+const READ: usize = 32 * 1024;
+
+/// So many pieces are written at one time.
+const PIECES: usize = 8;
+
+/// Why a conversation ended before its time.
+#[derive(Debug)]
+pub enum Trouble {
+    /// What the application said, or that it said no more.
+    Fault(Fault),
+    /// The connection broke.
+    Io(io::Error),
+    /// It said nothing for so long.
+    Silent(Duration),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Fault(fault) => fault.fmt(f),
+            Trouble::Io(error) => write!(f, "the connection broke: {error}"),
+            Trouble::Silent(limit) => write!(f, "it was silent for {limit:?} (ProxyTimeout)"),
+        }
+    }
+}
+
+/// Whether a request whose conversation failed may be told to the application again, on a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeatable {
+    /// It may: the application cannot have taken it.
+    Yes,
+    /// It may if it does no harm twice: the application may have taken it, and has not begun to answer.
+    IfIdempotent,
+    /// It may not.
+    No,
+}
+
+/// A connection that carries a request.
+#[derive(Debug)]
+pub(super) struct Wire {
+    lease: Lease,
+    /// What is still to be written.
+    unsent: VecDeque<Bytes>,
+    /// Whether some of the request's own words are still unsent.
+    head: Head,
+    stdin: Stdin,
+    buffer: BytesMut,
+    heard: bool,
+    silence: Duration,
+    last_heard: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Whether the application can know what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    Unsent,
+    Sent,
+}
+
+/// How far standard input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stdin {
+    /// None of it was handed over.
+    Untouched,
+    /// Some of it was.
+    Begun,
+    /// All of it was, and there was something.
+    Ended,
+    /// There was none.
+    Empty,
+    /// The application does not read any more; whether something was handed over before.
+    Unwanted(Touched),
+}
+
+/// Whether standard input was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Touched {
+    Yes,
+    No,
+}
+
+impl Wire {
+    /// A request whose own words are `head`. The application may be silent for `silence`.
+    pub(super) fn new(lease: Lease, head: Vec<u8>, silence: Duration) -> Wire {
+        let now = Instant::now();
+        Wire {
+            lease,
+            unsent: VecDeque::from([Bytes::from(head)]),
+            head: Head::Unsent,
+            stdin: Stdin::Untouched,
+            buffer: BytesMut::new(),
+            heard: false,
+            silence,
+            last_heard: now,
+            timer: Box::pin(sleep_until(now + silence.min(STARVING))),
+        }
+    }
+
+    /// Whether there is room for more of standard input.
+    pub(super) fn wants_input(&self) -> bool {
+        matches!(self.stdin, Stdin::Untouched | Stdin::Begun) && self.unsent.is_empty()
+    }
+
+    /// Whether the application has closed its side, and so reads no more of standard input.
+    pub(super) fn reads_no_more(&self) -> bool {
+        matches!(self.stdin, Stdin::Unwanted(_))
+    }
+
+    /// Some of standard input is about to be written. `false`: nobody reads it.
+    pub(super) fn begin_input(&mut self) -> bool {
+        if self.reads_no_more() {
+            return false;
+        }
+        self.stdin = Stdin::Begun;
+        true
+    }
+
+    /// Standard input has ended. `false`: that was known, or nobody minds.
+    pub(super) fn end_input(&mut self) -> bool {
+        self.stdin = match self.stdin {
+            Stdin::Untouched => Stdin::Empty,
+            Stdin::Begun => Stdin::Ended,
+            Stdin::Ended | Stdin::Empty | Stdin::Unwanted(_) => return false,
+        };
+        true
+    }
+
+    /// Whether standard input was handed over to its end.
+    pub(super) fn is_input_whole(&self) -> bool {
+        matches!(self.stdin, Stdin::Ended | Stdin::Empty)
+    }
+
+    /// Has these bytes written in their turn.
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.unsent.push_back(bytes);
+        }
+    }
+
+    /// Whether all that was to be written is.
+    pub(super) fn is_drained(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// The silence so far is not the application's fault.
+    pub(super) fn excuse_silence(&mut self) {
+        self.last_heard = Instant::now();
+    }
+
+    /// Writes what there is room for and reads what comes next; `None` is the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Trouble>> {
+        loop {
+            self.write(cx);
+            self.buffer.reserve(READ);
+            match self.lease.socket().try_read(&mut self.buffer) {
+                Ok(0) => return Poll::Ready(Ok(None)),
+                Ok(_) => {
+                    self.heard = true;
+                    self.last_heard = Instant::now();
+                    self.lease.is_answered();
+                    return Poll::Ready(Ok(Some(self.buffer.split().freeze())));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.lease.socket().poll_readable(cx).is_pending() {
+                        return self.poll_silence(cx);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(Trouble::Io(error))),
+            }
+        }
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Trouble>> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let until = self.last_heard + self.silence;
+            if Instant::now() >= until {
+                return Poll::Ready(Err(Trouble::Silent(self.silence)));
+            }
+            if !self.heard {
+                self.lease.starves();
+            }
+            self.timer.as_mut().reset(until);
+        }
+        Poll::Pending
+    }
+
+    /// Writes what there is room for. An application that reads no more may still have answered, so that is no trouble yet.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        while !self.unsent.is_empty() {
+            let pieces: Vec<IoSlice<'_>> = self
+                .unsent
+                .iter()
+                .take(PIECES)
+                .map(|piece| IoSlice::new(piece))
+                .collect();
+            match self.lease.socket().try_write(&pieces) {
+                Ok(count) => {
+                    self.last_heard = Instant::now();
+                    self.written(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.lease.socket().poll_writable(cx).is_pending() {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.unsent.clear();
+                    self.stdin = Stdin::Unwanted(match self.stdin {
+                        Stdin::Untouched | Stdin::Empty => Touched::No,
+                        Stdin::Begun | Stdin::Ended => Touched::Yes,
+                        Stdin::Unwanted(touched) => touched,
+                    });
+                }
+            }
+        }
+    }
+
+    fn written(&mut self, mut count: usize) {
+        while let Some(first) = self.unsent.front_mut() {
+            let part = count.min(first.len());
+            first.advance(part);
+            count -= part;
+            if !first.is_empty() {
+                return;
+            }
+            self.unsent.pop_front();
+            self.head = Head::Sent;
+        }
+    }
+
+    /// Whether a request that has failed may be told to the application again. Only a kept connection can have been closed
+    /// before; and of standard input nothing must be lost.
+    pub(super) fn repeatable(&self) -> Repeatable {
+        let is_lost = matches!(self.stdin, Stdin::Begun | Stdin::Ended | Stdin::Unwanted(Touched::Yes));
+        match self.head {
+            _ if self.heard || is_lost || !self.lease.was_kept() => Repeatable::No,
+            Head::Unsent => Repeatable::Yes,
+            Head::Sent => Repeatable::IfIdempotent,
+        }
+    }
+
+    /// A last word, where it can be said at once: the close that follows says the same to those who do not read.
+    pub(super) fn say_at_once(&mut self, word: &[u8]) {
+        if self.unsent.is_empty() && !self.reads_no_more() {
+            let _ = self.lease.socket().try_write(&[IoSlice::new(word)]);
+        }
+        self.unsent.clear();
+    }
+
+    /// The request has ended, and the connection has nothing more on it.
+    pub(super) fn keep_for_another(self) {
+        self.lease.keep_for_another();
+    }
+}
