@@ -37,8 +37,8 @@
 mod auth;
 mod beside;
 mod clients;
-mod ctl;
 mod cold;
+mod ctl;
 mod debian;
 mod fastcgi;
 mod house;
