@@ -4,15 +4,18 @@
 //! as an error and ignored, never trusted. Layout: one byte for the kind, then its fields in order; descriptors travel
 //! beside the bytes in the order of the fields.
 
+mod parts;
+
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::child::Step;
 use super::counts::Counts;
-use super::limits::{Limit, Resource};
+use super::limits::Limit;
 use super::pidfd::{Ended, Exit};
 use super::wire::{Malformed, Reader, Writer};
+use parts::{Beside, finish, micros, millis, plain, read_ended, read_limit};
 
 /// Something that can be sent over a channel.
 pub trait Message: Sized {
@@ -505,69 +508,6 @@ impl Message for ScriptNews {
         };
         finish(message, reader, beside)
     }
-}
-
-fn read_limit(reader: &mut Reader<'_>) -> Result<Limit, Malformed> {
-    let resource = Resource::from_number(reader.u8()?).ok_or(Malformed)?;
-    let bound = |number| Some(number).filter(|number| *number != u64::MAX);
-    Ok(Limit {
-        resource,
-        soft: bound(reader.u64()?),
-        hard: bound(reader.u64()?),
-    })
-}
-
-fn read_ended(reader: &mut Reader<'_>) -> Result<Ended, MessageError> {
-    let exit = match (reader.u8()?, reader.i32()?) {
-        (0, code) => Exit::Code(code),
-        (1, signal) => Exit::Signal(signal),
-        _ => return Err(MessageError::Malformed),
-    };
-    let (user, system) = (reader.u64()?, reader.u64()?);
-    Ok(Ended {
-        exit,
-        user: Duration::from_micros(user),
-        system: Duration::from_micros(system),
-    })
-}
-
-/// The descriptors of a message, taken in order.
-struct Beside(std::vec::IntoIter<OwnedFd>);
-
-impl Beside {
-    fn new(descriptors: Vec<OwnedFd>) -> Beside {
-        Beside(descriptors.into_iter())
-    }
-
-    fn next(&mut self) -> Result<OwnedFd, MessageError> {
-        self.0.next().ok_or(MessageError::Descriptors)
-    }
-
-    fn all(&mut self) -> Vec<OwnedFd> {
-        self.0.by_ref().collect()
-    }
-}
-
-/// A message is one only when nothing is left over.
-fn finish<M>(message: M, reader: Reader<'_>, mut beside: Beside) -> Result<M, MessageError> {
-    reader.end()?;
-    if beside.next().is_ok() {
-        Err(MessageError::Descriptors)
-    } else {
-        Ok(message)
-    }
-}
-
-fn plain<'a>(writer: Writer) -> (Vec<u8>, Vec<BorrowedFd<'a>>) {
-    (writer.done(), Vec::new())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
