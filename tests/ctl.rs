@@ -52,6 +52,7 @@ pub fn trials() -> Vec<Trial> {
 fn no_verb_loses_a_request_under_load() -> Result<(), String> {
     let (root, server) = boot("ctl-load", &[])?;
     let traffic = Traffic::start(&server.listeners[0]);
+    let mut finished = Vec::new();
     for number in 1..=8 {
         traffic::version(&root, number)?;
         done(&ctl(&root, &["check"])?)?;
@@ -59,13 +60,23 @@ fn no_verb_loses_a_request_under_load() -> Result<(), String> {
         done(&ctl(&root, &["reload"])?)?;
         traffic.expect(number);
         done(&ctl(&root, &["status", "--json"])?)?;
-        let log = root.join("access.log");
-        fs::rename(&log, root.join(format!("access.log.{number}"))).map_err(|e| e.to_string())?;
+        let (log, moved) = (root.join("access.log"), root.join(format!("access.log.{number}")));
+        fs::rename(&log, &moved).map_err(|e| e.to_string())?;
         done(&ctl(&root, &["reopen"])?)?;
+        finished.push((length(&moved)?, moved));
     }
     let answered = traffic.end()?;
     roles_are_two(&server)?;
+    for (before, moved) in finished {
+        if length(&moved)? != before {
+            return Err(format!("{} was written after the reopening", moved.display()));
+        }
+    }
     end_and_count(&root, server, "access.log", answered)
+}
+
+fn length(path: &Path) -> Result<u64, String> {
+    fs::metadata(path).map(|file| file.len()).map_err(|e| e.to_string())
 }
 
 /// Clients until nobody takes them any more: whoever was let in is answered, a slow script too.
