@@ -30,6 +30,12 @@ use options::{Options, Quick, Task};
 /// Runs the program with its arguments (the first is its own name) and returns its exit code:
 /// 0 done, 1 failed, 2 wrong usage.
 pub fn run(args: Vec<OsString>) -> ExitCode {
+    if let [_, flag, role, name] = args.as_slice()
+        && flag == "--role"
+        && role == "service"
+    {
+        return spawner::service::run(name.as_encoded_bytes());
+    }
     if let [_, flag, role, more @ ..] = args.as_slice()
         && flag == "--role"
     {

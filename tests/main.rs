@@ -19,6 +19,7 @@
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
 //! - `scgi`: an application in Python behind the server
+//! - `services`: programs that the server keeps running
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
@@ -56,6 +57,7 @@ mod roles;
 mod sandbox;
 mod scgi;
 mod service;
+mod services;
 mod site;
 mod snippets;
 mod support;
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
         trials.extend(sandbox::trials());
         trials.extend(scgi::trials());
         trials.extend(service::trials());
+        trials.extend(services::trials());
         trials.extend(site::trials());
         trials.extend(snippets::trials());
         trials.extend(trees::trials());

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use crate::config::directives::log::LogTarget;
 use crate::config::directives::server::Listen as ListenLine;
+use crate::config::directives::service::Service;
 use crate::config::load::Loaded;
 use crate::config::logs::{error_target, needed, targets};
 use crate::config::maps;
 use crate::config::places::confs;
+use crate::config::services;
 use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, Shell};
+use crate::launcher::{self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell};
 use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
@@ -57,6 +59,8 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
         error_log,
         maps: maps::programs(config).iter().map(map).collect(),
+        services: config.services.iter().map(service).collect(),
+        service_dir: service_dir(config)?,
         threads: match threads {
             Threads::One => 1,
             Threads::Configured => configured_threads(config),
@@ -68,6 +72,36 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
             format!("{file}: variables that the environment does not have are taken from here")
         }),
     })
+}
+
+fn service(service: &Service) -> ServicePlan {
+    ServicePlan {
+        name: service.name.clone(),
+        description: format!("{service:?}").into_bytes(),
+        least: service.processes.least,
+        most: service.processes.most,
+        idle: service.idle,
+        max_requests: service.max_requests,
+        max_lifetime: service.max_lifetime,
+        max_memory: service.max_memory,
+        queue: service.queue,
+        watchdog: service.watchdog,
+        crash_limit: service.crash_limit,
+        grace: SERVICE_GRACE,
+    }
+}
+
+/// How long a process of a service has between SIGTERM and SIGKILL.
+const SERVICE_GRACE: Duration = Duration::from_secs(5);
+
+/// Where the launcher makes the sockets of services.
+fn service_dir(config: &Config) -> Result<PathBuf, String> {
+    if config.services.is_empty() {
+        return Ok(PathBuf::new());
+    }
+    let directory = services::directory(config)?;
+    let root = config.server.core.chroot.value().map_or(&b""[..], Vec::as_slice);
+    Ok(path_of([root, &directory].concat()))
 }
 
 fn map(program: &maps::Program<'_>) -> MapProgram {

@@ -74,6 +74,8 @@ pub const HANDLER: &[u8] = b"proxy:";
 pub enum Address {
     /// A socket in the file system, by its absolute name.
     Unix(Vec<u8>),
+    /// A service of ours, by its name.
+    Service(Vec<u8>),
     /// A port of a host, which is a name in lower case or an address without brackets.
     Tcp {
         /// The host.
@@ -87,7 +89,7 @@ impl Address {
     /// Whether it surely is on this machine, and so sees the same files.
     pub fn is_local(&self) -> bool {
         match self {
-            Address::Unix(_) => true,
+            Address::Unix(_) | Address::Service(_) => true,
             Address::Tcp { host, .. } => {
                 host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
             }
@@ -99,6 +101,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Unix(path) => write!(f, "unix:{}", path.escape_ascii()),
+            Address::Service(name) => write!(f, "service:{}", name.escape_ascii()),
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),
         }
@@ -121,14 +124,7 @@ pub struct Target {
 impl Target {
     /// Reads a URL. The error is a sentence.
     pub fn parse(text: &[u8]) -> Said<Target> {
-        let (socket, url) = match strip_word(text, b"unix:") {
-            None => (None, text),
-            Some(rest) => {
-                let (path, url) = split_at(rest, b'|')
-                    .ok_or_else(|| format!("{} has no URL; write `unix:/path|fcgi://localhost`", shown(text)))?;
-                (Some(socket(path)?), url)
-            }
-        };
+        let (socket, url) = of_socket(text)?;
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
         let scheme = Scheme::parse(name).ok_or_else(|| Scheme::unknown(name))?;
@@ -164,7 +160,7 @@ impl Target {
             base.extend_from_slice(format!(":{port}").as_bytes());
         }
         let address = match socket {
-            Some(path) => Address::Unix(path),
+            Some(socket) => socket,
             None => Address::Tcp {
                 host,
                 port: port.unwrap_or(scheme.port()),
@@ -177,6 +173,30 @@ impl Target {
             path: path.to_vec(),
         })
     }
+}
+
+/// The socket that stands before a URL, and the URL.
+fn of_socket(text: &[u8]) -> Said<(Option<Address>, &[u8])> {
+    if let Some(rest) = strip_word(text, b"unix:") {
+        let (path, url) = split_at(rest, b'|')
+            .ok_or_else(|| format!("{} has no URL; write `unix:/path|fcgi://localhost`", shown(text)))?;
+        return Ok((Some(Address::Unix(socket(path)?)), url));
+    }
+    let Some(rest) = strip_word(text, SERVICE) else {
+        return Ok((None, text));
+    };
+    let (name, url) = split_at(rest, b'|')
+        .ok_or_else(|| format!("{} has no URL; write `service:name|fcgi://localhost`", shown(text)))?;
+    Ok((Some(Address::Service(name.to_vec())), url))
+}
+
+/// What stands before the name of a service.
+const SERVICE: &[u8] = b"service:";
+
+/// The name of the service that a word of the settings names, if it does.
+pub(super) fn service_named(word: &[u8]) -> Option<&[u8]> {
+    let word = of_handler(word).unwrap_or(word);
+    Some(split_at(strip_word(word, SERVICE)?, b'|')?.0)
 }
 
 fn socket(path: &[u8]) -> Said<Vec<u8>> {
@@ -263,7 +283,7 @@ pub fn check_rule(literal: &[u8]) -> Said<()> {
         })
     };
     let is_begun = |scheme: Scheme| begins_as(format!("{}://", scheme.name()).as_bytes());
-    if Scheme::ALL.into_iter().any(is_begun) || begins_as(b"unix:/") {
+    if Scheme::ALL.into_iter().any(is_begun) || begins_as(b"unix:/") || begins_as(SERVICE) {
         return Ok(());
     }
     Target::parse(literal).map(drop)
@@ -273,7 +293,7 @@ pub fn check_rule(literal: &[u8]) -> Said<()> {
 #[derive(Clone, Debug)]
 pub struct Agreement {
     /// The socket, where one was named.
-    socket: Option<Vec<u8>>,
+    socket: Option<Address>,
     /// The beginning of the URLs they are for.
     url: Vec<u8>,
     terms: Terms,
@@ -286,7 +306,7 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
         if let (Ok(target), true) = (Target::parse(url), *terms != Terms::default()) {
             agreements.push(Agreement {
                 socket: match target.address {
-                    Address::Unix(path) => Some(path),
+                    socket @ (Address::Unix(_) | Address::Service(_)) => Some(socket),
                     Address::Tcp { .. } => None,
                 },
                 url: [target.base, target.path].concat(),
@@ -318,11 +338,7 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
 pub fn terms(site: &Site, target: &Target) -> Terms {
     let url = [target.base.as_slice(), &target.path].concat();
     let fits = |agreement: &&Agreement| {
-        let is_there = match (&agreement.socket, &target.address) {
-            (None, _) => true,
-            (Some(known), Address::Unix(path)) => known == path,
-            (Some(_), Address::Tcp { .. }) => false,
-        };
+        let is_there = agreement.socket.as_ref().is_none_or(|known| *known == target.address);
         // `fcgi://localhost/` is for `fcgi://localhost` too.
         is_there && (url.starts_with(&agreement.url) || agreement.url.strip_suffix(b"/") == Some(&url))
     };

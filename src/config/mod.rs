@@ -29,6 +29,7 @@ pub mod quoting;
 pub mod reader;
 pub mod resolve;
 mod sections;
+pub mod services;
 pub mod setting;
 pub mod site;
 pub mod suggest;

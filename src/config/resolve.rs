@@ -12,6 +12,7 @@ use crate::config::directives::authz::Rules;
 use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
+use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
 use crate::config::hosts;
@@ -19,6 +20,7 @@ use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, ent
 use crate::config::node::{Node, Settings};
 use crate::config::places;
 use crate::config::providers;
+use crate::config::services;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
 use crate::config::table::{SERVER, Set, VHOST, Words};
@@ -38,6 +40,7 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
         server: Server::default(),
         main: Scope::default(),
         hosts: Vec::new(),
+        services: Vec::new(),
         types: None,
         complaints: Vec::new(),
     };
@@ -45,6 +48,8 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
     for node in &settings.nodes {
         resolver.node(node, &At::Server);
     }
+    let unknown = services::unknown(&settings.nodes, &resolver.services);
+    resolver.complaints.extend(unknown);
     resolver.finish(read)
 }
 
@@ -78,6 +83,7 @@ struct Resolver {
     server: Server,
     main: Scope,
     hosts: Vec<Host>,
+    services: Vec<Service>,
     /// Where the TypesConfig that holds stands.
     types: Option<Span>,
     complaints: Vec<ConfigError>,
@@ -145,10 +151,10 @@ impl Resolver {
             remarks: &remarks,
         };
         let result = match entry.set {
-            Set::Server(set) => set(&mut self.server, &args),
+            Set::Server(set) | Set::ServerOrService(set, _) => set(&mut self.server, &args),
             Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut self.scope(at).settings, &args),
             Set::Dir(set) => set(&mut self.scope(at).base, &args),
-            Set::Language => Ok(()),
+            Set::Language | Set::Service(_) => Ok(()),
             Set::Ignored(why) => return self.note(node, why),
         };
         if let Err(message) = result {
@@ -179,6 +185,8 @@ impl Resolver {
         let name = node.name().to_ascii_lowercase();
         if matches!(name.as_str(), "authnprovideralias" | "authzprovideralias") {
             self.provider_alias(node, at);
+        } else if name == "service" {
+            self.service(node, at);
         } else if matches!(name.as_str(), "proxy" | "proxymatch") {
             self.proxy_section(node, &mut inside, at);
         } else if matches!(name.as_str(), "if" | "elseif" | "else") {
@@ -245,6 +253,23 @@ impl Resolver {
         }
     }
 
+    /// `<Service>`
+    fn service(&mut self, node: &Node, at: &At) {
+        if matches!(at, At::Host(_)) {
+            return self.complain(node, "cannot stand in <VirtualHost>; it belongs in: server config");
+        }
+        let (service, mut complaints) = services::read(node, &self.root);
+        self.complaints.append(&mut complaints);
+        let Some(service) = service else { return };
+        if self.services.iter().any(|known| known.name == service.name) {
+            return self.complain(
+                node,
+                format!("there is another <Service {}>; name it otherwise", service.name),
+            );
+        }
+        self.services.push(service);
+    }
+
     /// `<AuthnProviderAlias>` and `<AuthzProviderAlias>`
     fn provider_alias(&mut self, node: &Node, at: &At) {
         if matches!(at, At::Host(_)) {
@@ -308,6 +333,7 @@ impl Resolver {
                 .push(laid_over(&self.main, host.scope, host.span, number + 1));
         }
         config.server = std::mem::take(&mut self.server);
+        config.services = std::mem::take(&mut self.services);
         let mut main = site(std::mem::take(&mut self.main), 0);
         sort(&mut main.directories);
         config.sites.insert(0, main);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::glob::Slash;
 use crate::base::path;
 use crate::config::backends::{Address, Agreement};
+use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::Span;
 use crate::config::words::Pattern;
@@ -32,6 +33,8 @@ pub struct Config {
     pub script_only: Vec<Vec<u8>>,
     /// The places whose files may be started as scripts; a place's number is its index.
     pub script_places: Vec<ScriptPlace>,
+    /// The programs that the server keeps running, in order.
+    pub services: Vec<Service>,
     /// The addresses of the application servers of all sites.
     pub backends: Vec<Address>,
 }

@@ -127,7 +127,9 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
         match reply::wait(ex, place, talk, &asked.target).await {
             Ok(outcome) => break Ok(outcome),
-            Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
+            Err(Unanswered { talk: Some(talk), .. })
+                if which == Which::Any && may_repeat(ex.method, talk.repeatable()) =>
+            {
                 input = talk.into_input();
                 which = Which::New;
             }
@@ -186,8 +188,8 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
         format!("application `{address}`: {why}{}", cure(address, why)),
     );
     match why {
-        NoLease::Busy(_) | NoLease::TimedOut(_) | NoLease::Resting => fail.with_field("Retry-After", "5"),
-        NoLease::Unreachable(_) => fail,
+        NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
+        _ => fail.with_field("Retry-After", "5"),
     }
 }
 
@@ -195,6 +197,9 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
 fn cure(address: &Address, why: &NoLease) -> &'static str {
     let NoLease::Unreachable(error) = why else { return "" };
     match (address, error.raw_os_error()) {
+        (Address::Service(_), Some(libc::ENOENT | libc::ECONNREFUSED)) => {
+            "; it does not run: it has failed or was stopped, as the error log says"
+        }
         (Address::Unix(_), Some(libc::ENOENT)) => "; is it running, and is that its socket (php-fpm: `listen`)?",
         (_, Some(libc::ECONNREFUSED)) => "; nobody listens there: is it running?",
         (Address::Unix(_), Some(libc::EACCES)) => {
@@ -211,7 +216,7 @@ fn cure(address: &Address, why: &NoLease) -> &'static str {
 fn not_named(target: &Target) -> Fail {
     let (address, scheme) = (&target.address, target.scheme.name());
     let url = match address {
-        Address::Unix(_) => format!("{address}|{scheme}://localhost"),
+        Address::Unix(_) | Address::Service(_) => format!("{address}|{scheme}://localhost"),
         Address::Tcp { .. } => format!("{scheme}://{address}"),
     };
     Fail::site(

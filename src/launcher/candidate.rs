@@ -83,6 +83,9 @@ impl Launcher<'_> {
         if change == Change::Abrupt {
             self.old.iter_mut().for_each(Generation::give_way);
         }
+        if let Err(error) = self.services.settle(&plan, &self.stock) {
+            say("launcher", Weight::Error, &error);
+        }
         self.current = Some(generation);
         self.plan = Some(plan);
         Ok(())

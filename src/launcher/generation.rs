@@ -13,6 +13,7 @@ use super::logs::OpenLogs;
 use super::maps::Maps;
 use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
+use super::services::News;
 use crate::process::channel::{Channel, Heard, MAX_DESCRIPTORS, Wait};
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
@@ -45,6 +46,8 @@ pub(super) struct Generation {
     program: Rc<OwnedFd>,
     /// Scripts without a spawner that the worker wants signalled.
     pub(super) orphans: Vec<Asked>,
+    /// What its worker says of services.
+    pub(super) news: Vec<News>,
     settings: OwnedFd,
     worker_as: Option<Identity>,
     spawner_as: Option<Identity>,
@@ -102,6 +105,7 @@ impl Generation {
             drain_limit: Duration::ZERO,
             program: Rc::clone(&stock.program),
             orphans: Vec::new(),
+            news: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
             worker_as: making.worker_as,
             spawner_as: making.spawner_as,
@@ -325,6 +329,12 @@ impl Generation {
                 FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
                 FromWorker::MapProgramSilent { number } => self.maps.gave_no_answer(number),
                 FromWorker::Report { number, counts } => self.reports.worker = Some((number, counts)),
+                FromWorker::ServiceServed {
+                    name,
+                    process,
+                    requests,
+                } => self.news.push(News::Served(name, process, requests)),
+                FromWorker::ServiceSilent { name, process } => self.news.push(News::Silent(name, process)),
             }
         }
     }

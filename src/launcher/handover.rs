@@ -16,6 +16,7 @@ use super::asking::Asker;
 use super::bind::{Bound, Origin};
 use super::generation::Generation;
 use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
+use super::services::Services;
 use super::{Change, Launcher, whole_environment};
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
@@ -24,7 +25,7 @@ use crate::process::say::{Weight, say};
 /// The version of what is handed over, and of the messages between the roles, which a launcher of another version goes on
 /// with: a change of either needs another number. A program that has another does not take over; it must be stopped and
 /// started.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 impl Launcher<'_> {
     /// Executes `program` in this process. It returns only when that does not work, and says why.
@@ -80,6 +81,7 @@ impl Launcher<'_> {
         });
         pack.list(bound.iter(), |pack, bound| pack_bound(pack, bound));
         self.programs.pack(pack);
+        self.services.pack(pack);
         pack.option(self.plan.as_ref(), pack_plan);
         pack.option(self.current.as_ref(), |pack, current| current.pack(pack, bound));
         pack.list(self.old.iter(), |pack, old| old.pack(pack, bound));
@@ -122,6 +124,7 @@ impl Launcher<'_> {
         self.pid_file = unpack.option(unpack_path)?.map(PidFile::of_ours);
         let bound: Vec<Rc<Bound>> = unpack.list(|unpack| unpack_bound(unpack).map(Rc::new))?;
         self.programs.unpack(unpack)?;
+        self.services = Services::unpack(unpack)?;
         self.plan = unpack.option(unpack_plan)?;
         let programs = &mut self.programs;
         self.current = unpack.option(|unpack| Generation::unpack(unpack, &bound, programs))?;
@@ -209,6 +212,8 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         logs,
         error_log,
         maps: Vec::new(),
+        services: Vec::new(),
+        service_dir: PathBuf::new(),
         threads: 1,
         settings: Vec::new(),
         graceful_limit,

@@ -19,7 +19,9 @@ mod orphans;
 mod plan;
 mod programs;
 mod roles;
+pub mod services;
 mod trial;
+mod wait;
 mod who;
 mod words;
 
@@ -33,11 +35,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use crate::process::inherit::Role;
 use crate::process::listening;
+use crate::process::message::ToWorker;
 use crate::process::notify::{self, Notifier};
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
@@ -55,12 +57,15 @@ use logs::OpenLogs;
 use maps::Maps;
 use programs::Programs;
 use roles::Stock;
+use services::Services;
 use trial::{ProgramFile, Trial};
 
 pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
-pub use plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, Shell};
+pub use plan::{
+    ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, ServicePlan, Shell,
+};
 pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
@@ -144,6 +149,7 @@ struct Launcher<'a> {
     stock: Stock,
     signals: Signals,
     programs: Programs,
+    services: Services,
     notifier: Notifier,
     /// How many listeners each address has, for good.
     copies: usize,
@@ -241,6 +247,7 @@ impl<'a> Launcher<'a> {
             stock,
             signals,
             programs,
+            services: Services::default(),
             notifier: Notifier::from_environment(),
             copies: threads.max(1),
             given: Vec::new(),
@@ -297,6 +304,7 @@ impl<'a> Launcher<'a> {
         let maps = Maps::new(&plan.maps, identity.as_ref())?;
         let socket = self.desk.socket_for(&plan.control)?;
         self.begun += 1;
+        self.services.prepare(&plan, identity.as_ref(), &self.stock)?;
         let settings = plan.settings.as_slice();
         let making = Making {
             number: self.begun,
@@ -328,6 +336,7 @@ impl<'a> Launcher<'a> {
                 generation.hear_spawner();
             }
             self.signal_orphans();
+            self.hear_of_services();
             self.reap();
             self.pass_time(woke);
             self.attend_desk(woke);
@@ -356,40 +365,6 @@ impl<'a> Launcher<'a> {
         }
     }
 
-    /// Waits for a signal, a message or the next time something is due; says when that was. By this time the round goes:
-    /// should we be held up in the middle of it, the worker's silence meanwhile is not counted, and the next round forgives it.
-    fn wait(&mut self) -> io::Result<Instant> {
-        let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
-        let generations = || self.current.iter().chain(candidate).chain(&self.old);
-        let channels = generations()
-            .flat_map(|one| [&one.worker.channel, &one.spawner.channel])
-            .flatten();
-        let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        polled.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
-        polled.extend(self.desk.polled());
-        let ending = match self.ending {
-            Ending::Now(until) => Some(until),
-            Ending::Graceful(until) => until,
-            Ending::No => None,
-        };
-        let times = generations()
-            .filter_map(|one| one.next_time(self.stock.silence))
-            .chain(self.programs.next_restart())
-            .chain(self.current.is_some().then_some(self.look_at))
-            .chain(self.notifier.next_time())
-            .chain(self.desk.next_time())
-            .chain(self.trial.as_ref().map(Trial::until))
-            .chain(ending);
-        let next = times.min();
-        let limit = next.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
-        let now = Instant::now();
-        if next.is_some_and(|next| now > next + HELD_UP) {
-            self.generations().for_each(|generation| generation.forgive(now));
-        }
-        Ok(now)
-    }
-
     /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
     fn signal_orphans(&mut self) {
         let asked: Vec<_> = self
@@ -399,8 +374,33 @@ impl<'a> Launcher<'a> {
         for asked in asked {
             let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
             ours.extend(self.programs.pids());
+            ours.extend(self.services.pids());
             ours.extend(self.trial.as_ref().map(Trial::pid));
             orphans::signal(asked, &ours);
+        }
+    }
+
+    /// Passes on what the workers say of services.
+    fn hear_of_services(&mut self) {
+        let news: Vec<_> = self
+            .generations()
+            .flat_map(|generation| std::mem::take(&mut generation.news))
+            .collect();
+        for news in news {
+            self.services.hear(&news, &self.stock);
+        }
+    }
+
+    /// Tells the workers whose connections lead to processes that others have taken the places of.
+    fn tell_of_services(&mut self) {
+        for (name, number) in self.services.take_renewed() {
+            let renewed = ToWorker::ServiceRenewed {
+                name: name.into_bytes(),
+                process: number.into(),
+            };
+            for generation in self.generations() {
+                generation.worker.tell(&renewed);
+            }
         }
     }
 
@@ -411,8 +411,8 @@ impl<'a> Launcher<'a> {
                 Ok(None) => return,
                 Ok(Some((pid, ended))) => {
                     let is_role = self.generations().any(|generation| generation.notice_end(pid, &ended));
-                    if !is_role && !self.notice_trial_end(pid, &ended) {
-                        self.programs.notice_end(pid, &ended);
+                    if !is_role && !self.notice_trial_end(pid, &ended) && !self.programs.notice_end(pid, &ended) {
+                        self.services.notice_end(pid, &ended, &self.stock);
                     }
                 }
                 Err(error) => return say("launcher", Weight::Error, &format!("cannot reap children: {error}")),
@@ -427,6 +427,7 @@ impl<'a> Launcher<'a> {
             candidate,
             old,
             programs,
+            services,
             ..
         } = self;
         for generation in current
@@ -437,6 +438,8 @@ impl<'a> Launcher<'a> {
             generation.pass_time(stock, now);
         }
         programs.restart_due(now);
+        services.pass_time(now, stock);
+        self.tell_of_services();
         self.notifier.pass_time(now);
         self.pass_trial_time(now);
         if matches!(self.ending, Ending::Graceful(Some(until)) if until <= now) {
@@ -468,6 +471,7 @@ impl<'a> Launcher<'a> {
         let Launcher {
             stock,
             programs,
+            services,
             current,
             candidate,
             old,
@@ -476,6 +480,7 @@ impl<'a> Launcher<'a> {
             ..
         } = self;
         drop((current, candidate, old));
+        services.finish(PROGRAM_GRACE);
         let is_pipe = Nature::of(rustix::stdio::stderr()).is_ok_and(|nature| nature == Nature::Pipe);
         // A log program sees its end when the last of its writers is gone, and we may be that.
         if is_pipe && let Err(error) = rustix::stdio::dup2_stderr(&stock.stderr) {
@@ -510,10 +515,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
 
-/// Later than this we were not only busy but stopped: nobody's silence meanwhile means anything.
-const HELD_UP: Duration = Duration::from_secs(2);
-
-/// How long log programs have to write what they have.
+/// How long log programs have to write what they have, and services to end.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
 
 /// Our own messages go to the main error log from now on.
@@ -541,13 +543,6 @@ fn whole_environment(is_wanted: impl Fn(&str) -> bool) -> Vec<CString> {
         .filter(|(name, _)| name.to_str().is_none_or(&is_wanted))
         .filter_map(|variable| CString::new(line(variable)).ok())
         .collect()
-}
-
-fn timespec(time: Duration) -> Timespec {
-    Timespec {
-        tv_sec: time.as_secs().cast_signed(),
-        tv_nsec: time.subsec_nanos().into(),
-    }
 }
 
 #[cfg(test)]

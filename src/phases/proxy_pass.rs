@@ -82,10 +82,13 @@ fn written(ex: &Exchange, pass: &Pass, at: usize) -> Vec<u8> {
 pub(super) fn to_url(ex: &Exchange, url: &[u8], form: PathForm) -> Result<Translated, Fail> {
     let target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
     let mut path = backends::HANDLER.to_vec();
-    if let Address::Unix(socket) = &target.address {
-        path.extend_from_slice(b"unix:");
-        path.extend_from_slice(socket);
-        path.push(b'|');
+    let socket = match &target.address {
+        Address::Unix(socket) => Some((&b"unix:"[..], socket)),
+        Address::Service(name) => Some((&b"service:"[..], name)),
+        Address::Tcp { .. } => None,
+    };
+    if let Some((kind, socket)) = socket {
+        path.extend_from_slice(&[kind, socket, b"|"].concat());
     }
     path.extend_from_slice(&target.base);
     if !target.path.starts_with(b"/") {

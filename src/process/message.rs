@@ -62,6 +62,13 @@ pub enum ToWorker {
         /// The number that it bears.
         number: u64,
     },
+    /// Another process of a service has taken the place of this one.
+    ServiceRenewed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+    },
 }
 
 /// Worker to launcher.
@@ -92,6 +99,22 @@ pub enum FromWorker {
         number: u64,
         /// What there is to tell.
         counts: Counts,
+    },
+    /// A process of a service was given requests.
+    ServiceServed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+        /// How many since this was last said.
+        requests: u64,
+    },
+    /// A process of a service is stuck: it owes answers and says nothing.
+    ServiceSilent {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
     },
 }
 
@@ -266,7 +289,8 @@ impl Message for ToWorker {
                 Writer::with_tag(5).u32(*number).done(),
                 vec![keys.as_fd(), values.as_fd()],
             ),
-            ToWorker::Report { number } => plain(Writer::with_tag(6).u64(*number)),
+            ToWorker::Report { number } => plain(Writer::with_tag(7).u64(*number)),
+            ToWorker::ServiceRenewed { name, process } => plain(Writer::with_tag(6).bytes(name).u32(*process)),
         }
     }
 
@@ -288,7 +312,11 @@ impl Message for ToWorker {
                 keys: beside.next()?,
                 values: beside.next()?,
             },
-            6 => ToWorker::Report { number: reader.u64()? },
+            7 => ToWorker::Report { number: reader.u64()? },
+            6 => ToWorker::ServiceRenewed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -303,7 +331,13 @@ impl Message for FromWorker {
             FromWorker::Alive => Writer::with_tag(3),
             FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(4).i32(*pid).i32(*signal),
             FromWorker::MapProgramSilent { number } => Writer::with_tag(5).u32(*number),
-            FromWorker::Report { number, counts } => Writer::with_tag(6).u64(*number).numbers(&counts.numbers()),
+            FromWorker::Report { number, counts } => Writer::with_tag(8).u64(*number).numbers(&counts.numbers()),
+            FromWorker::ServiceServed {
+                name,
+                process,
+                requests,
+            } => Writer::with_tag(6).bytes(name).u32(*process).u64(*requests),
+            FromWorker::ServiceSilent { name, process } => Writer::with_tag(7).bytes(name).u32(*process),
         })
     }
 
@@ -318,9 +352,18 @@ impl Message for FromWorker {
                 signal: reader.i32()?,
             },
             5 => FromWorker::MapProgramSilent { number: reader.u32()? },
-            6 => FromWorker::Report {
+            8 => FromWorker::Report {
                 number: reader.u64()?,
                 counts: Counts::from_numbers(&reader.list(|reader| reader.u64())?).ok_or(MessageError::Malformed)?,
+            },
+            6 => FromWorker::ServiceServed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+                requests: reader.u64()?,
+            },
+            7 => FromWorker::ServiceSilent {
+                name: reader.bytes()?,
+                process: reader.u32()?,
             },
             tag => return Err(MessageError::UnknownKind(tag)),
         };

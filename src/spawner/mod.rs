@@ -15,6 +15,7 @@ mod powers;
 mod prepare;
 mod sandbox;
 mod script;
+pub mod service;
 mod suexec;
 mod terms;
 mod warden;

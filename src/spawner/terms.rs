@@ -246,7 +246,7 @@ impl Terms {
 }
 
 /// The limit that the words of a directive stand for; what they leave out, and `max`, is our own hard limit.
-fn limit((directive, bounds): (&'static str, Bounds)) -> Option<Limit> {
+pub(super) fn limit((directive, bounds): (&'static str, Bounds)) -> Option<Limit> {
     let resource = Resource::of_directive(directive)?;
     let ours = Limit::ours(resource).hard;
     let hard = bounds.hard.and_then(Bound::number).or(ours);

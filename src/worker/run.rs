@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::backend::Backends;
+use crate::backend::service::News;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
@@ -115,6 +116,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
                 orders,
                 sinks,
                 maps,
+                backends,
                 board,
             };
             move || take_orders(&launcher, &all, &stopping)
@@ -228,6 +230,7 @@ struct All {
     orders: Vec<mpsc::UnboundedSender<Order>>,
     sinks: Vec<Arc<Sink>>,
     maps: Arc<MapPrograms>,
+    backends: Arc<Backends>,
     board: Arc<Board>,
 }
 
@@ -237,6 +240,7 @@ fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
         orders,
         sinks,
         maps,
+        backends,
         board,
     } = all;
     let tell = |order: Order| {
@@ -265,6 +269,9 @@ fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
                 // A launcher without room for it goes without.
                 let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
             }
+            Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
+                backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
+            }
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
@@ -274,6 +281,35 @@ fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
         }
     }
 }
+
+/// Tells the launcher how the processes of services do.
+async fn tell_of_services(backends: Arc<Backends>, launcher: Arc<Channel>) {
+    let mut tick = tokio::time::interval(SERVICE_TICK);
+    loop {
+        tokio::select! {
+            () = backends.news_come() => {}
+            _ = tick.tick() => {}
+        }
+        for news in backends.news() {
+            let message = match news {
+                News::Served { name, number, requests } => FromWorker::ServiceServed {
+                    name: name.into_bytes(),
+                    process: number.into(),
+                    requests,
+                },
+                News::Silent { name, number } => FromWorker::ServiceSilent {
+                    name: name.into_bytes(),
+                    process: number.into(),
+                },
+            };
+            // A launcher that does not listen at the moment misses some; it has no need of all.
+            let _ = launcher.tell(&message, Wait::No);
+        }
+    }
+}
+
+/// How often services are looked after.
+const SERVICE_TICK: Duration = Duration::from_millis(250);
 
 /// What one thread is given.
 struct Part {
@@ -364,7 +400,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
     let own_path = scripts.inherited().path.clone();
-    let applications = Applications::new(backends, Rc::clone(&logs) as Rc<dyn notes::Logs>, own_path);
+    let applications = Applications::new(Arc::clone(&backends), Rc::clone(&logs) as Rc<dyn notes::Logs>, own_path);
     let idlers = Idlers::new(crowd, number);
     let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers, board));
     let most = thread.idlers.crowd().most();
@@ -376,6 +412,9 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     }
     let evicting = Rc::clone(&thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });
+    if number == 0 && backends.have_services() {
+        tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
+    }
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
     for listener in listeners {

@@ -31,6 +31,7 @@ pub mod rlimit;
 pub mod sandbox;
 pub mod scgi;
 pub mod server;
+pub mod service;
 pub mod setenvif;
 pub mod site;
 pub mod suexec;
@@ -157,6 +158,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     sandbox::DIRECTIVES,
     scgi::DIRECTIVES,
     server::DIRECTIVES,
+    service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,

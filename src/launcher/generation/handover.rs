@@ -83,6 +83,7 @@ impl Generation {
             reports: Reports::default(),
             phase,
             orphans: Vec::new(),
+            news: Vec::new(),
             worker_begun: true,
             drain_at,
             drain_limit: Duration::ZERO,

@@ -66,6 +66,8 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         ],
         error_log: Some(0),
         maps: Vec::new(),
+        services: Vec::new(),
+        service_dir: place.join("services"),
         threads: 2,
         settings,
         graceful_limit: Duration::ZERO,
@@ -122,6 +124,7 @@ pub(super) fn worker(inherited: Inherited) {
                 let counts = Counts::default();
                 let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
             }
+            Ok(Heard::Message(ToWorker::ServiceRenewed { process, .. })) => eprintln!("service process {process}"),
             Ok(Heard::Unknown(error)) => panic!("{error}"),
             Err(_) => {}
         }

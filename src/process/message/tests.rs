@@ -119,6 +119,10 @@ fn messages_of_the_launcher_go_round() {
             keys: fd(),
             values: fd(),
         },
+        ToWorker::ServiceRenewed {
+            name: b"wiki".to_vec(),
+            process: 2,
+        },
     ];
     for message in &to_worker {
         check(message);
@@ -141,7 +145,18 @@ fn messages_of_the_launcher_go_round() {
     }
     let orphan = FromWorker::SignalOrphan { pid: 4711, signal: 9 };
     let silent = FromWorker::MapProgramSilent { number: 7 };
+    let served = FromWorker::ServiceServed {
+        name: b"wiki".to_vec(),
+        process: 1,
+        requests: 1000,
+    };
+    let stuck = FromWorker::ServiceSilent {
+        name: b"wiki".to_vec(),
+        process: 1,
+    };
     for message in [
+        served,
+        stuck,
         FromWorker::Ready,
         FromWorker::AcceptingEnded,
         FromWorker::Alive,
