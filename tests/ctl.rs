@@ -1,6 +1,7 @@
 //! `lychgate ctl`: each verb while requests come in, and what it tells.
 
 mod door;
+mod service;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ pub fn trials() -> Vec<Trial> {
         ctl("many_may_ask_for_a_reload_at_once", many_may_ask_for_a_reload_at_once),
     ];
     all.extend(door::trials());
+    all.extend(service::trials());
     all
 }
 

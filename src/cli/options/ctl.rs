@@ -1,5 +1,7 @@
 //! The words of `lychgate ctl`.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,12 +29,13 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf)),
         )
         .subcommands([
-            verb("status", "Show what runs, for how long, and what is in progress").arg(
+            verb("status", "Show what runs, for how long, and what is in progress").args([
                 Arg::new("json")
                     .long("json")
                     .help("One JSON object, for programs")
                     .action(ArgAction::SetTrue),
-            ),
+                service("Only this service"),
+            ]),
             verb("reload", "Take the settings as they are now, and return when they are in force"),
             verb("check", "Say whether a reload would do, and what is wrong with the settings"),
             verb("reopen", "Open the log files again by their names, and return when nobody writes to the old ones"),
@@ -43,7 +46,19 @@ pub(super) fn command() -> Command {
                     .help("What is not finished by then is cut: 30, 500ms, 5min; 0 waits without end [default: GracefulShutdownTimeout]")
                     .value_parser(time),
             ),
+            verb("restart", "Replace the processes of a service; no request is lost").arg(service(NAME).required(true)),
+            verb("start", "Start a service that was stopped or has failed").arg(service(NAME).required(true)),
+            verb("stop", "Stop a service; its requests get 503, and its processes finish what they have").arg(service(NAME).required(true)),
         ])
+}
+
+const NAME: &str = "Its name in the configuration: <Service NAME>";
+
+fn service(help: &'static str) -> Arg {
+    Arg::new("service")
+        .value_name("SERVICE")
+        .help(help)
+        .value_parser(value_parser!(OsString))
 }
 
 const EXIT: &str = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nobody serves, 4 not permitted";
@@ -54,8 +69,15 @@ fn time(word: &str) -> Result<Duration, String> {
 
 /// What is asked.
 pub(super) fn call(matches: &ArgMatches) -> Call {
+    let of = |matches: &ArgMatches| matches.get_one::<OsString>("service").cloned().map(OsString::into_vec);
     let words = match matches.subcommand() {
-        Some(("status", status)) if status.get_flag("json") => vec![b"status".to_vec(), b"--json".to_vec()],
+        Some(("status", status)) => {
+            let json = status.get_flag("json").then(|| b"--json".to_vec());
+            [b"status".to_vec()].into_iter().chain(json).chain(of(status)).collect()
+        }
+        Some((verb @ ("restart" | "start" | "stop"), named)) => {
+            [verb.as_bytes().to_vec()].into_iter().chain(of(named)).collect()
+        }
         Some(("drain", drain)) => {
             let limit = drain.get_one::<Duration>("timeout");
             let limit = limit.map(|limit| limit.as_millis().to_string().into_bytes());

@@ -4,6 +4,7 @@
 //! want its place; one that floods is read a little at a time.
 
 mod reports;
+mod service;
 mod status;
 mod verbs;
 
@@ -40,6 +41,8 @@ pub(super) struct Desk {
     inquiry: Inquiry,
     /// When those who wait for the end are shown how far it is next.
     show_at: Option<Instant>,
+    /// When it is looked next whether a stopped service has ended.
+    look_at: Option<Instant>,
     /// Until then nobody is let in: there was no descriptor for it.
     shut_until: Option<Instant>,
     complaints: Complaints,
@@ -67,6 +70,8 @@ enum Stage {
     Reports(Then, Option<u64>),
     /// It waits for the settings it has asked for.
     Reload,
+    /// It waits until the processes of a service that was stopped have ended; not longer than until then.
+    Stop(String, Instant),
     /// It waits for the end of the server, and was shown this of the way there.
     End(String),
     /// It hears the rest of its answer.
@@ -137,7 +142,7 @@ impl Desk {
     /// When there is something to do at the latest.
     pub(super) fn next_time(&self) -> Option<Instant> {
         let visitors = self.visitors.iter().filter_map(|one| one.until);
-        let visitors = visitors.chain(self.shut_until);
+        let visitors = visitors.chain(self.shut_until).chain(self.look_at);
         visitors.chain(self.inquiry.next_time().or(self.show_at)).min()
     }
 

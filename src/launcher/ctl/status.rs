@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::super::generation::{Generation, Phase};
 use super::super::roles::RoleProcess;
-use super::super::{Ending, Launcher};
+use super::super::{Ending, Launcher, services};
 use crate::base::json::Json;
 use crate::base::version::VERSION;
 use crate::process::counts::Counts;
@@ -31,6 +31,7 @@ pub(super) struct Status {
     listeners: Vec<String>,
     generations: Vec<GenerationStatus>,
     log_programs: Vec<ProcessStatus>,
+    services: Vec<services::Status>,
 }
 
 /// A worker and its spawner.
@@ -77,6 +78,7 @@ impl Launcher<'_> {
             listeners: listeners.map(|bound| bound.local.to_string()).collect(),
             generations: generations.map(|one| one.status(question)).collect(),
             log_programs: self.programs.status().collect(),
+            services: self.services.status(),
         }
     }
 }
@@ -152,6 +154,12 @@ impl Status {
         for program in &self.log_programs {
             row("log program", &format!("{}; {}", program.text(), program.name));
         }
+        for service in &self.services {
+            row("service", &service_text(service));
+            for process in &service.processes {
+                row("  process", &service_process_text(process));
+            }
+        }
         text
     }
 
@@ -170,6 +178,7 @@ impl Status {
             ("listeners", self.listeners.clone().into()),
             ("generations", Json::List(generations)),
             ("log_programs", Json::List(programs)),
+            ("services", Json::List(self.services.iter().map(service_json).collect())),
         ])
     }
 }
@@ -229,6 +238,63 @@ impl ProcessStatus {
         }
         Json::Object(members)
     }
+}
+
+/// A service in one line.
+pub(super) fn service_text(service: &services::Status) -> String {
+    let services::Status {
+        name,
+        state,
+        least,
+        most,
+        processes,
+        leaving,
+        requests,
+        restarts,
+    } = service;
+    let running = processes.len();
+    let finishing = counted_if("finishing", Some(*leaving as u64).filter(|leaving| *leaving > 0));
+    let restarts = counted_if("restarts", Some(*restarts).filter(|restarts| *restarts > 0));
+    format!("{name}: {state}; processes {running} (of {least} to {most}), requests {requests}{finishing}{restarts}")
+}
+
+/// One process of a service.
+pub(super) fn service_process_text(process: &services::ProcessStatus) -> String {
+    let services::ProcessStatus { pid, requests, .. } = process;
+    let connections = counted_if("connections", process.connections.map(|count| count as u64));
+    let memory = counted_if("memory KiB", process.memory.map(|bytes| bytes / 1024));
+    format!(
+        "pid {pid}, up {}; requests {requests}{connections}{memory}",
+        span(process.age)
+    )
+}
+
+/// A number with its name, where there is one.
+fn counted_if(name: &str, number: Option<u64>) -> String {
+    number.map_or_else(String::new, |number| format!(", {name} {number}"))
+}
+
+/// A service as an object.
+pub(super) fn service_json(service: &services::Status) -> Json {
+    let process = |process: &services::ProcessStatus| {
+        Json::Object(vec![
+            ("pid", number(process.pid)),
+            ("uptime", process.age.as_secs().into()),
+            ("requests", process.requests.into()),
+            ("connections", process.connections.map(|count| count as u64).into()),
+            ("memory", process.memory.into()),
+        ])
+    };
+    Json::Object(vec![
+        ("name", service.name.as_str().into()),
+        ("state", service.state.name().into()),
+        ("least", u64::from(service.least).into()),
+        ("most", u64::from(service.most).into()),
+        ("processes", Json::List(service.processes.iter().map(process).collect())),
+        ("finishing", (service.leaving as u64).into()),
+        ("requests", service.requests.into()),
+        ("restarts", service.restarts.into()),
+    ])
 }
 
 /// What a worker has in hand and has done.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::asking::Asker;
 use super::super::generation::Generation;
 use super::super::{Change, Ending, Launcher, take_stderr};
+use super::service::Deed;
 use super::status::Form;
 use super::{FAILED, Stage, USAGE, Visitor};
 use crate::process::ctl::words::{Line, lines};
@@ -19,7 +20,7 @@ pub(super) enum Then {
 }
 
 /// A request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Verb {
     Status(Form),
     Reload,
@@ -27,6 +28,10 @@ enum Verb {
     Check,
     /// In this time, if it is not the one of the settings.
     Drain(Option<Duration>),
+    /// Of a service, by its name.
+    Service(Deed, String),
+    /// Likewise.
+    StatusOf(String, Form),
 }
 
 impl Verb {
@@ -35,17 +40,23 @@ impl Verb {
         Some(match words.as_slice() {
             [b"status"] => Verb::Status(Form::Text),
             [b"status", b"--json"] => Verb::Status(Form::Json),
+            [b"status", name] => Verb::StatusOf(text(name)?, Form::Text),
+            [b"status", b"--json", name] => Verb::StatusOf(text(name)?, Form::Json),
+            [b"restart", name] => Verb::Service(Deed::Restart, text(name)?),
+            [b"start", name] => Verb::Service(Deed::Start, text(name)?),
+            [b"stop", name] => Verb::Service(Deed::Stop, text(name)?),
             [b"reload"] => Verb::Reload,
             [b"reopen"] => Verb::Reopen,
             [b"check"] => Verb::Check,
             [b"drain"] => Verb::Drain(None),
-            [b"drain", millis] => {
-                let millis = std::str::from_utf8(millis).ok()?.parse().ok()?;
-                Verb::Drain(Some(Duration::from_millis(millis)))
-            }
+            [b"drain", millis] => Verb::Drain(Some(Duration::from_millis(text(millis)?.parse().ok()?))),
             _ => return None,
         })
     }
+}
+
+fn text(word: &[u8]) -> Option<String> {
+    String::from_utf8(word.to_vec()).ok()
 }
 
 impl Launcher<'_> {
@@ -58,6 +69,7 @@ impl Launcher<'_> {
             }
         }
         self.read_reports(now);
+        self.look_after_stops(now);
         self.put_question(now);
         self.desk.speak();
     }
@@ -85,10 +97,12 @@ impl Launcher<'_> {
                 self.desk.show_at = Some(Instant::now());
                 self.for_visitor(number, |visitor| visitor.wait(Stage::End(String::new())));
             }
+            Verb::Service(deed, name) => self.do_to_service(number, deed, &name),
+            Verb::StatusOf(name, form) => self.show_service(number, &name, form),
         }
     }
 
-    fn for_visitor(&mut self, number: u64, act: impl FnOnce(&mut Visitor)) {
+    pub(super) fn for_visitor(&mut self, number: u64, act: impl FnOnce(&mut Visitor)) {
         // One that has left meanwhile needs nothing.
         if let Some(visitor) = self.desk.visitor(number) {
             act(visitor);
@@ -139,12 +153,16 @@ impl Launcher<'_> {
         };
         let progress = progress(generations(), question);
         let are_reopened = generations().all(|generation| generation.has_answered(question));
-        let status = self.status(question);
+        let is_shown = |one: &Visitor| matches!(one.stage, Stage::Reports(Then::Status(_), Some(n)) if n == question);
+        let status = self.desk.visitors.iter().any(is_shown).then(|| self.status(question));
         let mut is_end_awaited = false;
         for visitor in &mut self.desk.visitors {
             match &mut visitor.stage {
                 Stage::Reports(then, Some(number)) if *number == question => match then.clone() {
-                    Then::Status(form) => visitor.succeed(&form.shown(&status)),
+                    Then::Status(form) => {
+                        let shown = status.as_ref().map(|status| form.shown(status));
+                        visitor.succeed(&shown.unwrap_or_default());
+                    }
                     Then::Reopened(problems) => visitor.tell_reopened(&problems, are_reopened),
                 },
                 Stage::End(shown) => {
@@ -214,7 +232,7 @@ impl Visitor {
 mod tests {
     use std::time::Duration;
 
-    use super::{Form, Verb};
+    use super::{Deed, Form, Verb};
     use crate::process::ctl::words::words;
 
     #[test]
@@ -229,9 +247,17 @@ mod tests {
             ("drain 1500", Some(Verb::Drain(Some(Duration::from_millis(1500))))),
             ("drain soon", None),
             ("drain -1", None),
-            ("status reload", None),
+            ("status blog", Some(Verb::StatusOf("blog".into(), Form::Text))),
+            ("status --json blog", Some(Verb::StatusOf("blog".into(), Form::Json))),
+            ("restart blog", Some(Verb::Service(Deed::Restart, "blog".into()))),
+            ("start blog", Some(Verb::Service(Deed::Start, "blog".into()))),
+            ("stop a%20b", Some(Verb::Service(Deed::Stop, "a b".into()))),
+            ("stop %ff", None),
+            ("status one two", None),
             ("Reload", None),
+            ("restart", None),
             ("stop", None),
+            ("stop one two", None),
             ("", None),
         ] {
             assert_eq!(Verb::read(&words(line.as_bytes())), verb, "{line}");
