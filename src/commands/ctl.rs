@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::process::ctl::connect;
 use crate::process::ctl::words::{Line, request};
@@ -18,6 +19,8 @@ pub struct Call {
     pub words: Vec<Vec<u8>>,
     /// The socket, if it is not the one of the configuration.
     pub socket: Option<PathBuf>,
+    /// How long the server may say nothing; for ever without one.
+    pub patience: Option<Duration>,
 }
 
 /// Where a server may be found.
@@ -41,7 +44,7 @@ impl Status {
 
 /// Asks, and writes the answer as it comes.
 pub fn run(call: &Call, place: &Where, out: &mut dyn Write, err: &mut dyn Write) -> Status {
-    let answered = find(call, place).and_then(|stream| ask(stream, &call.words, out, err));
+    let answered = find(call, place).and_then(|stream| ask(stream, call, out, err));
     answered.unwrap_or_else(|(status, told)| {
         // Nowhere is left to say that it could not be said.
         let _unprintable = writeln!(err, "lychgate: {told}");
@@ -54,11 +57,11 @@ type Failed = (Status, String);
 /// A connection to the server.
 fn find(call: &Call, place: &Where) -> Result<UnixStream, Failed> {
     if let Some(path) = &call.socket {
-        return connect(path).map_err(|error| cannot(path, &error));
+        return connect(path, PATIENCE).map_err(|error| cannot(path, &error));
     }
     let refused = match &place.socket {
         None => None,
-        Some(path) => match connect(path) {
+        Some(path) => match connect(path, PATIENCE) {
             Ok(stream) => return Ok(stream),
             Err(error) if is_nobody(&error) => Some(cannot(path, &error)),
             Err(error) => return Err(cannot(path, &error)),
@@ -69,7 +72,7 @@ fn find(call: &Call, place: &Where) -> Result<UnixStream, Failed> {
         let told = format!("nobody serves: there is no process of {}", place.pid_file.display());
         return Err(refused.map_or((Status::NOT_RUNNING, told), |(status, told)| (status, told)));
     };
-    let found = listening_at(pid).iter().find_map(|path| connect(path).ok());
+    let found = listening_at(pid).iter().find_map(|path| connect(path, PATIENCE).ok());
     found.ok_or_else(|| {
         let told = format!("process {pid} serves, and has no ControlSocket that can be found; name it with --socket");
         (Status::FAILED, told)
@@ -91,6 +94,7 @@ fn cannot(path: &Path, error: &io::Error) -> Failed {
             Status::NOT_PERMITTED,
             format!("{path}: not permitted: only root and the user who has started the server may"),
         ),
+        ErrorKind::WouldBlock => (Status::FAILED, format!("{path}: {SILENT}")),
         _ => (Status::FAILED, format!("{path}: {error}")),
     }
 }
@@ -129,11 +133,20 @@ fn listener(line: &[u8], inodes: &[Vec<u8>]) -> Option<PathBuf> {
 /// `__SO_ACCEPTCON`: the socket listens.
 const ACCEPTS: &[u8] = b"00010000";
 
+/// How long a server may take to hear us.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const SILENT: &str = "the server does not answer";
+
 /// Sends the request and writes the answer.
-fn ask(mut stream: UnixStream, words: &[Vec<u8>], out: &mut dyn Write, err: &mut dyn Write) -> Result<Status, Failed> {
-    let failed = |error: io::Error| (Status::FAILED, error.to_string());
+fn ask(mut stream: UnixStream, call: &Call, out: &mut dyn Write, err: &mut dyn Write) -> Result<Status, Failed> {
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock => (Status::FAILED, SILENT.to_owned()),
+        _ => (Status::FAILED, error.to_string()),
+    };
+    stream.set_read_timeout(call.patience).map_err(failed)?;
     // A server that sends us away may have closed already; what it said is there to be read.
-    let _perhaps_unheard = stream.write_all(&request(words));
+    let _perhaps_unheard = stream.write_all(&request(&call.words));
     for line in BufReader::new(stream).split(b'\n') {
         // Whoever reads what we print may have enough of it.
         match Line::read(&line.map_err(failed)?) {
@@ -152,6 +165,7 @@ fn ask(mut stream: UnixStream, words: &[Vec<u8>], out: &mut dyn Write, err: &mut
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::{Call, Status, Where, listener, listening_at, run};
     use crate::process::ctl::CtlSocket;
@@ -166,6 +180,7 @@ mod tests {
         Call {
             words: vec![b"status".to_vec()],
             socket: Some(socket),
+            patience: Some(Duration::from_secs(30)),
         }
     }
 
@@ -211,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn one_that_does_not_answer_is_not_waited_for_without_end() {
+        let place = place("silent");
+        let path = place.join("ctl");
+        let _listens = CtlSocket::bind(&path).expect("there is room");
+        let call = Call {
+            patience: Some(Duration::from_millis(20)),
+            ..call(path)
+        };
+        let mut err = Vec::new();
+        assert_eq!(run(&call, &Where::default(), &mut Vec::new(), &mut err), Status(1));
+        let told = String::from_utf8(err).expect("text");
+        assert_eq!(told, "lychgate: the server does not answer\n");
+        std::fs::remove_dir_all(place).expect("ours");
+    }
+
+    #[test]
     fn where_nobody_serves_is_told_by_the_exit_status() {
         let place = place("nobody");
         let nowhere = Where {
@@ -221,6 +252,7 @@ mod tests {
         let call = Call {
             words: Vec::new(),
             socket: None,
+            patience: None,
         };
         assert_eq!(run(&call, &nowhere, &mut Vec::new(), &mut err), Status(3));
         let told = format!("lychgate: nobody serves at {}\n", place.join("ctl").display());

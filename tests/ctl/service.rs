@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use libtest_mimic::{Failed, Trial};
 
 use super::{PATIENCE, Told, ctl, stderr, stdout};
-use crate::support::server::{self, Server, bench};
+use crate::support::server::{self, Server, bench, privileged};
 use crate::support::site::{ask, done, end};
 use crate::support::wire::{Judge, Wire, show};
 
@@ -23,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
             a_stopped_one_finishes_and_answers_503_until_it_is_started,
         ),
         service("a_failed_one_is_revived", a_failed_one_is_revived),
+        service("its_program_is_denied_the_socket", its_program_is_denied_the_socket),
         service("its_status_is_what_is_there", its_status_is_what_is_there),
     ]
 }
@@ -141,6 +142,52 @@ fn a_failed_one_is_revived() -> Result<(), String> {
         return Err(state());
     }
     end(&root, server)
+}
+
+/// Socket denied to service uids, OK-11 of the plan: by the mode where the user is another, and by descent where it is not.
+fn its_program_is_denied_the_socket() -> Result<(), String> {
+    let mut users = vec![(false, "", "the server has started this process itself")];
+    if privileged() {
+        users.push((
+            true,
+            "\nUser daemon",
+            "only root and the user who has started the server may",
+        ));
+        users.push((
+            true,
+            "\nUser nobody",
+            "only root and the user who has started the server may",
+        ));
+    }
+    for (as_root, user, told) in users {
+        let root = server::fresh_root("ctl-service-denied");
+        let (program, out) = (root.join("program"), root.join("out/told"));
+        let text = format!(
+            "#!/bin/sh\n{} ctl --socket {}/httpd.ctl drain >{out} 2>&1\necho $? >>{out}\nexec {}/testapp --service\n",
+            bench().program.display(),
+            root.display(),
+            bench().directory.join("apps").display(),
+            out = out.display()
+        );
+        server::write(&program, text.as_bytes())?;
+        server::write(&out, b"")?;
+        server::set_mode(&program, 0o755)?;
+        server::set_mode(&out, 0o666)?;
+        let mut lines = section("app", &format!("{}{user}", program.display()));
+        if as_root {
+            lines.push("User nobody".into());
+        }
+        server::write_config(&root, &lines, "127.0.0.1:0")?;
+        server::hand_over(&root, as_root)?;
+        let server = Server::boot(&root, server::program(&root, as_root, &[])?, &[], "")?;
+        pid(&server, "app")?;
+        let said = std::fs::read_to_string(&out).map_err(|e| e.to_string())?;
+        if !said.ends_with(&format!("not permitted: {told}\n4\n")) {
+            return Err(format!("{user}: {said}"));
+        }
+        end(&root, server)?;
+    }
+    Ok(())
 }
 
 fn its_status_is_what_is_there() -> Result<(), String> {

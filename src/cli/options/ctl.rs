@@ -87,6 +87,13 @@ pub(super) fn call(matches: &ArgMatches) -> Call {
         None => Vec::new(),
     };
     Call {
+        patience: match matches.subcommand_name() {
+            Some("status") => Some(Duration::from_secs(10)),
+            // It shows each second how far it is, and may take as long as it likes.
+            Some("drain") => None,
+            // Longer than the server takes to give up.
+            _ => Some(Duration::from_secs(90)),
+        },
         words,
         socket: matches.get_one("socket").cloned(),
     }

@@ -12,10 +12,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::fs::{Mode, OFlags};
+use rustix::net::sockopt::Timeout;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// A socket that we listen at; its name goes away with us.
@@ -40,8 +42,7 @@ impl CtlSocket {
     /// Listens at `path`. An error says who or what is there.
     pub fn bind(path: &Path) -> io::Result<CtlSocket> {
         clear(path)?;
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let socket = stream_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         // The name gets the socket's mode, so there is no moment at which others may connect.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         by_address(path, |address| rustix::net::bind(&socket, address))?;
@@ -96,13 +97,23 @@ impl Drop for CtlSocket {
     }
 }
 
-/// Connects to the socket of this name.
-pub fn connect(path: &Path) -> io::Result<UnixStream> {
-    connect_with(path, SocketFlags::CLOEXEC)
+/// Connects to the socket of this name. One whose owner takes nobody is given up after this time, and so is each write there.
+pub fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let socket = stream_socket(SocketFlags::CLOEXEC)?;
+    rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    connect_by(socket, path)
 }
 
-fn connect_with(path: &Path, flags: SocketFlags) -> io::Result<UnixStream> {
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+fn stream_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
+}
+
+fn connect_by(socket: OwnedFd, path: &Path) -> io::Result<UnixStream> {
     by_address(path, |address| rustix::net::connect(&socket, address))?;
     Ok(UnixStream::from(socket))
 }
@@ -130,7 +141,7 @@ fn clear(path: &Path) -> io::Result<()> {
         return Err(io::Error::new(ErrorKind::AlreadyExists, "it is there, and no socket"));
     }
     let in_use = |told| Err(io::Error::new(ErrorKind::AddrInUse, told));
-    match connect_with(path, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+    match stream_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).and_then(|socket| connect_by(socket, path)) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         // Whoever listens there does not take anybody at the moment.
         Err(error) if error.kind() == ErrorKind::WouldBlock => in_use("somebody listens there".to_owned()),
@@ -170,6 +181,7 @@ mod tests {
     use std::io::{ErrorKind, Read};
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     use super::{CtlSocket, connect, peer};
 
@@ -190,7 +202,7 @@ mod tests {
     }
 
     fn talks(socket: &CtlSocket, path: &Path) {
-        let client = connect(path).expect("it listens");
+        let client = connect(path, Duration::from_secs(10)).expect("it listens");
         let server = socket.next().expect("it works").expect("one has connected");
         let peer = peer(&server).expect("it is connected");
         assert_eq!(peer.pid, std::process::id().cast_signed());
