@@ -43,6 +43,7 @@ pub fn trials() -> Vec<Trial> {
             "a_killed_launcher_leaves_no_service",
             a_killed_launcher_leaves_no_service,
         ),
+        Trial::ignorable_test("services::a_root_of_its_own", a_root_of_its_own),
         Trial::ignorable_test(
             "services::the_development_kits_responder",
             the_development_kits_responder,
@@ -412,6 +413,43 @@ fn a_killed_launcher_leaves_no_service() -> Result<(), String> {
     drop(server);
     let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
     Ok(())
+}
+
+/// `ChrootDir` of a section: the program sees what was put there.
+fn a_root_of_its_own() -> Result<Completion, Failed> {
+    if !server::privileged() {
+        return Ok(Completion::ignored_with("only root can do that"));
+    }
+    let root = server::fresh_root("service-chroot");
+    let program = bench().directory.join("apps/testapp");
+    let linked = Command::new("ldd").arg(&program).output()?;
+    let text = String::from_utf8_lossy(&linked.stdout).into_owned();
+    let libraries = text.split_whitespace().filter(|word| word.starts_with('/'));
+    for file in libraries.chain(std::iter::once("/app")) {
+        let from = if file == "/app" {
+            program.as_path()
+        } else {
+            Path::new(file)
+        };
+        let to = root.join("jail").join(file.trim_start_matches('/'));
+        fs::create_dir_all(to.parent().expect("it has one"))?;
+        fs::copy(from, &to).map_err(|e| format!("{}: {e}", to.display()))?;
+    }
+    let jail = root.join("jail");
+    let inside = format!("ChrootDir {}\nCommand /app --service\nUser daemon", jail.display());
+    let lines = [vec!["User nobody".to_owned()], section("app", &inside), pass("app")].concat();
+    server::write_config(&root, &lines, "127.0.0.1:0")?;
+    let command = server::program(&root, true, &[])?;
+    let server = Server::boot(&root, command, &[], "")?;
+    let facts = body(&server, "/app/x?self")?;
+    if !facts.contains("uid=1 ") || !facts.contains("cwd=/ ") {
+        return Err(facts.into());
+    }
+    if body(&server, "/app/x?read/etc/passwd")? != "entity not found\n" {
+        return Err("it sees what is outside".into());
+    }
+    end(&root, server, &[])?;
+    Ok(Completion::Completed)
 }
 
 /// libfcgi's own, compiled here.

@@ -38,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
         site("extra_vhosts_serve", extra_vhosts_serve),
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
         site("extra_scgi_serves", extra_scgi_serves),
+        site("extra_services_serve", extra_services_serve),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
         Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
@@ -358,6 +359,33 @@ fn extra_scgi_serves() -> Result<(), String> {
     let _application = applications::start("testapp --scgi app.sock", &root, false, 0)?;
     let site = Site::start(root)?;
     expect("its page", &site.fetch("/app/page?env")?, 200, "SCRIPT_NAME=/app/page")?;
+    site.end_saying(&[])
+}
+
+/// The example as it stands, with programs of ours where its own are.
+fn extra_services_serve() -> Result<(), String> {
+    let root = copied("extra-services", "Include conf/extra/services.conf\n")?;
+    let conf = root.join("conf/extra/services.conf");
+    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
+    let place = root.join("srv").display().to_string();
+    let text = text.replace("wiki.fcgi --quiet", "wiki.fcgi --service");
+    let text = text.replace("report.fcgi", "report.fcgi --service-one");
+    server::write(&conf, text.replace("/srv", &place).as_bytes())?;
+    fs::create_dir_all(root.join("srv/wiki/data")).map_err(|e| e.to_string())?;
+    fs::create_dir_all(root.join("srv/report")).map_err(|e| e.to_string())?;
+    for name in ["srv/wiki/wiki.fcgi", "srv/report/report.fcgi"] {
+        let program = server::bench().directory.join("apps/testapp");
+        fs::copy(program, root.join(name)).map_err(|e| format!("{name}: {e}"))?;
+    }
+    server::hand_over(&root, false)?;
+    let site = Site::start(root)?;
+    expect("the wiki", &site.fetch("/wiki/page?self")?, 200, "umask=27")?;
+    expect(
+        "the report",
+        &site.fetch("/report/page?env")?,
+        200,
+        "SCRIPT_NAME=/report/page",
+    )?;
     site.end_saying(&[])
 }
 

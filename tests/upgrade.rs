@@ -31,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
             "settings_that_fail_then_leave_the_old_ones",
             settings_that_fail_then_leave_the_old_ones,
         ),
+        upgrade("services_stay", services_stay),
         upgrade(
             "log_programs_and_the_background_stay",
             log_programs_and_the_background_stay,
@@ -154,6 +155,40 @@ fn settings_that_fail_then_leave_the_old_ones() -> Result<(), String> {
     if reply.body != b"7 7\n" {
         return Err(format!("{reply:?}"));
     }
+    end(&root, server)
+}
+
+/// The process of a service is the same, and what it has begun is finished; when it dies, it has a successor.
+fn services_stay() -> Result<(), String> {
+    let apps = bench().directory.join("apps");
+    let service = [
+        "<Service app>".to_owned(),
+        format!("Command {}/testapp --service", apps.display()),
+        "</Service>".to_owned(),
+        "ProxyPass /app/ \"service:app|fcgi://localhost/\"".to_owned(),
+    ];
+    let lines: Vec<&str> = service.iter().map(String::as_str).collect();
+    let (root, server) = boot("upgrade-services", &lines)?;
+    let pid = || {
+        let reply = ask(&server, "/app/x?pid")?.reply(Judge::Strict)?;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        text.trim().parse::<u32>().map_err(|_| format!("{reply:?}"))
+    };
+    let before = pid()?;
+    let mut slow = ask(&server, "/app/x?sleep/500")?;
+    let installed = install(&root)?;
+    done(&control(&root, "graceful")?)?;
+    if executed(server.pid())? != installed {
+        return Err("the new program is not executed".into());
+    }
+    if pid()? != before || slow.reply(Judge::Strict)?.body != format!("{before}\n").into_bytes() {
+        return Err("another has answered".into());
+    }
+    server::kill(before, rustix::process::Signal::KILL);
+    server::poll(PATIENCE, || match pid() {
+        Ok(after) if after != before => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
     end(&root, server)
 }
 

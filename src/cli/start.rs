@@ -244,6 +244,8 @@ fn read(options: &Options, source: &Source) -> Loaded {
     let mut loaded = load(source);
     let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
     loaded.complaints.extend(repeated);
+    let unfit = checks::unfit_services(&loaded.settings);
+    loaded.complaints.extend(unfit);
     let unheld = checks::sandbox::unheld(&loaded.settings);
     loaded.complaints.extend(unheld);
     if options.document_roots == DocumentRoots::Checked {

@@ -244,7 +244,7 @@ impl Services {
         };
         match news {
             News::Served(_, _, requests) => {
-                self.with(at, stock, |service, _| service.served(number, *requests));
+                self.with(at, stock, |service, means| service.served(number, *requests, means));
             }
             News::Silent(..) => {
                 self.with(at, stock, |service, means| service.is_stuck(number, means));

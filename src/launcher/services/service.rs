@@ -358,12 +358,6 @@ impl Service {
     fn should_be_replaced(&self, number: u16, now: Instant) -> Option<String> {
         let running = self.slots.get(usize::from(number))?.running.as_ref()?;
         let (plan, pid) = (&self.plan, running.child.pid);
-        if plan.max_requests > 0 && running.requests >= plan.max_requests {
-            let requests = running.requests;
-            return Some(format!(
-                "process {pid} is replaced after {requests} requests (MaxRequests)"
-            ));
-        }
         let lived = now.saturating_duration_since(running.started);
         if !plan.max_lifetime.is_zero() && lived >= plan.max_lifetime {
             let lived = Duration::from_secs(lived.as_secs());
@@ -435,16 +429,20 @@ impl Service {
     }
 
     /// A worker has given a process requests.
-    pub(super) fn served(&mut self, number: u16, requests: u64) {
+    pub(super) fn served(&mut self, number: u16, requests: u64, means: &mut Means<'_>) {
         self.requests = self.requests.saturating_add(requests);
-        if let Some(slot) = self.slots.get_mut(usize::from(number)) {
-            slot.idle_since = None;
-            if let Some(running) = &mut slot.running {
-                running.requests = running.requests.saturating_add(requests);
-                if self.plan.max_requests > 0 && running.requests >= self.plan.max_requests {
-                    self.look_at = Instant::now();
-                }
-            }
+        let Some(slot) = self.slots.get_mut(usize::from(number)) else {
+            return;
+        };
+        slot.idle_since = None;
+        let Some(running) = &mut slot.running else { return };
+        running.requests = running.requests.saturating_add(requests);
+        let (pid, requests) = (running.child.pid, running.requests);
+        if self.plan.max_requests > 0 && requests >= self.plan.max_requests {
+            let told = format!("process {pid} is replaced after {requests} requests (MaxRequests)");
+            self.say(Weight::Notice, &told);
+            self.replace(number, means);
+            self.start_due(Instant::now(), means);
         }
     }
 
