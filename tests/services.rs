@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,10 @@ use rustix::process::Signal;
 use crate::programs::absent;
 use crate::support::processes;
 use crate::support::server::{self, Server, bench, kill, poll};
+use crate::support::services::{
+    PATIENCE, apps, asked, body, boot, boot_in, end, expect, pass, pid, reload, running, said, section, service,
+};
 use crate::support::wire::{Judge, Wire, show};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
@@ -42,6 +43,10 @@ pub fn trials() -> Vec<Trial> {
         services(
             "a_killed_launcher_leaves_no_service",
             a_killed_launcher_leaves_no_service,
+        ),
+        services(
+            "programs_on_demand_are_shared_and_replaced",
+            programs_on_demand_are_shared_and_replaced,
         ),
         Trial::ignorable_test("services::a_root_of_its_own", a_root_of_its_own),
         Trial::ignorable_test(
@@ -415,6 +420,60 @@ fn a_killed_launcher_leaves_no_service() -> Result<(), String> {
     Ok(())
 }
 
+/// fcgid-script: one process serves whoever comes one after the other, ends after its requests, and goes when its file is
+/// another; a reload ends what the old worker has started, and cuts nothing.
+fn programs_on_demand_are_shared_and_replaced() -> Result<(), String> {
+    let root = server::fresh_root("service-on-demand");
+    let program = root.join("htdocs/app.fcgi");
+    let script = format!("#!/bin/sh\nexec {}/testapp --service-one\n", apps());
+    let install = || {
+        let new = root.join("htdocs/new");
+        server::write(&new, script.as_bytes())?;
+        server::set_mode(&new, 0o755)?;
+        fs::rename(&new, &program).map_err(|e| e.to_string())
+    };
+    install()?;
+    let lines = |more: &str| -> Vec<String> {
+        let directory = format!("<Directory {}/htdocs>", root.display());
+        let all = [
+            &directory,
+            "Options +ExecCGI",
+            "AddHandler fcgid-script .fcgi",
+            "</Directory>",
+            more,
+        ];
+        all.map(String::from).to_vec()
+    };
+    let server = boot_in(&root, &lines("FcgidMinProcessesPerClass 0"))?;
+    let ask = || body(&server, "/app.fcgi?pid");
+    let first = ask()?;
+    for _ in 0..10 {
+        if ask()? != first {
+            return Err("another process".into());
+        }
+    }
+    install()?;
+    let second = ask()?;
+    if second == first {
+        return Err("the old file serves on".into());
+    }
+    let mut slow = asked(&server, "/app.fcgi?sleep/1500")?;
+    std::thread::sleep(Duration::from_millis(300));
+    reload(&root, &server, &lines("FcgidMaxRequestsPerProcess 5"))?;
+    if String::from_utf8_lossy(&expect(&mut slow, "200")?) != second {
+        return Err("what was begun before the reload was not finished".into());
+    }
+    let pids = (0..20).map(|_| ask()).collect::<Result<BTreeSet<_>, _>>()?;
+    if pids.len() != 4 || pids.contains(&second) {
+        return Err(format!("{pids:?}"));
+    }
+    poll(PATIENCE, || match running(&server).len() {
+        0 | 1 => Ok(()),
+        n => Err(format!("{n} run")),
+    })?;
+    end(&root, server, &[])
+}
+
 /// `ChrootDir` of a section: the program sees what was put there.
 fn a_root_of_its_own() -> Result<Completion, Failed> {
     if !server::privileged() {
@@ -509,126 +568,4 @@ fn responder(root: &Path, command: &str) -> Result<Completion, Failed> {
     }
     end(root, server, &["complaint"])?;
     Ok(Completion::Completed)
-}
-
-fn apps() -> String {
-    bench().directory.join("apps").display().to_string()
-}
-
-fn section(name: &str, lines: &str) -> Vec<String> {
-    let inside = lines.lines().map(String::from);
-    let mut section = vec![format!("<Service {name}>")];
-    section.extend(inside);
-    section.push("</Service>".into());
-    section
-}
-
-fn pass(name: &str) -> Vec<String> {
-    vec![format!("ProxyPass /{name}/ \"service:{name}|fcgi://localhost/\"")]
-}
-
-/// The test program as a service, asked below its name.
-fn service(name: &str, flag: &str, lines: &str) -> Vec<String> {
-    let command = format!("Command {}/testapp {flag}\n{lines}", apps());
-    [section(name, &command), pass(name)].concat()
-}
-
-fn boot(name: &str, lines: &[String]) -> Result<(PathBuf, Server), String> {
-    let root = server::fresh_root(&format!("service-{name}"));
-    let server = boot_in(&root, lines)?;
-    Ok((root, server))
-}
-
-fn boot_in(root: &Path, lines: &[String]) -> Result<Server, String> {
-    server::write_config(root, lines, "127.0.0.1:0")?;
-    server::hand_over(root, false)?;
-    let command = server::program(root, false, &[])?;
-    Server::boot(root, command, &[], "")
-}
-
-fn reload(root: &Path, server: &Server, lines: &[String]) -> Result<(), String> {
-    server::write_config(root, lines, &server.listeners[0])?;
-    let before = count(root, "serving by the new settings");
-    server.signal("USR1")?;
-    poll(PATIENCE, || {
-        (count(root, "serving by the new settings") > before)
-            .then_some(())
-            .ok_or_else(|| "no reload".to_owned())
-    })
-}
-
-fn log(root: &Path) -> String {
-    fs::read_to_string(root.join("error.log")).unwrap_or_default()
-}
-
-fn count(root: &Path, words: &str) -> usize {
-    log(root).matches(words).count()
-}
-
-/// Waits until the error log says it.
-fn said(root: &Path, pattern: &str) -> Result<(), String> {
-    let regex = regex::Regex::new(pattern).expect("well-formed");
-    poll(PATIENCE, || {
-        let log = log(root);
-        regex
-            .is_match(&log)
-            .then_some(())
-            .ok_or(format!("`{pattern}` is not said:\n{log}"))
-    })
-}
-
-/// The processes of services, by the name of the program.
-fn running(server: &Server) -> Vec<u32> {
-    let all = processes::descendants(server.pid());
-    let services = all.iter().filter(|process| process.name == "testapp");
-    services.map(|process| process.pid).collect()
-}
-
-fn asked(server: &Server, target: &str) -> Result<Wire, String> {
-    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
-    wire.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
-    Ok(wire)
-}
-
-fn expect(wire: &mut Wire, status: &str) -> Result<Vec<u8>, String> {
-    let reply = wire.reply(Judge::Strict)?;
-    if show(&reply.status_line).contains(&format!(" {status} ")) && !reply.cut {
-        Ok(reply.body)
-    } else {
-        Err(format!(
-            "{} where {status} was expected: {}",
-            show(&reply.status_line),
-            show(&reply.body)
-        ))
-    }
-}
-
-fn body(server: &Server, target: &str) -> Result<String, String> {
-    expect(&mut asked(server, target)?, "200").map(|body| String::from_utf8_lossy(&body).into_owned())
-}
-
-/// Which process answers.
-fn pid(server: &Server, name: &str) -> Result<u32, String> {
-    let body = body(server, &format!("/{name}/x?pid"))?;
-    body.trim().parse().map_err(|_| format!("`{body}` is no number"))
-}
-
-/// Everything ends with the server; the error log says nothing but what matches one of `expected`.
-fn end(root: &Path, server: Server, expected: &[&str]) -> Result<(), String> {
-    server.stop()?;
-    if fs::read_dir(root.join("httpd.services")).is_ok_and(|mut left| left.next().is_some()) {
-        return Err("sockets are left behind".into());
-    }
-    let expected: Vec<_> = expected
-        .iter()
-        .map(|part| regex::Regex::new(part).expect("well-formed"))
-        .collect();
-    let log = log(root);
-    let complaint = |line: &&str| line.contains(":error]") || line.contains(":warn]");
-    let is_expected = |line: &&str| expected.iter().any(|part| part.is_match(line));
-    if let Some(line) = log.lines().filter(complaint).find(|line| !is_expected(line)) {
-        return Err(format!("unexpected in the error log: {line}"));
-    }
-    let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
-    Ok(())
 }

@@ -3,6 +3,7 @@
 
 pub mod conversation;
 pub mod fastcgi;
+pub mod on_demand;
 pub mod pool;
 pub mod scgi;
 pub mod service;

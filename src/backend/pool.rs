@@ -380,7 +380,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::AcqRel);
         if let Some(process) = &self.0.process {
-            process.is_heard();
+            process.is_freed();
         }
         self.0.ended.notify_one();
     }

@@ -56,6 +56,7 @@ impl Processes {
                 unanswered: AtomicUsize::new(0),
                 heard: Mutex::new(Instant::now()),
                 edition: AtomicU64::new(0),
+                freed: None,
             };
             Arc::new(Pool::of_process(address.clone(), process))
         };
@@ -123,9 +124,35 @@ pub(super) struct Process {
     /// When it last said something, or last had no reason to.
     heard: Mutex<Instant>,
     edition: AtomicU64,
+    /// Whom to tell that it has a request less.
+    freed: Option<Arc<Notify>>,
 }
 
 impl Process {
+    /// One that a worker has started itself.
+    pub(super) fn on_demand(path: Vec<u8>, freed: Arc<Notify>) -> Process {
+        Process {
+            path,
+            watchdog: Duration::ZERO,
+            portion: 1,
+            is_counted: false,
+            news: Arc::default(),
+            served: AtomicU64::new(0),
+            unanswered: AtomicUsize::new(0),
+            heard: Mutex::new(Instant::now()),
+            edition: AtomicU64::new(0),
+            freed: Some(freed),
+        }
+    }
+
+    /// It has a request less.
+    pub(super) fn is_freed(&self) {
+        self.is_heard();
+        if let Some(freed) = &self.freed {
+            freed.notify_waiters();
+        }
+    }
+
     /// It is given a request.
     pub(super) fn is_given(&self) {
         let served = self.served.fetch_add(1, Ordering::AcqRel) + 1;

@@ -96,7 +96,7 @@ const SERVICE_GRACE: Duration = Duration::from_secs(5);
 
 /// Where the launcher makes the sockets of services.
 fn service_dir(config: &Config) -> Result<PathBuf, String> {
-    if config.services.is_empty() {
+    if config.services.is_empty() && !services::are_started_on_demand(config) {
         return Ok(PathBuf::new());
     }
     let directory = services::directory(config)?;
@@ -144,7 +144,11 @@ pub(super) fn control_socket(config: &Config) -> ControlSocket {
 /// What the spawner may start.
 pub(super) fn spawner_rules(config: Config) -> Rules {
     let variables = confs(&config).into_iter().flat_map(|conf| conf.env.variables.iter());
-    let mut names: Vec<Vec<u8>> = variables.map(|(name, _)| name.clone()).collect();
+    let initial = config
+        .sites
+        .iter()
+        .flat_map(|site| site.settings.fcgid.initial_env.iter());
+    let mut names: Vec<Vec<u8>> = variables.chain(initial).map(|(name, _)| name.clone()).collect();
     names.sort();
     names.dedup();
     Rules {

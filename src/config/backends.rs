@@ -74,7 +74,7 @@ pub const HANDLER: &[u8] = b"proxy:";
 pub enum Address {
     /// A socket in the file system, by its absolute name.
     Unix(Vec<u8>),
-    /// A service of ours, by its name.
+    /// A service of ours, by its name; or a program that was started for a request, by its absolute file name.
     Service(Vec<u8>),
     /// A port of a host, which is a name in lower case or an address without brackets.
     Tcp {
@@ -101,6 +101,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Unix(path) => write!(f, "unix:{}", path.escape_ascii()),
+            Address::Service(name) if name.starts_with(b"/") => write!(f, "{}", name.escape_ascii()),
             Address::Service(name) => write!(f, "service:{}", name.escape_ascii()),
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),

@@ -5,7 +5,15 @@ use crate::config::backends::{self, Target};
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 3] = [b"none", b"default-handler", b"cgi-script"];
+const KNOWN: [&[u8]; 4] = [b"none", b"default-handler", b"cgi-script", ON_DEMAND];
+
+/// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
+const ON_DEMAND: &[u8] = b"fcgid-script";
+
+/// Whether a handler is that of FastCGI programs that are started when they are wanted.
+pub fn is_on_demand(handler: &[u8]) -> bool {
+    handler == ON_DEMAND
+}
 
 /// The types of Apache's that stand for a handler.
 pub const BY_TYPE: &[u8] = b"application/x-httpd-";

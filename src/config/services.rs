@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 
 use crate::config::backends;
+use crate::config::directives::core::SetHandler;
 use crate::config::directives::sandbox::Tcp;
 use crate::config::directives::service::Service;
 use crate::config::error::ConfigError;
+use crate::config::handlers;
 use crate::config::inside::{complaint, entry};
 use crate::config::node::Node;
+use crate::config::places;
 use crate::config::site::Config;
 use crate::config::table::{SERVICE, Set, Words};
 use crate::config::words::{Args, Said, below, shown};
@@ -106,6 +109,16 @@ pub(super) fn unknown(nodes: &[Node], services: &[Service]) -> Vec<ConfigError> 
         }
     }
     unknown
+}
+
+/// Whether the settings let FastCGI programs be started when they are wanted: a handler says so, or may be made to by an
+/// access file where LoadModule has named mod_fcgid.
+pub fn are_started_on_demand(config: &Config) -> bool {
+    let named = |handler: &[u8]| handlers::is_on_demand(&handler.to_ascii_lowercase());
+    places::confs(config).into_iter().any(|conf| {
+        let set = matches!(conf.core.set_handler.value(), Some(SetHandler::Named(handler)) if named(handler));
+        set || conf.mime.handlers.iter().any(|(_, handler)| named(handler)) || !conf.fcgid.wrappers.is_empty()
+    })
 }
 
 /// Where the sockets are, as whoever has ChrootDir for a root sees it. The error is a sentence.

@@ -37,8 +37,9 @@ use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::Failed;
-use crate::scripts::notes::{About, Asked};
+use crate::process::message::{Failed, Runs};
+use crate::scripts::client::StartError;
+use crate::scripts::notes::{About, Asked, Notes};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Inherited, Order, Scripts};
 
@@ -93,13 +94,18 @@ pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Resul
     })
 }
 
+/// What becomes of a request whose program was not started; `path` is the PATH that it would have had.
+pub(in crate::handlers) fn start_failed(path: Option<&[u8]>, notes: Rc<Notes>, error: &StartError) -> Fail {
+    Case::new(path, notes).not_started(error)
+}
+
 /// What becomes of a request whose script was not started.
 pub fn not_started(failed: &Failed) -> Fail {
     failure::fail(failure::status_of(failed))
 }
 
 /// The number of the script place that the file is in, and its path there.
-fn named(ex: &mut Exchange, place: &Place) -> Result<(u32, Vec<u8>), Fail> {
+pub(in crate::handlers) fn named(ex: &mut Exchange, place: &Place) -> Result<(u32, Vec<u8>), Fail> {
     ex.handler = b"cgi-script".to_vec();
     if !place.path_info.is_empty() && place.conf.core.accept_path_info.value() == Some(&AcceptPathInfo::Off) {
         let note = "the URL goes on behind the script, and AcceptPathInfo is Off here";
@@ -116,6 +122,7 @@ fn order(ex: &Exchange, place: &Place, (number, path): (u32, Vec<u8>), env: Meta
     Order {
         place: number,
         path,
+        runs: Runs::Itself,
         arguments: arguments(ex),
         env: env.into_pairs(),
         limits: limits(place),
@@ -239,7 +246,7 @@ fn no_place(place: &Place) -> Fail {
     .of_module("cgi")
 }
 
-fn about(ex: &Exchange, place: &Place) -> About {
+pub(in crate::handlers) fn about(ex: &Exchange, place: &Place) -> About {
     About {
         module: "cgi",
         site: ex.site.number,
@@ -268,7 +275,7 @@ fn arguments(ex: &Exchange) -> Vec<Vec<u8>> {
 }
 
 /// What the settings of the request say of limits; the spawner knows those of the file's place itself.
-fn limits(place: &Place) -> Vec<Limit> {
+pub(in crate::handlers) fn limits(place: &Place) -> Vec<Limit> {
     let said = place.conf.process.limits();
     let limit = |(directive, bounds): (&str, Bounds)| {
         Some(Limit {

@@ -5,6 +5,7 @@
 
 mod asked;
 mod input;
+pub mod on_demand;
 mod reply;
 mod stream;
 mod talk;
@@ -19,6 +20,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::backend::conversation::Conversation;
+use crate::backend::on_demand::OnDemand;
 use crate::backend::pool::{Agreed, Keep, Lease, NoLease, Pool, Which};
 use crate::backend::wire::Repeatable;
 use crate::backend::{Backends, fastcgi, scgi};
@@ -41,6 +43,7 @@ use crate::scripts::notes::{About, Logs, Notes};
 /// What one worker thread needs to ask applications.
 pub struct Applications {
     backends: Arc<Backends>,
+    started: Arc<OnDemand>,
     logs: Rc<dyn Logs>,
     path: Option<Vec<u8>>,
     /// The variables of which it was said that they are not passed, and of which site.
@@ -49,13 +52,24 @@ pub struct Applications {
 
 impl Applications {
     /// Those that may be talked to; `path` is PATH of the server's own environment.
-    pub fn new(backends: Arc<Backends>, logs: Rc<dyn Logs>, path: Option<Vec<u8>>) -> Applications {
+    pub fn new(
+        backends: Arc<Backends>,
+        started: Arc<OnDemand>,
+        logs: Rc<dyn Logs>,
+        path: Option<Vec<u8>>,
+    ) -> Applications {
         Applications {
             backends,
+            started,
             logs,
             path,
             said: RefCell::default(),
         }
+    }
+
+    /// Those that are started when they are wanted.
+    pub fn started(&self) -> &Arc<OnDemand> {
+        &self.started
     }
 
     /// Their connections.

@@ -27,6 +27,8 @@ pub enum Handler {
     Cgi,
     /// `handlers::fastcgi`.
     FastCgi,
+    /// `handlers::fastcgi::on_demand`.
+    Fcgid,
 }
 
 /// Chooses the handler of a place.
@@ -45,6 +47,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "listing",
             "a directory without an index file, and Options Indexes is on",
         ),
+        Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::FastCgi => ("application", "an application server is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
         Handler::Cgi => (
@@ -63,9 +66,13 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             proxy_pass::goes_through_no_file(ex, place)?;
             return Ok(Handler::FastCgi);
         }
+        (Alias::Scripts, Some(named)) if handlers::is_on_demand(named) => {
+            return script(ex, place).map(|_| Handler::Fcgid);
+        }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
         (_, Some(b"cgi-script")) => true,
+        (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
@@ -83,7 +90,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         Landing::Directory if named == Some(b"default-handler") || ex.method == Method::Post => Err(missing(ex)),
         Landing::Directory => directory(ex, place),
         Landing::File if !script => file(ex, place),
-        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),
+        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => {
+            let on_demand = named.is_some_and(handlers::is_on_demand);
+            Ok(if on_demand { Handler::Fcgid } else { Handler::Cgi })
+        }
         Landing::File => Err(not_a_script_here(ex)),
     }
 }

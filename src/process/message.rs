@@ -188,6 +188,8 @@ pub struct Start {
     pub place: u32,
     /// The path below the place, without leading slash; empty when the place is the script itself.
     pub path: Vec<u8>,
+    /// What is executed for it.
+    pub runs: Runs,
     /// The arguments after the script's name (RFC 3875 §4.4).
     pub arguments: Vec<Vec<u8>>,
     /// The environment: names and values.
@@ -202,6 +204,16 @@ pub struct Start {
     pub stdout: OwnedFd,
     /// Standard error.
     pub stderr: OwnedFd,
+}
+
+/// What is executed for a script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Runs {
+    /// It itself.
+    #[default]
+    Itself,
+    /// The program that the spawner's own settings name for it (FcgidWrapper).
+    Wrapper,
 }
 
 /// Spawner to worker.
@@ -453,6 +465,7 @@ impl Start {
     pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         let writer = Writer::with_room(self.length()).u8(1);
         let mut writer = writer.u64(self.id).u32(self.place).bytes(&self.path);
+        writer = writer.u8(u8::from(self.runs == Runs::Wrapper));
         writer = writer.count(self.arguments.len());
         for argument in &self.arguments {
             writer = writer.bytes(argument);
@@ -480,7 +493,7 @@ impl Start {
     fn length(&self) -> usize {
         let arguments: usize = self.arguments.iter().map(|argument| 4 + argument.len()).sum();
         let env: usize = self.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
-        34 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
+        35 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
     }
 
     fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
@@ -488,6 +501,11 @@ impl Start {
             id: reader.u64()?,
             place: reader.u32()?,
             path: reader.bytes()?,
+            runs: match reader.u8()? {
+                0 => Runs::Itself,
+                1 => Runs::Wrapper,
+                _ => return Err(MessageError::Malformed),
+            },
             arguments: reader.list(|reader| reader.bytes())?,
             env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
             limits: reader.list(read_limit)?,

@@ -101,6 +101,7 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
         id,
         place: 0,
         path: path.to_vec(),
+        runs: crate::process::message::Runs::Itself,
         arguments: vec![b"word".to_vec()],
         env: vec![
             (b"A".to_vec(), b"b".to_vec()),

@@ -161,6 +161,7 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
         id,
         place: 0,
         path: path.as_bytes().to_vec(),
+        runs: crate::process::message::Runs::Itself,
         arguments: vec![b"x y".to_vec()],
         env,
         limits: Vec::new(),

@@ -13,10 +13,12 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::backend::Backends;
+use crate::backend::on_demand::OnDemand;
 use crate::backend::service::News;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
+use crate::config::services;
 use crate::config::site::Config;
 use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
@@ -61,6 +63,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
+    let started = Arc::new(started(config)?);
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
@@ -89,6 +92,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             scripts,
             slots: Arc::clone(&slots),
             backends: Arc::clone(&backends),
+            started: Arc::clone(&started),
             crowd: Arc::clone(&crowd),
             room,
             orders: take,
@@ -156,6 +160,17 @@ fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
     for sink in sinks {
         sink.finish(&until);
     }
+}
+
+/// The sockets of FastCGI programs that are started when they are wanted: a confined worker could make none.
+fn started(config: &Config) -> Result<OnDemand, String> {
+    let directory = if services::are_started_on_demand(config) {
+        Some(services::directory(config)?)
+    } else {
+        None
+    };
+    OnDemand::new(&config.server.fcgid, directory.as_deref())
+        .map_err(|error| format!("cannot make the sockets of FastCGI programs in ServiceDir: {error}"))
 }
 
 /// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
@@ -320,6 +335,7 @@ struct Part {
     scripts: Channel,
     slots: Arc<Slots>,
     backends: Arc<Backends>,
+    started: Arc<OnDemand>,
     crowd: Arc<Crowd>,
     /// For so many connections there are descriptors.
     room: usize,
@@ -373,6 +389,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         scripts,
         slots,
         backends,
+        started,
         crowd,
         room,
         mut orders,
@@ -400,7 +417,12 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
     let own_path = scripts.inherited().path.clone();
-    let applications = Applications::new(Arc::clone(&backends), Rc::clone(&logs) as Rc<dyn notes::Logs>, own_path);
+    let applications = Applications::new(
+        Arc::clone(&backends),
+        started,
+        Rc::clone(&logs) as Rc<dyn notes::Logs>,
+        own_path,
+    );
     let idlers = Idlers::new(crowd, number);
     let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers, board));
     let most = thread.idlers.crowd().most();
@@ -481,6 +503,10 @@ async fn drain(
     let last_request = Instant::now() + last_request;
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     while !(connections.none() && thread.scripts.at_work() == 0) {
+        if connections.none() {
+            // Who waits for no request any more keeps no process that would serve it.
+            thread.applications.started().keep_none();
+        }
         if over.is_some_and(|over| Instant::now() >= over) {
             return;
         }

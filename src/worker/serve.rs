@@ -45,6 +45,9 @@ pub trait Outside {
     /// What the script of the place answers.
     fn run_script(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 
+    /// What the program of the place answers, which is started where it does not run.
+    fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
     /// What the application of the place answers.
     fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
@@ -69,6 +72,10 @@ impl Outside for Thread {
 
     async fn run_script(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::cgi::run(ex, place, &self.scripts).await
+    }
+
+    async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::fastcgi::on_demand::run(ex, place, &self.applications, &self.scripts).await
     }
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -207,6 +214,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
+        Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
     })
 }

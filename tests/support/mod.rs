@@ -7,6 +7,7 @@ pub mod golden;
 pub mod play;
 pub mod processes;
 pub mod server;
+pub mod services;
 pub mod site;
 pub mod traffic;
 pub mod wire;

@@ -119,6 +119,25 @@ impl Outside for StandIn {
         Ok(Outcome::Reply(Response::new(Status::OK, Body::Empty)))
     }
 
+    async fn ask_on_demand(&self, _ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        let file = String::from_utf8_lossy(&place.path);
+        let program = match place.conf.fcgid.wrapper(&place.path) {
+            Some(wrapper) => {
+                let words: Vec<_> = wrapper
+                    .command
+                    .iter()
+                    .map(|word| String::from_utf8_lossy(word))
+                    .collect();
+                format!("`{}` is asked for `{file}` (FcgidWrapper)", words.join(" "))
+            }
+            None => format!("`{file}` is asked"),
+        };
+        Err(self.stop(format!(
+            "{program}, by FastCGI, and started where no process of it is free; nothing is started here, so that what it answers is not \
+             known"
+        )))
+    }
+
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         let (address, file) = fastcgi::explain(ex, place)?;
         let file = String::from_utf8_lossy(&file);

@@ -13,6 +13,7 @@ pub mod env;
 pub mod etag;
 pub mod expires;
 pub mod fastcgi;
+pub mod fcgid;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -65,6 +66,8 @@ settings! {
         expires: expires::Expires,
         /// FastCGI applications.
         fastcgi: fastcgi::FastCgi,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::Fcgid,
         /// Fields.
         headers: headers::Headers,
         /// `.htaccess`.
@@ -99,6 +102,8 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::SiteFcgid,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// Rewriting.
@@ -119,6 +124,8 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::ServerFcgid,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
@@ -143,6 +150,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     etag::DIRECTIVES,
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
+    fcgid::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,

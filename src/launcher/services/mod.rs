@@ -75,7 +75,7 @@ impl Services {
     /// Starts the services of a plan that were not there before: who serves by it finds them. The others are left as they
     /// are until [`Services::settle`].
     pub(super) fn prepare(&mut self, plan: &Plan, owner: Option<&Identity>, stock: &Stock) -> Result<(), String> {
-        if plan.services.is_empty() {
+        if plan.service_dir.as_os_str().is_empty() {
             return Ok(());
         }
         let is_new = |wanted: &&ServicePlan| !self.list.iter().any(|known| known.plan.name == wanted.name);

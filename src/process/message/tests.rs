@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::{
-    Failed, FromSpawner, FromWorker, Message, MessageError, ScriptNews, ScriptOrder, Start, ToSpawner, ToWorker,
+    Failed, FromSpawner, FromWorker, Message, MessageError, Runs, ScriptNews, ScriptOrder, Start, ToSpawner, ToWorker,
 };
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
@@ -20,6 +20,7 @@ fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
         id: u64::MAX - 1,
         place: 7,
         path: b"sub/env.cgi".to_vec(),
+        runs: Runs::Wrapper,
         arguments: vec![b"a".to_vec(), Vec::new()],
         env: vec![
             (b"QUERY_STRING".to_vec(), b"x=\xff".to_vec()),

@@ -114,6 +114,7 @@ fn request(path: &str) -> (StartRequest, PipeReader) {
         StartRequest {
             place: 0,
             path,
+            runs: crate::process::message::Runs::Itself,
             arguments: Vec::new(),
             env: Vec::new(),
             limits: Vec::new(),
