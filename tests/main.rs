@@ -18,6 +18,7 @@
 //! - `rewriting`: rules that change nothing
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
+//! - `proxy`: servers of HTTP that others wrote, behind the server
 //! - `scgi`: an application in Python behind the server
 //! - `services`: programs that the server keeps running
 //! - `service`: under a service manager, and as process 1
@@ -51,6 +52,7 @@ mod overload;
 mod passwd;
 mod probe;
 mod programs;
+mod proxy;
 mod reload;
 mod rewriting;
 mod roles;
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         trials.extend(cold::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
+        trials.extend(proxy::trials());
         trials.extend(reload::trials());
         trials.extend(rewriting::trials());
         trials.extend(roles::trials());

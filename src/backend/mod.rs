@@ -3,6 +3,7 @@
 
 pub mod conversation;
 pub mod fastcgi;
+pub mod http;
 pub mod on_demand;
 pub mod pool;
 pub mod scgi;
@@ -19,14 +20,14 @@ use tokio::sync::Notify;
 
 use crate::backend::pool::Pool;
 use crate::backend::service::{News, Processes};
-use crate::config::backends::Address;
+use crate::config::backends::{Address, Scheme};
 use crate::config::services;
 use crate::config::site::Config;
 
 /// All application servers that may be talked to: those that the server's own files name.
 pub struct Backends {
-    pools: Vec<Arc<Pool>>,
-    services: Vec<Processes>,
+    pools: Vec<(Scheme, Arc<Pool>)>,
+    services: Vec<(Scheme, Processes)>,
     /// A process has had enough requests for the launcher to know.
     news: Arc<Notify>,
 }
@@ -34,30 +35,32 @@ pub struct Backends {
 impl Backends {
     /// Those of the settings.
     pub fn new(config: &Config) -> Backends {
-        let pools = config
-            .backends
-            .iter()
-            .map(|address| Arc::new(Pool::new(address.clone())));
+        let of_address = |address: &Address| {
+            let pool = |scheme| (scheme, Arc::new(Pool::new(address.clone())));
+            Scheme::ALL.map(pool)
+        };
+        let pools = config.backends.iter().flat_map(of_address);
         let news = Arc::default();
         // Where there is no directory, no service was let in.
         let directory = services::directory(config).unwrap_or_default();
-        let services = config.services.iter();
+        let of_service = |service| Scheme::ALL.map(|scheme| (scheme, Processes::of(service, &directory, &news)));
+        let services = config.services.iter().flat_map(of_service).collect();
         Backends {
             pools: pools.collect(),
-            services: services
-                .map(|service| Processes::of(service, &directory, &news))
-                .collect(),
+            services,
             news,
         }
     }
 
-    /// The connections to an address, if it may be talked to.
-    pub fn to(&self, address: &Address) -> Option<&Arc<Pool>> {
+    /// The connections to an address over which this is spoken, if it may be talked to.
+    pub fn to(&self, scheme: Scheme, address: &Address) -> Option<&Arc<Pool>> {
         if let Address::Service(name) = address {
-            let service = self.services.iter().find(|service| service.are_of(name));
-            return service.and_then(Processes::least_busy);
+            let mut services = self.services.iter();
+            let service = services.find(|(spoken, service)| *spoken == scheme && service.are_of(name));
+            return service.and_then(|(_, service)| service.least_busy());
         }
-        self.pools.iter().find(|pool| pool.address() == address)
+        let mut pools = self.pools.iter();
+        pools.find_map(|(spoken, pool)| (*spoken == scheme && pool.address() == address).then_some(pool))
     }
 
     /// Whether any of them are services.
@@ -72,18 +75,19 @@ impl Backends {
 
     /// What is to be told of them.
     pub fn news(&self) -> Vec<News> {
-        self.services.iter().flat_map(Processes::news).collect()
+        self.services.iter().flat_map(|(_, service)| service.news()).collect()
     }
 
     /// Another process of a service has taken the place of this one: what is kept of it holds it up.
     pub fn renewed(&self, name: &[u8], number: u16) {
-        for service in self.services.iter().filter(|service| service.are_of(name)) {
+        for (_, service) in self.services.iter().filter(|(_, service)| service.are_of(name)) {
             service.renewed(number);
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Pool>> {
-        self.pools.iter().chain(self.services.iter().flat_map(Processes::pools))
+        let services = self.services.iter().flat_map(|(_, service)| service.pools());
+        self.pools.iter().map(|(_, pool)| pool).chain(services)
     }
 
     /// Closes kept connections that nobody has used for their time, or whose application has closed them.

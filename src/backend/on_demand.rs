@@ -409,3 +409,110 @@ impl Drop for Watched {
         self.all.freed.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Class, Got, OnDemand, Ticket, Verdict, Wanted};
+    use crate::config::directives::fcgid::ServerFcgid;
+
+    fn class(family: &str, inode: u64) -> Class {
+        Class {
+            family: family.into(),
+            file: (0, inode, (0, 0)),
+        }
+    }
+
+    fn wanted(most_requests: u64) -> Wanted {
+        Wanted {
+            patience: Duration::from_millis(1),
+            most_requests,
+            busy: Duration::ZERO,
+        }
+    }
+
+    fn new(name: &str, most: u64, of_class: u64) -> Arc<OnDemand> {
+        let directory = std::env::temp_dir().join(format!("lychgate-fcgid-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("there is room");
+        let mut settings = ServerFcgid::default();
+        settings.most.set(most);
+        settings.most_of_a_class.set(of_class);
+        settings.least_of_a_class.set(0);
+        settings.idle.set(Duration::from_millis(1));
+        let made = OnDemand::new(&settings, Some(directory.as_os_str().as_bytes())).expect("there is room");
+        std::fs::remove_dir_all(directory).expect("ours");
+        Arc::new(made)
+    }
+
+    async fn place(all: &Arc<OnDemand>, class: &Class) -> Ticket {
+        match all.take(class, &wanted(0)).await {
+            Some(Got::Place(ticket)) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_is_one_requests_at_a_time() {
+        let (all, a) = (new("one", 2, 1), class("a", 1));
+        let ticket = place(&all, &a).await;
+        let watched = ticket.started();
+        assert!(
+            all.take(&a, &wanted(0)).await.is_none(),
+            "it is taken, and one is the most"
+        );
+        drop(ticket);
+        assert!(matches!(all.take(&a, &wanted(0)).await, Some(Got::Ready(_))));
+        drop(watched);
+        assert!(
+            matches!(all.take(&a, &wanted(0)).await, Some(Got::Place(_))),
+            "it has ended"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_that_was_not_started_leaves_its_place() {
+        let (all, a) = (new("unstarted", 1, 1), class("a", 1));
+        drop(place(&all, &a).await);
+        drop(place(&all, &a).await);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_idle_makes_place_for_others_and_for_another_file() {
+        let (all, a) = (new("place", 1, 1), class("a", 1));
+        for other in [class("b", 1), class("a", 2)] {
+            let ticket = place(&all, &a).await;
+            let watched = ticket.started();
+            assert!(!watched.may_make_place(), "it has a request");
+            drop(ticket);
+            assert!(all.take(&other, &wanted(0)).await.is_none());
+            watched.called().await;
+            assert!(watched.may_make_place() && watched.has_to_end());
+            assert!(all.take(&a, &wanted(0)).await.is_none(), "it takes no more");
+            drop(watched);
+            drop(place(&all, &other).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_goes_when_it_is_used_up_idle_or_not_needed() {
+        let (all, a) = (new("goes", 1, 1), class("a", 1));
+        let Some(Got::Place(ticket)) = all.take(&a, &wanted(1)).await else {
+            panic!("nobody has it")
+        };
+        let watched = ticket.started();
+        assert_eq!(watched.verdict(), Verdict::Stays);
+        drop(ticket);
+        assert!(all.take(&a, &wanted(1)).await.is_none(), "it had the one it may have");
+        assert_eq!(watched.verdict(), Verdict::Goes);
+        drop(watched);
+        let ticket = place(&all, &a).await;
+        let watched = ticket.started();
+        all.keep_none();
+        assert_eq!(watched.verdict(), Verdict::Stays, "it has a request");
+        drop(ticket);
+        assert_eq!(watched.verdict(), Verdict::Goes);
+    }
+}

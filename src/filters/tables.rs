@@ -3,7 +3,7 @@
 
 use crate::config::handlers;
 use crate::exchange::Exchange;
-use crate::exchange::response::{AfterResponse, Response};
+use crate::exchange::response::{AfterResponse, Origin, Response};
 use crate::http::fields::{Fields, list_has_token, list_members};
 use crate::http::status::Status;
 
@@ -44,12 +44,17 @@ const FRAMING: [&str; 8] = [
     "Upgrade",
 ];
 
+/// What of that another server says itself.
+const OF_ORIGIN: [&str; 2] = ["Date", "Server"];
+
 impl Tables {
     /// Takes the fields out of an answer.
     pub fn split(ex: &Exchange, response: &Response, made: Made) -> Tables {
+        // What another server says is kept as what a file is sent with.
+        let is_behind = response.origin == Origin::Behind;
         let is_program =
             ex.handler == b"cgi-script" || handlers::is_on_demand(&ex.handler) || ex.handler.starts_with(b"proxy");
-        let by_script = made == Made::ByHandler && is_program;
+        let by_script = made == Made::ByHandler && is_program && !is_behind;
         let mut tables = Tables {
             success: Fields::new(),
             always: Fields::new(),
@@ -66,7 +71,7 @@ impl Tables {
                 name if by_script && !OF_SUCCESS.contains(&name) => {
                     tables.always.append(name_of(response, name), value);
                 }
-                b"set-cookie" if made == Made::ByHandler => tables.always.append(name, value),
+                b"set-cookie" if made == Made::ByHandler && !is_behind => tables.always.append(name, value),
                 _ => tables.success.append(name, value),
             }
         }
@@ -85,8 +90,11 @@ impl Tables {
         {
             response.connection = AfterResponse::Close;
         }
+        let is_behind = response.origin == Origin::Behind;
         for name in FRAMING {
-            fields.remove(name);
+            if !(is_behind && OF_ORIGIN.contains(&name)) {
+                fields.remove(name);
+            }
         }
         for (name, value) in [("Content-Type", self.media_type), ("Content-Encoding", self.encoding)] {
             if let Some(value) = value {

@@ -17,7 +17,7 @@ use super::{Rules, Spawner};
 use crate::base::testing::{Dice, alone};
 use crate::config::site::{Config, ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::message::{Message, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{Message, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 
 const PACKETS: usize = 200_000;
 
@@ -51,7 +51,12 @@ fn nonsense_of_a_worker_starts_nothing_but_scripts_of_a_place() {
         }
     }
     line = Line::new(&launcher);
-    let (payload, _) = start(1, b"inside.sh", &null).encode();
+    let ScriptOrder::Start(mut order) = start(1, b"inside.sh", &null) else {
+        unreachable!("it is one")
+    };
+    order.runs = Runs::Wrapper; // the settings name none
+    assert!(line.send_whole(&order.encode().0, &[null.as_fd(), null.as_fd()]));
+    let (payload, _) = start(2, b"inside.sh", &null).encode();
     assert!(line.send_whole(&payload, &[null.as_fd(), null.as_fd()]));
     line.wait_for_end();
     assert!(root.join("ran-inside").exists(), "an honest order is still obeyed");
@@ -101,7 +106,7 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
         id,
         place: 0,
         path: path.to_vec(),
-        runs: crate::process::message::Runs::Itself,
+        runs: Runs::Itself,
         arguments: vec![b"word".to_vec()],
         env: vec![
             (b"A".to_vec(), b"b".to_vec()),

@@ -19,7 +19,7 @@ use crate::config::site::{ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{Failed, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
 
 mod warden;
@@ -161,7 +161,7 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
         id,
         place: 0,
         path: path.as_bytes().to_vec(),
-        runs: crate::process::message::Runs::Itself,
+        runs: Runs::Itself,
         arguments: vec![b"x y".to_vec()],
         env,
         limits: Vec::new(),

@@ -308,7 +308,11 @@ place for one of another kind.",
         summary: "Start this program for files whose handler is fcgid-script, in the place of the file itself.",
         manual: "The command is one word, quoted where it has arguments. With a suffix it is for files whose names end so; one without a suffix \
 is for all others. The file need not be executable then; it is named by SCRIPT_FILENAME. The program runs as the file would: as its user, with its \
-limits and sandbox. It cannot stand in <Location> or .htaccess, for the process that starts it goes by files alone.",
+limits and sandbox. It cannot stand in <Location> or .htaccess, for the process that starts it goes by files alone.\n\nFiles whose handler is fcgid-script, in a place with \
+Options ExecCGI or of a ScriptAlias, are FastCGI programs: one is started when a request finds none free, gets the next requests too, and is looked \
+after by the process that serves requests, so that a reload starts others. What starts them is what starts CGI scripts, from the same places and \
+under the same directives: SuexecUserGroup, RLimitCPU and its kin, ScriptSandbox. A file that is replaced has new processes. The server's own \
+files must give something this handler, or name a wrapper, for an access file to do so.",
         set: Set::Dir(|conf, args| {
             conf.fcgid.wrappers.push(wrapper(args)?);
             Ok(())

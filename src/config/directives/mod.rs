@@ -24,6 +24,7 @@ pub mod modules;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
+pub mod proxy_http;
 pub mod redirect;
 pub mod remote_ip;
 pub mod require;
@@ -78,6 +79,8 @@ settings! {
         process: rlimit::ScriptProcess,
         /// Application servers.
         proxy: proxy::Proxy,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::ProxyHttp,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Rewriting.
@@ -106,6 +109,8 @@ settings! {
         fcgid: fcgid::SiteFcgid,
         /// Application servers.
         proxy: proxy::SiteProxy,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::SiteProxyHttp,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
@@ -159,6 +164,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
+    proxy_http::DIRECTIVES,
     redirect::DIRECTIVES,
     remote_ip::DIRECTIVES,
     rewrite::DIRECTIVES,
