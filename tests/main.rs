@@ -62,6 +62,7 @@ mod service;
 mod services;
 mod site;
 mod snippets;
+mod static_first;
 mod support;
 mod trees;
 mod upgrade;
@@ -119,6 +120,7 @@ fn main() -> ExitCode {
         trials.extend(services::trials());
         trials.extend(site::trials());
         trials.extend(snippets::trials());
+        trials.extend(static_first::trials());
         trials.extend(trees::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
