@@ -66,6 +66,7 @@ fn perform(options: &Options) -> ExitCode {
         Task::Signal(verb) => start::signal(options, *verb),
         Task::Serve(serve) => start::serve(serve),
         Task::Fcgiwrap(wrap) => return fcgiwrap::run(wrap),
+        Task::Ctl(call) => return start::control(options, call),
         Task::Why(question) => return start::explain(options, question),
         Task::Passwd(words) => return ExitCode::from(passwd::run(words)),
         Task::Doctor(directory) => match doctor::run(directory, &mut io::stdout()) {

@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
+//! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
 //! - `fcgiwrap`: scripts for nginx, Apache and others
@@ -40,6 +41,7 @@ mod auth;
 mod beside;
 mod clients;
 mod cold;
+mod ctl;
 mod debian;
 mod fastcgi;
 mod fcgiwrap;
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(auth::trials());
         trials.extend(beside::trials());
+        trials.extend(ctl::trials());
         trials.extend(debian::trials());
         trials.extend(fastcgi::trials());
         trials.extend(fcgiwrap::trials());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
@@ -266,8 +266,11 @@ fn boot(name: &str, more: &[&str]) -> Result<(PathBuf, Server), String> {
 /// Puts a new copy of the program where the server's is, as an installation does: its device and inode.
 fn install(root: &Path) -> Result<(u64, u64), String> {
     let (new, program) = (root.join("lychgate.new"), root.join("lychgate"));
-    fs::copy(&bench().program, &new)
-        .and_then(|_| fs::rename(&new, &program))
+    fs::copy(&bench().program, &new).map_err(|e| format!("{}: {e}", new.display()))?;
+    // Another thread's child may hold it open for writing for a moment more, and then nobody can execute it.
+    let runs = || Command::new(&new).arg("-v").output().map_err(|e| e.to_string());
+    server::poll(PATIENCE, runs)?;
+    fs::rename(&new, &program)
         .and_then(|()| fs::metadata(&program))
         .map(|file| (file.dev(), file.ino()))
         .map_err(|e| format!("{}: {e}", program.display()))

@@ -8,7 +8,7 @@ use crate::commands::fcgiwrap::socket::{self, Listening};
 use crate::commands::fcgiwrap::{Errors, Fcgiwrap, out_of_place, web_servers};
 use crate::config::error::Severity;
 use crate::config::load::{Loaded, load_text};
-use crate::launcher::{self, Launch, Plan, StandardError};
+use crate::launcher::{self, ControlSocket, Launch, Plan, StandardError};
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
 use crate::worker::thread::{self, Protocol};
@@ -72,6 +72,8 @@ fn serve(wrap: &Fcgiwrap, listening: Listening) -> Result<(), String> {
     let (socket, _until_we_end) = listening.into_parts();
     launcher::run(Launch {
         load: &mut || plan_of(wrap),
+        // Nobody asks for it: this mode has no ControlSocket.
+        check: &|| (Vec::new(), true),
         role_argv: match wrap.errors {
             Errors::Log => argv,
             Errors::Client => argv_errors_to_client,
@@ -99,8 +101,9 @@ fn plan_of(wrap: &Fcgiwrap) -> Result<Plan, String> {
         return Err(complaints::lines(&loaded.complaints, Severity::Error).join("\n"));
     }
     complaints::print(&loaded.complaints, Severity::Warning);
-    let mut plan = plan::of_all_but_listening(&loaded, Threads::Configured);
+    let mut plan = plan::of_all_but_listening(&loaded, Threads::Configured)?;
     plan.pid_file = None;
+    plan.control = ControlSocket::None;
     Ok(plan)
 }
 

@@ -16,7 +16,7 @@ use crate::config::places::confs;
 use crate::config::services;
 use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell};
+use crate::launcher::{self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell};
 use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
@@ -26,7 +26,7 @@ const BACKLOG: i32 = 511;
 
 /// The launcher's plan. An error is a sentence.
 pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
-    let plan = of_all_but_listening(loaded, threads);
+    let plan = of_all_but_listening(loaded, threads)?;
     if plan.listeners.is_empty() {
         return Err("no `Listen` line says where to listen; write for example `Listen 80`".to_owned());
     }
@@ -34,7 +34,7 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
 }
 
 /// The same where it may be that no line says where to listen.
-pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Plan {
+pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
     let config = &loaded.config;
     let core = &config.server.core;
     let listeners = listeners(&core.listen);
@@ -48,7 +48,7 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Plan {
         launcher::LogTarget::File(path) if n >= needed => launcher::LogTarget::Optional(path),
         log => log,
     };
-    Plan {
+    Ok(Plan {
         listeners,
         backlog: core
             .backlog
@@ -60,6 +60,8 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Plan {
         worker_by: by(core.chroot.value().is_some()),
         spawner_by: by(core.chroot.value().is_some() || stays_root(config)),
         pid_file: Some(pid_file(config)),
+        control: control_socket(config),
+        file: None,
         logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
         error_log,
         maps: maps::programs(config).iter().map(map).collect(),
@@ -75,7 +77,7 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Plan {
             let file = file.display();
             format!("{file}: variables that the environment does not have are taken from here")
         }),
-    }
+    })
 }
 
 fn service(service: &Service) -> ServicePlan {
@@ -129,6 +131,20 @@ fn by(needs_root: bool) -> IdentityBy {
 pub(super) fn pid_file(config: &Config) -> PathBuf {
     let path = config.server.core.pid_file.value().cloned();
     path_of(path.unwrap_or_else(|| below(&config.server_root, b"logs/httpd.pid")))
+}
+
+/// `ControlSocket`, or its default: beside the PidFile.
+pub(super) fn control_socket(config: &Config) -> ControlSocket {
+    match config.server.core.control_socket.value() {
+        Some(Some(path)) => ControlSocket::Named(path_of(path.clone())),
+        Some(None) => ControlSocket::None,
+        None => {
+            let mut path = pid_file(config).into_os_string().into_vec();
+            path.truncate(path.strip_suffix(b".pid").unwrap_or(&path).len());
+            path.extend_from_slice(b".ctl");
+            ControlSocket::Usual(path_of(path))
+        }
+    }
 }
 
 /// What the spawner may start.

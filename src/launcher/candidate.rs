@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::generation::{Generation, Phase};
 use super::plan::Plan;
 use super::{Change, Ending, Launcher, take_stderr};
+use crate::process::ctl::CtlSocket;
 use crate::process::notify::State;
 use crate::process::pidfile::PidFile;
 use crate::process::say::{Weight, say};
@@ -14,6 +15,8 @@ pub(super) struct Candidate {
     pub(super) generation: Generation,
     pub(super) plan: Plan,
     pub(super) change: Change,
+    /// Its control socket, if that is another than before.
+    pub(super) socket: Option<CtlSocket>,
 }
 
 impl Launcher<'_> {
@@ -43,6 +46,7 @@ impl Launcher<'_> {
             mut generation,
             plan,
             change,
+            socket,
         } = candidate;
         generation.phase = Phase::Serving;
         let is_first = self.current.is_none();
@@ -60,6 +64,7 @@ impl Launcher<'_> {
         } else if let Err(error) = pid_file {
             say("launcher", Weight::Error, &error);
         }
+        self.desk.open(&plan.control, socket);
         take_stderr(&generation);
         let told = if is_first {
             "serving"

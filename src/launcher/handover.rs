@@ -12,9 +12,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::asking::Asker;
 use super::bind::{Bound, Origin};
 use super::generation::Generation;
-use super::plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
+use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
 use super::services::Services;
 use super::{Change, Launcher, whole_environment};
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
@@ -67,9 +68,11 @@ impl Launcher<'_> {
 
     fn pack<'a>(&'a self, pack: &mut Pack<'a>, bound: &mut Vec<&'a Rc<Bound>>) {
         pack.descriptor(self.stock.stderr.as_fd()).number(self.copies as u64);
-        pack.list(self.asking.all().into_iter(), |pack, pid| {
+        pack.list(self.asking.signallers().into_iter(), |pack, pid| {
             pack.number(pid.into());
         });
+        pack.number(self.begun);
+        self.desk.pack(pack);
         pack.option(self.program_file.as_ref(), |pack, file| {
             pack.bytes(file.path().as_os_str().as_bytes());
         });
@@ -107,7 +110,12 @@ impl Launcher<'_> {
         self.stock.stderr = stderr;
         self.copies = usize::try_from(unpack.number()?).map_err(|_| Unreadable)?;
         for pid in unpack.list(Unpack::number)? {
-            self.asking.add(u32::try_from(pid).map_err(|_| Unreadable)?);
+            self.asking
+                .add(Asker::Signal(u32::try_from(pid).map_err(|_| Unreadable)?));
+        }
+        self.begun = unpack.number()?;
+        for visitor in self.desk.unpack(unpack)? {
+            self.asking.add(Asker::Visitor(visitor));
         }
         self.asking.begin();
         if let (Some(path), Some(file)) = (unpack.option(unpack_path)?, self.program_file.take()) {
@@ -129,7 +137,7 @@ impl Launcher<'_> {
     }
 }
 
-fn unpack_path(unpack: &mut Unpack<'_>) -> Result<PathBuf, Unreadable> {
+pub(super) fn unpack_path(unpack: &mut Unpack<'_>) -> Result<PathBuf, Unreadable> {
     Ok(PathBuf::from(OsString::from_vec(unpack.bytes()?)))
 }
 
@@ -183,6 +191,9 @@ fn pack_plan(pack: &mut Pack<'_>, plan: &Plan) {
     pack.option(plan.pid_file.as_ref(), |pack, path| {
         pack.bytes(path.as_os_str().as_bytes());
     });
+    pack.option(plan.file.as_ref(), |pack, path| {
+        pack.bytes(path.as_os_str().as_bytes());
+    });
 }
 
 fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
@@ -196,6 +207,8 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         worker_by: IdentityBy::Launcher,
         spawner_by: IdentityBy::Launcher,
         pid_file: unpack.option(unpack_path)?,
+        file: unpack.option(unpack_path)?,
+        control: ControlSocket::None,
         logs,
         error_log,
         maps: Vec::new(),

@@ -8,6 +8,7 @@ mod asking;
 mod bind;
 mod candidate;
 mod control;
+mod ctl;
 mod detach;
 mod generation;
 mod handover;
@@ -20,6 +21,7 @@ mod programs;
 mod roles;
 pub mod services;
 mod trial;
+mod wait;
 mod who;
 mod words;
 
@@ -33,7 +35,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use crate::process::inherit::Role;
@@ -50,6 +51,7 @@ use crate::process::write_now::Nature;
 use asking::Asking;
 use bind::{Bound, Ground};
 use candidate::Candidate;
+use ctl::Desk;
 use generation::{Generation, Making};
 use logs::OpenLogs;
 use maps::Maps;
@@ -61,13 +63,17 @@ use trial::{ProgramFile, Trial};
 pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
-pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, ServicePlan, Shell};
+pub use plan::{
+    ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, ServicePlan, Shell,
+};
 pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
 pub struct Launch<'a> {
     /// Reads and checks the settings, at the start and at every reload. The error is for people, a line per fault.
     pub load: &'a mut dyn FnMut() -> Result<Plan, String>,
+    /// Reads and checks the settings, and does no more: remarks for people, and whether they would do.
+    pub check: &'a dyn Fn() -> (Vec<String>, bool),
     /// The command line by which our program takes a role; its first word is what `ps` shows.
     pub role_argv: fn(Role) -> Vec<CString>,
     /// Called once, when the server accepts connections: with the addresses it listens on.
@@ -165,6 +171,10 @@ struct Launcher<'a> {
     /// What a signal asked for that was not begun yet.
     wanted: Option<Change>,
     asking: Asking,
+    /// Who has come to the control socket.
+    desk: Desk,
+    /// How many generations were begun.
+    begun: u64,
     /// The file that our program is from, and whether another is there meanwhile.
     program_file: Option<ProgramFile>,
     /// Another version of our program that is being tried.
@@ -255,6 +265,8 @@ impl<'a> Launcher<'a> {
             pid_file: None,
             wanted: None,
             asking: Asking::default(),
+            desk: Desk::default(),
+            begun: 0,
             program_file: program_file.transpose()?,
             trial: None,
             ending: Ending::No,
@@ -300,9 +312,12 @@ impl<'a> Launcher<'a> {
             None => bind::bind_all(&plan.listeners, &ground)?,
         };
         let maps = Maps::new(&plan.maps, identity.as_ref())?;
+        let socket = self.desk.socket_for(&plan.control)?;
+        self.begun += 1;
         self.services.prepare(&plan, identity.as_ref(), &self.stock)?;
         let settings = plan.settings.as_slice();
         let making = Making {
+            number: self.begun,
             settings,
             worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
             spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
@@ -316,6 +331,7 @@ impl<'a> Launcher<'a> {
             generation,
             plan,
             change,
+            socket,
         });
         Ok(())
     }
@@ -333,6 +349,7 @@ impl<'a> Launcher<'a> {
             self.hear_of_services();
             self.reap();
             self.pass_time(woke);
+            self.attend_desk(woke);
             self.begin_what_is_wanted();
             self.settle_candidate()?;
             self.answer();
@@ -356,44 +373,6 @@ impl<'a> Launcher<'a> {
                 self.candidate.is_none() && self.old.is_empty() && self.current.as_ref().is_none_or(Generation::is_over)
             }
         }
-    }
-
-    /// Waits for a signal, a message or the next time something is due; says when that was. By this time the round goes:
-    /// should we be held up in the middle of it, the worker's silence meanwhile is not counted, and the next round forgives it.
-    fn wait(&mut self) -> io::Result<Instant> {
-        let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
-        let generations = || self.current.iter().chain(candidate).chain(&self.old);
-        let channels = generations()
-            .flat_map(|one| [&one.worker.channel, &one.spawner.channel])
-            .flatten();
-        let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        polled.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
-        polled.extend(
-            self.services
-                .polled()
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
-        );
-        let ending = match self.ending {
-            Ending::Now(until) => Some(until),
-            Ending::Graceful(until) => until,
-            Ending::No => None,
-        };
-        let times = generations()
-            .filter_map(|one| one.next_time(self.stock.silence))
-            .chain(self.programs.next_restart())
-            .chain(self.services.next_time())
-            .chain(self.current.is_some().then_some(self.look_at))
-            .chain(self.notifier.next_time())
-            .chain(self.trial.as_ref().map(Trial::until))
-            .chain(ending);
-        let next = times.min();
-        let limit = next.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
-        let now = Instant::now();
-        if next.is_some_and(|next| now > next + HELD_UP) {
-            self.generations().for_each(|generation| generation.forgive(now));
-        }
-        Ok(now)
     }
 
     /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
@@ -498,6 +477,7 @@ impl<'a> Launcher<'a> {
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
     fn finish(self) {
+        let whole = self.has_ended_whole();
         let Launcher {
             stock,
             programs,
@@ -506,6 +486,7 @@ impl<'a> Launcher<'a> {
             candidate,
             old,
             pid_file,
+            desk,
             ..
         } = self;
         drop((current, candidate, old));
@@ -518,6 +499,7 @@ impl<'a> Launcher<'a> {
         }
         programs.finish(PROGRAM_GRACE);
         drop(pid_file);
+        desk.close(whole);
     }
 
     /// Forgets generations that are over, and the log programs that nobody writes to any more.
@@ -542,9 +524,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
-
-/// Later than this we were not only busy but stopped: nobody's silence meanwhile means anything.
-const HELD_UP: Duration = Duration::from_secs(2);
 
 /// How long log programs have to write what they have, and services to end.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
@@ -574,13 +553,6 @@ fn whole_environment(is_wanted: impl Fn(&str) -> bool) -> Vec<CString> {
         .filter(|(name, _)| name.to_str().is_none_or(&is_wanted))
         .filter_map(|variable| CString::new(line(variable)).ok())
         .collect()
-}
-
-fn timespec(time: Duration) -> Timespec {
-    Timespec {
-        tv_sec: time.as_secs().cast_signed(),
-        tv_nsec: time.subsec_nanos().into(),
-    }
 }
 
 #[cfg(test)]

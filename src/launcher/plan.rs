@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::directives::service::CrashLimit;
@@ -25,6 +25,10 @@ pub struct Plan {
     pub spawner_by: IdentityBy,
     /// `PidFile`.
     pub pid_file: Option<PathBuf>,
+    /// `ControlSocket`.
+    pub control: ControlSocket,
+    /// The file that the settings are in, for people.
+    pub file: Option<PathBuf>,
     /// All logs, in the order by which worker and launcher number them.
     pub logs: Vec<LogTarget>,
     /// Which of them is the main ErrorLog; it becomes the stderr of launcher and roles.
@@ -43,6 +47,27 @@ pub struct Plan {
     pub graceful_limit: Duration,
     /// Worth a line in the error log when serving begins.
     pub remark: Option<String>,
+}
+
+/// Where `lychgate ctl` finds us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// Nowhere.
+    None,
+    /// Here, if that can be.
+    Usual(PathBuf),
+    /// Here, as the settings say.
+    Named(PathBuf),
+}
+
+impl ControlSocket {
+    /// Its name.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            ControlSocket::None => None,
+            ControlSocket::Usual(path) | ControlSocket::Named(path) => Some(path),
+        }
+    }
 }
 
 /// Who gives a role its identity, where the launcher is root.

@@ -17,6 +17,8 @@ pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
+pub mod counts;
+pub mod ctl;
 pub mod descendants;
 pub mod exec;
 pub mod fork;

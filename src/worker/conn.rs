@@ -214,6 +214,8 @@ impl Conn {
 
     /// Serves one request.
     async fn request(&mut self, head: RequestHead, began: Began) -> Then {
+        let thread = Rc::clone(&self.thread);
+        let _until_sent = thread.take_in_hand();
         let framing = match Framing::of(&head) {
             Ok(framing) => framing,
             Err(error) => {

@@ -306,7 +306,7 @@ impl FcgiConn {
         }
         let level = match fail.blame {
             Blame::Client => Level::Info,
-            Blame::Site | Blame::Script | Blame::Server => Level::Error,
+            Blame::Site | Blame::Script | Blame::Backend | Blame::Server => Level::Error,
         };
         let site = self.thread.main_site();
         let entry = Entry {

@@ -2,6 +2,7 @@
 
 pub mod accept;
 mod balance;
+pub mod board;
 pub mod confine;
 pub mod conn;
 pub mod crowd;

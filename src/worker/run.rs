@@ -34,6 +34,7 @@ use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
 use crate::worker::accept::{Connections, acceptor};
+use crate::worker::board::Board;
 use crate::worker::confine::{self, Debuggers};
 use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
@@ -74,6 +75,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let slots = Arc::new(Slots::of(&config.server.scripts));
     let backends = Arc::new(Backends::new(config));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
+    let board = Arc::new(Board::new(Arc::clone(&crowd), Arc::clone(&slots), count));
     let launcher = Arc::new(inherited.launcher);
     let maps = Arc::new(MapPrograms::new(config, Arc::clone(&launcher)));
     let stopping = Arc::new(AtomicBool::new(false));
@@ -99,6 +101,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
             pulse: Arc::clone(&pulse),
             launcher: Arc::clone(&launcher),
             maps: Arc::clone(&maps),
+            board: Arc::clone(&board),
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
         threads.push(
@@ -114,7 +117,14 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
         .name("orders".into())
         .spawn({
             let (sinks, stopping) = (sinks.clone(), Arc::clone(&stopping));
-            move || take_orders(&launcher, &orders, &sinks, &maps, &backends, &stopping)
+            let all = All {
+                orders,
+                sinks,
+                maps,
+                backends,
+                board,
+            };
+            move || take_orders(&launcher, &all, &stopping)
         })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
     let mut result = Ok(());
@@ -231,15 +241,24 @@ fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> io::Result<Vec<Ve
     Ok(shares)
 }
 
+/// What the launcher's orders are for.
+struct All {
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    sinks: Vec<Arc<Sink>>,
+    maps: Arc<MapPrograms>,
+    backends: Arc<Backends>,
+    board: Arc<Board>,
+}
+
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
-fn take_orders(
-    launcher: &Channel,
-    orders: &[mpsc::UnboundedSender<Order>],
-    sinks: &[Arc<Sink>],
-    maps: &MapPrograms,
-    backends: &Backends,
-    stopping: &AtomicBool,
-) {
+fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
+    let All {
+        orders,
+        sinks,
+        maps,
+        backends,
+        board,
+    } = all;
     let tell = |order: Order| {
         for thread in orders {
             // A thread that has ended needs no orders.
@@ -261,6 +280,11 @@ fn take_orders(
                 }
             }
             Ok(Heard::Message(ToWorker::MapProgram { number, keys, values })) => maps.started(number, keys, values),
+            Ok(Heard::Message(ToWorker::Report { number })) => {
+                let counts = board.counts();
+                // A launcher without room for it goes without.
+                let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
+            }
             Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
                 backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
             }
@@ -322,6 +346,7 @@ struct Part {
     pulse: Arc<Pulse>,
     launcher: Arc<Channel>,
     maps: Arc<MapPrograms>,
+    board: Arc<Board>,
 }
 
 /// So many threads beside each serving thread may wait for disks and name servers; what comes then waits for one of them.
@@ -375,6 +400,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         pulse,
         launcher,
         maps,
+        board,
         ..
     } = part;
     let told = Arc::clone(&launcher);
@@ -408,6 +434,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         applications,
         maps,
         idlers,
+        board,
     ));
     let most = thread.idlers.crowd().most();
     if number == 0 && most > room {

@@ -13,6 +13,7 @@ use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;
+use crate::worker::board::{Board, InHand};
 use crate::worker::crowd::Idlers;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
@@ -65,6 +66,8 @@ pub struct Thread {
     pub maps: Arc<MapPrograms>,
     /// Its idle connections.
     pub idlers: Idlers,
+    /// What the threads have in hand.
+    pub board: Arc<Board>,
     ids: UniqueIds,
 }
 
@@ -77,6 +80,7 @@ impl Thread {
         applications: Rc<Applications>,
         maps: Arc<MapPrograms>,
         idlers: Idlers,
+        board: Arc<Board>,
     ) -> Thread {
         Thread {
             config,
@@ -90,6 +94,7 @@ impl Thread {
             maps,
             ids: UniqueIds::new(idlers.number()),
             idlers,
+            board,
         }
     }
 
@@ -102,6 +107,11 @@ impl Thread {
     pub fn main_site(&self) -> &'static Site {
         // There always is one.
         &self.config.sites[0]
+    }
+
+    /// One more request is in hand, until what comes back is dropped.
+    pub fn take_in_hand(&self) -> InHand<'_> {
+        self.board.take(self.idlers.number())
     }
 
     /// Writes the lines that phases have made into the site's error log.
@@ -142,6 +152,7 @@ impl Thread {
 
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
+        self.board.answered(self.idlers.number(), sent.bytes_out);
         record::write(&self.logs, ex, response, sent);
     }
 }

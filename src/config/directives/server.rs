@@ -28,6 +28,8 @@ settings! {
         pid_file: Setting<Vec<u8>>,
         /// `ServerTokens`.
         tokens: Setting<Tokens>,
+        /// `ControlSocket`; none where it says so.
+        control_socket: Setting<Option<Vec<u8>>>,
         /// `TypesConfig`.
         types_config: Setting<Vec<u8>>,
         /// `GracefulShutdownTimeout`; zero is no limit.
@@ -108,6 +110,26 @@ must be started as root, or it does not start.\n\nIn <Service> it is the root of
                 Ok(())
             },
         ),
+    },
+    Directive {
+        name: "ControlSocket",
+        module: "lychgate",
+        syntax: "file|none",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Name the socket by which lychgate ctl talks to the server.",
+        manual: "Without it, the name is that of PidFile with .ctl in place of .pid. The socket has mode 0600, and belongs to who starts \
+the server: that user and root may use it, but no process that the server itself has started, such as a script or a service of the \
+same user. A socket that was left behind is replaced; a file of that name that is no socket is left alone. If the socket cannot be \
+made, the server does not start; without this directive that is a warning. See \
+lychgate(8), section Control.",
+        set: Set::Server(|server, args| {
+            let path = (args.keyword(0) != "none").then(|| args.path(0));
+            server.core.control_socket.set(path);
+            Ok(())
+        }),
     },
     Directive {
         name: "GracefulShutdownTimeout",

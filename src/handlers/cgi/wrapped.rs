@@ -28,6 +28,7 @@ use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, care_of, no_input, turn};
 use crate::http::status::Status;
 use crate::process::child::Step;
+use crate::process::message::Runs;
 use crate::process::pidfd::Exit;
 use crate::scripts::client::StartError;
 use crate::scripts::notes::{About, Asked, Logs, Notes};
@@ -180,6 +181,7 @@ async fn attempt(
         env,
         limits: Vec::new(),
         stdin: input.stdin()?,
+        runs: Runs::Itself,
     };
     match means
         .scripts

@@ -287,7 +287,6 @@ impl Services {
     }
 
     /// Replaces the processes of a service without losing a request; starts one that does not run.
-    #[expect(dead_code, reason = "lychgate ctl asks for it")]
     pub(super) fn restart(&mut self, name: &str, stock: &Stock) -> Result<(), String> {
         self.ask(name, stock, |service, means| match service.state {
             State::Running => {
@@ -299,7 +298,6 @@ impl Services {
     }
 
     /// Starts a service that was stopped or has failed.
-    #[expect(dead_code, reason = "lychgate ctl asks for it")]
     pub(super) fn start(&mut self, name: &str, stock: &Stock) -> Result<(), String> {
         self.ask(name, stock, |service, means| match service.state {
             State::Running => Ok(()),
@@ -308,7 +306,6 @@ impl Services {
     }
 
     /// Stops a service: new requests get a 503 at once, and its processes end when they have answered what they have.
-    #[expect(dead_code, reason = "lychgate ctl asks for it")]
     pub(super) fn stop(&mut self, name: &str, stock: &Stock) -> Result<(), String> {
         self.ask(name, stock, |service, means| {
             service.close(State::Stopped, means);

@@ -114,6 +114,7 @@ fn messages_of_the_launcher_go_round() {
         },
         ToWorker::Stop,
         ToWorker::SpawnerRestarted,
+        ToWorker::Report { number: 1 << 40 },
         ToWorker::MapProgram {
             number: 3,
             keys: fd(),
