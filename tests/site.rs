@@ -3,6 +3,7 @@
 //! examples in `conf/extra/`.
 
 mod scripts;
+mod services;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,9 +38,9 @@ pub fn trials() -> Vec<Trial> {
         ),
         site("extra_vhosts_serve", extra_vhosts_serve),
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
-        site("extra_scgi_serves", extra_scgi_serves),
+        site("extra_scgi_serves", services::extra_scgi_serves),
         site("extra_reverse_proxy_serves", extra_reverse_proxy_serves),
-        site("extra_services_serve", extra_services_serve),
+        site("extra_services_serve", services::extra_services_serve),
         site("extra_static_first_serves", extra_static_first_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
@@ -348,47 +349,6 @@ fn extra_php_fpm_serves() -> Result<Completion, Failed> {
     }
     site.end_saying(&[".*"])?;
     Ok(Completion::Completed)
-}
-
-/// The example as it stands, but for the name of the socket.
-fn extra_scgi_serves() -> Result<(), String> {
-    let root = copied("extra-scgi", "Include conf/extra/scgi.conf\n")?;
-    let conf = root.join("conf/extra/scgi.conf");
-    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
-    let socket = root.join("app.sock").display().to_string();
-    server::write(&conf, text.replace("/run/app.sock", &socket).as_bytes())?;
-    server::hand_over(&root, false)?;
-    let _application = applications::start("testapp --scgi app.sock", &root, false, 0)?;
-    let site = Site::start(root)?;
-    expect("its page", &site.fetch("/app/page?env")?, 200, "SCRIPT_NAME=/app/page")?;
-    site.end_saying(&[])
-}
-
-/// The example as it stands, with programs of ours where its own are.
-fn extra_services_serve() -> Result<(), String> {
-    let root = copied("extra-services", "Include conf/extra/services.conf\n")?;
-    let conf = root.join("conf/extra/services.conf");
-    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
-    let place = root.join("srv").display().to_string();
-    let text = text.replace("wiki.fcgi --quiet", "wiki.fcgi --service");
-    let text = text.replace("report.fcgi", "report.fcgi --service-one");
-    server::write(&conf, text.replace("/srv", &place).as_bytes())?;
-    fs::create_dir_all(root.join("srv/wiki/data")).map_err(|e| e.to_string())?;
-    fs::create_dir_all(root.join("srv/report")).map_err(|e| e.to_string())?;
-    for name in ["srv/wiki/wiki.fcgi", "srv/report/report.fcgi"] {
-        let program = server::bench().directory.join("apps/testapp");
-        fs::copy(program, root.join(name)).map_err(|e| format!("{name}: {e}"))?;
-    }
-    server::hand_over(&root, false)?;
-    let site = Site::start(root)?;
-    expect("the wiki", &site.fetch("/wiki/page?self")?, 200, "umask=27")?;
-    expect(
-        "the report",
-        &site.fetch("/report/page?env")?,
-        200,
-        "SCRIPT_NAME=/report/page",
-    )?;
-    site.end_saying(&[])
 }
 
 /// The example as it stands, but for the port.
