@@ -54,7 +54,9 @@ struct Taken {
     /// A request is about to have it.
     reserved: bool,
     started: Instant,
-    /// When it was last given a request or had ended one.
+    /// When it was last given a request.
+    given: Instant,
+    /// When it was last seen to have one.
     touched: Instant,
     requests: u64,
     most_requests: u64,
@@ -187,18 +189,17 @@ impl OnDemand {
             if let Some(Some(taken)) = state.taken.get_mut(number) {
                 taken.reserved = true;
                 taken.requests += 1;
-                taken.touched = Instant::now();
+                taken.given = Instant::now();
+                taken.touched = taken.given;
                 taken.busy = wanted.busy;
             }
             return Some(Got::Ready(ticket(number)));
         }
-        let outdated = |taken: &&Taken| taken.class.family == class.family && taken.class.file != class.file;
-        for taken in state.taken.iter().flatten().filter(outdated) {
+        let of_old_file = |taken: &&Taken| taken.class.family == class.family && taken.class.file != class.file;
+        for taken in state.taken.iter().flatten().filter(of_old_file) {
             taken.end.notify_one();
         }
-        let of_class = all()
-            .filter(|(_, taken)| taken.as_ref().as_ref().is_some_and(own))
-            .count();
+        let of_class = state.taken.iter().flatten().filter(own).count();
         if of_class >= self.most_of_a_class {
             return None;
         }
@@ -217,6 +218,7 @@ impl OnDemand {
             stage: Stage::Starting,
             reserved: true,
             started: now,
+            given: now,
             touched: now,
             requests: 1,
             most_requests: wanted.most_requests,
@@ -243,21 +245,17 @@ impl OnDemand {
             return Verdict::Goes;
         };
         let is_over = |limit: Duration, since: Instant| !limit.is_zero() && since.elapsed() >= limit;
-        let verdict = if !self.is_idle(number, taken) {
-            if taken.stage == Stage::Ready && is_over(taken.busy, taken.touched) {
-                Verdict::Overdue
-            } else {
-                Verdict::Stays
-            }
-        } else if closing
-            || taken.is_used_up()
-            || is_over(self.lifetime, taken.started)
-            || is_over(self.idle, taken.touched) && of_class(&taken.class) > self.least_of_a_class
-        {
-            Verdict::Goes
-        } else {
-            Verdict::Stays
+        let idles = self.is_idle(number, taken);
+        let had_its_time = closing || taken.is_used_up() || is_over(self.lifetime, taken.started);
+        let is_surplus = || is_over(self.idle, taken.touched) && of_class(&taken.class) > self.least_of_a_class;
+        let verdict = match (idles, taken.stage) {
+            (true, _) if had_its_time || is_surplus() => Verdict::Goes,
+            (false, Stage::Ready) if is_over(taken.busy, taken.given) => Verdict::Overdue,
+            _ => Verdict::Stays,
         };
+        if let Some(Some(taken)) = state.taken.get_mut(number).filter(|_| !idles) {
+            taken.touched = Instant::now();
+        }
         if verdict != Verdict::Stays
             && let Some(Some(taken)) = state.taken.get_mut(number)
         {
