@@ -21,6 +21,7 @@ use crate::config::hosts;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, entry};
 use crate::config::node::{Node, Settings};
 use crate::config::places;
+use crate::config::programs;
 use crate::config::providers;
 use crate::config::services;
 use crate::config::setting::Merge;
@@ -347,6 +348,7 @@ impl Resolver {
         config.sites.insert(0, main);
         config.proxy_protocol = config.sites.iter().any(|site| site.settings.remote_ip.expects_header());
         config.script_places = places::of(&config);
+        config.programs = programs::of(&config);
         config.script_only = places::script_only(&config);
         for site in &mut config.sites {
             for mut balancer in balancers::of(site) {

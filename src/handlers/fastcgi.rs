@@ -8,6 +8,7 @@ mod authorizer;
 pub(in crate::handlers) mod input;
 pub mod on_demand;
 mod reply;
+mod starting;
 mod stream;
 mod talk;
 
@@ -39,6 +40,7 @@ use crate::handlers::fastcgi::reply::Unanswered;
 use crate::handlers::fastcgi::talk::Talk;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::scripts::Scripts;
 use crate::scripts::notes::{About, Logs, Notes};
 
 /// What one worker thread needs to ask applications.
@@ -46,24 +48,26 @@ pub struct Applications {
     backends: Arc<Backends>,
     started: Arc<OnDemand>,
     logs: Rc<dyn Logs>,
+    scripts: Rc<Scripts>,
     path: Option<Vec<u8>>,
     /// The variables of which it was said that they are not passed, and of which site.
     said: RefCell<HashSet<(usize, Vec<u8>)>>,
 }
 
 impl Applications {
-    /// Those that may be talked to; `path` is PATH of the server's own environment.
+    /// Those that may be talked to, and who has programs started.
     pub fn new(
         backends: Arc<Backends>,
         started: Arc<OnDemand>,
         logs: Rc<dyn Logs>,
-        path: Option<Vec<u8>>,
+        scripts: Rc<Scripts>,
     ) -> Applications {
         Applications {
             backends,
             started,
             logs,
-            path,
+            path: scripts.inherited().path.clone(),
+            scripts,
             said: RefCell::default(),
         }
     }

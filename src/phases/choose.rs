@@ -4,6 +4,7 @@ use crate::base::path;
 use crate::config::backends::{self, Scheme, Target};
 use crate::config::balancers;
 use crate::config::directives::fastcgi::Backend;
+use crate::config::directives::fcgid::Asks;
 use crate::config::directives::options::Options;
 use crate::config::handlers;
 use crate::exchange::Exchange;
@@ -78,7 +79,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             return Ok(speaks(parsed(&place.path)?.scheme));
         }
         (Alias::Scripts, Some(named)) if handlers::is_on_demand(named) => {
-            return script(ex, place).map(|_| Handler::Fcgid);
+            if !needs_no_file(place) {
+                script(ex, place)?;
+            }
+            return Ok(Handler::Fcgid);
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
@@ -95,6 +99,13 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             return Ok(Handler::Options);
         }
     }
+    if named.is_some_and(handlers::is_on_demand) && needs_no_file(place) {
+        return if place.conf.core.options.in_force().has(Options::EXEC_CGI) {
+            Ok(Handler::Fcgid)
+        } else {
+            Err(not_a_script_here(ex))
+        };
+    }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
         // The handler of files has nothing to show of a directory, and that of listings does not know POST.
@@ -107,6 +118,12 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         }
         Landing::File => Err(not_a_script_here(ex)),
     }
+}
+
+/// Whether a wrapper is asked for whatever the URL says.
+fn needs_no_file(place: &Place) -> bool {
+    let wrapper = place.conf.fcgid.wrapper(&place.path);
+    wrapper.is_some_and(|wrapper| wrapper.asks == Asks::Names)
 }
 
 /// A file to be shown, unless it is a program by its place or by its type.

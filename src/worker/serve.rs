@@ -82,7 +82,7 @@ impl Outside for Thread {
     }
 
     async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::fastcgi::on_demand::run(ex, place, &self.applications, &self.scripts).await
+        handlers::fastcgi::on_demand::run(ex, place, &self.applications).await
     }
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {

@@ -11,7 +11,6 @@ const AUTH: &str = "not supported by this version; no passwords are asked for: w
 const FASTCGI_EXTERNAL: &str = "not supported by this version; give the file's handler as `proxy:unix:/path|fcgi://localhost` or `proxy:fcgi://host:port`";
 const FASTCGI_SERVER: &str = "not supported by this version; describe the program in a <Service> section";
 const FCGID_AUTH: &str = "it has no effect without the program, which is refused";
-const FCGID_CMD: &str = "what it says of one command is not taken; say it of all, by FcgidMaxProcessesPerClass and its kin, or make a <Service> of the program";
 const FCGID_DIR: &str = "the sockets are where ServiceDir says";
 const FCGID_OLD: &str = "it is the name of old versions of mod_fcgid, which is not taken; write it with `Fcgid` before it, as its manual says";
 const FCGID_OLD_WRAPPER: &str = "not supported by this version under its old name; write FcgidWrapper";
@@ -107,7 +106,6 @@ foreign! {
     "FcgidAuthorizer" "mod_fcgid" DH FileInfo "command" => Refused(FCGI_AUTH);
     "FcgidAuthorizerAuthoritative" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_AUTH);
     "FcgidBusyScanInterval" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_SCAN);
-    "FcgidCmdOptions" "mod_fcgid" SVDH FileInfo "value" => Warned(FCGID_CMD);
     "FcgidErrorScanInterval" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_SCAN);
     "FcgidFixPathinfo" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_PATH_INFO);
     "FcgidIdleScanInterval" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_SCAN);
