@@ -47,7 +47,8 @@ fn of_site(site: &Site) -> impl Iterator<Item = OwnProgram> {
 }
 
 fn commands(conf: &DirConf) -> impl Iterator<Item = &Vec<Vec<u8>>> {
-    conf.fcgid.wrappers.iter().map(|wrapper| &wrapper.command)
+    let wrappers = conf.fcgid.wrappers.iter().map(|wrapper| &wrapper.command);
+    wrappers.chain(conf.access_programs.commands())
 }
 
 impl Config {

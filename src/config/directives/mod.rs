@@ -1,5 +1,6 @@
 //! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
 
+pub mod access_programs;
 pub mod alias;
 pub mod authn;
 pub mod authorizer;
@@ -58,6 +59,8 @@ settings! {
         aliases: alias::PlaceAliases,
         /// Access.
         authz: authz::Authz,
+        /// Programs that say who may come in.
+        access_programs: access_programs::AccessPrograms,
         /// Access as Apache 2.2 had it.
         compat: compat::Compat,
         /// Listings.
@@ -155,6 +158,7 @@ settings! {
 
 /// The directives, feature by feature; those of one are in alphabetical order.
 const BY_FEATURE: &[&[Directive]] = &[
+    access_programs::DIRECTIVES,
     alias::DIRECTIVES,
     authn::DIRECTIVES,
     authorizer::DIRECTIVES,
