@@ -5,14 +5,14 @@ use crate::config::backends;
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 4] = [b"none", b"default-handler", b"cgi-script", ON_DEMAND];
+const KNOWN: [&[u8]; 5] = [b"none", b"default-handler", b"cgi-script", ON_DEMAND[0], ON_DEMAND[1]];
 
-/// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
-const ON_DEMAND: &[u8] = b"fcgid-script";
+/// The handlers of FastCGI programs that are started when they are wanted (`mod_fcgid`, and `mod_fastcgi` before it).
+const ON_DEMAND: [&[u8]; 2] = [b"fcgid-script", b"fastcgi-script"];
 
 /// Whether a handler is that of FastCGI programs that are started when they are wanted.
 pub fn is_on_demand(handler: &[u8]) -> bool {
-    handler == ON_DEMAND
+    ON_DEMAND.contains(&handler)
 }
 
 /// The types of Apache's that stand for a handler.

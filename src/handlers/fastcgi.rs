@@ -120,8 +120,14 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
     let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
     environment::warn_ignored(&variables, is_news, &notes);
-    let variables = Asked::changed(ex, place, variables);
-    let terms = backends::terms(ex.site, &asked.target);
+    let mut variables = Asked::changed(ex, place, variables);
+    for (name, value) in on_demand::passed(ex, &asked.pass_headers) {
+        variables.entry(name).or_insert(value);
+    }
+    let terms = asked
+        .terms
+        .clone()
+        .unwrap_or_else(|| backends::terms(ex.site, &asked.target));
     let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
     let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);

@@ -68,6 +68,9 @@ fn told(place: &Place, handler: Handler) -> Step {
 
 fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     check_filters(place)?;
+    if place.alias != Alias::Proxied && ex.config.server.old_fastcgi.program(&place.path).is_some() {
+        return Ok(Handler::FastCgi);
+    }
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
         (Alias::Proxied, _) => {

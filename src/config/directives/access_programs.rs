@@ -33,6 +33,96 @@ impl AccessPrograms {
 /// The directives of this file, by name.
 pub const DIRECTIVES: &[Directive] = &[
     Directive {
+        name: "FastCgiAccessChecker",
+        module: "mod_fastcgi",
+        syntax: "file",
+        words: Words::exactly(1),
+        allowed: DIRECTORY,
+        overrides: Override::None,
+        default: "",
+        summary: "The same as FcgidAccessChecker, in the words of mod_fastcgi.",
+        manual: "A file of which FastCgiServer or FastCgiExternalServer tells is asked where that says. The option -compat is not supported.",
+        set: Set::Dir(|conf, args| {
+            conf.access_programs.checker.set(fcgid::command(args)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "FastCgiAccessCheckerAuthoritative",
+        module: "mod_fastcgi",
+        syntax: "on|off",
+        words: Words::exactly(1),
+        allowed: DIRECTORY.or(HTACCESS),
+        overrides: Override::AuthConfig,
+        default: "on",
+        summary: "The same as FcgidAccessCheckerAuthoritative, in the words of mod_fastcgi.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            conf.access_programs.checker_authoritative.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "FastCgiAuthenticator",
+        module: "mod_fastcgi",
+        syntax: "file",
+        words: Words::exactly(1),
+        allowed: DIRECTORY,
+        overrides: Override::None,
+        default: "",
+        summary: "The same as FcgidAuthenticator, in the words of mod_fastcgi.",
+        manual: "A file of which FastCgiServer or FastCgiExternalServer tells is asked where that says. The option -compat is not supported.",
+        set: Set::Dir(|conf, args| {
+            conf.access_programs.authenticator.set(fcgid::command(args)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "FastCgiAuthenticatorAuthoritative",
+        module: "mod_fastcgi",
+        syntax: "on|off",
+        words: Words::exactly(1),
+        allowed: DIRECTORY.or(HTACCESS),
+        overrides: Override::AuthConfig,
+        default: "on",
+        summary: "The same as FcgidAuthenticatorAuthoritative, in the words of mod_fastcgi.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            conf.access_programs.authenticator_authoritative.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "FastCgiAuthorizer",
+        module: "mod_fastcgi",
+        syntax: "file",
+        words: Words::exactly(1),
+        allowed: DIRECTORY,
+        overrides: Override::None,
+        default: "",
+        summary: "The same as FcgidAuthorizer, in the words of mod_fastcgi.",
+        manual: "A file of which FastCgiServer or FastCgiExternalServer tells is asked where that says. The option -compat is not supported.",
+        set: Set::Dir(|conf, args| {
+            conf.access_programs.authorizer.set(fcgid::command(args)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "FastCgiAuthorizerAuthoritative",
+        module: "mod_fastcgi",
+        syntax: "on|off",
+        words: Words::exactly(1),
+        allowed: DIRECTORY.or(HTACCESS),
+        overrides: Override::AuthConfig,
+        default: "on",
+        summary: "The same as FcgidAuthorizerAuthoritative, in the words of mod_fastcgi.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            conf.access_programs.authorizer_authoritative.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
         name: "FcgidAccessChecker",
         module: "mod_fcgid",
         syntax: "command",

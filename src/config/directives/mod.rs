@@ -24,6 +24,7 @@ pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod modules;
+pub mod old_fastcgi;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
@@ -145,6 +146,8 @@ settings! {
         scripts: cgi::ScriptLimits,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::ServerFcgid,
+        /// What mod_fastcgi has.
+        old_fastcgi: old_fastcgi::OldFastCgi,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
@@ -180,6 +183,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     modules::DIRECTIVES,
+    old_fastcgi::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,

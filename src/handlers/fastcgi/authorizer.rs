@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::backend::fastcgi::Conversation;
 use crate::backend::pool::{Agreed, Keep, Which};
 use crate::backend::wire::Trouble;
-use crate::config::directives::authorizer::Provider;
+use crate::config::backends::Target;
 use crate::config::directives::proxy::Terms;
 use crate::exchange::Exchange;
 use crate::exchange::authorizers::{Asking, Authorizers, Authorizing, Part, Refusal, Whom};
@@ -58,29 +58,35 @@ impl Authorizers for Applications {
 
 async fn ask(applications: &Applications, ex: &Exchange, place: &Place, asked: &Authorizing) -> Result<Said, Fail> {
     match &asked.whom {
-        Whom::Provider(name) => provider(applications, ex, place, (asked, name)).await,
-        Whom::Program(command) => program(applications, ex, place, (asked, command)).await,
+        Whom::Provider(name) => {
+            let provider = ex.config.server.authorizers.providers.find(name);
+            let provider = provider.ok_or_else(|| failed(&asked.whom.to_string(), "nobody has defined it"))?;
+            running(applications, ex, place, (asked, &provider.target)).await
+        }
+        Whom::Program(command) => {
+            let file = command.first().map(Vec::as_slice).unwrap_or_default();
+            match ex.config.server.old_fastcgi.program(file) {
+                Some(old) => running(applications, ex, place, (asked, &old.target)).await,
+                None => program(applications, ex, place, (asked, command)).await,
+            }
+        }
     }
 }
 
 /// An authorizer that runs already.
-async fn provider(
+async fn running(
     applications: &Applications,
     ex: &Exchange,
     place: &Place,
-    (asked, name): (&Authorizing, &[u8]),
+    (asked, target): (&Authorizing, &Target),
 ) -> Result<Said, Fail> {
-    let shown = String::from_utf8_lossy(name).into_owned();
-    let provider = ex.config.server.authorizers.providers.find(name);
-    let provider = provider.ok_or_else(|| failed(&shown, "nobody has defined it"))?;
-    let pool = applications
-        .backends
-        .to(provider.target.scheme, &provider.target.address);
+    let shown = asked.whom.to_string();
+    let pool = applications.backends.to(target.scheme, &target.address);
     let pool = pool.ok_or_else(|| failed(&shown, "its address is not among those of the settings"))?;
     let silence = patience(ex);
     let agreed = Agreed {
         keep: Keep::No,
-        ..Agreed::of(provider.target.scheme, &Terms::default(), silence)
+        ..Agreed::of(target.scheme, &Terms::default(), silence)
     };
     let lease = match lease(ex, pool, &agreed, Which::New, MODULE).await {
         Ok(lease) => lease,
@@ -97,7 +103,10 @@ async fn provider(
     heard.tell_rest();
     let reply = answered.map_err(|why| match why {
         NoReply::ClientGone => Fail::ClientGone,
-        NoReply::Because(why) => failed(&shown, &format!("{}: {why}", self::shown(provider))),
+        NoReply::Because(why) => failed(
+            &shown,
+            &format!("application `{}` gave no reply: {why}", target.address),
+        ),
     })?;
     Ok(judged(reply, heard.body))
 }
@@ -150,10 +159,6 @@ fn notes(applications: &Applications, ex: &Exchange, place: &Place, module: &'st
         Rc::clone(&applications.logs),
         about(ex, place, module),
     ))
-}
-
-fn shown(provider: &Provider) -> String {
-    format!("application `{}` gave no reply", provider.target.address)
 }
 
 fn failed(name: &str, why: &str) -> Fail {

@@ -117,21 +117,29 @@ fn target(place: &Place) -> Target {
     }
 }
 
-/// Adds the fields that FcgidPassHeader names: by the name that it gives, and by that of CGI.
+/// Adds the fields that FcgidPassHeader names.
 pub(super) fn add_passed(ex: &Exchange, settings: &SiteFcgid, variables: &mut Vec<(Vec<u8>, Vec<u8>)>) {
-    for field in settings.pass_headers.iter() {
+    for (name, value) in passed(ex, &settings.pass_headers) {
+        if variables.iter().all(|(known, _)| *known != name) {
+            variables.push((name, value));
+        }
+    }
+}
+
+/// Fields as variables: by the name that is given, and by that of CGI. What steers programs is not for clients to say.
+pub(super) fn passed(ex: &Exchange, fields: &[Vec<u8>]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut variables = Vec::new();
+    for field in fields {
         let Some(value) = ex.head.field(field) else { continue };
         let plain: Vec<u8> = field
             .iter()
             .map(|byte| if *byte == b'-' { b'_' } else { *byte })
             .collect();
         let of_cgi = [b"HTTP_".as_slice(), &plain.to_ascii_uppercase()].concat();
-        for name in [plain, of_cgi] {
-            // What steers programs is not for clients to say.
-            let is_free = !is_refused(&name, Origin::Htaccess) && variables.iter().all(|(known, _)| *known != name);
-            if is_free {
-                variables.push((name, value.to_vec()));
-            }
-        }
+        let names = [plain, of_cgi]
+            .into_iter()
+            .filter(|name| !is_refused(name, Origin::Htaccess));
+        variables.extend(names.map(|name| (name, value.to_vec())));
     }
+    variables
 }

@@ -8,24 +8,22 @@ const APPLICATION: &str =
     "not supported by this version; applications do not run inside the server: keep the server that runs them in front";
 const AS_WRITTEN: &str = "pages are sent as they are written";
 const AUTH: &str = "not supported by this version; no passwords are asked for: write `Require all denied` for the place, or keep it behind a server that asks";
-const FASTCGI_EXTERNAL: &str = "not supported by this version; give the file's handler as `proxy:unix:/path|fcgi://localhost` or `proxy:fcgi://host:port`";
-const FASTCGI_SERVER: &str = "not supported by this version; describe the program in a <Service> section";
 const FCGID_DIR: &str = "the sockets are where ServiceDir says";
 const FCGID_OLD: &str = "it is the name of old versions of mod_fcgid, which is not taken; write it with `Fcgid` before it, as its manual says";
 const FCGID_OLD_WRAPPER: &str = "not supported by this version under its old name; write FcgidWrapper";
 const FCGID_PATH_INFO: &str = "PATH_INFO and SCRIPT_NAME are as CGI has them";
+const FCGID_REST: &str = "it says how mod_fcgid itself goes to work";
 const FCGID_SCAN: &str = "nothing is looked for from time to time: ends are noticed when they come";
 const FCGID_SCORE: &str = "a program is started when a request has no process, up to FcgidMaxProcessesPerClass";
 const FCGID_STREAMS: &str = "bodies are passed on as they come";
 const FCGID_TABLE: &str = "processes are kept in memory";
 const FCGID_WIN32: &str = "processes end with the server";
-const FCGI_AUTH: &str =
-    "not supported by this version; no program is asked who may: write `Require` lines for the place";
 const FCGI: &str = "not supported by this version; run the program as a CGI script";
 const FLOODS: &str = "floods of requests are not counted by address; use the packet filter";
 const JK: &str =
     "not supported by this version; nothing is passed on to servlet containers: keep the server that does it in front";
-const NOFCGI: &str = "it has no effect: programs that mod_fastcgi would run are <Service> sections here";
+const FASTCGI_REST: &str =
+    "it has no effect: sockets are where ServiceDir says, and SuexecUserGroup says who programs run as";
 const NOJK: &str = "it has no effect without JkMount, which is refused";
 const NOPY: &str = "it has no effect without the application, which is refused";
 const NOSEC: &str = "it has no effect: no rules look at requests, and the rules themselves are refused";
@@ -87,17 +85,11 @@ foreign! {
     "DOSWhitelist" "mod_evasive" S None "value" => Warned(FLOODS);
     "EnableCapabilities" "mpm_itk" SV None "value" => Ignored(NO_ASSIGN);
     "ErrorScanInterval" "mod_fcgid" SVDH FileInfo "value" => Warned(FCGID_OLD);
-    "FastCgi*" "mod_fastcgi" S None "value ..." => Ignored(NOFCGI);
-    "FastCgiAccessChecker" "mod_fastcgi" DH AuthConfig "file" => Refused(FCGI_AUTH);
-    "FastCgiAuthenticator" "mod_fastcgi" DH AuthConfig "file" => Refused(FCGI_AUTH);
-    "FastCgiAuthorizer" "mod_fastcgi" DH AuthConfig "file" => Refused(FCGI_AUTH);
-    "FastCgiConfig" "mod_fastcgi" S None "value ..." => Ignored(NOFCGI);
-    "FastCgiExternalServer" "mod_fastcgi" S None "file [options]" => Refused(FASTCGI_EXTERNAL);
-    "FastCgiIpcDir" "mod_fastcgi" S None "value ..." => Ignored(NOFCGI);
-    "FastCgiServer" "mod_fastcgi" S None "file [options]" => Refused(FASTCGI_SERVER);
-    "FastCgiSuEXEC" "mod_fastcgi" S None "value ..." => Ignored(NOFCGI);
-    "FastCgiWrapper" "mod_fastcgi" S None "value ..." => Ignored(NOFCGI);
-    "Fcgid*" "mod_fcgid" SVDH FileInfo "value" => Ignored(NOFCGI);
+    "FastCgi*" "mod_fastcgi" S None "value ..." => Ignored(FASTCGI_REST);
+    "FastCgiIpcDir" "mod_fastcgi" S None "value ..." => Ignored(FASTCGI_REST);
+    "FastCgiSuEXEC" "mod_fastcgi" S None "value ..." => Ignored(FASTCGI_REST);
+    "FastCgiWrapper" "mod_fastcgi" S None "value ..." => Ignored(FASTCGI_REST);
+    "Fcgid*" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_REST);
     "FcgidBusyScanInterval" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_SCAN);
     "FcgidErrorScanInterval" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_SCAN);
     "FcgidFixPathinfo" "mod_fcgid" SVDH FileInfo "value" => Ignored(FCGID_PATH_INFO);
