@@ -6,6 +6,7 @@ pub mod conn;
 pub mod crowd;
 pub mod drain;
 pub mod logs;
+mod looks;
 mod maps;
 pub mod pulse;
 pub mod reader;
