@@ -8,9 +8,11 @@ mod rows;
 mod size;
 mod title;
 
+use std::sync::Arc;
+
 use crate::base::date::HttpDate;
 use crate::base::quote;
-use crate::config::directives::DirConf;
+use crate::config::directives::autoindex::Listing;
 use crate::config::directives::autoindex::options::Looks;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -35,16 +37,17 @@ pub async fn run<L: LooksAhead>(ex: &mut Exchange, place: &Place, looks: &L) -> 
         ex.trace_open_error(&place.path, error);
         refused(place, &error.reason())
     })?;
-    let wanted = Wanted::new(&place.conf.autoindex, ex.target.query.as_deref());
+    let settings = Arc::new(place.conf.autoindex.in_force());
+    let wanted = Wanted::new(&settings, ex.target.query.as_deref());
     let mut response = Response::new(Status::OK, Body::Empty);
-    add_fields(ex, place, wanted.form, &directory, &mut response);
+    add_fields(ex, &settings, wanted.form, &directory, &mut response);
     if ex.method != Method::Head {
         let entries = dirlist::read(&directory).map_err(|error| refused(place, &error.to_string()))?;
         let is_cut = entries.len() >= dirlist::MOST_ENTRIES;
-        let rows = rows::gather(ex, place, &wanted, entries, looks).await;
+        let rows = rows::gather(ex, place, &settings, &wanted, entries, looks).await;
         response.body = match wanted.form {
-            Form::Own => own::page(ex, place, &wanted, rows, is_cut, looks).await,
-            Form::Plain | Form::Fancy | Form::Table => apaches(ex, place, wanted, rows, looks).await,
+            Form::Own => own::page(ex, &settings, &wanted, rows, is_cut, looks).await,
+            Form::Plain | Form::Fancy | Form::Table => apaches(ex, &settings, wanted, rows, looks).await,
         };
     }
     Ok(Outcome::Reply(response))
@@ -55,8 +58,8 @@ fn refused(place: &Place, why: &str) -> Fail {
     Fail::site(Status::FORBIDDEN, note).of_module("autoindex")
 }
 
-fn add_fields(ex: &Exchange, place: &Place, form: Form, directory: &OpenFile, response: &mut Response) {
-    let options = &place.conf.autoindex.options;
+fn add_fields(ex: &Exchange, settings: &Listing, form: Form, directory: &OpenFile, response: &mut Response) {
+    let options = &settings.options;
     let usual: &[u8] = if form == Form::Own { b"UTF-8" } else { b"ISO-8859-1" };
     let charset = options.charset().unwrap_or(usual);
     let mut media_type = options.media_type().to_vec();
@@ -68,7 +71,7 @@ fn add_fields(ex: &Exchange, place: &Place, form: Form, directory: &OpenFile, re
     if options.looks().has(Looks::TRACK_MODIFIED) {
         let modified = HttpDate::from(directory.meta.modified());
         fields.append("Last-Modified", modified.to_bytes());
-        if let Some(tag) = static_file::tag_of_facts(&place.conf, &directory.meta, ex.began.wall) {
+        if let Some(tag) = static_file::tag_of_facts(ex.conf(), &directory.meta, ex.began.wall) {
             fields.append("ETag", tag);
         }
     }
@@ -76,13 +79,18 @@ fn add_fields(ex: &Exchange, place: &Place, form: Form, directory: &OpenFile, re
 }
 
 /// A page as Apache makes it.
-async fn apaches<L: LooksAhead>(ex: &Exchange, place: &Place, wanted: Wanted, rows: Vec<rows::Row>, looks: &L) -> Body {
-    let conf = &place.conf;
+async fn apaches<L: LooksAhead>(
+    ex: &Exchange,
+    settings: &Arc<Listing>,
+    wanted: Wanted,
+    rows: Vec<rows::Row>,
+    looks: &L,
+) -> Body {
     let title = heading(ex);
     let whole = wanted.looks.has(Looks::NO_PREAMBLE);
-    let preamble = || apache::preamble(conf, wanted.looks, &title);
+    let preamble = || apache::preamble(settings, wanted.looks, &title);
     let mut page = Page::new();
-    match above(ex, conf, looks).await {
+    match above(ex, settings, looks).await {
         Some(Amble::Html(body)) => {
             if !whole {
                 page.text(preamble());
@@ -95,12 +103,12 @@ async fn apaches<L: LooksAhead>(ex: &Exchange, place: &Place, wanted: Wanted, ro
         }
         None => {
             page.text(preamble());
-            page.text(apache::heading(conf, &title));
+            page.text(apache::heading(settings, &title));
         }
     }
-    apache::list(&mut page, conf, wanted, rows);
+    apache::list(&mut page, settings, wanted, rows);
     let end = b"</body></html>\n";
-    match below(ex, conf, looks).await {
+    match below(ex, settings, looks).await {
         Some(Amble::Html(body)) => {
             page.body(body);
             if !whole {
@@ -147,8 +155,8 @@ enum Amble {
 }
 
 /// What `HeaderName` names, with the query of the request.
-async fn above<L: LooksAhead>(ex: &Exchange, conf: &DirConf, looks: &L) -> Option<Amble> {
-    let mut url = conf.autoindex.header.value()?.clone();
+async fn above<L: LooksAhead>(ex: &Exchange, settings: &Listing, looks: &L) -> Option<Amble> {
+    let mut url = settings.header.value()?.clone();
     if let Some(query) = &ex.target.query {
         url.push(b'?');
         url.extend_from_slice(query);
@@ -157,8 +165,8 @@ async fn above<L: LooksAhead>(ex: &Exchange, conf: &DirConf, looks: &L) -> Optio
 }
 
 /// What `ReadmeName` names.
-async fn below<L: LooksAhead>(ex: &Exchange, conf: &DirConf, looks: &L) -> Option<Amble> {
-    amble(ex, conf.autoindex.readme.value()?, looks).await
+async fn below<L: LooksAhead>(ex: &Exchange, settings: &Listing, looks: &L) -> Option<Amble> {
+    amble(ex, settings.readme.value()?, looks).await
 }
 
 async fn amble<L: LooksAhead>(ex: &Exchange, url: &[u8], looks: &L) -> Option<Amble> {

@@ -5,12 +5,54 @@ pub mod patterns;
 
 use crate::config::directives::autoindex::options::IndexOptions;
 use crate::config::directives::autoindex::patterns::{By, Description, Ignored, Item, add, add_icon};
-use crate::config::setting::{Prepended, Setting, settings};
+use crate::config::setting::{Merge, Prepended, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 
+/// What scopes say of listings. Sections that say nothing of them are not merged, and those that one walk of Apache's finds are merged
+/// with one another before they are laid over the rest; for `IndexOptions` and `IndexIgnoreReset` that is not the same.
+#[derive(Clone, Debug, Default)]
+pub struct Autoindex {
+    settled: Option<Box<Listing>>,
+    said: Option<Box<Listing>>,
+}
+
+impl Autoindex {
+    /// What the scope says, to say more.
+    fn own(&mut self) -> &mut Listing {
+        self.said.get_or_insert_default()
+    }
+
+    /// Ends a walk: what follows is laid over all that was merged so far.
+    pub fn close(&mut self) {
+        let said = self.said.take();
+        match (&mut self.settled, said) {
+            (Some(settled), Some(said)) => settled.merge(&said),
+            (None, said) => self.settled = said,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// All that holds.
+    pub fn in_force(&self) -> Listing {
+        let mut all = self.clone();
+        all.close();
+        all.settled.map(|listing| *listing).unwrap_or_default()
+    }
+}
+
+impl Merge for Autoindex {
+    fn merge(&mut self, inner: &Self) {
+        match (&mut self.said, &inner.said) {
+            (Some(said), Some(inner)) => said.merge(inner),
+            (None, Some(inner)) => self.said = Some(inner.clone()),
+            (_, None) => {}
+        }
+    }
+}
+
 settings! {
-    /// Listings.
-    pub struct Autoindex {
+    /// Settings of listings.
+    pub struct Listing {
         /// `IndexOptions`.
         options: IndexOptions,
         /// `IndexOrderDefault`.
@@ -113,7 +155,7 @@ macro_rules! one_word {
             summary: $summary,
             manual: $manual,
             set: Set::Dir(|conf, args| {
-                conf.autoindex.$field.set(args.bytes(0).to_vec());
+                conf.autoindex.own().$field.set(args.bytes(0).to_vec());
                 Ok(())
             }),
         }
@@ -128,7 +170,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "Name the text in place of an icon, by file names.",
         ALTS,
         |conf, args| {
-            add(&mut conf.autoindex.alts, By::Name, args);
+            add(&mut conf.autoindex.own().alts, By::Name, args);
             Ok(())
         }
     ),
@@ -138,7 +180,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "Name the text in place of an icon, by content codings.",
         ALTS,
         |conf, args| {
-            add(&mut conf.autoindex.alts, By::Encoding, args);
+            add(&mut conf.autoindex.own().alts, By::Encoding, args);
             Ok(())
         }
     ),
@@ -148,7 +190,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "Name the text in place of an icon, by media types.",
         ALTS,
         |conf, args| {
-            add(&mut conf.autoindex.alts, By::Type, args);
+            add(&mut conf.autoindex.own().alts, By::Type, args);
             Ok(())
         }
     ),
@@ -162,7 +204,7 @@ DescriptionWidth says otherwise; longer texts are cut.",
         |conf, args| {
             for name in args.rest(1) {
                 let description = Description::new(name, args.bytes(0));
-                conf.autoindex.descriptions.push(description);
+                conf.autoindex.own().descriptions.push(description);
             }
             Ok(())
         }
@@ -172,26 +214,21 @@ DescriptionWidth says otherwise; longer texts are cut.",
         "icon name ...",
         "Name icons by file names.",
         ICONS,
-        |conf, args| add_icon(&mut conf.autoindex.icons, &mut conf.autoindex.alts, By::Name, args)
+        |conf, args| add_icon(conf.autoindex.own(), By::Name, args)
     ),
     items!(
         "AddIconByEncoding",
         "icon coding ...",
         "Name icons by content codings.",
         "As AddIcon.",
-        |conf, args| add_icon(
-            &mut conf.autoindex.icons,
-            &mut conf.autoindex.alts,
-            By::Encoding,
-            args
-        )
+        |conf, args| add_icon(conf.autoindex.own(), By::Encoding, args)
     ),
     items!(
         "AddIconByType",
         "icon media-type ...",
         "Name icons by media types.",
         "As AddIcon. A file with a content coding has no icon by its type.",
-        |conf, args| add_icon(&mut conf.autoindex.icons, &mut conf.autoindex.alts, By::Type, args)
+        |conf, args| add_icon(conf.autoindex.own(), By::Type, args)
     ),
     one_word!(
         "DefaultIcon",
@@ -228,7 +265,7 @@ IndexOptions SuppressHTMLPreamble; any other text is shown as it is. It may be a
 also leave out names that begin with a dot, and editors' copies.",
         set: Set::Dir(|conf, args| {
             for name in args.words {
-                conf.autoindex.ignore.push(name, args);
+                conf.autoindex.own().ignore.push(name, args);
             }
             Ok(())
         }),
@@ -244,7 +281,7 @@ also leave out names that begin with a dot, and editors' copies.",
         summary: "Forget what outer sections leave out of listings.",
         manual: "",
         set: Set::Dir(|conf, args| {
-            conf.autoindex.ignore.alone = args.flag(0)?;
+            conf.autoindex.own().ignore.alone = args.flag(0)?;
             Ok(())
         }),
     },
@@ -265,7 +302,7 @@ The options are FancyIndexing, HTMLTable, AddAltClass, FoldersFirst, IconsAreLin
 SuppressColumnSorting, SuppressDescription, SuppressHTMLPreamble, SuppressIcon, SuppressLastModified, SuppressRules, SuppressSize, TrackModified, \
 VersionSort, XHTML, UseOldDateFormat, Charset=, Type=, IconHeight[=pixels], IconWidth[=pixels], NameWidth=n|* and DescriptionWidth=n|*. Options \
 without + or - replace what outer sections say, and take the + and - of their own section out of force, as in Apache.",
-        set: Set::Dir(|conf, args| conf.autoindex.options.take(args.words)),
+        set: Set::Dir(|conf, args| conf.autoindex.own().options.take(args.words)),
     },
     Directive {
         name: "IndexOrderDefault",
@@ -288,7 +325,7 @@ without + or - replace what outer sections say, and take the + and - of their ow
                 ("Size", Key::Size),
                 ("Description", Key::Description),
             ];
-            conf.autoindex.order.set(Order {
+            conf.autoindex.own().order.set(Order {
                 direction: args.choice(0, &directions)?,
                 key: args.choice(1, &keys)?,
             });

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use crate::base::quote;
 use crate::base::zone;
-use crate::config::directives::DirConf;
 use crate::config::directives::autoindex::options::{IndexOptions, Looks, Width};
 use crate::config::directives::autoindex::patterns::{self, BLANK, Entry};
-use crate::config::directives::autoindex::{Direction, Key};
+use crate::config::directives::autoindex::{Direction, Key, Listing};
 use crate::handlers::autoindex::page::{Page, Rows};
 use crate::handlers::autoindex::query::{Form, Wanted};
 use crate::handlers::autoindex::rows::Row;
@@ -15,8 +14,7 @@ use crate::handlers::autoindex::size;
 use crate::handlers::autoindex::title;
 
 /// The page up to its body; the title is HTML text.
-pub fn preamble(conf: &DirConf, looks: Looks, title: &[u8]) -> Vec<u8> {
-    let settings = &conf.autoindex;
+pub fn preamble(settings: &Listing, looks: Looks, title: &[u8]) -> Vec<u8> {
     let is_xhtml = looks.has(Looks::XHTML);
     let kind: &[u8] = if is_xhtml {
         b"<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Transitional//EN\"\n\
@@ -39,8 +37,8 @@ pub fn preamble(conf: &DirConf, looks: Looks, title: &[u8]) -> Vec<u8> {
 }
 
 /// The heading; the title is HTML text.
-pub fn heading(conf: &DirConf, title: &[u8]) -> Vec<u8> {
-    let begin: &[u8] = match conf.autoindex.style_sheet.value() {
+pub fn heading(settings: &Listing, title: &[u8]) -> Vec<u8> {
+    let begin: &[u8] = match settings.style_sheet.value() {
         Some(_) => b"  <h1 id=\"indextitle\">Index of ",
         None => b"<h1>Index of ",
     };
@@ -48,8 +46,8 @@ pub fn heading(conf: &DirConf, title: &[u8]) -> Vec<u8> {
 }
 
 /// Adds the list itself.
-pub fn list(page: &mut Page, conf: &Arc<DirConf>, wanted: Wanted, rows: Vec<Row>) {
-    let list = List::new(conf, wanted, rows);
+pub fn list(page: &mut Page, settings: &Arc<Listing>, wanted: Wanted, rows: Vec<Row>) {
+    let list = List::new(settings, wanted, rows);
     let mut head = Vec::new();
     list.head(&mut head);
     let mut tail = Vec::new();
@@ -60,7 +58,7 @@ pub fn list(page: &mut Page, conf: &Arc<DirConf>, wanted: Wanted, rows: Vec<Row>
 }
 
 struct List {
-    conf: Arc<DirConf>,
+    settings: Arc<Listing>,
     wanted: Wanted,
     rows: Vec<Row>,
     name_width: usize,
@@ -68,8 +66,8 @@ struct List {
 }
 
 impl List {
-    fn new(conf: &Arc<DirConf>, wanted: Wanted, rows: Vec<Row>) -> List {
-        let options = &conf.autoindex.options;
+    fn new(settings: &Arc<Listing>, wanted: Wanted, rows: Vec<Row>) -> List {
+        let options = &settings.options;
         let is_fancy = wanted.form == Form::Fancy;
         let grown = |least: usize, longest: Option<usize>| match is_fancy {
             true => least.max(longest.unwrap_or(0)),
@@ -88,7 +86,7 @@ impl List {
             None => Some(usual_description_width(wanted.looks)),
         };
         List {
-            conf: Arc::clone(conf),
+            settings: Arc::clone(settings),
             wanted,
             rows,
             name_width,
@@ -97,7 +95,7 @@ impl List {
     }
 
     fn options(&self) -> &IndexOptions {
-        &self.conf.autoindex.options
+        &self.settings.options
     }
 
     fn has(&self, look: Looks) -> bool {
@@ -105,7 +103,7 @@ impl List {
     }
 
     fn has_style(&self) -> bool {
-        self.conf.autoindex.style_sheet.value().is_some()
+        self.settings.style_sheet.value().is_some()
     }
 
     fn head(&self, out: &mut Vec<u8>) {
@@ -226,7 +224,7 @@ impl List {
     }
 
     fn blank_icon(&self) -> Option<Arc<[u8]>> {
-        patterns::text_for(&self.conf.autoindex.icons, &Entry::named(BLANK))
+        patterns::text_for(&self.settings.icons, &Entry::named(BLANK))
     }
 
     /// A cell's tag: a class where there is a style sheet, else what stands for it.
@@ -280,7 +278,7 @@ impl List {
         if is_link {
             out.extend_from_slice(&[b"<a href=\"", anchor, b"\">"].concat());
         }
-        let default = self.conf.autoindex.default_icon.value().map(Vec::as_slice);
+        let default = self.settings.default_icon.value().map(Vec::as_slice);
         match row.icon.as_deref().or(default) {
             Some(icon) => {
                 let alt = row.alt.as_deref().unwrap_or(b"   ");

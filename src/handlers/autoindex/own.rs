@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use crate::base::quote;
 use crate::base::zone;
-use crate::config::directives::DirConf;
 use crate::config::directives::autoindex::options::Looks;
-use crate::config::directives::autoindex::{Direction, Key};
+use crate::config::directives::autoindex::{Direction, Key, Listing};
 use crate::exchange::Exchange;
 use crate::exchange::looks::Looks as LooksAhead;
 use crate::exchange::page as house;
-use crate::exchange::place::Place;
 use crate::exchange::response::Body;
 use crate::fs::dirlist;
 use crate::handlers::autoindex::page::{Page, Rows};
@@ -49,16 +47,16 @@ const ICONS: &str = "<svg hidden style=\"display:none\"><defs>\
 /// The page.
 pub async fn page<L: LooksAhead>(
     ex: &Exchange,
-    place: &Place,
+    settings: &Listing,
     wanted: &Wanted,
     rows: Vec<Row>,
     is_cut: bool,
     looks: &L,
 ) -> Body {
-    let (conf, url) = (&place.conf, ex.target.path.as_bytes());
+    let url = ex.target.path.as_bytes();
     let mut page = Page::new();
-    page.text(head(conf, url));
-    match listing::above(ex, conf, looks).await {
+    page.text(head(settings, url));
+    match listing::above(ex, settings, looks).await {
         Some(Amble::Html(body)) => page.body(body),
         Some(Amble::Text(file)) => {
             page.text(trail(url));
@@ -73,7 +71,7 @@ pub async fn page<L: LooksAhead>(
     own.add_to(&mut page, wanted, is_cut);
     let mut end = Vec::new();
     let mut signature = ex.signature();
-    match listing::below(ex, conf, looks).await {
+    match listing::below(ex, settings, looks).await {
         Some(Amble::Html(body)) => {
             page.body(body);
             signature = None;
@@ -90,14 +88,14 @@ pub async fn page<L: LooksAhead>(
 }
 
 /// The page up to its heading.
-fn head(conf: &DirConf, url: &[u8]) -> Vec<u8> {
+fn head(settings: &Listing, url: &[u8]) -> Vec<u8> {
     let mut more = Vec::new();
-    if let Some(sheet) = conf.autoindex.style_sheet.value() {
+    if let Some(sheet) = settings.style_sheet.value() {
         more.extend_from_slice(b"<link rel=\"stylesheet\" href=\"");
         quote::escape_html(&mut more, sheet);
         more.extend_from_slice(b"\">\n");
     }
-    more.extend_from_slice(conf.autoindex.head_insert.value().map_or(&[], Vec::as_slice));
+    more.extend_from_slice(settings.head_insert.value().map_or(&[], Vec::as_slice));
     let mut page = house::head(&[b"Index of ", url].concat(), STYLE, &more);
     page.extend_from_slice(ICONS.as_bytes());
     page

@@ -3,7 +3,7 @@
 use crate::base::glob::{Glob, Slash};
 use crate::base::{ascii, quote};
 use crate::config::directives::autoindex::options::Looks;
-use crate::config::directives::autoindex::{Autoindex, Direction, Key, Order};
+use crate::config::directives::autoindex::{Direction, Key, Listing, Order};
 
 /// Which page a listing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Names {
 
 impl Wanted {
     /// What settings and query ask for. A part of the query that is not understood ends it.
-    pub fn new(settings: &Autoindex, query: Option<&[u8]>) -> Wanted {
+    pub fn new(settings: &Listing, query: Option<&[u8]>) -> Wanted {
         let looks = settings.options.looks();
         let mut wanted = Wanted {
             form: form(settings),
@@ -110,7 +110,7 @@ impl Wanted {
     }
 }
 
-fn form(settings: &Autoindex) -> Form {
+fn form(settings: &Listing) -> Form {
     let looks = settings.options.looks();
     if !settings.options.are_said() {
         Form::Own

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::natural::{self, Case};
 use crate::config::directives::autoindex::options::Looks;
 use crate::config::directives::autoindex::patterns::{self, DIRECTORY, Entry};
-use crate::config::directives::autoindex::{Autoindex, Direction, Key};
+use crate::config::directives::autoindex::{Direction, Key, Listing};
 use crate::exchange::Exchange;
 use crate::exchange::looks::{Looks as LooksAhead, Sight};
 use crate::exchange::place::Place;
@@ -46,12 +46,12 @@ const TURN: usize = 32;
 pub async fn gather<L: LooksAhead>(
     ex: &Exchange,
     place: &Place,
+    settings: &Listing,
     wanted: &Wanted,
     entries: Vec<dirlist::Entry>,
     looks: &L,
 ) -> Vec<Row> {
-    let settings = &place.conf.autoindex;
-    let mut rows: Vec<Row> = parent(ex, place, wanted).into_iter().collect();
+    let mut rows: Vec<Row> = parent(ex, place, settings, wanted).into_iter().collect();
     for (number, entry) in entries.into_iter().enumerate() {
         if number % TURN == TURN - 1 {
             tokio::task::yield_now().await;
@@ -89,8 +89,7 @@ fn is_shown(status: Status, looks: Looks) -> bool {
 }
 
 /// The row that leads up. IndexIgnore and icons know it as `..` of this directory.
-fn parent(ex: &Exchange, place: &Place, wanted: &Wanted) -> Option<Row> {
-    let settings = &place.conf.autoindex;
+fn parent(ex: &Exchange, place: &Place, settings: &Listing, wanted: &Wanted) -> Option<Row> {
     let url = ex.target.path.as_bytes();
     let own = url.strip_suffix(b"/").unwrap_or(url);
     let above = own.iter().rposition(|byte| *byte == b'/')?;
@@ -129,7 +128,7 @@ fn text(items: &[patterns::Item], entry: &Entry) -> Option<Arc<[u8]>> {
     patterns::text_for(items, entry).or_else(|| patterns::text_for(items, &Entry::named(DIRECTORY)))
 }
 
-fn row(settings: &Autoindex, wanted: &Wanted, entry: dirlist::Entry, file: &[u8], sight: Sight) -> Row {
+fn row(settings: &Listing, wanted: &Wanted, entry: dirlist::Entry, file: &[u8], sight: Sight) -> Row {
     let is_directory = entry.meta.kind == Kind::Directory;
     let mut name = entry.name;
     if is_directory {

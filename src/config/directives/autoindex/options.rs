@@ -47,6 +47,8 @@ impl Looks {
     /// `AddAltClass`.
     pub const ALT_CLASS: Looks = Looks(1 << 18);
     const NONE: Looks = Looks(1 << 19);
+    /// Nothing was said without `+` or `-`, or was taken back by `None`.
+    const UNSAID: Looks = Looks(1 << 20);
 
     /// Whether any of `other` is on.
     pub fn has(self, other: Looks) -> bool {
@@ -110,7 +112,7 @@ impl Width {
 }
 
 /// What a scope says about listings' looks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexOptions {
     /// Whether there is any `IndexOptions` line.
     said: bool,
@@ -124,6 +126,24 @@ pub struct IndexOptions {
     media_type: Option<Vec<u8>>,
     charset: Option<Vec<u8>>,
     old_dates: bool,
+}
+
+impl Default for IndexOptions {
+    fn default() -> IndexOptions {
+        IndexOptions {
+            said: false,
+            whole: Looks::UNSAID,
+            added: Looks::default(),
+            removed: Looks::default(),
+            name_width: None,
+            description_width: None,
+            icon_width: None,
+            icon_height: None,
+            media_type: None,
+            charset: None,
+            old_dates: false,
+        }
+    }
 }
 
 /// Whether a word adds to what outer scopes say, takes from it, or replaces it.
@@ -287,7 +307,7 @@ impl Merge for IndexOptions {
         if inner.whole == Looks::NONE {
             self.whole = Looks::NONE;
             (self.added, self.removed) = (Looks::default(), Looks::default());
-        } else if inner.whole == Looks::default() {
+        } else if inner.whole == Looks::UNSAID {
             self.added = self.added.with(inner.added).without(inner.removed);
             self.removed = self.removed.with(inner.removed);
             self.whole = self.whole.without(Looks::NONE).with(self.added).without(self.removed);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::glob::{Glob, Slash};
 use crate::base::path;
+use crate::config::directives::autoindex::Listing;
 use crate::config::setting::{Merge, Prepended};
 use crate::config::words::{Args, Said, shown};
 
@@ -119,27 +120,30 @@ pub fn add(items: &mut Prepended<Item>, by: By, args: &Args) {
 }
 
 /// Takes the words of `AddIcon` and its like: an icon, or `(text,icon)`, and what it is for.
-pub fn add_icon(icons: &mut Prepended<Item>, alts: &mut Prepended<Item>, by: By, args: &Args) -> Said<()> {
+pub fn add_icon(listing: &mut Listing, by: By, args: &Args) -> Said<()> {
     let word = args.bytes(0);
     let Some(pair) = word.strip_prefix(b"(") else {
-        add(icons, by, args);
+        add(&mut listing.icons, by, args);
         return Ok(());
     };
-    let pair = match pair.iter().position(|b| *b == b')') {
-        Some(end) => pair.get(..end).unwrap_or(pair),
-        None => {
-            return Err(format!(
-                "{} lacks its closing parenthesis; write `(TXT,/icons/text.gif)`",
-                shown(word)
-            ));
-        }
+    let Some(closing) = pair.iter().position(|b| *b == b')') else {
+        return Err(format!(
+            "{} lacks its closing parenthesis; write `(TXT,/icons/text.gif)`",
+            shown(word)
+        ));
     };
     let comma = pair.iter().position(|b| *b == b',').unwrap_or(pair.len());
     let (alt, icon) = pair.split_at(comma);
+    // As in Apache, a parenthesis that closes before the comma is part of the text.
+    let icon = if closing < comma {
+        icon
+    } else {
+        pair.get(comma..closing).unwrap_or(icon)
+    };
     let icon = icon.iter().position(|b| *b != b',').and_then(|at| icon.get(at..));
     for name in args.rest(1) {
-        alts.push(Item::new(by, name, alt, args));
-        icons.push(Item::new(by, name, icon.unwrap_or_default(), args));
+        listing.alts.push(Item::new(by, name, alt, args));
+        listing.icons.push(Item::new(by, name, icon.unwrap_or_default(), args));
     }
     Ok(())
 }
@@ -166,7 +170,7 @@ impl Description {
     pub fn new(word: &[u8], text: &[u8]) -> Description {
         let pattern = if word.contains(&b'/') {
             DescriptionPattern::Path(Glob::new(&[b"*/", word, b"*"].concat()))
-        } else if Glob::is_pattern(word) {
+        } else if is_pattern(word) {
             DescriptionPattern::Name(Glob::new(&[b"*", word, b"*"].concat()))
         } else {
             DescriptionPattern::Part(word.to_vec())
@@ -185,6 +189,23 @@ impl Description {
             DescriptionPattern::Path(glob) => glob.matches(name, Slash::Ordinary),
         }
     }
+}
+
+/// Whether a word has wildcards that no backslash stands before; a bracket counts with the one that closes it.
+fn is_pattern(word: &[u8]) -> bool {
+    let (mut is_open, mut bytes) = (false, word.iter());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'*' | b'?' => return true,
+            b'[' => is_open = true,
+            b']' if is_open => return true,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The description of the file with an absolute name.
@@ -222,5 +243,7 @@ impl Merge for Ignored {
         } else {
             self.patterns.merge(&inner.patterns);
         }
+        // As in Apache: of sections that are merged before they are laid over the rest, one that says no more of it undoes it.
+        self.alone = false;
     }
 }
