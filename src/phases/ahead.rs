@@ -1,6 +1,8 @@
 //! What a request for something else would come to: `-U`, `-F`, `%{LA-U:...}`. It is found by the same phases, on an exchange
 //! that is thrown away.
 
+use percent_encoding::percent_decode;
+
 use crate::exchange::Exchange;
 use crate::exchange::client::Patience;
 use crate::exchange::looks::Sight;
@@ -10,7 +12,7 @@ use crate::fs::open::Found;
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
 use crate::lang::vars::Accessible;
-use crate::phases::{fixup, locate};
+use crate::phases::{fixup, locate, target};
 
 /// The exchange of a look, and the place it came to.
 pub(super) type Looked = (Exchange, Result<Place, Stop>);
@@ -95,10 +97,22 @@ fn within(directory: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// The file that a URL path, absolute or beside this one, with its query leads to, for a handler that can wait.
 pub async fn file_at_url(ex: &Exchange, url: &[u8]) -> Option<(Exchange, Place)> {
-    let mut look = to_url(ex, url)?;
+    let mut url = url.splitn(2, |byte| *byte == b'?');
+    let path: Vec<u8> = percent_decode(url.next()?).collect();
+    let mut look = to_url(ex, &path)?;
+    look.target.query = url.next().map(<[u8]>::to_vec);
     look.client.patience = Patience::Waits;
-    let place = locate::run(&mut look).await.ok()?;
-    (place.landing() == Landing::File).then_some((look, place))
+    loop {
+        match locate::run(&mut look).await {
+            Ok(place) => return (place.landing() == Landing::File).then_some((look, place)),
+            Err(Stop::Fail(_)) => return None,
+            Err(Stop::Outcome(outcome)) => {
+                let Outcome::Again(next) = *outcome else { return None };
+                look.again(next).ok()?;
+                target::run(&mut look).ok()?;
+            }
+        }
+    }
 }
 
 /// What a look by `-F` or `-U` came to.
