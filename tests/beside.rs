@@ -348,10 +348,10 @@ fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
         if !path.is_dir() && !path.is_file() {
             continue;
         }
-        if let Ok(file) = fs::File::open(&path) {
-            if file.metadata()?.modified()? > time {
-                file.set_modified(time)?;
-            }
+        if let Ok(file) = fs::File::open(&path)
+            && file.metadata()?.modified()? > time
+        {
+            file.set_modified(time)?;
         }
     }
     Ok(())

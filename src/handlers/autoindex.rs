@@ -26,6 +26,7 @@ use crate::handlers::autoindex::query::{Form, Wanted};
 use crate::handlers::static_file;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::lang::log_level::Level;
 
 /// Lists the directory of a place.
 pub async fn run<L: LooksAhead>(ex: &mut Exchange, place: &Place, looks: &L) -> Result<Outcome, Fail> {
@@ -44,6 +45,14 @@ pub async fn run<L: LooksAhead>(ex: &mut Exchange, place: &Place, looks: &L) -> 
     if ex.method != Method::Head {
         let entries = dirlist::read(&directory).map_err(|error| refused(place, &error.to_string()))?;
         let is_cut = entries.len() >= dirlist::MOST_ENTRIES;
+        if is_cut {
+            let directory = String::from_utf8_lossy(&place.path);
+            let note = format!(
+                "`{directory}` has more than {} entries; the others are not listed",
+                dirlist::MOST_ENTRIES
+            );
+            ex.rewriting.lines.push(Level::Warn, "autoindex", note);
+        }
         let rows = rows::gather(ex, place, &settings, &wanted, entries, looks).await;
         response.body = match wanted.form {
             Form::Own => own::page(ex, &settings, &wanted, rows, is_cut, looks).await,

@@ -69,9 +69,12 @@ impl List {
     fn new(settings: &Arc<Listing>, wanted: Wanted, rows: Vec<Row>) -> List {
         let options = &settings.options;
         let is_fancy = wanted.form == Form::Fancy;
-        let grown = |least: usize, longest: Option<usize>| match is_fancy {
-            true => least.max(longest.unwrap_or(0)),
-            false => least,
+        let grown = |least: usize, longest: Option<usize>| {
+            if is_fancy {
+                least.max(longest.unwrap_or(0))
+            } else {
+                least
+            }
         };
         let name_width = match options.name_width() {
             Width::Fixed(width) => width,
@@ -131,9 +134,10 @@ impl List {
     }
 
     fn table_head(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(match self.has_style() {
-            true => b"  <table id=\"indexlist\">\n   <tr class=\"indexhead\">".as_slice(),
-            false => b"  <table>\n   <tr>",
+        out.extend_from_slice(if self.has_style() {
+            b"  <table id=\"indexlist\">\n   <tr class=\"indexhead\">".as_slice()
+        } else {
+            b"  <table>\n   <tr>"
         });
         if !self.has(Looks::NO_ICON) {
             self.cell(out, b"<th", "indexcolicon", " valign=\"top\"");
@@ -293,20 +297,19 @@ impl List {
 
     /// A name in the width of its column, and how much of that is left.
     fn fitted<'a>(&self, name: &'a [u8]) -> (std::borrow::Cow<'a, [u8]>, usize) {
-        match self.name_width.checked_sub(name.len()) {
-            Some(left) => (name.into(), left),
-            None => {
-                let kept = name.get(..self.name_width.saturating_sub(3)).unwrap_or(name);
-                ([kept, b"..>"].concat().into(), 0)
-            }
+        if let Some(left) = self.name_width.checked_sub(name.len()) {
+            return (name.into(), left);
         }
+        let kept = name.get(..self.name_width.saturating_sub(3)).unwrap_or(name);
+        ([kept, b"..>"].concat().into(), 0)
     }
 
     fn date(&self, row: &Row) -> Option<String> {
         let (seconds, _) = row.modified?;
-        let format = match self.options().has_old_dates() {
-            true => "%d-%b-%Y %H:%M",
-            false => "%Y-%m-%d %H:%M",
+        let format = if self.options().has_old_dates() {
+            "%d-%b-%Y %H:%M"
+        } else {
+            "%Y-%m-%d %H:%M"
         };
         let time = jiff::Timestamp::from_second(seconds).ok()?;
         Some(time.to_zoned(zone::local()).strftime(format).to_string())
@@ -336,16 +339,13 @@ impl List {
         spaces(out, left);
         out.extend_from_slice(b"</td>");
         if !self.has(Looks::NO_LAST_MODIFIED) {
-            match self.date(row) {
-                Some(date) => {
-                    self.cell(out, b"<td", "indexcollastmod", " align=\"right\"");
-                    out.extend_from_slice(date.as_bytes());
-                    spaces(out, 2);
-                }
-                None => {
-                    self.cell(out, b"<td", "indexcollastmod", "");
-                    out.extend_from_slice(b"&nbsp;");
-                }
+            if let Some(date) = self.date(row) {
+                self.cell(out, b"<td", "indexcollastmod", " align=\"right\"");
+                out.extend_from_slice(date.as_bytes());
+                spaces(out, 2);
+            } else {
+                self.cell(out, b"<td", "indexcollastmod", "");
+                out.extend_from_slice(b"&nbsp;");
             }
             out.extend_from_slice(b"</td>");
         }

@@ -26,12 +26,13 @@ svg.d{stroke:var(--link);fill:color-mix(in srgb,var(--link) 18%,transparent)}\
 .l th a{color:var(--soft);text-decoration:none}.l th[aria-sort] a{color:var(--ink)}\
 .l td{padding:0 .75rem 0 0;border-bottom:1px solid var(--line);color:var(--soft);vertical-align:middle}\
 .l td:first-child{width:100%}.l td a{display:flex;gap:.7rem;align-items:center;padding:.5rem 0;min-height:2.75rem;text-decoration:none;overflow-wrap:anywhere}\
-.l td:nth-child(n+2){white-space:nowrap;font-size:.9rem}.l .n{text-align:right}.l td.t{white-space:normal;min-width:10rem}\
+.l td:nth-child(n+2){white-space:nowrap;font-size:.9rem}.l .n{text-align:right}.l td.t{white-space:normal;min-width:14rem}\
 .l th:last-child,.l td:last-child{padding-right:0}\
 .l tbody tr:hover{background:color-mix(in srgb,var(--ink) 5%,transparent)}\
 .e{color:var(--soft);padding:1rem 0}.s{color:var(--soft);font-size:.85rem}pre{overflow-x:auto}\
-@media(max-width:40rem){.l td:nth-child(n+2){font-size:.8rem}.l td.t{display:block;padding:0 0 .6rem 1.95rem}\
-.l th.t,.l th.m,.l td.m{display:none}}";
+@media(max-width:40rem){.l,.l tbody,.l thead{display:block}.l tr{display:grid;grid-template-columns:1fr auto;border-bottom:1px solid var(--line)}\
+.l thead tr{display:flex;gap:1.25rem}.l th.n{margin-left:auto}.l th.t,.l td:empty{display:none}.l th,.l td,.l td:first-child{border:0;width:auto}\
+.l td a{padding-bottom:.35rem}.l td:first-child{grid-area:1/1}.l td.n{grid-area:1/2;align-self:center;padding:0}.l td.m{grid-area:2/1/3/3}.l td.t{grid-area:3/1/4/3}.l th:nth-last-child(2){padding-right:0}.l td.m,.l td.t{padding:0 0 .45rem 1.95rem;margin-top:-.3rem;font-size:.8rem}}";
 
 const ICONS: &str = "<svg hidden style=\"display:none\"><defs>\
 <symbol id=\"u\" viewBox=\"0 0 24 24\"><path d=\"M9 5 4 10l5 5M4 10h10a6 6 0 0 1 6 6v3\"/></symbol>\

@@ -195,9 +195,10 @@ fn order(left: &Row, right: &Row, wanted: &Wanted) -> Ordering {
         Form::Fancy | Form::Table => looks.has(Looks::FOLDERS_FIRST),
     };
     let by_parent = right.is_parent.cmp(&left.is_parent);
-    let by_kind = match folders_first {
-        true => right.is_directory.cmp(&left.is_directory),
-        false => Ordering::Equal,
+    let by_kind = if folders_first {
+        right.is_directory.cmp(&left.is_directory)
+    } else {
+        Ordering::Equal
     };
     by_parent.then(by_kind).then_with(|| match wanted.order.direction {
         Direction::Ascending => ascending(left, right, wanted),
