@@ -335,7 +335,7 @@ impl Request {
 
 /// Gives every file below `directory` the same time of last change: long ago enough for a strong entity tag. Files that the pair
 /// gives an earlier time keep it.
-fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
+pub fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_symlink() {

@@ -4,4 +4,5 @@ pub mod autoindex;
 pub mod cgi;
 pub mod fastcgi;
 mod presence;
+pub mod proxy;
 pub mod static_file;

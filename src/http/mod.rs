@@ -9,6 +9,7 @@ pub mod host;
 pub mod method;
 pub mod proxy_protocol;
 pub mod range;
+pub mod received;
 pub mod response;
 pub mod status;
 pub mod target;

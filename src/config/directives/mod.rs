@@ -23,6 +23,7 @@ pub mod modules;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
+pub mod proxy_http;
 pub mod redirect;
 pub mod remote_ip;
 pub mod require;
@@ -33,6 +34,7 @@ pub mod scgi;
 pub mod server;
 pub mod setenvif;
 pub mod site;
+pub mod static_first;
 pub mod suexec;
 pub mod userdir;
 
@@ -74,6 +76,8 @@ settings! {
         process: rlimit::ScriptProcess,
         /// Application servers.
         proxy: proxy::Proxy,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::ProxyHttp,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Rewriting.
@@ -100,6 +104,10 @@ settings! {
         logs: log::Logs,
         /// Application servers.
         proxy: proxy::SiteProxy,
+        /// The server behind this one.
+        static_first: static_first::StaticFirst,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::SiteProxyHttp,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
@@ -150,6 +158,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
+    proxy_http::DIRECTIVES,
     redirect::DIRECTIVES,
     remote_ip::DIRECTIVES,
     rewrite::DIRECTIVES,
@@ -160,6 +169,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
 ];

@@ -58,10 +58,11 @@ impl Page {
     /// Adds a body that a handler has made.
     pub fn body(&mut self, body: Body) {
         match body {
-            Body::Empty | Body::BuiltIn => {}
+            // What brings its own head, or is no body, is nothing for a page.
+            Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_) => {}
             Body::Bytes(bytes) => self.0.push_back(Part::Text(bytes)),
             Body::File(file) => self.file(file.file, Shown::AsItIs),
-            Body::Stream(stream, _) | Body::Raw(stream) => self.0.push_back(Part::Stream(stream)),
+            Body::Stream(stream, _) => self.0.push_back(Part::Stream(stream)),
         }
     }
 
