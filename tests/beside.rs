@@ -333,7 +333,8 @@ impl Request {
     }
 }
 
-/// Gives every file below `directory` the same time of last change: long ago enough for a strong entity tag.
+/// Gives every file below `directory` the same time of last change: long ago enough for a strong entity tag. Files that the pair
+/// gives an earlier time keep it.
 pub fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -343,7 +344,13 @@ pub fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
         if path.is_dir() {
             age(&path, time)?;
         }
-        if let Ok(file) = fs::File::open(&path) {
+        // A FIFO would wait for its writer.
+        if !path.is_dir() && !path.is_file() {
+            continue;
+        }
+        if let Ok(file) = fs::File::open(&path)
+            && file.metadata()?.modified()? > time
+        {
             file.set_modified(time)?;
         }
     }

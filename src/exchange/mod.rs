@@ -10,6 +10,7 @@ pub mod charset;
 pub mod client;
 pub mod fail;
 pub mod field_rules;
+pub mod looks;
 pub mod names;
 pub mod page;
 pub mod place;

@@ -8,6 +8,7 @@ use sha1::Digest;
 
 use crate::base::ascii;
 use crate::base::date::HttpDate;
+use crate::config::directives::DirConf;
 use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
@@ -56,6 +57,20 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         )
     })?;
     answer(ex, place, file).map(Outcome::Reply)
+}
+
+/// The whole file as a body, for a page that includes it.
+pub fn whole(ex: &Exchange, place: &Place) -> Result<Body, Fail> {
+    let Found::File(seen) = &place.found else {
+        return Err(Fail::internal("a place that is no file was given to the file handler"));
+    };
+    let file = seen.open().map_err(|error| {
+        ex.trace_open_error(&place.path, error);
+        let file = String::from_utf8_lossy(&place.path);
+        Fail::site(Status::FORBIDDEN, format!("`{file}`: {}", error.reason()))
+    })?;
+    let length = file.meta.size;
+    Ok(body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new()))
 }
 
 /// What a place can be asked for, with what is known of its representation, as in Apache.
@@ -155,11 +170,15 @@ fn limits(place: &Place) -> RangeLimits {
 /// The entity tag of a file as Apache writes it: inode, size and time of change in hexadecimal, the last in microseconds,
 /// or a digest of the content. Weak while the file may still change within the same second.
 fn etag(place: &Place, file: &OpenFile, now: SystemTime) -> Option<Vec<u8>> {
-    let parts = place.conf.core.file_etag.in_force();
-    let meta = &file.meta;
-    if parts.digest {
+    if place.conf.core.file_etag.in_force().digest {
         return digest(file).map(|digest| format!("\"{digest}\"").into_bytes());
     }
+    tag_of_facts(&place.conf, &file.meta, now)
+}
+
+/// The entity tag by what the system says of a file or directory, without its content.
+pub fn tag_of_facts(conf: &DirConf, meta: &Meta, now: SystemTime) -> Option<Vec<u8>> {
+    let parts = conf.core.file_etag.in_force();
     let mtime = i128::from(meta.mtime.0) * 1_000_000 + i128::from(meta.mtime.1 / 1000);
     let mut words = Vec::new();
     if parts.inode {

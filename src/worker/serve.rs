@@ -26,6 +26,7 @@ use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::balance;
+use crate::worker::looks::Around;
 use crate::worker::thread::Thread;
 
 /// What a request reaches besides files and its client: logs, map programs, scripts, applications. A thread has them; who only explains
@@ -227,7 +228,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
-        Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
+        Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
@@ -271,7 +272,7 @@ fn given_up(pattern: &str) -> String {
 }
 
 /// How often the rules of one pass may ask map programs; more is an error. No directive moves it.
-const QUESTIONS: usize = 64;
+pub(super) const QUESTIONS: usize = 64;
 
 /// What the server as a whole can be asked for.
 fn options(ex: &Exchange) -> Response {

@@ -11,7 +11,6 @@ const COMPRESS: &str = "answers are not compressed by this version";
 const DUMP: &str = "nothing is dumped; use a tool that reads packets";
 const FCGI: &str = "not supported by this version; run the program as a CGI script";
 const FILTERS: &str = "not supported by this version; answers pass no configurable filters";
-const LISTING: &str = "listings of directories are plain in this version";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
 const NODAV: &str = "it has no effect: WebDAV is not served by this version";
 const NOMULTI: &str = "it has no effect: there is no MultiViews and no type-map in this version";
@@ -25,13 +24,6 @@ const NO_SPELLING: &str = "it has no effect without `CheckSpelling on`, which is
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
 
 foreign! {
-    "AddAlt" "mod_autoindex" SVDH Indexes "string file [file] ..." => Ignored(LISTING);
-    "AddAltByEncoding" "mod_autoindex" SVDH Indexes "string MIME-encoding [MIME-encoding] ..." => Ignored(LISTING);
-    "AddAltByType" "mod_autoindex" SVDH Indexes "string MIME-type [MIME-type] ..." => Ignored(LISTING);
-    "AddDescription" "mod_autoindex" SVDH Indexes "string file [file] ..." => Ignored(LISTING);
-    "AddIcon" "mod_autoindex" SVDH Indexes "icon name [name] ..." => Ignored(LISTING);
-    "AddIconByEncoding" "mod_autoindex" SVDH Indexes "icon MIME-encoding [MIME-encoding] ..." => Ignored(LISTING);
-    "AddIconByType" "mod_autoindex" SVDH Indexes "icon MIME-type [MIME-type] ..." => Ignored(LISTING);
     "AddInputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("there is no server-info page");
     "AddOutputFilterByType" "mod_filter" SVDH FileInfo "filter[;filter...] media-type [media-type] ..." =>
@@ -94,7 +86,6 @@ foreign! {
     "DavLockDB" "mod_dav_fs" SV None "file-path" => Ignored(NODAV);
     "DavLockDiscovery" "mod_dav_fs" SVD None "on|off" => Ignored(NODAV);
     "DavMinTimeout" "mod_dav" SVD None "seconds" => Ignored(NODAV);
-    "DefaultIcon" "mod_autoindex" SVDH Indexes "url-path" => Ignored(LISTING);
     "DeflateAlterETag" "mod_deflate" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
     "DeflateBufferSize" "mod_deflate" SV None "value" => Ignored(COMPRESS);
     "DeflateCompressionLevel" "mod_deflate" SV None "value" => Ignored(COMPRESS);
@@ -121,16 +112,9 @@ foreign! {
         Refused("not supported by this version; write a CustomLog with the fields that matter");
     "GlobalLog" "mod_log_config" S None "file|pipe format|nickname [env=[!]environment-variable| expr=expression]" =>
         Refused("not supported by this version; write CustomLog in the main server and in each `<VirtualHost>`");
-    "HeaderName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
     "ImapBase" "mod_imagemap" SVDH Indexes "map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapDefault" "mod_imagemap" SVDH Indexes "error|nocontent|map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapMenu" "mod_imagemap" SVDH Indexes "none|formatted|semiformatted|unformatted" => Ignored(NO_IMAGE_MAP);
-    "IndexHeadInsert" "mod_autoindex" SVDH Indexes "\"markup ...\"" => Ignored(LISTING);
-    "IndexIgnoreReset" "mod_autoindex" SVDH Indexes "ON|OFF" => Ignored(LISTING);
-    "IndexOptions" "mod_autoindex" SVDH Indexes "[+|-]option [[+|-]option] ..." => Ignored(LISTING);
-    "IndexOrderDefault" "mod_autoindex" SVDH Indexes "Ascending|Descending Name|Date|Size|Description" =>
-        Ignored(LISTING);
-    "IndexStyleSheet" "mod_autoindex" SVDH Indexes "url-path" => Ignored(LISTING);
     "InputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "KeptBodySize" "mod_request" D None "maximum size in bytes" =>
         Ignored("it has no effect: nothing but the script reads the body");
@@ -148,7 +132,6 @@ foreign! {
         By(multiviews_match);
     "OutputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
-    "ReadmeName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>
         Ignored("it has no effect: there is no reflector handler");
     "RemoveInputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
