@@ -13,9 +13,10 @@ use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Question;
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
+use crate::filters::chain::{self, Varies};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
-use crate::filters::{default_charset, expires, headers, rewriting};
+use crate::filters::{default_charset, expires, headers, inflate, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -112,7 +113,8 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     }
     error_document::fill_in(ex, &mut response);
     rewriting::apply(ex, &mut response);
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made));
+    let varies = chain::apply(ex, &mut response, made).await;
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, varies));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
@@ -123,12 +125,19 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     Some(response)
 }
 
-/// Expires and Header.
-fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made) {
+/// Vary for the filters' sake, Expires and Header.
+fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, varies: Varies) {
+    let vary = (varies == Varies::ByCoding).then_some(b"Accept-Encoding");
     if !headers::concern(ex) && !expires::concern(ex) {
+        if let Some(vary) = vary {
+            response.head.fields.merge("Vary", vary);
+        }
         return;
     }
     let mut tables = Tables::split(ex, response, made);
+    if let Some(vary) = vary {
+        tables.success.merge("Vary", vary);
+    }
     expires::apply(ex, response, &mut tables);
     headers::apply(ex, response, made, &mut tables);
     tables.join(response);
@@ -202,6 +211,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
     let place = located(ex, outside).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
+    inflate::request(ex, &place);
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),

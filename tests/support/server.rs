@@ -83,6 +83,9 @@ const APACHE_MODULES: &[&str] = &[
     "proxy",
     "proxy_fcgi",
     "proxy_scgi",
+    "filter",
+    "deflate",
+    "brotli",
 ];
 
 /// The bench of this run, made at its first use.
