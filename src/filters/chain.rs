@@ -18,13 +18,15 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 
-/// Whether an answer would be another for another `Accept-Encoding`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Varies {
-    /// It would.
-    ByCoding,
-    /// Not for a filter's sake.
+/// What filters have left to be said in the head of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coded {
+    /// Nothing.
     No,
+    /// For another `Accept-Encoding` it would be another.
+    Perhaps,
+    /// Likewise, and its Content-Encoding is a filter's.
+    Yes,
 }
 
 /// What a filter has done with an answer.
@@ -32,26 +34,19 @@ pub enum Varies {
 pub struct Verdict {
     /// What it did, or why it did nothing; in words.
     pub words: &'static str,
-    /// Whether another client would get something else.
-    pub varies: Varies,
+    /// What is to be said in the head.
+    pub coded: Coded,
 }
 
 impl Verdict {
-    /// The same for every client.
+    /// With nothing to be said.
     pub fn new(words: &'static str) -> Verdict {
-        Verdict {
-            words,
-            varies: Varies::No,
-        }
+        Verdict::coded(words, Coded::No)
     }
 
-    /// Not the same for every client.
-    #[must_use]
-    pub fn varying(self) -> Verdict {
-        Verdict {
-            varies: Varies::ByCoding,
-            ..self
-        }
+    /// With something to be said.
+    pub fn coded(words: &'static str, coded: Coded) -> Verdict {
+        Verdict { words, coded }
     }
 }
 
@@ -71,13 +66,13 @@ enum Asked<'c> {
 }
 
 /// Passes an answer through its filters. What the server says itself (errors, redirects) passes none, as in Apache.
-pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Varies {
+pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Coded {
     let is_own = made == Made::ByServer || matches!(response.body, Body::BuiltIn | Body::Raw(_));
     if is_own || ex.method == Method::Trace || !are_there(ex) || is_condition(response) {
-        return Varies::No;
+        return Coded::No;
     }
     let conf = Arc::clone(ex.conf());
-    let mut varies = Varies::No;
+    let mut coded = Coded::No;
     for link in links(ex, &conf) {
         let (filter, protocol) = match link.filter {
             Asked::Plain(filter) => (filter, None),
@@ -90,16 +85,14 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Va
             keep_protocol(ex, response, protocol);
         }
         let verdict = run(ex, response, filter).await;
-        if verdict.varies == Varies::ByCoding {
-            varies = Varies::ByCoding;
-        }
+        coded = coded.max(verdict.coded);
         ex.trace(|| Step::Filter {
             name: filter.name(),
             by: link.by,
             verdict: verdict.words,
         });
     }
-    varies
+    coded
 }
 
 /// Whether the place has any. Most have none, and pay nothing for it.
@@ -153,7 +146,9 @@ fn links<'c>(ex: &Exchange, conf: &'c DirConf) -> Vec<Link<'c>> {
 
 /// What a declared filter stands for in this answer; the provider that was named last is asked first.
 fn provider<'c>(ex: &Exchange, response: &Response, name: &[u8], chosen: &'c Chosen) -> Option<&'c Provider> {
-    if response.head.status != Status::OK && ex.variable(b"filter-errordocs").is_none() {
+    // Ranges are made behind the filters.
+    let is_part = response.head.status == Status::PARTIAL_CONTENT && matches!(response.body, Body::File(_));
+    if response.head.status != Status::OK && !is_part && ex.variable(b"filter-errordocs").is_none() {
         return None;
     }
     if forbids(ex, response, chosen.protocol) {

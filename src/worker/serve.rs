@@ -13,7 +13,7 @@ use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Question;
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
-use crate::filters::chain::{self, Varies};
+use crate::filters::chain::{self, Coded};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, rewriting};
@@ -113,8 +113,8 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     }
     error_document::fill_in(ex, &mut response);
     rewriting::apply(ex, &mut response);
-    let varies = chain::apply(ex, &mut response, made).await;
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, varies));
+    let coded = chain::apply(ex, &mut response, made).await;
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
@@ -125,19 +125,13 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     Some(response)
 }
 
-/// Vary for the filters' sake, Expires and Header.
-fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, varies: Varies) {
-    let vary = (varies == Varies::ByCoding).then_some(b"Accept-Encoding");
-    if !headers::concern(ex) && !expires::concern(ex) {
-        if let Some(vary) = vary {
-            response.head.fields.merge("Vary", vary);
-        }
+/// What filters leave to be said, Expires and Header.
+fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
+    if coded == Coded::No && !headers::concern(ex) && !expires::concern(ex) {
         return;
     }
     let mut tables = Tables::split(ex, response, made);
-    if let Some(vary) = vary {
-        tables.success.merge("Vary", vary);
-    }
+    tables.say(coded);
     expires::apply(ex, response, &mut tables);
     headers::apply(ex, response, made, &mut tables);
     tables.join(response);
