@@ -68,7 +68,7 @@ enum Asked<'c> {
 /// Passes an answer through its filters. What the server says itself (errors, redirects) passes none, as in Apache.
 pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Coded {
     let is_own = made == Made::ByServer || matches!(response.body, Body::BuiltIn | Body::Raw(_));
-    if is_own || ex.method == Method::Trace || !are_there(ex) || is_condition(response) {
+    if is_own || ex.method == Method::Trace || !are_there(ex) || is_refused(response) {
         return Coded::No;
     }
     let conf = Arc::clone(ex.conf());
@@ -101,10 +101,9 @@ fn are_there(ex: &Exchange) -> bool {
     !ex.target.filters.is_empty() || filters.output.value().is_some() || filters.chain.names().next().is_some()
 }
 
-/// What a condition asked for instead of content goes past the filters.
-fn is_condition(response: &Response) -> bool {
-    matches!(response.body, Body::Empty)
-        && matches!(response.head.status, Status::NOT_MODIFIED | Status::PRECONDITION_FAILED)
+/// What a condition refused goes past the filters.
+fn is_refused(response: &Response) -> bool {
+    matches!(response.body, Body::Empty) && response.head.status == Status::PRECONDITION_FAILED
 }
 
 /// The filters in their order: by stage, and within one as Apache adds them.

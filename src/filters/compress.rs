@@ -50,7 +50,12 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, coding: Coding) -
     if !forced && !accepts(ex, coding) {
         return Verdict::coded("the client does not take it", Coded::Perhaps);
     }
-    change_head(response, coding, etag_of(coding, &ex.site.settings.compress));
+    let etag = etag_of(coding, &ex.site.settings.compress);
+    if response.head.status == Status::NOT_MODIFIED {
+        alter_etag(response, coding.name(), etag);
+        return Verdict::coded("there is no content, but its entity tag", Coded::Perhaps);
+    }
+    change_head(response, coding, etag);
     if !ex.is_explained() {
         change_body(ex, response, coding);
     }
@@ -61,7 +66,7 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, coding: Coding) -
 fn unfit(ex: &Exchange, response: &Response, coding: Coding) -> Option<&'static str> {
     let fields = &response.head.fields;
     let status = response.head.status;
-    if matches!(status, Status::NO_CONTENT | Status::NOT_MODIFIED) {
+    if status == Status::NO_CONTENT || status == Status::NOT_MODIFIED && coding == Coding::Gzip {
         return Some("there is no content");
     }
     let refusal: &[u8] = match coding {

@@ -99,8 +99,12 @@ impl BodyStream for Inflated {
             let Ok((taken, out)) = self.gunzip.next(&self.waiting) else {
                 break;
             };
-            turn += taken;
+            turn += taken.max(1);
             let _taken = self.waiting.split_to(taken.min(self.waiting.len()));
+            if self.gunzip.is_over() {
+                // What stands behind the end is left out, as in Apache.
+                self.waiting.clear();
+            }
             if !out.is_empty() {
                 return Poll::Ready(Some(Ok(out.into())));
             }
@@ -220,7 +224,13 @@ impl Incoming for Unzipped {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            let (taken, out) = match self.gunzip.next(&self.waiting) {
+            // Nothing may stand behind the end.
+            let next = if self.gunzip.is_over() {
+                Err(Garbage)
+            } else {
+                self.gunzip.next(&self.waiting)
+            };
+            let (taken, out) = match next {
                 Ok(next) => next,
                 Err(Garbage) => return Poll::Ready(Err(BodyError::Malformed)),
             };

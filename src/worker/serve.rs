@@ -112,8 +112,8 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
         made = Made::ByServer;
     }
     error_document::fill_in(ex, &mut response);
-    rewriting::apply(ex, &mut response);
     let coded = chain::apply(ex, &mut response, made).await;
+    rewriting::apply(ex, &mut response);
     let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));

@@ -86,5 +86,7 @@ fn a_body_that_is_cut_short_or_no_gzip_is_malformed() {
         let (_, end) = read(&good[..at], &settings, None);
         assert_eq!(end, Err(BodyError::Malformed), "cut at {at}");
     }
+    let more = [good.as_slice(), b"more"].concat();
+    assert_eq!(read(&more, &settings, None).1, Err(BodyError::Malformed));
     assert_eq!(read(b"plain text", &settings, None).1, Err(BodyError::Malformed));
 }
