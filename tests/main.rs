@@ -17,6 +17,7 @@
 //! - `rewriting`: rules that change nothing
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
+//! - `proxy`: servers of HTTP that others wrote, behind the server
 //! - `scgi`: an application in Python behind the server
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
@@ -48,6 +49,7 @@ mod overload;
 mod passwd;
 mod probe;
 mod programs;
+mod proxy;
 mod reload;
 mod rewriting;
 mod roles;
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
         trials.extend(cold::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
+        trials.extend(proxy::trials());
         trials.extend(reload::trials());
         trials.extend(rewriting::trials());
         trials.extend(roles::trials());

@@ -11,9 +11,9 @@ use crate::exchange::Exchange;
 use crate::exchange::response::{Body, Response};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::filters::coder::Coding;
 use crate::filters::tables::Made;
 use crate::filters::{compress, inflate};
+use crate::http::coding::Coding;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
@@ -67,7 +67,7 @@ enum Asked<'c> {
 
 /// Passes an answer through its filters. What the server says itself (errors, redirects) passes none, as in Apache.
 pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Coded {
-    let is_own = made == Made::ByServer || matches!(response.body, Body::BuiltIn | Body::Raw(_));
+    let is_own = made == Made::ByServer || matches!(response.body, Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_));
     if is_own || ex.method == Method::Trace || !are_there(ex) || is_refused(response) {
         return Coded::No;
     }

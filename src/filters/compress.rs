@@ -13,9 +13,10 @@ use crate::exchange::Exchange;
 use crate::exchange::response::{Body, BodyStream, Broken, Note, Response};
 use crate::exchange::stream::Untold;
 use crate::filters::chain::{Coded, Verdict, patience};
-use crate::filters::coder::{Coder, Coding};
+use crate::filters::coder::Coder;
 use crate::filters::compressed::{Compressed, notes_of, told};
-use crate::http::fields::list_members;
+use crate::http::coding::Coding;
+use crate::http::fields::{Fields, list_members};
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -69,12 +70,7 @@ fn unfit(ex: &Exchange, response: &Response, coding: Coding) -> Option<&'static 
     if status == Status::NO_CONTENT || status == Status::NOT_MODIFIED && coding == Coding::Gzip {
         return Some("there is no content");
     }
-    let refusal: &[u8] = match coding {
-        Coding::Gzip => b"no-gzip",
-        Coding::Brotli => b"no-brotli",
-        Coding::Zstd => b"no-zstd",
-    };
-    if ex.variable(refusal).is_some() {
+    if ex.variable(coding.refusal()).is_some() {
         return Some("a variable forbids it");
     }
     let is_html = fields
@@ -91,25 +87,10 @@ fn unfit(ex: &Exchange, response: &Response, coding: Coding) -> Option<&'static 
     None
 }
 
-/// Whether the client lists the coding, and does not say that it is not wanted; where it does both, what it says first counts.
+/// Whether the client takes the coding.
 fn accepts(ex: &Exchange, coding: Coding) -> bool {
-    let said = ex.head.joined(b"accept-encoding").unwrap_or_default();
-    let named = list_members(&said).find_map(|member| {
-        let mut words = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let is_it = words.next()?.eq_ignore_ascii_case(coding.name().as_bytes());
-        is_it.then_some(words)
-    });
-    named.is_some_and(|mut parameters| !parameters.any(is_zero))
-}
-
-/// Whether a parameter is `q=0`, in any of its spellings.
-fn is_zero(parameter: &[u8]) -> bool {
-    let (name, value) = match parameter.iter().position(|byte| *byte == b'=') {
-        Some(at) => parameter.split_at(at),
-        None => return false,
-    };
-    let value = value.get(1..).unwrap_or_default().trim_ascii();
-    name.trim_ascii().eq_ignore_ascii_case(b"q") && matches!(value, b"0" | b"0." | b"0.0" | b"0.00" | b"0.000")
+    let said = ex.head.joined(b"accept-encoding");
+    said.is_some_and(|said| coding.weight(&said).is_some())
 }
 
 fn etag_of(coding: Coding, settings: &Compress) -> AlterETag {
@@ -264,24 +245,18 @@ impl BodyStream for Begun {
     fn notes(&self) -> Vec<Note> {
         self.rest.notes()
     }
+
+    fn take_trailer(&mut self) -> Fields {
+        self.rest.take_trailer()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{alter_etag, is_zero};
+    use super::alter_etag;
     use crate::config::directives::compress::AlterETag;
     use crate::exchange::response::{Body, Response};
     use crate::http::status::Status;
-
-    #[test]
-    fn a_weight_of_nothing_is_known_in_all_its_spellings() {
-        for parameter in ["q=0", "Q=0", "q=0.0", "q=0.000", "q = 0", "q=0."] {
-            assert!(is_zero(parameter.as_bytes()), "{parameter}");
-        }
-        for parameter in ["q=0.001", "q=1", "q", "q=", "x=0", "q=00", ""] {
-            assert!(!is_zero(parameter.as_bytes()), "{parameter}");
-        }
-    }
 
     #[test]
     fn an_entity_tag_ends_with_the_coding() {

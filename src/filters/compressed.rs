@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use crate::config::directives::compress::{Compress, Notes};
 use crate::exchange::response::{BodyStream, Broken, Note};
-use crate::filters::coder::{Coder, Coding, Finished, NoMemory};
+use crate::filters::coder::{Coder, Finished, NoMemory};
+use crate::http::coding::Coding;
+use crate::http::fields::Fields;
 
 /// What is compressed at one time.
 const PIECE: usize = 16 * 1024;
@@ -28,6 +30,7 @@ pub struct Compressed {
     /// So much is collected before it is sent.
     collect: usize,
     notes: Notes,
+    trailer: Fields,
     /// What came in and went out, at the end.
     totals: Option<(u64, u64)>,
 }
@@ -43,6 +46,7 @@ impl Compressed {
             broken: false,
             collect: settings.deflate.piece.or(8096),
             notes: notes_of(coding, settings).clone(),
+            trailer: Fields::new(),
             totals: None,
         })
     }
@@ -79,7 +83,9 @@ impl Compressed {
     }
 
     fn finish(&mut self) -> Result<Option<Bytes>, NoMemory> {
-        self.source = None;
+        if let Some(mut source) = self.source.take() {
+            self.trailer = source.take_trailer();
+        }
         let Some(coder) = self.coder.take() else {
             return Ok(None);
         };
@@ -148,6 +154,10 @@ impl BodyStream for Compressed {
         };
         told(&self.notes, total_in, total_out)
     }
+
+    fn take_trailer(&mut self) -> Fields {
+        std::mem::take(&mut self.trailer)
+    }
 }
 
 /// The notes of a coding's filter.
@@ -187,7 +197,7 @@ mod tests {
     use super::Compressed;
     use crate::config::directives::compress::Compress;
     use crate::exchange::response::{BodyStream, Broken};
-    use crate::filters::coder::Coding;
+    use crate::http::coding::Coding;
 
     /// Says these things one after the other, then ends.
     struct Script(VecDeque<Poll<Result<Bytes, Broken>>>);

@@ -116,6 +116,10 @@ impl BodyStream for Inflated {
         let is_news = !std::mem::replace(&mut self.broken, true);
         Poll::Ready(is_news.then_some(Err(Broken)))
     }
+
+    fn take_trailer(&mut self) -> Fields {
+        self.source.take_trailer()
+    }
 }
 
 /// Takes gzip off the request's body, where the place's filters say so and the body has it. Who reads it then has neither its
@@ -258,6 +262,10 @@ impl Incoming for Unzipped {
 
     fn probe(&mut self) -> Probed {
         self.source.probe()
+    }
+
+    fn interim(&mut self, head: &[u8]) {
+        self.source.interim(head);
     }
 }
 

@@ -2,7 +2,7 @@
 //! answers, and some of them out of reach.
 
 use crate::exchange::Exchange;
-use crate::exchange::response::{AfterResponse, Response};
+use crate::exchange::response::{AfterResponse, Origin, Response};
 use crate::filters::chain::Coded;
 use crate::http::fields::{Fields, list_has_token, list_members};
 use crate::http::status::Status;
@@ -44,11 +44,16 @@ const FRAMING: [&str; 8] = [
     "Upgrade",
 ];
 
+/// What of that another server says itself.
+const OF_ORIGIN: [&str; 2] = ["Date", "Server"];
+
 impl Tables {
     /// Takes the fields out of an answer.
     pub fn split(ex: &Exchange, response: &Response, made: Made) -> Tables {
+        // What another server says is kept as what a file is sent with.
+        let is_behind = response.origin == Origin::Behind;
         let is_program = ex.handler == b"cgi-script" || ex.handler.starts_with(b"proxy");
-        let by_script = made == Made::ByHandler && is_program;
+        let by_script = made == Made::ByHandler && is_program && !is_behind;
         let mut tables = Tables {
             success: Fields::new(),
             always: Fields::new(),
@@ -65,7 +70,7 @@ impl Tables {
                 name if by_script && !OF_SUCCESS.contains(&name) => {
                     tables.always.append(name_of(response, name), value);
                 }
-                b"set-cookie" if made == Made::ByHandler => tables.always.append(name, value),
+                b"set-cookie" if made == Made::ByHandler && !is_behind => tables.always.append(name, value),
                 _ => tables.success.append(name, value),
             }
         }
@@ -102,8 +107,11 @@ impl Tables {
         {
             response.connection = AfterResponse::Close;
         }
+        let is_behind = response.origin == Origin::Behind;
         for name in FRAMING {
-            fields.remove(name);
+            if !(is_behind && OF_ORIGIN.contains(&name)) {
+                fields.remove(name);
+            }
         }
         for (name, value) in [("Content-Type", self.media_type), ("Content-Encoding", self.encoding)] {
             if let Some(value) = value {

@@ -48,6 +48,9 @@ pub trait Outside {
 
     /// What the application of the place answers.
     fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// What the server behind this one answers.
+    fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
 
 impl Outside for Thread {
@@ -74,6 +77,10 @@ impl Outside for Thread {
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::fastcgi::run(ex, place, &self.applications).await
+    }
+
+    async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::proxy::run(ex, place, &self.applications).await
     }
 }
 
@@ -212,6 +219,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
+        Handler::Proxy => outside.ask_server(ex, &place).await?,
     })
 }
 

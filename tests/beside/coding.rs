@@ -11,7 +11,7 @@ pub fn plain(reply: &Reply) -> Vec<u8> {
         .fields
         .iter()
         .filter_map(|line| value_of(line, "content-encoding"));
-    let last = codings.last().unwrap_or_default();
+    let last = codings.into_iter().next_back().unwrap_or_default();
     let last = last.rsplit(|byte| *byte == b',').next().unwrap_or_default();
     let (body, mut out) = (reply.body.as_slice(), Vec::new());
     let read = match last.trim_ascii() {

@@ -25,6 +25,7 @@ pub mod modules;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
+pub mod proxy_http;
 pub mod redirect;
 pub mod remote_ip;
 pub mod require;
@@ -80,6 +81,8 @@ settings! {
         process: rlimit::ScriptProcess,
         /// Application servers.
         proxy: proxy::Proxy,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::ProxyHttp,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Rewriting.
@@ -108,6 +111,8 @@ settings! {
         logs: log::Logs,
         /// Application servers.
         proxy: proxy::SiteProxy,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::SiteProxyHttp,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
@@ -160,6 +165,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
+    proxy_http::DIRECTIVES,
     redirect::DIRECTIVES,
     remote_ip::DIRECTIVES,
     rewrite::DIRECTIVES,

@@ -33,6 +33,7 @@ impl Incoming for Came {
     fn probe(&mut self) -> Probed {
         Probed::Impossible
     }
+    fn interim(&mut self, _: &[u8]) {}
 }
 
 /// How many bytes came out of the body, and how it ended.
