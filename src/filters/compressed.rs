@@ -26,6 +26,8 @@ pub struct Compressed {
     waiting: Bytes,
     /// Whether something was compressed since the last flush.
     unflushed: bool,
+    /// What was compressed in this turn.
+    turn: usize,
     broken: bool,
     /// So much is collected before it is sent.
     collect: usize,
@@ -43,6 +45,7 @@ impl Compressed {
             coder: Some(Coder::new(coding, settings)?),
             waiting: Bytes::new(),
             unflushed: false,
+            turn: 0,
             broken: false,
             collect: settings.deflate.piece.or(8096),
             notes: notes_of(coding, settings).clone(),
@@ -56,12 +59,11 @@ impl Compressed {
         let Some(coder) = &mut self.coder else {
             return Ok(None);
         };
-        let mut turn = 0;
-        while !self.waiting.is_empty() && turn < TURN {
+        while !self.waiting.is_empty() && self.turn < TURN {
             let piece = self.waiting.split_to(self.waiting.len().min(PIECE));
             coder.push(&piece)?;
             self.unflushed = true;
-            turn += piece.len();
+            self.turn += piece.len();
             if coder.ready() >= self.collect {
                 return Ok(Some(coder.take().into()));
             }
@@ -99,13 +101,13 @@ impl Compressed {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Result<Poll<Option<Bytes>>, NoMemory> {
-        let mut turn = 0;
         loop {
             if let Some(bytes) = self.compress()? {
                 return Ok(Poll::Ready(Some(bytes)));
             }
-            if !self.waiting.is_empty() || turn >= TURN {
-                // The others have their turn.
+            if self.turn >= TURN {
+                // The others have theirs.
+                self.turn = 0;
                 cx.waker().wake_by_ref();
                 return Ok(Poll::Pending);
             }
@@ -113,10 +115,7 @@ impl Compressed {
                 return Ok(Poll::Ready(None));
             };
             match source.poll_chunk(cx) {
-                Poll::Ready(Some(Ok(bytes))) => {
-                    turn += bytes.len();
-                    self.waiting = bytes;
-                }
+                Poll::Ready(Some(Ok(bytes))) => self.waiting = bytes,
                 Poll::Ready(Some(Err(Broken))) => {
                     self.broken = true;
                     self.source = None;

@@ -47,6 +47,7 @@ fn read(body: &[u8], settings: &compress::Inflate, limit: Option<u64>) -> (u64, 
         limit: None,
         total_in: 0,
         total_out: 0,
+        turn: 0,
     };
     unzipped.limit(limit);
     let mut cx = Context::from_waker(Waker::noop());
