@@ -78,7 +78,10 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Co
             Asked::Plain(filter) => (filter, None),
             Asked::Chosen(name, chosen) => match provider(ex, response, name, chosen) {
                 Some(provider) => (provider.filter, Some(provider.protocol)),
-                None => continue,
+                None => {
+                    ex.trace(|| not_chosen(response, &link, chosen));
+                    continue;
+                }
             },
         };
         if let Some(protocol) = protocol {
@@ -93,6 +96,20 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Co
         });
     }
     coded
+}
+
+#[cold]
+fn not_chosen(response: &Response, link: &Link, chosen: &Chosen) -> Step {
+    let known = response.head.fields.contains("Content-Type");
+    Step::Filter {
+        name: chosen.providers.last().map_or("nothing", |provider| provider.filter.name()),
+        by: link.by,
+        verdict: if known {
+            "it is not for such an answer"
+        } else {
+            "it depends on the type that the answer will have"
+        },
+    }
 }
 
 /// Whether the place has any. Most have none, and pay nothing for it.
