@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::directives::DirConf;
+use crate::config::filters::{Filter, Named};
 use crate::fs::open::Found;
 
 /// Where a target landed.
@@ -65,8 +66,10 @@ pub struct Types {
     pub encodings: Vec<Vec<u8>>,
     /// The name of its handler.
     pub handler: Option<Vec<u8>>,
-    /// A filter that it should pass, and that is not here.
-    pub missed_filter: Option<Vec<u8>>,
+    /// The filters that it passes, in order.
+    pub output_filters: Vec<Named>,
+    /// The filters that the request's body passes.
+    pub input_filters: Vec<Filter>,
 }
 
 impl Place {

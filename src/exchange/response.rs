@@ -136,10 +136,18 @@ impl FileBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
+/// A note for the access log: its name and its value.
+pub type Note = (Vec<u8>, Vec<u8>);
+
 /// A body that is made while it is sent. Dropping it before its end is how its maker learns that the client has left.
 pub trait BodyStream {
     /// The next bytes, at least one; `None` at the end.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>>;
+
+    /// What the access log may be told of it, names and values; at its end.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
+    }
 
     /// The fields behind the last chunk, once the end is reached.
     fn take_trailer(&mut self) -> Fields {

@@ -18,6 +18,8 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::fs::open::{Found, Meta, OpenFile};
+use crate::handlers::precompressed;
+use crate::http::coding::Coding;
 use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::method::Method;
 use crate::http::range::{Bound, ByteRanges, RangeLimits, append_content_range, append_unsatisfied_range};
@@ -39,6 +41,9 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         return Err(Fail::client(Status::NOT_FOUND, note));
     }
     check_body(ex, place)?;
+    if let Some((coding, file)) = precompressed::find(ex, place, seen) {
+        return answer(ex, place, file, Some(coding)).map(Outcome::Reply);
+    }
     let file = seen.open().map_err(|error| {
         ex.trace_open_error(&place.path, error);
         let status = match error {
@@ -56,7 +61,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
             ),
         )
     })?;
-    answer(ex, place, file).map(Outcome::Reply)
+    answer(ex, place, file, None).map(Outcome::Reply)
 }
 
 /// The whole file as a body, for a page that includes it.
@@ -98,17 +103,28 @@ fn check_body(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     }
 }
 
-fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail> {
+fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) -> Result<Response, Fail> {
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
-    let tag = etag(place, &file, ex.began.wall);
+    let mut tag = etag(place, &file, ex.began.wall);
+    if let (Some(tag), Some(coding)) = (&mut tag, coding) {
+        // Whatever it is made of, it is not that of the file without the coding.
+        tag.pop();
+        tag.extend_from_slice(format!("-{}\"", coding.name()).as_bytes());
+    }
     let validators = Validators {
         etag: tag.as_deref().and_then(ETag::parse),
         last_modified: Some(modified),
     };
     let mut response = Response::new(Status::OK, Body::Empty);
     add_fields(&mut response, place, tag.as_deref(), modified);
+    if precompressed::is_on(place) {
+        response.head.fields.append("Vary", "Accept-Encoding");
+    }
+    if let Some(coding) = coding {
+        response.head.fields.append("Content-Encoding", coding.name());
+    }
     // An error document is shown whatever the client knows of it.
     if ex.error_status().is_none() {
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {

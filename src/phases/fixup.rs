@@ -8,7 +8,8 @@ use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
-use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
+use crate::config::filters::Named;
+use crate::config::handlers::BY_TYPE;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place, Types};
@@ -58,6 +59,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             &place.path
         };
         place.types = types_of(ex, &place.conf, named);
+        ex.target.filters = place.types.output_filters.iter().filter_map(Named::here).collect();
         if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
             // What has no value, or names nothing, sets nothing.
             let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
@@ -274,12 +276,11 @@ pub(super) fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
             tell("encoding", encoding);
             types.encodings.push(encoding.clone());
         }
-        let missed = mime
-            .output_filters
-            .find(&extension)
-            .and_then(|filters| missed_filter(filters));
-        if let Some(filter) = missed.filter(|filter| types.missed_filter.is_none() || *filter != INCLUDES) {
-            types.missed_filter = Some(filter.to_vec());
+        if let Some(filters) = mime.output_filters.find(&extension) {
+            types.output_filters.extend_from_slice(filters);
+        }
+        if let Some(filters) = mime.input_filters.find(&extension) {
+            types.input_filters.extend_from_slice(filters);
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             tell("handler", handler);

@@ -89,7 +89,7 @@ fn has_known_type(ex: &Exchange, path: &[u8]) -> bool {
     if of_last.is_none_or(|last| last.media_type.is_none()) {
         return false;
     }
-    let is_more = types.handler.is_some() || types.missed_filter.is_some() || types.charset.is_some();
+    let is_more = types.handler.is_some() || !types.output_filters.is_empty() || types.charset.is_some();
     let is_one_of_several = !types.languages.is_empty() || !types.encodings.is_empty();
     let is_file = |kind: &[u8]| !handlers::is_foreign_type(kind) && !kind.starts_with(handlers::BY_TYPE);
     !is_more && !is_one_of_several && types.media_type.as_deref().is_some_and(is_file)

@@ -348,6 +348,9 @@ impl Conn {
             Body::Tunnel(tunnel) => Box::pin(self.tunnel(tunnel.as_mut())).await,
             body => self.writer.body(body, framing).await,
         };
+        if let Body::Stream(stream, _) = &response.body {
+            ex.rewriting.notes.extend(stream.notes());
+        }
         let aborted = sent.is_err();
         let then = behind(sent, framing, stays);
         let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;

@@ -13,9 +13,10 @@ use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Question;
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
+use crate::filters::chain::{self, Coded};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
-use crate::filters::{default_charset, expires, headers, rewriting};
+use crate::filters::{default_charset, expires, headers, inflate, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -134,8 +135,9 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
         made = Made::ByServer;
     }
     error_document::fill_in(ex, &mut response);
+    let coded = chain::apply(ex, &mut response, made).await;
     rewriting::apply(ex, &mut response);
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made));
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
@@ -146,12 +148,13 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     Some(response)
 }
 
-/// Expires and Header.
-fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made) {
-    if !headers::concern(ex) && !expires::concern(ex) {
+/// What filters leave to be said, Expires and Header.
+fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
+    if coded == Coded::No && !headers::concern(ex) && !expires::concern(ex) {
         return;
     }
     let mut tables = Tables::split(ex, response, made);
+    tables.say(coded);
     expires::apply(ex, response, &mut tables);
     headers::apply(ex, response, made, &mut tables);
     tables.join(response);
@@ -225,6 +228,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
     let mut place = located(ex, outside).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
+    inflate::request(ex, &place);
     Ok(match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),

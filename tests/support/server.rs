@@ -89,6 +89,9 @@ const APACHE_MODULES: &[&str] = &[
     "lbmethod_byrequests",
     "lbmethod_bybusyness",
     "proxy_balancer",
+    "filter",
+    "deflate",
+    "brotli",
 ];
 
 /// The bench of this run, made at its first use.

@@ -8,6 +8,7 @@ pub mod autoindex;
 pub mod balancer;
 pub mod cgi;
 pub mod compat;
+pub mod compress;
 pub mod confine;
 pub mod core;
 pub mod dir;
@@ -16,6 +17,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod filter;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -76,8 +78,12 @@ settings! {
         fastcgi: fastcgi::FastCgi,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::Fcgid,
+        /// Filters.
+        filters: filter::Filters,
         /// Fields.
         headers: headers::Headers,
+        /// Compressed bodies of requests.
+        inflate: compress::Inflate,
         /// `.htaccess`.
         overrides: overrides::Overrides,
         /// Types.
@@ -110,6 +116,8 @@ settings! {
         core: site::Core,
         /// Aliases.
         aliases: alias::Aliases,
+        /// Compression.
+        compress: compress::Compress,
         /// Logs.
         logs: log::Logs,
         /// Members of balancers.
@@ -163,6 +171,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     balancer::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
+    compress::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
@@ -171,6 +180,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,

@@ -2,6 +2,7 @@
 //! something behind all the same: what they would run must not be shown.
 
 use crate::config::directives::DirConf;
+use crate::config::filters;
 use crate::config::table::{Directive, Override, SITES, Set, Words};
 use crate::config::words::shown;
 
@@ -76,5 +77,7 @@ answers for them; so are pages with commands (.shtml) where Options Includes is 
 }];
 
 fn keep_includes_back(conf: &mut DirConf) {
-    conf.mime.output_filters.insert(b"shtml".to_vec(), b"includes".to_vec());
+    conf.mime
+        .output_filters
+        .insert(b"shtml".to_vec(), filters::names(b"INCLUDES"));
 }
