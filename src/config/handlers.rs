@@ -5,7 +5,7 @@ use crate::config::backends::{self, Target};
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 3] = [b"none", b"default-handler", b"cgi-script"];
+const KNOWN: [&[u8]; 4] = [b"none", b"default-handler", b"cgi-script", b"server-parsed"];
 
 /// The types of Apache's that stand for a handler.
 pub const BY_TYPE: &[u8] = b"application/x-httpd-";
@@ -51,6 +51,7 @@ pub fn missed_filter(filters: &[u8]) -> Option<&[u8]> {
 pub fn look_at_filters(args: &Args) {
     let filters = args.bytes(0).to_ascii_lowercase();
     args.remark(match missed_filter(&filters) {
+        Some(filter) if filter == INCLUDES => return,
         Some(filter) => format!(
             "the filter {} is not in this version; files that it is for are answered with 500 and never shown",
             shown(filter)

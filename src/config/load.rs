@@ -185,6 +185,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_env.c", "env_module"),
     ("mod_expires.c", "expires_module"),
     ("mod_headers.c", "headers_module"),
+    ("mod_include.c", "include_module"),
     ("mod_log_config.c", "log_config_module"),
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),

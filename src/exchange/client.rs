@@ -7,7 +7,7 @@ use crate::auth::hash::Hash;
 use crate::config::directives::DirConf;
 
 /// A client.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     /// Its host's name, where it was asked for and found.
     pub host: Option<Vec<u8>>,

@@ -14,6 +14,7 @@ pub mod page;
 pub mod place;
 pub mod response;
 pub mod rewriting;
+pub mod subrequest;
 pub mod trace;
 pub mod variables;
 pub mod view;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::directives::DirConf;
+use crate::config::directives::options::Options;
+use crate::config::directives::ssi::XBitHack;
 use crate::fs::open::Found;
 
 /// Where a target landed.
@@ -70,6 +72,19 @@ pub struct Types {
 }
 
 impl Place {
+    /// Whether the mode of a page says that it is as old as its file (`XBitHack full`).
+    pub fn is_kept_by_its_mode(&self) -> bool {
+        let Found::File(seen) = &self.found else { return false };
+        self.conf.ssi.by_bit.or(XBitHack::Off) == XBitHack::Full && seen.meta.mode & 0o010 != 0
+    }
+
+    /// Whether its body is parsed for includes: a filter says so, and `Options` lets it.
+    pub fn is_parsed(&self) -> bool {
+        let options = self.conf.core.options.in_force();
+        let allows = options.has(Options::INCLUDES) || options.has(Options::INCLUDES_NO_EXEC);
+        allows && self.types.missed_filter.as_deref() == Some(b"includes")
+    }
+
     /// What it is.
     pub fn landing(&self) -> Landing {
         match self.found {

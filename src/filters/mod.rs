@@ -5,4 +5,5 @@ pub mod error_document;
 pub mod expires;
 pub mod headers;
 pub mod rewriting;
+pub mod ssi;
 pub mod tables;

@@ -3,7 +3,7 @@
 //! The body is put on its way, a turn is waited for, the script is started; then its output, its silence and the client
 //! are watched until the head of its reply is there. What follows the head is a stream.
 
-pub(in crate::handlers) mod environment;
+pub mod environment;
 mod failure;
 mod feed;
 pub(in crate::handlers) mod reply;

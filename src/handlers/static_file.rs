@@ -94,8 +94,8 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
     };
     let mut response = Response::new(Status::OK, Body::Empty);
     add_fields(&mut response, place, tag.as_deref(), modified);
-    // An error document is shown whatever the client knows of it.
-    if ex.error_status().is_none() {
+    // An error document is shown whatever the client knows of it, and what a page includes as well.
+    if ex.error_status().is_none() && !ex.is_subrequest() && is_as_old_as_its_file(place) {
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {
             Condition::Proceed => {}
             Condition::NotModified => return Ok(not_modified(response)),
@@ -105,7 +105,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
                 return Ok(response);
             }
         }
-        let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
+        let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get && !place.is_parsed());
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
             return ranged(response, place, file, ranges);
@@ -114,6 +114,11 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
     let length = file.meta.size;
     response.body = body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new());
     Ok(response)
+}
+
+/// Whether conditions can be asked of a file: of one that is parsed for includes only if its mode says so (`XBitHack full`).
+fn is_as_old_as_its_file(place: &Place) -> bool {
+    !place.is_parsed() || place.is_kept_by_its_mode()
 }
 
 fn body(place: &Place, file: OpenFile, parts: Vec<FilePart>, trailer: Bytes) -> Body {

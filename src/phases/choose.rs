@@ -178,15 +178,12 @@ fn not_a_script_here(ex: &Exchange) -> Fail {
     .of_module("cgi")
 }
 
-/// What a filter should have changed is not shown without it. Where Options Includes is off, the filter INCLUDES would have
-/// taken itself out.
+/// What a filter should have changed is not shown without it.
 fn check_filters(place: &Place) -> Result<(), Fail> {
     let Some(filter) = place.types.missed_filter.as_deref() else {
         return Ok(());
     };
-    let options = place.conf.core.options.in_force();
-    let includes = options.has(Options::INCLUDES) || options.has(Options::INCLUDES_NO_EXEC);
-    if place.landing() != Landing::File || (filter == handlers::INCLUDES && !includes) {
+    if place.landing() != Landing::File || filter == handlers::INCLUDES {
         return Ok(());
     }
     let filter = String::from_utf8_lossy(filter);

@@ -8,6 +8,7 @@ use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
+use crate::config::directives::ssi::XBitHack;
 use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -15,7 +16,7 @@ use crate::exchange::place::{Alias, Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::fs::open::{self, Kind};
+use crate::fs::open::{self, Found, Kind};
 use crate::http::status::Status;
 use crate::phases::{request_fields, rewrite, translate};
 
@@ -73,6 +74,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             ex.trace(|| said("a rule's [H]", "handler", handler));
         }
         rewrite::force_types(ex, place);
+        parse_for_includes(place);
     }
     Ok(fixed)
 }
@@ -170,6 +172,31 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             ))
         }
     }
+}
+
+/// What is parsed for includes without a filter that says so: by its handler, its type, or its mode (XBitHack).
+fn parse_for_includes(place: &mut Place) {
+    let by_bit = place.conf.ssi.by_bit.or(XBitHack::Off) != XBitHack::Off;
+    let types = &mut place.types;
+    let media_type = types.media_type.as_deref().unwrap_or_default();
+    let by_type = matches!(media_type, b"text/x-server-parsed-html" | b"text/x-server-parsed-html3");
+    if types.handler.as_deref() == Some(b"server-parsed") {
+        types.handler = Some(b"default-handler".to_vec());
+        if types.media_type.is_none() {
+            types.media_type = Some(HTML.into());
+        }
+    } else if by_type {
+        types.media_type = Some(HTML.into());
+    } else if !(by_bit && media_type == HTML && is_for_its_owner_to_execute(&place.found)) {
+        return;
+    }
+    types.missed_filter = Some(INCLUDES.to_vec());
+}
+
+const HTML: &[u8] = b"text/html";
+
+fn is_for_its_owner_to_execute(found: &Found) -> bool {
+    matches!(found, Found::File(seen) if seen.meta.mode & 0o100 != 0)
 }
 
 #[cold]

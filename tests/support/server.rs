@@ -83,6 +83,8 @@ const APACHE_MODULES: &[&str] = &[
     "proxy",
     "proxy_fcgi",
     "proxy_scgi",
+    "filter",
+    "include",
 ];
 
 /// The bench of this run, made at its first use.

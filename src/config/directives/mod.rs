@@ -33,6 +33,7 @@ pub mod scgi;
 pub mod server;
 pub mod setenvif;
 pub mod site;
+pub mod ssi;
 pub mod suexec;
 pub mod userdir;
 
@@ -84,6 +85,8 @@ settings! {
         scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Pages that are parsed for includes.
+        ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
     }
@@ -104,6 +107,8 @@ settings! {
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
         remote_ip: remote_ip::RemoteIp,
+        /// Pages that are parsed for includes.
+        ssi: ssi::SsiTags,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// The script log.
@@ -160,6 +165,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    ssi::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
 ];

@@ -41,6 +41,12 @@ pub(super) fn of_script(ex: &Exchange, place: &Place, inherited: &Inherited, len
     of(ex, place, told, length)
 }
 
+/// What a page that is parsed for includes can show: the environment of a script in its place.
+pub fn of_page(ex: &Exchange, place: &Place) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let inherited = Inherited::here();
+    of_script(ex, place, &inherited, None).into_pairs()
+}
+
 /// A program's environment.
 pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, length: Option<u64>) -> MetaVars {
     let root = document_root(ex.config, ex.site);
