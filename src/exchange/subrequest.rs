@@ -125,6 +125,15 @@ impl Exchange {
         sub
     }
 
+    /// SERVER_PROTOCOL (RFC 3875 section 4.1.16).
+    pub fn protocol(&self) -> &'static str {
+        if self.is_subrequest() {
+            "INCLUDED"
+        } else {
+            self.head.version().as_str()
+        }
+    }
+
     /// Whether it is made for a page.
     pub fn is_subrequest(&self) -> bool {
         self.rewriting.main.is_some()

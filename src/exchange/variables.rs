@@ -66,7 +66,7 @@ impl Exchange {
             Variable::ServerName => bytes(self.server_name()),
             Variable::ServerPort => bytes(self.server_port().to_string().as_bytes()),
             Variable::ServerAdmin => self.site.settings.core.admin.value().and_then(|admin| bytes(admin)),
-            Variable::ServerProtocol => text(self.head.version().as_str()),
+            Variable::ServerProtocol => text(self.protocol()),
             Variable::ServerSoftware => bytes(&version::software(
                 self.config.server.core.tokens.or(Tokens::Full).detail(),
             )),

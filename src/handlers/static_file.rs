@@ -105,7 +105,10 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
                 return Ok(response);
             }
         }
-        let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get && !place.is_parsed());
+        let range = ex
+            .head
+            .field(b"range")
+            .filter(|_| ex.method == Method::Get && !place.is_parsed());
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
             return ranged(response, place, file, ranges);

@@ -100,7 +100,11 @@ pub async fn refuse<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, fa
     finish(ex, outside, Err(fail)).await
 }
 
-async fn finish<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, answer: Result<Response, Fail>) -> Option<Response> {
+async fn finish<O: Outside + 'static>(
+    ex: &mut Exchange,
+    outside: &Rc<O>,
+    answer: Result<Response, Fail>,
+) -> Option<Response> {
     let (mut response, mut made) = match answer {
         Ok(response) => (response, Made::ByHandler),
         Err(Fail::ClientGone) => return None,

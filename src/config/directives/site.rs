@@ -296,7 +296,11 @@ number is for both.",
         set: Set::Site(|site, args| {
             let redirects = args.number(0, 1..=1000)?;
             site.core.limit_internal_recursion.set(redirects);
-            let subrequests = if args.count() > 1 { args.number(1, 1..=100)? } else { redirects.min(100) };
+            let subrequests = if args.count() > 1 {
+                args.number(1, 1..=100)?
+            } else {
+                redirects.min(100)
+            };
             site.core.limit_subrequests.set(subrequests);
             Ok(())
         }),

@@ -6,7 +6,7 @@ use crate::exchange::view::View;
 use crate::filters::ssi::page::{Failed, Matched, Page, Shown, Taken, shown};
 use crate::lang::expr::{Expr, Trust};
 use crate::lang::log_level::Level;
-use crate::lang::regex::Regex;
+use crate::lang::regex::{Groups, Regex};
 use crate::lang::ssi::expand::Unset;
 use crate::lang::ssi::legacy::{self, Document};
 use crate::lang::ssi::scan::Element;
@@ -22,10 +22,7 @@ impl Page {
             self.branch.hidden += 1;
             return Ok(());
         }
-        let holds = self.condition(element)?;
-        self.take(holds);
-        self.branch.hidden = 0;
-        Ok(())
+        self.decide(element)
     }
 
     /// `elif expr="…"`
@@ -40,9 +37,7 @@ impl Page {
             self.branch.shown = Shown::No;
             return Ok(());
         }
-        let holds = self.condition(element)?;
-        self.take(holds);
-        Ok(())
+        self.decide(element)
     }
 
     /// `else`
@@ -77,6 +72,17 @@ impl Page {
         Ok(())
     }
 
+    /// Where a condition has no answer, nothing is shown up to the `endif`.
+    fn decide(&mut self, element: &Element) -> Result<(), Failed> {
+        let holds = self.condition(element);
+        match holds {
+            Ok(holds) => self.take(holds),
+            Err(Failed) => (self.branch.shown, self.branch.taken) = (Shown::No, Taken::Yes),
+        }
+        self.branch.hidden = 0;
+        holds.map(drop)
+    }
+
     fn take(&mut self, holds: bool) {
         (self.branch.shown, self.branch.taken) = if holds {
             (Shown::Yes, Taken::Yes)
@@ -87,7 +93,11 @@ impl Page {
 
     /// How bad a fault is of an element that may belong to a hidden `if`.
     fn level_here(&self) -> Level {
-        if self.branch.hidden == 0 { Level::Error } else { Level::Warn }
+        if self.branch.hidden == 0 {
+            Level::Error
+        } else {
+            Level::Warn
+        }
     }
 
     fn condition(&mut self, element: &Element) -> Result<bool, Failed> {
@@ -98,12 +108,18 @@ impl Page {
             return Err(self.unknown(&shown(&element.name), argument));
         }
         let Some(text) = &argument.value else {
-            self.log(Level::Error, &format!("element `{}`: `expr` has no value", shown(&element.name)));
+            self.log(
+                Level::Error,
+                &format!("element `{}`: `expr` has no value", shown(&element.name)),
+            );
             return Err(Failed);
         };
         if self.place.conf.ssi.legacy.or(false) {
             return legacy::evaluate(text, &mut Legacy(self)).map_err(|fault| {
-                self.log(Level::Error, &format!("condition `{}`: {}", shown(text), fault.reason()));
+                self.log(
+                    Level::Error,
+                    &format!("condition `{}`: {}", shown(text), fault.reason()),
+                );
                 Failed
             });
         }
@@ -126,17 +142,10 @@ impl Page {
                     },
                 };
                 match expr.matched(&view) {
-                    Ok(None) => return Ok(false),
-                    Ok(Some((subject, groups))) => {
-                        if !groups.is_empty() {
-                            self.matched = Some(Matched {
-                                subject,
-                                pattern: String::new(),
-                                group_count: 10,
-                                groups: Some(groups),
-                            });
-                        }
-                        return Ok(true);
+                    Ok(matched) => {
+                        let holds = matched.is_some();
+                        self.remember(text, matched);
+                        return Ok(holds);
                     }
                     Err(none) => format!("`{}` cannot be read", shown(&none.path)),
                 }
@@ -144,6 +153,23 @@ impl Page {
         };
         self.log(Level::Error, &format!("condition `{}`: {why}", shown(text)));
         Err(Failed)
+    }
+}
+
+impl Page {
+    /// What an expression matched. Only `$0` is kept, as in Apache; what matches nothing takes it away.
+    fn remember(&mut self, text: &[u8], matched: Option<(Vec<u8>, Groups)>) {
+        let has_pattern = text.windows(2).any(|pair| matches!(pair, b"=~" | b"!~"));
+        let (subject, groups) = matched.unwrap_or_default();
+        if groups.is_empty() && !(has_pattern && self.matched.is_some()) {
+            return;
+        }
+        self.matched = Some(Matched {
+            subject,
+            pattern: shown(text),
+            groups: Some(groups),
+            group_count: 1,
+        });
     }
 }
 

@@ -54,7 +54,10 @@ impl Page {
     fn put(&self, name: &[u8], value: Vec<u8>) {
         let set = self.main.shared.variables.borrow_mut().set(name, Value::Text(value));
         if set.is_err() {
-            self.log(Level::Error, &format!("variable `{}` is not set: there are too many", shown(name)));
+            self.log(
+                Level::Error,
+                &format!("variable `{}` is not set: there are too many", shown(name)),
+            );
         }
     }
 
@@ -86,7 +89,7 @@ impl Page {
         let mut name = None;
         for argument in arguments {
             let Some(value) = &argument.value else { break };
-            let value = || self.expanded(&codec::entities(value), Unset::Dropped);
+            let value = || self.expanded(value, Unset::Dropped);
             match argument.name.as_slice() {
                 b"var" => name = Some(value()),
                 b"decoding" => codes.decoding = argument.clone(),

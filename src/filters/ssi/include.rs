@@ -34,7 +34,8 @@ impl Page {
             if !matches!(name, b"virtual" | b"file" | b"onerror") {
                 return Err(self.unknown("include", argument));
             }
-            if name == b"onerror" && !failed {
+            // What has failed waits for its `onerror`, and nothing else is included before that.
+            if (name == b"onerror") != failed {
                 continue;
             }
             let target = self.expanded(&codec::entities(value), Unset::Dropped);
@@ -110,7 +111,7 @@ impl Page {
     fn main_of_another(&self) -> Result<Rc<Main>, Refused> {
         let shared = &self.main.shared;
         let (depth, most) = (self.main.depth + 1, self.ex.site.settings.core.limit_subrequests.or(10));
-        if depth >= most {
+        if depth > most {
             return Err(Refused(format!(
                 "{depth} pages are around it already; LimitInternalRecursion moves the bound"
             )));
@@ -144,7 +145,10 @@ impl Page {
     /// `exec cgi="…"|cmd="…" …`
     pub(super) async fn exec(&mut self, arguments: &[Argument]) -> Result<(), Failed> {
         if !self.may_execute() {
-            self.log(Level::Error, "element `exec` is not allowed here: Options IncludesNOEXEC");
+            self.log(
+                Level::Error,
+                "element `exec` is not allowed here: Options IncludesNOEXEC",
+            );
             return Err(Failed);
         }
         for argument in arguments {
@@ -194,7 +198,12 @@ impl Page {
                 return Ok(());
             }
         };
-        match response.head.fields.value("Location").filter(|_| response.head.status.is_redirect()) {
+        match response
+            .head
+            .fields
+            .value("Location")
+            .filter(|_| response.head.status.is_redirect())
+        {
             Some(location) => {
                 let location = quote::html(location);
                 let link = [b"<a href=\"", &*location, b"\">", &*location, b"</a>"].concat();

@@ -122,9 +122,11 @@ fn main_of(ex: &Exchange, place: &Place, meta: Option<&Meta>, requests: &dyn Sub
     if !place.path_info.is_empty() {
         put(&mut variables, b"DOCUMENT_PATH_INFO", text(&place.path_info));
     }
+    let query = ex.target.query.as_deref();
+    put(&mut variables, b"DOCUMENT_ARGS", text(query.unwrap_or_default()));
     let name = place.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     put(&mut variables, b"DOCUMENT_NAME", text(name));
-    set_query(&mut variables, ex.target.query.as_deref());
+    set_query(&mut variables, query);
     Rc::new(Main {
         depth: 0,
         shared: Rc::new(Shared {
@@ -141,10 +143,13 @@ fn main_of(ex: &Exchange, place: &Place, meta: Option<&Meta>, requests: &dyn Sub
 
 /// What is said of the query of the page that is at work.
 fn set_query(variables: &mut Variables, query: Option<&[u8]>) {
-    put(variables, b"DOCUMENT_ARGS", text(query.unwrap_or_default()));
     if let Some(query) = query {
         put(variables, b"QUERY_STRING", text(query));
-        put(variables, b"QUERY_STRING_UNESCAPED", Value::Text(for_shell(&codec::percent(query))));
+        put(
+            variables,
+            b"QUERY_STRING_UNESCAPED",
+            Value::Text(for_shell(&codec::percent(query))),
+        );
     }
 }
 

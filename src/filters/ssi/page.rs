@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::config::directives::options::Options;
 use crate::exchange::Exchange;
 use crate::exchange::place::Place;
 use crate::exchange::response::Broken;
@@ -16,7 +17,6 @@ use crate::lang::ssi::moment;
 use crate::lang::ssi::scan::{Argument, Element, Ending, Fault, LONGEST, Piece, Scanner, Tags};
 use crate::lang::ssi::size::SizeFormat;
 use crate::lang::ssi::variables::{Later, Value};
-use crate::config::directives::options::Options;
 
 /// A page at work.
 pub(super) struct Page {
@@ -70,16 +70,11 @@ pub(super) enum Taken {
 }
 
 /// An element has failed; the log has been told.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Failed;
 
 impl Page {
-    pub(super) fn new(
-        ex: Exchange,
-        place: Place,
-        main: Rc<Main>,
-        requests: Rc<dyn Subrequests>,
-        sink: Sink,
-    ) -> Page {
+    pub(super) fn new(ex: Exchange, place: Place, main: Rc<Main>, requests: Rc<dyn Subrequests>, sink: Sink) -> Page {
         let conf = &place.conf.ssi;
         let format = conf.time_format.value().map(Vec::as_slice);
         Page {
@@ -203,7 +198,11 @@ impl Page {
 
     /// What is hidden fails in silence.
     pub(super) fn unless_hidden(&self, result: Result<(), Failed>) -> Result<(), Failed> {
-        if self.branch.shown == Shown::Yes { result } else { Ok(()) }
+        if self.branch.shown == Shown::Yes {
+            result
+        } else {
+            Ok(())
+        }
     }
 
     /// How bad a fault is that may be hidden.
@@ -232,7 +231,10 @@ impl Page {
     /// Tells of a word that an argument does not take.
     pub(super) fn odd(&self, element: &str, argument: &Argument, word: &[u8]) -> Failed {
         let (name, word) = (shown(&argument.name), shown(word));
-        self.log(Level::Error, &format!("element `{element}`: `{word}` is nothing for `{name}`"));
+        self.log(
+            Level::Error,
+            &format!("element `{element}`: `{word}` is nothing for `{name}`"),
+        );
         Failed
     }
 
@@ -240,7 +242,10 @@ impl Page {
     pub(super) fn expanded(&self, text: &[u8], unset: Unset) -> Vec<u8> {
         let expanded = expand(text, unset, |name| self.find(name));
         if let Some(name) = &expanded.open {
-            self.log(Level::Error, &format!("variable `{}` lacks its closing brace", shown(name)));
+            self.log(
+                Level::Error,
+                &format!("variable `{}` lacks its closing brace", shown(name)),
+            );
         }
         expanded.text
     }
@@ -286,9 +291,11 @@ impl Page {
 
     /// The name of the user whom the page's file belongs to.
     fn owner(&self) -> Vec<u8> {
-        let user = self.main.shared.owner.and_then(|uid| {
-            nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok()?
-        });
+        let user = self
+            .main
+            .shared
+            .owner
+            .and_then(|uid| nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok()?);
         user.map_or_else(|| b"<unknown>".to_vec(), |user| user.name.into_bytes())
     }
 

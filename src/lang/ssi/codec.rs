@@ -84,16 +84,17 @@ fn form(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `%xx` as the bytes they stand for; what is no such code, and the code of NUL, stays.
+/// `%xx` as the bytes they stand for, up to the code of NUL; what is no such code stays.
 pub fn percent(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
         let code = behind.get(..2).and_then(|digits| str::from_utf8(digits).ok());
         let code = code.filter(|digits| *first == b'%' && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let decoded = code
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .filter(|byte| *byte != 0);
+        let decoded = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if decoded == Some(0) {
+            break;
+        }
         out.push(decoded.unwrap_or(*first));
         rest = match decoded {
             Some(_) => behind.get(2..).unwrap_or_default(),
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_not_encoded_stays() {
         for (encoding, text, want) in [
-            (Encoding::Url, &b"%zz%4%00+"[..], &b"%zz%4%00+"[..]),
+            (Encoding::Url, &b"%zz%4+%00%41"[..], &b"%zz%4+"[..]),
             (Encoding::Form, b"a+b%", b"a b%"),
             (Encoding::Base64, b"YWJj!YWJj", b"abc"),
             (Encoding::Base64, b"YWJjY", b"abc"),

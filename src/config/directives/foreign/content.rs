@@ -1,9 +1,7 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{
-    add_filters, dav, multiviews_match, none_only_hosts, off_only,
-};
+use crate::config::directives::foreign::depends::{add_filters, dav, multiviews_match, none_only_hosts, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, VDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
