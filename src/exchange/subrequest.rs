@@ -107,6 +107,7 @@ impl Exchange {
             path: CleanPath::root(),
             query: query.map(<[u8]>::to_vec),
             landed: Landed::default(),
+            filters: Vec::new(),
         };
         sub.method = Method::Get;
         sub.previous = None;

@@ -87,7 +87,9 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
-    let tag = etag(place, &file, ex.began.wall);
+    // What may be parsed for includes is another thing than the file.
+    let has_tag = !place.may_be_parsed() || place.conf.ssi.etag.or(false);
+    let tag = has_tag.then(|| etag(place, &file, ex.began.wall)).flatten();
     let validators = Validators {
         etag: tag.as_deref().and_then(ETag::parse),
         last_modified: Some(modified),
@@ -95,7 +97,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
     let mut response = Response::new(Status::OK, Body::Empty);
     add_fields(&mut response, place, tag.as_deref(), modified);
     // An error document is shown whatever the client knows of it, and what a page includes as well.
-    if ex.error_status().is_none() && !ex.is_subrequest() && is_as_old_as_its_file(place) {
+    if ex.error_status().is_none() && !ex.is_subrequest() && (!place.may_be_parsed() || place.is_kept_by_its_mode()) {
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {
             Condition::Proceed => {}
             Condition::NotModified => return Ok(not_modified(response)),
@@ -108,7 +110,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
         let range = ex
             .head
             .field(b"range")
-            .filter(|_| ex.method == Method::Get && !place.is_parsed());
+            .filter(|_| ex.method == Method::Get && !place.may_be_parsed());
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
             return ranged(response, place, file, ranges);
@@ -117,11 +119,6 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
     let length = file.meta.size;
     response.body = body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new());
     Ok(response)
-}
-
-/// Whether conditions can be asked of a file: of one that is parsed for includes only if its mode says so (`XBitHack full`).
-fn is_as_old_as_its_file(place: &Place) -> bool {
-    !place.is_parsed() || place.is_kept_by_its_mode()
 }
 
 fn body(place: &Place, file: OpenFile, parts: Vec<FilePart>, trailer: Bytes) -> Body {

@@ -4,6 +4,7 @@ use crate::base::path;
 use crate::config::backends::{self, Scheme, Target};
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::options::Options;
+use crate::config::filters::Named;
 use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
@@ -180,12 +181,13 @@ fn not_a_script_here(ex: &Exchange) -> Fail {
 
 /// What a filter should have changed is not shown without it.
 fn check_filters(place: &Place) -> Result<(), Fail> {
-    let Some(filter) = place.types.missed_filter.as_deref() else {
+    let missed = place.types.output_filters.iter().find_map(|named| match named {
+        Named::Missing(name) => Some(name.as_slice()),
+        Named::Here(_) => None,
+    });
+    let Some(filter) = missed.filter(|_| place.landing() == Landing::File) else {
         return Ok(());
     };
-    if place.landing() != Landing::File || filter == handlers::INCLUDES {
-        return Ok(());
-    }
     let filter = String::from_utf8_lossy(filter);
     Err(Fail::site(
         Status::INTERNAL_SERVER_ERROR,

@@ -9,7 +9,8 @@ use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
 use crate::config::directives::ssi::XBitHack;
-use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
+use crate::config::filters::{Filter, Named};
+use crate::config::handlers::BY_TYPE;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place, Types};
@@ -75,6 +76,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         }
         rewrite::force_types(ex, place);
         parse_for_includes(place);
+        ex.target.filters = place.types.output_filters.iter().filter_map(Named::here).collect();
     }
     Ok(fixed)
 }
@@ -190,7 +192,7 @@ fn parse_for_includes(place: &mut Place) {
     } else if !(by_bit && media_type == HTML && is_for_its_owner_to_execute(&place.found)) {
         return;
     }
-    types.missed_filter = Some(INCLUDES.to_vec());
+    types.output_filters.push(Named::Here(Filter::Includes));
 }
 
 const HTML: &[u8] = b"text/html";
@@ -301,12 +303,11 @@ fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
             tell("encoding", encoding);
             types.encodings.push(encoding.clone());
         }
-        let missed = mime
-            .output_filters
-            .find(&extension)
-            .and_then(|filters| missed_filter(filters));
-        if let Some(filter) = missed.filter(|filter| types.missed_filter.is_none() || *filter != INCLUDES) {
-            types.missed_filter = Some(filter.to_vec());
+        if let Some(filters) = mime.output_filters.find(&extension) {
+            types.output_filters.extend_from_slice(filters);
+        }
+        if let Some(filters) = mime.input_filters.find(&extension) {
+            types.input_filters.extend_from_slice(filters);
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             tell("handler", handler);

@@ -39,6 +39,7 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
             path: CleanPath::root(),
             query,
             landed: Landed::default(),
+            filters: Vec::new(),
         };
     }
     ex.target.path = match decode(ex) {

@@ -339,6 +339,9 @@ impl Conn {
             self.put_head(ex, &mut response, framing, stays);
         }
         let sent = self.writer.body(&mut response.body, framing).await;
+        if let Body::Stream(stream, _) = &response.body {
+            ex.rewriting.notes.extend(stream.notes());
+        }
         let aborted = sent.is_err();
         let then = behind(sent, framing, stays);
         let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;

@@ -10,14 +10,15 @@ use crate::exchange::allowed;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
-use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::exchange::response::{AfterResponse, Body, Outcome, Parsable, Response, Stop};
 use crate::exchange::rewriting::Question;
 use crate::exchange::subrequest::{Aim, Local, Subrequests};
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
+use crate::filters::chain::{self, Varies};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
-use crate::filters::{default_charset, expires, headers, rewriting, ssi};
+use crate::filters::{default_charset, expires, headers, inflate, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -118,7 +119,8 @@ async fn finish<O: Outside + 'static>(
     }
     error_document::fill_in(ex, &mut response);
     rewriting::apply(ex, &mut response);
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made));
+    let varies = chain::apply(ex, &mut response, made).await;
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, varies));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
@@ -129,12 +131,19 @@ async fn finish<O: Outside + 'static>(
     Some(response)
 }
 
-/// Expires and Header.
-fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made) {
+/// Vary for the filters' sake, Expires and Header.
+fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, varies: Varies) {
+    let vary = (varies == Varies::ByCoding).then_some(b"Accept-Encoding");
     if !headers::concern(ex) && !expires::concern(ex) {
+        if let Some(vary) = vary {
+            response.head.fields.merge("Vary", vary);
+        }
         return;
     }
     let mut tables = Tables::split(ex, response, made);
+    if let Some(vary) = vary {
+        tables.success.merge("Vary", vary);
+    }
     expires::apply(ex, response, &mut tables);
     headers::apply(ex, response, made, &mut tables);
     tables.join(response);
@@ -213,6 +222,7 @@ async fn one_pass<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> R
 async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, place: Place) -> Result<Outcome, Stop> {
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
+    inflate::request(ex, &place);
     let outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
@@ -220,13 +230,14 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, place
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
     };
-    match outcome {
-        Outcome::Reply(response) if place.is_parsed() && !ex.is_explained() => {
+    Ok(match outcome {
+        Outcome::Reply(mut response) if place.may_be_parsed() => {
             let requests = Rc::new(Requests(Rc::clone(outside)));
-            Ok(Outcome::Reply(ssi::apply(ex, place, response, requests).await))
+            response.parsable = Some(Box::new(Parsable { place, requests }));
+            Outcome::Reply(response)
         }
-        outcome => Ok(outcome),
-    }
+        outcome => outcome,
+    })
 }
 
 /// Carries out the requests that pages make.
@@ -248,7 +259,10 @@ impl<O: Outside + 'static> Subrequests for Requests<O> {
             let mut outcome = handled(sub, &self.0, place).await;
             loop {
                 match outcome.or_else(Stop::into_outcome)? {
-                    Outcome::Reply(response) => return Ok(response),
+                    Outcome::Reply(mut response) => {
+                        chain::apply_to_included(sub, &mut response).await;
+                        return Ok(response);
+                    }
                     Outcome::Again(next) => again(sub, next)?,
                 }
                 outcome = one_pass(sub, &self.0).await;

@@ -85,6 +85,8 @@ const APACHE_MODULES: &[&str] = &[
     "proxy_scgi",
     "filter",
     "include",
+    "deflate",
+    "brotli",
 ];
 
 /// The bench of this run, made at its first use.

@@ -2,6 +2,7 @@
 
 use crate::config::backends;
 use crate::config::directives::DirConf;
+use crate::config::filters::{self, Filter, Names};
 use crate::config::handlers::{look_at_filters, look_at_handler, look_at_type};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
@@ -22,8 +23,10 @@ settings! {
         languages: Mapped<Vec<u8>, Vec<u8>>,
         /// `DefaultLanguage`.
         default_language: Setting<Vec<u8>>,
-        /// `AddOutputFilter`: names in lower case, divided by semicolons.
-        output_filters: Mapped<Vec<u8>, Vec<u8>>,
+        /// `AddInputFilter`.
+        input_filters: Mapped<Vec<u8>, Vec<Filter>>,
+        /// `AddOutputFilter`.
+        output_filters: Mapped<Vec<u8>, Names>,
         /// `MimeLastExtension`.
         last_extension: Setting<bool>,
         /// `ModMimeUsePathInfo`.
@@ -104,6 +107,24 @@ pub const DIRECTIVES: &[Directive] = &[
         "Any of a name's extensions counts, not only the last, as in Apache: upload.cgi.txt is a script where .cgi is. Scripts \
 also need Options ExecCGI. MimeLastExtension makes it the last alone. An application server may be a handler as in SetHandler."
     ),
+    Directive {
+        name: "AddInputFilter",
+        module: "mod_mime",
+        syntax: "filter[;filter...] extension ...",
+        words: Words::AtLeast(2),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Name the filters that bodies of requests for files with an extension pass.",
+        manual: "There is DEFLATE, see SetInputFilter.",
+        set: Set::Dir(|conf, args| {
+            let filters = filters::input_names(args.bytes(0))?;
+            for extension in args.rest(1) {
+                conf.mime.input_filters.insert(lower(extension), filters.clone());
+            }
+            Ok(())
+        }),
+    },
     extensions!(
         "AddLanguage",
         "language extension ...",
@@ -112,18 +133,26 @@ also need Options ExecCGI. MimeLastExtension makes it the last alone. An applica
         |_, _| Ok(()),
         "The language is sent as Content-Language."
     ),
-    extensions!(
-        "AddOutputFilter",
-        "filter[;filter...] extension ...",
-        "Name the filters that files with an extension pass.",
-        output_filters,
-        |_, args| {
+    Directive {
+        name: "AddOutputFilter",
+        module: "mod_mime",
+        syntax: "filter[;filter...] extension ...",
+        words: Words::AtLeast(2),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Name the filters that files with an extension pass.",
+        manual: "SetOutputFilter tells which there are. A file that another is for is answered with 500 and never shown, for it may hold \
+commands. INCLUDES is for files where Options Includes is on, as in Apache.",
+        set: Set::Dir(|conf, args| {
             look_at_filters(args);
+            for extension in args.rest(1) {
+                let names = filters::names(args.bytes(0));
+                conf.mime.output_filters.insert(lower(extension), names);
+            }
             Ok(())
-        },
-        "There are none: those that compress are left out, and a file that any other is for is answered with 500 and never shown, for \
-it may hold commands. INCLUDES is for files where Options Includes is on, as in Apache."
-    ),
+        }),
+    },
     extensions!(
         "AddType",
         "media-type extension ...",
@@ -196,6 +225,11 @@ codings and character sets are read from all extensions as before, but for types
     removal!("RemoveCharset", "Forget the character set of extensions.", charsets),
     removal!("RemoveEncoding", "Forget the content coding of extensions.", encodings),
     removal!("RemoveHandler", "Forget the handler of extensions.", handlers),
+    removal!(
+        "RemoveInputFilter",
+        "Forget the filters of request bodies of extensions.",
+        input_filters
+    ),
     removal!("RemoveLanguage", "Forget the language of extensions.", languages),
     removal!(
         "RemoveOutputFilter",

@@ -6,6 +6,7 @@ pub mod authz;
 pub mod autoindex;
 pub mod cgi;
 pub mod compat;
+pub mod compress;
 pub mod confine;
 pub mod core;
 pub mod dir;
@@ -13,6 +14,7 @@ pub mod env;
 pub mod etag;
 pub mod expires;
 pub mod fastcgi;
+pub mod filter;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -65,8 +67,12 @@ settings! {
         expires: expires::Expires,
         /// FastCGI applications.
         fastcgi: fastcgi::FastCgi,
+        /// Filters.
+        filters: filter::Filters,
         /// Fields.
         headers: headers::Headers,
+        /// Compressed bodies of requests.
+        inflate: compress::Inflate,
         /// `.htaccess`.
         overrides: overrides::Overrides,
         /// Types.
@@ -99,6 +105,8 @@ settings! {
         core: site::Core,
         /// Aliases.
         aliases: alias::Aliases,
+        /// Compression.
+        compress: compress::Compress,
         /// Logs.
         logs: log::Logs,
         /// Application servers.
@@ -140,6 +148,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     autoindex::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
+    compress::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
@@ -147,6 +156,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     etag::DIRECTIVES,
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
+    filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,

@@ -1,5 +1,6 @@
 //! Elements about other files and URLs: `include`, `exec`, `fsize` and `flastmod`.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::subrequest::{Aim, Main};
+use crate::filters::chain;
+use crate::filters::ssi::meta;
 use crate::filters::ssi::page::{Failed, Page, shown};
-use crate::filters::ssi::{meta, source::Source};
 use crate::lang::log_level::Level;
 use crate::lang::ssi::codec;
 use crate::lang::ssi::expand::Unset;
@@ -70,8 +72,8 @@ impl Page {
 
     /// The body becomes part of the page.
     async fn copy(&mut self, response: Response) -> Result<(), Refused> {
-        let mut source = Source::new(response.body);
-        while let Some(bytes) = source.next().await {
+        let mut body = response.body.into_stream(chain::patience(&self.ex));
+        while let Some(bytes) = poll_fn(|cx| body.poll_chunk(cx)).await {
             let bytes = bytes.map_err(|_| Refused("its body broke off".to_owned()))?;
             self.sink.put(&bytes).await;
         }

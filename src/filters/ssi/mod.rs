@@ -7,7 +7,6 @@ mod condition;
 mod elements;
 mod include;
 mod page;
-mod source;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -18,14 +17,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::date::HttpDate;
-use crate::config::directives::ssi::XBitHack;
 use crate::exchange::Exchange;
 use crate::exchange::place::Place;
-use crate::exchange::response::{Body, BodyStream, Broken, Response};
+use crate::exchange::response::{Body, BodyStream, Broken, Parsable, Response};
 use crate::exchange::subrequest::{Local, Main, Shared, Subrequests};
+use crate::filters::chain::{self, Verdict};
 use crate::filters::ssi::page::Page;
-use crate::filters::ssi::source::Source;
 use crate::fs::open::{Found, Meta};
+use crate::lang::log_level::Level;
 use crate::lang::ssi::codec;
 use crate::lang::ssi::variables::{Later, Value, Variables};
 
@@ -35,35 +34,58 @@ const FULL: usize = 16 * 1024;
 /// A page that is made at once and is no longer is sent with its length.
 const AT_ONCE: usize = 64 * 1024;
 
-/// Puts a page in the place of the response, if it has a body.
-pub async fn apply(ex: &Exchange, place: Place, mut response: Response, requests: Rc<dyn Subrequests>) -> Response {
+/// Has the body parsed.
+pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) -> Verdict {
+    let Some(parsable) = response.parsable.take() else {
+        return Verdict::new("it is done already");
+    };
+    let Parsable { place, requests } = *parsable;
+    if !place.has_includes() {
+        let text = format!(
+            "page `{}`: Options Includes is off, it is not parsed",
+            page::shown(&place.path)
+        );
+        ex.rewriting.lines.push(Level::Warn, "include", text);
+        return Verdict::new("Options Includes is off");
+    }
+    say_its_age(response, &place);
     if matches!(response.body, Body::Empty | Body::BuiltIn | Body::Raw(_)) {
-        return response;
+        return Verdict::new("there is no body");
     }
-    let conf = &place.conf.ssi;
+    if !ex.is_explained() {
+        let body = std::mem::replace(&mut response.body, Body::Empty);
+        let sink = Sink::default();
+        let main = main_of(ex, &place, meta(&place), &*requests);
+        let source = body.into_stream(chain::patience(ex));
+        let page = Page::new(ex.for_page(), place, main, requests, sink.clone());
+        let made = Made {
+            work: Some(Box::pin(page.make(source))),
+            sink,
+            ending: Ok(()),
+        };
+        response.body = begun(made).await;
+    }
+    Verdict::new("its elements are carried out")
+}
+
+/// A page is as old as its file only where the settings say so; it has changed with whatever it includes.
+fn say_its_age(response: &mut Response, place: &Place) {
+    let (fields, conf) = (&mut response.head.fields, &place.conf.ssi);
     if !conf.etag.or(false) {
-        response.head.fields.remove("ETag");
+        fields.remove("ETag");
     }
-    let meta = meta(&place).copied();
-    let is_old = conf.last_modified.or(false) || conf.by_bit.or(XBitHack::Off) == XBitHack::Full;
-    if !conf.last_modified.or(false) && !place.is_kept_by_its_mode() {
-        response.head.fields.remove("Last-Modified");
-    } else if let Some(meta) = meta.filter(|_| is_old && response.head.fields.value("Last-Modified").is_none()) {
+    let is_said = fields.value("Last-Modified").is_some();
+    let by_file = if conf.last_modified.or(false) {
+        !is_said
+    } else {
+        fields.remove("Last-Modified");
+        place.is_kept_by_its_mode()
+    };
+    if let Some(meta) = meta(place).filter(|_| by_file) {
         let mut date = Vec::new();
         HttpDate::from(meta.modified()).append_to(&mut date);
-        response.head.fields.append("Last-Modified", date);
+        fields.append("Last-Modified", date);
     }
-    let body = std::mem::replace(&mut response.body, Body::Empty);
-    let sink = Sink::default();
-    let main = main_of(ex, &place, meta.as_ref(), &*requests);
-    let page = Page::new(ex.for_page(), place, main, requests, sink.clone());
-    let made = Made {
-        work: Some(Box::pin(page.make(Source::new(body)))),
-        sink,
-        ending: Ok(()),
-    };
-    response.body = begun(made).await;
-    response
 }
 
 /// The page with what there is of it at once.

@@ -1,14 +1,14 @@
 //! A page at work: its text, which elements are carried out, and what they say where they fail.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use crate::config::directives::options::Options;
 use crate::exchange::Exchange;
 use crate::exchange::place::Place;
-use crate::exchange::response::Broken;
+use crate::exchange::response::{BodyStream, Broken};
 use crate::exchange::subrequest::{Main, Subrequests};
 use crate::filters::ssi::Sink;
-use crate::filters::ssi::source::Source;
 use crate::lang::local_time;
 use crate::lang::log_level::Level;
 use crate::lang::regex::Groups;
@@ -97,10 +97,10 @@ impl Page {
     }
 
     /// Writes the page into its sink.
-    pub(super) async fn make(mut self, mut source: Source) -> Result<(), Broken> {
+    pub(super) async fn make(mut self, mut source: Box<dyn BodyStream>) -> Result<(), Broken> {
         let mut scanner = Scanner::new(self.tags());
         let mut pieces = Vec::new();
-        while let Some(bytes) = source.next().await {
+        while let Some(bytes) = poll_fn(|cx| source.poll_chunk(cx)).await {
             scanner.push(&bytes?, &mut pieces);
             for piece in pieces.drain(..) {
                 self.piece(piece).await;
