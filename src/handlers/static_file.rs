@@ -97,7 +97,8 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
     let mut response = Response::new(Status::OK, Body::Empty);
     add_fields(&mut response, place, tag.as_deref(), modified);
     // An error document is shown whatever the client knows of it, and what a page includes as well.
-    if ex.error_status().is_none() && !ex.is_subrequest() && (!place.may_be_parsed() || place.is_kept_by_its_mode()) {
+    let is_asked = ex.error_status().is_none() && !ex.is_subrequest();
+    if is_asked && (!place.may_be_parsed() || place.is_kept_by_its_mode()) {
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {
             Condition::Proceed => {}
             Condition::NotModified => return Ok(not_modified(response)),
@@ -107,10 +108,9 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
                 return Ok(response);
             }
         }
-        let range = ex
-            .head
-            .field(b"range")
-            .filter(|_| ex.method == Method::Get && !place.may_be_parsed());
+    }
+    if is_asked && !(place.may_be_parsed() && place.has_includes()) {
+        let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
             return ranged(response, place, file, ranges);

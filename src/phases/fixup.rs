@@ -176,20 +176,14 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
     }
 }
 
-/// What is parsed for includes without a filter that says so: by its handler, its type, or its mode (XBitHack).
+/// What is parsed for includes without a filter that says so: by its handler, or by its mode (XBitHack).
 fn parse_for_includes(place: &mut Place) {
     let by_bit = place.conf.ssi.by_bit.or(XBitHack::Off) != XBitHack::Off;
     let types = &mut place.types;
-    let media_type = types.media_type.as_deref().unwrap_or_default();
-    let by_type = matches!(media_type, b"text/x-server-parsed-html" | b"text/x-server-parsed-html3");
     if types.handler.as_deref() == Some(b"server-parsed") {
         types.handler = Some(b"default-handler".to_vec());
-        if types.media_type.is_none() {
-            types.media_type = Some(HTML.into());
-        }
-    } else if by_type {
-        types.media_type = Some(HTML.into());
-    } else if !(by_bit && media_type == HTML && is_for_its_owner_to_execute(&place.found)) {
+        types.media_type.get_or_insert_with(|| HTML.into());
+    } else if !(by_bit && types.media_type.as_deref() == Some(HTML) && is_for_its_owner_to_execute(&place.found)) {
         return;
     }
     types.output_filters.push(Named::Here(Filter::Includes));
