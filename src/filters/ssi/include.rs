@@ -115,7 +115,7 @@ impl Page {
         let (depth, most) = (self.main.depth + 1, self.ex.site.settings.core.limit_subrequests.or(10));
         if depth > most {
             return Err(Refused(format!(
-                "{depth} pages are around it already; LimitInternalRecursion moves the bound"
+                "it would be {depth} pages deep; LimitInternalRecursion moves the bound"
             )));
         }
         if shared.made.get() >= MOST_MADE {
