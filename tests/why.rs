@@ -82,6 +82,10 @@ SetEnvIf User-Agent ^Robot robot=$0
 <Directory \"$ROOT/cgi-bin\">
   Require all granted
 </Directory>
+<Directory \"$ROOT/htdocs/pages\">
+  Options +Includes
+  SetOutputFilter INCLUDES
+</Directory>
 <Location /closed>
   AuthType Basic
   AuthName \"who?\"
@@ -153,6 +157,7 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             ("htdocs/sub/.htaccess", ACCESS_FILE),
             ("htdocs/sub/page.html", "page"),
             ("htdocs/list/a.txt", "a"),
+            ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
             ("cgi-bin/s.cgi", "#!/bin/sh\n"),
             ("users", USERS),
         ],
@@ -193,6 +198,7 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             "script",
             &["GET", "http://two.example/cgi-bin/s.cgi/more?a+b", "--header", "X-Y: z"],
         ),
+        ("a page", &["GET", "http://two.example/pages/a.shtml"]),
         ("bad Host", &["GET", "http://two.example/", "--header", "Host: a/b"]),
         ("OPTIONS", &["OPTIONS", "*"]),
     ];

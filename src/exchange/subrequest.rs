@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
-use crate::exchange::response::{Response, Stop};
+use crate::exchange::response::{Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
 use crate::exchange::{Exchange, Landed, PassTarget};
 use crate::http::method::Method;
@@ -26,6 +26,14 @@ pub trait Subrequests {
 
     /// Answers for a place. Failures are told to nobody yet.
     fn answer<'a>(&'a self, sub: &'a mut Exchange, place: Place) -> Local<'a, Result<Response, Fail>>;
+
+    /// Has the program of a place run with these arguments, whose answer is a script's.
+    fn run<'a>(
+        &'a self,
+        sub: &'a mut Exchange,
+        place: &'a Place,
+        arguments: Vec<Vec<u8>>,
+    ) -> Local<'a, Result<Outcome, Fail>>;
 
     /// What a script of this place would have as its environment.
     fn environment(&self, ex: &Exchange, place: &Place) -> Vec<(Vec<u8>, Vec<u8>)>;

@@ -48,6 +48,14 @@ pub trait Outside {
     /// What the script of the place answers.
     fn run_script(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 
+    /// What the program of the place answers to these arguments.
+    fn run_program(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        arguments: Vec<Vec<u8>>,
+    ) -> impl Future<Output = Result<Outcome, Fail>>;
+
     /// What the application of the place answers.
     fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
@@ -72,6 +80,10 @@ impl Outside for Thread {
 
     async fn run_script(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::cgi::run(ex, place, &self.scripts).await
+    }
+
+    async fn run_program(&self, ex: &mut Exchange, place: &Place, arguments: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
+        handlers::cgi::run_with(ex, place, &self.scripts, arguments).await
     }
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -268,6 +280,15 @@ impl<O: Outside + 'static> Subrequests for Requests<O> {
                 outcome = one_pass(sub, &self.0).await;
             }
         })
+    }
+
+    fn run<'a>(
+        &'a self,
+        sub: &'a mut Exchange,
+        place: &'a Place,
+        arguments: Vec<Vec<u8>>,
+    ) -> Local<'a, Result<Outcome, Fail>> {
+        Box::pin(self.0.run_program(sub, place, arguments))
     }
 
     fn environment(&self, ex: &Exchange, place: &Place) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -116,7 +116,7 @@ settings! {
         /// The client behind proxies.
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
-        ssi: ssi::SsiTags,
+        ssi: ssi::SsiSite,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// The script log.

@@ -27,12 +27,14 @@ settings! {
 }
 
 settings! {
-    /// What elements begin and end with.
-    pub struct SsiTags {
+    /// Pages of a site.
+    pub struct SsiSite {
         /// `SSIStartTag`.
         start: Setting<Arc<[u8]>>,
         /// `SSIEndTag`.
         end: Setting<Arc<[u8]>>,
+        /// `SSIExecShell`; nothing is `none`.
+        shell: Setting<Option<Vec<u8>>>,
     }
 }
 
@@ -104,6 +106,32 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "It is that of the page's own file, whatever the page includes: only for pages whose includes never change.",
         set: Set::Dir(|conf, args| {
             conf.ssi.etag.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "SSIExecShell",
+        module: "lychgate",
+        syntax: "file|none",
+        words: Words::exactly(1),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "none",
+        summary: "Let pages run commands by this shell.",
+        manual: "It is for the element `exec` with `cmd`, which Apache gives to /bin/sh wherever Options Includes is on. Here that is not \
+enough: with none a page cannot run a command, and neither can whoever takes the worker process over. The shell is started as \
+scripts are, by the spawner, on the terms that the settings have for its file.",
+        set: Set::Site(|site, args| {
+            site.ssi.shell.set(match args.keyword(0).as_str() {
+                "none" => None,
+                _ if args.bytes(0).starts_with(b"/") => Some(args.bytes(0).to_vec()),
+                _ => {
+                    return Err(format!(
+                        "{} is neither an absolute name nor `none`",
+                        shown(args.bytes(0))
+                    ));
+                }
+            });
             Ok(())
         }),
     },

@@ -75,9 +75,10 @@ impl Page {
     /// Where a condition has no answer, nothing is shown up to the `endif`.
     fn decide(&mut self, element: &Element) -> Result<(), Failed> {
         let holds = self.condition(element);
-        match holds {
-            Ok(holds) => self.take(holds),
-            Err(Failed) => (self.branch.shown, self.branch.taken) = (Shown::No, Taken::Yes),
+        if let Ok(holds) = holds {
+            self.take(holds);
+        } else {
+            (self.branch.shown, self.branch.taken) = (Shown::No, Taken::Yes);
         }
         self.branch.hidden = 0;
         holds.map(drop)

@@ -2,17 +2,19 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::quote;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::{Landing, Place};
+use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::subrequest::{Aim, Main};
 use crate::filters::chain;
 use crate::filters::ssi::meta;
 use crate::filters::ssi::page::{Failed, Page, shown};
+use crate::fs::open::Found;
 use crate::lang::log_level::Level;
 use crate::lang::ssi::codec;
 use crate::lang::ssi::expand::Unset;
@@ -22,6 +24,9 @@ use crate::lang::ssi::variables::Value;
 
 /// So many requests may be made for one page and all that it includes. No directive moves it.
 const MOST_MADE: u32 = 4096;
+
+/// What the shell is told: the head that scripts have, then the command, in the directory that is its name.
+const BY_THE_SHELL: &[u8] = b"printf 'Content-Type: text/plain\n\n'; cd \"$0\" && eval \"$1\"";
 
 /// Why something is not included, for the error log.
 struct Refused(String);
@@ -165,16 +170,46 @@ impl Page {
                     }
                 }
                 b"cmd" => {
-                    self.log(
-                        Level::Error,
-                        "element `exec` takes no `cmd` in this version; write a script and `include virtual`",
-                    );
-                    return Err(Failed);
+                    let command = self.expanded(&value, Unset::Left);
+                    if let Err(Refused(why)) = self.run_command(command).await {
+                        let value = shown(&value);
+                        self.log(Level::Error, &format!("element `exec`: command `{value}`: {why}"));
+                        return Err(Failed);
+                    }
                 }
                 _ => return Err(self.unknown("exec", argument)),
             }
         }
         Ok(())
+    }
+
+    /// Has a shell run a command in the directory of the page.
+    async fn run_command(&mut self, command: Vec<u8>) -> Result<(), Refused> {
+        let shell = self.ex.site.settings.ssi.shell.value().and_then(Option::as_ref);
+        let shell = shell.ok_or_else(|| Refused("there is no shell for it: SSIExecShell".to_owned()))?;
+        let url = quote::url_path(self.ex.target.path.as_bytes()).into_owned();
+        let mut sub = self.ex.subrequest(&url, self.main_of_another()?);
+        sub.target.clone_from(&self.ex.target);
+        self.hand_down(&mut sub);
+        let place = Place {
+            conf: Arc::clone(&self.place.conf),
+            path: shell.clone(),
+            path_info: self.place.path_info.clone(),
+            path_translated: self.place.path_translated.clone(),
+            found: Found::Missing,
+            alias: self.place.alias,
+            context_prefix: self.place.context_prefix.clone(),
+            context_root: self.place.context_root.clone(),
+            types: Types::default(),
+        };
+        let directory = up_to_last_slash(&self.place.path).to_vec();
+        let arguments = vec![b"-c".to_vec(), BY_THE_SHELL.to_vec(), directory, command];
+        let outcome = self.requests.run(&mut sub, &place, arguments).await;
+        self.requests.tell(&sub);
+        match outcome.map_err(why)? {
+            Outcome::Reply(response) => self.copy(response).await,
+            Outcome::Again(_) => Err(Refused("it leads elsewhere".to_owned())),
+        }
     }
 
     /// Runs a script with the query and the PATH_INFO of the page. Should it fail, the page goes on without, as in Apache.
