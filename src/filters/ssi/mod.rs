@@ -20,6 +20,7 @@ use crate::base::date::HttpDate;
 use crate::exchange::Exchange;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, BodyStream, Broken, Parsable, Response};
+use crate::exchange::stream::Untold;
 use crate::exchange::subrequest::{Local, Main, Shared, Subrequests};
 use crate::filters::chain::{self, Verdict};
 use crate::filters::ssi::page::Page;
@@ -52,7 +53,9 @@ pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) ->
     if matches!(response.body, Body::Empty | Body::BuiltIn | Body::Raw(_)) {
         return Verdict::new("there is no body");
     }
-    if !ex.is_explained() {
+    if ex.is_explained() {
+        response.body = Body::Stream(Box::new(Untold), None);
+    } else {
         let body = std::mem::replace(&mut response.body, Body::Empty);
         let sink = Sink::default();
         let main = main_of(ex, &place, meta(&place), &*requests);
