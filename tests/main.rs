@@ -60,6 +60,7 @@ mod scgi;
 mod service;
 mod site;
 mod snippets;
+mod static_first;
 mod support;
 mod trees;
 mod upgrade;
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
         trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(snippets::trials());
+        trials.extend(static_first::trials());
         trials.extend(trees::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());

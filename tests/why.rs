@@ -428,7 +428,8 @@ fn what_only_others_know_is_not_known() -> Result<(), String> {
     let root = lay_out(
         "why-unknown",
         "HostnameLookups On\n<Location /h>\nRequire host good.example\n</Location>\n\
-         <Location /f>\nRequire forward-dns good.example\n</Location>\n",
+         <Location /f>\nRequire forward-dns good.example\n</Location>\n\
+         ProxyPass /behind/ http://127.0.0.1:9/x/\n",
         &[("htdocs/h", "x"), ("htdocs/f", "x"), ("htdocs/shut", "x")],
     )?;
     let page = |path: &str| page(&root, &["GET", path]);
@@ -440,6 +441,10 @@ fn what_only_others_know_is_not_known() -> Result<(), String> {
     has(
         &page("/f")?,
         "whether good.example leads to the client was not looked up",
+    )?;
+    has(
+        &page("/behind/a%20b?q")?,
+        "server `127.0.0.1:9` is asked for `/x/a%20b?q`; nobody is asked here, so that what it answers is not known",
     )?;
     has(
         &page("/shut")?,

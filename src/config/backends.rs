@@ -324,7 +324,8 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
         .locations
         .iter()
         .filter_map(|section| section.conf.proxy.pass.value());
-    for pass in site.settings.proxy.passes.iter().chain(places) {
+    let fallback = site.settings.static_first.to.value().and_then(Option::as_ref);
+    for pass in site.settings.proxy.passes.iter().chain(places).chain(fallback) {
         if let Some(url) = pass.to.url() {
             add(url, &pass.terms);
         }
@@ -368,7 +369,8 @@ pub fn of(site: &Site) -> Vec<Address> {
             addresses.push(target.address);
         }
     };
-    let passes = site.settings.proxy.passes.iter().map(|pass| &pass.to);
+    let fallback = site.settings.static_first.to.value().and_then(Option::as_ref);
+    let passes = site.settings.proxy.passes.iter().chain(fallback).map(|pass| &pass.to);
     passes.filter_map(To::url).for_each(&mut add);
     for (url, _) in site.settings.proxy.set.iter() {
         add(url);

@@ -102,7 +102,10 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Co
 fn not_chosen(response: &Response, link: &Link, chosen: &Chosen) -> Step {
     let known = response.head.fields.contains("Content-Type");
     Step::Filter {
-        name: chosen.providers.last().map_or("nothing", |provider| provider.filter.name()),
+        name: chosen
+            .providers
+            .last()
+            .map_or("nothing", |provider| provider.filter.name()),
         by: link.by,
         verdict: if known {
             "it is not for such an answer"

@@ -152,43 +152,70 @@ impl<S: Read + Write> Talk<S> {
         self.say(&[head.as_bytes(), body].concat())
     }
 
+    /// What is done before the body is read, or without it.
+    fn before_the_body(
+        &mut self,
+        request: &Request,
+        word: &str,
+        number: usize,
+        file: &str,
+    ) -> Option<io::Result<bool>> {
+        Some(match word {
+            "close" => Ok(false),
+            "deaf" => {
+                sleep(Duration::from_secs(60));
+                Ok(false)
+            }
+            "early" => self
+                .text(&vec![b'x'; number])
+                .and_then(|()| self.body(request).map(|_| true)),
+            "taken" => {
+                let how = if self.body(request).is_ok() {
+                    "whole"
+                } else {
+                    "broken off"
+                };
+                std::fs::write(file, format!("{how}\n"))
+                    .and_then(|()| self.text(b"taken\n"))
+                    .map(|()| true)
+            }
+            "refuses" => self
+                .say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n")
+                .map(|()| self.body(request).is_ok()),
+            "asks" => self.ask_for_body(request),
+            "websocket" => self.switch(request),
+            _ => return None,
+        })
+    }
+
+    /// Asks for the body that the client holds back.
+    fn ask_for_body(&mut self, request: &Request) -> io::Result<bool> {
+        let had_come = !self.unread.is_empty();
+        self.say(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        let body = self.body(request)?;
+        let expect = request.field("Expect").unwrap_or("none");
+        self.text(format!("expect {expect}, before {had_come}, read {}\n", body.len()).as_bytes())?;
+        Ok(true)
+    }
+
+    /// Speaks another protocol: what comes is given back.
+    fn switch(&mut self, request: &Request) -> io::Result<bool> {
+        let key = request.field("Sec-WebSocket-Key").unwrap_or_default();
+        let protocol = request.field("Upgrade").unwrap_or("none");
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {key}\r\n\r\nhello"
+        );
+        self.say(head.as_bytes())?;
+        self.echo_until_end()
+    }
+
     /// Whether the connection goes on.
     fn run(&mut self, request: &Request, words: &[&str]) -> io::Result<bool> {
         let number = words.get(1).and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
         let file = words.get(1..).unwrap_or_default().join("/");
-        match words[0] {
-            "close" => return Ok(false),
-            "deaf" => {
-                sleep(Duration::from_secs(60));
-                return Ok(false);
-            }
-            "early" => {
-                self.text(&vec![b'x'; number])?;
-                return self.body(request).map(|_| true);
-            }
-            "refuses" => {
-                self.say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n")?;
-                return Ok(self.body(request).is_ok());
-            }
-            "asks" => {
-                let had_come = !self.unread.is_empty();
-                self.say(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-                let body = self.body(request)?;
-                let expect = request.field("Expect").unwrap_or("none");
-                self.text(format!("expect {expect}, before {had_come}, read {}\n", body.len()).as_bytes())?;
-                return Ok(true);
-            }
-            "websocket" => {
-                let key = request.field("Sec-WebSocket-Key").unwrap_or_default();
-                let protocol = request.field("Upgrade").unwrap_or("none");
-                let head = format!(
-                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n\
-                     Sec-WebSocket-Accept: {key}\r\n\r\nhello"
-                );
-                self.say(head.as_bytes())?;
-                return self.echo_until_end();
-            }
-            _ => {}
+        if let Some(done) = self.before_the_body(request, words[0], number, &file) {
+            return done;
         }
         let body = self.body(request)?;
         match words[0] {

@@ -68,7 +68,7 @@ fn told(pieces: &[&[u8]], then: Then) -> (String, usize) {
         let (mut server, _) = listener.accept().await.expect("somebody connects");
         let mut conversation = Conversation::begin(lease, order(Framing::None));
         conversation.put_end();
-        let (mut said, mut pieces) = (String::new(), pieces.iter());
+        let (mut said, mut pieces) = (Vec::new(), pieces.iter());
         loop {
             let answer = poll_fn(|cx| Poll::Ready(conversation.poll_answer(cx))).await;
             let answer = match answer {
@@ -86,20 +86,20 @@ fn told(pieces: &[&[u8]], then: Then) -> (String, usize) {
                 }
             };
             match answer {
-                Ok(Answer::Interim(received)) => said += &format!("{} ", received.head.status),
-                Ok(Answer::Head(received, end)) => said += &format!("{} {end:?} ", received.head.status),
-                Ok(Answer::Switched(_)) => return (said + "switched", 0),
-                Ok(Answer::Data(bytes)) => said += std::str::from_utf8(&bytes).expect("text"),
+                Ok(Answer::Interim(received)) => said.push(format!("{} ", received.head.status)),
+                Ok(Answer::Head(received, end)) => said.push(format!("{} {end:?} ", received.head.status)),
+                Ok(Answer::Switched(_)) => return (said.concat() + "switched", 0),
+                Ok(Answer::Data(bytes)) => said.push(String::from_utf8(bytes.to_vec()).expect("text")),
                 Ok(Answer::End) => {
-                    said += "|";
+                    said.push("|".to_owned());
                     let trailer = conversation.take_trailer();
                     for (name, value) in trailer.iter() {
-                        said += &format!("{}={}", name.escape_ascii(), value.escape_ascii());
+                        said.push(format!("{}={}", name.escape_ascii(), value.escape_ascii()));
                     }
                     conversation.end();
-                    return (said, pool.kept());
+                    return (said.concat(), pool.kept());
                 }
-                Err(trouble) => return (said + &trouble.to_string(), pool.kept()),
+                Err(trouble) => return (said.concat() + &trouble.to_string(), pool.kept()),
             }
         }
     });

@@ -36,6 +36,7 @@ pub mod scgi;
 pub mod server;
 pub mod setenvif;
 pub mod site;
+pub mod static_first;
 pub mod suexec;
 pub mod userdir;
 
@@ -111,6 +112,8 @@ settings! {
         logs: log::Logs,
         /// Application servers.
         proxy: proxy::SiteProxy,
+        /// The server behind this one.
+        static_first: static_first::StaticFirst,
         /// Servers that speak HTTP.
         proxy_http: proxy_http::SiteProxyHttp,
         /// Rewriting.
@@ -176,6 +179,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
 ];

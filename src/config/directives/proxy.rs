@@ -362,7 +362,8 @@ the reply is cut so that the client can see it.",
     },
 ];
 
-fn terms(words: &[Vec<u8>]) -> Said<Terms> {
+/// The terms that words of the form `key=value` make.
+pub(super) fn terms(words: &[Vec<u8>]) -> Said<Terms> {
     let mut terms = Terms::default();
     for word in words {
         terms.take(word)?;

@@ -107,6 +107,12 @@ fn fields(ex: &Exchange, place: &Place, plan: &Plan<'_>) -> Fields {
         }
     }
     via(ex, &mut fields);
+    if ex.site.settings.static_first.is_server(plan.target) {
+        // It is to know who asks, not who they say they are.
+        for name in ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Server", "Forwarded"] {
+            fields.remove(name);
+        }
+    }
     forwarded(ex, place, &mut fields);
     of_message(ex, plan, &mut fields);
     fields
@@ -126,7 +132,8 @@ fn asked_host(ex: &Exchange) -> Option<&[u8]> {
 }
 
 fn host<'a>(ex: &'a Exchange, place: &Place, target: &'a Target) -> &'a [u8] {
-    if place.conf.proxy_http.preserve_host.or(false) {
+    let is_of_all = ex.site.settings.static_first.is_server(target);
+    if place.conf.proxy_http.preserve_host.or(is_of_all) {
         return asked_host(ex).unwrap_or(ex.site_name());
     }
     let base = &target.base;

@@ -1,7 +1,7 @@
 //! Heads of responses: lines, limits, cuts, and where bodies end.
 
 use super::{BadLine, BodyEnd, HeadReader, Received, ReceivedError};
-use crate::base::testing::every_cut;
+use crate::base::testing::{Dice, every_cut};
 use crate::http::framing::{FramingError, Persistence};
 use crate::http::head::Version;
 use crate::http::method::Method;
@@ -226,5 +226,46 @@ fn who_keeps_the_connection() {
     ] {
         let persistence = whole(&format!("HTTP/{head}\r\n")).persistence();
         assert_eq!(persistence == Persistence::KeepAlive, stays, "{head}");
+    }
+}
+
+#[test]
+fn damaged_heads_read_the_same_in_pieces() {
+    let texts: [&[u8]; 3] = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: 1\r\n b\r\n\r\nhello",
+        b"HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.0 404\nA : b\nno field\nB: c\n\n",
+    ];
+    let read = |input: &[u8], piece: usize, bad| {
+        let (mut reader, mut heads, mut buffer) = (HeadReader::new(40, bad), Vec::new(), Vec::new());
+        for part in input.chunks(piece) {
+            buffer.extend_from_slice(part);
+            while heads.len() < 3 {
+                match reader.parse(&buffer) {
+                    Ok(None) => break,
+                    Ok(Some((head, length))) => {
+                        heads.push(head);
+                        buffer.drain(..length);
+                    }
+                    Err(error) => return (heads, 0, Some(error)),
+                }
+            }
+        }
+        (heads, buffer.len(), None)
+    };
+    let mut dice = Dice::new(7);
+    for round in 0..30_000 {
+        let mut text = texts[round % texts.len()].to_vec();
+        dice.damage(&mut text);
+        let bad = [BadLine::Refused, BadLine::LeftOut, BadLine::BeginsBody][dice.below(3)];
+        let whole = read(&text, text.len().max(1), bad);
+        for piece in [1, 1 + dice.below(20)] {
+            assert_eq!(
+                read(&text, piece, bad),
+                whole,
+                "{} in pieces of {piece}",
+                text.escape_ascii()
+            );
+        }
     }
 }

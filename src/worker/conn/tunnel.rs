@@ -69,16 +69,19 @@ impl Conn {
         there: &mut Way,
         back: &mut Way,
     ) -> io::Result<Moved> {
-        let mut moved = Moved::None;
+        let before = (there.bytes.len(), back.bytes.len());
+        let (mut is_there, mut is_back) = (false, false);
         if let Poll::Ready(done) = self.poll_there(cx, far, there) {
             done?;
-            moved = Moved::Some;
+            is_there = true;
         }
         if let Poll::Ready(done) = self.poll_back(cx, far, back) {
             done?;
-            moved = Moved::Some;
+            is_back = true;
         }
-        Ok(moved)
+        // Of what was only begun to be written, the rest waits for room.
+        let has_moved = is_there || is_back || before != (there.bytes.len(), back.bytes.len());
+        Ok(if has_moved { Moved::Some } else { Moved::None })
     }
 
     /// From the client to the far end; ready when something has moved.
