@@ -337,7 +337,7 @@ impl Request {
 }
 
 /// Gives every file below `directory` the same time of last change: long ago enough for a strong entity tag.
-fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
+pub fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_symlink() {

@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
+//! - `compression`: answers compressed while they are written, and bodies larger than they look
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
 //! - `htaccess`: access files of any bytes
@@ -17,6 +18,7 @@
 //! - `rewriting`: rules that change nothing
 //! - `roles`: a worker or spawner that dies at work
 //! - `sandbox`: confined scripts where the kernel is of little help
+//! - `proxy`: servers of HTTP that others wrote, behind the server
 //! - `scgi`: an application in Python behind the server
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
@@ -37,6 +39,7 @@ mod auth;
 mod beside;
 mod clients;
 mod cold;
+mod compression;
 mod debian;
 mod fastcgi;
 mod house;
@@ -48,6 +51,7 @@ mod overload;
 mod passwd;
 mod probe;
 mod programs;
+mod proxy;
 mod reload;
 mod rewriting;
 mod roles;
@@ -56,6 +60,7 @@ mod scgi;
 mod service;
 mod site;
 mod snippets;
+mod static_first;
 mod support;
 mod trees;
 mod upgrade;
@@ -100,8 +105,10 @@ fn main() -> ExitCode {
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());
+        trials.extend(compression::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
+        trials.extend(proxy::trials());
         trials.extend(reload::trials());
         trials.extend(rewriting::trials());
         trials.extend(roles::trials());
@@ -110,6 +117,7 @@ fn main() -> ExitCode {
         trials.extend(service::trials());
         trials.extend(site::trials());
         trials.extend(snippets::trials());
+        trials.extend(static_first::trials());
         trials.extend(trees::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());

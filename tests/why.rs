@@ -119,6 +119,12 @@ SetEnvIf User-Agent ^Robot robot=$0
   RewriteEngine On
   RewriteCond %{HTTP:X-Beta} =yes
   RewriteRule ^/new/(.*)$ /sub/$1
+  <Location /pressed>
+    AddOutputFilterByType DEFLATE text/html
+    SetOutputFilter BROTLI_COMPRESS
+    SetEnvIf X-Plain . no-gzip
+  </Location>
+  Alias /pressed \"$ROOT/htdocs\"
   <Files \"*.bak\">
     Require all denied
   </Files>
@@ -155,7 +161,10 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             ("htdocs/sorry.html", "sorry"),
             ("htdocs/x.bak", "old"),
             ("htdocs/sub/.htaccess", ACCESS_FILE),
-            ("htdocs/sub/page.html", "page"),
+            (
+                "htdocs/sub/page.html",
+                "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
+            ),
             ("htdocs/list/a.txt", "a"),
             ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
             ("cgi-bin/s.cgi", "#!/bin/sh\n"),
@@ -199,6 +208,24 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             &["GET", "http://two.example/cgi-bin/s.cgi/more?a+b", "--header", "X-Y: z"],
         ),
         ("a page", &["GET", "http://two.example/pages/a.shtml"]),
+        (
+            "filters",
+            &[
+                "GET",
+                "http://two.example/pressed/sub/page.html",
+                "--header",
+                "Accept-Encoding: gzip",
+            ],
+        ),
+        (
+            "filters that do nothing",
+            &[
+                "GET",
+                "http://two.example/pressed/sub/page.html",
+                "--header",
+                "X-Plain: yes",
+            ],
+        ),
         ("bad Host", &["GET", "http://two.example/", "--header", "Host: a/b"]),
         ("OPTIONS", &["OPTIONS", "*"]),
     ];
@@ -407,7 +434,8 @@ fn what_only_others_know_is_not_known() -> Result<(), String> {
     let root = lay_out(
         "why-unknown",
         "HostnameLookups On\n<Location /h>\nRequire host good.example\n</Location>\n\
-         <Location /f>\nRequire forward-dns good.example\n</Location>\n",
+         <Location /f>\nRequire forward-dns good.example\n</Location>\n\
+         ProxyPass /behind/ http://127.0.0.1:9/x/\n",
         &[("htdocs/h", "x"), ("htdocs/f", "x"), ("htdocs/shut", "x")],
     )?;
     let page = |path: &str| page(&root, &["GET", path]);
@@ -419,6 +447,10 @@ fn what_only_others_know_is_not_known() -> Result<(), String> {
     has(
         &page("/f")?,
         "whether good.example leads to the client was not looked up",
+    )?;
+    has(
+        &page("/behind/a%20b?q")?,
+        "server `127.0.0.1:9` is asked for `/x/a%20b?q`; nobody is asked here, so that what it answers is not known",
     )?;
     has(
         &page("/shut")?,

@@ -3,6 +3,7 @@
 
 pub mod conversation;
 pub mod fastcgi;
+pub mod http;
 pub mod pool;
 pub mod scgi;
 mod socket;
@@ -14,39 +15,41 @@ mod tests;
 use std::sync::Arc;
 
 use crate::backend::pool::Pool;
-use crate::config::backends::Address;
+use crate::config::backends::{Address, Scheme};
 use crate::config::site::Config;
 
 /// All application servers that may be talked to: those that the server's own files name.
 pub struct Backends {
-    pools: Vec<Arc<Pool>>,
+    pools: Vec<(Scheme, Arc<Pool>)>,
 }
 
 impl Backends {
     /// Those of the settings.
     pub fn new(config: &Config) -> Backends {
-        let pools = config
-            .backends
-            .iter()
-            .map(|address| Arc::new(Pool::new(address.clone())));
+        let of_address = |address: &Address| {
+            let pool = |scheme| (scheme, Arc::new(Pool::new(address.clone())));
+            Scheme::ALL.map(pool)
+        };
+        let pools = config.backends.iter().flat_map(of_address);
         Backends { pools: pools.collect() }
     }
 
-    /// The connections to an address, if it may be talked to.
-    pub fn to(&self, address: &Address) -> Option<&Arc<Pool>> {
-        self.pools.iter().find(|pool| pool.address() == address)
+    /// The connections to an address over which this is spoken, if it may be talked to.
+    pub fn to(&self, scheme: Scheme, address: &Address) -> Option<&Arc<Pool>> {
+        let mut pools = self.pools.iter();
+        pools.find_map(|(spoken, pool)| (*spoken == scheme && pool.address() == address).then_some(pool))
     }
 
     /// Closes kept connections that nobody has used for their time, or whose application has closed them.
     pub fn sweep(&self) {
-        for pool in &self.pools {
+        for (_, pool) in &self.pools {
             pool.sweep();
         }
     }
 
     /// Keeps no connection from now on.
     pub fn keep_none(&self) {
-        for pool in &self.pools {
+        for (_, pool) in &self.pools {
             pool.keep_none();
         }
     }

@@ -1,4 +1,4 @@
-//! The connections to one application: made when a request needs one, kept behind it where that was asked for. One
+//! The connections to one server: made when a request needs one, kept behind it where that was asked for. One
 //! connection carries one request at a time.
 //!
 //! An application that serves one connection at a time serves nobody while a connection to it is kept. So when a request of
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::backend::socket::{Parked, Socket};
-use crate::config::backends::Address;
+use crate::config::backends::{Address, Scheme};
 use crate::config::directives::proxy::Terms;
 
 /// How long a kept connection may be idle, where no `ttl` says it.
@@ -31,6 +31,9 @@ pub(super) const STARVING: Duration = Duration::from_millis(50);
 
 /// How long the application is taken for one with few processes, after one was waited for that a kept connection held.
 const TIGHT: Duration = Duration::from_secs(60);
+
+/// How long a server of HTTP that could not be reached is left alone, as by Apache, where no `retry` says it.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// The addresses of a host's name are asked for again after so long.
 const ADDRESSES: Duration = Duration::from_secs(60);
@@ -65,14 +68,17 @@ pub enum Keep {
 }
 
 impl Agreed {
-    /// What the terms say, with `patience` where they leave times open.
-    pub fn of(terms: &Terms, patience: Duration) -> Agreed {
+    /// What the terms say, with `patience` where they leave times open. A server of HTTP has room for connections on which
+    /// nobody asks for anything, so that those are kept unless the terms say otherwise.
+    pub fn of(scheme: Scheme, terms: &Terms, patience: Duration) -> Agreed {
         let connect = terms.connect.or(terms.timeout).unwrap_or(patience);
+        let keeps = terms.reuse.unwrap_or(scheme.is_http());
+        let retry = if scheme.is_http() { RETRY } else { Duration::ZERO };
         Agreed {
-            keep: if terms.reuse == Some(true) { Keep::Yes } else { Keep::No },
+            keep: if keeps { Keep::Yes } else { Keep::No },
             connect,
             acquire: terms.acquire.unwrap_or(connect),
-            retry: terms.retry.unwrap_or(Duration::ZERO),
+            retry: terms.retry.unwrap_or(retry),
             most: terms.max.unwrap_or(0),
             idle: terms.ttl.unwrap_or(IDLE),
         }

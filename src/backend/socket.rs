@@ -61,6 +61,16 @@ impl Socket {
         }
     }
 
+    /// Tells the other side that no more comes; it may still send.
+    pub(super) fn shut_down_sending(&self) {
+        let how = rustix::net::Shutdown::Write;
+        // A connection that is gone already has nobody to be told.
+        let _ = match self {
+            Socket::Unix(unix) => rustix::net::shutdown(unix, how),
+            Socket::Tcp(tcp) => rustix::net::shutdown(tcp, how),
+        };
+    }
+
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Socket::Unix(unix) => unix.poll_read_ready(cx),

@@ -57,6 +57,7 @@ pub enum Repeatable {
 #[derive(Debug)]
 pub(super) struct Wire {
     lease: Lease,
+    serves: Serves,
     /// What is still to be written.
     unsent: VecDeque<Bytes>,
     /// Whether some of the request's own words are still unsent.
@@ -67,6 +68,15 @@ pub(super) struct Wire {
     silence: Duration,
     last_heard: Instant,
     timer: Pin<Box<Sleep>>,
+}
+
+/// How many connections an application serves at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// One, or as many as it has processes: one that is kept may keep another waiting.
+    Few,
+    /// Any number.
+    Many,
 }
 
 /// Whether the application can know what it is asked.
@@ -101,17 +111,27 @@ enum Touched {
 impl Wire {
     /// A request whose own words are `head`. The application may be silent for `silence`.
     pub(super) fn new(lease: Lease, head: Vec<u8>, silence: Duration) -> Wire {
+        Wire::to(Serves::Few, lease, Bytes::from(head), silence)
+    }
+
+    /// The same to one that serves so many connections.
+    pub(super) fn to(serves: Serves, lease: Lease, head: Bytes, silence: Duration) -> Wire {
         let now = Instant::now();
+        let first_look = match serves {
+            Serves::Few => silence.min(STARVING),
+            Serves::Many => silence,
+        };
         Wire {
+            serves,
             lease,
-            unsent: VecDeque::from([Bytes::from(head)]),
+            unsent: VecDeque::from([head]),
             head: Head::Unsent,
             stdin: Stdin::Untouched,
             buffer: BytesMut::new(),
             heard: false,
             silence,
             last_heard: now,
-            timer: Box::pin(sleep_until(now + silence.min(STARVING))),
+            timer: Box::pin(sleep_until(now + first_look)),
         }
     }
 
@@ -196,7 +216,7 @@ impl Wire {
             if Instant::now() >= until {
                 return Poll::Ready(Err(Trouble::Silent(self.silence)));
             }
-            if !self.heard {
+            if !self.heard && self.serves == Serves::Few {
                 self.lease.starves();
             }
             self.timer.as_mut().reset(until);
@@ -271,5 +291,10 @@ impl Wire {
     /// The request has ended, and the connection has nothing more on it.
     pub(super) fn keep_for_another(self) {
         self.lease.keep_for_another();
+    }
+
+    /// The bare connection.
+    pub(super) fn into_lease(self) -> Lease {
+        self.lease
     }
 }

@@ -71,6 +71,31 @@ pub fn escape_path(out: &mut Vec<u8>, path: &[u8]) {
     }
 }
 
+/// What becomes of `%2F` in a path that is escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// Its `%` is escaped as any other.
+    Escaped,
+    /// It was never decoded, and stays as it is.
+    Kept,
+}
+
+/// Appends a decoded path as Apache escapes it for other servers (`ap_proxy_canonenc`).
+pub fn escape_path_for_server(out: &mut Vec<u8>, path: &[u8], slash: EncodedSlash) {
+    for (at, byte) in path.iter().enumerate() {
+        let is_slash = || {
+            path.get(at..at + 3)
+                .is_some_and(|word| word.eq_ignore_ascii_case(b"%2f"))
+        };
+        let stays = byte.is_ascii_alphanumeric() || b"~$-_.+!*'(),;:@&=/".contains(byte);
+        if stays || slash == EncodedSlash::Kept && is_slash() {
+            out.push(*byte);
+        } else {
+            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+}
+
 /// A decoded path as a URL path, see [`escape_path`].
 pub fn url_path(path: &[u8]) -> Cow<'_, [u8]> {
     escaped(path, |byte| !stays_in_path(byte), escape_path)
@@ -134,7 +159,7 @@ pub fn shell_word(word: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape_error_log, escape_log, html, url_path, url_relative};
+    use super::{EncodedSlash, escape_error_log, escape_log, escape_path_for_server, html, url_path, url_relative};
 
     #[test]
     fn log_items_stay_on_one_line_and_in_their_quotes() {
@@ -166,5 +191,22 @@ mod tests {
         assert_eq!(&url_path(b"/$-_.+!*'(),:;@&=/~")[..], b"/$-_.+!*'(),:;@&=/~");
         assert_eq!(url_relative(b"a:b"), b"./a:b");
         assert_eq!(url_relative(b"a/b:c"), b"a/b:c");
+    }
+
+    #[test]
+    fn paths_are_escaped_for_servers_as_apache_does() {
+        for (path, slash, want) in [
+            (
+                &b"/a b/\xe9%;x=1~?"[..],
+                EncodedSlash::Escaped,
+                &b"/a%20b/%E9%25;x=1~%3F"[..],
+            ),
+            (b"/a%2fb%2", EncodedSlash::Escaped, b"/a%252fb%252"),
+            (b"/a%2fb%2", EncodedSlash::Kept, b"/a%2fb%252"),
+        ] {
+            let mut out = Vec::new();
+            escape_path_for_server(&mut out, path, slash);
+            assert_eq!(out, want);
+        }
     }
 }

@@ -18,17 +18,23 @@ pub enum Scheme {
     FastCgi,
     /// `scgi:`
     Scgi,
+    /// `http:`
+    Http,
+    /// `ws:`, which is HTTP to a server of WebSockets.
+    WebSocket,
 }
 
 impl Scheme {
     /// All there are.
-    const ALL: [Scheme; 2] = [Scheme::FastCgi, Scheme::Scgi];
+    pub const ALL: [Scheme; 4] = [Scheme::FastCgi, Scheme::Scgi, Scheme::Http, Scheme::WebSocket];
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::FastCgi => "fcgi",
             Scheme::Scgi => "scgi",
+            Scheme::Http => "http",
+            Scheme::WebSocket => "ws",
         }
     }
 
@@ -37,7 +43,13 @@ impl Scheme {
         match self {
             Scheme::FastCgi => 8000,
             Scheme::Scgi => 4000,
+            Scheme::Http | Scheme::WebSocket => 80,
         }
+    }
+
+    /// Whether it is HTTP.
+    pub fn is_http(self) -> bool {
+        matches!(self, Scheme::Http | Scheme::WebSocket)
     }
 
     /// The module that has it in Apache, without `mod_`.
@@ -45,18 +57,24 @@ impl Scheme {
         match self {
             Scheme::FastCgi => "proxy_fcgi",
             Scheme::Scgi => "proxy_scgi",
+            Scheme::Http | Scheme::WebSocket => "proxy_http",
         }
     }
 
     fn unknown(name: &[u8]) -> String {
+        let shown = name.escape_ascii();
+        if name.eq_ignore_ascii_case(b"https") || name.eq_ignore_ascii_case(b"wss") {
+            return format!(
+                "`{shown}:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`"
+            );
+        }
         let known: Vec<String> = Scheme::ALL
             .iter()
             .map(|scheme| format!("`{}:`", scheme.name()))
             .collect();
         format!(
-            "`{}:` is not supported by this version, which speaks {}; keep the server that does it in front",
-            name.escape_ascii(),
-            known.join(" and ")
+            "`{shown}:` is not supported by this version, which speaks {}; keep the server that does it in front",
+            known.join(", ")
         )
     }
 
@@ -306,7 +324,8 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
         .locations
         .iter()
         .filter_map(|section| section.conf.proxy.pass.value());
-    for pass in site.settings.proxy.passes.iter().chain(places) {
+    let fallback = site.settings.static_first.to.value().and_then(Option::as_ref);
+    for pass in site.settings.proxy.passes.iter().chain(places).chain(fallback) {
         if let Some(url) = pass.to.url() {
             add(url, &pass.terms);
         }
@@ -350,7 +369,8 @@ pub fn of(site: &Site) -> Vec<Address> {
             addresses.push(target.address);
         }
     };
-    let passes = site.settings.proxy.passes.iter().map(|pass| &pass.to);
+    let fallback = site.settings.static_first.to.value().and_then(Option::as_ref);
+    let passes = site.settings.proxy.passes.iter().chain(fallback).map(|pass| &pass.to);
     passes.filter_map(To::url).for_each(&mut add);
     for (url, _) in site.settings.proxy.set.iter() {
         add(url);
@@ -412,6 +432,9 @@ mod tests {
                 "fcgi://x:1",
                 "/srv/a.php",
             ),
+            ("HTTP://Web:80/a?b", tcp("web", 80), "http://web", "/a?b"),
+            ("ws://web:8080", tcp("web", 8080), "ws://web:8080", ""),
+            ("unix:/run/PHP.sock|http://x/y", socket(), "http://x", "/y"),
             ("unix:/run/PHP.sock|fcgi:", socket(), "fcgi://localhost", ""),
             ("unix:/run/PHP.sock|fcgi://", socket(), "fcgi://localhost", ""),
             (
@@ -431,11 +454,13 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
-        let http = "`http:` is not supported by this version, which speaks `fcgi:` and `scgi:`; keep the server that does it \
-                    in front";
+        let ajp = "`ajp:` is not supported by this version, which speaks `fcgi:`, `scgi:`, `http:`, `ws:`; keep the server \
+                   that does it in front";
+        let tls =
+            "`https:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`";
         for (url, said) in [
-            ("http://localhost:8080/", http),
-            ("unix:/run/app.sock|http://localhost/", http),
+            ("ajp://localhost:8080/", ajp),
+            ("unix:/run/app.sock|https://localhost/", tls),
             ("fcgi:/x", "`fcgi:/x` has no host; write `fcgi://host:port`"),
             ("fcgi://a:0/", "`fcgi://a:0/` has no host that could be"),
             ("fcgi://a:70000/", "`fcgi://a:70000/` has no host that could be"),

@@ -195,6 +195,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_mime.c", "mime_module"),
     ("mod_proxy.c", "proxy_module"),
     ("mod_proxy_fcgi.c", "proxy_fcgi_module"),
+    ("mod_proxy_http.c", "proxy_http_module"),
+    ("mod_proxy_wstunnel.c", "proxy_wstunnel_module"),
     ("mod_remoteip.c", "remoteip_module"),
     ("mod_reqtimeout.c", "reqtimeout_module"),
     ("mod_rewrite.c", "rewrite_module"),

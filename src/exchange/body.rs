@@ -52,6 +52,11 @@ pub trait Incoming {
     /// count; they are kept for it.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone>;
 
+    /// Sends the head of an interim response (RFC 9110 section 15.2) to a client that knows them, as long as the final one has
+    /// not begun. Not to be called before the serving of the request has waited for something: what earlier requests were
+    /// answered goes out by then.
+    fn interim(&mut self, head: &[u8]);
+
     /// Sends a few bytes that mean nothing, to find out whether a client that sends no more still reads. To be called only
     /// while the response waits for its maker.
     fn probe(&mut self) -> Probed;
@@ -148,6 +153,13 @@ impl RequestBody {
         match &self.incoming {
             Some(incoming) => incoming.borrow_mut().poll_gone(cx),
             None => Poll::Pending,
+        }
+    }
+
+    /// See [`Incoming::interim`].
+    pub fn interim(&self, head: &[u8]) {
+        if let Some(incoming) = &self.incoming {
+            incoming.borrow_mut().interim(head);
         }
     }
 

@@ -1,7 +1,9 @@
 //! The answer: its head, its body as bytes, file parts or a stream, and what a handler may say instead of one.
 
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,6 +12,7 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::subrequest::Subrequests;
 use crate::fs::open::OpenFile;
+use crate::http::fields::Fields;
 use crate::http::response::ResponseHead;
 use crate::http::status::Status;
 
@@ -53,6 +56,8 @@ pub struct Response {
     pub body: Body,
     /// What becomes of the connection.
     pub connection: AfterResponse,
+    /// Who has made it.
+    pub origin: Origin,
     /// What it takes to parse the body for includes, where a filter may ask for that.
     pub parsable: Option<Box<Parsable>>,
 }
@@ -63,6 +68,15 @@ pub struct Parsable {
     pub place: Place,
     /// Who carries out the requests that it makes.
     pub requests: Rc<dyn Subrequests>,
+}
+
+/// Who has made a response, and so says Date and Server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This server.
+    Here,
+    /// One behind it.
+    Behind,
 }
 
 /// What becomes of the connection behind a response.
@@ -88,6 +102,8 @@ pub enum Body {
     Stream(Box<dyn BodyStream>, Option<u64>),
     /// The whole response, head and all, as an `nph-` script writes it.
     Raw(Box<dyn BodyStream>),
+    /// None; another protocol is spoken behind the head.
+    Tunnel(Box<dyn Tunnel>),
 }
 
 /// Parts of one open file.
@@ -145,13 +161,36 @@ pub trait BodyStream {
     fn notes(&self) -> Vec<Note> {
         Vec::new()
     }
+
+    /// The fields behind the last chunk, once the end is reached.
+    fn take_trailer(&mut self) -> Fields {
+        Fields::new()
+    }
+}
+
+/// The far end of a connection on which another protocol is spoken from now on (RFC 9110 section 7.8). Dropping it closes it.
+pub trait Tunnel {
+    /// The protocol, for the Upgrade field.
+    fn protocol(&self) -> &[u8];
+
+    /// How long both ends may be silent.
+    fn silence(&self) -> Duration;
+
+    /// The next bytes; none at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>>;
+
+    /// Writes all of `bytes`, or takes off as much as there is room for.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>>;
+
+    /// No more is written.
+    fn end(&mut self);
 }
 
 impl Body {
     /// Its length, where that is known before it is sent.
     pub fn length(&self) -> Option<u64> {
         match self {
-            Body::Empty | Body::BuiltIn => Some(0),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Some(0),
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::File(file) => Some(file.length()),
             Body::Stream(_, length) => *length,
@@ -167,6 +206,7 @@ impl Response {
             head: ResponseHead::new(status),
             body,
             connection: AfterResponse::Keep,
+            origin: Origin::Here,
             parsable: None,
         }
     }

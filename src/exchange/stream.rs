@@ -15,10 +15,10 @@ const PIECE: usize = 64 * 1024;
 
 impl Body {
     /// The body as a stream; of a file that is not in memory each read may last for `patience`. The built-in page, which is not
-    /// made yet, is no bytes.
+    /// made yet, and a tunnel are no bytes.
     pub fn into_stream(self, patience: Duration) -> Box<dyn BodyStream> {
         match self {
-            Body::Empty | Body::BuiltIn => Box::new(Whole(Bytes::new())),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Box::new(Whole(Bytes::new())),
             Body::Bytes(bytes) => Box::new(Whole(bytes)),
             Body::File(file) => Box::new(FileStream {
                 file,

@@ -149,8 +149,10 @@ impl Exchange {
     }
 }
 
-/// Fields that are about the client's own request, and not about what a page includes.
-const OF_A_BODY_OR_A_CONDITION: [&[u8]; 15] = [
+/// Fields that are about the client's own request, and not about what a page includes: that is no message of its own, and is
+/// never compressed alone.
+const OF_A_BODY_OR_A_CONDITION: [&[u8]; 16] = [
+    b"Accept-Encoding",
     b"Content-Encoding",
     b"Content-Language",
     b"Content-Length",

@@ -11,20 +11,22 @@ use crate::exchange::Exchange;
 use crate::exchange::response::{Body, Response};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::filters::coder::Coding;
 use crate::filters::tables::Made;
 use crate::filters::{compress, inflate, ssi};
+use crate::http::coding::Coding;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 
-/// Whether an answer would be another for another `Accept-Encoding`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Varies {
-    /// It would.
-    ByCoding,
-    /// Not for a filter's sake.
+/// What filters have left to be said in the head of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coded {
+    /// Nothing.
     No,
+    /// For another `Accept-Encoding` it would be another.
+    Perhaps,
+    /// Likewise, and its Content-Encoding is a filter's.
+    Yes,
 }
 
 /// What a filter has done with an answer.
@@ -32,26 +34,19 @@ pub enum Varies {
 pub struct Verdict {
     /// What it did, or why it did nothing; in words.
     pub words: &'static str,
-    /// Whether another client would get something else.
-    pub varies: Varies,
+    /// What is to be said in the head.
+    pub coded: Coded,
 }
 
 impl Verdict {
-    /// The same for every client.
+    /// With nothing to be said.
     pub fn new(words: &'static str) -> Verdict {
-        Verdict {
-            words,
-            varies: Varies::No,
-        }
+        Verdict::coded(words, Coded::No)
     }
 
-    /// Not the same for every client.
-    #[must_use]
-    pub fn varying(self) -> Verdict {
-        Verdict {
-            varies: Varies::ByCoding,
-            ..self
-        }
+    /// With something to be said.
+    pub fn coded(words: &'static str, coded: Coded) -> Verdict {
+        Verdict { words, coded }
     }
 }
 
@@ -71,30 +66,33 @@ enum Asked<'c> {
 }
 
 /// Passes an answer through its filters. What the server says itself (errors, redirects) passes none, as in Apache.
-pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Varies {
-    let is_own = made == Made::ByServer || matches!(response.body, Body::BuiltIn | Body::Raw(_));
-    if is_own || ex.method == Method::Trace || !are_there(ex) || is_condition(response) {
-        return Varies::No;
+pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Coded {
+    let is_own = made == Made::ByServer || matches!(response.body, Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_));
+    if is_own || ex.method == Method::Trace || !are_there(ex) || is_refused(response) {
+        return Coded::No;
     }
     pass(ex, response, |_| true).await
 }
 
 /// Passes what a page includes through the filters that change content; how it is sent is the page's own matter.
 pub async fn apply_to_included(ex: &mut Exchange, response: &mut Response) {
-    if response.parsable.is_some() && !matches!(response.body, Body::BuiltIn | Body::Raw(_)) {
+    if response.parsable.is_some() && !matches!(response.body, Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_)) {
         pass(ex, response, |filter| filter == Filter::Includes).await;
     }
 }
 
-async fn pass(ex: &mut Exchange, response: &mut Response, is_meant: fn(Filter) -> bool) -> Varies {
+async fn pass(ex: &mut Exchange, response: &mut Response, is_meant: fn(Filter) -> bool) -> Coded {
     let conf = Arc::clone(ex.conf());
-    let mut varies = Varies::No;
+    let mut coded = Coded::No;
     for link in links(ex, &conf) {
         let (filter, protocol) = match link.filter {
             Asked::Plain(filter) => (filter, None),
             Asked::Chosen(name, chosen) => match provider(ex, response, name, chosen) {
                 Some(provider) => (provider.filter, Some(provider.protocol)),
-                None => continue,
+                None => {
+                    ex.trace(|| not_chosen(response, &link, chosen));
+                    continue;
+                }
             },
         };
         if !is_meant(filter) {
@@ -104,16 +102,31 @@ async fn pass(ex: &mut Exchange, response: &mut Response, is_meant: fn(Filter) -
             keep_protocol(ex, response, protocol);
         }
         let verdict = run(ex, response, filter).await;
-        if verdict.varies == Varies::ByCoding {
-            varies = Varies::ByCoding;
-        }
+        coded = coded.max(verdict.coded);
         ex.trace(|| Step::Filter {
             name: filter.name(),
             by: link.by,
             verdict: verdict.words,
         });
     }
-    varies
+    coded
+}
+
+#[cold]
+fn not_chosen(response: &Response, link: &Link, chosen: &Chosen) -> Step {
+    let known = response.head.fields.contains("Content-Type");
+    Step::Filter {
+        name: chosen
+            .providers
+            .last()
+            .map_or("nothing", |provider| provider.filter.name()),
+        by: link.by,
+        verdict: if known {
+            "it is not for such an answer"
+        } else {
+            "it depends on the type that the answer will have"
+        },
+    }
 }
 
 /// Whether the place has any. Most have none, and pay nothing for it.
@@ -122,10 +135,9 @@ fn are_there(ex: &Exchange) -> bool {
     !ex.target.filters.is_empty() || filters.output.value().is_some() || filters.chain.names().next().is_some()
 }
 
-/// What a condition asked for instead of content goes past the filters.
-fn is_condition(response: &Response) -> bool {
-    matches!(response.body, Body::Empty)
-        && matches!(response.head.status, Status::NOT_MODIFIED | Status::PRECONDITION_FAILED)
+/// What a condition refused goes past the filters.
+fn is_refused(response: &Response) -> bool {
+    matches!(response.body, Body::Empty) && response.head.status == Status::PRECONDITION_FAILED
 }
 
 /// The filters in their order: by stage, and within one as Apache adds them.
@@ -167,7 +179,9 @@ fn links<'c>(ex: &Exchange, conf: &'c DirConf) -> Vec<Link<'c>> {
 
 /// What a declared filter stands for in this answer; the provider that was named last is asked first.
 fn provider<'c>(ex: &Exchange, response: &Response, name: &[u8], chosen: &'c Chosen) -> Option<&'c Provider> {
-    if response.head.status != Status::OK && ex.variable(b"filter-errordocs").is_none() {
+    // Ranges are made behind the filters.
+    let is_part = response.head.status == Status::PARTIAL_CONTENT && matches!(response.body, Body::File(_));
+    if response.head.status != Status::OK && !is_part && ex.variable(b"filter-errordocs").is_none() {
         return None;
     }
     if forbids(ex, response, chosen.protocol) {

@@ -8,28 +8,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 use zstd::stream::raw::CParameter;
 
 use crate::config::directives::compress;
-
-/// A content coding that answers can be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
-    /// RFC 1952.
-    Gzip,
-    /// RFC 7932.
-    Brotli,
-    /// RFC 8878.
-    Zstd,
-}
-
-impl Coding {
-    /// Its name in fields, which is also what entity tags end with.
-    pub fn name(self) -> &'static str {
-        match self {
-            Coding::Gzip => "gzip",
-            Coding::Brotli => "br",
-            Coding::Zstd => "zstd",
-        }
-    }
-}
+use crate::http::coding::Coding;
 
 /// A compressor at work. What comes out is taken from [`Coder::take`].
 pub struct Coder {

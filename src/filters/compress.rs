@@ -12,10 +12,11 @@ use crate::config::directives::compress::{AlterETag, Compress};
 use crate::exchange::Exchange;
 use crate::exchange::response::{Body, BodyStream, Broken, Note, Response};
 use crate::exchange::stream::Untold;
-use crate::filters::chain::{Verdict, patience};
-use crate::filters::coder::{Coder, Coding};
+use crate::filters::chain::{Coded, Verdict, patience};
+use crate::filters::coder::Coder;
 use crate::filters::compressed::{Compressed, notes_of, told};
-use crate::http::fields::list_members;
+use crate::http::coding::Coding;
+use crate::http::fields::{Fields, list_members};
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -26,42 +27,51 @@ const HESITATION: Duration = Duration::from_millis(100);
 /// A body up to this size that is in memory is compressed in one go, so that its length is known.
 const AT_ONCE: u64 = 64 * 1024;
 
+const PART: &str = "it is a part";
+
 /// Compresses an answer where it may be compressed.
 pub async fn apply(ex: &mut Exchange, response: &mut Response, coding: Coding) -> Verdict {
     if let Some(why) = unfit(ex, response, coding) {
         return Verdict::new(why);
+    }
+    // Ranges are of the file, not of what a compressor makes of it: who has part of one cannot be given the rest of the other.
+    if let Body::File(part) = &response.body
+        && response.head.status == Status::PARTIAL_CONTENT
+    {
+        let is_small = coding == Coding::Gzip && part.file.meta.size <= SMALL;
+        return Verdict::coded(PART, if is_small { Coded::No } else { Coded::Perhaps });
+    }
+    if response.head.fields.contains("Content-Range") {
+        return Verdict::new(PART);
     }
     if coding == Coding::Gzip && !ex.is_explained() && is_small(response).await {
         return Verdict::new("it is too short");
     }
     let forced = coding == Coding::Gzip && ex.variable(b"force-gzip").is_some();
     if !forced && !accepts(ex, coding) {
-        return Verdict::new("the client does not take it").varying();
+        return Verdict::coded("the client does not take it", Coded::Perhaps);
     }
-    change_head(response, coding, etag_of(coding, &ex.site.settings.compress));
+    let etag = etag_of(coding, &ex.site.settings.compress);
+    if response.head.status == Status::NOT_MODIFIED {
+        alter_etag(response, coding.name(), etag);
+        return Verdict::coded("there is no content, but its entity tag", Coded::Perhaps);
+    }
+    change_head(response, coding, etag);
     if !ex.is_explained() {
         change_body(ex, response, coding);
     }
-    Verdict::new("compressed").varying()
+    Verdict::coded("compressed", Coded::Yes)
 }
 
 /// Why an answer is not compressed whatever the client takes.
 fn unfit(ex: &Exchange, response: &Response, coding: Coding) -> Option<&'static str> {
     let fields = &response.head.fields;
     let status = response.head.status;
-    if matches!(status, Status::NO_CONTENT | Status::NOT_MODIFIED) {
+    if status == Status::NO_CONTENT || status == Status::NOT_MODIFIED && coding == Coding::Gzip {
         return Some("there is no content");
     }
-    let refusal: &[u8] = match coding {
-        Coding::Gzip => b"no-gzip",
-        Coding::Brotli => b"no-brotli",
-        Coding::Zstd => b"no-zstd",
-    };
-    if ex.variable(refusal).is_some() {
+    if ex.variable(coding.refusal()).is_some() {
         return Some("a variable forbids it");
-    }
-    if fields.contains("Content-Range") {
-        return Some("it is a part");
     }
     let is_html = fields
         .value("Content-Type")
@@ -77,28 +87,10 @@ fn unfit(ex: &Exchange, response: &Response, coding: Coding) -> Option<&'static 
     None
 }
 
-/// Whether the client lists the coding, and does not say that it is not wanted.
+/// Whether the client takes the coding.
 fn accepts(ex: &Exchange, coding: Coding) -> bool {
-    let said = ex.head.joined(b"accept-encoding").unwrap_or_default();
-    list_members(&said).any(|member| {
-        let mut words = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let is_it = words
-            .next()
-            .is_some_and(|name| name.eq_ignore_ascii_case(coding.name().as_bytes()));
-        is_it && !words.any(is_zero)
-    })
-}
-
-/// Whether a parameter is `q=0`, in any of its spellings.
-fn is_zero(parameter: &[u8]) -> bool {
-    let (name, value) = match parameter.iter().position(|byte| *byte == b'=') {
-        Some(at) => parameter.split_at(at),
-        None => return false,
-    };
-    let value = value.get(1..).unwrap_or_default().trim_ascii();
-    name.trim_ascii().eq_ignore_ascii_case(b"q")
-        && value.first() == Some(&b'0')
-        && value.iter().all(|byte| matches!(byte, b'0' | b'.'))
+    let said = ex.head.joined(b"accept-encoding");
+    said.is_some_and(|said| coding.weight(&said).is_some())
 }
 
 fn etag_of(coding: Coding, settings: &Compress) -> AlterETag {
@@ -253,24 +245,18 @@ impl BodyStream for Begun {
     fn notes(&self) -> Vec<Note> {
         self.rest.notes()
     }
+
+    fn take_trailer(&mut self) -> Fields {
+        self.rest.take_trailer()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{alter_etag, is_zero};
+    use super::alter_etag;
     use crate::config::directives::compress::AlterETag;
     use crate::exchange::response::{Body, Response};
     use crate::http::status::Status;
-
-    #[test]
-    fn a_weight_of_nothing_is_known_in_all_its_spellings() {
-        for parameter in ["q=0", "Q=0", "q=0.0", "q=0.000", "q = 0", "q=0."] {
-            assert!(is_zero(parameter.as_bytes()), "{parameter}");
-        }
-        for parameter in ["q=0.001", "q=1", "q", "q=", "x=0", "q=00.1", ""] {
-            assert!(!is_zero(parameter.as_bytes()), "{parameter}");
-        }
-    }
 
     #[test]
     fn an_entity_tag_ends_with_the_coding() {

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use crate::config::directives::compress::{Compress, Notes};
 use crate::exchange::response::{BodyStream, Broken, Note};
-use crate::filters::coder::{Coder, Coding, Finished, NoMemory};
+use crate::filters::coder::{Coder, Finished, NoMemory};
+use crate::http::coding::Coding;
+use crate::http::fields::Fields;
 
 /// What is compressed at one time.
 const PIECE: usize = 16 * 1024;
@@ -24,10 +26,13 @@ pub struct Compressed {
     waiting: Bytes,
     /// Whether something was compressed since the last flush.
     unflushed: bool,
+    /// What was compressed in this turn.
+    turn: usize,
     broken: bool,
     /// So much is collected before it is sent.
     collect: usize,
     notes: Notes,
+    trailer: Fields,
     /// What came in and went out, at the end.
     totals: Option<(u64, u64)>,
 }
@@ -40,9 +45,11 @@ impl Compressed {
             coder: Some(Coder::new(coding, settings)?),
             waiting: Bytes::new(),
             unflushed: false,
+            turn: 0,
             broken: false,
             collect: settings.deflate.piece.or(8096),
             notes: notes_of(coding, settings).clone(),
+            trailer: Fields::new(),
             totals: None,
         })
     }
@@ -52,12 +59,11 @@ impl Compressed {
         let Some(coder) = &mut self.coder else {
             return Ok(None);
         };
-        let mut turn = 0;
-        while !self.waiting.is_empty() && turn < TURN {
+        while !self.waiting.is_empty() && self.turn < TURN {
             let piece = self.waiting.split_to(self.waiting.len().min(PIECE));
             coder.push(&piece)?;
             self.unflushed = true;
-            turn += piece.len();
+            self.turn += piece.len();
             if coder.ready() >= self.collect {
                 return Ok(Some(coder.take().into()));
             }
@@ -79,7 +85,9 @@ impl Compressed {
     }
 
     fn finish(&mut self) -> Result<Option<Bytes>, NoMemory> {
-        self.source = None;
+        if let Some(mut source) = self.source.take() {
+            self.trailer = source.take_trailer();
+        }
         let Some(coder) = self.coder.take() else {
             return Ok(None);
         };
@@ -93,13 +101,13 @@ impl Compressed {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Result<Poll<Option<Bytes>>, NoMemory> {
-        let mut turn = 0;
         loop {
             if let Some(bytes) = self.compress()? {
                 return Ok(Poll::Ready(Some(bytes)));
             }
-            if !self.waiting.is_empty() || turn >= TURN {
-                // The others have their turn.
+            if self.turn >= TURN {
+                // The others have theirs.
+                self.turn = 0;
                 cx.waker().wake_by_ref();
                 return Ok(Poll::Pending);
             }
@@ -107,10 +115,7 @@ impl Compressed {
                 return Ok(Poll::Ready(None));
             };
             match source.poll_chunk(cx) {
-                Poll::Ready(Some(Ok(bytes))) => {
-                    turn += bytes.len();
-                    self.waiting = bytes;
-                }
+                Poll::Ready(Some(Ok(bytes))) => self.waiting = bytes,
                 Poll::Ready(Some(Err(Broken))) => {
                     self.broken = true;
                     self.source = None;
@@ -147,6 +152,10 @@ impl BodyStream for Compressed {
             return Vec::new();
         };
         told(&self.notes, total_in, total_out)
+    }
+
+    fn take_trailer(&mut self) -> Fields {
+        std::mem::take(&mut self.trailer)
     }
 }
 
@@ -187,7 +196,7 @@ mod tests {
     use super::Compressed;
     use crate::config::directives::compress::Compress;
     use crate::exchange::response::{BodyStream, Broken};
-    use crate::filters::coder::Coding;
+    use crate::http::coding::Coding;
 
     /// Says these things one after the other, then ends.
     struct Script(VecDeque<Poll<Result<Bytes, Broken>>>);

@@ -22,7 +22,7 @@ use crate::http::fields::{Fields, list_members};
 use crate::http::method::Method;
 use crate::http::status::Status;
 
-/// What comes out of one body before others have their turn.
+/// What goes in and comes out of one body before others have their turn.
 const TURN: usize = 128 * 1024;
 
 /// Takes gzip off an answer.
@@ -62,6 +62,7 @@ pub fn answer(ex: &mut Exchange, response: &mut Response) -> Verdict {
         source: body.into_stream(patience(ex)),
         gunzip: Gunzip::default(),
         waiting: Bytes::new(),
+        turn: 0,
         broken: false,
     };
     response.body = Body::Stream(Box::new(inflated), None);
@@ -82,13 +83,19 @@ struct Inflated {
     source: Box<dyn BodyStream>,
     gunzip: Gunzip,
     waiting: Bytes,
+    /// What came out in this turn.
+    turn: usize,
     broken: bool,
 }
 
 impl BodyStream for Inflated {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        let mut turn = 0;
         while !self.broken {
+            if self.turn > TURN {
+                self.turn = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.waiting.is_empty() {
                 match ready!(self.source.poll_chunk(cx)) {
                     Some(Ok(bytes)) => self.waiting = bytes,
@@ -99,18 +106,22 @@ impl BodyStream for Inflated {
             let Ok((taken, out)) = self.gunzip.next(&self.waiting) else {
                 break;
             };
-            turn += taken;
+            self.turn += taken + out.len();
             let _taken = self.waiting.split_to(taken.min(self.waiting.len()));
+            if self.gunzip.is_over() {
+                // What stands behind the end is left out, as in Apache.
+                self.waiting.clear();
+            }
             if !out.is_empty() {
                 return Poll::Ready(Some(Ok(out.into())));
-            }
-            if turn > TURN {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
         }
         let is_news = !std::mem::replace(&mut self.broken, true);
         Poll::Ready(is_news.then_some(Err(Broken)))
+    }
+
+    fn take_trailer(&mut self) -> Fields {
+        self.source.take_trailer()
     }
 }
 
@@ -143,6 +154,7 @@ pub fn request(ex: &mut Exchange, place: &Place) {
         limit: None,
         total_in: 0,
         total_out: 0,
+        turn: 0,
     };
     ex.body = RequestBody::new(Rc::new(RefCell::new(body)));
 }
@@ -193,6 +205,8 @@ struct Unzipped {
     limit: Option<u64>,
     total_in: u64,
     total_out: u64,
+    /// What came in and out in this turn.
+    turn: usize,
 }
 
 impl Incoming for Unzipped {
@@ -210,8 +224,12 @@ impl Incoming for Unzipped {
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        let mut turn = 0;
         loop {
+            if self.turn > TURN {
+                self.turn = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.waiting.is_empty() {
                 match ready!(self.source.poll_data(cx)) {
                     Ok(Some(bytes)) => self.waiting = bytes,
@@ -220,24 +238,26 @@ impl Incoming for Unzipped {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            let (taken, out) = match self.gunzip.next(&self.waiting) {
+            // Nothing may stand behind the end.
+            let next = if self.gunzip.is_over() {
+                Err(Garbage)
+            } else {
+                self.gunzip.next(&self.waiting)
+            };
+            let (taken, out) = match next {
                 Ok(next) => next,
                 Err(Garbage) => return Poll::Ready(Err(BodyError::Malformed)),
             };
             let _taken = self.waiting.split_to(taken.min(self.waiting.len()));
             self.total_in += taken as u64;
             self.total_out += out.len() as u64;
+            self.turn += taken + out.len();
             if !out.is_empty() {
                 self.bounds.judge(self.total_in, self.total_out)?;
                 if self.limit.is_some_and(|limit| self.total_out > limit) {
                     return Poll::Ready(Err(BodyError::TooLarge));
                 }
                 return Poll::Ready(Ok(Some(out.into())));
-            }
-            turn += taken;
-            if turn > TURN {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
         }
     }
@@ -248,6 +268,10 @@ impl Incoming for Unzipped {
 
     fn probe(&mut self) -> Probed {
         self.source.probe()
+    }
+
+    fn interim(&mut self, head: &[u8]) {
+        self.source.interim(head);
     }
 }
 

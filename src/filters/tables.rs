@@ -2,7 +2,8 @@
 //! answers, and some of them out of reach.
 
 use crate::exchange::Exchange;
-use crate::exchange::response::{AfterResponse, Response};
+use crate::exchange::response::{AfterResponse, Origin, Response};
+use crate::filters::chain::Coded;
 use crate::http::fields::{Fields, list_has_token, list_members};
 use crate::http::status::Status;
 
@@ -43,11 +44,16 @@ const FRAMING: [&str; 8] = [
     "Upgrade",
 ];
 
+/// What of that another server says itself.
+const OF_ORIGIN: [&str; 2] = ["Date", "Server"];
+
 impl Tables {
     /// Takes the fields out of an answer.
     pub fn split(ex: &Exchange, response: &Response, made: Made) -> Tables {
+        // What another server says is kept as what a file is sent with.
+        let is_behind = response.origin == Origin::Behind;
         let is_program = ex.handler == b"cgi-script" || ex.handler.starts_with(b"proxy");
-        let by_script = made == Made::ByHandler && is_program;
+        let by_script = made == Made::ByHandler && is_program && !is_behind;
         let mut tables = Tables {
             success: Fields::new(),
             always: Fields::new(),
@@ -64,11 +70,29 @@ impl Tables {
                 name if by_script && !OF_SUCCESS.contains(&name) => {
                     tables.always.append(name_of(response, name), value);
                 }
-                b"set-cookie" if made == Made::ByHandler => tables.always.append(name, value),
+                b"set-cookie" if made == Made::ByHandler && !is_behind => tables.always.append(name, value),
                 _ => tables.success.append(name, value),
             }
         }
         tables
+    }
+
+    /// Says what filters have left to be said, among the fields of good answers as Apache does.
+    pub fn say(&mut self, coded: Coded) {
+        if coded == Coded::No {
+            return;
+        }
+        self.success.merge("Vary", b"Accept-Encoding");
+        if coded == Coded::Yes {
+            let of_script = self
+                .always
+                .joined(b"Content-Encoding")
+                .map(|coding| coding.into_owned());
+            self.always.remove("Content-Encoding");
+            if let Some(coding) = self.encoding.take().or(of_script) {
+                self.success.set("Content-Encoding", coding);
+            }
+        }
     }
 
     /// Puts the fields into the answer.
@@ -83,8 +107,11 @@ impl Tables {
         {
             response.connection = AfterResponse::Close;
         }
+        let is_behind = response.origin == Origin::Behind;
         for name in FRAMING {
-            fields.remove(name);
+            if !(is_behind && OF_ORIGIN.contains(&name)) {
+                fields.remove(name);
+            }
         }
         for (name, value) in [("Content-Type", self.media_type), ("Content-Encoding", self.encoding)] {
             if let Some(value) = value {

@@ -4,7 +4,7 @@
 //! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
 
 mod asked;
-mod input;
+pub(in crate::handlers) mod input;
 mod reply;
 mod stream;
 mod talk;
@@ -58,6 +58,11 @@ impl Applications {
         }
     }
 
+    /// The logs that notes about them go to.
+    pub(in crate::handlers) fn logs(&self) -> &Rc<dyn Logs> {
+        &self.logs
+    }
+
     /// Their connections.
     pub fn backends(&self) -> &Backends {
         &self.backends
@@ -85,7 +90,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
     let address = &asked.target.address;
     let named = ex.site.backends.contains(address);
-    let pool = applications.backends.to(address).filter(|_| named);
+    let pool = applications.backends.to(asked.target.scheme, address).filter(|_| named);
     let pool = pool.ok_or_else(|| not_named(&asked.target))?;
     let module = asked.target.scheme.module();
     let mut input = Input::of(ex, place, module).await?;
@@ -101,7 +106,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let said = ex.site.settings.proxy.timeout.value().copied();
     let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
     let silence = terms.timeout.unwrap_or(usual);
-    let mut agreed = Agreed::of(&terms, usual);
+    let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);
     if asked.target.scheme == Scheme::Scgi {
         agreed.keep = Keep::No;
     }
@@ -121,6 +126,9 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
             Scheme::Scgi => {
                 let length = input.length().unwrap_or(0);
                 Conversation::Scgi(scgi::Conversation::begin(lease, pairs, length, silence))
+            }
+            Scheme::Http | Scheme::WebSocket => {
+                break Err(Fail::internal("a server of HTTP is no application of this handler").of_module(module));
             }
         };
         let limit = place.conf.cgi.stderr_limit.or(65536);

@@ -3,5 +3,7 @@
 pub mod autoindex;
 pub mod cgi;
 pub mod fastcgi;
+mod precompressed;
 mod presence;
+pub mod proxy;
 pub mod static_file;

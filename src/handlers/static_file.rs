@@ -17,6 +17,8 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::fs::open::{Found, Meta, OpenFile};
+use crate::handlers::precompressed;
+use crate::http::coding::Coding;
 use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::method::Method;
 use crate::http::range::{Bound, ByteRanges, RangeLimits, append_content_range, append_unsatisfied_range};
@@ -38,6 +40,9 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         return Err(Fail::client(Status::NOT_FOUND, note));
     }
     check_body(ex, place)?;
+    if let Some((coding, file)) = precompressed::find(ex, place, seen) {
+        return answer(ex, place, file, Some(coding)).map(Outcome::Reply);
+    }
     let file = seen.open().map_err(|error| {
         ex.trace_open_error(&place.path, error);
         let status = match error {
@@ -55,7 +60,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
             ),
         )
     })?;
-    answer(ex, place, file).map(Outcome::Reply)
+    answer(ex, place, file, None).map(Outcome::Reply)
 }
 
 /// What a place can be asked for, with what is known of its representation, as in Apache.
@@ -83,19 +88,30 @@ fn check_body(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     }
 }
 
-fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail> {
+fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) -> Result<Response, Fail> {
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
     // What may be parsed for includes is another thing than the file.
     let has_tag = !place.may_be_parsed() || place.conf.ssi.etag.or(false);
-    let tag = has_tag.then(|| etag(place, &file, ex.began.wall)).flatten();
+    let mut tag = has_tag.then(|| etag(place, &file, ex.began.wall)).flatten();
+    if let (Some(tag), Some(coding)) = (&mut tag, coding) {
+        // Whatever it is made of, it is not that of the file without the coding.
+        tag.pop();
+        tag.extend_from_slice(format!("-{}\"", coding.name()).as_bytes());
+    }
     let validators = Validators {
         etag: tag.as_deref().and_then(ETag::parse),
         last_modified: Some(modified),
     };
     let mut response = Response::new(Status::OK, Body::Empty);
     add_fields(&mut response, place, tag.as_deref(), modified);
+    if precompressed::is_on(place) {
+        response.head.fields.append("Vary", "Accept-Encoding");
+    }
+    if let Some(coding) = coding {
+        response.head.fields.append("Content-Encoding", coding.name());
+    }
     // An error document is shown whatever the client knows of it, and what a page includes as well.
     let is_asked = ex.error_status().is_none() && !ex.is_subrequest();
     if is_asked && (!place.may_be_parsed() || place.is_kept_by_its_mode()) {

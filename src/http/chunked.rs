@@ -1,11 +1,13 @@
 //! The chunked transfer coding (RFC 9112 §7.1), decoded as it arrives and encoded chunk by chunk.
 //!
-//! Extensions and trailer fields are checked, bounded and dropped; nothing of them reaches a script.
+//! Extensions and trailer fields are checked and bounded. Extensions are dropped, and trailer fields too unless they are asked
+//! for: nothing of a request's reaches a program.
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::base::ascii;
+use crate::http::fields::Fields;
 use crate::http::status::Status;
 
 /// What one call of [`Decoder::decode`] found.
@@ -94,6 +96,8 @@ pub struct Decoder {
     body: u64,
     trailers: u32,
     trailer_bytes: u64,
+    /// The trailer's lines, where they are wanted.
+    kept: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +134,28 @@ impl Decoder {
             body: 0,
             trailers: 0,
             trailer_bytes: 0,
+            kept: None,
         }
+    }
+
+    /// The same, which keeps the trailer fields.
+    pub fn keeping_trailer() -> Decoder {
+        Decoder {
+            kept: Some(Vec::new()),
+            ..Decoder::new()
+        }
+    }
+
+    /// The trailer fields that were kept.
+    pub fn trailer(&self) -> Fields {
+        let mut fields = Fields::new();
+        for line in self.kept.as_deref().unwrap_or_default().split(|byte| *byte == b'\n') {
+            if let Some(colon) = memchr::memchr(b':', line) {
+                let (name, value) = line.split_at(colon);
+                fields.append(name, value.get(1..).unwrap_or_default());
+            }
+        }
+        fields
     }
 
     /// Body bytes found so far.
@@ -233,6 +258,9 @@ impl Decoder {
         self.trailer_bytes += 1;
         if self.trailers > TRAILERS || self.trailer_bytes > TRAILER_BYTES {
             return Err(ChunkError::TrailersTooLarge);
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push(if byte == b'\r' { b'\n' } else { byte });
         }
         match (self.state, byte) {
             (State::TrailerName, b':') => Ok(State::TrailerValue),

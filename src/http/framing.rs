@@ -19,12 +19,12 @@ pub enum Framing {
     Chunked,
 }
 
-/// Why a request's framing was refused. The connection closes after any of them: what follows the head cannot be told.
+/// Why a message's framing was refused. The connection closes after any of them: what follows the head cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
     /// Transfer-Encoding beside Content-Length (RFC 9112 §6.1).
     Both,
-    /// Transfer-Encoding in a request below HTTP/1.1.
+    /// Transfer-Encoding in a message below HTTP/1.1.
     CodingInOldVersion,
     /// A transfer coding other than chunked.
     UnknownCoding,
@@ -48,7 +48,7 @@ impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             FramingError::Both => "Transfer-Encoding beside Content-Length",
-            FramingError::CodingInOldVersion => "Transfer-Encoding in a request below HTTP/1.1",
+            FramingError::CodingInOldVersion => "Transfer-Encoding in a message below HTTP/1.1",
             FramingError::UnknownCoding => "transfer coding other than chunked",
             FramingError::Coding => "Transfer-Encoding is not chunked once",
             FramingError::Length => "Content-Length is not one plain number",

@@ -1,6 +1,7 @@
 //! HTTP/1 messages as data: heads, framing, ranges, conditions (RFC 9110, RFC 9112). No I/O.
 
 pub mod chunked;
+pub mod coding;
 pub mod conditional;
 pub mod fields;
 pub mod framing;
@@ -9,6 +10,7 @@ pub mod host;
 pub mod method;
 pub mod proxy_protocol;
 pub mod range;
+pub mod received;
 pub mod response;
 pub mod status;
 pub mod target;

@@ -58,15 +58,20 @@ thread_local! {
     static KNOWN: RefCell<HashMap<Vec<u8>, Known>> = RefCell::new(HashMap::new());
 }
 
+/// What access files are called (AccessFileName).
+pub(super) fn names(ex: &Exchange) -> impl Iterator<Item = &[u8]> {
+    let names = ex.site.settings.core.access_file_names.value();
+    let usual = names.is_none().then_some(&b".htaccess"[..]);
+    usual.into_iter().chain(names.into_iter().flatten().map(Vec::as_slice))
+}
+
 /// The access file of a directory, which is named with its final slash; `overrides` says what it may hold.
 pub(super) fn of_directory(
     ex: &Exchange,
     directory: &[u8],
     overrides: &Overrides,
 ) -> Result<Option<Arc<AccessFile>>, Fail> {
-    let usual = [b".htaccess".to_vec()];
-    let names = ex.site.settings.core.access_file_names.value();
-    for name in names.map_or(&usual[..], Vec::as_slice) {
+    for name in names(ex) {
         let path = [directory, name].concat();
         match look(ex, &path, directory, overrides) {
             Ok(Some(file)) => {

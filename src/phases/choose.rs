@@ -28,6 +28,8 @@ pub enum Handler {
     Cgi,
     /// `handlers::fastcgi`.
     FastCgi,
+    /// `handlers::proxy`.
+    Proxy,
 }
 
 /// Chooses the handler of a place.
@@ -47,6 +49,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "a directory without an index file, and Options Indexes is on",
         ),
         Handler::FastCgi => ("application", "an application server is named for it"),
+        Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
         Handler::Cgi => (
             "script",
@@ -62,7 +65,7 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     let script = match (place.alias, named) {
         (Alias::Proxied, _) => {
             proxy_pass::goes_through_no_file(ex, place)?;
-            return Ok(Handler::FastCgi);
+            return Ok(speaks(parsed(&place.path)?.scheme));
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
@@ -107,11 +110,26 @@ fn file(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
     }
 }
 
+fn parsed(name: &[u8]) -> Result<Target, Fail> {
+    let url = backends::of_handler(name).unwrap_or_default();
+    Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))
+}
+
+/// Who talks to a server that speaks this.
+fn speaks(scheme: Scheme) -> Handler {
+    match scheme {
+        Scheme::FastCgi | Scheme::Scgi => Handler::FastCgi,
+        Scheme::Http | Scheme::WebSocket => Handler::Proxy,
+    }
+}
+
 /// An application server that `SetHandler` names. What is given to php-fpm must be a file, by a name that says so: of
 /// /upload.jpg/x.php it would run upload.jpg.
 fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handler, Fail> {
-    let url = backends::of_handler(handler).unwrap_or_default();
-    let target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
+    let target = parsed(handler)?;
+    if target.scheme.is_http() {
+        return Ok(Handler::Proxy);
+    }
     let is_fpm = target.scheme == Scheme::FastCgi && place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
     if !is_fpm || !target.address.is_local() {
         return Ok(Handler::FastCgi);

@@ -261,7 +261,7 @@ fn handler_name(handler: &[u8]) -> Vec<u8> {
 }
 
 /// What the extensions of a file's name say; the last one of a kind counts. Dots before the name are part of it.
-fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
+pub(super) fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
     let hidden = name.iter().take_while(|b| **b == b'.').count();
     let name = name.get(hidden..).unwrap_or_default();

@@ -18,6 +18,7 @@ pub mod proxy_pass;
 pub mod redirect;
 pub mod request_fields;
 pub mod rewrite;
+mod static_first;
 pub mod target;
 pub mod translate;
 mod user_dir;

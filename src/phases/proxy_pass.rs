@@ -1,16 +1,19 @@
 //! URL paths that belong to application servers: ProxyPass and ProxyPassMatch, before any alias. What they lead to is, as in
 //! Apache, a file name that begins with `proxy:`.
 
+use crate::base::path;
+use crate::base::quote::{self, EncodedSlash};
 use crate::config::backends::{self, Address, Scheme, Target};
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::proxy::{From, Pass, PathForm, To};
+use crate::config::directives::site::EncodedSlashes;
 use crate::config::site::document_root;
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Place};
 use crate::fs::open::{self, Kind};
 use crate::http::status::Status;
-use crate::http::target::{CleanPath, EncodedSlashes, Slashes, percent_decode};
+use crate::http::target::{self, CleanPath, Slashes, percent_decode};
 use crate::lang::regex::{self, Groups};
 use crate::phases::translate::Translated;
 
@@ -26,7 +29,14 @@ pub(super) fn of(ex: &Exchange) -> Result<Option<Translated>, Fail> {
     let url = match found {
         Found::Rest(at) => [template.as_slice(), &written(ex, pass, at)].concat(),
         Found::Groups(groups) => {
-            let subject = ex.target.path.as_bytes();
+            let as_sent = match (&pass.from, pass.path) {
+                (From::Match(regex), PathForm::AsSent) => regex.captures(&ex.target.raw_path),
+                _ => None,
+            };
+            let (subject, groups) = match as_sent {
+                Some(groups) => (ex.target.raw_path.as_slice(), groups),
+                None => (ex.target.path.as_bytes(), groups),
+            };
             let url = regex::expand(template, subject, &groups);
             if url == *template {
                 [template.as_slice(), subject].concat()
@@ -59,11 +69,20 @@ fn found<'s>(ex: &'s Exchange, path: &[u8]) -> Option<(&'s Pass, Found)> {
 fn matched(pass: &Pass, path: &[u8]) -> Option<Found> {
     match &pass.from {
         From::Prefix(prefix) => {
-            let rest = crate::base::path::below(path, prefix)?;
+            let rest = below(path, prefix)?;
             Some(Found::Rest(path.len() - rest.len()))
         }
         From::Match(regex) => regex.captures(path).map(Found::Groups),
     }
+}
+
+/// What follows a prefix. As in Apache, a slash at its end stands for as many as there are.
+fn below<'p>(path: &'p [u8], prefix: &[u8]) -> Option<&'p [u8]> {
+    let mut rest = path::below(path, prefix)?;
+    while let (true, Some(behind)) = (prefix.ends_with(b"/"), rest.strip_prefix(b"/")) {
+        rest = behind;
+    }
+    Some(rest)
 }
 
 /// What follows a prefix in the path, as the line wants it written.
@@ -71,7 +90,7 @@ fn written(ex: &Exchange, pass: &Pass, at: usize) -> Vec<u8> {
     let decoded = ex.target.path.as_bytes();
     if pass.path == PathForm::AsSent
         && let From::Prefix(prefix) = &pass.from
-        && let Some(rest) = crate::base::path::below(&ex.target.raw_path, prefix)
+        && let Some(rest) = below(&ex.target.raw_path, prefix)
     {
         return rest.to_vec();
     }
@@ -92,7 +111,7 @@ pub(super) fn to_url(ex: &Exchange, url: &[u8], form: PathForm) -> Result<Transl
         path.push(b'/');
     }
     match form {
-        PathForm::Canonical => escape(&mut path, &target.path),
+        PathForm::Canonical => quote::escape_path_for_server(&mut path, &target.path, keeps_slashes(ex)),
         PathForm::AsSent if target.path.iter().any(|byte| byte.is_ascii_control() || *byte == b'?') => {
             let note = "the path that would be given to the application has control characters or `?`";
             return Err(Fail::new(Status::FORBIDDEN, Blame::Client, note).of_module("proxy"));
@@ -107,14 +126,11 @@ pub(super) fn to_url(ex: &Exchange, url: &[u8], form: PathForm) -> Result<Transl
     })
 }
 
-/// As Apache escapes paths for other servers.
-fn escape(out: &mut Vec<u8>, path: &[u8]) {
-    for byte in path {
-        if byte.is_ascii_alphanumeric() || b"~$-_.+!*'(),;:@&=/".contains(byte) {
-            out.push(*byte);
-        } else {
-            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
-        }
+/// What becomes of `%2F` that was never decoded.
+fn keeps_slashes(ex: &Exchange) -> EncodedSlash {
+    match ex.site.settings.core.encoded_slashes.or(EncodedSlashes::Refused) {
+        EncodedSlashes::Kept => EncodedSlash::Kept,
+        EncodedSlashes::Refused | EncodedSlashes::Decoded => EncodedSlash::Escaped,
     }
 }
 
@@ -128,7 +144,7 @@ pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place) -> Result<(), F
         return Ok(());
     }
     // php-fpm takes the path as it is or decoded, by its version and settings.
-    let decoded = percent_decode(&target.path, EncodedSlashes::On).unwrap_or_default();
+    let decoded = percent_decode(&target.path, target::EncodedSlashes::On).unwrap_or_default();
     let mut names = [decoded.as_slice(), &target.path].into_iter();
     let Some(file) = names.find_map(|name| goes_through(ex, name)) else {
         return Ok(());
@@ -157,7 +173,7 @@ fn goes_through<'n>(ex: &Exchange, name: &'n [u8]) -> Option<&'n [u8]> {
 /// Whether the file is one that whoever wrote the lines means to be given to the application.
 fn is_given_by_its_own_name(ex: &Exchange, file: &[u8], rest: &[u8]) -> bool {
     let whole = ex.target.path.as_bytes();
-    let decoded = percent_decode(rest, EncodedSlashes::On).unwrap_or_default();
+    let decoded = percent_decode(rest, target::EncodedSlashes::On).unwrap_or_default();
     let own = whole.strip_suffix(rest).or(whole.strip_suffix(decoded.as_slice()));
     let Some((pass, found)) = found(ex, whole) else {
         return own.is_some_and(|own| rules_give(ex, own)) || ends_alike(file, rest);
@@ -197,14 +213,7 @@ fn ends_alike(file: &[u8], rest: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ends_alike, escape};
-
-    #[test]
-    fn paths_are_escaped_as_apache_does() {
-        let mut out = Vec::new();
-        escape(&mut out, b"/a b/\xe9%;x=1~?");
-        assert_eq!(out, b"/a%20b/%E9%25;x=1~%3F");
-    }
+    use super::ends_alike;
 
     #[test]
     fn a_script_is_told_from_what_is_uploaded_by_its_extension() {

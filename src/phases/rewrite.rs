@@ -23,6 +23,7 @@ use crate::http::target::{CleanPath, Slashes};
 use crate::lang::rewrite::{self, Decision, Effects, Host, InDirectory, Pending, Subject};
 use crate::phases::proxy_pass;
 use crate::phases::redirect;
+use crate::phases::static_first;
 use crate::phases::translate::{self, Translated};
 
 pub(super) use host::Asked;
@@ -253,7 +254,11 @@ fn translated(ex: &mut Exchange) -> Result<Translated, Stop> {
         return Ok(proxied);
     }
     redirect::run(ex, &ex.site.base)?;
-    Ok(translate::run(ex))
+    let found = translate::run(ex);
+    match static_first::elsewhere(ex, &found)? {
+        Some(proxied) => Ok(proxied),
+        None => Ok(found),
+    }
 }
 
 /// SCRIPT_URL and SCRIPT_URI, which mod_rewrite sets: of the first path that the rules saw, whatever took its place since.

@@ -61,7 +61,13 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
 
 fn decode(ex: &Exchange) -> Result<CleanPath, Fail> {
     let core = &ex.site.settings.core;
-    let encoded = match core.encoded_slashes.or(Setting::Refused) {
+    // What is not for us is for the server behind, as it is written.
+    let usual = if ex.site.settings.static_first.is_on() {
+        Setting::Kept
+    } else {
+        Setting::Refused
+    };
+    let encoded = match core.encoded_slashes.or(usual) {
         Setting::Refused => EncodedSlashes::Off,
         Setting::Decoded => EncodedSlashes::On,
         Setting::Kept => EncodedSlashes::NoDecode,

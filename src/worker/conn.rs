@@ -1,6 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
 mod proxied;
+mod tunnel;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -20,9 +21,9 @@ use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Str
 use crate::config::site::{Config, Site};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
-use crate::exchange::response::{AfterResponse, Body, Response};
+use crate::exchange::response::{AfterResponse, Body, Origin, Response};
 use crate::exchange::{Began, Connection, Exchange};
-use crate::http::fields::list_has_token;
+use crate::http::fields::{append_line, list_has_token};
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
 use crate::http::head::{
     self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
@@ -317,28 +318,31 @@ impl Conn {
         let body_before = self.writer.body_bytes;
         let version = ex.head.version();
         let raw = matches!(response.body, Body::Raw(_));
+        let ends = raw || matches!(response.body, Body::Tunnel(_));
         let framing = if raw {
             ResponseFraming::UntilClose
         } else {
             ResponseFraming::decide(version, ex.head.method(), response.head.status, response.body.length())
         };
-        let stays = if raw {
+        let stays = if ends {
             Persistence::Close
         } else {
             self.persistence(ex, &response, framing)
         };
         ex.began.first_byte = Some(ex.began.instant.elapsed());
-        self.reader
-            .borrow_mut()
-            .begin_response(if framing == ResponseFraming::Chunked {
-                Filler::ChunkSize
-            } else {
-                Filler::None
-            });
+        let filler = match framing {
+            ResponseFraming::Chunked => Filler::ChunkSize,
+            _ => Filler::None,
+        };
+        let interim = self.reader.borrow_mut().begin_response(filler);
+        self.writer.head().extend_from_slice(&interim);
         if !raw {
             self.put_head(ex, &mut response, framing, stays);
         }
-        let sent = self.writer.body(&mut response.body, framing).await;
+        let sent = match &mut response.body {
+            Body::Tunnel(tunnel) => Box::pin(self.tunnel(tunnel.as_mut())).await,
+            body => self.writer.body(body, framing).await,
+        };
         if let Body::Stream(stream, _) = &response.body {
             ex.rewriting.notes.extend(stream.notes());
         }
@@ -381,15 +385,23 @@ impl Conn {
             return;
         }
         let fields = &mut response.head.fields;
-        // These two are the server's own to say, whatever a script has said.
-        fields.remove("Date");
-        fields.remove("Server");
+        // These two are the server's own to say, whatever a script has said, but for another server's.
+        let [has_date, has_server] = ["Date", "Server"].map(|name| {
+            let is_theirs = response.origin == Origin::Behind && fields.contains(name);
+            if !is_theirs {
+                fields.remove(name);
+            }
+            is_theirs
+        });
         framing.set_fields(fields);
         let asked_to_stay = ex
             .head
             .values(b"connection")
             .any(|value| list_has_token(value, b"keep-alive"));
-        if stays == Persistence::KeepAlive && asked_to_stay {
+        if let Body::Tunnel(tunnel) = &response.body {
+            fields.set("Upgrade", tunnel.protocol());
+            fields.set("Connection", "Upgrade");
+        } else if stays == Persistence::KeepAlive && asked_to_stay {
             let core = &ex.site.settings.core;
             let timeout = core.keep_alive_timeout.or(KEEP_ALIVE).as_secs();
             let value = match core.max_keep_alive_requests.or(100) {
@@ -406,11 +418,14 @@ impl Conn {
         }
         let out = self.writer.head();
         append_status_line(out, response.head.status, response.head.reason());
-        out.extend_from_slice(b"Date: ");
-        HttpDate::from(SystemTime::now()).append_to(out);
-        out.extend_from_slice(b"\r\nServer: ");
-        out.extend_from_slice(&self.thread.server_field);
-        out.extend_from_slice(b"\r\n");
+        if !has_date {
+            out.extend_from_slice(b"Date: ");
+            HttpDate::from(SystemTime::now()).append_to(out);
+            out.extend_from_slice(b"\r\n");
+        }
+        if !has_server {
+            append_line(out, b"Server", &self.thread.server_field);
+        }
         response.head.fields.append_to(out);
         out.extend_from_slice(b"\r\n");
     }

@@ -28,6 +28,15 @@ thread_local! {
 /// More than this of later requests is not taken in while one is being answered.
 const AHEAD: usize = 64 * 1024;
 
+/// Interim responses are dropped where more than this waits for room; no client misses them.
+const INTERIM: usize = 64 * 1024;
+
+/// What there was no room for of interim responses; it goes out before anything else.
+#[derive(Default)]
+struct Interim {
+    unsent: Vec<u8>,
+}
+
 /// The reading side of a connection.
 pub struct Reader {
     stream: Rc<Stream>,
@@ -43,6 +52,8 @@ pub struct Reader {
     ended: Option<Gone>,
     /// What means nothing to the client at this point of the response.
     pub filler: Filler,
+    /// Interim responses, if there were any.
+    interim: Option<Box<Interim>>,
     /// Of the request's body, if there is one.
     timing: Option<Box<Timing>>,
     /// Bytes read from the client since the connection began.
@@ -103,6 +114,7 @@ impl Reader {
             waits_for_continue: false,
             ended: None,
             filler: Filler::None,
+            interim: None,
             timing: None,
             bytes_in: 0,
             counted: 0,
@@ -142,10 +154,26 @@ impl Reader {
         }
     }
 
-    /// The final response begins: no interim one may follow (RFC 9110 section 15.2).
-    pub fn begin_response(&mut self, filler: Filler) {
+    /// The final response begins: no interim one may follow (RFC 9110 section 15.2). What is unsent of earlier ones goes out
+    /// before it.
+    pub fn begin_response(&mut self, filler: Filler) -> Vec<u8> {
         self.waits_for_continue = false;
         self.filler = filler;
+        self.interim.take().map_or(Vec::new(), |interim| interim.unsent)
+    }
+
+    /// Sends an interim response, behind those that are unsent.
+    fn send_interim(&mut self, head: &[u8]) {
+        let interim = self.interim.get_or_insert_default();
+        interim.unsent.extend_from_slice(head);
+        // Whether the client is there is seen by those who read from it.
+        let sent = self.stream.try_write(&interim.unsent, More::Nothing).unwrap_or(0);
+        interim.unsent.drain(..sent);
+    }
+
+    /// How much of interim responses waits for room.
+    fn unsent_interim(&self) -> usize {
+        self.interim.as_ref().map_or(0, |interim| interim.unsent.len())
     }
 
     /// Reads the rest of the body away, at most so many bytes of it; whether its end was reached.
@@ -223,8 +251,7 @@ impl Reader {
                 Taken::Nothing => {}
             }
             if std::mem::take(&mut self.waits_for_continue) {
-                // Nothing else is on its way out at this point, so there is room for these few bytes.
-                let _ = self.stream.try_write(CONTINUE, More::Nothing);
+                self.send_interim(CONTINUE);
             }
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(self.fail(BodyError::Gone))),
@@ -431,11 +458,22 @@ impl Incoming for BodyHandle {
         }
     }
 
+    fn interim(&mut self, head: &[u8]) {
+        let mut reader = self.reader.borrow_mut();
+        if reader.request == self.request && reader.filler == Filler::Interim && reader.unsent_interim() <= INTERIM {
+            reader.send_interim(head);
+        }
+    }
+
     fn probe(&mut self) -> Probed {
-        let reader = self.reader.borrow();
+        let mut reader = self.reader.borrow_mut();
         let Some(filler) = reader.filler.bytes().filter(|_| reader.request == self.request) else {
             return Probed::Impossible;
         };
+        if reader.unsent_interim() > 0 {
+            reader.send_interim(b"");
+            return Probed::Perhaps;
+        }
         match reader.stream.try_write(filler, More::Nothing) {
             Ok(n) if n == filler.len() => Probed::Perhaps,
             // A client that takes nothing is dealt with by the write that waits for room.

@@ -15,7 +15,7 @@ use crate::exchange::rewriting::Question;
 use crate::exchange::subrequest::{Aim, Local, Subrequests};
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
-use crate::filters::chain::{self, Varies};
+use crate::filters::chain::{self, Coded};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, rewriting};
@@ -58,6 +58,9 @@ pub trait Outside {
 
     /// What the application of the place answers.
     fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// What the server behind this one answers.
+    fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
 
 impl Outside for Thread {
@@ -88,6 +91,10 @@ impl Outside for Thread {
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::fastcgi::run(ex, place, &self.applications).await
+    }
+
+    async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::proxy::run(ex, place, &self.applications).await
     }
 }
 
@@ -130,9 +137,9 @@ async fn finish<O: Outside + 'static>(
         made = Made::ByServer;
     }
     error_document::fill_in(ex, &mut response);
+    let coded = chain::apply(ex, &mut response, made).await;
     rewriting::apply(ex, &mut response);
-    let varies = chain::apply(ex, &mut response, made).await;
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, varies));
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
@@ -143,19 +150,13 @@ async fn finish<O: Outside + 'static>(
     Some(response)
 }
 
-/// Vary for the filters' sake, Expires and Header.
-fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, varies: Varies) {
-    let vary = (varies == Varies::ByCoding).then_some(b"Accept-Encoding");
-    if !headers::concern(ex) && !expires::concern(ex) {
-        if let Some(vary) = vary {
-            response.head.fields.merge("Vary", vary);
-        }
+/// What filters leave to be said, Expires and Header.
+fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
+    if coded == Coded::No && !headers::concern(ex) && !expires::concern(ex) {
         return;
     }
     let mut tables = Tables::split(ex, response, made);
-    if let Some(vary) = vary {
-        tables.success.merge("Vary", vary);
-    }
+    tables.say(coded);
     expires::apply(ex, response, &mut tables);
     headers::apply(ex, response, made, &mut tables);
     tables.join(response);
@@ -241,6 +242,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, place
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
+        Handler::Proxy => outside.ask_server(ex, &place).await?,
     };
     Ok(match outcome {
         Outcome::Reply(mut response) if place.may_be_parsed() => {

@@ -163,7 +163,7 @@ impl Writer {
             return self.discard(body).await;
         }
         match body {
-            Body::Empty | Body::BuiltIn => Ok(()),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Ok(()),
             Body::Bytes(bytes) => self.bytes(bytes).await,
             Body::File(file) => self.file(file).await,
             Body::Stream(stream, _) => self.streamed(stream.as_mut(), framing).await,
@@ -333,7 +333,14 @@ impl Writer {
             return Err(Cut::Body);
         }
         if framing == ResponseFraming::Chunked {
-            self.add(LAST_CHUNK).await?;
+            let trailer = stream.take_trailer();
+            if trailer.is_empty() {
+                self.add(LAST_CHUNK).await?;
+            } else {
+                self.out.extend_from_slice(b"0\r\n");
+                trailer.append_to(&mut self.out);
+                self.out.extend_from_slice(b"\r\n");
+            }
         }
         Ok(())
     }

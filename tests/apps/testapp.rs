@@ -2,6 +2,7 @@
 //! segments are its arguments: `/cgi-bin/testapp/bytes/1000`. As `nph-testapp` it writes the whole reply itself.
 
 mod fastcgi;
+mod http;
 mod scgi;
 
 use std::env;
@@ -29,9 +30,14 @@ fn main() -> ExitCode {
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     if let [_, mode, socket, port @ ..] = arguments.as_slice()
-        && mode == "--scgi"
+        && let "--http" | "--scgi" = mode.as_str()
     {
-        let end = scgi::serve(socket, port.first().map(String::as_str));
+        let port = port.first().map(String::as_str);
+        let end = if mode == "--http" {
+            http::serve(socket, port)
+        } else {
+            scgi::serve(socket, port)
+        };
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let path = env::var("PATH_INFO").unwrap_or_default();

@@ -5,15 +5,16 @@ use std::io::{Read, Write};
 use super::value_of;
 use crate::support::wire::Reply;
 
-/// The body without the coding that its field names; as it is where it cannot be decoded.
+/// The body without the last coding that its fields name; as it is where it cannot be decoded.
 pub fn plain(reply: &Reply) -> Vec<u8> {
-    let coding = reply
+    let codings = reply
         .fields
         .iter()
-        .find_map(|line| value_of(line, "content-encoding"))
-        .unwrap_or_default();
+        .filter_map(|line| value_of(line, "content-encoding"));
+    let last = codings.into_iter().next_back().unwrap_or_default();
+    let last = last.rsplit(|byte| *byte == b',').next().unwrap_or_default();
     let (body, mut out) = (reply.body.as_slice(), Vec::new());
-    let read = match coding {
+    let read = match last.trim_ascii() {
         b"gzip" => flate2::read::MultiGzDecoder::new(body).read_to_end(&mut out),
         b"br" => brotli::Decompressor::new(body, 4096).read_to_end(&mut out),
         _ => return body.to_vec(),

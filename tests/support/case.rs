@@ -6,7 +6,8 @@
 //! ours: why                       Apache cannot be asked
 //! needs perl git                  programs without which the case cannot run
 //! application NAME                our FastCGI responder (`testapp`) on $ROOT/app.sock and $APPPORT, or `php-fpm` on
-//!                                 $ROOT/php.sock; see `applications.rs` (`testapp --scgi`, `testapp --fastcgi b.sock`)
+//!                                 $ROOT/php.sock; see `applications.rs` (`testapp --scgi`, `testapp --http`,
+//!                                 `testapp --fastcgi b.sock`)
 //! as root                         run the server as root (else as nobody when the tests run as root)
 //! loose                           do not judge reply heads (what `nph-` scripts write is theirs)
 //! patience 30                     seconds that any one wait may last (10)

@@ -82,6 +82,7 @@ const APACHE_MODULES: &[&str] = &[
     "unique_id",
     "proxy",
     "proxy_fcgi",
+    "proxy_http",
     "proxy_scgi",
     "filter",
     "include",

@@ -4,7 +4,7 @@
 //! deadline, and a reply that breaks the framing rules is an error by itself.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
@@ -87,6 +87,24 @@ impl Wire {
     /// Connects to `address` (`host:port`); every later wait lasts at most `patience`.
     pub fn connect(address: &str, patience: Duration) -> Result<Wire, String> {
         let stream = TcpStream::connect(address).map_err(|e| format!("connect: {address}: {e}"))?;
+        Wire::of(stream, patience)
+    }
+
+    /// The same from this address of ours.
+    pub fn connect_from(own: &str, address: &str, patience: Duration) -> Result<Wire, String> {
+        let told = |error: &dyn std::fmt::Display| format!("connect from {own} to {address}: {error}");
+        let own: SocketAddr = format!("{own}:0").parse().map_err(|e| told(&e))?;
+        let to: SocketAddr = address.parse().map_err(|e| told(&e))?;
+        let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None);
+        let socket = socket.map_err(|e| told(&e))?;
+        socket
+            .bind(&own.into())
+            .and_then(|()| socket.connect(&to.into()))
+            .map_err(|e| told(&e))?;
+        Wire::of(socket.into(), patience)
+    }
+
+    fn of(stream: TcpStream, patience: Duration) -> Result<Wire, String> {
         stream
             .set_nodelay(true)
             .and_then(|()| stream.set_nonblocking(true))

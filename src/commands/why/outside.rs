@@ -14,6 +14,7 @@ use crate::exchange::rewriting::Question;
 use crate::exchange::trace::Step;
 use crate::handlers::cgi;
 use crate::handlers::fastcgi;
+use crate::handlers::proxy;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::process::jail::Guise;
@@ -129,6 +130,14 @@ impl Outside for StandIn {
         Err(self.stop(format!(
             "application `{address}` is asked for SCRIPT_FILENAME `{file}`; nobody is asked here, so that what it answers is not \
              known"
+        )))
+    }
+
+    async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        let (address, path) = proxy::explain(ex, place)?;
+        let path = String::from_utf8_lossy(&path);
+        Err(self.stop(format!(
+            "server `{address}` is asked for `{path}`; nobody is asked here, so that what it answers is not known"
         )))
     }
 }

@@ -429,8 +429,8 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         overrides: Override::FileInfo,
         default: "",
         summary: "Give everything in a place to one handler.",
-        manual: "This version has the handlers cgi-script and default-handler, and FastCGI applications: \
-\"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by their socket, \"proxy:fcgi://127.0.0.1:9000\" by their port. Any other is told of when the configuration is read, and \
+        manual: "This version has the handlers cgi-script and default-handler, and application servers: \
+\"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by its socket, \"proxy:fcgi://127.0.0.1:9000\" by its port; ProxyPass explains the URLs. Any other is told of when the configuration is read, and \
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
 AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.\n\nAn \
 application gets the file's name behind its URL as SCRIPT_FILENAME (ProxyFCGIBackendType). Where the URL goes on behind the file, the handler must be \

@@ -240,7 +240,13 @@ DeflateInflateLimitRequestBody and its neighbours say how much a small body may 
         default: "NONE",
         summary: "Let answers pass filters.",
         manual: "There are DEFLATE, BROTLI_COMPRESS and ZSTD_COMPRESS, which compress for clients that take it (the first that the client \
-takes does), and INFLATE, which takes gzip off. It adds to what AddOutputFilter and AddOutputFilterByType say.",
+takes does), and INFLATE, which takes gzip off. It adds to what AddOutputFilter and AddOutputFilterByType say.
+
+The variables no-gzip, no-brotli and no-zstd keep an answer from being compressed, gzip-only-text/html with the value 1 all but \
+pages from gzip; force-gzip compresses for everybody. Answers of up to 68 bytes are not compressed with gzip, nor are parts of \
+files: a range is always of the file as it is. How long a compressed page is tells something of what is in it: one that repeats what \
+the request says beside a secret, such as a token, should not be compressed where others can see its length (the BREACH attack); \
+set no-gzip and its like for it, also over TLS that ends in front of this server.",
         set: Set::Dir(|conf, args| {
             conf.filters.output.set(filters::names_here(args.bytes(0))?);
             Ok(())

@@ -7,6 +7,7 @@ use crate::config::handlers::{look_at_filters, look_at_handler, look_at_type};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
+use crate::http::coding::Coding;
 
 settings! {
     /// Meanings of file name extensions in a place. Keys are extensions in lower case, without the dot.
@@ -27,6 +28,8 @@ settings! {
         input_filters: Mapped<Vec<u8>, Vec<Filter>>,
         /// `AddOutputFilter`.
         output_filters: Mapped<Vec<u8>, Names>,
+        /// `Precompressed`.
+        precompressed: Setting<Vec<Coding>>,
         /// `MimeLastExtension`.
         last_extension: Setting<bool>,
         /// `ModMimeUsePathInfo`.
@@ -222,6 +225,24 @@ codings and character sets are read from all extensions as before, but for types
             Ok(())
         }),
     },
+    Directive {
+        name: "Precompressed",
+        module: "lychgate",
+        syntax: "On|Off|coding ...",
+        words: Words::AtLeast(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "Off",
+        summary: "Send the compressed file that stands beside a file to who takes it.",
+        manual: "Of lychgate's own. For style.css it is style.css.br, style.css.zst or style.css.gz, the one that the client wants most; \
+of those that it wants as much, the first of these. A file that is older than the one it stands for is passed over. Its media type \
+is that of the other, its entity tag its own. Only what governs the file that was asked for is looked at: a <Files> section for \
+the name that ends in .br has no say. The codings br, zstd and gzip may be named to allow only these.",
+        set: Set::Dir(|conf, args| {
+            conf.mime.precompressed.set(precompressed(args)?);
+            Ok(())
+        }),
+    },
     removal!("RemoveCharset", "Forget the character set of extensions.", charsets),
     removal!("RemoveEncoding", "Forget the content coding of extensions.", encodings),
     removal!("RemoveHandler", "Forget the handler of extensions.", handlers),
@@ -245,6 +266,18 @@ codings and character sets are read from all extensions as before, but for types
 
 fn lower(extension: &[u8]) -> Vec<u8> {
     extension.strip_prefix(b".").unwrap_or(extension).to_ascii_lowercase()
+}
+
+/// The codings of files that stand beside others, the best first.
+pub const PRECOMPRESSED: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+
+fn precompressed(args: &Args) -> Said<Vec<Coding>> {
+    if args.count() == 1 && matches!(args.keyword(0).as_str(), "on" | "off") {
+        let is_on = args.flag(0)?;
+        return Ok(PRECOMPRESSED.into_iter().filter(|_| is_on).collect());
+    }
+    let known = PRECOMPRESSED.map(|coding| (coding.name(), coding));
+    (0..args.count()).map(|n| args.choice(n, &known)).collect()
 }
 
 /// In lower case, as Apache compares it; of an application server's address that is not said.

@@ -25,6 +25,7 @@ pub mod modules;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
+pub mod proxy_http;
 pub mod redirect;
 pub mod remote_ip;
 pub mod require;
@@ -36,6 +37,7 @@ pub mod server;
 pub mod setenvif;
 pub mod site;
 pub mod ssi;
+pub mod static_first;
 pub mod suexec;
 pub mod userdir;
 
@@ -81,6 +83,8 @@ settings! {
         process: rlimit::ScriptProcess,
         /// Application servers.
         proxy: proxy::Proxy,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::ProxyHttp,
         /// Redirects.
         redirects: redirect::Redirects,
         /// Rewriting.
@@ -111,6 +115,10 @@ settings! {
         logs: log::Logs,
         /// Application servers.
         proxy: proxy::SiteProxy,
+        /// The server behind this one.
+        static_first: static_first::StaticFirst,
+        /// Servers that speak HTTP.
+        proxy_http: proxy_http::SiteProxyHttp,
         /// Rewriting.
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
@@ -165,6 +173,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
+    proxy_http::DIRECTIVES,
     redirect::DIRECTIVES,
     remote_ip::DIRECTIVES,
     rewrite::DIRECTIVES,
@@ -176,6 +185,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     site::DIRECTIVES,
     site::SERVER_WIDE,
     ssi::DIRECTIVES,
+    static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
 ];

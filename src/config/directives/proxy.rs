@@ -1,4 +1,4 @@
-//! What is given to application servers, and on which terms: `mod_proxy`.
+//! What is given to other servers, and on which terms: `mod_proxy`. What concerns HTTP alone is in `proxy_http`.
 
 use std::time::Duration;
 
@@ -100,6 +100,21 @@ pub struct Terms {
     pub max: Option<u64>,
     /// `ttl`
     pub ttl: Option<Duration>,
+    /// `responsefieldsize`, in bytes
+    pub field_size: Option<u64>,
+    /// `upgrade`
+    pub upgrade: Option<Upgrade>,
+}
+
+/// To which protocols a client may have the connection changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// To none.
+    Never,
+    /// To the WebSocket protocol.
+    WebSocket,
+    /// To any but another HTTP.
+    Any,
 }
 
 impl Merge for Terms {
@@ -112,6 +127,8 @@ impl Merge for Terms {
             acquire,
             max,
             ttl,
+            field_size,
+            upgrade,
         } = *inner;
         self.reuse = reuse.or(self.reuse);
         self.timeout = timeout.or(self.timeout);
@@ -120,10 +137,12 @@ impl Merge for Terms {
         self.acquire = acquire.or(self.acquire);
         self.max = max.or(self.max);
         self.ttl = ttl.or(self.ttl);
+        self.field_size = field_size.or(self.field_size);
+        self.upgrade = upgrade.or(self.upgrade);
     }
 }
 
-/// Parameters that only tune, or have no effect on FastCGI.
+/// Parameters that only tune.
 const WITHOUT_EFFECT: &[&str] = &[
     "addressttl",
     "flushpackets",
@@ -133,7 +152,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "min",
     "ping",
     "receivebuffersize",
-    "responsefieldsize",
     "smax",
 ];
 
@@ -153,21 +171,37 @@ impl Terms {
             "retry" => self.retry = Some(duration(value)?),
             "acquire" => self.acquire = Some(time(value, b"ms")?),
             "ttl" => self.ttl = Some(time(value, b"")?),
-            "max" => {
-                let number = std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|text| text.parse::<u64>().ok());
-                self.max = Some(number.ok_or_else(|| format!("max: {} is not a number", shown(value)))?);
-            }
+            "max" => self.max = Some(number(&key, value)?),
+            "responsefieldsize" => self.field_size = Some(number(&key, value)?),
+            "upgrade" => self.upgrade = Some(upgrade(value)?),
             other if WITHOUT_EFFECT.contains(&other) => {}
             "loadfactor" | "lbset" | "redirect" | "route" | "status" => {
                 return Err(format!(
                     "`{key}=` is for members of a balancer, which this version does not have"
                 ));
             }
-            _ => return Err(format!("`{key}=` is not a parameter that FastCGI has")),
+            _ => return Err(format!("`{key}=` is not a parameter of application servers here")),
         }
         Ok(())
+    }
+}
+
+fn number(key: &str, value: &[u8]) -> Said<u64> {
+    let number = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    number.ok_or_else(|| format!("{key}: {} is not a number", shown(value)))
+}
+
+fn upgrade(word: &[u8]) -> Said<Upgrade> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"none" => Ok(Upgrade::Never),
+        b"any" => Ok(Upgrade::Any),
+        b"websocket" => Ok(Upgrade::WebSocket),
+        _ => Err(format!(
+            "upgrade: {} is not one of `WebSocket`, `ANY`, `NONE`",
+            shown(word)
+        )),
     }
 }
 
@@ -226,18 +260,25 @@ that is named here may be named in .htaccess files and in expressions.",
         allowed: LOCATIONS,
         overrides: Override::None,
         default: "",
-        summary: "Give the URL paths below a path to an application server.",
-        manual: "The URL is fcgi://host:port/path, or unix:/socket|fcgi://localhost/path; what follows the path in the request is added \
-to it and becomes SCRIPT_FILENAME, as ProxyFCGIBackendType says. With scgi:// instead, an SCGI application is asked: it learns the path from SCRIPT_NAME, and from \
-PATH_INFO where `SetEnvIf Request_URI . proxy-scgi-pathinfo` stands. With ! the paths stay here: such a line must stand before a \
-wider one. In a <Location> it stands without the path. Other schemes than these are refused by this version.\n\nParameters: \
-enablereuse=on keeps a connection for further requests, which an application \
+        summary: "Give the URL paths below a path to another server, or to an application.",
+        manual: "The URL is http://host:port/path of a server that speaks HTTP, or fcgi:// or scgi:// of an application; \
+unix:/socket|http://host/path reaches one by a socket in the file system. What follows the path in the request is added to it. With ! the paths stay here: \
+such a line must stand before a wider one. In a <Location> it stands without the path. nocanon adds the path as the client has written it; \
+otherwise it is decoded and escaped again. https:// and other schemes are refused by this version.\n\nOf a FastCGI application it becomes \
+SCRIPT_FILENAME, as ProxyFCGIBackendType says. An SCGI application learns it from SCRIPT_NAME, and from \
+PATH_INFO where `SetEnvIf Request_URI . proxy-scgi-pathinfo` stands. A server of HTTP is asked for it as Apache asks; its answer comes back as it is, \
+with its own Date and Server. ws:// is http:// with upgrade=WebSocket.\n\nParameters: \
+connections to a server of HTTP are kept for further requests unless enablereuse=off or disablereuse=on; \
+those to an application are with enablereuse=on, which one \
 that serves one connection at a time should not have: while a connection is kept its process serves nobody else (kept ones are closed where another request \
-waits for the same application); ttl=seconds says for how long, 60 without it. timeout=seconds is how long the application may be silent (ProxyTimeout, then Timeout), \
-connectiontimeout=seconds how long connecting may take (the same). max=number bounds the requests that are given to the application \
+waits for the same application). ttl=seconds says for how long, 60 without it. timeout=seconds is how long it may be silent (ProxyTimeout, then Timeout), \
+connectiontimeout=seconds how long connecting may take (the same). max=number bounds the requests that are given to it \
 at one time; others wait, acquire=milliseconds at most, else as long as connecting may take, and get 503. \
-retry=seconds keeps requests from an application that could not be reached: they get 503 for so long; without it, unlike in Apache, each request tries. \
-Parameters that only tune are taken without effect.\n\nA connection to an application is made only if the server's own files name \
+retry=seconds keeps requests from what could not be reached: they get 503 for so long; without it, a server of HTTP is left alone for 60 seconds, and \
+of an application, unlike in Apache, each request tries. upgrade=WebSocket lets a client change the connection's protocol to that one, upgrade=ANY to any but another HTTP, \
+upgrade=NONE to none, which holds without it. responsefieldsize=bytes bounds a line in the head of an answer; it is 8192. \
+Parameters that only tune are taken without effect.\n\nThe variables force-proxy-request-1.0, proxy-nokeepalive, proxy-sendcl, proxy-sendchunked, proxy-initial-not-pooled, \
+proxy-interim-response, proxy-chain-auth and no-proxy are Apache's.\n\nA connection is made only if the server's own files name \
 its address, in whichever directive of the virtual host or the main server; of those of TCP the worker can make no others \
 (lychgate-privileges(7)).\n\nCGIPassAuth and CGIStderrLimit hold for applications as they do for scripts.",
         set: Set::SiteOrDir(
@@ -268,7 +309,7 @@ its address, in whichever directive of the virtual host or the main server; of t
         allowed: LOCATIONS,
         overrides: Override::None,
         default: "",
-        summary: "Give the URL paths that a regular expression matches to an application server.",
+        summary: "Give the URL paths that a regular expression matches to another server, or to an application.",
         manual: "In the URL, $1 to $9 stand for the expression's groups; where there are none, the whole path is added. Host and port cannot \
 depend on the request.\n\nWhere the path goes through a regular file of this machine, as /upload.jpg/x.php may, the path up to that file must match \
 too, or the answer is 404: php-fpm would run upload.jpg, which nobody calls a script.",
@@ -321,7 +362,8 @@ the reply is cut so that the client can see it.",
     },
 ];
 
-fn terms(words: &[Vec<u8>]) -> Said<Terms> {
+/// The terms that words of the form `key=value` make.
+pub(super) fn terms(words: &[Vec<u8>]) -> Said<Terms> {
     let mut terms = Terms::default();
     for word in words {
         terms.take(word)?;
@@ -399,7 +441,7 @@ fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared) -> Said<Pass> {
 mod tests {
     use std::time::Duration;
 
-    use super::Terms;
+    use super::{Terms, Upgrade};
 
     #[test]
     fn parameters_have_apaches_units() {
@@ -413,6 +455,8 @@ mod tests {
             "max=4",
             "ttl=5",
             "flushpackets=on",
+            "responsefieldsize=100",
+            "upgrade=WebSocket",
         ] {
             assert_eq!(terms.take(word.as_bytes()), Ok(()), "{word}");
         }
@@ -424,6 +468,8 @@ mod tests {
             acquire: Some(Duration::from_millis(250)),
             max: Some(4),
             ttl: Some(Duration::from_secs(5)),
+            field_size: Some(100),
+            upgrade: Some(Upgrade::WebSocket),
         };
         assert_eq!(terms, expected);
         assert_eq!(terms.take(b"disablereuse=on"), Ok(()));
@@ -438,11 +484,12 @@ mod tests {
             ("timeout=x", "`x` is not a duration; write `5` (seconds) or `500ms`"),
             ("enablereuse=yes", "`yes` is neither `on` nor `off`"),
             ("max=-1", "max: `-1` is not a number"),
+            ("upgrade=h2c", "upgrade: `h2c` is not one of `WebSocket`, `ANY`, `NONE`"),
             (
                 "route=a",
                 "`route=` is for members of a balancer, which this version does not have",
             ),
-            ("secret=x", "`secret=` is not a parameter that FastCGI has"),
+            ("secret=x", "`secret=` is not a parameter of application servers here"),
         ] {
             assert_eq!(Terms::default().take(word.as_bytes()), Err(said.to_owned()), "{word}");
         }

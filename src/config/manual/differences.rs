@@ -72,6 +72,53 @@ One that could not be reached is tried again with the next request, unless
 .Li retry=
 says otherwise.
 .El
+.Sh SERVERS BEHIND
+They are asked and their answers sent on as by Apache's mod_proxy_http, but for
+these differences.
+.Bl -dash
+.It
+There is no forward proxy, no
+.Ic ProxyRemote ,
+and no TLS to servers behind.
+.It
+A server is asked only if the server's own files name its address for the
+site, as above.
+.It
+An answer that could be read in two ways is 502: more than one length, a
+length beside a coding, a coding of HTTP/1.0, a first line that is no status
+line.
+One that breaks off is cut so that the client can see it.
+.It
+Connections are kept for all requests of a worker, those of
+.Ic ProxyPassMatch
+with
+.Li $1
+too.
+.It
+A chunked body goes on in chunks, however short;
+.Ev proxy-sendcl
+has its length told instead.
+A server that leaves
+.Li Expect: 100-continue
+unanswered gets the body after a second.
+.It
+The field
+.Li Proxy
+is passed to nobody, cookies of several lines are joined with a semicolon, and
+.Li Connection
+takes out nothing that
+.Ic RequestHeader
+has set.
+A client that takes trailers is given them.
+.It
+Ranges are the business of the server behind: a whole answer stays whole.
+.It
+TRACE is answered here, where
+.Ic TraceEnable
+lets it, and not passed on.
+.It
+An error document that a server behind has keeps the error's status.
+.El
 .Sh FIELDS AND NAMES
 Fields, types and names are Apache's, but for these differences.
 .Bl -dash
@@ -81,7 +128,8 @@ Fields that frame a message or are the connection's
 are out of reach of
 .Ic Header ,
 but for
-.Ql Connection: close ;
+.Ql Connection: close
+and what a server behind says in Date and Server;
 .Ic RequestHeader
 changes neither which site answers nor how long a body is.
 .It

@@ -2,8 +2,9 @@
 
 use std::io::Read;
 
-use super::{Coder, Coding};
+use super::Coder;
 use crate::config::directives::compress::Compress;
+use crate::http::coding::Coding;
 
 /// What a decoder makes of the bytes, as far as they go.
 fn decoded(coding: Coding, bytes: &[u8]) -> Vec<u8> {

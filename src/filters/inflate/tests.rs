@@ -33,6 +33,7 @@ impl Incoming for Came {
     fn probe(&mut self) -> Probed {
         Probed::Impossible
     }
+    fn interim(&mut self, _: &[u8]) {}
 }
 
 /// How many bytes came out of the body, and how it ended.
@@ -46,6 +47,7 @@ fn read(body: &[u8], settings: &compress::Inflate, limit: Option<u64>) -> (u64, 
         limit: None,
         total_in: 0,
         total_out: 0,
+        turn: 0,
     };
     unzipped.limit(limit);
     let mut cx = Context::from_waker(Waker::noop());
@@ -86,5 +88,7 @@ fn a_body_that_is_cut_short_or_no_gzip_is_malformed() {
         let (_, end) = read(&good[..at], &settings, None);
         assert_eq!(end, Err(BodyError::Malformed), "cut at {at}");
     }
+    let more = [good.as_slice(), b"more"].concat();
+    assert_eq!(read(&more, &settings, None).1, Err(BodyError::Malformed));
     assert_eq!(read(b"plain text", &settings, None).1, Err(BodyError::Malformed));
 }

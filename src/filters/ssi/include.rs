@@ -69,7 +69,7 @@ impl Page {
         let answer = self.requests.answer(&mut sub, place).await;
         self.requests.tell(&sub);
         let response = answer.map_err(why)?;
-        if matches!(response.body, Body::BuiltIn | Body::Raw(_)) {
+        if matches!(response.body, Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_)) {
             return Err(Refused(format!("the answer is {}", response.head.status.code())));
         }
         self.copy(response).await

@@ -50,7 +50,10 @@ pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) ->
         return Verdict::new("Options Includes is off");
     }
     say_its_age(response, &place);
-    if matches!(response.body, Body::Empty | Body::BuiltIn | Body::Raw(_)) {
+    if matches!(
+        response.body,
+        Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_)
+    ) {
         return Verdict::new("there is no body");
     }
     if ex.is_explained() {

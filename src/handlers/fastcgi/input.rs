@@ -19,7 +19,7 @@ use crate::handlers::cgi::broken_body;
 const PIECE: usize = 64 * 1024;
 
 /// Standard input.
-pub(super) struct Input {
+pub(in crate::handlers) struct Input {
     source: Source,
     length: Option<u64>,
 }
@@ -36,7 +36,7 @@ enum Source {
 impl Input {
     /// Prepares it: a body of known length streams, another is kept until its length is known. What streams has a limit only
     /// where LimitRequestBody says it; Apache minds none at all.
-    pub(super) async fn of(ex: &Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
+    pub(in crate::handlers) async fn of(ex: &Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
         let said = &place.conf.core.limit_request_body;
         let limit = match ex.body.length() {
             BodyLength::Unknown => Some(said.or(BODY_LIMIT)),
@@ -57,17 +57,17 @@ impl Input {
     }
 
     /// CONTENT_LENGTH.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(in crate::handlers) fn length(&self) -> Option<u64> {
         self.length
     }
 
     /// Whether there is nothing more of it, for sure.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::handlers) fn is_empty(&self) -> bool {
         matches!(self.source, Source::Nothing)
     }
 
     /// The next bytes; `None` at the end.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+    pub(in crate::handlers) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let next = match &mut self.source {
             Source::Nothing => return Poll::Ready(Ok(None)),
             Source::Body(body) => std::task::ready!(body.poll_data(cx)),

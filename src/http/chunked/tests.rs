@@ -181,3 +181,21 @@ fn what_is_encoded_is_decoded() {
     let want = [b"one".to_vec(), vec![7; 300]].concat();
     assert_eq!(feed(&[&out]), Ok((want, Some(out.len()))));
 }
+
+#[test]
+fn trailer_fields_are_kept_where_that_is_asked_for() {
+    let body = b"3\r\nabc\r\n0\r\nDigest: x=1\r\nX-Empty:\r\n\r\n";
+    crate::base::testing::every_cut(body, |head, tail| {
+        let mut decoder = Decoder::keeping_trailer();
+        for mut piece in [head, tail] {
+            while let Ok(Step::Data { consumed, .. }) = decoder.decode(piece) {
+                piece = &piece[consumed..];
+            }
+        }
+        assert!(decoder.is_ended());
+        let trailer = decoder.trailer();
+        let lines: Vec<_> = trailer.iter().collect();
+        assert_eq!(lines, [(&b"Digest"[..], &b"x=1"[..]), (b"X-Empty", b"")]);
+    });
+    assert!(Decoder::new().trailer().is_empty());
+}

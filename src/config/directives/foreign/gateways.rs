@@ -1,24 +1,26 @@
 //! Programs and other servers: proxying, rewriting, embedded languages, databases.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{off_only, off_only_forward, off_only_xsendfile};
+use crate::config::directives::foreign::depends::{off_only, off_only_xsendfile};
 use crate::config::directives::foreign::{D, Foreign, S, SV, SVD, SVDH, foreign};
 
 const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
 const BUFFERS: &str = "connections to applications need no tuning of buffers";
 const HEARTBEAT: &str = "no heartbeat is received";
 const LUA: &str = "not supported by this version; Lua does not run inside the server: run the program as a CGI script";
-const NOPROXY: &str = "it is about servers that speak HTTP, to which this version gives nothing";
+const FORWARD: &str = "it is about forward proxies, and this is none";
+const NOPROXY: &str = "nothing here uses it";
 const NOSQL: &str = "it has no effect: nothing uses a database connection";
 const NO_LUA: &str = "Lua is refused";
 const NO_SHARED: &str = "no shared cache is used";
-const PROXY: &str = "not supported by this version, which speaks FastCGI and SCGI to other servers; keep the server that does it in front";
+const PROXY: &str = "not supported by this version; keep the server that does it in front";
+const REMOTE: &str = "not supported; servers are asked directly, not through another proxy";
 const SOURCE: &str = "connections to applications leave from the address that the system chooses";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
     "Action" "mod_actions" SVDH FileInfo "action-type cgi-script [virtual]" => Refused(ACTION);
-    "AllowCONNECT" "mod_proxy_connect" SV None "port[-port] [port[-port]] ..." => Ignored(NOPROXY);
+    "AllowCONNECT" "mod_proxy_connect" SV None "port[-port] [port[-port]] ..." => Ignored(FORWARD);
     "BalancerGrowth" "mod_proxy" SV None "#" => Ignored(NOPROXY);
     "BalancerInherit" "mod_proxy" SV None "On|Off" => Ignored(NOPROXY);
     "BalancerMember" "mod_proxy" D None "[balancerurl] url [key=value [key=value ...]]" => Refused(PROXY);
@@ -67,19 +69,15 @@ foreign! {
     "LuaRoot" "mod_lua" SVDH Any "/path/to/a/directory" => Ignored(NO_LUA);
     "LuaScope" "mod_lua" SVDH Any "once|request|conn|thread|server [min] [max]" => Ignored(NO_LUA);
     "MemcacheConnTTL" "mod_socache_memcache" SV None "num[units]" => Ignored(NO_SHARED);
-    "NoProxy" "mod_proxy" SV None "host [host] ..." => Ignored(NOPROXY);
-    "Proxy100Continue" "mod_proxy" SVD None "Off|On" => Ignored(NOPROXY);
-    "ProxyAddHeaders" "mod_proxy" SVD None "Off|On" => Ignored(NOPROXY);
-    "ProxyBadHeader" "mod_proxy" SV None "IsError|Ignore|StartBody" => Ignored(NOPROXY);
-    "ProxyBlock" "mod_proxy" SV None "*|word|host|domain [word|host|domain] ..." => Ignored(NOPROXY);
-    "ProxyDomain" "mod_proxy" SV None "Domain" => Ignored(NOPROXY);
-    "ProxyErrorOverride" "mod_proxy" SVD None "Off|On [code ...]" => By(off_only);
+    "NoProxy" "mod_proxy" SV None "host [host] ..." => Ignored(FORWARD);
+    "ProxyBlock" "mod_proxy" SV None "*|word|host|domain [word|host|domain] ..." => Ignored(FORWARD);
+    "ProxyDomain" "mod_proxy" SV None "Domain" => Ignored(FORWARD);
     "ProxyExpressDBMFile" "mod_proxy_express" SVDH FileInfo "pathname" => Ignored(NOPROXY);
     "ProxyExpressDBMType" "mod_proxy_express" SVDH FileInfo "type" => Ignored(NOPROXY);
     "ProxyExpressEnable" "mod_proxy_express" SVDH FileInfo "on|off" => By(off_only);
-    "ProxyFtpDirCharset" "mod_proxy_ftp" SVD None "character_set" => Ignored(NOPROXY);
-    "ProxyFtpEscapeWildcards" "mod_proxy_ftp" SVD None "on|off" => Ignored(NOPROXY);
-    "ProxyFtpListOnWildcard" "mod_proxy_ftp" SVD None "on|off" => Ignored(NOPROXY);
+    "ProxyFtpDirCharset" "mod_proxy_ftp" SVD None "character_set" => Ignored(FORWARD);
+    "ProxyFtpEscapeWildcards" "mod_proxy_ftp" SVD None "on|off" => Ignored(FORWARD);
+    "ProxyFtpListOnWildcard" "mod_proxy_ftp" SVD None "on|off" => Ignored(FORWARD);
     "ProxyHCExpr" "mod_proxy_hcheck" SVDH FileInfo "name {ap_expr expression}" => Ignored(NOPROXY);
     "ProxyHCTemplate" "mod_proxy_hcheck" SVDH FileInfo "name parameter=setting [...]" => Ignored(NOPROXY);
     "ProxyHCTPsize" "mod_proxy_hcheck" S None "size" => Ignored(NOPROXY);
@@ -97,22 +95,14 @@ foreign! {
     "ProxyHTMLStripComments" "mod_proxy_html" SVD None "On|Off" => Ignored(NOPROXY);
     "ProxyHTMLURLMap" "mod_proxy_html" SVD None "from-pattern to-pattern [flags] [cond]" => Ignored(NOPROXY);
     "ProxyIOBufferSize" "mod_proxy" SV None "bytes" => Ignored(BUFFERS);
-    "ProxyMaxForwards" "mod_proxy" SV None "number" => Ignored(NOPROXY);
     "ProxyPassInterpolateEnv" "mod_proxy" SVD None "On|Off" => By(off_only);
-    "ProxyPassReverse" "mod_proxy" SVD None "[path] url [interpolate]" => Refused(PROXY);
-    "ProxyPassReverseCookieDomain" "mod_proxy" SVD None "internal-domain public-domain [interpolate]" =>
-        Refused(PROXY);
-    "ProxyPassReverseCookiePath" "mod_proxy" SVD None "internal-path public-path [interpolate]" => Refused(PROXY);
-    "ProxyPreserveHost" "mod_proxy" SVD None "On|Off" => Ignored(NOPROXY);
     "ProxyReceiveBufferSize" "mod_proxy" SV None "bytes" => Ignored(BUFFERS);
-    "ProxyRemote" "mod_proxy" SV None "match remote-server [username:password]" => Refused(PROXY);
-    "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(PROXY);
-    "ProxyRequests" "mod_proxy" SV None "On|Off" => By(off_only_forward);
+    "ProxyRemote" "mod_proxy" SV None "match remote-server [username:password]" => Refused(REMOTE);
+    "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(REMOTE);
     "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => By(off_only_xsendfile);
     "ProxySourceAddress" "mod_proxy" SV None "address" => Warned(SOURCE);
     "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("there is no status page");
-    "ProxyVia" "mod_proxy" SV None "On|Off|Full|Block" => Ignored(NOPROXY);
-    "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored(NOPROXY);
+    "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored("`ws:` is HTTP here in any case");
     "RedisConnPoolTTL" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
     "RedisTimeout" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
     "Script" "mod_actions" SVD None "method cgi-script" => Refused(ACTION);

@@ -56,6 +56,8 @@ impl Incoming for Client {
 
     fn pace(&mut self, _stage: StageTimeout, _each: Duration) {}
 
+    fn interim(&mut self, _head: &[u8]) {}
+
     fn probe(&mut self) -> Probed {
         self.probed.unwrap_or(Probed::Impossible)
     }

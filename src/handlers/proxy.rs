@@ -1,0 +1,292 @@
+//! Servers behind this one that speak HTTP (`mod_proxy_http`): from the request to the first byte of the answer.
+//!
+//! The request is written anew, its body streams to the server while that one's answer, its silence and the client are
+//! watched. What follows the head of the response is a stream.
+
+mod input;
+mod reply;
+mod request;
+mod reverse;
+mod stream;
+mod talk;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::backend::http::{Conversation, Expects, Order};
+use crate::backend::pool::{Agreed, Keep, Lease, NoLease, Pool, Which};
+use crate::backend::wire::Repeatable;
+use crate::base::ascii;
+use crate::base::quote::{EncodedSlash, escape_path_for_server};
+use crate::config::backends::{self, Address, Scheme, Target};
+use crate::config::directives::proxy::{Terms, Upgrade};
+use crate::exchange::Exchange;
+use crate::exchange::allowed;
+use crate::exchange::body::Gone;
+use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::place::{Alias, Place};
+use crate::exchange::response::{Body, Outcome, Response};
+use crate::handlers::fastcgi::Applications;
+use crate::handlers::proxy::input::Input;
+use crate::handlers::proxy::reply::Unanswered;
+use crate::handlers::proxy::request::Plan;
+use crate::handlers::proxy::talk::Talk;
+use crate::http::framing::Expectation;
+use crate::http::head::Version;
+use crate::http::method::Method;
+use crate::http::received::BadLine;
+use crate::http::status::Status;
+use crate::scripts::notes::{About, Notes};
+
+/// The module in whose name the log speaks.
+const MODULE: &str = "proxy_http";
+
+/// The longest line of a response's head, in bytes; `responsefieldsize` moves it.
+const LINE: u64 = 8192;
+
+/// Who would be asked, and for what; nobody is.
+pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), Fail> {
+    let target = asked(place)?;
+    if !ex.site.backends.contains(&target.address) {
+        return Err(not_named(&target));
+    }
+    let mut path = target.path;
+    if let Some(query) = &ex.target.query {
+        path.push(b'?');
+        path.extend_from_slice(query);
+    }
+    Ok((target.address, path))
+}
+
+/// Asks the server of `place` and answers with what it says.
+pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
+    let target = asked(place)?;
+    ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
+    let address = &target.address;
+    let named = ex.site.backends.contains(address);
+    let pool = applications.backends().to(target.scheme, address).filter(|_| named);
+    let pool = pool.ok_or_else(|| not_named(&target))?;
+    let max_forwards = match hops(ex)? {
+        Hops::Left(hops) => hops,
+        Hops::AnswerHere => return Ok(Outcome::Reply(options(ex))),
+    };
+    let terms = backends::terms(ex.site, &target);
+    let (agreed, silence, version) = agreed(ex, &target, &terms);
+    let mut input = Input::of(ex, place, version).await?;
+    // Behind a body nobody could tell where the other protocol begins.
+    let may_upgrade = version == Version::V11 && input.is_empty();
+    let upgrade = request::upgrade(ex, allowed_upgrade(target.scheme, &terms)).filter(|_| may_upgrade);
+    let plan = Plan {
+        target: &target,
+        version,
+        framing: input.framing(),
+        expects: expects(ex, place, version, &input),
+        upgrade: upgrade.as_deref(),
+        keep: agreed.keep,
+        max_forwards,
+    };
+    let asked = reply::Asked {
+        upgrade: plan.upgrade,
+        silence,
+    };
+    let order = Order {
+        head: request::head(ex, place, &plan)?,
+        method: ex.method,
+        framing: plan.framing,
+        expects: plan.expects,
+        silence,
+        line_limit: usize::try_from(terms.field_size.unwrap_or(LINE)).unwrap_or(usize::MAX),
+        bad_line: ex.site.settings.proxy_http.bad_header.or(BadLine::Refused),
+    };
+    let notes = Rc::new(Notes::of_error_log(Rc::clone(applications.logs()), about(ex, place)));
+    let is_first = ex.connection.earlier_requests == 0;
+    let mut which = match ex.variable(b"proxy-initial-not-pooled") {
+        Some(_) if is_first => Which::New,
+        _ => Which::Any,
+    };
+    loop {
+        let lease = lease(ex, pool, &agreed, which).await?;
+        let conversation = Conversation::begin(lease, order.clone());
+        let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes));
+        match reply::wait(ex, place, talk, address, &asked).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
+                input = talk.into_input();
+                which = Which::New;
+            }
+            Err(unanswered) => return Err(unanswered.fail),
+        }
+    }
+}
+
+/// On which terms the server is talked to, how long it may be silent, and in which version it is asked.
+fn agreed(ex: &Exchange, target: &Target, terms: &Terms) -> (Agreed, Duration, Version) {
+    let said = ex.site.settings.proxy.timeout.value().copied();
+    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
+    let mut agreed = Agreed::of(target.scheme, terms, usual);
+    let version = match ex.variable(b"force-proxy-request-1.0") {
+        Some(_) => Version::V10,
+        None => Version::V11,
+    };
+    if version == Version::V10 || ex.variable(b"proxy-nokeepalive").is_some() {
+        agreed.keep = Keep::No;
+    }
+    (agreed, terms.timeout.unwrap_or(usual), version)
+}
+
+/// Who is asked, and for which path: the URL that ProxyPass or a rule has come to, or a handler's with the file's name behind it (as in Apache without PATH_INFO).
+fn asked(place: &Place) -> Result<Target, Fail> {
+    let parsed = |name: &[u8]| {
+        let url = backends::of_handler(name).unwrap_or_default();
+        Target::parse(url).map_err(|why| Fail::internal(why).of_module(MODULE))
+    };
+    let mut target = match place.alias {
+        Alias::Proxied => parsed(&place.path)?,
+        Alias::None | Alias::Files | Alias::Scripts => {
+            let mut target = parsed(place.types.handler.as_deref().unwrap_or_default())?;
+            let name = [&target.path, place.path.as_slice()].concat();
+            target.path.clear();
+            escape_path_for_server(&mut target.path, &name, EncodedSlash::Escaped);
+            target
+        }
+    };
+    if !target.path.starts_with(b"/") {
+        target.path.insert(0, b'/');
+    }
+    Ok(target)
+}
+
+/// What Max-Forwards leaves.
+enum Hops {
+    /// The request goes on, and says this.
+    Left(Option<u64>),
+    /// It ends here.
+    AnswerHere,
+}
+
+/// RFC 9110 section 7.6.2. As in Apache, it holds for every method.
+fn hops(ex: &Exchange) -> Result<Hops, Fail> {
+    let Some(said) = ex.head.field(b"max-forwards") else {
+        let own = ex.site.settings.proxy_http.max_forwards.or(None);
+        return Ok(Hops::Left(own));
+    };
+    let bad = |note: &str| Fail::client(Status::BAD_REQUEST, note).of_module(MODULE);
+    match ascii::parse_decimal(said) {
+        None => Err(bad("Max-Forwards is no number")),
+        Some(0) if ex.method == Method::Options => Ok(Hops::AnswerHere),
+        Some(0) => Err(bad(
+            "Max-Forwards has come to 0: the request may have gone round in a circle",
+        )),
+        Some(hops) => Ok(Hops::Left(Some(hops - 1))),
+    }
+}
+
+fn options(ex: &Exchange) -> Response {
+    let mut response = Response::new(Status::OK, Body::Empty);
+    response.head.fields.append("Allow", allowed::methods(ex));
+    response
+}
+
+fn allowed_upgrade(scheme: Scheme, terms: &Terms) -> Upgrade {
+    let usual = if scheme == Scheme::WebSocket {
+        Upgrade::WebSocket
+    } else {
+        Upgrade::Never
+    };
+    terms.upgrade.unwrap_or(usual)
+}
+
+/// Whether the server is to ask for the body: where the client waits for that, and Proxy100Continue lets it.
+fn expects(ex: &Exchange, place: &Place, version: Version, input: &Input) -> Expects {
+    let asks = Expectation::of(&ex.head) == Expectation::Continue && !input.is_empty();
+    if asks && version == Version::V11 && place.conf.proxy_http.forward_continue.or(true) {
+        Expects::Continue
+    } else {
+        Expects::Nothing
+    }
+}
+
+/// Whether a request that a kept connection lost may be told again, on a new one.
+fn may_repeat(method: Method, repeatable: Repeatable) -> bool {
+    match repeatable {
+        Repeatable::Yes => true,
+        // RFC 9110 section 9.2.2.
+        Repeatable::IfIdempotent => matches!(
+            method,
+            Method::Get | Method::Head | Method::Options | Method::Put | Method::Delete
+        ),
+        Repeatable::No => false,
+    }
+}
+
+/// Waits for a connection, but not for a client that has left.
+async fn lease(ex: &Exchange, pool: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, Fail> {
+    let mut leased = pin!(pool.lease(agreed, which));
+    let leased = poll_fn(|cx| {
+        if let Poll::Ready(leased) = leased.as_mut().poll(cx) {
+            return Poll::Ready(Some(leased));
+        }
+        match ex.body.poll_gone(cx) {
+            Poll::Ready(Gone::Reset) => Poll::Ready(None),
+            Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
+        }
+    });
+    match leased.await {
+        None => Err(Fail::ClientGone),
+        Some(Ok(lease)) => Ok(lease),
+        Some(Err(why)) => Err(unreachable(pool.address(), &why)),
+    }
+}
+
+fn unreachable(address: &Address, why: &NoLease) -> Fail {
+    let cure = match (why, address) {
+        (NoLease::Unreachable(error), Address::Tcp { .. }) if error.raw_os_error() == Some(libc::EACCES) => {
+            "; the worker confined itself without this port: restart the server"
+        }
+        (NoLease::Unreachable(error), _) if error.raw_os_error() == Some(libc::ECONNREFUSED) => {
+            "; nobody listens there: is it running?"
+        }
+        _ => "",
+    };
+    let fail = Fail::new(
+        Status::SERVICE_UNAVAILABLE,
+        Blame::Server,
+        format!("server `{address}`: {why}{cure}"),
+    );
+    let fail = match why {
+        NoLease::Busy(_) | NoLease::TimedOut(_) | NoLease::Resting => fail.with_field("Retry-After", "5"),
+        NoLease::Unreachable(_) => fail,
+    };
+    fail.of_module(MODULE)
+}
+
+fn not_named(target: &Target) -> Fail {
+    let (address, scheme) = (&target.address, target.scheme.name());
+    let url = match address {
+        Address::Unix(_) => format!("{address}|{scheme}://localhost"),
+        Address::Tcp { .. } => format!("{scheme}://{address}"),
+    };
+    Fail::site(
+        Status::INTERNAL_SERVER_ERROR,
+        format!(
+            "server `{address}`: the server's own files do not name it for this site, and only they decide who may be asked; \
+             `<Proxy \"{url}\"></Proxy>` there would"
+        ),
+    )
+    .of_module(MODULE)
+}
+
+fn about(ex: &Exchange, place: &Place) -> About {
+    About {
+        module: MODULE,
+        site: ex.site.number,
+        client: ex.connection.peer,
+        conf: Arc::clone(&place.conf),
+        unique_id: ex.unique_id,
+        script: place.path.clone(),
+    }
+}
