@@ -213,7 +213,7 @@ impl Pair {
             }
             refusals += usize::from(answers.1.status_line[9..12] > b"401"[..]);
             if std::env::var_os("SHOW").is_some() {
-                let told = |reply: &Reply| format!("{}\n{:.600}", show(&reply.status_line), show(&reply.body));
+                let told = |reply: &Reply| format!("{}\n{:.6000}", show(&reply.status_line), show(&reply.body));
                 println!("line {}:\n{}\n{}", request.line, told(&answers.0), told(&answers.1));
             }
             if let Err(fault) = request.judge(&answers.0, &answers.1) {

@@ -82,6 +82,10 @@ SetEnvIf User-Agent ^Robot robot=$0
 <Directory \"$ROOT/cgi-bin\">
   Require all granted
 </Directory>
+<Directory \"$ROOT/htdocs/pages\">
+  Options +Includes
+  SetOutputFilter INCLUDES
+</Directory>
 <Location /closed>
   AuthType Basic
   AuthName \"who?\"
@@ -162,6 +166,7 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
                 "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
             ),
             ("htdocs/list/a.txt", "a"),
+            ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
             ("cgi-bin/s.cgi", "#!/bin/sh\n"),
             ("users", USERS),
         ],
@@ -202,6 +207,7 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             "script",
             &["GET", "http://two.example/cgi-bin/s.cgi/more?a+b", "--header", "X-Y: z"],
         ),
+        ("a page", &["GET", "http://two.example/pages/a.shtml"]),
         (
             "filters",
             &[

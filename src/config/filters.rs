@@ -111,15 +111,11 @@ pub fn names_here(word: &[u8]) -> Said<Vec<Filter>> {
     names(word)
         .iter()
         .map(|named| match named {
-            Named::Here(Filter::Includes) => Err(NO_INCLUDES.to_owned()),
             Named::Here(filter) => Ok(*filter),
             Named::Missing(name) => Err(not_here(name)),
         })
         .collect()
 }
-
-const NO_INCLUDES: &str =
-    "not supported by this version; pages are not parsed for includes, and their commands would be shown";
 
 /// The filters of request bodies in a word; `DEFLATE` is the one there is, and takes gzip off.
 pub fn input_names(word: &[u8]) -> Said<Vec<Filter>> {

@@ -2,11 +2,11 @@
 //! falls to them is answered with 500 and never shown as it is.
 
 use crate::config::backends;
-use crate::config::filters::{self, Filter, Named};
+use crate::config::filters::{self, Named};
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 4] = [b"none", b"default-handler", b"cgi-script", ON_DEMAND];
+const KNOWN: [&[u8]; 5] = [b"none", b"default-handler", b"cgi-script", b"server-parsed", ON_DEMAND];
 
 /// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
 const ON_DEMAND: &[u8] = b"fcgid-script";
@@ -44,11 +44,7 @@ pub fn look_at_type(args: &Args) {
 /// Remarks on a directive whose first word names filters.
 pub fn look_at_filters(args: &Args) {
     for named in filters::names(args.bytes(0)).iter() {
-        let name = match named {
-            Named::Here(Filter::Includes) => b"includes",
-            Named::Here(_) => continue,
-            Named::Missing(name) => name.as_slice(),
-        };
+        let Named::Missing(name) = named else { continue };
         args.remark(format!(
             "the filter {} is not in this version; files that it is for are answered with 500 and never shown",
             shown(name)

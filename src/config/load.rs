@@ -190,6 +190,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_fcgid.c", "fcgid_module"),
     ("mod_filter.c", "filter_module"),
     ("mod_headers.c", "headers_module"),
+    ("mod_include.c", "include_module"),
     ("mod_lbmethod_bybusyness.c", "lbmethod_bybusyness_module"),
     ("mod_lbmethod_byrequests.c", "lbmethod_byrequests_module"),
     ("mod_log_config.c", "log_config_module"),

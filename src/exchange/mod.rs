@@ -17,6 +17,7 @@ pub mod place;
 pub mod response;
 pub mod rewriting;
 pub mod stream;
+pub mod subrequest;
 pub mod trace;
 pub mod variables;
 pub mod view;

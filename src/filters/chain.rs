@@ -12,7 +12,7 @@ use crate::exchange::response::{Body, Response};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::filters::tables::Made;
-use crate::filters::{compress, inflate};
+use crate::filters::{compress, inflate, ssi};
 use crate::http::coding::Coding;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -71,6 +71,17 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Co
     if is_own || ex.method == Method::Trace || !are_there(ex) || is_refused(response) {
         return Coded::No;
     }
+    pass(ex, response, |_| true).await
+}
+
+/// Passes what a page includes through the filters that change content; how it is sent is the page's own matter.
+pub async fn apply_to_included(ex: &mut Exchange, response: &mut Response) {
+    if response.parsable.is_some() && !matches!(response.body, Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_)) {
+        pass(ex, response, |filter| filter == Filter::Includes).await;
+    }
+}
+
+async fn pass(ex: &mut Exchange, response: &mut Response, is_meant: fn(Filter) -> bool) -> Coded {
     let conf = Arc::clone(ex.conf());
     let mut coded = Coded::No;
     for link in links(ex, &conf) {
@@ -84,6 +95,9 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Co
                 }
             },
         };
+        if !is_meant(filter) {
+            continue;
+        }
         if let Some(protocol) = protocol {
             keep_protocol(ex, response, protocol);
         }
@@ -230,8 +244,7 @@ fn keep_protocol(ex: &Exchange, response: &mut Response, protocol: Protocol) {
 
 async fn run(ex: &mut Exchange, response: &mut Response, filter: Filter) -> Verdict {
     match filter {
-        // Where it would have something to do, the place was refused (phases::choose).
-        Filter::Includes => Verdict::new("Options Includes is off"),
+        Filter::Includes => ssi::apply(ex, response).await,
         Filter::Inflate => inflate::answer(ex, response),
         Filter::Deflate => compress::apply(ex, response, Coding::Gzip).await,
         Filter::Brotli => compress::apply(ex, response, Coding::Brotli).await,

@@ -11,4 +11,5 @@ pub mod gunzip;
 pub mod headers;
 pub mod inflate;
 pub mod rewriting;
+pub mod ssi;
 pub mod tables;

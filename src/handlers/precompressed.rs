@@ -7,10 +7,12 @@ use crate::exchange::trace::Step;
 use crate::fs::open::{OpenFile, Seen};
 use crate::http::coding::Coding;
 
-/// Whether the place has such files: then its answers depend on what the client takes.
+/// Whether the place has such files: then its answers depend on what the client takes. What is parsed for includes has none.
 pub fn is_on(place: &Place) -> bool {
     let codings = place.conf.mime.precompressed.value();
-    codings.is_some_and(|codings| !codings.is_empty()) && place.types.encodings.is_empty()
+    codings.is_some_and(|codings| !codings.is_empty())
+        && place.types.encodings.is_empty()
+        && !(place.may_be_parsed() && place.has_includes())
 }
 
 /// The file that is sent in the place of `seen`, and its coding: the one that the client wants most and that is there, is no

@@ -107,7 +107,9 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
-    let mut tag = etag(place, &file, ex.began.wall);
+    // What may be parsed for includes is another thing than the file.
+    let has_tag = !place.may_be_parsed() || place.conf.ssi.etag.or(false);
+    let mut tag = has_tag.then(|| etag(place, &file, ex.began.wall)).flatten();
     if let (Some(tag), Some(coding)) = (&mut tag, coding) {
         // Whatever it is made of, it is not that of the file without the coding.
         tag.pop();
@@ -125,8 +127,9 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
     if let Some(coding) = coding {
         response.head.fields.append("Content-Encoding", coding.name());
     }
-    // An error document is shown whatever the client knows of it.
-    if ex.error_status().is_none() {
+    // An error document is shown whatever the client knows of it, and what a page includes as well.
+    let is_asked = ex.error_status().is_none() && !ex.is_subrequest();
+    if is_asked && (!place.may_be_parsed() || place.is_kept_by_its_mode()) {
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {
             Condition::Proceed => {}
             Condition::NotModified => return Ok(not_modified(response)),
@@ -136,6 +139,8 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
                 return Ok(response);
             }
         }
+    }
+    if is_asked && !(place.may_be_parsed() && place.has_includes()) {
         let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));

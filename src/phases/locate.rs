@@ -80,6 +80,21 @@ pub async fn entry(ex: &mut Exchange, directory: &Place, path: &[u8]) -> Result<
     Ok(place)
 }
 
+/// Finds the place of a file by its name, for a page that includes it.
+pub async fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
+    let translated = Translated {
+        path: path.to_vec(),
+        alias: Alias::None,
+        context_prefix: Vec::new(),
+        context_root: Vec::new(),
+    };
+    let mut place = judged(ex, translated).await?;
+    match fixup::run(ex, &mut place)? {
+        Fixed::Here => Ok(place),
+        Fixed::Instead(_) => Err(Fail::internal("it is no file").into()),
+    }
+}
+
 /// Finds the place of this pass for those who only look, and cannot wait.
 pub fn look(ex: &mut Exchange) -> Result<Place, Stop> {
     at_once(run(ex))

@@ -238,7 +238,7 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &*self.thread, fail).await
+            serve::refuse(&mut ex, &self.thread, fail).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
             let Ok(response) = self.answer(&mut ex).await else {
@@ -281,7 +281,7 @@ impl Conn {
     /// and nothing else may be sent before them.
     async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
         let thread = Rc::clone(&self.thread);
-        let mut serving = std::pin::pin!(serve::serve(ex, &*thread));
+        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
         let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
         if let Poll::Ready(response) = at_once {
             return Ok(response);
@@ -293,7 +293,7 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         let mut ex = self.exchange(head, began, RequestBody::none());
-        if let Some(mut response) = serve::refuse(&mut ex, &*self.thread, fail).await {
+        if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, response).await;
         }

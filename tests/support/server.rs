@@ -90,6 +90,7 @@ const APACHE_MODULES: &[&str] = &[
     "lbmethod_bybusyness",
     "proxy_balancer",
     "filter",
+    "include",
     "deflate",
     "brotli",
 ];

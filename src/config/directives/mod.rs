@@ -40,6 +40,7 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod ssi;
 pub mod static_first;
 pub mod suexec;
 pub mod userdir;
@@ -104,6 +105,8 @@ settings! {
         scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Pages that are parsed for includes.
+        ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
     }
@@ -134,6 +137,8 @@ settings! {
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
         remote_ip: remote_ip::RemoteIp,
+        /// Pages that are parsed for includes.
+        ssi: ssi::SsiSite,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// The script log.
@@ -201,6 +206,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    ssi::DIRECTIVES,
     static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,

@@ -1,9 +1,7 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{
-    dav, multiviews_match, none_only_hosts, off_only, off_only_includes,
-};
+use crate::config::directives::foreign::depends::{dav, multiviews_match, none_only_hosts, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
@@ -15,7 +13,6 @@ const NOMULTI: &str = "it has no effect: there is no MultiViews and no type-map 
 const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
 const NO_IMAGE_MAP: &str = "it has no effect: there is no imap-file handler";
-const NO_INCLUDES: &str = "it has no effect: pages are not parsed for includes by this version";
 const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused";
 const NO_SPELLING: &str = "it has no effect without `CheckSpelling on`, which is refused";
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
@@ -109,14 +106,6 @@ foreign! {
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>
         Ignored("it has no effect: there is no reflector handler");
-    "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
-    "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);
-    "SSIETag" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
-    "SSILastModified" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
-    "SSILegacyExprParser" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
-    "SSIStartTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
-    "SSITimeFormat" "mod_include" SVDH Any "formatstring" => Ignored(NO_INCLUDES);
-    "SSIUndefinedEcho" "mod_include" SVDH Any "string" => Ignored(NO_INCLUDES);
     "Substitute" "mod_substitute" DH FileInfo "s/pattern/substitution/[infq]" => Refused(CHANGE);
     "SubstituteInheritBefore" "mod_substitute" DH FileInfo "on|off" => Ignored(NO_SUBSTITUTE);
     "SubstituteMaxLineLength" "mod_substitute" DH FileInfo "bytes(b|B|k|K|m|M|g|G)" => Ignored(NO_SUBSTITUTE);
@@ -124,7 +113,6 @@ foreign! {
     "VirtualDocumentRootIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualScriptAlias" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualScriptAliasIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
-    "XBitHack" "mod_include" SVDH Options "on|off|full" => By(off_only_includes);
     "xml2EncAlias" "mod_xml2enc" S None "charset alias [alias ...]" => Ignored(NOPROXY);
     "xml2EncDefault" "mod_xml2enc" SVDH Any "name" => Ignored(NOPROXY);
     "xml2StartParse" "mod_xml2enc" SVDH Any "element [element ...]" => Ignored(NOPROXY);

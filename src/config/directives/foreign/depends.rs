@@ -35,11 +35,6 @@ pub(super) fn off_only_hosts(words: &[Vec<u8>]) -> Answer {
     unless(words, &["off"], refusal)
 }
 
-pub(super) fn off_only_includes(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; pages are not parsed for includes, and their commands would be shown";
-    unless(words, &["off"], refusal)
-}
-
 pub(super) fn off_only_security(words: &[Vec<u8>]) -> Answer {
     let refusal =
         "not supported by this version; no rules look at requests: keep the firewall in front, and write `Off`";
