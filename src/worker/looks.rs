@@ -40,9 +40,10 @@ impl<O: Outside> Looks for Around<'_, O> {
         let outcome = match choose::run(look, place)? {
             Handler::StaticFile => return static_file::whole(look, place),
             Handler::Cgi => self.0.run_script(look, place).await?,
+            Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
             Handler::FastCgi => self.0.ask_application(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
-            Handler::Options | Handler::Autoindex => {
+            Handler::Options | Handler::Autoindex | Handler::Balancer => {
                 return Err(Fail::internal("a look for a file came to something else"));
             }
         };

@@ -254,7 +254,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     let outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
-        Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(outside)).await?,
+        Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
