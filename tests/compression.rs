@@ -121,14 +121,15 @@ fn sent_as_written(coding: &str) -> Result<(), String> {
     }
 }
 
-/// One mebibyte that would become a gibibyte, without bounds of its own: it is refused at its beginning.
+/// A body that would become a thousand times as large, where nothing else bounds it: it is refused at its beginning.
 fn bomb() -> Result<(), String> {
     let lines = ["SetInputFilter DEFLATE", "LimitRequestBody 0"];
     let script = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nwc -c\n";
     let (root, server) = site::boot_script("bomb", script, &lines)?;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let zeros = vec![0; 1 << 20];
     for _ in 0..32 {
-        encoder.write_all(&[0; 1 << 20]).map_err(|error| error.to_string())?;
+        encoder.write_all(&zeros).map_err(|error| error.to_string())?;
     }
     let bomb = encoder.finish().map_err(|error| error.to_string())?;
     let before = resident(&server);

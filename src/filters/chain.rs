@@ -87,13 +87,13 @@ async fn pass(ex: &mut Exchange, response: &mut Response, is_meant: fn(Filter) -
     for link in links(ex, &conf) {
         let (filter, protocol) = match link.filter {
             Asked::Plain(filter) => (filter, None),
-            Asked::Chosen(name, chosen) => match provider(ex, response, name, chosen) {
-                Some(provider) => (provider.filter, Some(provider.protocol)),
-                None => {
+            Asked::Chosen(name, chosen) => {
+                let Some(provider) = provider(ex, response, name, chosen) else {
                     ex.trace(|| not_chosen(response, &link, chosen));
                     continue;
-                }
-            },
+                };
+                (provider.filter, Some(provider.protocol))
+            }
         };
         if !is_meant(filter) {
             continue;
