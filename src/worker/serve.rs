@@ -28,6 +28,7 @@ use crate::lang::regex::effort;
 use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
+use crate::worker::balance;
 use crate::worker::thread::Thread;
 
 /// What a request reaches besides files and its client: logs, map programs, scripts, applications. A thread has them; who only explains
@@ -56,11 +57,17 @@ pub trait Outside {
         arguments: Vec<Vec<u8>>,
     ) -> impl Future<Output = Result<Outcome, Fail>>;
 
+    /// What the program of the place answers, which is started where it does not run.
+    fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
     /// What the application of the place answers.
     fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// What a member of the place's balancer answers; the place becomes the member's.
+    fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
 
 impl Outside for Thread {
@@ -89,12 +96,20 @@ impl Outside for Thread {
         handlers::cgi::run_with(ex, place, &self.scripts, arguments).await
     }
 
+    async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::fastcgi::on_demand::run(ex, place, &self.applications, &self.scripts).await
+    }
+
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::fastcgi::run(ex, place, &self.applications).await
     }
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::proxy::run(ex, place, &self.applications).await
+    }
+
+    async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {
+        balance::ask(self, ex, place).await
     }
 }
 
@@ -232,7 +247,7 @@ async fn one_pass<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> R
 }
 
 /// The answer for a place, by its handler; a page has its includes filled in.
-async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, place: Place) -> Result<Outcome, Stop> {
+async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut place: Place) -> Result<Outcome, Stop> {
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
@@ -241,8 +256,10 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, place
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
+        Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
+        Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
     };
     Ok(match outcome {
         Outcome::Reply(mut response) if place.may_be_parsed() => {

@@ -2,8 +2,10 @@
 
 pub mod alias;
 pub mod authn;
+pub mod authorizer;
 pub mod authz;
 pub mod autoindex;
+pub mod balancer;
 pub mod cgi;
 pub mod compat;
 pub mod compress;
@@ -14,6 +16,7 @@ pub mod env;
 pub mod etag;
 pub mod expires;
 pub mod fastcgi;
+pub mod fcgid;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -34,6 +37,7 @@ pub mod rlimit;
 pub mod sandbox;
 pub mod scgi;
 pub mod server;
+pub mod service;
 pub mod setenvif;
 pub mod site;
 pub mod ssi;
@@ -51,6 +55,8 @@ settings! {
         core: core::Core,
         /// Users.
         authn: authn::Authn,
+        /// Authorizers.
+        authorizer: authorizer::PlaceAuthorizer,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -59,6 +65,8 @@ settings! {
         compat: compat::Compat,
         /// Listings.
         autoindex: autoindex::Autoindex,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
         /// Scripts.
         cgi: cgi::Cgi,
         /// Directories.
@@ -69,6 +77,8 @@ settings! {
         expires: expires::Expires,
         /// FastCGI applications.
         fastcgi: fastcgi::FastCgi,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::Fcgid,
         /// Filters.
         filters: filter::Filters,
         /// Fields.
@@ -113,6 +123,10 @@ settings! {
         compress: compress::Compress,
         /// Logs.
         logs: log::Logs,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::SiteFcgid,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -139,10 +153,14 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::ServerFcgid,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
         providers: authn::Providers,
+        /// Authorizers.
+        authorizers: authorizer::Authorizers,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -152,8 +170,10 @@ settings! {
 const BY_FEATURE: &[&[Directive]] = &[
     alias::DIRECTIVES,
     authn::DIRECTIVES,
+    authorizer::DIRECTIVES,
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
+    balancer::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
     compress::DIRECTIVES,
@@ -164,6 +184,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     etag::DIRECTIVES,
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
+    fcgid::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
@@ -181,6 +202,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     sandbox::DIRECTIVES,
     scgi::DIRECTIVES,
     server::DIRECTIVES,
+    service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
