@@ -5,6 +5,7 @@
 mod checks;
 mod complaints;
 mod dumps;
+mod fcgiwrap;
 mod listing;
 mod options;
 mod place;
@@ -30,14 +31,16 @@ use options::{Options, Quick, Task};
 /// Runs the program with its arguments (the first is its own name) and returns its exit code:
 /// 0 done, 1 failed, 2 wrong usage.
 pub fn run(args: Vec<OsString>) -> ExitCode {
+    if let [_, flag, role, name] = args.as_slice()
+        && flag == "--role"
+        && role == "service"
+    {
+        return spawner::service::run(name.as_encoded_bytes());
+    }
     if let [_, flag, role, more @ ..] = args.as_slice()
         && flag == "--role"
     {
-        let debuggers = match more {
-            [word] if word == "--debug" => Debuggers::Admitted,
-            _ => Debuggers::KeptOut,
-        };
-        return take_role(role.as_encoded_bytes(), debuggers);
+        return take_role(role.as_encoded_bytes(), more);
     }
     match options::parse(args) {
         Ok(options) => perform(&options),
@@ -62,6 +65,8 @@ fn perform(options: &Options) -> ExitCode {
         Task::Run => start::run(options),
         Task::Signal(verb) => start::signal(options, *verb),
         Task::Serve(serve) => start::serve(serve),
+        Task::Fcgiwrap(wrap) => return fcgiwrap::run(wrap),
+        Task::Ctl(call) => return start::control(options, call),
         Task::Why(question) => return start::explain(options, question),
         Task::Passwd(words) => return ExitCode::from(passwd::run(words)),
         Task::Doctor(directory) => match doctor::run(directory, &mut io::stdout()) {
@@ -81,7 +86,7 @@ fn perform(options: &Options) -> ExitCode {
 }
 
 /// What the launcher executes us for.
-fn take_role(name: &[u8], debuggers: Debuggers) -> ExitCode {
+fn take_role(name: &[u8], words: &[OsString]) -> ExitCode {
     let taken = Inherited::take().and_then(|inherited| {
         title::keep_first_argument(c"lychgate")?;
         Ok(inherited)
@@ -96,7 +101,7 @@ fn take_role(name: &[u8], debuggers: Debuggers) -> ExitCode {
         Err(error) => return told("lychgate", &format!("--role is for the launcher's use alone: {error}")),
     };
     match inherited.role {
-        Role::Worker => match worker::run::run(inherited, debuggers) {
+        Role::Worker => match worker::run::run(inherited, &fcgiwrap::protocol(words), debuggers(words)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => told("worker", &error),
         },
@@ -104,5 +109,14 @@ fn take_role(name: &[u8], debuggers: Debuggers) -> ExitCode {
             Ok(config) => spawner::run(inherited, plan::spawner_rules(config)),
             Err(error) => told("spawner", &error),
         },
+    }
+}
+
+/// Whether a role that is started with these words lets itself be debugged.
+fn debuggers(words: &[OsString]) -> Debuggers {
+    if words.iter().any(|word| word == "--debug") {
+        Debuggers::Admitted
+    } else {
+        Debuggers::KeptOut
     }
 }

@@ -2,11 +2,16 @@
 //! and php-fpm with a program that Debian ships. What they need is in `tests/run`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::{Completion, Failed, Trial};
+use lychgate::backend::fastcgi::values;
+use lychgate::backend::pool::{Agreed, Pool, Which};
+use lychgate::config::backends::{Address, Scheme};
+use lychgate::config::directives::proxy::Terms;
 
 use crate::programs::absent;
 use crate::support::applications::{self, Application, php_fpm_program};
@@ -22,6 +27,10 @@ pub fn trials() -> Vec<Trial> {
             "fastcgi::the_development_kits_responder",
             the_development_kits_responder,
         ),
+        Trial::ignorable_test(
+            "fastcgi::the_development_kit_authorizes",
+            the_development_kit_authorizes,
+        ),
         Trial::ignorable_test("fastcgi::perls_responder", perls_responder),
         Trial::ignorable_test("fastcgi::pythons_responder", pythons_responder),
         Trial::ignorable_test("fastcgi::adminer_by_php_fpm", adminer_by_php_fpm),
@@ -30,6 +39,10 @@ pub fn trials() -> Vec<Trial> {
             one_child_of_php_fpm_serves_many,
         ),
         Trial::ignorable_test("fastcgi::php_fpm_is_started_again", php_fpm_is_started_again),
+        Trial::ignorable_test(
+            "fastcgi::applications_say_what_they_are_asked_about_themselves",
+            applications_say_what_they_are_asked_about_themselves,
+        ),
     ]
 }
 
@@ -39,6 +52,12 @@ fn the_development_kits_responder() -> Result<Completion, Failed> {
         return absent("libfcgi-dev");
     }
     let root = server::fresh_root("libfcgi");
+    let command = Command::new(compiled(&root)?);
+    responder(&root, command, "complaint [1-9]")
+}
+
+/// The responder in C.
+fn compiled(root: &Path) -> Result<PathBuf, String> {
     let program = root.join("responder");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps/responder.c");
     let compiled = Command::new("cc")
@@ -47,11 +66,83 @@ fn the_development_kits_responder() -> Result<Completion, Failed> {
         .arg(source)
         .arg("-lfcgi")
         .status();
-    if !compiled.is_ok_and(|status| status.success()) {
-        return Err("the responder does not compile".into());
+    if compiled.is_ok_and(|status| status.success()) {
+        Ok(program)
+    } else {
+        Err("the responder does not compile".into())
     }
-    let command = Command::new(&program);
-    responder(&root, command, "complaint [1-9]")
+}
+
+/// The same program as an authorizer: that it answers with 200 lets the client in, and what it says is not shown.
+fn the_development_kit_authorizes() -> Result<Completion, Failed> {
+    if !Path::new("/usr/include/fcgi_stdio.h").exists() {
+        return absent("libfcgi-dev");
+    }
+    let root = server::fresh_root("libfcgi-authorizer");
+    let command = Command::new(compiled(&root)?);
+    server::write(&root.join("htdocs/x"), b"shown\n")?;
+    let socket = root.join("app.sock");
+    let lines = [
+        format!(
+            "AuthnzFcgiDefineProvider authn kit \"unix:{}|fcgi://localhost\"",
+            socket.display()
+        ),
+        "<Location />".to_owned(),
+        "AuthnzFcgiCheckAuthnProvider kit UserExpr \"%{reqenv:NONE}\" DefaultUser somebody".into(),
+        "Require user somebody".into(),
+        "</Location>".into(),
+    ];
+    let server = boot(&root, &lines)?;
+    let _application = Application::with_socket(command, &root, &socket)?;
+    for _ in 0..3 {
+        let body = ask(&server, &get("/x"))?;
+        assert_eq!(body, "shown\n");
+    }
+    end(&root, server, &["complaint [1-9]"])
+}
+
+/// FCGI_GET_VALUES: how php-fpm and the development kit's library answer.
+fn applications_say_what_they_are_asked_about_themselves() -> Result<Completion, Failed> {
+    if php_fpm_program().is_none() || !Path::new("/usr/include/fcgi_stdio.h").exists() {
+        return absent("php-fpm and libfcgi-dev");
+    }
+    let root = server::fresh_root("values");
+    server::hand_over(&root, false)?;
+    let _php = applications::start("php-fpm 2", &root, false, 0)?;
+    let command = Command::new(compiled(&root)?);
+    let _kit = Application::with_socket(command, &root, &root.join("app.sock"))?;
+    for (socket, expected) in [
+        ("php.sock", "FCGI_MPXS_CONNS=0"),
+        ("app.sock", "FCGI_MAX_CONNS=1 FCGI_MAX_REQS=1 FCGI_MPXS_CONNS=0"),
+    ] {
+        let mut said = values_of(&root.join(socket))?;
+        said.sort();
+        if said.join(" ") != expected {
+            return Err(format!("{socket}: {said:?} is not {expected}").into());
+        }
+    }
+    let _left_for_the_end_of_the_run = fs::remove_dir_all(&root);
+    Ok(Completion::Completed)
+}
+
+fn values_of(socket: &Path) -> Result<Vec<String>, String> {
+    let address = Address::Unix(socket.as_os_str().as_encoded_bytes().to_vec());
+    let agreed = Agreed::of(Scheme::FastCgi, &Terms::default(), PATIENCE);
+    let names = ["FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    let said = runtime.block_on(async {
+        let pool = Arc::new(Pool::new(address));
+        let lease = pool.lease(&agreed, Which::New).await.map_err(|e| e.to_string())?;
+        values(lease, &names, PATIENCE).await.map_err(|e| e.to_string())
+    })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(said
+        .iter()
+        .map(|(name, value)| format!("{}={}", text(name), text(value)))
+        .collect())
 }
 
 /// Perl's FCGI.pm.

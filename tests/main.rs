@@ -3,8 +3,10 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
+//! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
+//! - `fcgiwrap`: scripts for nginx, Apache and others
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
@@ -19,6 +21,7 @@
 //! - `sandbox`: confined scripts where the kernel is of little help
 //! - `proxy`: servers of HTTP that others wrote, behind the server
 //! - `scgi`: an application in Python behind the server
+//! - `services`: programs that the server keeps running
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
@@ -38,8 +41,10 @@ mod auth;
 mod beside;
 mod clients;
 mod cold;
+mod ctl;
 mod debian;
 mod fastcgi;
+mod fcgiwrap;
 mod house;
 mod htaccess;
 mod identity;
@@ -56,6 +61,7 @@ mod roles;
 mod sandbox;
 mod scgi;
 mod service;
+mod services;
 mod site;
 mod snippets;
 mod static_first;
@@ -93,8 +99,10 @@ fn main() -> ExitCode {
     if !bench().oracle {
         trials.extend(auth::trials());
         trials.extend(beside::trials());
+        trials.extend(ctl::trials());
         trials.extend(debian::trials());
         trials.extend(fastcgi::trials());
+        trials.extend(fcgiwrap::trials());
         trials.extend(house::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());
@@ -112,6 +120,7 @@ fn main() -> ExitCode {
         trials.extend(sandbox::trials());
         trials.extend(scgi::trials());
         trials.extend(service::trials());
+        trials.extend(services::trials());
         trials.extend(site::trials());
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());

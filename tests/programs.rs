@@ -184,7 +184,7 @@ printf "word=%s file=%s bytes=%d self=%s path=%s\n",
     end(&root, server, &[])
 }
 
-fn git_http_backend() -> Option<PathBuf> {
+pub fn git_http_backend() -> Option<PathBuf> {
     let output = Command::new("git").arg("--exec-path").output().ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     let backend = Path::new(path.trim()).join("git-http-backend");
@@ -205,7 +205,7 @@ fn git_lines(root: &Path, backend: &Path) -> [String; 4] {
 }
 
 /// A bare repository with one commit, which takes pushes; its name.
-fn repository(root: &Path) -> Result<&'static str, String> {
+pub fn repository(root: &Path) -> Result<&'static str, String> {
     let work = root.join("work");
     fs::create_dir_all(&work).map_err(|e| format!("work: {e}"))?;
     git(&work, &["init", "-q", "-b", "main"])?;
@@ -219,13 +219,13 @@ fn repository(root: &Path) -> Result<&'static str, String> {
     Ok("first.git")
 }
 
-fn commit(work: &Path, subject: &str) -> Result<(), String> {
+pub fn commit(work: &Path, subject: &str) -> Result<(), String> {
     git(work, &["add", "."])?;
     git(work, &["commit", "-q", "-m", subject])
 }
 
 /// Runs git apart from everybody's settings.
-fn git(directory: &Path, words: &[&str]) -> Result<(), String> {
+pub fn git(directory: &Path, words: &[&str]) -> Result<(), String> {
     let output: Output = Command::new("git")
         .current_dir(directory)
         .args([

@@ -286,30 +286,26 @@ fn the_units_are_what_the_program_takes() -> Result<(), String> {
     fs::create_dir_all(root.join("conf")).map_err(|e| e.to_string())?;
     fs::rename(root.join("httpd.conf"), root.join("conf/httpd.conf")).map_err(|e| e.to_string())?;
     let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    for (line, more) in [("ExecStart", "-t"), ("ExecReload", "-t")] {
-        let line = value(line).ok_or(format!("no {line}"))?;
-        let line = line.replace(
-            "/usr/local/lychgate/bin/lychgate",
-            &bench().program.display().to_string(),
-        );
-        let line = line.replace("/usr/local/lychgate", &root.display().to_string());
-        let mut words = line.split(' ');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        let output = server::run(
-            &root,
-            {
-                command.args(words).arg(more);
-                command
-            },
-            PATIENCE,
-        )?;
-        if !output.status.success() {
-            return Err(format!("{line}: {}", String::from_utf8_lossy(&output.stderr)));
-        }
+    server::hand_over(&root, false)?;
+    let command = |name: &str| {
+        let line = value(name).ok_or(format!("no {name}"))?;
+        let program = "/usr/local/lychgate/bin/lychgate ";
+        let words = line.strip_prefix(program).ok_or(format!("{name}: {line}"))?;
+        let words = words.replace("/usr/local/lychgate", &root.display().to_string());
+        let mut command = server::program(&root, false, &[])?;
+        command.args(words.split(' '));
+        Ok::<_, String>(command)
+    };
+    let reload = || server::run(&root, command("ExecReload")?, PATIENCE);
+    if reload()?.status.code() != Some(3) {
+        return Err("a reload of nobody is a failed one".into());
     }
-    if value("Type") != Some("notify") || !value("ExecReload").is_some_and(|line| line.ends_with(" -k graceful")) {
-        return Err(unit.to_owned());
+    let server = Server::boot_as(&root, command("ExecStart")?, "")?;
+    let output = reload()?;
+    if !output.status.success() || value("Type") != Some("notify") {
+        return Err(format!("{output:?}"));
     }
+    server.stop()?;
     let installed = unit.replace(
         "/usr/local/lychgate/bin/lychgate",
         &bench().program.display().to_string(),

@@ -3,6 +3,7 @@
 //! examples in `conf/extra/`.
 
 mod browser;
+mod extra;
 mod scripts;
 
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ use crate::support::wire::{Judge, Reply, Wire, show};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// All tests of this file and of `site/`.
+/// All tests of this file and of those in `site/`.
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
         site("every_page_is_there_with_its_type", every_page_is_there_with_its_type),
@@ -37,14 +38,12 @@ pub fn trials() -> Vec<Trial> {
         ),
         site("extra_vhosts_serve", extra_vhosts_serve),
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
-        site("extra_scgi_serves", extra_scgi_serves),
-        site("extra_reverse_proxy_serves", extra_reverse_proxy_serves),
-        site("extra_static_first_serves", extra_static_first_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
     ];
     trials.extend(browser::trials());
     trials.extend(scripts::trials());
+    trials.extend(extra::trials());
     trials
 }
 
@@ -347,83 +346,6 @@ fn extra_php_fpm_serves() -> Result<Completion, Failed> {
     }
     site.end_saying(&[".*"])?;
     Ok(Completion::Completed)
-}
-
-/// The example as it stands, but for the name of the socket.
-fn extra_scgi_serves() -> Result<(), String> {
-    let root = copied("extra-scgi", "Include conf/extra/scgi.conf\n")?;
-    let conf = root.join("conf/extra/scgi.conf");
-    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
-    let socket = root.join("app.sock").display().to_string();
-    server::write(&conf, text.replace("/run/app.sock", &socket).as_bytes())?;
-    server::hand_over(&root, false)?;
-    let _application = applications::start("testapp --scgi app.sock", &root, false, 0)?;
-    let site = Site::start(root)?;
-    expect("its page", &site.fetch("/app/page?env")?, 200, "SCRIPT_NAME=/app/page")?;
-    site.end_saying(&[])
-}
-
-/// The example as it stands, but for the port.
-fn extra_reverse_proxy_serves() -> Result<(), String> {
-    let root = copied("extra-proxy", "Include conf/extra/reverse-proxy.conf\n")?;
-    let conf = root.join("conf/extra/reverse-proxy.conf");
-    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
-    let port = server::free_port();
-    server::write(&conf, text.replace(":3000/", &format!(":{port}/")).as_bytes())?;
-    server::write(
-        &root.join("moved"),
-        format!("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{port}/there\r\nContent-Length: 0\r\n\r\n")
-            .as_bytes(),
-    )?;
-    server::hand_over(&root, false)?;
-    let _application = applications::start("testapp --http", &root, false, port)?;
-    let site = Site::start(root)?;
-    expect(
-        "its page",
-        &site.fetch("/app/page?show")?,
-        200,
-        "GET /page?show HTTP/1.1",
-    )?;
-    expect(
-        "its live page",
-        &site.fetch("/app/live/page?show")?,
-        200,
-        "GET /live/page?show HTTP/1.1",
-    )?;
-    let moved = site.fetch("/app/page?rawclose/moved")?;
-    if !moved.fields.iter().any(|line| line.ends_with(b"/app/there")) {
-        return Err(format!("its redirect leads elsewhere: {moved:?}"));
-    }
-    site.end_saying(&[])
-}
-
-/// The example as it stands, but for the port and the documents.
-fn extra_static_first_serves() -> Result<(), String> {
-    let root = copied("extra-static-first", "Include conf/extra/static-first.conf\n")?;
-    let conf = root.join("conf/extra/static-first.conf");
-    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
-    let port = server::free_port();
-    let text = text.replace(":8080\"", &format!(":{port}\""));
-    let text = text.replace("timeout=300", "timeout=300 ttl=1");
-    let text = text.replace("/srv/www/htdocs", &root.join("htdocs").display().to_string());
-    server::write(&conf, text.as_bytes())?;
-    server::hand_over(&root, false)?;
-    let _application = applications::start("testapp --http", &root, false, port)?;
-    let site = Site::start(root)?;
-    expect("a file", &site.fetch("/robots.txt")?, 200, "User-agent")?;
-    expect(
-        "a program",
-        &site.fetch("/robots.txt?show")?,
-        200,
-        "GET /robots.txt?show HTTP/1.1",
-    )?;
-    expect(
-        "what is kept",
-        &site.fetch("/intern/x?show")?,
-        200,
-        "GET /intern/x?show HTTP/1.1",
-    )?;
-    site.end_saying(&[])
 }
 
 /// The site, running.

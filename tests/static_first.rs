@@ -55,7 +55,7 @@ const FILES: &[(&str, bool)] = &[
     ("app.min.js", true),
     ("pic.png", true),
     ("pic.gif", true),
-    ("doc.pdf", true),
+    ("doc.pdf", false),
     ("data.json", true),
     ("empty.txt", true),
     ("sp ace.txt", true),
@@ -302,8 +302,19 @@ fn question(dice: &mut Dice, id: &str, tags: &BTreeMap<&str, String>) -> Questio
         ]);
         let name = field.split(':').next().unwrap_or_default();
         if !text.contains(&format!("\r\n{name}:")) {
-            is_ours &= !matches!(name, "Authorization" | "TE" | "If-Match" | "If-Unmodified-Since")
-                && (!field.contains("900000") || path == "/empty.txt");
+            is_ours &= match name {
+                "Authorization" | "TE" | "If-Match" | "If-Unmodified-Since" => false,
+                "If-None-Match" => {
+                    !field.contains('*') && !text.contains("\r\nIf-Modified-Since:") && !text.contains("\r\nRange:")
+                }
+                "If-Modified-Since" => !text.contains("\r\nIf-None-Match:"),
+                "Range" => {
+                    method != "HEAD"
+                        && (!field.contains("900000") || path == "/empty.txt")
+                        && !text.contains("\r\nIf-None-Match:")
+                }
+                _ => true,
+            };
             write!(text, "{}\r\n", field.replace("\"ETAG\"", tag)).unwrap_or_default();
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
@@ -31,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
             "settings_that_fail_then_leave_the_old_ones",
             settings_that_fail_then_leave_the_old_ones,
         ),
+        upgrade("services_stay", services_stay),
         upgrade(
             "log_programs_and_the_background_stay",
             log_programs_and_the_background_stay,
@@ -157,6 +158,40 @@ fn settings_that_fail_then_leave_the_old_ones() -> Result<(), String> {
     end(&root, server)
 }
 
+/// The process of a service is the same, and what it has begun is finished; when it dies, it has a successor.
+fn services_stay() -> Result<(), String> {
+    let apps = bench().directory.join("apps");
+    let service = [
+        "<Service app>".to_owned(),
+        format!("Command {}/testapp --service", apps.display()),
+        "</Service>".to_owned(),
+        "ProxyPass /app/ \"service:app|fcgi://localhost/\"".to_owned(),
+    ];
+    let lines: Vec<&str> = service.iter().map(String::as_str).collect();
+    let (root, server) = boot("upgrade-services", &lines)?;
+    let pid = || {
+        let reply = ask(&server, "/app/x?pid")?.reply(Judge::Strict)?;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        text.trim().parse::<u32>().map_err(|_| format!("{reply:?}"))
+    };
+    let before = pid()?;
+    let mut slow = ask(&server, "/app/x?sleep/500")?;
+    let installed = install(&root)?;
+    done(&control(&root, "graceful")?)?;
+    if executed(server.pid())? != installed {
+        return Err("the new program is not executed".into());
+    }
+    if pid()? != before || slow.reply(Judge::Strict)?.body != format!("{before}\n").into_bytes() {
+        return Err("another has answered".into());
+    }
+    server::kill(before, rustix::process::Signal::KILL);
+    server::poll(PATIENCE, || match pid() {
+        Ok(after) if after != before => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
+    end(&root, server)
+}
+
 /// Started by `-k start` and with a relative name: the log program keeps its pid and its lines, and `-k stop` finds it all.
 fn log_programs_and_the_background_stay() -> Result<(), String> {
     let root = server::fresh_root("upgrade-background");
@@ -231,8 +266,11 @@ fn boot(name: &str, more: &[&str]) -> Result<(PathBuf, Server), String> {
 /// Puts a new copy of the program where the server's is, as an installation does: its device and inode.
 fn install(root: &Path) -> Result<(u64, u64), String> {
     let (new, program) = (root.join("lychgate.new"), root.join("lychgate"));
-    fs::copy(&bench().program, &new)
-        .and_then(|_| fs::rename(&new, &program))
+    fs::copy(&bench().program, &new).map_err(|e| format!("{}: {e}", new.display()))?;
+    // Another thread's child may hold it open for writing for a moment more, and then nobody can execute it.
+    let runs = || Command::new(&new).arg("-v").output().map_err(|e| e.to_string());
+    server::poll(PATIENCE, runs)?;
+    fs::rename(&new, &program)
         .and_then(|()| fs::metadata(&program))
         .map(|file| (file.dev(), file.ino()))
         .map_err(|e| format!("{}: {e}", program.display()))

@@ -1,5 +1,6 @@
 //! One request to a FastCGI application: its records, and what is made of its answers.
 
+use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use bytes::Bytes;
 
 use crate::backend::pool::{Keep, Lease};
 use crate::backend::wire::{Repeatable, Trouble, Wire};
-use crate::gateway::fastcgi::answers::{Answer, Answers};
-use crate::gateway::fastcgi::params;
-use crate::gateway::fastcgi::record::{self, Connection, MAX_CONTENT, Role, Stream};
+use crate::gateway::fastcgi::answers::{Answer, Answers, Fault};
+use crate::gateway::fastcgi::params::{self, Pair};
+use crate::gateway::fastcgi::record::{self, Connection, MAX_CONTENT, Message, RecordReader, Role, Stream};
 
 /// The only request on its connection.
 const ID: u16 = 1;
@@ -127,3 +128,35 @@ impl Conversation {
         self.wire.say_at_once(&record);
     }
 }
+
+/// What an application says of itself (FCGI_GET_VALUES, section 4.1) on a connection of its own, which is closed behind it: of
+/// the names those that it knows; nothing where it does not know the question. It may be silent for `silence`. One that
+/// answers is alive, whatever it answers.
+pub async fn values(lease: Lease, names: &[&str], silence: Duration) -> Result<Vec<Pair>, Trouble> {
+    let mut question = Vec::new();
+    record::ask_values(&mut question, names);
+    let mut wire = Wire::new(lease, question, silence);
+    let mut records = RecordReader::new();
+    let mut passed_over = 0;
+    while let Some(mut bytes) = poll_fn(|cx| wire.poll_read(cx)).await? {
+        passed_over += bytes.len();
+        let message = records.next(&mut bytes);
+        match message.map_err(|error| Trouble::Fault(Fault::Record(error)))? {
+            None => {}
+            Some(Message::Values(pairs)) => return Ok(pairs),
+            Some(Message::UnknownType(_)) => return Ok(Vec::new()),
+            Some(_) => return Err(Trouble::Fault(Fault::OutOfPlace("a record that nobody asked for"))),
+        }
+        if passed_over > MAX_VALUES {
+            return Err(Trouble::Fault(Fault::IdleTalk));
+        }
+    }
+    Err(Trouble::Fault(if records.is_between_records() {
+        Fault::Closed
+    } else {
+        Fault::CutShort
+    }))
+}
+
+/// So many bytes are read for an answer about values; no directive moves it.
+const MAX_VALUES: usize = 128 * 1024;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::backend::service::{Owed, Process};
 use crate::backend::socket::{Parked, Socket};
 use crate::config::backends::{Address, Scheme};
 use crate::config::directives::proxy::Terms;
@@ -40,6 +41,9 @@ const ADDRESSES: Duration = Duration::from_secs(60);
 
 /// A Unix socket whose queue is full refuses at once; it is tried again after so long.
 const FULL_QUEUE: Duration = Duration::from_millis(10);
+
+/// The queue of a service that stays full for so long is too long.
+const QUEUE_STAYS_FULL: Duration = Duration::from_millis(200);
 
 /// On which terms a request is given to an application.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +109,8 @@ pub enum NoLease {
     TimedOut(Duration),
     /// It could not be reached a short while ago (`retry`).
     Resting,
+    /// As many connections wait for it as may (`Queue`).
+    QueueFull,
 }
 
 impl fmt::Display for NoLease {
@@ -118,6 +124,7 @@ impl fmt::Display for NoLease {
             NoLease::TimedOut(limit) => {
                 write!(f, "it did not take the connection within {limit:?} (connectiontimeout)")
             }
+            NoLease::QueueFull => f.write_str("its queue is full (Queue)"),
             NoLease::Resting => f.write_str("it could not be reached a short while ago, and is left alone (retry)"),
         }
     }
@@ -127,6 +134,8 @@ impl fmt::Display for NoLease {
 #[derive(Debug)]
 pub struct Pool {
     address: Address,
+    /// Where it is a process of a service.
+    process: Option<Process>,
     idle: Mutex<Vec<Idle>>,
     /// Requests that have a connection or are getting one.
     active: AtomicUsize,
@@ -159,6 +168,7 @@ impl Pool {
     pub fn new(address: Address) -> Pool {
         Pool {
             address,
+            process: None,
             idle: Mutex::default(),
             active: AtomicUsize::new(0),
             ended: Notify::new(),
@@ -169,6 +179,31 @@ impl Pool {
             failed: Mutex::default(),
             found: Mutex::default(),
         }
+    }
+
+    /// Those to a process of a service.
+    pub(super) fn of_process(address: Address, process: Process) -> Pool {
+        Pool {
+            process: Some(process),
+            ..Pool::new(address)
+        }
+    }
+
+    pub(super) fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// How many requests have a connection or are getting one.
+    pub(super) fn active(&self) -> usize {
+        self.active.load(Ordering::Acquire)
+    }
+
+    /// Another process is there from now on.
+    pub(super) fn renew(&self) {
+        if let Some(process) = &self.process {
+            process.is_another();
+        }
+        self.forget();
     }
 
     /// Where it leads.
@@ -184,17 +219,24 @@ impl Pool {
     /// A connection for one request.
     pub async fn lease(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, NoLease> {
         let turn = Pool::turn(self, agreed).await?;
+        let owed = Owed::by(self);
+        if let Some(process) = &self.process {
+            process.is_given();
+        }
         if which == Which::Any
             && let Some(socket) = self.kept_one()
         {
-            return Ok(Lease::new(turn, socket, agreed, Origin::Kept));
+            return Ok(Lease::new(turn, socket, agreed, Origin::Kept).owing(owed));
         }
         self.is_rested(agreed)?;
         let waiting = Unanswered::new(self);
         match timeout_at(Instant::now() + agreed.connect, self.connected()).await {
             Ok(Ok(socket)) => {
                 *locked(&self.failed) = None;
-                Ok(Lease::new(turn, socket, agreed, Origin::New(waiting)))
+                Ok(Lease::new(turn, socket, agreed, Origin::New(waiting)).owing(owed))
+            }
+            Ok(Err(error)) if self.process.is_some() && error.kind() == io::ErrorKind::WouldBlock => {
+                Err(NoLease::QueueFull)
             }
             Ok(Err(error)) => {
                 *locked(&self.failed) = Some(Instant::now());
@@ -255,6 +297,8 @@ impl Pool {
 
     fn is_rested(&self, agreed: &Agreed) -> Result<(), NoLease> {
         match *locked(&self.failed) {
+            // The launcher has started it again, or will not.
+            _ if self.process.is_some() => Ok(()),
             Some(when) if when.elapsed() < agreed.retry => Err(NoLease::Resting),
             _ => Ok(()),
         }
@@ -282,7 +326,11 @@ impl Pool {
     }
 
     async fn connected(&self) -> io::Result<Socket> {
+        if let Some(process) = &self.process {
+            return queued(process).await;
+        }
         match &self.address {
+            Address::Service(_) => Err(io::ErrorKind::NotFound.into()),
             Address::Unix(path) => loop {
                 match Socket::to_path(path).await {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL_QUEUE).await,
@@ -319,6 +367,19 @@ impl Pool {
     }
 }
 
+/// A connection to a process of a service. The launcher holds its socket whether it runs or not.
+async fn queued(process: &Process) -> io::Result<Socket> {
+    let until = Instant::now() + QUEUE_STAYS_FULL;
+    loop {
+        match Socket::to_path(&process.path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
+                sleep(FULL_QUEUE).await;
+            }
+            made => return made,
+        }
+    }
+}
+
 /// The right to have a request there.
 #[derive(Debug)]
 struct Turn(Arc<Pool>);
@@ -326,6 +387,9 @@ struct Turn(Arc<Pool>);
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::AcqRel);
+        if let Some(process) = &self.0.process {
+            process.is_freed();
+        }
         self.0.ended.notify_one();
     }
 }
@@ -385,6 +449,10 @@ pub struct Lease {
     socket: Socket,
     turn: Turn,
     origin: Origin,
+    /// The first byte of an answer, where the process of a service owes it.
+    owed: Option<Owed>,
+    /// Which process of the service it is.
+    edition: u64,
     was_kept: bool,
     keep: Keep,
     idle: Duration,
@@ -394,6 +462,8 @@ impl Lease {
     fn new(turn: Turn, socket: Socket, agreed: &Agreed, origin: Origin) -> Lease {
         Lease {
             was_kept: matches!(origin, Origin::Kept),
+            owed: None,
+            edition: turn.0.process.as_ref().map_or(0, Process::edition),
             socket,
             turn,
             origin,
@@ -402,9 +472,32 @@ impl Lease {
         }
     }
 
+    fn owing(mut self, owed: Option<Owed>) -> Lease {
+        self.owed = owed;
+        self
+    }
+
     /// Whether it carried a request before: then the application may have closed it meanwhile.
     pub fn was_kept(&self) -> bool {
         self.was_kept
+    }
+
+    /// Whether a request on it may be lost through nobody's fault: on one that carried a request before, and on that of a
+    /// service, whose process may have ended and has a successor.
+    pub fn may_be_lost(&self) -> bool {
+        self.was_kept || self.turn.0.process.is_some()
+    }
+
+    /// The application waits for the client: what it does not say is not its fault.
+    pub(super) fn waits_for_client(&mut self) {
+        self.owed = None;
+    }
+
+    /// It is the application's turn, which has not begun to answer.
+    pub(super) fn waits_for_application(&mut self) {
+        if self.owed.is_none() {
+            self.owed = Owed::by(&self.turn.0);
+        }
     }
 
     /// Whether it is to be kept.
@@ -419,6 +512,10 @@ impl Lease {
     /// The first byte of an answer is there.
     pub(super) fn is_answered(&mut self) {
         self.origin = Origin::Kept;
+        self.owed = None;
+        if let Some(process) = &self.turn.0.process {
+            process.is_heard();
+        }
     }
 
     /// No byte of an answer has come for [`STARVING`].
@@ -436,10 +533,18 @@ impl Lease {
             origin,
             keep,
             idle,
+            edition,
             ..
         } = self;
         drop(origin);
         let pool = &turn.0;
+        if pool
+            .process
+            .as_ref()
+            .is_some_and(|process| process.edition() != edition)
+        {
+            return;
+        }
         if keep == Keep::No || pool.closing.load(Ordering::Acquire) {
             return;
         }

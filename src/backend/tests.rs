@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::fastcgi::Conversation;
+use super::fastcgi::{Conversation, values};
 use super::pool::{Agreed, Keep, NoLease, Pool, Which};
 use super::wire::{Repeatable, Trouble};
 use crate::config::backends::Address;
@@ -450,5 +450,54 @@ fn tcp_is_reached_by_address_and_by_name() {
                 .map_err(|error| io::Error::other(error.to_string()))
                 .expect(host);
         }
+    });
+}
+
+#[test]
+fn an_application_says_what_it_is_asked_about_itself() {
+    run(async {
+        let place = place();
+        let names = ["FCGI_MAX_CONNS", "FCGI_MPXS_CONNS"];
+        let ask = async |silence| {
+            let lease = place.pool.lease(&AGREED, Which::New).await.expect("it listens");
+            values(lease, &names, silence).await
+        };
+        let (said, ()) = tokio::join!(ask(LONG), async {
+            let mut application = place.accepted().await;
+            let asked = application.next().await;
+            let expected = names.map(|name| (name.as_bytes().to_vec(), Vec::new())).to_vec();
+            assert_eq!(asked, Some(Message::GetValues(expected)));
+            application
+                .say(|out| record::values(out, &[(b"FCGI_MAX_CONNS", b"7")]))
+                .await;
+        });
+        assert_eq!(said.expect("it answers"), [(b"FCGI_MAX_CONNS".to_vec(), b"7".to_vec())]);
+        let (said, ()) = tokio::join!(ask(LONG), async {
+            let mut application = place.accepted().await;
+            application.next().await;
+            application.say(|out| record::unknown_type(out, 9)).await;
+        });
+        assert_eq!(said.expect("it answers"), []);
+        for (bytes, why) in [
+            (&b""[..], "it closed the connection before the end of the request"),
+            (b"\x01\x0a\0\0\0\x08", "it closed the connection within a record"),
+            (
+                b"HTTP/1.1 400 Bad Request\r\n",
+                "it sent a record of FastCGI version 72; there is only 1",
+            ),
+            (
+                b"\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0",
+                "it sent a record that nobody asked for",
+            ),
+        ] {
+            let (said, ()) = tokio::join!(ask(LONG), async {
+                let mut application = place.accepted().await;
+                application.next().await;
+                application.say(|out| out.extend_from_slice(bytes)).await;
+            });
+            assert_eq!(said.expect_err("no answer").to_string(), why);
+        }
+        let (said, _silent) = tokio::join!(ask(SHORT), place.accepted());
+        assert!(matches!(said, Err(Trouble::Silent(SHORT))), "{said:?}");
     });
 }

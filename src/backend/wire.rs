@@ -67,6 +67,8 @@ pub(super) struct Wire {
     heard: bool,
     silence: Duration,
     last_heard: Instant,
+    /// It is the client's turn, not the application's.
+    excused: bool,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -131,6 +133,7 @@ impl Wire {
             heard: false,
             silence,
             last_heard: now,
+            excused: false,
             timer: Box::pin(sleep_until(now + first_look)),
         }
     }
@@ -184,6 +187,7 @@ impl Wire {
     /// The silence so far is not the application's fault.
     pub(super) fn excuse_silence(&mut self) {
         self.last_heard = Instant::now();
+        self.excused = true;
     }
 
     /// Writes what there is room for and reads what comes next; `None` is the end.
@@ -211,6 +215,11 @@ impl Wire {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Trouble>> {
+        match std::mem::take(&mut self.excused) {
+            true => self.lease.waits_for_client(),
+            false if !self.heard => self.lease.waits_for_application(),
+            false => {}
+        }
         while self.timer.as_mut().poll(cx).is_ready() {
             let until = self.last_heard + self.silence;
             if Instant::now() >= until {
@@ -274,7 +283,7 @@ impl Wire {
     pub(super) fn repeatable(&self) -> Repeatable {
         let is_lost = matches!(self.stdin, Stdin::Begun | Stdin::Ended | Stdin::Unwanted(Touched::Yes));
         match self.head {
-            _ if self.heard || is_lost || !self.lease.was_kept() => Repeatable::No,
+            _ if self.heard || is_lost || !self.lease.may_be_lost() => Repeatable::No,
             Head::Unsent => Repeatable::Yes,
             Head::Sent => Repeatable::IfIdempotent,
         }

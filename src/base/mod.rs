@@ -3,6 +3,7 @@
 pub mod ascii;
 pub mod date;
 pub mod glob;
+pub mod json;
 pub mod natural;
 pub mod path;
 pub mod quote;

@@ -31,6 +31,40 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
     repeated
 }
 
+/// The programs of `<Service>` sections that are not there, and the users that nobody knows. Programs of one that has a root of
+/// its own are looked for below it.
+pub(super) fn unfit_services(settings: &Settings) -> Vec<ConfigError> {
+    let mut unfit = Vec::new();
+    let services = settings.nodes.iter();
+    for service in services.filter(|node| node.name().eq_ignore_ascii_case("Service")) {
+        let said = |name: &str| {
+            let mut children = service.children().iter();
+            children.find(|child| child.name().eq_ignore_ascii_case(name))
+        };
+        let word = |node: &Node| node.words().first().cloned().unwrap_or_default();
+        if let Some(command) = said("Command") {
+            let root = said("ChrootDir").map_or_else(Vec::new, |root| below(&settings.server_root, &word(root)));
+            let path = [root, below(&settings.server_root, &word(command))].concat();
+            if let Err(error) = rustix::fs::access(path.as_slice(), rustix::fs::Access::EXEC_OK) {
+                let sentence = format!("{} cannot be executed: {error}", shown(&path));
+                unfit.push(ConfigError::warning(command.span(), command.name(), sentence));
+            }
+        }
+        if let Some(user) = said("User").filter(|_| Identity::process_is_root()) {
+            let group = said("Group").map(word);
+            match Identity::look_up(&word(user), group.as_deref()) {
+                Ok(identity) if identity.uid == 0 => {
+                    let sentence = "a service does not run as root; name another user";
+                    unfit.push(ConfigError::warning(user.span(), user.name(), sentence));
+                }
+                Ok(_) => {}
+                Err(error) => unfit.push(ConfigError::warning(user.span(), user.name(), error.what())),
+            }
+        }
+    }
+    unfit
+}
+
 /// The DocumentRoots that are not there below `jail` (ChrootDir, or the root of all): an error for the main server, a warning for a virtual host, as in Apache.
 pub(super) fn missing_document_roots(settings: &Settings, jail: &[u8]) -> Vec<ConfigError> {
     let mut missing = Vec::new();

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use crate::commands::ctl::Call;
+use crate::commands::fcgiwrap::Fcgiwrap;
 use crate::commands::serve::{ListenAddress, Serve};
 use crate::commands::why::Question;
 use crate::config::error::Severity;
@@ -60,6 +62,10 @@ pub(super) enum Task {
     Passwd(Vec<OsString>),
     /// `lychgate why METHOD URL`.
     Why(Question),
+    /// `lychgate fcgiwrap`.
+    Fcgiwrap(Fcgiwrap),
+    /// `lychgate ctl VERB`.
+    Ctl(Call),
 }
 
 /// What can be said without a configuration.
@@ -142,7 +148,8 @@ const DUMPS: &[&str] = &["DUMP_VHOSTS", "DUMP_RUN_CFG", "DUMP_MODULES", "DUMP_IN
 pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     // What is asked about a configuration names it behind the verb.
-    let named = matches.subcommand_matches("why").unwrap_or(&matches);
+    let named = ["why", "ctl"].iter().find_map(|name| matches.subcommand_matches(name));
+    let named = named.unwrap_or(&matches);
     let strings = |id: &str| -> Vec<String> {
         named
             .get_many::<String>(id)
@@ -188,6 +195,8 @@ fn task(matches: &ArgMatches, defines: &[String]) -> Task {
     match matches.subcommand() {
         Some(("serve", serve)) => return Task::Serve(serve_options(serve)),
         Some(("why", why)) => return Task::Why(why::question(why)),
+        Some(("fcgiwrap", wrap)) => return Task::Fcgiwrap(fcgiwrap::wrap(wrap)),
+        Some(("ctl", ctl)) => return Task::Ctl(ctl::call(ctl)),
         Some(("passwd", passwd)) => {
             let words = passwd.get_many::<OsString>("words").into_iter().flatten();
             return Task::Passwd(words.cloned().collect());
@@ -247,7 +256,14 @@ fn command() -> Command {
         .args(settings())
         .args(for_our_own_use())
         .args(questions())
-        .subcommands([serve_command(), doctor_command(), passwd_command(), why::command()])
+        .subcommands([
+            serve_command(),
+            fcgiwrap::command(),
+            doctor_command(),
+            passwd_command(),
+            why::command(),
+            ctl::command(),
+        ])
 }
 
 fn given(id: &'static str, letter: char, name: &'static str, help: &'static str) -> Arg {
@@ -418,6 +434,8 @@ const LEVELS: [&str; 16] = [
     "trace5", "trace6", "trace7", "trace8",
 ];
 
+mod ctl;
+mod fcgiwrap;
 #[cfg(test)]
 mod tests;
 mod why;

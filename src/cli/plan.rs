@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use crate::config::directives::log::LogTarget;
 use crate::config::directives::server::Listen as ListenLine;
+use crate::config::directives::service::Service;
 use crate::config::load::Loaded;
 use crate::config::logs::{error_target, needed, targets};
 use crate::config::maps;
 use crate::config::places::confs;
+use crate::config::services;
 use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, IdentityBy, Listen, LogProgram, MapProgram, Plan, Shell};
+use crate::launcher::{self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell};
 use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
@@ -24,12 +26,18 @@ const BACKLOG: i32 = 511;
 
 /// The launcher's plan. An error is a sentence.
 pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
+    let plan = of_all_but_listening(loaded, threads)?;
+    if plan.listeners.is_empty() {
+        return Err("no `Listen` line says where to listen; write for example `Listen 80`".to_owned());
+    }
+    Ok(plan)
+}
+
+/// The same where it may be that no line says where to listen.
+pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
     let config = &loaded.config;
     let core = &config.server.core;
     let listeners = listeners(&core.listen);
-    if listeners.is_empty() {
-        return Err("no `Listen` line says where to listen; write for example `Listen 80`".to_owned());
-    }
     let logs = targets(config);
     let error_log = config.sites.first().and_then(|main| {
         let target = error_target(config, main);
@@ -52,9 +60,13 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
         worker_by: by(core.chroot.value().is_some()),
         spawner_by: by(core.chroot.value().is_some() || stays_root(config)),
         pid_file: Some(pid_file(config)),
+        control: control_socket(config),
+        file: None,
         logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
         error_log,
         maps: maps::programs(config).iter().map(map).collect(),
+        services: config.services.iter().map(service).collect(),
+        service_dir: service_dir(config)?,
         threads: match threads {
             Threads::One => 1,
             Threads::Configured => configured_threads(config),
@@ -66,6 +78,36 @@ pub(super) fn of(loaded: &Loaded, threads: Threads) -> Result<Plan, String> {
             format!("{file}: variables that the environment does not have are taken from here")
         }),
     })
+}
+
+fn service(service: &Service) -> ServicePlan {
+    ServicePlan {
+        name: service.name.clone(),
+        description: format!("{service:?}").into_bytes(),
+        least: service.processes.least,
+        most: service.processes.most,
+        idle: service.idle,
+        max_requests: service.max_requests,
+        max_lifetime: service.max_lifetime,
+        max_memory: service.max_memory,
+        queue: service.queue,
+        watchdog: service.watchdog,
+        crash_limit: service.crash_limit,
+        grace: SERVICE_GRACE,
+    }
+}
+
+/// How long a process of a service has between SIGTERM and SIGKILL.
+const SERVICE_GRACE: Duration = Duration::from_secs(5);
+
+/// Where the launcher makes the sockets of services.
+fn service_dir(config: &Config) -> Result<PathBuf, String> {
+    if config.services.is_empty() && !services::are_started_on_demand(config) {
+        return Ok(PathBuf::new());
+    }
+    let directory = services::directory(config)?;
+    let root = config.server.core.chroot.value().map_or(&b""[..], Vec::as_slice);
+    Ok(path_of([root, &directory].concat()))
 }
 
 fn map(program: &maps::Program<'_>) -> MapProgram {
@@ -91,10 +133,28 @@ pub(super) fn pid_file(config: &Config) -> PathBuf {
     path_of(path.unwrap_or_else(|| below(&config.server_root, b"logs/httpd.pid")))
 }
 
+/// `ControlSocket`, or its default: beside the PidFile.
+pub(super) fn control_socket(config: &Config) -> ControlSocket {
+    match config.server.core.control_socket.value() {
+        Some(Some(path)) => ControlSocket::Named(path_of(path.clone())),
+        Some(None) => ControlSocket::None,
+        None => {
+            let mut path = pid_file(config).into_os_string().into_vec();
+            path.truncate(path.strip_suffix(b".pid").unwrap_or(&path).len());
+            path.extend_from_slice(b".ctl");
+            ControlSocket::Usual(path_of(path))
+        }
+    }
+}
+
 /// What the spawner may start.
 pub(super) fn spawner_rules(config: Config) -> Rules {
     let variables = confs(&config).into_iter().flat_map(|conf| conf.env.variables.iter());
-    let mut names: Vec<Vec<u8>> = variables.map(|(name, _)| name.clone()).collect();
+    let initial = config
+        .sites
+        .iter()
+        .flat_map(|site| site.settings.fcgid.initial_env.iter());
+    let mut names: Vec<Vec<u8>> = variables.chain(initial).map(|(name, _)| name.clone()).collect();
     names.sort();
     names.dedup();
     Rules {

@@ -5,21 +5,22 @@ use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::fs::Access;
 use rustix::process::Signal;
 
+use crate::commands::ctl::{self, Call, Where};
 use crate::commands::serve::Serve;
 use crate::commands::why::{self, Question, Trouble};
 use crate::config::dump;
 use crate::config::error::Severity;
 use crate::config::load::{Loaded, Source, from_text, load, load_text};
 use crate::launcher::{
-    self, CommandLine, Detached, Launch, LogTarget, NotRunning, Outcome, Plan, StandardError, ask_running, detach,
-    signal_running,
+    self, CommandLine, ControlSocket, Detached, Launch, LogTarget, NotRunning, Outcome, Plan, StandardError,
+    ask_running, detach, signal_running,
 };
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
@@ -190,6 +191,25 @@ fn ask(options: &Options, pid_file: &Path, signal: Signal) -> Result<(), String>
     }
 }
 
+/// `lychgate ctl`: what the server says. A configuration that was spoilt meanwhile still tells where that is.
+pub(super) fn control(options: &Options, call: &Call) -> ExitCode {
+    let place = match (place::source(options), &call.socket) {
+        (Ok(source), None) => {
+            let config = load(&source).config;
+            Where {
+                socket: plan::control_socket(&config).path().map(Path::to_owned),
+                pid_file: plan::pid_file(&config),
+            }
+        }
+        (Err(error), None) => {
+            terminal::err(&format!("lychgate: {error}"));
+            return ExitCode::FAILURE;
+        }
+        (_, Some(_)) => Where::default(),
+    };
+    ExitCode::from(ctl::run(call, &place, &mut io::stdout(), &mut io::stderr()).0)
+}
+
 /// `lychgate serve DIR`.
 pub(super) fn serve(serve: &Serve) -> Result<(), String> {
     if serve.listen.is_public() && Identity::process_is_root() {
@@ -203,25 +223,30 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
             }
             let mut plan = plan::of(&loaded, Threads::Configured)?;
             plan.pid_file = None;
+            plan.control = ControlSocket::None;
             Ok(plan)
         },
+        check: &|| (Vec::new(), true),
         role_argv,
         ready: &mut say_where,
         stderr: StandardError::Log,
         silence: Some(SILENCE),
         command: None,
+        socket: None,
         handed_over: None,
     })
 }
 
 /// How long a worker may give no sign of life.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// Reads the configuration and looks for what it names.
 fn read(options: &Options, source: &Source) -> Loaded {
     let mut loaded = load(source);
     let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
     loaded.complaints.extend(repeated);
+    let unfit = checks::unfit_services(&loaded.settings);
+    loaded.complaints.extend(unfit);
     let unheld = checks::sandbox::unheld(&loaded.settings);
     loaded.complaints.extend(unheld);
     if options.document_roots == DocumentRoots::Checked {
@@ -265,7 +290,21 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
                 next_plan(options, &loaded)
             };
             is_first = false;
-            plan
+            plan.map(|plan| Plan {
+                file: Some(source.file.clone()),
+                ..plan
+            })
+        },
+        check: &|| {
+            let loaded = read(options, &source);
+            let remarks = complaints::lines(&loaded.complaints, Severity::Note);
+            if loaded.is_fatal() {
+                return (remarks, false);
+            }
+            match checks::identity(&loaded).and_then(|()| plan::of(&loaded, options.threads)) {
+                Ok(_) => (remarks, true),
+                Err(error) => ([remarks, vec![error]].concat(), false),
+            }
         },
         role_argv: match options.threads {
             Threads::Configured => role_argv,
@@ -279,6 +318,7 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
         // Whoever looks at the one thread with a debugger takes time.
         silence: (options.threads == Threads::Configured).then_some(SILENCE),
         command: Some(command),
+        socket: None,
         handed_over: options.handed_over,
     })
 }
@@ -335,7 +375,13 @@ fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result
         LogTarget::File(path) | LogTarget::Optional(path) => Some(path),
         LogTarget::Program(_) | LogTarget::Stderr => None,
     });
-    if files.chain(&plan.pid_file).any(|file| file.parent() == Some(&logs)) && !logs.exists() {
+    if files
+        .chain(&plan.pid_file)
+        .map(PathBuf::as_path)
+        .chain(plan.control.path())
+        .any(|file| file.parent() == Some(&logs))
+        && !logs.exists()
+    {
         // What cannot be made is told by whoever opens a file there.
         let _told_later = fs::create_dir(&logs);
     }
@@ -343,6 +389,9 @@ fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result
     if loaded.config.server.core.pid_file.value().is_none() && rustix::fs::access(&logs, Access::WRITE_OK).is_err() {
         warn(format!("no PidFile: {} cannot be written to", logs.display()));
         plan.pid_file = None;
+        if matches!(plan.control, ControlSocket::Usual(_)) {
+            plan.control = ControlSocket::None;
+        }
     }
     Ok(plan)
 }
@@ -358,7 +407,7 @@ fn redirect(options: &Options) -> Result<(), String> {
 }
 
 /// The command line of a role; its first word is what `ps` shows.
-fn role_argv(role: Role) -> Vec<CString> {
+pub(super) fn role_argv(role: Role) -> Vec<CString> {
     let shown = match role {
         Role::Worker => c"lychgate: worker",
         Role::Spawner => c"lychgate: spawner",

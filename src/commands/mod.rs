@@ -1,6 +1,8 @@
 //! What the binary does besides serving, one file each.
 
+pub mod ctl;
 pub mod doctor;
+pub mod fcgiwrap;
 pub mod passwd;
 pub mod serve;
 pub mod why;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::config::balancers;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::proxy::{Terms, To};
 use crate::config::places;
@@ -92,6 +93,8 @@ pub const HANDLER: &[u8] = b"proxy:";
 pub enum Address {
     /// A socket in the file system, by its absolute name.
     Unix(Vec<u8>),
+    /// A service of ours, by its name; or a program that was started for a request, by its absolute file name.
+    Service(Vec<u8>),
     /// A port of a host, which is a name in lower case or an address without brackets.
     Tcp {
         /// The host.
@@ -105,7 +108,7 @@ impl Address {
     /// Whether it surely is on this machine, and so sees the same files.
     pub fn is_local(&self) -> bool {
         match self {
-            Address::Unix(_) => true,
+            Address::Unix(_) | Address::Service(_) => true,
             Address::Tcp { host, .. } => {
                 host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
             }
@@ -117,6 +120,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Unix(path) => write!(f, "unix:{}", path.escape_ascii()),
+            Address::Service(name) if name.starts_with(b"/") => write!(f, "{}", name.escape_ascii()),
+            Address::Service(name) => write!(f, "service:{}", name.escape_ascii()),
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),
         }
@@ -137,16 +142,29 @@ pub struct Target {
 }
 
 impl Target {
+    /// As it would be written.
+    pub fn url(&self) -> Vec<u8> {
+        let socket = match &self.address {
+            Address::Unix(path) => [b"unix:", path.as_slice(), b"|"].concat(),
+            Address::Service(name) => [SERVICE, name.as_slice(), b"|"].concat(),
+            Address::Tcp { .. } => Vec::new(),
+        };
+        [socket.as_slice(), &self.base, &self.path].concat()
+    }
+
+    /// The same with a path behind its own.
+    #[must_use]
+    pub fn with_path(&self, rest: &[u8]) -> Target {
+        let own = self.path.strip_suffix(b"/").unwrap_or(&self.path);
+        Target {
+            path: [own, rest].concat(),
+            ..self.clone()
+        }
+    }
+
     /// Reads a URL. The error is a sentence.
     pub fn parse(text: &[u8]) -> Said<Target> {
-        let (socket, url) = match strip_word(text, b"unix:") {
-            None => (None, text),
-            Some(rest) => {
-                let (path, url) = split_at(rest, b'|')
-                    .ok_or_else(|| format!("{} has no URL; write `unix:/path|fcgi://localhost`", shown(text)))?;
-                (Some(socket(path)?), url)
-            }
-        };
+        let (socket, url) = of_socket(text)?;
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
         let scheme = Scheme::parse(name).ok_or_else(|| Scheme::unknown(name))?;
@@ -182,7 +200,7 @@ impl Target {
             base.extend_from_slice(format!(":{port}").as_bytes());
         }
         let address = match socket {
-            Some(path) => Address::Unix(path),
+            Some(socket) => socket,
             None => Address::Tcp {
                 host,
                 port: port.unwrap_or(scheme.port()),
@@ -195,6 +213,30 @@ impl Target {
             path: path.to_vec(),
         })
     }
+}
+
+/// The socket that stands before a URL, and the URL.
+fn of_socket(text: &[u8]) -> Said<(Option<Address>, &[u8])> {
+    if let Some(rest) = strip_word(text, b"unix:") {
+        let (path, url) = split_at(rest, b'|')
+            .ok_or_else(|| format!("{} has no URL; write `unix:/path|fcgi://localhost`", shown(text)))?;
+        return Ok((Some(Address::Unix(socket(path)?)), url));
+    }
+    let Some(rest) = strip_word(text, SERVICE) else {
+        return Ok((None, text));
+    };
+    let (name, url) = split_at(rest, b'|')
+        .ok_or_else(|| format!("{} has no URL; write `service:name|fcgi://localhost`", shown(text)))?;
+    Ok((Some(Address::Service(name.to_vec())), url))
+}
+
+/// What stands before the name of a service.
+const SERVICE: &[u8] = b"service:";
+
+/// The name of the service that a word of the settings names, if it does.
+pub(super) fn service_named(word: &[u8]) -> Option<&[u8]> {
+    let word = of_handler(word).unwrap_or(word);
+    Some(split_at(strip_word(word, SERVICE)?, b'|')?.0)
 }
 
 fn socket(path: &[u8]) -> Said<Vec<u8>> {
@@ -252,14 +294,26 @@ pub fn of_handler(handler: &[u8]) -> Option<&[u8]> {
     strip_word(handler, HANDLER)
 }
 
+/// Whether a URL is one of an application server or of a balancer. The error is a sentence.
+pub fn check(url: &[u8]) -> Said<()> {
+    match balancers::split(url) {
+        Some((name, _)) if name.ends_with(b"/") => Err(format!("{} has no name; write `balancer://name`", shown(url))),
+        Some(_) => Ok(()),
+        None => Target::parse(url).map(drop),
+    }
+}
+
 /// What a `<Proxy>` section of this name and word is about. The error is a sentence.
 pub fn section(name: &str, url: &[u8]) -> Said<Pattern> {
     if name.eq_ignore_ascii_case("ProxyMatch") {
         return words::regex(url).map(Pattern::Regex);
     }
-    let pattern = Pattern::wild(url);
+    let pattern = match balancers::split(url) {
+        Some((name, path)) => Pattern::wild(&[&name, path].concat()),
+        None => Pattern::wild(url),
+    };
     if let (Pattern::Plain(url), true) = (&pattern, memchr::memmem::find(url, b":").is_some()) {
-        Target::parse(url)?;
+        check(url)?;
     }
     Ok(pattern)
 }
@@ -281,17 +335,18 @@ pub fn check_rule(literal: &[u8]) -> Said<()> {
         })
     };
     let is_begun = |scheme: Scheme| begins_as(format!("{}://", scheme.name()).as_bytes());
-    if Scheme::ALL.into_iter().any(is_begun) || begins_as(b"unix:/") {
+    let is_known = Scheme::ALL.into_iter().any(is_begun) || begins_as(b"unix:/");
+    if is_known || begins_as(b"balancer://") || begins_as(SERVICE) {
         return Ok(());
     }
-    Target::parse(literal).map(drop)
+    check(literal)
 }
 
 /// The terms on which an application server is talked to.
 #[derive(Clone, Debug)]
 pub struct Agreement {
     /// The socket, where one was named.
-    socket: Option<Vec<u8>>,
+    socket: Option<Address>,
     /// The beginning of the URLs they are for.
     url: Vec<u8>,
     terms: Terms,
@@ -304,7 +359,7 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
         if let (Ok(target), true) = (Target::parse(url), *terms != Terms::default()) {
             agreements.push(Agreement {
                 socket: match target.address {
-                    Address::Unix(path) => Some(path),
+                    socket @ (Address::Unix(_) | Address::Service(_)) => Some(socket),
                     Address::Tcp { .. } => None,
                 },
                 url: [target.base, target.path].concat(),
@@ -312,6 +367,9 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
             });
         }
     };
+    for member in site.balancers.iter().flat_map(|balancer| &balancer.members) {
+        add(&member.target.url(), &member.terms);
+    }
     for section in &site.proxies {
         if let Pattern::Plain(url) = &section.pattern {
             add(url, &section.conf.proxy.terms);
@@ -337,11 +395,7 @@ pub fn agreements(site: &Site) -> Vec<Agreement> {
 pub fn terms(site: &Site, target: &Target) -> Terms {
     let url = [target.base.as_slice(), &target.path].concat();
     let fits = |agreement: &&Agreement| {
-        let is_there = match (&agreement.socket, &target.address) {
-            (None, _) => true,
-            (Some(known), Address::Unix(path)) => known == path,
-            (Some(_), Address::Tcp { .. }) => false,
-        };
+        let is_there = agreement.socket.as_ref().is_none_or(|known| *known == target.address);
         // `fcgi://localhost/` is for `fcgi://localhost` too.
         is_there && (url.starts_with(&agreement.url) || agreement.url.strip_suffix(b"/") == Some(&url))
     };
@@ -369,6 +423,8 @@ pub fn of(site: &Site) -> Vec<Address> {
             addresses.push(target.address);
         }
     };
+    let members = site.balancers.iter().flat_map(|balancer| &balancer.members);
+    members.for_each(|member| add(&member.target.url()));
     let fallback = site.settings.static_first.to.value().and_then(Option::as_ref);
     let passes = site.settings.proxy.passes.iter().chain(fallback).map(|pass| &pass.to);
     passes.filter_map(To::url).for_each(&mut add);

@@ -1,11 +1,19 @@
 //! Handlers and types that only a program could answer for, and that this version has not: worth a warning, because what
 //! falls to them is answered with 500 and never shown as it is.
 
-use crate::config::backends::{self, Target};
+use crate::config::backends;
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 3] = [b"none", b"default-handler", b"cgi-script"];
+const KNOWN: [&[u8]; 4] = [b"none", b"default-handler", b"cgi-script", ON_DEMAND];
+
+/// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
+const ON_DEMAND: &[u8] = b"fcgid-script";
+
+/// Whether a handler is that of FastCGI programs that are started when they are wanted.
+pub fn is_on_demand(handler: &[u8]) -> bool {
+    handler == ON_DEMAND
+}
 
 /// The types of Apache's that stand for a handler.
 pub const BY_TYPE: &[u8] = b"application/x-httpd-";
@@ -20,7 +28,7 @@ pub fn is_foreign_type(media_type: &[u8]) -> bool {
 /// Remarks on a directive whose first word names a handler; one that is an application server must be one we can talk to.
 pub fn look_at_handler(args: &Args) -> Said<()> {
     if let Some(url) = backends::of_handler(args.bytes(0)) {
-        return Target::parse(url).map(drop);
+        return backends::check(url);
     }
     let known = KNOWN.iter().any(|known| args.bytes(0).eq_ignore_ascii_case(known));
     remark(args, "handler", !known);

@@ -162,7 +162,9 @@ impl<'a> Inside<'a> {
             }
             Set::Ignored(why) => self.note(node, why),
             Set::Language => {}
-            Set::Server(_) | Set::Site(_) => self.complain(node, "has no meaning in a section of a place; move it out"),
+            Set::Server(_) | Set::ServerOrService(..) | Set::Service(_) | Set::Site(_) => {
+                self.complain(node, "has no meaning in a section of a place; move it out");
+            }
         }
         self.remark(node, remarks);
     }

@@ -2,6 +2,7 @@
 
 mod acting;
 pub mod backends;
+pub mod balancers;
 pub mod condition;
 pub mod define;
 pub mod directives;
@@ -29,6 +30,7 @@ pub mod quoting;
 pub mod reader;
 pub mod resolve;
 mod sections;
+pub mod services;
 pub mod setting;
 pub mod site;
 pub mod suggest;

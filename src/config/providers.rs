@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::directives::authn::{Alias, Base, Provider};
 use crate::config::directives::authz::{Rule, Test};
 use crate::config::directives::require::{self, Requirement, RequirementAlias};
-use crate::config::directives::{DirConf, Server};
+use crate::config::directives::{DirConf, Server, authorizer};
 use crate::config::error::ConfigError;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint};
 use crate::config::node::Node;
@@ -121,11 +121,23 @@ pub(super) fn missing(conf: &DirConf, server: &Server) -> Vec<ConfigError> {
         for provider in conf.authn.providers.value().into_iter().flatten() {
             if let Provider::Alias(name, span) = provider
                 && server.providers.aliases.find(name).is_none()
+                && !is_authorizer(server, name, authorizer::Kind::knows_users)
             {
                 let sentence = "is not a provider; write `file` or `anon`, or <AuthnProviderAlias> first";
                 let sentence = format!("{} {sentence}", shown(name));
                 missing.push(ConfigError::error(span, "AuthBasicProvider", sentence));
             }
+        }
+        if let Some(Some(check)) = conf.authorizer.check.value()
+            && !is_authorizer(server, &check.provider, authorizer::Kind::knows_users)
+        {
+            let sentence = "is not an authorizer that knows users; write AuthnzFcgiDefineProvider first";
+            let sentence = format!("{} {sentence}", shown(&check.provider));
+            missing.push(ConfigError::error(
+                &check.span,
+                "AuthnzFcgiCheckAuthnProvider",
+                sentence,
+            ));
         }
         if let Some(rule) = conf.authz.rules.top.as_deref() {
             missing_in_rule(rule, server, &mut missing);
@@ -134,9 +146,15 @@ pub(super) fn missing(conf: &DirConf, server: &Server) -> Vec<ConfigError> {
     missing
 }
 
+fn is_authorizer(server: &Server, name: &[u8], can: fn(authorizer::Kind) -> bool) -> bool {
+    let provider = server.authorizers.providers.find(name);
+    provider.is_some_and(|provider| can(provider.kind))
+}
+
 fn missing_in_rule(rule: &Rule, server: &Server, missing: &mut Vec<ConfigError>) {
     if let Test::One(Requirement::Alias(name, span)) = &rule.test
         && server.providers.requirements.find(name).is_none()
+        && !is_authorizer(server, name, authorizer::Kind::grants)
     {
         missing.push(ConfigError::error(span, "Require", require::unknown(name)));
     }

@@ -8,10 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::backends;
+use crate::config::balancers;
 use crate::config::directives::authz::Rules;
+use crate::config::directives::balancer;
 use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
+use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
 use crate::config::hosts;
@@ -19,6 +22,7 @@ use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, ent
 use crate::config::node::{Node, Settings};
 use crate::config::places;
 use crate::config::providers;
+use crate::config::services;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
 use crate::config::table::{SERVER, Set, VHOST, Words};
@@ -38,6 +42,7 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
         server: Server::default(),
         main: Scope::default(),
         hosts: Vec::new(),
+        services: Vec::new(),
         types: None,
         complaints: Vec::new(),
     };
@@ -45,6 +50,8 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
     for node in &settings.nodes {
         resolver.node(node, &At::Server);
     }
+    let unknown = services::unknown(&settings.nodes, &resolver.services);
+    resolver.complaints.extend(unknown);
     resolver.finish(read)
 }
 
@@ -78,6 +85,7 @@ struct Resolver {
     server: Server,
     main: Scope,
     hosts: Vec<Host>,
+    services: Vec<Service>,
     /// Where the TypesConfig that holds stands.
     types: Option<Span>,
     complaints: Vec<ConfigError>,
@@ -145,10 +153,10 @@ impl Resolver {
             remarks: &remarks,
         };
         let result = match entry.set {
-            Set::Server(set) => set(&mut self.server, &args),
+            Set::Server(set) | Set::ServerOrService(set, _) => set(&mut self.server, &args),
             Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut self.scope(at).settings, &args),
             Set::Dir(set) => set(&mut self.scope(at).base, &args),
-            Set::Language => Ok(()),
+            Set::Language | Set::Service(_) => Ok(()),
             Set::Ignored(why) => return self.note(node, why),
         };
         if let Err(message) = result {
@@ -179,6 +187,8 @@ impl Resolver {
         let name = node.name().to_ascii_lowercase();
         if matches!(name.as_str(), "authnprovideralias" | "authzprovideralias") {
             self.provider_alias(node, at);
+        } else if name == "service" {
+            self.service(node, at);
         } else if matches!(name.as_str(), "proxy" | "proxymatch") {
             self.proxy_section(node, &mut inside, at);
         } else if matches!(name.as_str(), "if" | "elseif" | "else") {
@@ -217,7 +227,13 @@ impl Resolver {
         let (pattern, mut conf) = (backends::section(node.name(), url), DirConf::default());
         for parameter in parameters {
             let taken = match &pattern {
-                Ok(Pattern::Plain(_)) => conf.proxy.terms.take(parameter),
+                Ok(Pattern::Plain(url)) => match balancers::split(url) {
+                    Some((name, _)) => {
+                        let sharing = balancer::sharing(std::slice::from_ref(parameter));
+                        sharing.map(|sharing| conf.balancer.sharing.push((name, sharing)))
+                    }
+                    None => conf.proxy.terms.take(parameter),
+                },
                 _ => Err("takes parameters with a plain URL alone".to_owned()),
             };
             if let Err(message) = taken {
@@ -243,6 +259,23 @@ impl Resolver {
             }),
             Err(message) => self.complain(node, message),
         }
+    }
+
+    /// `<Service>`
+    fn service(&mut self, node: &Node, at: &At) {
+        if matches!(at, At::Host(_)) {
+            return self.complain(node, "cannot stand in <VirtualHost>; it belongs in: server config");
+        }
+        let (service, mut complaints) = services::read(node, &self.root);
+        self.complaints.append(&mut complaints);
+        let Some(service) = service else { return };
+        if self.services.iter().any(|known| known.name == service.name) {
+            return self.complain(
+                node,
+                format!("there is another <Service {}>; name it otherwise", service.name),
+            );
+        }
+        self.services.push(service);
     }
 
     /// `<AuthnProviderAlias>` and `<AuthzProviderAlias>`
@@ -308,6 +341,7 @@ impl Resolver {
                 .push(laid_over(&self.main, host.scope, host.span, number + 1));
         }
         config.server = std::mem::take(&mut self.server);
+        config.services = std::mem::take(&mut self.services);
         let mut main = site(std::mem::take(&mut self.main), 0);
         sort(&mut main.directories);
         config.sites.insert(0, main);
@@ -315,6 +349,20 @@ impl Resolver {
         config.script_places = places::of(&config);
         config.script_only = places::script_only(&config);
         for site in &mut config.sites {
+            for mut balancer in balancers::of(site) {
+                balancer.number = balancers::numbered(&mut config.balancers, balancer.clone());
+                site.balancers.push(balancer);
+            }
+            for warning in balancers::without_members(site) {
+                // What the main server says is every virtual host's too.
+                if !self
+                    .complaints
+                    .iter()
+                    .any(|known| known.to_string() == warning.to_string())
+                {
+                    self.complaints.push(warning);
+                }
+            }
             site.agreements = backends::agreements(site);
             site.backends = backends::of(site);
             let news = site
@@ -322,6 +370,11 @@ impl Resolver {
                 .iter()
                 .filter(|address| !config.backends.contains(address));
             config.backends.extend(news.cloned().collect::<Vec<_>>());
+        }
+        for (_, provider) in config.server.authorizers.providers.iter() {
+            if !config.backends.contains(&provider.target.address) {
+                config.backends.push(provider.target.address.clone());
+            }
         }
         self.missing_providers(&config);
         (config, self.complaints)
@@ -387,6 +440,7 @@ fn site(scope: Scope, number: usize) -> Site {
         directory_matches: scope.directory_matches,
         locations: scope.locations,
         proxies: scope.proxies,
+        balancers: Vec::new(),
         agreements: Vec::new(),
         backends: Vec::new(),
     }
@@ -421,6 +475,7 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
         directory_matches: chain(&main.directory_matches, host.directory_matches),
         locations: chain(&main.locations, host.locations),
         proxies: chain(&main.proxies, host.proxies),
+        balancers: Vec::new(),
         agreements: Vec::new(),
         backends: Vec::new(),
     }

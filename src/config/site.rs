@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::base::glob::Slash;
 use crate::base::path;
 use crate::config::backends::{Address, Agreement};
+use crate::config::balancers::{Balancer, Member};
+use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::Span;
 use crate::config::words::Pattern;
@@ -32,8 +34,12 @@ pub struct Config {
     pub script_only: Vec<Vec<u8>>,
     /// The places whose files may be started as scripts; a place's number is its index.
     pub script_places: Vec<ScriptPlace>,
+    /// The programs that the server keeps running, in order.
+    pub services: Vec<Service>,
     /// The addresses of the application servers of all sites.
     pub backends: Vec<Address>,
+    /// The balancers of all sites; a balancer's number is its index.
+    pub balancers: Vec<Balancer>,
 }
 
 /// A virtual host, or the main server, ready to serve.
@@ -57,10 +63,24 @@ pub struct Site {
     pub locations: Vec<Section>,
     /// `<Proxy>` and `<ProxyMatch>`, in order.
     pub proxies: Vec<Section>,
+    /// The balancers that its settings name, the main server's among them.
+    pub balancers: Vec<Balancer>,
     /// The terms on which application servers are talked to.
     pub agreements: Vec<Agreement>,
     /// The addresses of the application servers that its settings name, the main server's among them.
     pub backends: Vec<Address>,
+}
+
+impl Site {
+    /// The balancer of this name.
+    pub fn balancer(&self, name: &[u8]) -> Option<&Balancer> {
+        self.balancers.iter().find(|balancer| balancer.name == name)
+    }
+
+    /// Its members.
+    pub fn members_of(&self, name: &[u8]) -> impl Iterator<Item = &Member> {
+        self.balancer(name).into_iter().flat_map(|balancer| &balancer.members)
+    }
 }
 
 /// A section: settings for the paths that a pattern matches.

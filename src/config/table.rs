@@ -1,5 +1,6 @@
 //! One entry per directive: its name, where it may stand, what it takes, what it does, and its page of the manual.
 
+use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::words::Args;
 
@@ -20,6 +21,8 @@ const NOT_BY_URL: Contexts = Contexts(16);
 
 /// With [`DIRECTORY`]: in `<Location>` alone.
 const BY_URL: Contexts = Contexts(32);
+/// In `<Service>`.
+pub const SERVICE: Contexts = Contexts(64);
 
 impl std::ops::BitOr for Contexts {
     type Output = Contexts;
@@ -57,6 +60,7 @@ impl Contexts {
             (VHOST, "virtual host"),
             (DIRECTORY, "directory"),
             (HTACCESS, ".htaccess"),
+            (SERVICE, "<Service>"),
         ]
         .iter()
         .filter(|(place, _)| self.covers(*place))
@@ -142,6 +146,13 @@ pub enum Set {
     SiteOrDir(
         fn(&mut SiteSettings, &Args) -> Result<(), String>,
         fn(&mut DirConf, &Args) -> Result<(), String>,
+    ),
+    /// Settings of a `<Service>`.
+    Service(fn(&mut Service, &Args) -> Result<(), String>),
+    /// Settings of the whole server, or of the `<Service>` in which it stands.
+    ServerOrService(
+        fn(&mut Server, &Args) -> Result<(), String>,
+        fn(&mut Service, &Args) -> Result<(), String>,
     ),
     /// Acted upon when the text was read (`Include`, `Define`, …) or a section.
     Language,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::auth::hash::Hash;
 use crate::config::directives::DirConf;
+use crate::exchange::authorizers::{Authorizing, Gate, Refusal};
 
 /// A client.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub struct Client {
     pub admitted: Option<Arc<DirConf>>,
     /// Whether answers can be waited for.
     pub patience: Patience,
+    /// Who can ask authorizers; nobody where there are none.
+    pub gate: Option<Gate>,
     answers: Vec<(Question, Answer)>,
     wanted: RefCell<Vec<Question>>,
 }
@@ -51,7 +54,12 @@ pub enum Question {
     Owner(Vec<u8>),
     /// Which group a file is in.
     Group(Vec<u8>),
+    /// What an authorizer says.
+    Authorizer(Authorizing),
 }
+
+/// A variable that is set: its name and its value.
+pub type Set = (Vec<u8>, Vec<u8>);
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +70,10 @@ pub enum Answer {
     No,
     /// A name.
     Name(Vec<u8>),
+    /// The client may come in, and these variables are set.
+    Granted(Vec<Set>),
+    /// It may not.
+    Refused(Refusal),
 }
 
 impl Client {
@@ -74,6 +86,26 @@ impl Client {
     /// Records an answer.
     pub fn learn(&mut self, question: Question, answer: Answer) {
         self.answers.push((question, answer));
+    }
+
+    /// Whether the authorizer of this name has let the client in, to this path.
+    pub fn is_let_in_by(&self, name: &[u8], path: &[u8]) -> bool {
+        let mut granted = self.granted(path);
+        granted.any(|(asked, _)| asked.provider == name)
+    }
+
+    /// The variables that authorizers have set for this path.
+    pub fn granted_variables(&self, path: &[u8]) -> Vec<Set> {
+        self.granted(path)
+            .flat_map(|(_, variables)| variables.clone())
+            .collect()
+    }
+
+    fn granted<'c>(&'c self, path: &[u8]) -> impl Iterator<Item = (&'c Authorizing, &'c Vec<Set>)> {
+        self.answers.iter().filter_map(move |known| match known {
+            (Question::Authorizer(asked), Answer::Granted(variables)) if asked.path == path => Some((asked, variables)),
+            _ => None,
+        })
     }
 
     /// Leaves a question for later.

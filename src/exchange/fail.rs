@@ -41,6 +41,8 @@ pub enum Blame {
     Site,
     /// A script: logged at `error`.
     Script,
+    /// Another server, which could not be reached and so has nothing of the request: logged at `error`.
+    Backend,
     /// Ourselves or the system: logged at `error`.
     Server,
 }
@@ -81,6 +83,11 @@ impl Fail {
     /// Our own fault or the system's: 500.
     pub fn internal(note: impl Into<String>) -> Fail {
         Fail::new(Status::INTERNAL_SERVER_ERROR, Blame::Server, note)
+    }
+
+    /// Whether nothing of the request was done, because another server could not be reached.
+    pub fn is_unreached(&self) -> bool {
+        matches!(self, Fail::Reply(reply) if reply.blame == Blame::Backend)
     }
 
     /// The status that the client gets, or would get if it were there.

@@ -4,6 +4,7 @@
 //! redirect, a directory's index, an error document) starts another pass over the phases with the same exchange.
 
 pub mod allowed;
+pub mod authorizers;
 pub mod body;
 pub mod charset;
 pub mod client;

@@ -1,6 +1,7 @@
 //! The fields of an answer as `Header` and Expires see them: Apache keeps those for good answers apart from those for all
 //! answers, and some of them out of reach.
 
+use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::response::{AfterResponse, Origin, Response};
 use crate::http::fields::{Fields, list_has_token, list_members};
@@ -51,7 +52,8 @@ impl Tables {
     pub fn split(ex: &Exchange, response: &Response, made: Made) -> Tables {
         // What another server says is kept as what a file is sent with.
         let is_behind = response.origin == Origin::Behind;
-        let is_program = ex.handler == b"cgi-script" || ex.handler.starts_with(b"proxy");
+        let is_program =
+            ex.handler == b"cgi-script" || handlers::is_on_demand(&ex.handler) || ex.handler.starts_with(b"proxy");
         let by_script = made == Made::ByHandler && is_program && !is_behind;
         let mut tables = Tables {
             success: Fields::new(),

@@ -9,6 +9,7 @@ mod feed;
 pub(in crate::handlers) mod reply;
 mod stream;
 mod talk;
+pub mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::config::directives::DirConf;
 use crate::config::directives::cgi::ClientGone;
 use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::config::directives::rlimit::{Bound, Bounds};
+use crate::config::site::Site;
 use crate::exchange::Exchange;
-use crate::exchange::body::{BodyError, BodyLength, Gone};
+use crate::exchange::body::{BodyError, BodyLength, Gone, RequestBody};
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
@@ -37,8 +40,9 @@ use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::Failed;
-use crate::scripts::notes::{About, Asked};
+use crate::process::message::{Failed, Runs};
+use crate::scripts::client::StartError;
+use crate::scripts::notes::{About, Asked, Notes};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Inherited, Order, Scripts};
 
@@ -49,7 +53,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     let mut input = input(ex, place).await?;
     let env = environment::of_script(ex, place, scripts.inherited(), input.length);
     environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
-    let slot = turn(ex, scripts).await?;
+    let slot = turn(&ex.body, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;
@@ -93,13 +97,18 @@ pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Resul
     })
 }
 
+/// What becomes of a request whose program was not started; `path` is the PATH that it would have had.
+pub(in crate::handlers) fn start_failed(path: Option<&[u8]>, notes: Rc<Notes>, error: &StartError) -> Fail {
+    Case::new(path, notes).not_started(error)
+}
+
 /// What becomes of a request whose script was not started.
 pub fn not_started(failed: &Failed) -> Fail {
     failure::fail(failure::status_of(failed))
 }
 
 /// The number of the script place that the file is in, and its path there.
-fn named(ex: &mut Exchange, place: &Place) -> Result<(u32, Vec<u8>), Fail> {
+pub(in crate::handlers) fn named(ex: &mut Exchange, place: &Place) -> Result<(u32, Vec<u8>), Fail> {
     ex.handler = b"cgi-script".to_vec();
     if !place.path_info.is_empty() && place.conf.core.accept_path_info.value() == Some(&AcceptPathInfo::Off) {
         let note = "the URL goes on behind the script, and AcceptPathInfo is Off here";
@@ -116,6 +125,7 @@ fn order(ex: &Exchange, place: &Place, (number, path): (u32, Vec<u8>), env: Meta
     Order {
         place: number,
         path,
+        runs: Runs::Itself,
         arguments: arguments(ex),
         env: env.into_pairs(),
         limits: limits(place),
@@ -180,13 +190,13 @@ async fn spooled(ex: &Exchange) -> Result<Input, Fail> {
 }
 
 /// Waits for a turn, but not for a client that has left.
-async fn turn(ex: &Exchange, scripts: &Scripts) -> Result<Slot, Fail> {
+async fn turn(client: &RequestBody, scripts: &Scripts) -> Result<Slot, Fail> {
     let mut taken = pin!(scripts.slots().take());
     let taken = poll_fn(|cx| {
         if let Poll::Ready(taken) = taken.as_mut().poll(cx) {
             return Poll::Ready(Some(taken));
         }
-        match ex.body.poll_gone(cx) {
+        match client.poll_gone(cx) {
             Poll::Ready(Gone::Reset) => Poll::Ready(None),
             Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
         }
@@ -239,7 +249,7 @@ fn no_place(place: &Place) -> Fail {
     .of_module("cgi")
 }
 
-fn about(ex: &Exchange, place: &Place) -> About {
+pub(in crate::handlers) fn about(ex: &Exchange, place: &Place) -> About {
     About {
         module: "cgi",
         site: ex.site.number,
@@ -268,7 +278,7 @@ fn arguments(ex: &Exchange) -> Vec<Vec<u8>> {
 }
 
 /// What the settings of the request say of limits; the spawner knows those of the file's place itself.
-fn limits(place: &Place) -> Vec<Limit> {
+pub(in crate::handlers) fn limits(place: &Place) -> Vec<Limit> {
     let said = place.conf.process.limits();
     let limit = |(directive, bounds): (&str, Bounds)| {
         Some(Limit {
@@ -281,8 +291,12 @@ fn limits(place: &Place) -> Vec<Limit> {
 }
 
 fn care(ex: &Exchange, place: &Place) -> Care {
-    let cgi = &place.conf.cgi;
-    let timeout = ex.site.settings.core.timeout.or(Duration::from_secs(60));
+    care_of(ex.site, &place.conf)
+}
+
+fn care_of(site: &Site, conf: &DirConf) -> Care {
+    let cgi = &conf.cgi;
+    let timeout = site.settings.core.timeout.or(Duration::from_secs(60));
     Care {
         silence: cgi.script_timeout.or(timeout),
         grace: cgi.kill_grace.or(Duration::from_secs(3)),

@@ -4,7 +4,9 @@
 //! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
 
 mod asked;
+mod authorizer;
 pub(in crate::handlers) mod input;
+pub mod on_demand;
 mod reply;
 mod stream;
 mod talk;
@@ -19,6 +21,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::backend::conversation::Conversation;
+use crate::backend::on_demand::OnDemand;
 use crate::backend::pool::{Agreed, Keep, Lease, NoLease, Pool, Which};
 use crate::backend::wire::Repeatable;
 use crate::backend::{Backends, fastcgi, scgi};
@@ -41,6 +44,7 @@ use crate::scripts::notes::{About, Logs, Notes};
 /// What one worker thread needs to ask applications.
 pub struct Applications {
     backends: Arc<Backends>,
+    started: Arc<OnDemand>,
     logs: Rc<dyn Logs>,
     path: Option<Vec<u8>>,
     /// The variables of which it was said that they are not passed, and of which site.
@@ -49,13 +53,24 @@ pub struct Applications {
 
 impl Applications {
     /// Those that may be talked to; `path` is PATH of the server's own environment.
-    pub fn new(backends: Arc<Backends>, logs: Rc<dyn Logs>, path: Option<Vec<u8>>) -> Applications {
+    pub fn new(
+        backends: Arc<Backends>,
+        started: Arc<OnDemand>,
+        logs: Rc<dyn Logs>,
+        path: Option<Vec<u8>>,
+    ) -> Applications {
         Applications {
             backends,
+            started,
             logs,
             path,
             said: RefCell::default(),
         }
+    }
+
+    /// Those that are started when they are wanted.
+    pub fn started(&self) -> &Arc<OnDemand> {
+        &self.started
     }
 
     /// The logs that notes about them go to.
@@ -103,8 +118,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     environment::warn_ignored(&variables, is_news, &notes);
     let variables = Asked::changed(ex, place, variables);
     let terms = backends::terms(ex.site, &asked.target);
-    let said = ex.site.settings.proxy.timeout.value().copied();
-    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
+    let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
     let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);
     if asked.target.scheme == Scheme::Scgi {
@@ -135,7 +149,9 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
         match reply::wait(ex, place, talk, &asked.target).await {
             Ok(outcome) => break Ok(outcome),
-            Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
+            Err(Unanswered { talk: Some(talk), .. })
+                if which == Which::Any && may_repeat(ex.method, talk.repeatable()) =>
+            {
                 input = talk.into_input();
                 which = Which::New;
             }
@@ -147,6 +163,12 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         ex.variables.extend(variables);
     }
     outcome
+}
+
+/// How long an application may be silent, where nobody says it of this one.
+fn patience(ex: &Exchange) -> Duration {
+    let said = ex.site.settings.proxy.timeout.value().copied();
+    said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)))
 }
 
 /// Whether a request that a kept connection lost may be told again, on a new one.
@@ -190,12 +212,12 @@ async fn lease(
 fn unreachable(address: &Address, why: &NoLease) -> Fail {
     let fail = Fail::new(
         Status::SERVICE_UNAVAILABLE,
-        Blame::Server,
+        Blame::Backend,
         format!("application `{address}`: {why}{}", cure(address, why)),
     );
     match why {
-        NoLease::Busy(_) | NoLease::TimedOut(_) | NoLease::Resting => fail.with_field("Retry-After", "5"),
-        NoLease::Unreachable(_) => fail,
+        NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
+        _ => fail.with_field("Retry-After", "5"),
     }
 }
 
@@ -203,6 +225,9 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
 fn cure(address: &Address, why: &NoLease) -> &'static str {
     let NoLease::Unreachable(error) = why else { return "" };
     match (address, error.raw_os_error()) {
+        (Address::Service(_), Some(libc::ENOENT | libc::ECONNREFUSED)) => {
+            "; it does not run: it has failed or was stopped, as the error log says"
+        }
         (Address::Unix(_), Some(libc::ENOENT)) => "; is it running, and is that its socket (php-fpm: `listen`)?",
         (_, Some(libc::ECONNREFUSED)) => "; nobody listens there: is it running?",
         (Address::Unix(_), Some(libc::EACCES)) => {
@@ -219,7 +244,7 @@ fn cure(address: &Address, why: &NoLease) -> &'static str {
 fn not_named(target: &Target) -> Fail {
     let (address, scheme) = (&target.address, target.scheme.name());
     let url = match address {
-        Address::Unix(_) => format!("{address}|{scheme}://localhost"),
+        Address::Unix(_) | Address::Service(_) => format!("{address}|{scheme}://localhost"),
         Address::Tcp { .. } => format!("{scheme}://{address}"),
     };
     Fail::site(

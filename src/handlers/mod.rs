@@ -1,6 +1,7 @@
 //! The things that answer.
 
 pub mod autoindex;
+pub mod balance;
 pub mod cgi;
 pub mod fastcgi;
 mod presence;

@@ -114,7 +114,9 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes));
         match reply::wait(ex, place, talk, address, &asked).await {
             Ok(outcome) => return Ok(outcome),
-            Err(Unanswered { talk: Some(talk), .. }) if may_repeat(ex.method, talk.repeatable()) => {
+            Err(Unanswered { talk: Some(talk), .. })
+                if which == Which::Any && may_repeat(ex.method, talk.repeatable()) =>
+            {
                 input = talk.into_input();
                 which = Which::New;
             }
@@ -247,6 +249,9 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
         (NoLease::Unreachable(error), Address::Tcp { .. }) if error.raw_os_error() == Some(libc::EACCES) => {
             "; the worker confined itself without this port: restart the server"
         }
+        (NoLease::Unreachable(_), Address::Service(_)) => {
+            "; it does not run: it has failed or was stopped, as the error log says"
+        }
         (NoLease::Unreachable(error), _) if error.raw_os_error() == Some(libc::ECONNREFUSED) => {
             "; nobody listens there: is it running?"
         }
@@ -254,12 +259,12 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
     };
     let fail = Fail::new(
         Status::SERVICE_UNAVAILABLE,
-        Blame::Server,
+        Blame::Backend,
         format!("server `{address}`: {why}{cure}"),
     );
     let fail = match why {
-        NoLease::Busy(_) | NoLease::TimedOut(_) | NoLease::Resting => fail.with_field("Retry-After", "5"),
-        NoLease::Unreachable(_) => fail,
+        NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
+        _ => fail.with_field("Retry-After", "5"),
     };
     fail.of_module(MODULE)
 }
@@ -267,7 +272,7 @@ fn unreachable(address: &Address, why: &NoLease) -> Fail {
 fn not_named(target: &Target) -> Fail {
     let (address, scheme) = (&target.address, target.scheme.name());
     let url = match address {
-        Address::Unix(_) => format!("{address}|{scheme}://localhost"),
+        Address::Unix(_) | Address::Service(_) => format!("{address}|{scheme}://localhost"),
         Address::Tcp { .. } => format!("{scheme}://{address}"),
     };
     Fail::site(

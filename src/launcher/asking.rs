@@ -1,20 +1,30 @@
-//! Those who asked for new settings by a signal and wait for word of what came of it.
+//! Those who asked for new settings and wait for word of what came of it.
 
+use super::ctl::Desk;
 use crate::process::answer::{self, Answer};
 
-/// Process numbers of senders of signals; most do not listen.
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// The process that sent a signal; most do not listen.
+    Signal(u32),
+    /// A visitor of the control socket.
+    Visitor(u64),
+}
+
+/// Those who wait.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     /// What they asked for was not begun.
-    later: Vec<u32>,
+    later: Vec<Asker>,
     /// It was.
-    now: Vec<u32>,
+    now: Vec<Asker>,
 }
 
 impl Asking {
     /// Another one.
-    pub(super) fn add(&mut self, pid: u32) {
-        self.later.push(pid);
+    pub(super) fn add(&mut self, asker: Asker) {
+        self.later.push(asker);
     }
 
     /// What they asked for is begun.
@@ -22,21 +32,29 @@ impl Asking {
         self.now.append(&mut self.later);
     }
 
-    /// Everybody.
-    pub(super) fn all(&self) -> Vec<u32> {
-        [self.now.as_slice(), &self.later].concat()
+    /// The processes that sent signals.
+    pub(super) fn signallers(&self) -> Vec<u32> {
+        let all = self.now.iter().chain(&self.later);
+        all.filter_map(|asker| match asker {
+            Asker::Signal(pid) => Some(*pid),
+            Asker::Visitor(_) => None,
+        })
+        .collect()
     }
 
     /// What was begun has come to this.
-    pub(super) fn answer(&mut self, answer: &Answer) {
-        for pid in self.now.drain(..) {
-            answer::tell(pid, answer);
+    pub(super) fn answer(&mut self, answer: &Answer, desk: &mut Desk) {
+        for asker in self.now.drain(..) {
+            match asker {
+                Asker::Signal(pid) => answer::tell(pid, answer),
+                Asker::Visitor(number) => desk.tell_outcome(number, answer),
+            }
         }
     }
 
     /// Nothing more will be begun.
-    pub(super) fn refuse_all(&mut self, why: &str) {
+    pub(super) fn refuse_all(&mut self, why: &str, desk: &mut Desk) {
         self.begin();
-        self.answer(&Err(why.to_owned()));
+        self.answer(&Err(why.to_owned()), desk);
     }
 }

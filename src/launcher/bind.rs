@@ -63,6 +63,18 @@ impl Bound {
         })
     }
 
+    /// The socket that is there instead of those of a plan, be it of TCP or a Unix socket, whose address nobody asks for.
+    pub(super) fn only(socket: OwnedFd) -> Result<Bound, String> {
+        listening::make_ready(socket.as_fd()).map_err(|error| error.to_string())?;
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Ok(Bound {
+            listen: Listen::own(nowhere),
+            local: nowhere,
+            sockets: vec![socket],
+            origin: Origin::Given,
+        })
+    }
+
     /// Hears of no more connections; those that wait can still be accepted. One that was given goes on to listen for
     /// whoever gave it.
     pub(super) fn unlist(&self) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::generation::{Generation, Phase};
 use super::plan::Plan;
 use super::{Change, Ending, Launcher, take_stderr};
+use crate::process::ctl::CtlSocket;
 use crate::process::notify::State;
 use crate::process::pidfile::PidFile;
 use crate::process::say::{Weight, say};
@@ -14,6 +15,8 @@ pub(super) struct Candidate {
     pub(super) generation: Generation,
     pub(super) plan: Plan,
     pub(super) change: Change,
+    /// Its control socket, if that is another than before.
+    pub(super) socket: Option<CtlSocket>,
 }
 
 impl Launcher<'_> {
@@ -43,11 +46,15 @@ impl Launcher<'_> {
             mut generation,
             plan,
             change,
+            socket,
         } = candidate;
         generation.phase = Phase::Serving;
         let is_first = self.current.is_none();
         let pid_file = self.make_pid_file(&plan);
-        let addresses: Vec<SocketAddr> = generation.listeners.iter().map(|bound| bound.local).collect();
+        let addresses: Vec<SocketAddr> = match self.only {
+            Some(_) => Vec::new(),
+            None => generation.listeners.iter().map(|bound| bound.local).collect(),
+        };
         if is_first {
             if let Err(error) = pid_file {
                 generation.kill();
@@ -57,6 +64,7 @@ impl Launcher<'_> {
         } else if let Err(error) = pid_file {
             say("launcher", Weight::Error, &error);
         }
+        self.desk.open(&plan.control, socket);
         take_stderr(&generation);
         let told = if is_first {
             "serving"
@@ -78,6 +86,9 @@ impl Launcher<'_> {
         if change == Change::Abrupt {
             self.old.iter_mut().for_each(Generation::give_way);
         }
+        if let Err(error) = self.services.settle(&plan, &self.stock) {
+            say("launcher", Weight::Error, &error);
+        }
         self.current = Some(generation);
         self.plan = Some(plan);
         Ok(())
@@ -98,6 +109,9 @@ impl Launcher<'_> {
 }
 
 fn serving_on(addresses: &[SocketAddr]) -> String {
+    if addresses.is_empty() {
+        return "serving".to_owned();
+    }
     let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
     format!("serving on {}", addresses.join(", "))
 }

@@ -5,13 +5,15 @@ mod handover;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::bind::Bound;
+use super::ctl::Reports;
 use super::logs::OpenLogs;
 use super::maps::Maps;
 use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
+use super::services::News;
 use crate::process::channel::{Channel, Heard, MAX_DESCRIPTORS, Wait};
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
@@ -22,20 +24,30 @@ use crate::process::say::{Weight, say};
 
 /// One worker, one spawner, and what they were given.
 pub(super) struct Generation {
+    /// Which it is since the server was started.
+    pub(super) number: u64,
+    /// When its settings were read.
+    pub(super) read: SystemTime,
     pub(super) worker: RoleProcess,
     pub(super) spawner: RoleProcess,
     pub(super) listeners: Vec<Rc<Bound>>,
     pub(super) logs: OpenLogs,
-    maps: Maps,
+    pub(super) maps: Maps,
+    /// What its roles have told of themselves when they were asked.
+    pub(super) reports: Reports,
     pub(super) phase: Phase,
     /// Whether the worker was started for the first time.
     worker_begun: bool,
     /// When it begins to drain, where that is put off.
     drain_at: Option<Instant>,
+    /// How long it may then take; zero is no limit.
+    drain_limit: Duration,
     /// The program that its roles execute: of the version it was started with.
     program: Rc<OwnedFd>,
     /// Scripts without a spawner that the worker wants signalled.
     pub(super) orphans: Vec<Asked>,
+    /// What its worker says of services.
+    pub(super) news: Vec<News>,
     settings: OwnedFd,
     worker_as: Option<Identity>,
     spawner_as: Option<Identity>,
@@ -61,6 +73,7 @@ pub(super) enum Phase {
 
 /// What a generation is made from.
 pub(super) struct Making<'a> {
+    pub(super) number: u64,
     pub(super) settings: &'a [u8],
     /// Who the worker is started as, if not who we are.
     pub(super) worker_as: Option<Identity>,
@@ -78,16 +91,21 @@ impl Generation {
     pub(super) fn start(stock: &Stock, making: Making<'_>) -> Result<Generation, String> {
         let told = |error: io::Error| format!("cannot prepare the roles: {error}");
         let mut generation = Generation {
+            number: making.number,
+            read: SystemTime::now(),
             worker: RoleProcess::new(Role::Worker),
             spawner: RoleProcess::new(Role::Spawner),
             listeners: making.listeners,
             logs: making.logs,
             maps: making.maps,
+            reports: Reports::default(),
             phase: Phase::Starting(Instant::now() + START_LIMIT),
             worker_begun: false,
             drain_at: None,
+            drain_limit: Duration::ZERO,
             program: Rc::clone(&stock.program),
             orphans: Vec::new(),
+            news: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
             worker_as: making.worker_as,
             spawner_as: making.spawner_as,
@@ -205,7 +223,7 @@ impl Generation {
             self.maps.restart_due(now, stock, stderr, &self.worker);
         }
         if self.drain_at.is_some_and(|at| at <= now) {
-            self.drain(Duration::ZERO, KEPT_IDLE);
+            self.drain(self.drain_limit, KEPT_IDLE);
         }
         match self.phase {
             Phase::Stopping(until) if until <= now => self.kill(),
@@ -310,6 +328,13 @@ impl Generation {
                 FromWorker::Alive => {}
                 FromWorker::SignalOrphan { pid, signal } => self.orphans.push(Asked { pid, signal }),
                 FromWorker::MapProgramSilent { number } => self.maps.gave_no_answer(number),
+                FromWorker::Report { number, counts } => self.reports.worker = Some((number, counts)),
+                FromWorker::ServiceServed {
+                    name,
+                    process,
+                    requests,
+                } => self.news.push(News::Served(name, process, requests)),
+                FromWorker::ServiceSilent { name, process } => self.news.push(News::Silent(name, process)),
             }
         }
     }
@@ -321,8 +346,11 @@ impl Generation {
 
     /// Hears what the spawner says.
     pub(super) fn hear_spawner(&mut self) {
-        for FromSpawner::Ready in hear(&mut self.spawner) {
-            self.spawner.is_ready = true;
+        for message in hear(&mut self.spawner) {
+            match message {
+                FromSpawner::Ready => self.spawner.is_ready = true,
+                FromSpawner::Report { number, scripts } => self.reports.spawner = Some((number, scripts)),
+            }
         }
     }
 
@@ -353,6 +381,20 @@ impl Generation {
             self.phase = Phase::Draining;
             self.drain_at = Some(Instant::now() + HANDSHAKE);
         }
+    }
+
+    /// Leaves its addresses to nobody: whoever came before is answered, which may take `limit` in all, and nobody is cut who is
+    /// about to be accepted or to send a further request.
+    pub(super) fn leave(&mut self, limit: Duration) {
+        self.listeners.iter().for_each(|bound| bound.unlist());
+        let handshake = if limit.is_zero() {
+            HANDSHAKE
+        } else {
+            HANDSHAKE.min(limit / 2)
+        };
+        self.phase = Phase::Draining;
+        self.drain_limit = limit.saturating_sub(handshake);
+        self.drain_at = Some(Instant::now() + handshake);
     }
 
     /// Makes place at once: its connections are cut, its scripts ended.
@@ -401,6 +443,14 @@ impl Generation {
         self.logs = logs;
         let numbers: Vec<usize> = (0..self.logs.descriptors().len()).collect();
         self.hand_over_logs(&numbers);
+    }
+
+    /// Opens what is by the names of the log files now, at once: whether the main error log is another file now, and what
+    /// cannot be opened.
+    pub(super) fn reopen_moved_logs(&mut self) -> (bool, Vec<String>) {
+        let (numbers, problems) = self.logs.reopen();
+        self.hand_over_logs(&numbers);
+        (numbers.iter().any(|number| self.logs.is_error(*number)), problems)
     }
 
     /// Looks whether other files have taken the places of log files, and hands those over; true when the main error log is

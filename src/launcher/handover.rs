@@ -12,9 +12,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::asking::Asker;
 use super::bind::{Bound, Origin};
 use super::generation::Generation;
-use super::plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
+use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
+use super::services::Services;
 use super::{Change, Launcher, whole_environment};
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
@@ -23,7 +25,7 @@ use crate::process::say::{Weight, say};
 /// The version of what is handed over, and of the messages between the roles, which a launcher of another version goes on
 /// with: a change of either needs another number. A program that has another does not take over; it must be stopped and
 /// started.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 impl Launcher<'_> {
     /// Executes `program` in this process. It returns only when that does not work, and says why.
@@ -66,9 +68,11 @@ impl Launcher<'_> {
 
     fn pack<'a>(&'a self, pack: &mut Pack<'a>, bound: &mut Vec<&'a Rc<Bound>>) {
         pack.descriptor(self.stock.stderr.as_fd()).number(self.copies as u64);
-        pack.list(self.asking.all().into_iter(), |pack, pid| {
+        pack.list(self.asking.signallers().into_iter(), |pack, pid| {
             pack.number(pid.into());
         });
+        pack.number(self.begun);
+        self.desk.pack(pack);
         pack.option(self.program_file.as_ref(), |pack, file| {
             pack.bytes(file.path().as_os_str().as_bytes());
         });
@@ -77,6 +81,7 @@ impl Launcher<'_> {
         });
         pack.list(bound.iter(), |pack, bound| pack_bound(pack, bound));
         self.programs.pack(pack);
+        self.services.pack(pack);
         pack.option(self.plan.as_ref(), pack_plan);
         pack.option(self.current.as_ref(), |pack, current| current.pack(pack, bound));
         pack.list(self.old.iter(), |pack, old| old.pack(pack, bound));
@@ -105,7 +110,12 @@ impl Launcher<'_> {
         self.stock.stderr = stderr;
         self.copies = usize::try_from(unpack.number()?).map_err(|_| Unreadable)?;
         for pid in unpack.list(Unpack::number)? {
-            self.asking.add(u32::try_from(pid).map_err(|_| Unreadable)?);
+            self.asking
+                .add(Asker::Signal(u32::try_from(pid).map_err(|_| Unreadable)?));
+        }
+        self.begun = unpack.number()?;
+        for visitor in self.desk.unpack(unpack)? {
+            self.asking.add(Asker::Visitor(visitor));
         }
         self.asking.begin();
         if let (Some(path), Some(file)) = (unpack.option(unpack_path)?, self.program_file.take()) {
@@ -114,6 +124,7 @@ impl Launcher<'_> {
         self.pid_file = unpack.option(unpack_path)?.map(PidFile::of_ours);
         let bound: Vec<Rc<Bound>> = unpack.list(|unpack| unpack_bound(unpack).map(Rc::new))?;
         self.programs.unpack(unpack)?;
+        self.services = Services::unpack(unpack)?;
         self.plan = unpack.option(unpack_plan)?;
         let programs = &mut self.programs;
         self.current = unpack.option(|unpack| Generation::unpack(unpack, &bound, programs))?;
@@ -126,7 +137,7 @@ impl Launcher<'_> {
     }
 }
 
-fn unpack_path(unpack: &mut Unpack<'_>) -> Result<PathBuf, Unreadable> {
+pub(super) fn unpack_path(unpack: &mut Unpack<'_>) -> Result<PathBuf, Unreadable> {
     Ok(PathBuf::from(OsString::from_vec(unpack.bytes()?)))
 }
 
@@ -180,6 +191,9 @@ fn pack_plan(pack: &mut Pack<'_>, plan: &Plan) {
     pack.option(plan.pid_file.as_ref(), |pack, path| {
         pack.bytes(path.as_os_str().as_bytes());
     });
+    pack.option(plan.file.as_ref(), |pack, path| {
+        pack.bytes(path.as_os_str().as_bytes());
+    });
 }
 
 fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
@@ -193,9 +207,13 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         worker_by: IdentityBy::Launcher,
         spawner_by: IdentityBy::Launcher,
         pid_file: unpack.option(unpack_path)?,
+        file: unpack.option(unpack_path)?,
+        control: ControlSocket::None,
         logs,
         error_log,
         maps: Vec::new(),
+        services: Vec::new(),
+        service_dir: PathBuf::new(),
         threads: 1,
         settings: Vec::new(),
         graceful_limit,

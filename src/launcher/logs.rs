@@ -104,6 +104,20 @@ impl OpenLogs {
         let looked = self.logs.iter_mut().map(OpenLog::look).enumerate();
         looked.filter(|(_, is_new)| *is_new).map(|(number, _)| number).collect()
     }
+
+    /// Opens what is by every file's name now, and makes what is missing; the numbers of those that are others than before, in
+    /// order, and what could not be opened, whose old file is written on.
+    pub(super) fn reopen(&mut self) -> (Vec<usize>, Vec<String>) {
+        let (mut numbers, mut problems) = (Vec::new(), Vec::new());
+        for (number, log) in self.logs.iter_mut().enumerate() {
+            match log.reopen() {
+                Ok(true) => numbers.push(number),
+                Ok(false) => {}
+                Err(error) => problems.push(error),
+            }
+        }
+        (numbers, problems)
+    }
 }
 
 impl OpenLog {
@@ -131,6 +145,19 @@ impl OpenLog {
 
     fn take(&mut self, (fd, file): (OwnedFd, FileId)) {
         (self.fd, self.file, self.sight) = (Rc::new(fd), Some(file), Sight::Usual);
+    }
+
+    /// Opens what is by its name; true when that is another file.
+    fn reopen(&mut self) -> Result<bool, String> {
+        let (LogTarget::File(path) | LogTarget::Optional(path)) = &self.target else {
+            return Ok(false);
+        };
+        let opened = open_file(path)?;
+        let is_new = Some(opened.1) != self.file;
+        if is_new {
+            self.take(opened);
+        }
+        Ok(is_new)
     }
 
     /// Looks at its name; true when another file was opened.
@@ -312,6 +339,27 @@ mod tests {
         assert_eq!(logs.look(), [0]);
         assert!(path.exists());
         OpenLogs::open(&[LogTarget::File(place.0.join("no/log"))], None, &mut programs()).expect_err("it is needed");
+    }
+
+    #[test]
+    fn at_a_word_what_is_missing_is_made_at_once() {
+        let place = Place::new("reopened");
+        let targets = ["a", "b"].map(|name| LogTarget::File(place.0.join(name)));
+        let mut logs = OpenLogs::open(&targets, Some(0), &mut programs()).expect("opened");
+        assert_eq!(logs.reopen(), (vec![], vec![]));
+        fs::rename(place.0.join("b"), place.0.join("b.1")).expect("ours");
+        assert_eq!(logs.reopen(), (vec![1], vec![]));
+        write(&logs, 1, "one\n");
+        assert_eq!(place.read("b"), "one\n");
+        fs::rename(place.0.join("a"), place.0.join("a.1")).expect("ours");
+        fs::create_dir(place.0.join("a")).expect("ours");
+        let told = format!(
+            "cannot open the log `{}`: Is a directory (os error 21)",
+            place.0.join("a").display()
+        );
+        assert_eq!(logs.reopen(), (vec![], vec![told]));
+        write(&logs, 0, "two\n");
+        assert_eq!(place.read("a.1"), "two\n");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Access, OFlags, access, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 
+use super::ctl::ProcessStatus;
 use super::plan::MapProgram;
 use super::roles::{RoleProcess, Stock};
 use super::words;
@@ -124,6 +125,15 @@ impl Maps {
                 self.start_one(number, stock, stderr, worker);
             }
         }
+    }
+
+    /// What there is to tell of each.
+    pub(super) fn status(&self) -> impl Iterator<Item = ProcessStatus> {
+        self.0.iter().map(|running| ProcessStatus {
+            name: running.program.name.escape_ascii().to_string(),
+            pid: running.child.as_ref().map(|child| child.pid),
+            restarts: running.backoff.deaths(),
+        })
     }
 
     /// Their processes.

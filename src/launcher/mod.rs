@@ -8,6 +8,7 @@ mod asking;
 mod bind;
 mod candidate;
 mod control;
+mod ctl;
 mod detach;
 mod generation;
 mod handover;
@@ -18,7 +19,9 @@ mod orphans;
 mod plan;
 mod programs;
 mod roles;
+pub mod services;
 mod trial;
+mod wait;
 mod who;
 mod words;
 
@@ -32,11 +35,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use crate::process::inherit::Role;
 use crate::process::listening;
+use crate::process::message::ToWorker;
 use crate::process::notify::{self, Notifier};
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
@@ -48,23 +51,29 @@ use crate::process::write_now::Nature;
 use asking::Asking;
 use bind::{Bound, Ground};
 use candidate::Candidate;
+use ctl::Desk;
 use generation::{Generation, Making};
 use logs::OpenLogs;
 use maps::Maps;
 use programs::Programs;
 use roles::Stock;
+use services::Services;
 use trial::{ProgramFile, Trial};
 
 pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
-pub use plan::{Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, Shell};
+pub use plan::{
+    ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, ServicePlan, Shell,
+};
 pub use trial::CommandLine;
 
 /// What the launcher needs from its caller.
 pub struct Launch<'a> {
     /// Reads and checks the settings, at the start and at every reload. The error is for people, a line per fault.
     pub load: &'a mut dyn FnMut() -> Result<Plan, String>,
+    /// Reads and checks the settings, and does no more: remarks for people, and whether they would do.
+    pub check: &'a dyn Fn() -> (Vec<String>, bool),
     /// The command line by which our program takes a role; its first word is what `ps` shows.
     pub role_argv: fn(Role) -> Vec<CString>,
     /// Called once, when the server accepts connections: with the addresses it listens on.
@@ -76,6 +85,8 @@ pub struct Launch<'a> {
     pub silence: Option<Duration>,
     /// How our program was started, so that a reload can start another version of it. `None`: it goes on as it is.
     pub command: Option<CommandLine>,
+    /// A listening socket to serve at instead of the addresses of the plan.
+    pub socket: Option<OwnedFd>,
     /// The number of the table that an older version of our program has handed over, which goes on in this process.
     pub handed_over: Option<RawFd>,
 }
@@ -101,12 +112,13 @@ pub fn run(launch: Launch<'_>) -> Result<(), String> {
     }
 }
 
-fn start(launch: Launch<'_>) -> Result<(), String> {
-    // First of all: before a descriptor of ours has such a number.
-    let given = listening::given(
-        env::var("LISTEN_PID").ok().as_deref(),
-        env::var("LISTEN_FDS").ok().as_deref(),
-    );
+fn start(mut launch: Launch<'_>) -> Result<(), String> {
+    let only = launch.socket.take().map(Bound::only).transpose()?;
+    // First of all: before a descriptor of ours has such a number. Who has chosen a socket has asked already.
+    let given = match only {
+        Some(_) => Vec::new(),
+        None => listening::given_by_environment(),
+    };
     let plan = (launch.load)()?;
     if let Some(path) = &plan.pid_file
         && let Holder::Running(pid) = holder(path)
@@ -115,6 +127,7 @@ fn start(launch: Launch<'_>) -> Result<(), String> {
     }
     let mut launcher = Launcher::new(launch, plan.threads).map_err(|error| format!("cannot start: {error}"))?;
     launcher.take_given(given, &plan);
+    launcher.only = only.map(Rc::new);
     let result = launcher
         .begin(plan, Change::Graceful, Notes::Said)
         .and_then(|()| launcher.serve());
@@ -140,11 +153,14 @@ struct Launcher<'a> {
     stock: Stock,
     signals: Signals,
     programs: Programs,
+    services: Services,
     notifier: Notifier,
     /// How many listeners each address has, for good.
     copies: usize,
     /// Listeners that the service manager gave us.
     given: Vec<Rc<Bound>>,
+    /// The listener that is there instead of those that plans name.
+    only: Option<Rc<Bound>>,
     /// The settings in force, once something serves.
     plan: Option<Plan>,
     current: Option<Generation>,
@@ -155,6 +171,10 @@ struct Launcher<'a> {
     /// What a signal asked for that was not begun yet.
     wanted: Option<Change>,
     asking: Asking,
+    /// Who has come to the control socket.
+    desk: Desk,
+    /// How many generations were begun.
+    begun: u64,
     /// The file that our program is from, and whether another is there meanwhile.
     program_file: Option<ProgramFile>,
     /// Another version of our program that is being tried.
@@ -233,9 +253,11 @@ impl<'a> Launcher<'a> {
             stock,
             signals,
             programs,
+            services: Services::default(),
             notifier: Notifier::from_environment(),
             copies: threads.max(1),
             given: Vec::new(),
+            only: None,
             plan: None,
             current: None,
             candidate: None,
@@ -243,6 +265,8 @@ impl<'a> Launcher<'a> {
             pid_file: None,
             wanted: None,
             asking: Asking::default(),
+            desk: Desk::default(),
+            begun: 0,
             program_file: program_file.transpose()?,
             trial: None,
             ending: Ending::No,
@@ -283,10 +307,17 @@ impl<'a> Launcher<'a> {
             copies: self.copies,
             backlog: plan.backlog,
         };
-        let listeners = bind::bind_all(&plan.listeners, &ground)?;
+        let listeners = match &self.only {
+            Some(only) => vec![Rc::clone(only)],
+            None => bind::bind_all(&plan.listeners, &ground)?,
+        };
         let maps = Maps::new(&plan.maps, identity.as_ref())?;
+        let socket = self.desk.socket_for(&plan.control)?;
+        self.begun += 1;
+        self.services.prepare(&plan, identity.as_ref(), &self.stock)?;
         let settings = plan.settings.as_slice();
         let making = Making {
+            number: self.begun,
             settings,
             worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
             spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
@@ -300,6 +331,7 @@ impl<'a> Launcher<'a> {
             generation,
             plan,
             change,
+            socket,
         });
         Ok(())
     }
@@ -314,8 +346,10 @@ impl<'a> Launcher<'a> {
                 generation.hear_spawner();
             }
             self.signal_orphans();
+            self.hear_of_services();
             self.reap();
             self.pass_time(woke);
+            self.attend_desk(woke);
             self.begin_what_is_wanted();
             self.settle_candidate()?;
             self.answer();
@@ -341,38 +375,6 @@ impl<'a> Launcher<'a> {
         }
     }
 
-    /// Waits for a signal, a message or the next time something is due; says when that was. By this time the round goes:
-    /// should we be held up in the middle of it, the worker's silence meanwhile is not counted, and the next round forgives it.
-    fn wait(&mut self) -> io::Result<Instant> {
-        let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
-        let generations = || self.current.iter().chain(candidate).chain(&self.old);
-        let channels = generations()
-            .flat_map(|one| [&one.worker.channel, &one.spawner.channel])
-            .flatten();
-        let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        polled.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
-        let ending = match self.ending {
-            Ending::Now(until) => Some(until),
-            Ending::Graceful(until) => until,
-            Ending::No => None,
-        };
-        let times = generations()
-            .filter_map(|one| one.next_time(self.stock.silence))
-            .chain(self.programs.next_restart())
-            .chain(self.current.is_some().then_some(self.look_at))
-            .chain(self.notifier.next_time())
-            .chain(self.trial.as_ref().map(Trial::until))
-            .chain(ending);
-        let next = times.min();
-        let limit = next.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
-        let now = Instant::now();
-        if next.is_some_and(|next| now > next + HELD_UP) {
-            self.generations().for_each(|generation| generation.forgive(now));
-        }
-        Ok(now)
-    }
-
     /// Signals what the workers ask for, before the dead are reaped and their numbers free for others.
     fn signal_orphans(&mut self) {
         let asked: Vec<_> = self
@@ -382,8 +384,33 @@ impl<'a> Launcher<'a> {
         for asked in asked {
             let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
             ours.extend(self.programs.pids());
+            ours.extend(self.services.pids());
             ours.extend(self.trial.as_ref().map(Trial::pid));
             orphans::signal(asked, &ours);
+        }
+    }
+
+    /// Passes on what the workers say of services.
+    fn hear_of_services(&mut self) {
+        let news: Vec<_> = self
+            .generations()
+            .flat_map(|generation| std::mem::take(&mut generation.news))
+            .collect();
+        for news in news {
+            self.services.hear(&news, &self.stock);
+        }
+    }
+
+    /// Tells the workers whose connections lead to processes that others have taken the places of.
+    fn tell_of_services(&mut self) {
+        for (name, number) in self.services.take_renewed() {
+            let renewed = ToWorker::ServiceRenewed {
+                name: name.into_bytes(),
+                process: number.into(),
+            };
+            for generation in self.generations() {
+                generation.worker.tell(&renewed);
+            }
         }
     }
 
@@ -394,8 +421,8 @@ impl<'a> Launcher<'a> {
                 Ok(None) => return,
                 Ok(Some((pid, ended))) => {
                     let is_role = self.generations().any(|generation| generation.notice_end(pid, &ended));
-                    if !is_role && !self.notice_trial_end(pid, &ended) {
-                        self.programs.notice_end(pid, &ended);
+                    if !is_role && !self.notice_trial_end(pid, &ended) && !self.programs.notice_end(pid, &ended) {
+                        self.services.notice_end(pid, &ended, &self.stock);
                     }
                 }
                 Err(error) => return say("launcher", Weight::Error, &format!("cannot reap children: {error}")),
@@ -410,6 +437,7 @@ impl<'a> Launcher<'a> {
             candidate,
             old,
             programs,
+            services,
             ..
         } = self;
         for generation in current
@@ -420,6 +448,8 @@ impl<'a> Launcher<'a> {
             generation.pass_time(stock, now);
         }
         programs.restart_due(now);
+        services.pass_time(now, stock);
+        self.tell_of_services();
         self.notifier.pass_time(now);
         self.pass_trial_time(now);
         if matches!(self.ending, Ending::Graceful(Some(until)) if until <= now) {
@@ -447,16 +477,20 @@ impl<'a> Launcher<'a> {
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
     fn finish(self) {
+        let whole = self.has_ended_whole();
         let Launcher {
             stock,
             programs,
+            services,
             current,
             candidate,
             old,
             pid_file,
+            desk,
             ..
         } = self;
         drop((current, candidate, old));
+        services.finish(PROGRAM_GRACE);
         let is_pipe = Nature::of(rustix::stdio::stderr()).is_ok_and(|nature| nature == Nature::Pipe);
         // A log program sees its end when the last of its writers is gone, and we may be that.
         if is_pipe && let Err(error) = rustix::stdio::dup2_stderr(&stock.stderr) {
@@ -465,6 +499,7 @@ impl<'a> Launcher<'a> {
         }
         programs.finish(PROGRAM_GRACE);
         drop(pid_file);
+        desk.close(whole);
     }
 
     /// Forgets generations that are over, and the log programs that nobody writes to any more.
@@ -490,10 +525,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
 
-/// Later than this we were not only busy but stopped: nobody's silence meanwhile means anything.
-const HELD_UP: Duration = Duration::from_secs(2);
-
-/// How long log programs have to write what they have.
+/// How long log programs have to write what they have, and services to end.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
 
 /// Our own messages go to the main error log from now on.
@@ -521,13 +553,6 @@ fn whole_environment(is_wanted: impl Fn(&str) -> bool) -> Vec<CString> {
         .filter(|(name, _)| name.to_str().is_none_or(&is_wanted))
         .filter_map(|variable| CString::new(line(variable)).ok())
         .collect()
-}
-
-fn timespec(time: Duration) -> Timespec {
-    Timespec {
-        tv_sec: time.as_secs().cast_signed(),
-        tv_nsec: time.subsec_nanos().into(),
-    }
 }
 
 #[cfg(test)]

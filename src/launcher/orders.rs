@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::asking::Asker;
 use super::logs::OpenLogs;
 use super::{Change, END_LIMIT, Ending, Launcher, Notes, take_stderr};
 use crate::process::notify::State;
@@ -15,8 +16,8 @@ impl Launcher<'_> {
             match (arrived.signal, arrived.sender) {
                 // A hang-up that no process sent is the terminal's own: whoever sat there has left.
                 (Signal::SIGTERM | Signal::SIGINT, _) | (Signal::SIGHUP, None) => self.stop(),
-                (Signal::SIGHUP | Signal::SIGUSR1, sender) => self.want(Change::Graceful, sender),
-                (Signal::SIGUSR2, sender) => self.want(Change::Abrupt, sender),
+                (Signal::SIGHUP | Signal::SIGUSR1, sender) => self.want(Change::Graceful, sender.map(Asker::Signal)),
+                (Signal::SIGUSR2, sender) => self.want(Change::Abrupt, sender.map(Asker::Signal)),
                 // A terminal that changes its size sends it too, which must stop nobody.
                 (Signal::SIGWINCH, Some(_)) => self.stop_gracefully(),
                 _ => {}
@@ -25,15 +26,15 @@ impl Launcher<'_> {
         Ok(())
     }
 
-    fn want(&mut self, change: Change, sender: Option<u32>) {
+    pub(super) fn want(&mut self, change: Change, asker: Option<Asker>) {
         if self.wanted != Some(Change::Abrupt) {
             self.wanted = Some(change);
         }
-        if let Some(pid) = sender {
-            self.asking.add(pid);
+        if let Some(asker) = asker {
+            self.asking.add(asker);
         }
         if self.ending != Ending::No {
-            self.asking.refuse_all(STOPPING);
+            self.asking.refuse_all(STOPPING, &mut self.desk);
         }
     }
 
@@ -63,6 +64,7 @@ impl Launcher<'_> {
 
     /// What was asked for cannot be: all stays as it is.
     pub(super) fn refuse(&mut self, error: &str) {
+        self.services.revert(&self.stock);
         for line in error.lines() {
             say("launcher", Weight::Error, line);
         }
@@ -72,13 +74,14 @@ impl Launcher<'_> {
             State::Ready,
             &format!("serving by the settings in force; the last reload failed: {first}"),
         );
-        self.asking.answer(&Err(error.to_owned()));
+        self.desk.note_refusal(error);
+        self.asking.answer(&Err(error.to_owned()), &mut self.desk);
     }
 
     /// Those who asked hear that it is done, once nobody takes connections by the old settings any more.
     pub(super) fn answer(&mut self) {
         if self.candidate.is_none() && self.trial.is_none() && !self.old.iter().any(|generation| generation.accepts()) {
-            self.asking.answer(&Ok(()));
+            self.asking.answer(&Ok(()), &mut self.desk);
         }
     }
 
@@ -94,27 +97,52 @@ impl Launcher<'_> {
     }
 
     fn stop_gracefully(&mut self) {
-        if self.ending != Ending::No {
-            return;
+        if self.ending == Ending::No {
+            let limit = self.begin_graceful_end(None);
+            if let Some(current) = &mut self.current {
+                current.drain(limit, Duration::ZERO);
+            }
         }
+    }
+
+    /// As a graceful stop, but so that no request is lost: in this time, or that of the settings. If one is under way already, it
+    /// may come to its end sooner now.
+    pub(super) fn finish_and_end(&mut self, limit: Option<Duration>) {
+        match self.ending {
+            Ending::No => {
+                let limit = self.begin_graceful_end(limit);
+                if let Some(current) = &mut self.current {
+                    current.leave(limit);
+                }
+            }
+            Ending::Graceful(until) => {
+                let sooner = limit.filter(|limit| !limit.is_zero());
+                let sooner = sooner.map(|limit| Instant::now() + limit + AFTER_LIMIT);
+                self.ending = Ending::Graceful(until.into_iter().chain(sooner).min());
+            }
+            Ending::Now(_) => {}
+        }
+    }
+
+    /// Nothing new is begun from now on; how long the rest may take.
+    fn begin_graceful_end(&mut self, limit: Option<Duration>) -> Duration {
         let told = "stopping when the last connection has ended";
         say("launcher", Weight::Notice, told);
-        let limit = self.plan.as_ref().map_or(Duration::ZERO, |plan| plan.graceful_limit);
+        let said = self.plan.as_ref().map_or(Duration::ZERO, |plan| plan.graceful_limit);
+        let limit = limit.unwrap_or(said);
         // The worker keeps the limit itself; those of earlier settings have none of their own.
         self.ending = Ending::Graceful((!limit.is_zero()).then(|| Instant::now() + limit + AFTER_LIMIT));
         self.leave_off(told);
-        if let Some(current) = &mut self.current {
-            current.drain(limit, Duration::ZERO);
-        }
         if let Some(candidate) = &mut self.candidate {
             candidate.generation.kill();
         }
+        limit
     }
 
     /// Nothing new is begun any more.
     fn leave_off(&mut self, told: &str) {
         self.notifier.tell(State::Stopping, told);
-        self.asking.refuse_all(STOPPING);
+        self.asking.refuse_all(STOPPING, &mut self.desk);
         self.give_up_trial();
     }
 
@@ -135,4 +163,4 @@ impl Launcher<'_> {
 const STOPPING: &str = "the server is stopping";
 
 /// How much later than the worker we see to it that a graceful stop comes to its end.
-const AFTER_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const AFTER_LIMIT: Duration = Duration::from_secs(1);

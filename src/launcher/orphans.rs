@@ -74,7 +74,7 @@ fn descent(pid: i32, own: i32, ours: &[i32], parent: impl Fn(i32) -> Option<i32>
 const DEEPEST: usize = 8;
 
 /// The parent of a process: field 4 of /proc/PID/stat, proc_pid_stat(5).
-fn parent(pid: i32) -> Option<i32> {
+pub(super) fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_ascii_whitespace().nth(1)?.parse().ok()

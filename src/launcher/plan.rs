@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::directives::service::CrashLimit;
 use crate::process::identity::Identity;
 
 /// A configuration as the launcher sees it.
@@ -24,12 +25,20 @@ pub struct Plan {
     pub spawner_by: IdentityBy,
     /// `PidFile`.
     pub pid_file: Option<PathBuf>,
+    /// `ControlSocket`.
+    pub control: ControlSocket,
+    /// The file that the settings are in, for people.
+    pub file: Option<PathBuf>,
     /// All logs, in the order by which worker and launcher number them.
     pub logs: Vec<LogTarget>,
     /// Which of them is the main ErrorLog; it becomes the stderr of launcher and roles.
     pub error_log: Option<usize>,
     /// The programs that are maps, in the order by which worker and launcher number them.
     pub maps: Vec<MapProgram>,
+    /// The programs that are kept running.
+    pub services: Vec<ServicePlan>,
+    /// Where their sockets are.
+    pub service_dir: PathBuf,
     /// How many threads a worker has. The number of listeners for an address is that of the first plan for good.
     pub threads: usize,
     /// The settings' text, which each role parses again.
@@ -38,6 +47,27 @@ pub struct Plan {
     pub graceful_limit: Duration,
     /// Worth a line in the error log when serving begins.
     pub remark: Option<String>,
+}
+
+/// Where `lychgate ctl` finds us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// Nowhere.
+    None,
+    /// Here, if that can be.
+    Usual(PathBuf),
+    /// Here, as the settings say.
+    Named(PathBuf),
+}
+
+impl ControlSocket {
+    /// Its name.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            ControlSocket::None => None,
+            ControlSocket::Usual(path) | ControlSocket::Named(path) => Some(path),
+        }
+    }
 }
 
 /// Who gives a role its identity, where the launcher is root.
@@ -98,6 +128,35 @@ pub struct MapProgram {
     pub command: Vec<u8>,
     /// Who it runs as: `user` or `user:group`. Otherwise it is who the roles are.
     pub user: Option<Vec<u8>>,
+}
+
+/// A program that is kept running (`<Service>`). What it is made of is its own to read in the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePlan {
+    /// Its name.
+    pub name: String,
+    /// Everything that its section says, in some form: it is another service where that differs.
+    pub description: Vec<u8>,
+    /// So many processes always run.
+    pub least: u16,
+    /// So many may.
+    pub most: u16,
+    /// How long one beyond the least number may be idle.
+    pub idle: Duration,
+    /// After so many requests a process is replaced; 0 is no bound.
+    pub max_requests: u64,
+    /// After so long, likewise; zero is no bound.
+    pub max_lifetime: Duration,
+    /// With so many bytes of memory, likewise; 0 is no bound.
+    pub max_memory: u64,
+    /// How many connections wait for a process.
+    pub queue: u16,
+    /// A process that has lived less cannot have been silent for its time.
+    pub watchdog: Duration,
+    /// So many deaths are too many.
+    pub crash_limit: CrashLimit,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
 }
 
 impl MapProgram {

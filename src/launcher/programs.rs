@@ -14,6 +14,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::ioctl_fionread;
 use rustix::process::Signal;
 
+use super::ctl::ProcessStatus;
 use super::logs::OpenLogs;
 use super::plan::{LogProgram, Shell};
 use super::words;
@@ -87,6 +88,15 @@ impl Programs {
             .map_err(|error| told(&error))?;
         self.list.push(running);
         Ok(writer)
+    }
+
+    /// What there is to tell of each.
+    pub(super) fn status(&self) -> impl Iterator<Item = ProcessStatus> {
+        self.list.iter().map(|running| ProcessStatus {
+            name: shown(&running.program),
+            pid: running.child.as_ref().map(|child| child.pid),
+            restarts: running.backoff.deaths(),
+        })
     }
 
     /// The processes of those that run.

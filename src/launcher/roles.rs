@@ -174,6 +174,11 @@ impl RoleProcess {
         self.restart_at = None;
     }
 
+    /// How often it was started again.
+    pub(super) fn restarts(&self) -> u32 {
+        self.backoff.deaths()
+    }
+
     /// Ends it without asking.
     pub(super) fn kill(&self) {
         if let Some(child) = &self.child

@@ -26,11 +26,13 @@ fn as_launcher() {
     let silence = Duration::from_secs(if is_impatient { 3 } else { 10 });
     let result = run(Launch {
         load: &mut || plan(&place),
+        check: &|| (Vec::new(), true),
         role_argv,
         ready: &mut |addresses: &[SocketAddr]| println!("\nready {}", addresses.first().expect("there is one")),
         stderr: StandardError::Log,
         silence: Some(silence),
         command: None,
+        socket: None,
         handed_over: None,
     });
     if let Err(error) = &result {

@@ -6,19 +6,22 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::SocketFlags;
+use rustix::net::{AddressFamily, SocketFlags, sockopt};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
+use crate::net::stream::{Over, Stream};
 use crate::process::watched::Watched;
 
 /// A listening socket within an event loop.
-pub struct Listener(Watched<OwnedFd>);
+pub struct Listener {
+    socket: Watched<OwnedFd>,
+    over: Over,
+}
 
 /// What came of waiting for a connection.
 pub enum Accepted<P> {
-    /// A connection, its far end, and the place it has.
-    Connection(TcpStream, SocketAddr, P),
+    /// A connection, its far end's address, which a Unix socket's has not, and the place it has.
+    Connection(Stream, Option<SocketAddr>, P),
     /// One waits, and there is no place for it.
     Full,
     /// One waits, and the system is out of descriptors or memory. The error says of what.
@@ -29,14 +32,21 @@ impl Listener {
     /// Takes a listening socket, within the runtime that is to watch it.
     pub fn new(listener: OwnedFd) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&listener, true)?;
-        Ok(Listener(Watched::new(listener, Interest::READABLE)?))
+        let over = match sockopt::socket_domain(&listener)? {
+            AddressFamily::UNIX => Over::Unix,
+            _ => Over::Tcp,
+        };
+        Ok(Listener {
+            socket: Watched::new(listener, Interest::READABLE)?,
+            over,
+        })
     }
 
     /// The next connection, once `place` gives it a place; without one it goes on waiting in the backlog. Connections that
     /// died before they were accepted are passed over.
     pub async fn next<P>(&self, place: impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
         loop {
-            match self.0.read(|listener| take(listener, &place)).await {
+            match self.socket.read(|listener| take(listener, self.over, &place)).await {
                 Err(error) if is_of_the_connection(&error) => {}
                 other => return other,
             }
@@ -47,7 +57,7 @@ impl Listener {
     /// not heard yet that one waits would pass it over.
     pub fn waiting<P>(&self, place: impl Fn() -> Option<P>) -> io::Result<Option<Accepted<P>>> {
         loop {
-            match take(self.0.inner(), &place) {
+            match take(self.socket.inner(), self.over, &place) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if is_of_the_connection(&error) => {}
                 other => return other.map(Some),
@@ -56,20 +66,20 @@ impl Listener {
     }
 }
 
-fn take<P>(listener: &OwnedFd, place: &impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
+fn take<P>(listener: &OwnedFd, over: Over, place: &impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
     match place() {
-        Some(place) => accept(listener, place),
+        Some(place) => accept(listener, over, place),
         None if someone_waits(listener) => Ok(Accepted::Full),
         None => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 
-fn accept<P>(listener: &OwnedFd, place: P) -> io::Result<Accepted<P>> {
+fn accept<P>(listener: &OwnedFd, over: Over, place: P) -> io::Result<Accepted<P>> {
     match rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
         Ok((socket, peer)) => {
-            let stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
             let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-            let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+            // A connection that is broken before it began has nobody to be told.
+            let stream = Stream::new(socket, over).map_err(|_| io::ErrorKind::ConnectionAborted)?;
             Ok(Accepted::Connection(stream, peer, place))
         }
         Err(error) if is_shortage(error) => {

@@ -1,20 +1,36 @@
-//! A connection's byte stream, shared by its reading and its writing side. TLS will be a second kind of it.
+//! A connection's byte stream, shared by its reading and its writing side, over TCP or a Unix socket. TLS will be another
+//! kind of it.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 /// A connection that bytes are read from and written to without waiting; waiting is its caller's, with a deadline.
 pub struct Stream {
-    tcp: TcpStream,
+    socket: Socket,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// What a socket connects over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// IPv4 or IPv6.
+    Tcp,
+    /// A Unix socket.
+    Unix,
 }
 
 async fn by<T>(deadline: Instant, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
@@ -36,21 +52,42 @@ pub enum More {
 }
 
 impl Stream {
-    /// Takes an accepted connection.
-    pub fn new(tcp: TcpStream) -> io::Result<Stream> {
-        // Answers are written whole, so waiting for more to put in a packet would only cost time.
-        tcp.set_nodelay(true)?;
-        Ok(Stream { tcp })
+    /// Takes an accepted connection, which does not block.
+    pub fn new(socket: OwnedFd, over: Over) -> io::Result<Stream> {
+        let socket = match over {
+            Over::Tcp => {
+                let tcp = TcpStream::from_std(std::net::TcpStream::from(socket))?;
+                // Answers are written whole, so waiting for more to put in a packet would only cost time.
+                tcp.set_nodelay(true)?;
+                Socket::Tcp(tcp)
+            }
+            Over::Unix => Socket::Unix(UnixStream::from_std(std::os::unix::net::UnixStream::from(socket))?),
+        };
+        Ok(Stream { socket })
+    }
+
+    /// Our end's address; `None` for a Unix socket's.
+    pub fn local_addr(&self) -> io::Result<Option<SocketAddr>> {
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.local_addr().map(Some),
+            Socket::Unix(_) => Ok(None),
+        }
     }
 
     /// Ready when bytes, the end or an error can be read.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_read_ready(cx)
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Socket::Unix(unix) => unix.poll_read_ready(cx),
+        }
     }
 
     /// Ready when there is room to write, or an error.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_write_ready(cx)
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.poll_write_ready(cx),
+            Socket::Unix(unix) => unix.poll_write_ready(cx),
+        }
     }
 
     /// Waits until bytes, the end or an error can be read, or until the deadline; `None` is the deadline.
@@ -65,59 +102,73 @@ impl Stream {
 
     /// Reads what is there into `buffer`; 0 is the end.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.tcp.try_read(buffer)
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.try_read(buffer),
+            Socket::Unix(unix) => unix.try_read(buffer),
+        }
     }
 
     /// Writes what there is room for.
     pub fn try_write(&self, bytes: &[u8], more: More) -> io::Result<usize> {
-        if more == More::Nothing {
-            return self.tcp.try_write(bytes);
+        match &self.socket {
+            Socket::Tcp(tcp) if more == More::Nothing => tcp.try_write(bytes),
+            Socket::Tcp(tcp) => tcp.try_io(Interest::WRITABLE, || {
+                Ok(rustix::net::send(tcp, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?)
+            }),
+            Socket::Unix(unix) => unix.try_write(bytes),
         }
-        self.tcp.try_io(Interest::WRITABLE, || {
-            Ok(rustix::net::send(
-                &self.tcp,
-                bytes,
-                SendFlags::MORE | SendFlags::NOSIGNAL,
-            )?)
-        })
     }
 
     /// Writes what there is room for, from several pieces.
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.tcp.try_write_vectored(pieces)
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.try_write_vectored(pieces),
+            Socket::Unix(unix) => unix.try_write_vectored(pieces),
+        }
     }
 
     /// Lets the kernel send up to `count` bytes of `file` from `offset` on; 0 is the file's end.
     pub fn try_send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
         let mut offset = offset;
-        self.tcp.try_io(Interest::WRITABLE, || {
-            Ok(rustix::fs::sendfile(self.tcp.as_fd(), file, Some(&mut offset), count)?)
-        })
+        let mut send = || Ok(rustix::fs::sendfile(self, file, Some(&mut offset), count)?);
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.try_io(Interest::WRITABLE, send),
+            Socket::Unix(unix) => unix.try_io(Interest::WRITABLE, &mut send),
+        }
     }
 
     /// Tells the client that no more comes; it may still send.
     pub fn shut_down_sending(&self) {
         // A connection that is gone already has nothing to be told.
-        let _ = rustix::net::shutdown(&self.tcp, rustix::net::Shutdown::Write);
+        let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
     }
 
     /// Whether bytes wait to be read.
     pub fn has_bytes(&self) -> bool {
         let mut byte = [0_u8];
-        let peeked = rustix::net::recv(&self.tcp, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        let peeked = rustix::net::recv(self, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
         matches!(peeked, Ok((1.., _)))
     }
 
     /// Makes reading end behind what has come so far, as if the client had closed its side; who waits is woken.
     pub fn shut_down_receiving(&self) {
         // A connection that is gone already ends by itself.
-        let _ = rustix::net::shutdown(&self.tcp, rustix::net::Shutdown::Read);
+        let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Read);
     }
 
     /// Makes closing send a reset instead of the end, so that a client sees that a response is cut.
     pub fn reset_on_close(&self) {
-        let socket = socket2::SockRef::from(&self.tcp);
+        let socket = socket2::SockRef::from(self);
         // Should it fail, the close is an ordinary one: the length or the last chunk still tell the cut.
         let _ = socket.set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.as_fd(),
+            Socket::Unix(unix) => unix.as_fd(),
+        }
     }
 }

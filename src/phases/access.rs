@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::directives::authn::AuthType;
 use crate::config::directives::compat::{From, Lists, Order, Satisfy};
 use crate::exchange::Exchange;
+use crate::exchange::authorizers::Refusal;
 use crate::exchange::client::Question;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
@@ -13,13 +14,15 @@ use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::phases::authz::{self, Found};
-use crate::phases::{authn, host_name};
+use crate::phases::{authn, authorizer, host_name};
 
 /// Why a place is not open, or not yet.
 #[derive(Debug)]
 pub enum Closed {
     /// It is not.
     Fail(Fail),
+    /// It is not, in these words of an authorizer's.
+    Answered(Refusal),
     /// It depends on this.
     Ask(Question),
 }
@@ -56,6 +59,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     }
     ex.client.forget_user();
     judge(ex, place)?;
+    authorizer::take_variables(ex);
     ex.client.admitted = Some(Arc::clone(&place.conf));
     Ok(())
 }

@@ -15,8 +15,10 @@ use tokio::sync::Semaphore;
 
 use crate::auth::hash::Hash;
 use crate::exchange::Exchange;
+use crate::exchange::authorizers::{Authorizing, Gate};
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
 use crate::http::status::Status;
 use crate::process::names;
@@ -75,8 +77,26 @@ pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fa
             });
             named(group.await)
         }
+        Question::Authorizer(_) => Answer::No,
     };
     ex.client.learn(question, answer);
+    Ok(())
+}
+
+/// Asks an authorizer and records its answer.
+pub(super) async fn of_authorizer(ex: &mut Exchange, place: &Place, asked: Authorizing) -> Result<(), Fail> {
+    let answer = if let Some(Gate(authorizers)) = ex.client.gate.clone() {
+        authorizers.ask(ex, place, &asked).await?
+    } else {
+        let name = String::from_utf8_lossy(&asked.provider).into_owned();
+        ex.trace(|| {
+            Step::Access(format!(
+                "authorizer `{name}` is not asked here, so that nobody knows what it would say"
+            ))
+        });
+        Answer::No
+    };
+    ex.client.learn(Question::Authorizer(asked), answer);
     Ok(())
 }
 

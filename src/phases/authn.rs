@@ -15,10 +15,16 @@ use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
+use crate::phases::authorizer::{self, Checked};
 use crate::phases::{answers, auth_files};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
 pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
+    if let Some(Some(check)) = place.conf.authorizer.check.value()
+        && let Checked::Known = authorizer::check(ex, place, check)?
+    {
+        return Ok(());
+    }
     match place.conf.authn.auth_type.or(AuthType::None) {
         AuthType::None => return Ok(()),
         AuthType::Basic => {}
@@ -111,6 +117,16 @@ fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
     parse(ex.head.field(b"Authorization")?)
 }
 
+/// The same, where the place asks for them by AuthType Basic.
+pub(super) fn basic_credentials(ex: &Exchange, place: &Place) -> Option<(Vec<u8>, Vec<u8>)> {
+    if is_basic(place) { credentials(ex) } else { None }
+}
+
+/// Whether the place asks by AuthType Basic.
+pub(super) fn is_basic(place: &Place) -> bool {
+    place.conf.authn.auth_type.or(AuthType::None) == AuthType::Basic
+}
+
 fn parse(field: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let at = field.iter().position(|byte| *byte == b' ')?;
     let (scheme, rest) = field.split_at_checked(at)?;
@@ -153,7 +169,7 @@ fn asked(ex: &Exchange, place: &Place, user: &[u8], password: &[u8]) -> Result<K
                     anonymous(ex, place, &alias.conf, user, password)
                 }
                 Some(_) => anonymous(ex, place, own, user, password),
-                None => Known::Trouble,
+                None => by_authorizer(ex, name, user, password)?,
             },
         };
         ex.trace(|| known_told(ex, provider, own, user, known));
@@ -188,6 +204,15 @@ fn known_told(ex: &Exchange, provider: &Provider, own: &Authn, user: &[u8], know
         Known::Trouble => "it cannot tell",
     };
     Step::User(format!("{user}, by provider {provider}: {says}"))
+}
+
+fn by_authorizer(ex: &Exchange, name: &[u8], user: &[u8], password: &[u8]) -> Result<Known, Closed> {
+    let provider = authorizer::provider(ex, name).filter(|provider| provider.kind.knows_users());
+    let Some(provider) = provider else {
+        return Ok(Known::Trouble);
+    };
+    let is_right = authorizer::password(ex, name, provider.kind, user, password)?;
+    Ok(if is_right { Known::Good } else { Known::Wrong })
 }
 
 fn say(ex: &Exchange, text: String) {

@@ -14,7 +14,7 @@ use crate::exchange::view::View;
 use crate::http::method::Method;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
-use crate::phases::{auth_files, host_name};
+use crate::phases::{auth_files, authorizer, host_name};
 
 /// What a rule finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +152,10 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement, group_file: Opti
                 let group_file = alias.group_file.as_ref().or(group_file);
                 return one(ex, place, &alias.requirement, group_file);
             }
-            None => false,
+            None => match authorizer::provider(ex, name).filter(|provider| provider.kind.grants()) {
+                Some(provider) => return authorizer::require(ex, name, provider.kind),
+                None => false,
+            },
         },
         of_user => return by_user(ex, place, of_user, group_file),
     }))
@@ -193,7 +196,7 @@ fn by_user(
 fn named(ex: &Exchange, question: Question) -> Result<Option<&[u8]>, Closed> {
     match ex.client.answer(&question) {
         Some(Answer::Name(name)) => Ok(Some(name)),
-        Some(Answer::Yes | Answer::No) => Ok(None),
+        Some(_) => Ok(None),
         None => Err(Closed::Ask(question)),
     }
 }
@@ -203,7 +206,7 @@ fn leads_here(ex: &Exchange, names: Vec<Vec<u8>>) -> Result<bool, Closed> {
         let question = Question::LeadsHere(name);
         match ex.client.answer(&question) {
             Some(Answer::Yes) => return Ok(true),
-            Some(Answer::No | Answer::Name(_)) => {}
+            Some(_) => {}
             None => return Err(Closed::Ask(question)),
         }
     }

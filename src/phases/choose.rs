@@ -2,6 +2,7 @@
 
 use crate::base::path;
 use crate::config::backends::{self, Scheme, Target};
+use crate::config::balancers;
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::options::Options;
 use crate::config::handlers;
@@ -27,8 +28,12 @@ pub enum Handler {
     Cgi,
     /// `handlers::fastcgi`.
     FastCgi,
+    /// `handlers::fastcgi::on_demand`.
+    Fcgid,
     /// `handlers::proxy`.
     Proxy,
+    /// `handlers::balance`, and who it chooses.
+    Balancer,
 }
 
 /// Chooses the handler of a place.
@@ -47,8 +52,10 @@ fn told(place: &Place, handler: Handler) -> Step {
             "listing",
             "a directory without an index file, and Options Indexes is on",
         ),
+        Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::FastCgi => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
+        Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
         Handler::Cgi => (
             "script",
@@ -64,11 +71,19 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     let script = match (place.alias, named) {
         (Alias::Proxied, _) => {
             proxy_pass::goes_through_no_file(ex, place)?;
+            let url = backends::of_handler(&place.path).unwrap_or_default();
+            if balancers::split(url).is_some() {
+                return Ok(Handler::Balancer);
+            }
             return Ok(speaks(parsed(&place.path)?.scheme));
+        }
+        (Alias::Scripts, Some(named)) if handlers::is_on_demand(named) => {
+            return script(ex, place).map(|_| Handler::Fcgid);
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
         (_, Some(b"cgi-script")) => true,
+        (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
@@ -86,7 +101,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         Landing::Directory if named == Some(b"default-handler") || ex.method == Method::Post => Err(missing(ex)),
         Landing::Directory => directory(ex, place),
         Landing::File if !script => file(ex, place),
-        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => Ok(Handler::Cgi),
+        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => {
+            let on_demand = named.is_some_and(handlers::is_on_demand);
+            Ok(if on_demand { Handler::Fcgid } else { Handler::Cgi })
+        }
         Landing::File => Err(not_a_script_here(ex)),
     }
 }
@@ -125,21 +143,31 @@ fn speaks(scheme: Scheme) -> Handler {
 /// An application server that `SetHandler` names. What is given to php-fpm must be a file, by a name that says so: of
 /// /upload.jpg/x.php it would run upload.jpg.
 fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handler, Fail> {
-    let target = parsed(handler)?;
-    if target.scheme.is_http() {
-        return Ok(Handler::Proxy);
+    let url = backends::of_handler(handler).unwrap_or_default();
+    let is_fpm = place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
+    let sees_files = |target: &Target| is_fpm && target.scheme == Scheme::FastCgi && target.address.is_local();
+    let (chosen, sees_files) = if let Some((name, _)) = balancers::split(url) {
+        let mut members = ex.site.members_of(&name);
+        (Handler::Balancer, members.any(|member| sees_files(&member.target)))
+    } else {
+        let target = parsed(handler)?;
+        (speaks(target.scheme), sees_files(&target))
+    };
+    if sees_files {
+        check_file(ex, place, handler)?;
     }
-    let is_fpm = target.scheme == Scheme::FastCgi && place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
-    if !is_fpm || !target.address.is_local() {
-        return Ok(Handler::FastCgi);
-    }
+    Ok(chosen)
+}
+
+/// Whether what is given to php-fpm is a file, by a name that says so.
+fn check_file(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<(), Fail> {
     match place.landing() {
-        Landing::File if place.path_info.is_empty() => Ok(Handler::FastCgi),
+        Landing::File if place.path_info.is_empty() => Ok(()),
         Landing::File => {
             let own = walk::applications::by_its_own_url(ex, place)?;
             let own = fixup::handler_of(ex, &own, &place.path);
             if own.as_deref() == Some(handler) {
-                return Ok(Handler::FastCgi);
+                return Ok(());
             }
             let (url, file) = (
                 String::from_utf8_lossy(ex.target.path.as_bytes()),
@@ -149,7 +177,7 @@ fn application(ex: &mut Exchange, place: &Place, handler: &[u8]) -> Result<Handl
                 format!("{url}: `{file}` is on the way, and by its own URL it would not be given to the application");
             Err(Fail::site(Status::NOT_FOUND, note).of_module("proxy"))
         }
-        Landing::Missing | Landing::Directory if is_by_url(ex) => Ok(Handler::FastCgi),
+        Landing::Missing | Landing::Directory if is_by_url(ex) => Ok(()),
         Landing::Missing | Landing::Directory => {
             let file = String::from_utf8_lossy(&ex.file);
             let note = format!(

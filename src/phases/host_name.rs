@@ -8,7 +8,7 @@ use crate::phases::access::Closed;
 pub(super) fn of(ex: &Exchange) -> Result<Option<&[u8]>, Closed> {
     match ex.client.answer(&Question::HostName) {
         Some(Answer::Name(name)) => Ok(Some(name)),
-        Some(Answer::Yes | Answer::No) => Ok(None),
+        Some(_) => Ok(None),
         None => Err(Closed::Ask(Question::HostName)),
     }
 }

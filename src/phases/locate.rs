@@ -3,12 +3,15 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
+
 use crate::config::directives::proxy::PathForm;
 use crate::exchange::Exchange;
-use crate::exchange::client::Patience;
+use crate::exchange::authorizers::Refusal;
+use crate::exchange::client::{Patience, Question};
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Place};
-use crate::exchange::response::Stop;
+use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
 use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
@@ -140,9 +143,17 @@ async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
         match judged {
             Ok(()) => return Ok(()),
             Err(Closed::Fail(fail)) => return Err(fail.into()),
+            Err(Closed::Answered(refusal)) => return Err(refused(refusal)),
+            Err(Closed::Ask(Question::Authorizer(_))) if ex.client.patience == Patience::Leaves => {
+                return Err(Fail::internal("a look ahead asks no authorizer").into());
+            }
             Err(Closed::Ask(question)) if ex.client.patience == Patience::Leaves => {
                 ex.client.want(question);
                 return Err(Fail::internal("not known yet").into());
+            }
+            Err(Closed::Ask(Question::Authorizer(asked))) => {
+                ex.forget_steps(mark);
+                answers::of_authorizer(ex, place, asked).await?;
             }
             Err(Closed::Ask(question)) => {
                 ex.forget_steps(mark);
@@ -150,6 +161,20 @@ async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
             }
         }
     }
+}
+
+/// An authorizer's refusal as the answer; the server's own page where it has no words.
+fn refused(refusal: Refusal) -> Stop {
+    let body = match refusal.body.as_slice() {
+        [] => Body::BuiltIn,
+        body => Body::Bytes(Bytes::copy_from_slice(body)),
+    };
+    let mut response = Response::new(refusal.status, body);
+    for (name, value) in refusal.fields {
+        // What cannot be sent is left out, as it is from a script's reply.
+        let _unsendable = response.head.fields.try_append(&name, value.as_slice());
+    }
+    Stop::Outcome(Box::new(Outcome::Reply(response)))
 }
 
 /// Whether what rules and expressions came to counts. Where they looked ahead and left questions, those are asked now, and

@@ -6,6 +6,7 @@ pub mod ahead;
 mod answers;
 mod auth_files;
 mod authn;
+mod authorizer;
 mod authz;
 pub mod choose;
 pub mod client_address;

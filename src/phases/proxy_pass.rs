@@ -3,7 +3,8 @@
 
 use crate::base::path;
 use crate::base::quote::{self, EncodedSlash};
-use crate::config::backends::{self, Address, Scheme, Target};
+use crate::config::backends::{self, Scheme, Target};
+use crate::config::balancers;
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::proxy::{From, Pass, PathForm, To};
 use crate::config::directives::site::EncodedSlashes;
@@ -99,24 +100,24 @@ fn written(ex: &Exchange, pass: &Pass, at: usize) -> Vec<u8> {
 
 /// A place behind this URL, as a rule with `[P]` or a line of ProxyPass names it.
 pub(super) fn to_url(ex: &Exchange, url: &[u8], form: PathForm) -> Result<Translated, Fail> {
-    let target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
-    let mut path = backends::HANDLER.to_vec();
-    if let Address::Unix(socket) = &target.address {
-        path.extend_from_slice(b"unix:");
-        path.extend_from_slice(socket);
-        path.push(b'|');
-    }
-    path.extend_from_slice(&target.base);
-    if !target.path.starts_with(b"/") {
+    let (server, rest) = if let Some((name, rest)) = balancers::split(url) {
+        (name, rest.to_vec())
+    } else {
+        let mut target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
+        let rest = std::mem::take(&mut target.path);
+        (target.url(), rest)
+    };
+    let mut path = [backends::HANDLER, &server].concat();
+    if !rest.starts_with(b"/") {
         path.push(b'/');
     }
     match form {
-        PathForm::Canonical => quote::escape_path_for_server(&mut path, &target.path, keeps_slashes(ex)),
-        PathForm::AsSent if target.path.iter().any(|byte| byte.is_ascii_control() || *byte == b'?') => {
+        PathForm::Canonical => quote::escape_path_for_server(&mut path, &rest, keeps_slashes(ex)),
+        PathForm::AsSent if rest.iter().any(|byte| byte.is_ascii_control() || *byte == b'?') => {
             let note = "the path that would be given to the application has control characters or `?`";
             return Err(Fail::new(Status::FORBIDDEN, Blame::Client, note).of_module("proxy"));
         }
-        PathForm::AsSent => path.extend_from_slice(&target.path),
+        PathForm::AsSent => path.extend_from_slice(&rest),
     }
     Ok(Translated {
         path,
@@ -138,14 +139,25 @@ fn keeps_slashes(ex: &Exchange) -> EncodedSlash {
 /// /upload.jpg/x.php, php-fpm would run upload.jpg. It is asked of applications that are php-fpm and see our files.
 pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     let url = backends::of_handler(&place.path).unwrap_or_default();
-    let Ok(target) = Target::parse(url) else { return Ok(()) };
-    let is_fpm = target.scheme == Scheme::FastCgi && place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
-    if !is_fpm || !target.address.is_local() {
-        return Ok(());
-    }
+    let targets: Vec<Target> = match balancers::split(url) {
+        Some((name, rest)) => ex
+            .site
+            .members_of(&name)
+            .map(|member| member.target.with_path(rest))
+            .collect(),
+        None => Target::parse(url).into_iter().collect(),
+    };
+    let is_fpm = place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
+    let mut asked = targets
+        .iter()
+        .filter(|target| is_fpm && target.scheme == Scheme::FastCgi && target.address.is_local());
+    asked.try_for_each(|target| goes_through_none(ex, &target.path))
+}
+
+fn goes_through_none(ex: &Exchange, path: &[u8]) -> Result<(), Fail> {
     // php-fpm takes the path as it is or decoded, by its version and settings.
-    let decoded = percent_decode(&target.path, target::EncodedSlashes::On).unwrap_or_default();
-    let mut names = [decoded.as_slice(), &target.path].into_iter();
+    let decoded = percent_decode(path, target::EncodedSlashes::On).unwrap_or_default();
+    let mut names = [decoded.as_slice(), path].into_iter();
     let Some(file) = names.find_map(|name| goes_through(ex, name)) else {
         return Ok(());
     };

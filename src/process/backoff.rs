@@ -6,6 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {
     quick_deaths: u32,
+    deaths: u32,
 }
 
 impl Backoff {
@@ -22,12 +23,18 @@ impl Backoff {
             self.quick_deaths = 0;
         }
         self.quick_deaths = self.quick_deaths.saturating_add(1);
+        self.deaths = self.deaths.saturating_add(1);
         match self.quick_deaths {
             0 | 1 => Duration::ZERO,
             n => Backoff::FIRST
                 .saturating_mul(1_u32 << (n - 2).min(10))
                 .min(Backoff::LONGEST),
         }
+    }
+
+    /// How many deaths were noted in all.
+    pub fn deaths(&self) -> u32 {
+        self.deaths
     }
 }
 
@@ -45,5 +52,6 @@ mod tests {
         assert_eq!(waits, [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
         assert_eq!(backoff.died(Backoff::SETTLED), Duration::ZERO);
         assert_eq!(backoff.died(quick), Duration::from_millis(100));
+        assert_eq!(backoff.deaths(), 12);
     }
 }

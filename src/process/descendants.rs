@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Dir, Mode, OFlags};
 
@@ -189,6 +190,18 @@ impl Stat {
     }
 }
 
+/// How long ago a process was started.
+pub fn age(pid: i32) -> Option<Duration> {
+    let start = Stat::read(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)?.start;
+    // SAFETY: the call takes a number and returns one.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    let ticks = u64::try_from(ticks).ok().filter(|ticks| *ticks > 0)?;
+    let started = Duration::from_millis(start.checked_mul(1000)? / ticks);
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::new(u64::try_from(now.tv_sec).ok()?, u32::try_from(now.tv_nsec).ok()?);
+    Some(now.saturating_sub(started))
+}
+
 fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
@@ -197,10 +210,21 @@ fn own_pid() -> i32 {
 mod tests {
     use std::collections::HashSet;
     use std::process::{Command, Stdio};
+    use std::time::Duration;
 
     use rustix::process::Signal;
 
     use super::{ProcessTable, Stat};
+
+    #[test]
+    fn a_process_has_an_age() {
+        let child = Command::new("sleep").arg("60").spawn();
+        let mut child = child.expect("coreutils are there");
+        let age = super::age(child.id().cast_signed()).expect("it runs");
+        assert!(age < Duration::from_secs(20), "{age:?}");
+        child.kill().and_then(|()| child.wait()).expect("ours");
+        assert_eq!(super::age(child.id().cast_signed()), None);
+    }
 
     #[test]
     fn a_stat_line_is_read_whatever_the_name() {

@@ -110,6 +110,15 @@ impl Limit {
         }
     }
 
+    /// Puts this process under it.
+    pub fn set_ours(self) -> std::io::Result<()> {
+        let limit = rustix::process::Rlimit {
+            current: self.soft,
+            maximum: self.hard,
+        };
+        Ok(rustix::process::setrlimit(self.resource.rustix(), limit)?)
+    }
+
     /// The lower of two limits of the same resource, soft and hard each; the soft one is never above the hard one.
     #[must_use]
     pub fn lowered_by(self, other: Limit) -> Limit {

@@ -9,6 +9,12 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::inherit::adopt;
 
+/// What the service manager gave us, as [`given`] has it, by the variables of our own environment.
+pub fn given_by_environment() -> Vec<OwnedFd> {
+    let variable = |name| std::env::var(name).ok();
+    given(variable("LISTEN_PID").as_deref(), variable("LISTEN_FDS").as_deref())
+}
+
 /// What the service manager gave us, if it meant us: LISTEN_PID and LISTEN_FDS, sd_listen_fds(3). Descriptors from 3 on;
 /// they are closed on exec from now on. Call it once, before any descriptor of our own may have such a number.
 pub fn given(pid: Option<&str>, count: Option<&str>) -> Vec<OwnedFd> {
@@ -45,6 +51,13 @@ pub fn address(socket: BorrowedFd<'_>) -> Result<(SocketAddr, bool), String> {
     let address = SocketAddr::try_from(address).map_err(told)?;
     let is_alone = family == AddressFamily::INET6 && sockopt::ipv6_v6only(socket).map_err(told)?;
     Ok((address, is_alone))
+}
+
+/// What a listening stream socket connects over; `None` for anything else.
+pub fn listens(socket: BorrowedFd<'_>) -> Option<AddressFamily> {
+    let is_stream = sockopt::socket_type(socket) == Ok(SocketType::STREAM);
+    let listens = is_stream && sockopt::socket_acceptconn(socket) == Ok(true);
+    sockopt::socket_domain(socket).ok().filter(|_| listens)
 }
 
 /// Makes a given socket fit for many who accept: nobody waits in accept(2).

@@ -4,14 +4,18 @@
 //! as an error and ignored, never trusted. Layout: one byte for the kind, then its fields in order; descriptors travel
 //! beside the bytes in the order of the fields.
 
+mod parts;
+
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::child::Step;
-use super::limits::{Limit, Resource};
+use super::counts::Counts;
+use super::limits::Limit;
 use super::pidfd::{Ended, Exit};
 use super::wire::{Malformed, Reader, Writer};
+use parts::{Beside, finish, micros, millis, plain, read_ended, read_limit};
 
 /// Something that can be sent over a channel.
 pub trait Message: Sized {
@@ -53,6 +57,18 @@ pub enum ToWorker {
         /// Where values are read.
         values: OwnedFd,
     },
+    /// Say [`FromWorker::Report`], once all that was said before is done.
+    Report {
+        /// The number that it bears.
+        number: u64,
+    },
+    /// Another process of a service has taken the place of this one.
+    ServiceRenewed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+    },
 }
 
 /// Worker to launcher.
@@ -77,6 +93,29 @@ pub enum FromWorker {
         /// Its number.
         number: u32,
     },
+    /// What it was asked for.
+    Report {
+        /// The number of the question.
+        number: u64,
+        /// What there is to tell.
+        counts: Counts,
+    },
+    /// A process of a service was given requests.
+    ServiceServed {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+        /// How many since this was last said.
+        requests: u64,
+    },
+    /// A process of a service is stuck: it owes answers and says nothing.
+    ServiceSilent {
+        /// The service.
+        name: Vec<u8>,
+        /// The number of the process.
+        process: u32,
+    },
 }
 
 /// Launcher to spawner.
@@ -99,6 +138,11 @@ pub enum ToSpawner {
         /// The main error log.
         log: OwnedFd,
     },
+    /// Say [`FromSpawner::Report`], once all that was said before is done.
+    Report {
+        /// The number that it bears.
+        number: u64,
+    },
 }
 
 /// Spawner to launcher.
@@ -106,6 +150,13 @@ pub enum ToSpawner {
 pub enum FromSpawner {
     /// It serves.
     Ready,
+    /// What it was asked for.
+    Report {
+        /// The number of the question.
+        number: u64,
+        /// How many of its scripts run.
+        scripts: u64,
+    },
 }
 
 /// Worker to spawner.
@@ -137,6 +188,8 @@ pub struct Start {
     pub place: u32,
     /// The path below the place, without leading slash; empty when the place is the script itself.
     pub path: Vec<u8>,
+    /// What is executed for it.
+    pub runs: Runs,
     /// The arguments after the script's name (RFC 3875 §4.4).
     pub arguments: Vec<Vec<u8>>,
     /// The environment: names and values.
@@ -151,6 +204,16 @@ pub struct Start {
     pub stdout: OwnedFd,
     /// Standard error.
     pub stderr: OwnedFd,
+}
+
+/// What is executed for a script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Runs {
+    /// It itself.
+    #[default]
+    Itself,
+    /// The program that the spawner's own settings name for it (FcgidWrapper).
+    Wrapper,
 }
 
 /// Spawner to worker.
@@ -238,6 +301,8 @@ impl Message for ToWorker {
                 Writer::with_tag(5).u32(*number).done(),
                 vec![keys.as_fd(), values.as_fd()],
             ),
+            ToWorker::Report { number } => plain(Writer::with_tag(7).u64(*number)),
+            ToWorker::ServiceRenewed { name, process } => plain(Writer::with_tag(6).bytes(name).u32(*process)),
         }
     }
 
@@ -259,6 +324,11 @@ impl Message for ToWorker {
                 keys: beside.next()?,
                 values: beside.next()?,
             },
+            7 => ToWorker::Report { number: reader.u64()? },
+            6 => ToWorker::ServiceRenewed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -273,6 +343,13 @@ impl Message for FromWorker {
             FromWorker::Alive => Writer::with_tag(3),
             FromWorker::SignalOrphan { pid, signal } => Writer::with_tag(4).i32(*pid).i32(*signal),
             FromWorker::MapProgramSilent { number } => Writer::with_tag(5).u32(*number),
+            FromWorker::Report { number, counts } => Writer::with_tag(8).u64(*number).numbers(&counts.numbers()),
+            FromWorker::ServiceServed {
+                name,
+                process,
+                requests,
+            } => Writer::with_tag(6).bytes(name).u32(*process).u64(*requests),
+            FromWorker::ServiceSilent { name, process } => Writer::with_tag(7).bytes(name).u32(*process),
         })
     }
 
@@ -287,6 +364,19 @@ impl Message for FromWorker {
                 signal: reader.i32()?,
             },
             5 => FromWorker::MapProgramSilent { number: reader.u32()? },
+            8 => FromWorker::Report {
+                number: reader.u64()?,
+                counts: Counts::from_numbers(&reader.list(|reader| reader.u64())?).ok_or(MessageError::Malformed)?,
+            },
+            6 => FromWorker::ServiceServed {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+                requests: reader.u64()?,
+            },
+            7 => FromWorker::ServiceSilent {
+                name: reader.bytes()?,
+                process: reader.u32()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))
@@ -300,6 +390,7 @@ impl Message for ToSpawner {
             ToSpawner::Retire => plain(Writer::with_tag(2)),
             ToSpawner::Stop { grace } => plain(Writer::with_tag(3).u64(millis(*grace))),
             ToSpawner::ReopenLog { log } => (Writer::with_tag(4).done(), vec![log.as_fd()]),
+            ToSpawner::Report { number } => plain(Writer::with_tag(5).u64(*number)),
         }
     }
 
@@ -314,6 +405,7 @@ impl Message for ToSpawner {
                 grace: Duration::from_millis(reader.u64()?),
             },
             4 => ToSpawner::ReopenLog { log: beside.next()? },
+            5 => ToSpawner::Report { number: reader.u64()? },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -324,6 +416,7 @@ impl Message for FromSpawner {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         match self {
             FromSpawner::Ready => plain(Writer::with_tag(1)),
+            FromSpawner::Report { number, scripts } => plain(Writer::with_tag(2).u64(*number).u64(*scripts)),
         }
     }
 
@@ -331,6 +424,10 @@ impl Message for FromSpawner {
         let mut reader = Reader::new(payload);
         let message = match reader.u8()? {
             1 => FromSpawner::Ready,
+            2 => FromSpawner::Report {
+                number: reader.u64()?,
+                scripts: reader.u64()?,
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, Beside::new(descriptors))
@@ -368,6 +465,7 @@ impl Start {
     pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         let writer = Writer::with_room(self.length()).u8(1);
         let mut writer = writer.u64(self.id).u32(self.place).bytes(&self.path);
+        writer = writer.u8(u8::from(self.runs == Runs::Wrapper));
         writer = writer.count(self.arguments.len());
         for argument in &self.arguments {
             writer = writer.bytes(argument);
@@ -395,7 +493,7 @@ impl Start {
     fn length(&self) -> usize {
         let arguments: usize = self.arguments.iter().map(|argument| 4 + argument.len()).sum();
         let env: usize = self.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
-        34 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
+        35 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
     }
 
     fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
@@ -403,6 +501,11 @@ impl Start {
             id: reader.u64()?,
             place: reader.u32()?,
             path: reader.bytes()?,
+            runs: match reader.u8()? {
+                0 => Runs::Itself,
+                1 => Runs::Wrapper,
+                _ => return Err(MessageError::Malformed),
+            },
             arguments: reader.list(|reader| reader.bytes())?,
             env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
             limits: reader.list(read_limit)?,
@@ -466,69 +569,6 @@ impl Message for ScriptNews {
         };
         finish(message, reader, beside)
     }
-}
-
-fn read_limit(reader: &mut Reader<'_>) -> Result<Limit, Malformed> {
-    let resource = Resource::from_number(reader.u8()?).ok_or(Malformed)?;
-    let bound = |number| Some(number).filter(|number| *number != u64::MAX);
-    Ok(Limit {
-        resource,
-        soft: bound(reader.u64()?),
-        hard: bound(reader.u64()?),
-    })
-}
-
-fn read_ended(reader: &mut Reader<'_>) -> Result<Ended, MessageError> {
-    let exit = match (reader.u8()?, reader.i32()?) {
-        (0, code) => Exit::Code(code),
-        (1, signal) => Exit::Signal(signal),
-        _ => return Err(MessageError::Malformed),
-    };
-    let (user, system) = (reader.u64()?, reader.u64()?);
-    Ok(Ended {
-        exit,
-        user: Duration::from_micros(user),
-        system: Duration::from_micros(system),
-    })
-}
-
-/// The descriptors of a message, taken in order.
-struct Beside(std::vec::IntoIter<OwnedFd>);
-
-impl Beside {
-    fn new(descriptors: Vec<OwnedFd>) -> Beside {
-        Beside(descriptors.into_iter())
-    }
-
-    fn next(&mut self) -> Result<OwnedFd, MessageError> {
-        self.0.next().ok_or(MessageError::Descriptors)
-    }
-
-    fn all(&mut self) -> Vec<OwnedFd> {
-        self.0.by_ref().collect()
-    }
-}
-
-/// A message is one only when nothing is left over.
-fn finish<M>(message: M, reader: Reader<'_>, mut beside: Beside) -> Result<M, MessageError> {
-    reader.end()?;
-    if beside.next().is_ok() {
-        Err(MessageError::Descriptors)
-    } else {
-        Ok(message)
-    }
-}
-
-fn plain<'a>(writer: Writer) -> (Vec<u8>, Vec<BorrowedFd<'a>>) {
-    (writer.done(), Vec::new())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

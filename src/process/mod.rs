@@ -1,7 +1,8 @@
 //! Children, privileges, signals, and messages that carry descriptors. The only room with `unsafe`.
 //!
 //! A child is described by a [`child::ChildSpec`] and started by [`child::spawn`], the only door to `exec` but
-//! the launcher's own, [`handover::execute`]. Roles talk
+//! [`handover::execute`], by which the launcher becomes another version of itself, and [`exec::exec`], by which a process
+//! that was started for it becomes a service. Roles talk
 //! over a [`channel::Channel`] in the small enums of [`message`]; what a role inherits is listed in an
 //! [`inherit::Outfit`].
 #![expect(
@@ -16,7 +17,10 @@ pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
+pub mod counts;
+pub mod ctl;
 pub mod descendants;
+pub mod exec;
 pub mod fork;
 pub mod handover;
 pub mod identity;

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::limits::Limit;
-use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start};
+use crate::process::message::{Failed, Runs, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Weight, say};
 use crate::process::watched::Watched;
@@ -30,6 +30,8 @@ pub struct StartRequest {
     pub place: u32,
     /// Its path below the place; empty when the place is the script itself.
     pub path: Vec<u8>,
+    /// What is executed for it.
+    pub runs: Runs,
     /// Arguments after its name.
     pub arguments: Vec<Vec<u8>>,
     /// Its whole environment.
@@ -178,6 +180,7 @@ impl StartRequest {
         let StartRequest {
             place,
             path,
+            runs,
             arguments,
             env,
             limits,
@@ -189,6 +192,7 @@ impl StartRequest {
             id,
             place,
             path,
+            runs,
             arguments,
             env,
             limits,

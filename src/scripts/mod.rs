@@ -34,7 +34,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
 use crate::process::limits::Limit;
-use crate::process::message::Failed;
+use crate::process::message::{Failed, Runs};
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
 use crate::scripts::life::Life;
@@ -104,6 +104,8 @@ pub struct Order {
     pub place: u32,
     /// Its path below the place; empty when the place is the script itself.
     pub path: Vec<u8>,
+    /// What is executed for it.
+    pub runs: Runs,
     /// Arguments after its name.
     pub arguments: Vec<Vec<u8>>,
     /// Its whole environment.
@@ -187,6 +189,7 @@ impl Scripts {
         let request = StartRequest {
             place: order.place,
             path: order.path,
+            runs: order.runs,
             arguments: order.arguments,
             env: order.env,
             limits: order.limits,

@@ -27,6 +27,20 @@ pub trait Logs {
 
     /// The site's ScriptLog, if it has one.
     fn script_log(&self, site: usize) -> Option<Rc<ScriptLog>>;
+
+    /// Offers a line of a script's standard error, without its end, to whoever may want it instead of the error log.
+    fn complaint(&self, _line: &[u8]) -> Taken {
+        Taken::Not
+    }
+}
+
+/// Whether somebody else writes a line of standard error down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Nobody: it is for the error log.
+    Not,
+    /// Somebody does.
+    ByOthers,
 }
 
 /// The request that notes are about.
@@ -151,7 +165,9 @@ impl Notes {
     /// A line of its standard error, as it wrote it.
     pub fn complaint(&self, pid: Option<i32>, line: &[u8]) {
         self.log_error(200, line); // whatever becomes of it, as Apache says here
-        self.note(Weight::Error, pid, &format!("stderr: {}", escaped(line)));
+        if self.logs.complaint(line) == Taken::Not {
+            self.note(Weight::Error, pid, &format!("stderr: {}", escaped(line)));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::config::directives::cgi::ScriptLimits;
 #[derive(Debug)]
 pub struct Slots {
     free: Arc<Semaphore>,
+    running: usize,
     waiting: AtomicUsize,
     queue_length: usize,
     queue_time: Duration,
@@ -36,8 +37,10 @@ pub enum NoSlot {
 impl Slots {
     /// `running` scripts at once, `queue_length` requests that wait, each at most for `queue_time`.
     pub fn new(running: usize, queue_length: usize, queue_time: Duration) -> Slots {
+        let running = running.min(Semaphore::MAX_PERMITS);
         Slots {
-            free: Arc::new(Semaphore::new(running.min(Semaphore::MAX_PERMITS))),
+            free: Arc::new(Semaphore::new(running)),
+            running,
             waiting: AtomicUsize::new(0),
             queue_length,
             queue_time,
@@ -52,6 +55,11 @@ impl Slots {
             number(limits.queue_length.or(128)),
             limits.queue_time.or(Duration::from_secs(10)),
         )
+    }
+
+    /// How many scripts may run at once.
+    pub fn most(&self) -> usize {
+        self.running
     }
 
     /// Takes a turn, or waits for one.
@@ -71,6 +79,11 @@ impl Slots {
     /// How long to tell a client to stay away, in seconds: as long as it would have waited here, but a second at least.
     pub fn retry_after(&self) -> u64 {
         self.queue_time.as_secs().max(1)
+    }
+
+    /// How many turns are taken.
+    pub fn taken(&self) -> usize {
+        self.running.saturating_sub(self.free.available_permits())
     }
 
     /// How many requests wait.
@@ -124,7 +137,9 @@ mod tests {
     #[tokio::test]
     async fn turns_go_in_the_order_of_asking() {
         let slots = Slots::new(1, 2, TIME);
+        assert_eq!(slots.taken(), 0);
         let running = slots.take().await.expect("it is free");
+        assert_eq!(slots.taken(), 1);
         let (mut first, mut second) = (pin!(slots.take()), pin!(slots.take()));
         assert!(now(first.as_mut()).await.is_none());
         assert!(now(second.as_mut()).await.is_none());

@@ -38,6 +38,7 @@ async fn try_start(bench: &Bench, name: &str, care: Care) -> Result<Script, Star
     let order = Order {
         place: 0,
         path: name.into(),
+        runs: crate::process::message::Runs::Itself,
         arguments: Vec::new(),
         env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
         limits: Vec::new(),

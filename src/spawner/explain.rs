@@ -12,7 +12,7 @@ use crate::config::places::conf_of;
 use crate::process::child::{ChildSpec, NewPrivileges, Program};
 use crate::process::identity::Identity;
 use crate::process::limits::Limit;
-use crate::process::message::Failed;
+use crate::process::message::{Failed, Runs};
 
 /// Who can tell.
 pub struct Asked(Starter);
@@ -68,7 +68,7 @@ impl Asked {
     /// How the script would be started, or why not: what the worker would be told, and what the log would say.
     pub fn explain(&mut self, wanted: &Wanted<'_>) -> Result<Explained, (Failed, String)> {
         let starter = &mut self.0;
-        let judged = starter.judged(wanted.place, wanted.path).map_err(told)?;
+        let judged = starter.judged(wanted.place, wanted.path, Runs::Itself).map_err(told)?;
         let Judged { found, terms, runner } = &judged;
         let broken = |_| told(Refusal::system(&io::ErrorKind::InvalidInput.into()));
         let program = executed(terms, found).map_err(broken)?;

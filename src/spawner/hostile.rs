@@ -17,7 +17,7 @@ use super::{Rules, Spawner};
 use crate::base::testing::{Dice, alone};
 use crate::config::site::{Config, ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::message::{Message, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{Message, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 
 const PACKETS: usize = 200_000;
 
@@ -101,6 +101,7 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
         id,
         place: 0,
         path: path.to_vec(),
+        runs: Runs::Itself,
         arguments: vec![b"word".to_vec()],
         env: vec![
             (b"A".to_vec(), b"b".to_vec()),

@@ -15,6 +15,7 @@ mod powers;
 mod prepare;
 mod sandbox;
 mod script;
+pub mod service;
 mod suexec;
 mod terms;
 mod warden;
@@ -205,6 +206,11 @@ impl Spawner {
             Ok(Heard::Message(ToSpawner::Retire)) => {}
             Ok(Heard::Message(ToSpawner::Stop { grace })) => self.stop(grace),
             Ok(Heard::Message(ToSpawner::ReopenLog { log })) => rustix::stdio::dup2_stderr(&log)?,
+            Ok(Heard::Message(ToSpawner::Report { number })) => {
+                let scripts = self.scripts.iter().filter(|script| !script.has_ended()).count() as u64;
+                // A launcher without room for it asks again or goes without.
+                let _unheard = self.launcher.tell(&FromSpawner::Report { number, scripts }, Wait::No);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

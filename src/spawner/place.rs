@@ -123,16 +123,22 @@ fn full_name(root: &[u8], below: &[u8]) -> Result<CString, (Step, Errno)> {
 }
 
 impl Found {
-    /// A regular file that somebody may execute.
+    /// A regular file.
     fn judged(path: CString, directory: OwnedFd, file: OwnedFd) -> Result<Found, (Step, Errno)> {
         let status = rustix::fs::fstat(&file).map_err(|errno| (Step::Open, errno))?;
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
             return Err((Step::Kind, Errno::ACCESS));
         }
+        Ok(Found { path, directory, file })
+    }
+
+    /// One that somebody may execute.
+    pub(super) fn executable(self) -> Result<Found, (Step, Errno)> {
+        let status = rustix::fs::fstat(&self.file).map_err(|errno| (Step::Open, errno))?;
         if status.st_mode & 0o111 == 0 {
             return Err((Step::Executable, Errno::ACCESS));
         }
-        Ok(Found { path, directory, file })
+        Ok(self)
     }
 
     /// The name of the directory it is in.
@@ -200,7 +206,7 @@ mod tests {
 
     use rustix::io::Errno;
 
-    use super::{find, find_in};
+    use super::{Found, find, find_in};
     use crate::config::load::load_text;
     use crate::config::site::{ScriptLinks, ScriptPlace, Site};
     use crate::process::child::Step;
@@ -272,7 +278,8 @@ mod tests {
                     root: root.join("bin").as_os_str().as_bytes().to_vec(),
                     links,
                 };
-                assert_eq!(find(&place, path.as_bytes()).err(), *expected, "{path} {links:?}");
+                let found = find(&place, path.as_bytes()).and_then(Found::executable);
+                assert_eq!(found.err(), *expected, "{path} {links:?}");
             }
         }
         fs::remove_dir_all(root).expect("ours");

@@ -20,7 +20,7 @@ use crate::config::directives::cgi::ProcessTree;
 use crate::gateway::refused::steers;
 use crate::process::child::{ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
 use crate::process::descendants::ProcessTable;
-use crate::process::message::{Failed, Start};
+use crate::process::message::{Failed, Runs, Start};
 use crate::process::supervise::{Entrance, Supervision};
 
 /// Starts what the rules allow.
@@ -73,10 +73,16 @@ impl Starter {
     /// Starts the script that an order names, in a process group of its own and in the directory it lies in. A warden has the
     /// result to tell.
     pub(super) fn start(&mut self, start: &Start) -> Result<(By, Care), Refusal> {
-        let Judged { found, terms, runner } = self.judged(start.place, &start.path)?;
+        let Judged { found, terms, runner } = self.judged(start.place, &start.path, start.runs)?;
         let words = |_| refused((start.place, &start.path), Step::Words, Errno::INVAL);
-        let program = executed(&terms, &found).map_err(words)?;
-        let mut argv = vec![found.path.clone()]; // the whole name, as Apache passes it
+        let (program, mut argv) = match start.runs {
+            // The whole name, as Apache passes it.
+            Runs::Itself => (executed(&terms, &found).map_err(words)?, vec![found.path.clone()]),
+            Runs::Wrapper => wrapper(&terms, &found).ok_or_else(|| {
+                // The worker's settings are ours: it should have known.
+                refused((start.place, &start.path), Step::Place, Errno::ACCESS)
+            })?,
+        };
         for argument in &start.arguments {
             argv.push(CString::new(argument.as_slice()).map_err(words)?);
         }
@@ -118,7 +124,7 @@ impl Starter {
     }
 
     /// Finds a script, the terms on which it runs and who it runs as, or what is in the way.
-    pub(super) fn judged(&mut self, number: u32, path: &[u8]) -> Result<Judged, Refusal> {
+    pub(super) fn judged(&mut self, number: u32, path: &[u8], runs: Runs) -> Result<Judged, Refusal> {
         let named = (number, path);
         let Some(place) = self.book.place(number) else {
             return Err(refused(named, Step::Place, Errno::ACCESS));
@@ -127,6 +133,10 @@ impl Starter {
             Some(site) => place::find_in(site, place, path),
             None => place::find(place, path),
         };
+        let found = found.and_then(|found| match runs {
+            Runs::Itself => found.executable(),
+            Runs::Wrapper => Ok(found),
+        });
         let found = found.map_err(|(step, errno)| refused(named, step, errno))?;
         let terms = self.book.terms(number, found.path.as_bytes());
         if let Some(why) = terms.refusal() {
@@ -207,6 +217,17 @@ pub(super) fn executed(terms: &Terms, found: &Found) -> Result<CString, std::ffi
     } else {
         Ok(found.path.clone())
     }
+}
+
+/// The program that runs in a script's place, and its arguments, where the settings name one.
+fn wrapper(terms: &Terms, found: &Found) -> Option<(CString, Vec<CString>)> {
+    let words = &terms.fcgid.wrapper(found.path.as_bytes())?.command;
+    let argv: Vec<CString> = words
+        .iter()
+        .map(|word| CString::new(word.as_slice()))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    Some((argv.first()?.clone(), argv))
 }
 
 /// A refusal before anything was started. What leaves a place is logged: no worker in its right mind asks for it.

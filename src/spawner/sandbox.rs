@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, c_long};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -161,6 +162,14 @@ impl Cage {
     /// The calls that are decided on from outside of it, if there are any.
     pub(super) fn asked(&self) -> Option<&Filter> {
         self.asked.as_ref()
+    }
+
+    /// Enters it, for good. The calls that are decided on from outside are not among what is refused.
+    pub(super) fn enter(&self) -> io::Result<()> {
+        if let Some(ruleset) = &self.ruleset {
+            ruleset.enter()?;
+        }
+        self.filter.enter()
     }
 
     /// Has a child enter it.

@@ -11,6 +11,7 @@ use super::sandbox::{Cage, Cages};
 use super::suexec::{self, Floor, Unfit};
 use crate::config::directives::DirConf;
 use crate::config::directives::cgi::{ClientGone, ProcessTree};
+use crate::config::directives::fcgid::Fcgid;
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::directives::suexec::Target;
 use crate::config::places::{conf_of, confs, tree_of};
@@ -44,6 +45,8 @@ pub(super) struct Terms {
     umask: Option<u32>,
     nice: Option<i32>,
     target: Option<Target>,
+    /// The programs that run in its place.
+    pub(super) fcgid: Fcgid,
     /// What ends with it.
     pub(super) tree: ProcessTree,
     /// How it is ended.
@@ -193,6 +196,7 @@ impl Terms {
             umask: conf.process.umask.value().copied(),
             nice: conf.process.nice.value().copied(),
             target: conf.suexec.target.value().cloned(),
+            fcgid: conf.fcgid.clone(),
             cage,
             tree: cgi.process_tree.or(ProcessTree::Group),
             care: Care {
@@ -246,7 +250,7 @@ impl Terms {
 }
 
 /// The limit that the words of a directive stand for; what they leave out, and `max`, is our own hard limit.
-fn limit((directive, bounds): (&'static str, Bounds)) -> Option<Limit> {
+pub(super) fn limit((directive, bounds): (&'static str, Bounds)) -> Option<Limit> {
     let resource = Resource::of_directive(directive)?;
     let ours = Limit::ours(resource).hard;
     let hard = bounds.hard.and_then(Bound::number).or(ours);

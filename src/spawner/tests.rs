@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::{Rules, Spawner};
 use crate::config::directives::DirConf;
+use crate::config::directives::fcgid::Wrapper;
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::directives::suexec::Target;
 use crate::config::load::load_text;
@@ -19,7 +20,7 @@ use crate::config::site::{ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{Failed, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
 
 mod warden;
@@ -161,6 +162,7 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
         id,
         place: 0,
         path: path.as_bytes().to_vec(),
+        runs: Runs::Itself,
         arguments: vec![b"x y".to_vec()],
         env,
         limits: Vec::new(),
@@ -515,6 +517,35 @@ fn a_limit_that_cannot_be_given_starts_nothing() {
     setup.start(1, "limits");
     assert_eq!(setup.failed().step, Step::Limits);
     setup.finish();
+}
+
+#[test]
+fn a_wrapper_is_what_the_settings_name_and_nothing_else() {
+    for (names_one, expected) in [(false, None), (true, Some("x y\n"))] {
+        let setup = Setup::saying("wrapper", &[("plain.php", "not a program")], |conf| {
+            if names_one {
+                conf.fcgid.wrappers.push(Wrapper {
+                    command: vec![b"/bin/echo".to_vec()],
+                    suffix: Some(b".php".to_vec()),
+                });
+            }
+        });
+        let (reader, writer) = io::pipe().expect("pipes work");
+        setup.order(&ScriptOrder::Start(Start {
+            runs: Runs::Wrapper,
+            ..start(1, "plain.php", writer.into())
+        }));
+        match expected {
+            None => assert_eq!(setup.failed().step, Step::Place),
+            Some(said) => {
+                setup.started();
+                assert_eq!(all(reader), said, "the arguments are the order's");
+                setup.ended();
+                setup.order(&ScriptOrder::Release { ids: vec![1] });
+            }
+        }
+        setup.finish();
+    }
 }
 
 #[test]

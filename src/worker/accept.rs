@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::lang::log_level::Level;
 use crate::net::accept::{Accepted, Listener};
-use crate::worker::conn;
+use crate::net::stream::Stream;
 use crate::worker::crowd::Place;
-use crate::worker::thread::Thread;
+use crate::worker::thread::{Protocol, Thread};
+use crate::worker::{conn, fcgi_conn};
 
 /// How long accepting pauses at most before it is tried again: a descriptor may have become free without our knowing.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -122,8 +122,25 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
     }
 }
 
-fn begin(thread: &Rc<Thread>, counted: Counted, tcp: TcpStream, peer: SocketAddr) {
-    if let Some(connection) = conn::Conn::new(Rc::clone(thread), counted, tcp, peer) {
-        tokio::task::spawn_local(conn::run(connection));
+/// Serves a connection. One that is broken already has nobody to be told, and who may not connect is told nothing.
+fn begin(thread: &Rc<Thread>, counted: Counted, stream: Stream, peer: Option<SocketAddr>) {
+    match &thread.protocol {
+        Protocol::Http => {
+            let connection = peer.and_then(|peer| conn::Conn::new(Rc::clone(thread), counted, stream, peer));
+            if let Some(connection) = connection {
+                tokio::task::spawn_local(conn::run(connection));
+            }
+        }
+        Protocol::FastCgi { errors, clients } => {
+            let is_client = |peer: SocketAddr| {
+                clients
+                    .as_ref()
+                    .is_none_or(|known| known.contains(&peer.ip().to_canonical()))
+            };
+            if peer.is_none_or(is_client) {
+                let connection = fcgi_conn::FcgiConn::new(Rc::clone(thread), counted, stream, *errors);
+                tokio::task::spawn_local(fcgi_conn::run(connection));
+            }
+        }
     }
 }

@@ -163,7 +163,7 @@ fn ports(config: &Config) -> Vec<u16> {
     let mut ports = vec![DNS];
     ports.extend(config.backends.iter().filter_map(|address| match address {
         Address::Tcp { port, .. } => Some(*port),
-        Address::Unix(_) => None,
+        Address::Unix(_) | Address::Service(_) => None,
     }));
     ports.sort_unstable();
     ports.dedup();

@@ -13,12 +13,12 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Buf;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::base::date::HttpDate;
 use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
 use crate::config::site::{Config, Site};
+use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{AfterResponse, Body, Origin, Response};
@@ -91,9 +91,9 @@ enum Then {
 
 impl Conn {
     /// A connection that was just accepted. One that is broken before it began has nobody to be told.
-    pub fn new(thread: Rc<Thread>, counted: Counted, tcp: TcpStream, peer: SocketAddr) -> Option<Conn> {
-        let local = tcp.local_addr().ok()?;
-        let stream = Rc::new(Stream::new(tcp).ok()?);
+    pub fn new(thread: Rc<Thread>, counted: Counted, stream: Stream, peer: SocketAddr) -> Option<Conn> {
+        let local = stream.local_addr().ok()??;
+        let stream = Rc::new(stream);
         let site = thread.config.site_for(local, None, b"");
         Some(Conn {
             reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
@@ -214,6 +214,8 @@ impl Conn {
 
     /// Serves one request.
     async fn request(&mut self, head: RequestHead, began: Began) -> Then {
+        let thread = Rc::clone(&self.thread);
+        let _until_sent = thread.take_in_hand();
         let framing = match Framing::of(&head) {
             Ok(framing) => framing,
             Err(error) => {
@@ -307,6 +309,9 @@ impl Conn {
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();
+        if self.thread.has_authorizers {
+            ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
+        }
         ex
     }
 

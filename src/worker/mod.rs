@@ -1,10 +1,13 @@
-//! The serving role: accept, the connection loop, the driver.
+//! The serving role: accept, the connection loop, the driver; and the connection loop of `lychgate fcgiwrap`.
 
 pub mod accept;
+mod balance;
+pub mod board;
 pub mod confine;
 pub mod conn;
 pub mod crowd;
 pub mod drain;
+mod fcgi_conn;
 pub mod logs;
 mod looks;
 mod maps;

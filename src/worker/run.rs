@@ -13,9 +13,12 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::backend::Backends;
+use crate::backend::on_demand::OnDemand;
+use crate::backend::service::News;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::targets;
+use crate::config::services;
 use crate::config::site::Config;
 use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
@@ -31,12 +34,13 @@ use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
 use crate::worker::accept::{Connections, acceptor};
+use crate::worker::board::Board;
 use crate::worker::confine::{self, Debuggers};
 use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
-use crate::worker::thread::Thread;
+use crate::worker::thread::{Protocol, Thread};
 
 /// How often a thread without work looks after lines that wait for a slow log.
 const LOG_TICK: Duration = Duration::from_secs(1);
@@ -53,12 +57,13 @@ enum Order {
 }
 
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
-pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
+pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
+    let started = Arc::new(started(config)?);
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
@@ -70,6 +75,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
     let slots = Arc::new(Slots::of(&config.server.scripts));
     let backends = Arc::new(Backends::new(config));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
+    let board = Arc::new(Board::new(Arc::clone(&crowd), Arc::clone(&slots), count));
     let launcher = Arc::new(inherited.launcher);
     let maps = Arc::new(MapPrograms::new(config, Arc::clone(&launcher)));
     let stopping = Arc::new(AtomicBool::new(false));
@@ -80,12 +86,14 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
         orders.push(give);
         let part = Part {
             config,
+            protocol: protocol.clone(),
             number,
             sinks: sinks.clone(),
             listeners: std::mem::take(&mut shares[number]),
             scripts,
             slots: Arc::clone(&slots),
             backends: Arc::clone(&backends),
+            started: Arc::clone(&started),
             crowd: Arc::clone(&crowd),
             room,
             orders: take,
@@ -93,6 +101,7 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
             pulse: Arc::clone(&pulse),
             launcher: Arc::clone(&launcher),
             maps: Arc::clone(&maps),
+            board: Arc::clone(&board),
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
         threads.push(
@@ -108,7 +117,14 @@ pub fn run(inherited: Inherited, debuggers: Debuggers) -> Result<(), String> {
         .name("orders".into())
         .spawn({
             let (sinks, stopping) = (sinks.clone(), Arc::clone(&stopping));
-            move || take_orders(&launcher, &orders, &sinks, &maps, &stopping)
+            let all = All {
+                orders,
+                sinks,
+                maps,
+                backends,
+                board,
+            };
+            move || take_orders(&launcher, &all, &stopping)
         })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
     let mut result = Ok(());
@@ -145,6 +161,17 @@ fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
     for sink in sinks {
         sink.finish(&until);
     }
+}
+
+/// The sockets of FastCGI programs that are started when they are wanted: a confined worker could make none.
+fn started(config: &Config) -> Result<OnDemand, String> {
+    let directory = if services::are_started_on_demand(config) {
+        Some(services::directory(config)?)
+    } else {
+        None
+    };
+    OnDemand::new(&config.server.fcgid, directory.as_deref())
+        .map_err(|error| format!("cannot make the sockets of FastCGI programs in ServiceDir: {error}"))
 }
 
 /// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
@@ -214,14 +241,24 @@ fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> io::Result<Vec<Ve
     Ok(shares)
 }
 
+/// What the launcher's orders are for.
+struct All {
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    sinks: Vec<Arc<Sink>>,
+    maps: Arc<MapPrograms>,
+    backends: Arc<Backends>,
+    board: Arc<Board>,
+}
+
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
-fn take_orders(
-    launcher: &Channel,
-    orders: &[mpsc::UnboundedSender<Order>],
-    sinks: &[Arc<Sink>],
-    maps: &MapPrograms,
-    stopping: &AtomicBool,
-) {
+fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
+    let All {
+        orders,
+        sinks,
+        maps,
+        backends,
+        board,
+    } = all;
     let tell = |order: Order| {
         for thread in orders {
             // A thread that has ended needs no orders.
@@ -243,6 +280,14 @@ fn take_orders(
                 }
             }
             Ok(Heard::Message(ToWorker::MapProgram { number, keys, values })) => maps.started(number, keys, values),
+            Ok(Heard::Message(ToWorker::Report { number })) => {
+                let counts = board.counts();
+                // A launcher without room for it goes without.
+                let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
+            }
+            Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
+                backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
+            }
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
@@ -253,15 +298,46 @@ fn take_orders(
     }
 }
 
+/// Tells the launcher how the processes of services do.
+async fn tell_of_services(backends: Arc<Backends>, launcher: Arc<Channel>) {
+    let mut tick = tokio::time::interval(SERVICE_TICK);
+    loop {
+        tokio::select! {
+            () = backends.news_come() => {}
+            _ = tick.tick() => {}
+        }
+        for news in backends.news() {
+            let message = match news {
+                News::Served { name, number, requests } => FromWorker::ServiceServed {
+                    name: name.into_bytes(),
+                    process: number.into(),
+                    requests,
+                },
+                News::Silent { name, number } => FromWorker::ServiceSilent {
+                    name: name.into_bytes(),
+                    process: number.into(),
+                },
+            };
+            // A launcher that does not listen at the moment misses some; it has no need of all.
+            let _ = launcher.tell(&message, Wait::No);
+        }
+    }
+}
+
+/// How often services are looked after.
+const SERVICE_TICK: Duration = Duration::from_millis(250);
+
 /// What one thread is given.
 struct Part {
     config: &'static Config,
+    protocol: Protocol,
     number: usize,
     sinks: Vec<Arc<Sink>>,
     listeners: Vec<OwnedFd>,
     scripts: Channel,
     slots: Arc<Slots>,
     backends: Arc<Backends>,
+    started: Arc<OnDemand>,
     crowd: Arc<Crowd>,
     /// For so many connections there are descriptors.
     room: usize,
@@ -270,6 +346,7 @@ struct Part {
     pulse: Arc<Pulse>,
     launcher: Arc<Channel>,
     maps: Arc<MapPrograms>,
+    board: Arc<Board>,
 }
 
 /// So many threads beside each serving thread may wait for disks and name servers; what comes then waits for one of them.
@@ -309,11 +386,13 @@ fn serve(part: Part) -> Result<(), String> {
 async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     let Part {
         config,
+        protocol,
         number,
         listeners,
         scripts,
         slots,
         backends,
+        started,
         crowd,
         room,
         mut orders,
@@ -321,6 +400,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         pulse,
         launcher,
         maps,
+        board,
         ..
     } = part;
     let told = Arc::clone(&launcher);
@@ -340,9 +420,22 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
     let own_path = scripts.inherited().path.clone();
-    let applications = Applications::new(backends, Rc::clone(&logs) as Rc<dyn notes::Logs>, own_path);
+    let applications = Rc::new(Applications::new(
+        Arc::clone(&backends),
+        started,
+        Rc::clone(&logs) as Rc<dyn notes::Logs>,
+        own_path,
+    ));
     let idlers = Idlers::new(crowd, number);
-    let thread = Rc::new(Thread::new(config, logs, scripts, applications, maps, idlers));
+    let thread = Rc::new(Thread::new(
+        (config, protocol),
+        logs,
+        scripts,
+        applications,
+        maps,
+        idlers,
+        board,
+    ));
     let most = thread.idlers.crowd().most();
     if number == 0 && most > room {
         thread.note(
@@ -352,6 +445,9 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     }
     let evicting = Rc::clone(&thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });
+    if number == 0 && backends.have_services() {
+        tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
+    }
     let connections = Rc::new(Connections::default());
     let mut acceptors = Vec::new();
     for listener in listeners {
@@ -418,6 +514,10 @@ async fn drain(
     let last_request = Instant::now() + last_request;
     let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     while !(connections.none() && thread.scripts.at_work() == 0) {
+        if connections.none() {
+            // Who waits for no request any more keeps no process that would serve it.
+            thread.applications.started().keep_none();
+        }
         if over.is_some_and(|over| Instant::now() >= over) {
             return;
         }

@@ -25,6 +25,7 @@ use crate::lang::regex::effort;
 use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
+use crate::worker::balance;
 use crate::worker::looks::Around;
 use crate::worker::thread::Thread;
 
@@ -46,11 +47,17 @@ pub trait Outside {
     /// What the script of the place answers.
     fn run_script(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 
+    /// What the program of the place answers, which is started where it does not run.
+    fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
     /// What the application of the place answers.
     fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// What a member of the place's balancer answers; the place becomes the member's.
+    fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Outcome, Fail>>;
 }
 
 impl Outside for Thread {
@@ -75,12 +82,20 @@ impl Outside for Thread {
         handlers::cgi::run(ex, place, &self.scripts).await
     }
 
+    async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::fastcgi::on_demand::run(ex, place, &self.applications, &self.scripts).await
+    }
+
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::fastcgi::run(ex, place, &self.applications).await
     }
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::proxy::run(ex, place, &self.applications).await
+    }
+
+    async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {
+        balance::ask(self, ex, place).await
     }
 }
 
@@ -207,7 +222,7 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         phases::early::of_site(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
-    let place = located(ex, outside).await?;
+    let mut place = located(ex, outside).await?;
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     Ok(match handler {
@@ -215,8 +230,10 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
+        Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::FastCgi => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
+        Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
     })
 }
 

@@ -1,10 +1,11 @@
 //! What the connections of one thread share: settings, logs, the order to stop.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::directives::server::Tokens;
-use crate::config::site::Config;
+use crate::config::site::{Config, Site};
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
@@ -12,6 +13,7 @@ use crate::handlers::fastcgi::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;
+use crate::worker::board::{Board, InHand};
 use crate::worker::crowd::Idlers;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
@@ -19,10 +21,35 @@ use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
 use crate::worker::unique_id::UniqueIds;
 
+/// What the clients of a worker speak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP.
+    Http,
+    /// FastCGI (`lychgate fcgiwrap`).
+    FastCgi {
+        /// Where scripts' error output goes.
+        errors: Errors,
+        /// Who may connect over TCP (FCGI_WEB_SERVER_ADDRS); `None` is everybody.
+        clients: Option<Vec<IpAddr>>,
+    },
+}
+
+/// Where the error output of scripts goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errors {
+    /// To the error log.
+    Log,
+    /// To the client, as FCGI_STDERR.
+    Client,
+}
+
 /// One serving thread.
 pub struct Thread {
     /// The settings of this process.
     pub config: &'static Config,
+    /// What its clients speak.
+    pub protocol: Protocol,
     /// The value of the Server field.
     pub server_field: Vec<u8>,
     /// The order to stop.
@@ -32,40 +59,59 @@ pub struct Thread {
     /// Scripts.
     pub scripts: Rc<Scripts>,
     /// Applications.
-    pub applications: Applications,
+    pub applications: Rc<Applications>,
+    /// Whether the settings have authorizers.
+    pub has_authorizers: bool,
     /// Programs that are maps.
     pub maps: Arc<MapPrograms>,
     /// Its idle connections.
     pub idlers: Idlers,
+    /// What the threads have in hand.
+    pub board: Arc<Board>,
     ids: UniqueIds,
 }
 
 impl Thread {
     /// The thread that these idle connections are of.
     pub fn new(
-        config: &'static Config,
+        (config, protocol): (&'static Config, Protocol),
         logs: Rc<Logs>,
         scripts: Rc<Scripts>,
-        applications: Applications,
+        applications: Rc<Applications>,
         maps: Arc<MapPrograms>,
         idlers: Idlers,
+        board: Arc<Board>,
     ) -> Thread {
         Thread {
             config,
+            protocol,
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
             drain: Drain::default(),
             logs,
             scripts,
             applications,
+            has_authorizers: config.server.authorizers.providers.iter().next().is_some(),
             maps,
             ids: UniqueIds::new(idlers.number()),
             idlers,
+            board,
         }
     }
 
     /// A name for a request that no other request has.
     pub fn unique_id(&self) -> [u8; 24] {
         self.ids.next()
+    }
+
+    /// The site of what is outside of all others.
+    pub fn main_site(&self) -> &'static Site {
+        // There always is one.
+        &self.config.sites[0]
+    }
+
+    /// One more request is in hand, until what comes back is dropped.
+    pub fn take_in_hand(&self) -> InHand<'_> {
+        self.board.take(self.idlers.number())
     }
 
     /// Writes the lines that phases have made into the site's error log.
@@ -85,7 +131,7 @@ impl Thread {
         }
         let level = match fail.blame {
             Blame::Client => Level::Info,
-            Blame::Site | Blame::Script | Blame::Server => Level::Error,
+            Blame::Site | Blame::Script | Blame::Backend | Blame::Server => Level::Error,
         };
         let log = self.logs.error_of(ex.site);
         let entry = Entry {
@@ -101,13 +147,12 @@ impl Thread {
 
     /// Writes a line about no request into the main error log.
     pub fn note(&self, level: Level, message: std::fmt::Arguments<'_>) {
-        if let Some(main) = self.config.sites.first() {
-            self.logs.error_of(main).note(level, "core", message);
-        }
+        self.logs.error_of(self.main_site()).note(level, "core", message);
     }
 
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
+        self.board.answered(self.idlers.number(), sent.bytes_out);
         record::write(&self.logs, ex, response, sent);
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::thread::{sleep, spawn};
@@ -50,6 +51,15 @@ pub fn serve(serves: Serves, socket: &str, port: Option<&str>) -> io::Result<()>
             }
         });
     }
+    serve_all(serves, &unix)
+}
+
+/// Serves what comes to the listening socket that is descriptor 0, until it is ended.
+pub fn serve_inherited(serves: Serves) -> io::Result<()> {
+    serve_all(serves, &UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+fn serve_all(serves: Serves, unix: &UnixListener) -> io::Result<()> {
     for stream in unix.incoming() {
         let stream = stream?;
         match serves {
@@ -58,6 +68,31 @@ pub fn serve(serves: Serves, socket: &str, port: Option<&str>) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+/// Who and where this process is, and what it has.
+fn own_facts() -> String {
+    let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| {
+        let open = entries.flatten().filter(|entry| {
+            let number = entry.file_name().to_string_lossy().parse::<u32>();
+            number.is_ok_and(|number| number < 4)
+        });
+        open.count()
+    });
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| "-".into());
+    let listens_for = variable("LISTEN_PID") == std::process::id().to_string();
+    let umask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    format!(
+        "uid={} gid={} cwd={} umask={:o} descriptors={descriptors} listen={}{} COLOUR={} arguments={}\n",
+        nix::unistd::geteuid(),
+        nix::unistd::getegid(),
+        std::env::current_dir().unwrap_or_default().display(),
+        umask.bits(),
+        variable("LISTEN_FDS"),
+        if listens_for { "" } else { " for another" },
+        variable("COLOUR"),
+        std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+    )
 }
 
 /// One connection.
@@ -75,6 +110,7 @@ struct Talk<S> {
 struct Request {
     id: u16,
     keep: Connection,
+    role: Role,
     variables: BTreeMap<String, String>,
 }
 
@@ -127,8 +163,7 @@ impl<S: Read + Write> Talk<S> {
         while let Some(message) = self.message()? {
             match message {
                 Message::Begin { id, role, connection } => {
-                    assert_eq!(role, Role::Responder);
-                    begun = Some((id, connection));
+                    begun = Some((id, connection, role));
                 }
                 Message::Bytes {
                     stream: Stream::Params,
@@ -140,7 +175,7 @@ impl<S: Read + Write> Talk<S> {
                 Message::StreamEnd {
                     stream: Stream::Params, ..
                 } => {
-                    let (id, keep) = begun.ok_or_else(|| io::Error::other("params without a beginning"))?;
+                    let (id, keep, role) = begun.ok_or_else(|| io::Error::other("params without a beginning"))?;
                     let pairs = params.end().map_err(|error| io::Error::other(error.to_string()))?;
                     let shown = |bytes: Vec<u8>| {
                         bytes
@@ -153,6 +188,7 @@ impl<S: Read + Write> Talk<S> {
                     return Ok(Some(Request {
                         id,
                         keep,
+                        role,
                         variables: variables.collect(),
                     }));
                 }
@@ -211,6 +247,10 @@ impl<S: Read + Write> Talk<S> {
     fn run(&mut self, request: &Request, words: &[&str]) -> io::Result<bool> {
         let id = request.id;
         let number = words.get(1).and_then(|word| word.parse::<usize>().ok());
+        if request.role == Role::Authorizer {
+            self.authorize(request, words)?;
+            return Ok(false);
+        }
         if let Some(done) = self.misbehave(request, words) {
             return done.map(|()| false);
         }
@@ -281,6 +321,7 @@ impl<S: Read + Write> Talk<S> {
                 std::fs::write(format!("{root}/{}", words[1..].join("/")), format!("{how}\n"))?;
                 return Ok(false);
             }
+            _ if self.of_service(id, words)? => {}
             // But for what two servers, or two runs, cannot have alike.
             _ => {
                 let own = |name: &str| DIFFERENT.contains(&name) || name.replace('_', "-").contains("proxy-");
@@ -289,6 +330,79 @@ impl<S: Read + Write> Talk<S> {
                 let lines = variables.map(|(name, value)| format!("{name}={value}\n"));
                 self.text(id, lines.collect::<String>().as_bytes())?;
             }
+        }
+        Ok(true)
+    }
+
+    /// As an authorizer, which reads no standard input. The query says how it answers those who give no good name.
+    fn authorize(&mut self, request: &Request, words: &[&str]) -> io::Result<()> {
+        let told = |name: &str| request.variables.get(name).cloned().unwrap_or_else(|| "-".to_owned());
+        let (role, user) = (told("FCGI_APACHE_ROLE"), told("REMOTE_USER"));
+        let is_good = match role.as_str() {
+            "AUTHORIZER" => user == "good",
+            _ => told("REMOTE_PASSWD") == "secret",
+        };
+        let unexpected = ["SCRIPT_NAME", "PATH_INFO", "CONTENT_LENGTH"];
+        let unexpected = unexpected.iter().filter(|name| request.variables.contains_key(**name));
+        let seen = format!(
+            "{role} {user} {} {} {}",
+            told("FCGI_ROLE"),
+            told("HTTP_CONNECTION"),
+            unexpected.count()
+        );
+        let reply = match words[0] {
+            "open" => format!(
+                "Status: 200 OK\r\nVariable-SEEN: {seen}\r\nVariable-NAME: told\r\nX-Not: passed\r\n\r\nno body"
+            ),
+            "nameless" => "Status: 200 OK\r\n\r\n".to_owned(),
+            _ if is_good => format!("Variable-SEEN-{role}: {seen}\r\nVariable-NAME: told\r\n\r\n"),
+            "teapot" => {
+                "Status: 418 I am a teapot\r\nX-Why: short\r\nContent-Type: text/plain\r\n\r\nshort and stout\n"
+                    .to_owned()
+            }
+            "ask" => "Status: 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"app\"\r\n\r\n".to_owned(),
+            "login" => "Location: /login\r\n\r\n".to_owned(),
+            "garbage" => "garbage".to_owned(),
+            "long" => format!("Status: 403 Forbidden\r\n\r\n{}", "x".repeat(100_000)),
+            "close" => return Ok(()),
+            "deaf" => {
+                sleep(Duration::from_secs(60));
+                return Ok(());
+            }
+            _ => "Status: 403 Forbidden\r\nContent-Type: text/plain\r\n\r\nnot you\n".to_owned(),
+        };
+        self.output(request.id, reply.as_bytes())?;
+        self.end(request.id, 0)
+    }
+
+    /// What a service tells of itself, or does to itself. `false`: it is nothing of that.
+    fn of_service(&mut self, id: u16, words: &[&str]) -> io::Result<bool> {
+        let number = words.get(1).and_then(|word| word.parse::<usize>().ok());
+        match words[0] {
+            "pid" => self.text(id, format!("{}\n", std::process::id()).as_bytes())?,
+            "exit" => std::process::exit(i32::try_from(number.unwrap_or(0)).unwrap_or(1)),
+            "sleep" => {
+                sleep(Duration::from_millis(number.unwrap_or(0) as u64));
+                self.text(id, format!("{}\n", std::process::id()).as_bytes())?;
+            }
+            "memory" => {
+                // It stays.
+                Vec::leak(vec![b'x'; number.unwrap_or(0)]);
+                self.text(id, format!("{}\n", std::process::id()).as_bytes())?;
+            }
+            "print" => {
+                println!("printed");
+                eprintln!("complained");
+                self.text(id, b"printed\n")?;
+            }
+            "read" => {
+                let name = format!("/{}", words[1..].join("/"));
+                let told =
+                    std::fs::read(name).map_or_else(|e| e.kind().to_string(), |bytes| format!("{}", bytes.len()));
+                self.text(id, format!("{told}\n").as_bytes())?;
+            }
+            "self" => self.text(id, own_facts().as_bytes())?,
+            _ => return Ok(false),
         }
         Ok(true)
     }

@@ -96,7 +96,7 @@ fn answer(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
             output.write_all(plain.as_bytes())?;
             output.write_all(&body)
         }
-        "count" => write!(output, "{plain}read {} of {length}\n", body.len()),
+        "count" => writeln!(output, "{plain}read {} of {length}", body.len()),
         "head" => output.write_all(&body),
         "bytes" => write!(output, "{plain}{}", "x".repeat(number)),
         "garbage" => output.write_all(b"\x01\x06\x00\x01 no head, no end"),
@@ -107,7 +107,7 @@ fn answer(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
             "Content-Type: text/plain\r\nContent-Length: 4\r\n\r\nhalf and more"
         ),
         "wait" => {
-            write!(output, "{plain}before\n")?;
+            writeln!(output, "{plain}before")?;
             output.flush()?;
             while !std::path::Path::new(&format!("{}/{}", told("DOCUMENT_ROOT"), words[1..].join("/"))).exists() {
                 sleep(Duration::from_millis(10));
@@ -118,8 +118,8 @@ fn answer(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
         _ => {
             let own = |name: &str| DIFFERENT.contains(&name) || name.replace('_', "-").contains("proxy-");
             let alike = variables.iter().filter(|(name, _)| !own(name) || words[0] == "all");
-            let lines: String = alike.map(|(name, value)| format!("{name}={value}\n")).collect();
-            write!(output, "{plain}{lines}")
+            let lines: Vec<String> = alike.map(|(name, value)| format!("{name}={value}\n")).collect();
+            write!(output, "{plain}{}", lines.concat())
         }
     }
 }

@@ -29,6 +29,17 @@ fn main() -> ExitCode {
         let end = fastcgi::serve(serves, socket, port.first().map(String::as_str));
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    if let [_, mode] = arguments.as_slice()
+        && let "--service" | "--service-one" = mode.as_str()
+    {
+        let serves = if mode == "--service-one" {
+            Serves::One
+        } else {
+            Serves::Many
+        };
+        let end = fastcgi::serve_inherited(serves);
+        return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     if let [_, mode, socket, port @ ..] = arguments.as_slice()
         && let "--http" | "--scgi" = mode.as_str()
     {

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+import applications
+
 HTTPD = """\
 ServerRoot "{dir}"
 ServerName localhost
@@ -34,6 +36,24 @@ CustomLog "{dir}/{name}.access.log" combined
 <Directory "{dir}/htdocs/htaccess">
     AllowOverride All
 </Directory>
+"""
+
+# Applications and another server behind it.
+BEHIND = """\
+ProxyPass "/fcgi/" "unix:{dir}/{name}.fcgi.sock|fcgi://localhost/"{terms}
+<FilesMatch "\\.php$">
+    SetHandler "proxy:unix:{dir}/{name}.php.sock|fcgi://php"
+</FilesMatch>
+"""
+
+ORIGIN = """\
+ProxyPass "/proxy/" "http://127.0.0.1:{origin}/"
+"""
+
+# lychgate's own: connections to PHP are kept, as they are kept to the other application by the terms above.
+KEPT = """\
+<Proxy "fcgi://php" enablereuse=on>
+</Proxy>
 """
 
 # lychgate's own: directories of scripts, and what their settings say besides.
@@ -75,50 +95,62 @@ APACHE = """\
 NGINX = """\
 daemon off;
 worker_processes 1;
-pid {dir}/nginx.pid;
-error_log {dir}/nginx.error.log;
+pid {dir}/{name}.pid;
+error_log {dir}/{name}.error.log;
 events {{ worker_connections 1024; }}
 http {{
     types {{ text/html html; text/plain txt; }}
     default_type application/octet-stream;
-    access_log {dir}/nginx.access.log combined;
+    access_log {dir}/{name}.access.log combined;
     sendfile on;
     tcp_nopush on;
     keepalive_requests 1000000000;
-    client_body_temp_path {dir}/nginx-1;
-    proxy_temp_path {dir}/nginx-2;
-    fastcgi_temp_path {dir}/nginx-3;
-    uwsgi_temp_path {dir}/nginx-4;
-    scgi_temp_path {dir}/nginx-5;
+    client_body_temp_path {dir}/{name}-1;
+    proxy_temp_path {dir}/{name}-2;
+    fastcgi_temp_path {dir}/{name}-3;
+    uwsgi_temp_path {dir}/{name}-4;
+    scgi_temp_path {dir}/{name}-5;
+    upstream php {{ server unix:{dir}/{name}.php.sock; keepalive 4; }}
+    upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; }}
+    fastcgi_param QUERY_STRING $query_string;
+    fastcgi_param REQUEST_METHOD $request_method;
+    fastcgi_param CONTENT_TYPE $content_type;
+    fastcgi_param CONTENT_LENGTH $content_length;
+    fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+    fastcgi_param SCRIPT_NAME $fastcgi_script_name;
+    fastcgi_param REQUEST_URI $request_uri;
+    fastcgi_param DOCUMENT_ROOT $document_root;
+    fastcgi_param SERVER_PROTOCOL $server_protocol;
+    fastcgi_param GATEWAY_INTERFACE CGI/1.1;
+    fastcgi_param SERVER_SOFTWARE nginx/$nginx_version;
+    fastcgi_param REMOTE_ADDR $remote_addr;
+    fastcgi_param REMOTE_PORT $remote_port;
+    fastcgi_param SERVER_ADDR $server_addr;
+    fastcgi_param SERVER_PORT $server_port;
+    fastcgi_param SERVER_NAME $server_name;
     server {{
         listen 127.0.0.1:{port} backlog=511;
         root {dir}/htdocs;
         location /cgi-bin/ {{
             root {dir};
-            fastcgi_pass unix:{dir}/fcgiwrap.sock;
-            fastcgi_param QUERY_STRING $query_string;
-            fastcgi_param REQUEST_METHOD $request_method;
-            fastcgi_param CONTENT_TYPE $content_type;
-            fastcgi_param CONTENT_LENGTH $content_length;
-            fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
-            fastcgi_param SCRIPT_NAME $fastcgi_script_name;
-            fastcgi_param REQUEST_URI $request_uri;
-            fastcgi_param DOCUMENT_ROOT $document_root;
-            fastcgi_param SERVER_PROTOCOL $server_protocol;
-            fastcgi_param GATEWAY_INTERFACE CGI/1.1;
-            fastcgi_param SERVER_SOFTWARE nginx/$nginx_version;
-            fastcgi_param REMOTE_ADDR $remote_addr;
-            fastcgi_param REMOTE_PORT $remote_port;
-            fastcgi_param SERVER_ADDR $server_addr;
-            fastcgi_param SERVER_PORT $server_port;
-            fastcgi_param SERVER_NAME $server_name;
+            fastcgi_pass unix:{dir}/{name}.wrap.sock;
+        }}
+        location /fcgi/ {{ fastcgi_pass unix:{dir}/{name}.fcgi.sock; }}
+        location /proxy/ {{
+            proxy_pass http://origin/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+        location ~ \\.php$ {{
+            fastcgi_pass php;
+            fastcgi_keep_conn on;
         }}
     }}
 }}
 """
 
 LIGHTTPD = """\
-server.modules = ( "mod_accesslog", "mod_alias", "mod_cgi" )
+server.modules = ( "mod_accesslog", "mod_alias", "mod_cgi", "mod_fastcgi", "mod_proxy" )
 server.bind = "127.0.0.1"
 server.port = {port}
 server.document-root = "{dir}/htdocs"
@@ -130,6 +162,11 @@ accesslog.filename = "{dir}/lighttpd.access.log"
 mimetype.assign = ( ".html" => "text/html", ".txt" => "text/plain" )
 alias.url = ( "/cgi-bin/" => "{dir}/cgi-bin/" )
 $HTTP["url"] =~ "^/cgi-bin/" {{ cgi.assign = ( "" => "" ) }}
+fastcgi.server = (
+    "/fcgi/" => (( "socket" => "{dir}/{name}.fcgi.sock", "check-local" => "disable" )),
+    ".php" => (( "socket" => "{dir}/{name}.php.sock" ))
+)
+$HTTP["url"] =~ "^/proxy/" {{ proxy.server = ( "" => (( "host" => "127.0.0.1", "port" => {origin} )) ) }}
 """
 
 MODULE_PLACES = ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules"]
@@ -157,10 +194,27 @@ def free_port():
 class Server:
     """One server: its processes, its port, and the words that started it."""
 
-    def __init__(self, name, commands, port, scripts=True):
-        self.name, self.commands, self.port, self.scripts = name, commands, port, scripts
-        self.beside, self.started = [], []
+    def __init__(self, name, commands, port, kinds=("static", "cgi")):
+        self.name, self.commands, self.port, self.kinds = name, commands, port, set(kinds)
+        # Programs behind it with their standard inputs, and sockets that must be there before it is asked.
+        self.beside, self.sockets, self.started = [], [], []
         self.asked = 0
+
+    def with_applications(self, directory, found):
+        """The same in front of applications of its own."""
+        commands, sockets = applications.beside(directory, self.name, found)
+        self.beside += commands
+        self.sockets += sockets
+        self.kinds |= found
+        return self
+
+    def is_up(self):
+        """Whether it and what is behind it can be connected to."""
+        for path in self.sockets:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+        if self.port:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
 
     def start(self, directory, core, as_whom):
         with open(f"{directory}/{self.name}.out", "wb") as out:
@@ -174,7 +228,7 @@ class Server:
             if ended:
                 break
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                self.is_up()
                 return
             except OSError:
                 time.sleep(0.05)
@@ -269,10 +323,10 @@ def write(path, text):
     return path
 
 
-def apache(binary, directory, mpm, cgi, name):
+def apache(binary, place, mpm, cgi, name):
     """Apache with one of its process models and one of its CGI modules; none if a module is missing."""
     modules = next(filter(os.path.isdir, MODULE_PLACES), "")
-    wanted = [mpm, "authz_core", "unixd", "mime", "alias", "log_config", cgi]
+    wanted = [mpm, "authz_core", "unixd", "mime", "alias", "log_config", cgi, "proxy", "proxy_fcgi", "proxy_http"]
     load = ""
     for module in wanted:
         file = f"{modules}/mod_{module}.so"
@@ -280,46 +334,80 @@ def apache(binary, directory, mpm, cgi, name):
             load += f"LoadModule {module}_module {file}\n"
         elif module in (mpm, cgi):
             return None
-    port = free_port()
+    directory, port = place.directory, free_port()
     before = write(f"{directory}/{name}.load", APACHE.format(load=load, dir=directory, name=name))
-    conf = write(f"{directory}/{name}.conf", HTTPD.format(dir=directory, name=name, port=port))
-    return Server(name, [[binary, "-C", f"Include {before}", "-f", conf, "-D", "FOREGROUND"]], port)
+    text = HTTPD.format(dir=directory, name=name, port=port)
+    proxies = mpm == "mpm_event" and "mod_proxy_fcgi.so" in load
+    if proxies:
+        text += BEHIND.format(dir=directory, name=name, terms="") + ORIGIN.format(origin=place.origin)
+    conf = write(f"{directory}/{name}.conf", text)
+    server = Server(name, [[binary, "-C", f"Include {before}", "-f", conf, "-D", "FOREGROUND"]], port)
+    if not proxies:
+        return server
+    server.kinds.add("proxy")
+    return server.with_applications(directory, place.found)
 
 
-def nginx(binary, directory):
-    port = free_port()
-    conf = write(f"{directory}/nginx.conf", NGINX.format(dir=directory, port=port))
-    command = [binary, "-c", conf, "-p", directory, "-e", f"{directory}/nginx.error.log"]
+def nginx(binary, place, name):
+    directory, port = place.directory, free_port()
+    conf = write(f"{directory}/{name}.conf", NGINX.format(dir=directory, name=name, port=port, origin=place.origin))
+    return Server(name, [[binary, "-c", conf, "-p", directory, "-e", f"{directory}/{name}.error.log"]], port, {"static", "proxy"})
+
+
+def nginx_with_fcgiwrap(binary, place):
+    server = nginx(binary, place, "nginx").with_applications(place.directory, place.found)
     fcgiwrap = program(["fcgiwrap"])
-    if not fcgiwrap:
-        return Server("nginx", [command], port, scripts=False)
-    # As `fcgiwrap -c 8` does it, but all of them our own children.
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"{directory}/fcgiwrap.sock")
-        os.chmod(f"{directory}/fcgiwrap.sock", 0o777)
-        listener.listen(511)
-        server = Server("nginx", [command], port)
-        server.beside = [([fcgiwrap], os.dup(listener.fileno())) for _ in range(8)]
+    if fcgiwrap:
+        # As `fcgiwrap -c 8` does it, but all of them our own children.
+        given = applications.listener(f"{place.directory}/nginx.wrap.sock")
+        server.beside += [([fcgiwrap], given)] * 8
+        server.kinds |= {"cgi", "wrapped"}
     return server
 
 
-def lighttpd(binary, directory):
-    port = free_port()
-    conf = write(f"{directory}/lighttpd.conf", LIGHTTPD.format(dir=directory, port=port))
-    return Server("lighttpd", [[binary, "-D", "-f", conf]], port)
+def nginx_with_lychgate(binary, place, lychgate_binary):
+    """The same with `lychgate fcgiwrap`, for rows of their own."""
+    server = nginx(binary, place, "nginx+lychgate")
+    directory = place.directory
+    given = applications.listener(f"{directory}/{server.name}.wrap.sock")
+    server.beside = [([lychgate_binary, "fcgiwrap", "-c", "8", "-p", f"{directory}/cgi-bin"], given)]
+    server.kinds = {"wrapped"}
+    return server
 
 
-def lychgate(binary, directory):
-    port = free_port()
+def lighttpd(binary, place):
+    directory, port = place.directory, free_port()
+    text = LIGHTTPD.format(dir=directory, name="lighttpd", port=port, origin=place.origin)
+    conf = write(f"{directory}/lighttpd.conf", text)
+    server = Server("lighttpd", [[binary, "-D", "-f", conf]], port, {"static", "cgi", "proxy"})
+    return server.with_applications(directory, place.found)
+
+
+def lychgate(binary, place):
+    directory, port = place.directory, free_port()
     text = HTTPD.format(dir=directory, name="lychgate", port=port)
     text += "".join(PLACE.format(dir=directory, name=name, line=line) for name, line in PLACES.items())
-    conf = write(f"{directory}/lychgate.conf", text)
-    return Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port)
+    text += BEHIND.format(dir=directory, name="lychgate", terms=" enablereuse=on") + KEPT
+    conf, kinds = write(f"{directory}/lychgate.conf", text), {"static", "cgi"}
+    # A version that speaks no HTTP to others says so.
+    with_origin = write(f"{directory}/lychgate-proxy.conf", text + ORIGIN.format(origin=place.origin))
+    if subprocess.run([binary, "-t", "-f", with_origin], capture_output=True).returncode == 0:
+        conf = with_origin
+        kinds.add("proxy")
+    server = Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port, kinds)
+    return server.with_applications(directory, place.found)
 
 
-def all_servers(directory, lychgate_binary, alone):
+class Place:
+    """Where the servers are laid out, the port of the origin server, and which applications there are."""
+
+    def __init__(self, directory, origin, found):
+        self.directory, self.origin, self.found = directory, origin, found
+
+
+def all_servers(place, lychgate_binary, alone):
     """lychgate and, unless it is alone, every peer that is installed; says what could be installed besides."""
-    found = [lychgate(lychgate_binary, directory)]
+    found = [lychgate(lychgate_binary, place)]
     if alone:
         return found
     missing = []
@@ -328,16 +416,16 @@ def all_servers(directory, lychgate_binary, alone):
         if not binary:
             missing.append(package)
         elif name == "nginx":
-            found.append(nginx(binary, directory))
-            missing += [] if found[-1].scripts else ["fcgiwrap"]
+            found += [nginx_with_fcgiwrap(binary, place), nginx_with_lychgate(binary, place, lychgate_binary)]
+            missing += [] if "cgi" in found[-2].kinds else ["fcgiwrap"]
         elif name == "lighttpd":
-            found.append(lighttpd(binary, directory))
+            found.append(lighttpd(binary, place))
         else:
             found += filter(
                 None,
                 [
-                    apache(binary, directory, "mpm_event", "cgid", "apache"),
-                    apache(binary, directory, "mpm_prefork", "cgi", "apache-prefork"),
+                    apache(binary, place, "mpm_event", "cgid", "apache"),
+                    apache(binary, place, "mpm_prefork", "cgi", "apache-prefork"),
                 ],
             )
     if missing:

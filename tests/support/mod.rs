@@ -3,10 +3,12 @@
 pub mod applications;
 pub mod case;
 pub mod debian;
+pub mod fastcgi;
 pub mod golden;
 pub mod play;
 pub mod processes;
 pub mod server;
+pub mod services;
 pub mod site;
 pub mod traffic;
 pub mod wire;

@@ -84,6 +84,11 @@ const APACHE_MODULES: &[&str] = &[
     "proxy_fcgi",
     "proxy_http",
     "proxy_scgi",
+    "authnz_fcgi",
+    "slotmem_shm",
+    "lbmethod_byrequests",
+    "lbmethod_bybusyness",
+    "proxy_balancer",
 ];
 
 /// The bench of this run, made at its first use.
@@ -331,13 +336,6 @@ fn load_module(name: &str) -> String {
     format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so")
 }
 
-/// Whether a server says on its standard output where it listens.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tells {
-    Listeners,
-    Nothing,
-}
-
 /// A running server.
 pub struct Server {
     /// Addresses of its listeners, `host:port`, in the order of the configuration.
@@ -361,31 +359,38 @@ impl Server {
 
     /// Boots `command` as it is; its standard error goes to the file `stderr` in `root`.
     pub fn boot_as(root: &Path, command: Command, expected: &str) -> Result<Server, String> {
-        let tells = if bench().oracle {
-            Tells::Nothing
-        } else {
-            Tells::Listeners
-        };
-        Server::start(root, command, expected, tells)
+        if bench().oracle {
+            return Server::boot_silent(root, command, expected);
+        }
+        Server::start(root, command, announced_listeners)
     }
 
     /// Boots a server that does not tell where it listens.
     pub fn boot_silent(root: &Path, command: Command, expected: &str) -> Result<Server, String> {
-        Server::start(root, command, expected, Tells::Nothing)
+        Server::start(root, command, |child| {
+            wait_until(child, || TcpStream::connect(expected).map(drop)).map(|()| vec![expected.to_string()])
+        })
     }
 
-    fn start(root: &Path, mut command: Command, expected: &str, tells: Tells) -> Result<Server, String> {
+    /// Boots `lychgate fcgiwrap`.
+    pub fn boot_fcgiwrap(root: &Path, command: Command) -> Result<Server, String> {
+        Server::start(root, command, |child| {
+            announced(child, "lychgate: FastCGI at ").map(|place| vec![place])
+        })
+    }
+
+    fn start(
+        root: &Path,
+        mut command: Command,
+        listens: impl FnOnce(&mut Child) -> Result<Vec<String>, String>,
+    ) -> Result<Server, String> {
         let errors = File::create(root.join("stderr")).map_err(|e| format!("stderr: {e}"))?;
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
             .map_err(|e| format!("boot: {e}"))?;
-        let listeners = if tells == Tells::Nothing {
-            wait_for_port(&mut child, expected).map(|()| vec![expected.to_string()])
-        } else {
-            announced_listeners(&mut child)
-        };
+        let listeners = listens(&mut child);
         let listeners = listeners.map_err(|e| {
             let _already_gone = child.kill();
             let _reaped = child.wait();
@@ -519,17 +524,25 @@ pub fn kill(pid: u32, signal: Signal) {
     }
 }
 
-fn wait_for_port(child: &mut Child, address: &str) -> Result<(), String> {
+/// Waits until one can connect to what a server listens at.
+fn wait_until(child: &mut Child, connect: impl Fn() -> std::io::Result<()>) -> Result<(), String> {
     poll(Duration::from_secs(20), || match child.try_wait() {
         Ok(Some(_)) => Ok(Err("the server ended at once".to_string())),
-        _ => TcpStream::connect(address)
-            .map(|_| Ok(()))
-            .map_err(|e| format!("{address}: {e}")),
+        _ => connect().map(Ok).map_err(|e| format!("it does not listen: {e}")),
     })?
 }
 
 /// Reads `lychgate: listening on http://127.0.0.1:PORT/, …` from its standard output.
 fn announced_listeners(child: &mut Child) -> Result<Vec<String>, String> {
+    let urls = announced(child, "lychgate: listening on ")?;
+    let address = |url: &str| Some(url.trim().strip_prefix("http://")?.strip_suffix('/')?.to_string());
+    urls.split(", ")
+        .map(|u| address(u).ok_or(format!("not a URL: `{u}`")))
+        .collect()
+}
+
+/// What its first line has behind these words.
+fn announced(child: &mut Child, words: &str) -> Result<String, String> {
     let output = child.stdout.take().expect("stdout was asked for as a pipe");
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -542,12 +555,6 @@ fn announced_listeners(child: &mut Child) -> Result<Vec<String>, String> {
     let line = receiver
         .recv_timeout(Duration::from_secs(20))
         .map_err(|_| "it never said where it listens")?;
-    let urls = line
-        .trim_end()
-        .strip_prefix("lychgate: listening on ")
-        .ok_or(format!("it said `{}`", line.trim_end()))?;
-    let address = |url: &str| Some(url.trim().strip_prefix("http://")?.strip_suffix('/')?.to_string());
-    urls.split(", ")
-        .map(|u| address(u).ok_or(format!("not a URL: `{u}`")))
-        .collect()
+    let rest = line.trim_end().strip_prefix(words);
+    rest.map(str::to_owned).ok_or(format!("it said `{}`", line.trim_end()))
 }

@@ -13,8 +13,7 @@ use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::rewriting::Question;
 use crate::exchange::trace::Step;
 use crate::handlers::cgi;
-use crate::handlers::fastcgi;
-use crate::handlers::proxy;
+use crate::handlers::{balance, fastcgi, proxy};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::process::jail::Guise;
@@ -120,6 +119,25 @@ impl Outside for StandIn {
         Ok(Outcome::Reply(Response::new(Status::OK, Body::Empty)))
     }
 
+    async fn ask_on_demand(&self, _ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        let file = String::from_utf8_lossy(&place.path);
+        let program = match place.conf.fcgid.wrapper(&place.path) {
+            Some(wrapper) => {
+                let words: Vec<_> = wrapper
+                    .command
+                    .iter()
+                    .map(|word| String::from_utf8_lossy(word))
+                    .collect();
+                format!("`{}` is asked for `{file}` (FcgidWrapper)", words.join(" "))
+            }
+            None => format!("`{file}` is asked"),
+        };
+        Err(self.stop(format!(
+            "{program}, by FastCGI, and started where no process of it is free; nothing is started here, so that what it answers is not \
+             known"
+        )))
+    }
+
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         let (address, file) = fastcgi::explain(ex, place)?;
         let file = String::from_utf8_lossy(&file);
@@ -134,6 +152,20 @@ impl Outside for StandIn {
         let path = String::from_utf8_lossy(&path);
         Err(self.stop(format!(
             "server `{address}` is asked for `{path}`; nobody is asked here, so that what it answers is not known"
+        )))
+    }
+
+    async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {
+        let balancer = balance::explain(ex, place)?;
+        let members: Vec<String> = balancer
+            .members
+            .iter()
+            .map(|member| format!("`{}`", member.target.address))
+            .collect();
+        Err(self.stop(format!(
+            "one of the members of `{}` is asked: {}; nobody is asked here, so that what it answers is not known",
+            String::from_utf8_lossy(&balancer.name),
+            members.join(", ")
         )))
     }
 }

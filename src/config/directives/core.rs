@@ -429,7 +429,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         overrides: Override::FileInfo,
         default: "",
         summary: "Give everything in a place to one handler.",
-        manual: "This version has the handlers cgi-script and default-handler, and application servers: \
+        manual: "This version has the handlers cgi-script, fcgid-script (FcgidWrapper tells of it) and default-handler, and application servers: \
 \"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by its socket, \"proxy:fcgi://127.0.0.1:9000\" by its port; ProxyPass explains the URLs. Any other is told of when the configuration is read, and \
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
 AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.\n\nAn \

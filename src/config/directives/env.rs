@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use crate::config::setting::{Mapped, settings};
-use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
+use crate::config::table::{ANYWHERE, Directive, Override, SERVICE, Set, Words};
 use crate::config::words::Said;
 
 settings! {
@@ -21,7 +21,7 @@ pub const DIRECTIVES: &[Directive] = &[
         module: "mod_env",
         syntax: "name ...",
         words: Words::AtLeast(1),
-        allowed: ANYWHERE,
+        allowed: ANYWHERE.or(SERVICE),
         overrides: Override::FileInfo,
         default: "",
         summary: "Pass variables of the server's own environment on to scripts.",
@@ -41,7 +41,7 @@ pub const DIRECTIVES: &[Directive] = &[
         module: "mod_env",
         syntax: "name [value]",
         words: Words::Between(1, 2),
-        allowed: ANYWHERE,
+        allowed: ANYWHERE.or(SERVICE),
         overrides: Override::FileInfo,
         default: "",
         summary: "Set a variable for scripts.",
@@ -60,7 +60,7 @@ computed value; the error log says so once.",
         module: "mod_env",
         syntax: "name ...",
         words: Words::AtLeast(1),
-        allowed: ANYWHERE,
+        allowed: ANYWHERE.or(SERVICE),
         overrides: Override::FileInfo,
         default: "",
         summary: "Take variables of an outer section away.",

@@ -2,7 +2,7 @@
 
 use crate::config::backends;
 use crate::config::directives::DirConf;
-use crate::config::handlers::{look_at_filters, look_at_handler, look_at_type};
+use crate::config::handlers::{is_on_demand, look_at_filters, look_at_handler, look_at_type};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -233,7 +233,8 @@ pub fn check_media_type(word: &[u8]) -> Said<()> {
 /// A script handler for the whole site reaches whatever clients may upload.
 fn look_at_script_handler(conf: &DirConf, args: &Args) -> Said<()> {
     look_at_handler(args)?;
-    let is_script = args.bytes(0).eq_ignore_ascii_case(b"cgi-script");
+    let handler = args.bytes(0).to_ascii_lowercase();
+    let is_script = handler == b"cgi-script" || is_on_demand(&handler);
     if is_script && args.section.is_none() && !conf.mime.last_extension.or(false) {
         let extension = String::from_utf8_lossy(&lower(args.bytes(1))).into_owned();
         args.remark(format!(

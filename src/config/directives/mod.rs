@@ -2,8 +2,10 @@
 
 pub mod alias;
 pub mod authn;
+pub mod authorizer;
 pub mod authz;
 pub mod autoindex;
+pub mod balancer;
 pub mod cgi;
 pub mod compat;
 pub mod confine;
@@ -13,6 +15,7 @@ pub mod env;
 pub mod etag;
 pub mod expires;
 pub mod fastcgi;
+pub mod fcgid;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -32,6 +35,7 @@ pub mod rlimit;
 pub mod sandbox;
 pub mod scgi;
 pub mod server;
+pub mod service;
 pub mod setenvif;
 pub mod site;
 pub mod static_first;
@@ -48,6 +52,8 @@ settings! {
         core: core::Core,
         /// Users.
         authn: authn::Authn,
+        /// Authorizers.
+        authorizer: authorizer::PlaceAuthorizer,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -56,6 +62,8 @@ settings! {
         compat: compat::Compat,
         /// Listings.
         autoindex: autoindex::Autoindex,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
         /// Scripts.
         cgi: cgi::Cgi,
         /// Directories.
@@ -66,6 +74,8 @@ settings! {
         expires: expires::Expires,
         /// FastCGI applications.
         fastcgi: fastcgi::FastCgi,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::Fcgid,
         /// Fields.
         headers: headers::Headers,
         /// `.htaccess`.
@@ -102,6 +112,10 @@ settings! {
         aliases: alias::Aliases,
         /// Logs.
         logs: log::Logs,
+        /// Members of balancers.
+        balancer: balancer::Balancers,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::SiteFcgid,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -126,10 +140,14 @@ settings! {
         core: server::Core,
         /// Limits on scripts.
         scripts: cgi::ScriptLimits,
+        /// FastCGI programs that are started on demand.
+        fcgid: fcgid::ServerFcgid,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
         providers: authn::Providers,
+        /// Authorizers.
+        authorizers: authorizer::Authorizers,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -139,8 +157,10 @@ settings! {
 const BY_FEATURE: &[&[Directive]] = &[
     alias::DIRECTIVES,
     authn::DIRECTIVES,
+    authorizer::DIRECTIVES,
     authz::DIRECTIVES,
     autoindex::DIRECTIVES,
+    balancer::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
     confine::DIRECTIVES,
@@ -150,6 +170,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     etag::DIRECTIVES,
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
+    fcgid::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
@@ -166,6 +187,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     sandbox::DIRECTIVES,
     scgi::DIRECTIVES,
     server::DIRECTIVES,
+    service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,

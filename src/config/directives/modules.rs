@@ -15,11 +15,6 @@ struct Programs {
 
 const PROGRAMS: &[Programs] = &[
     Programs {
-        beginning: "fcgid_",
-        handler: b"fcgid-script",
-        extensions: &["fcgi"],
-    },
-    Programs {
         beginning: "php",
         handler: b"php-script",
         extensions: PHP,

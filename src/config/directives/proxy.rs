@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::config::backends::{self, Target};
-use crate::config::directives::{DirConf, SiteSettings};
+use crate::config::balancers::{self, Sharing};
+use crate::config::directives::{DirConf, SiteSettings, balancer};
+use crate::config::error::Span;
 use crate::config::setting::{Appended, Merge, Setting, settings};
 use crate::config::table::{Directive, LOCATIONS, Override, SERVER_FILES, SITES, Set, Words};
 use crate::config::words::{Args, Said, duration, shown};
@@ -44,6 +46,10 @@ pub struct Pass {
     pub path: PathForm,
     /// On which terms.
     pub terms: Terms,
+    /// Where it is a balancer: its name, and what is said of it.
+    pub sharing: Option<(Vec<u8>, Sharing)>,
+    /// Where the line stands.
+    pub span: Span,
 }
 
 /// What a URL path is compared with.
@@ -177,7 +183,7 @@ impl Terms {
             other if WITHOUT_EFFECT.contains(&other) => {}
             "loadfactor" | "lbset" | "redirect" | "route" | "status" => {
                 return Err(format!(
-                    "`{key}=` is for members of a balancer, which this version does not have"
+                    "`{key}=` is for members of a balancer; write it behind BalancerMember"
                 ));
             }
             _ => return Err(format!("`{key}=` is not a parameter of application servers here")),
@@ -205,7 +211,8 @@ fn upgrade(word: &[u8]) -> Said<Upgrade> {
     }
 }
 
-fn switch(word: &[u8]) -> Said<bool> {
+/// `on` or `off`.
+pub fn switch(word: &[u8]) -> Said<bool> {
     match word.to_ascii_lowercase().as_slice() {
         b"on" => Ok(true),
         b"off" => Ok(false),
@@ -214,7 +221,7 @@ fn switch(word: &[u8]) -> Said<bool> {
 }
 
 /// A time that is none of no length; a bare number has the unit.
-fn time(word: &[u8], unit: &[u8]) -> Said<Duration> {
+pub fn time(word: &[u8], unit: &[u8]) -> Said<Duration> {
     let bare = word.iter().all(u8::is_ascii_digit);
     let time = duration(&if bare { [word, unit].concat() } else { word.to_vec() })?;
     if time.is_zero() {
@@ -331,6 +338,11 @@ too, or the answer is 404: php-fpm would run upload.jpg, which nobody calls a sc
         set: Set::SiteOrDir(
             |site, args| {
                 let url = args.bytes(0);
+                if let Some((name, _)) = balancers::split(url) {
+                    let sharing = balancer::sharing(args.rest(1))?;
+                    site.balancer.sharing.push((name, sharing));
+                    return Ok(());
+                }
                 Target::parse(url)?;
                 site.proxy.set.push((url.to_vec(), terms(args.rest(1))?));
                 Ok(())
@@ -339,7 +351,10 @@ too, or the answer is 404: php-fpm would run upload.jpg, which nobody calls a sc
                 if args.section.is_none_or(|section| !backends::is_url(section)) {
                     return Err("belongs outside of sections with a URL, or into <Proxy>".into());
                 }
-                conf.proxy.terms.merge(&terms(args.words)?);
+                match balancer::section(args) {
+                    Some(name) => conf.balancer.sharing.push((name, balancer::sharing(args.words)?)),
+                    None => conf.proxy.terms.merge(&terms(args.words)?),
+                }
                 Ok(())
             },
         ),
@@ -384,7 +399,7 @@ fn pass(site: &mut SiteSettings, args: &Args, compared: Compared) -> Said<()> {
         _ => (compared, args.words),
     };
     let (from, rest) = words.split_first().ok_or("takes a path and a URL")?;
-    site.proxy.passes.push(made(from, rest, compared)?);
+    site.proxy.passes.push(made(from, rest, compared, args.span)?);
     Ok(())
 }
 
@@ -398,11 +413,11 @@ fn pass_place(conf: &mut DirConf, args: &Args, compared: Compared) -> Said<()> {
     if args.bytes(0).first() == Some(&b'/') {
         return Err("takes a URL alone in a section, whose path it stands for".into());
     }
-    conf.proxy.pass.set(made(section, args.words, compared)?);
+    conf.proxy.pass.set(made(section, args.words, compared, args.span)?);
     Ok(())
 }
 
-fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared) -> Said<Pass> {
+fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared, span: &Span) -> Said<Pass> {
     let (url, rest) = rest
         .split_first()
         .ok_or("a URL is missing; write `fcgi://host:port/`")?;
@@ -418,8 +433,10 @@ fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared) -> Said<Pass> {
     };
     let to = if url == b"!" { To::Here } else { To::Url(url.clone()) };
     if let Some(literal) = to.url() {
-        Target::parse(literal)?;
+        backends::check(literal)?;
     }
+    let balancer = balancers::split(url);
+    let mut sharing = Sharing::default();
     let mut path = PathForm::Canonical;
     let mut terms = Terms::default();
     for word in rest {
@@ -431,10 +448,19 @@ fn made(from: &[u8], rest: &[Vec<u8>], compared: Compared) -> Said<Pass> {
             word if word.starts_with(b"mapping=") => {
                 return Err("`mapping=` is not supported by this version".into());
             }
+            _ if balancer.is_some() => sharing.merge(&balancer::sharing(std::slice::from_ref(word))?),
             _ => terms.take(word)?,
         }
     }
-    Ok(Pass { from, to, path, terms })
+    let sharing = balancer.map(|(name, _)| (name, sharing));
+    Ok(Pass {
+        from,
+        to,
+        path,
+        terms,
+        sharing,
+        span: span.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -487,7 +513,7 @@ mod tests {
             ("upgrade=h2c", "upgrade: `h2c` is not one of `WebSocket`, `ANY`, `NONE`"),
             (
                 "route=a",
-                "`route=` is for members of a balancer, which this version does not have",
+                "`route=` is for members of a balancer; write it behind BalancerMember",
             ),
             ("secret=x", "`secret=` is not a parameter of application servers here"),
         ] {

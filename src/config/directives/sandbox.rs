@@ -1,7 +1,7 @@
 //! ScriptSandbox: what scripts may reach of files, of the network and of the kernel, without root. lychgate's own.
 
 use crate::config::setting::{Appended, Setting, settings};
-use crate::config::table::{Directive, Override, PATHS, Set, Words};
+use crate::config::table::{Directive, Override, PATHS, SERVICE, Set, Words};
 use crate::config::words::shown;
 
 settings! {
@@ -143,7 +143,7 @@ pub const DIRECTIVES: &[Directive] = &[
         module: "lychgate",
         syntax: "off|basic [require]",
         words: Words::Between(1, 2),
-        allowed: PATHS,
+        allowed: PATHS.or(SERVICE),
         overrides: Override::None,
         default: "off",
         summary: "Confine scripts, without need of root.",
@@ -194,7 +194,7 @@ It costs about 0.2 ms of processor time a script.",
         module: "lychgate",
         syntax: "path ...",
         words: Words::AtLeast(1),
-        allowed: PATHS,
+        allowed: PATHS.or(SERVICE),
         overrides: Override::None,
         default: "",
         summary: "Let confined scripts read files and directories, and execute programs there.",
@@ -213,7 +213,7 @@ below it leads nowhere unless its target can be read as well.",
         module: "lychgate",
         syntax: "none|loopback|any",
         words: Words::exactly(1),
-        allowed: PATHS,
+        allowed: PATHS.or(SERVICE),
         overrides: Override::None,
         default: "none",
         summary: "Say which TCP connections confined scripts may make.",
@@ -236,7 +236,7 @@ With any it has sockets of TCP and UDP, raw ones never.",
         module: "lychgate",
         syntax: "path ...",
         words: Words::AtLeast(1),
-        allowed: PATHS,
+        allowed: PATHS.or(SERVICE),
         overrides: Override::None,
         default: "",
         summary: "Let confined scripts read and change files and directories.",

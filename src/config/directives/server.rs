@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::version::Detail;
 use crate::config::error::Span;
 use crate::config::setting::{Appended, Setting, settings};
-use crate::config::table::{Directive, Override, SERVER, Set, Words};
+use crate::config::table::{Directive, Override, SERVER, SERVICE, Set, Words};
 use crate::config::words::{Args, Said, shown};
 
 settings! {
@@ -22,10 +22,14 @@ settings! {
         group: Setting<Vec<u8>>,
         /// `ChrootDir`.
         chroot: Setting<Vec<u8>>,
+        /// `ServiceDir`.
+        service_dir: Setting<Vec<u8>>,
         /// `PidFile`.
         pid_file: Setting<Vec<u8>>,
         /// `ServerTokens`.
         tokens: Setting<Tokens>,
+        /// `ControlSocket`; none where it says so.
+        control_socket: Setting<Option<Vec<u8>>>,
         /// `TypesConfig`.
         types_config: Setting<Vec<u8>>,
         /// `GracefulShutdownTimeout`; zero is no limit.
@@ -87,7 +91,7 @@ pub const DIRECTIVES: &[Directive] = &[
         module: "mod_unixd",
         syntax: "directory",
         words: Words::exactly(1),
-        allowed: SERVER,
+        allowed: SERVER.or(SERVICE),
         overrides: Override::None,
         default: "",
         summary: "Make a directory the root of all files for requests and scripts.",
@@ -95,13 +99,35 @@ pub const DIRECTIVES: &[Directive] = &[
 outside of it (chroot(2)). DocumentRoot, aliases and script places are then names as they are inside; the configuration, PidFile and the \
 logs stay outside. Scripts need their interpreters, libraries and devices inside; names of clients need etc/resolv.conf there, and long \
 request bodies tmp. Names of users and groups are looked up outside beforehand, but for file-owner of SuexecUserGroup.\n\nThe server \
-must be started as root, or it does not start.",
+must be started as root, or it does not start.\n\nIn <Service> it is the root of that service alone, whose Command is then a name inside.",
+        set: Set::ServerOrService(
+            |server, args| {
+                server.core.chroot.set(root_directory(args)?);
+                Ok(())
+            },
+            |service, args| {
+                service.root = Some(root_directory(args)?);
+                Ok(())
+            },
+        ),
+    },
+    Directive {
+        name: "ControlSocket",
+        module: "lychgate",
+        syntax: "file|none",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Name the socket by which lychgate ctl talks to the server.",
+        manual: "Without it, the name is that of PidFile with .ctl in place of .pid. The socket has mode 0600, and belongs to who starts \
+the server: that user and root may use it, but no process that the server itself has started, such as a script or a service of the \
+same user. A socket that was left behind is replaced; a file of that name that is no socket is left alone. If the socket cannot be \
+made, the server does not start; without this directive that is a warning. See \
+lychgate(8), section Control.",
         set: Set::Server(|server, args| {
-            let directory = args.path(0);
-            if directory.first() != Some(&b'/') {
-                return Err(format!("{} is not an absolute name", shown(&directory)));
-            }
-            server.core.chroot.set(directory);
+            let path = (args.keyword(0) != "none").then(|| args.path(0));
+            server.core.control_socket.set(path);
             Ok(())
         }),
     },
@@ -125,15 +151,21 @@ must be started as root, or it does not start.",
         module: "mod_unixd",
         syntax: "name|#number",
         words: Words::exactly(1),
-        allowed: SERVER,
+        allowed: SERVER.or(SERVICE),
         overrides: Override::None,
         default: "",
         summary: "Name the group that requests are served as.",
-        manual: "Only where the server is started as root; otherwise it is noted once and ignored. Without it, the group of User.",
-        set: Set::Server(|server, args| {
-            server.core.group.set(args.bytes(0).to_vec());
-            Ok(())
-        }),
+        manual: "Only where the server is started as root; otherwise it is noted once and ignored. Without it, the group of User. In <Service>, the group of that service.",
+        set: Set::ServerOrService(
+            |server, args| {
+                server.core.group.set(args.bytes(0).to_vec());
+                Ok(())
+            },
+            |service, args| {
+                service.group = Some(args.bytes(0).to_vec());
+                Ok(())
+            },
+        ),
     },
     Directive {
         name: "Listen",
@@ -278,18 +310,32 @@ Apache's MaxRequestWorkers bounds requests rather than connections, and has no e
         module: "mod_unixd",
         syntax: "name|#number",
         words: Words::exactly(1),
-        allowed: SERVER,
+        allowed: SERVER.or(SERVICE),
         overrides: Override::None,
         default: "",
         summary: "Name the user that requests are served as.",
         manual: "Required where the server is started as root, unless it listens on loopback addresses alone. Started as another \
-user, it is noted once and ignored.",
-        set: Set::Server(|server, args| {
-            server.core.user.set(args.bytes(0).to_vec());
-            Ok(())
-        }),
+user, it is noted once and ignored. In <Service>, who that service is.",
+        set: Set::ServerOrService(
+            |server, args| {
+                server.core.user.set(args.bytes(0).to_vec());
+                Ok(())
+            },
+            |service, args| {
+                service.user = Some(args.bytes(0).to_vec());
+                Ok(())
+            },
+        ),
     },
 ];
+
+fn root_directory(args: &Args) -> Said<Vec<u8>> {
+    let directory = args.path(0);
+    if directory.first() != Some(&b'/') {
+        return Err(format!("{} is not an absolute name", shown(&directory)));
+    }
+    Ok(directory)
+}
 
 /// `PORT`, `ADDRESS:PORT`, `[IPV6]:PORT`, `*:PORT`.
 pub fn address_and_port(word: &[u8]) -> Said<(Option<IpAddr>, u16)> {

@@ -83,6 +83,8 @@ While the other server is away, requests for it get 503 and files are served all
                 to: To::Url(url.to_vec()),
                 path: PathForm::AsSent,
                 terms,
+                sharing: None,
+                span: args.span.clone(),
             }));
             Ok(())
         }),

@@ -5,6 +5,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::service::Service;
 use super::{DirConf, Server, SiteSettings, all, foreign};
 use crate::config::error::Span;
 use crate::config::quoting;
@@ -64,7 +65,8 @@ fn a_default_is_what_its_own_setter_takes() {
             remarks: &remarks,
         };
         let result = match directive.set {
-            Set::Server(set) => set(&mut Server::default(), &args),
+            Set::Server(set) | Set::ServerOrService(set, _) => set(&mut Server::default(), &args),
+            Set::Service(set) => set(&mut Service::new("a"), &args),
             Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut SiteSettings::default(), &args),
             Set::Dir(set) => set(&mut DirConf::default(), &args),
             Set::Language | Set::Ignored(_) => Ok(()),

@@ -72,6 +72,48 @@ One that could not be reached is tried again with the next request, unless
 .Li retry=
 says otherwise.
 .El
+.Sh SCGI APPLICATIONS
+They are told what Apache's mod_proxy_scgi tells them.
+What is said of
+replies, of
+.Li Location
+and of chunked bodies for FastCGI holds for them too.
+Where
+.Ev proxy-scgi-pathinfo
+asks for PATH_INFO, it is decoded.
+.Sh AUTHORIZERS
+The fields of a FastCGI authorizer that lets the client in go to nobody, but for
+those that become variables; Apache sends them.
+Its refusal has the type that it says.
+A
+.Li Location
+without a status is a refusal; Apache lets the client in.
+.Sh BALANCERS
+The order of members, sessions and variables are those of Apache's
+mod_proxy_balancer, but for these differences.
+.Bl -dash
+.It
+The virtual hosts that have a balancer from the main server take their turns
+together.
+.It
+A member is left alone when it cannot be reached, and for what
+.Li failonstatus=
+and
+.Li failontimeout=
+say; not for an error of this server's own.
+.It
+Where all members that are not switched off are left alone they are tried, also
+beside one that is.
+.It
+An FPM application is told the member's URL as SCRIPT_FILENAME, not the path
+alone.
+.It
+The balancer manager, health checks and the methods
+.Li bytraffic
+and
+.Li heartbeat
+are not there.
+.El
 .Sh SERVERS BEHIND
 They are asked and their answers sent on as by Apache's mod_proxy_http, but for
 these differences.

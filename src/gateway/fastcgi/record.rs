@@ -453,11 +453,20 @@ pub fn stream(out: &mut Vec<u8>, id: u16, stream: Stream, bytes: &[u8]) {
     }
 }
 
-/// Appends FCGI_GET_VALUES for these names.
+/// Appends FCGI_GET_VALUES for these names. It has padding, though it would need none: without any, the development kit's
+/// library waits for more.
 pub fn ask_values(out: &mut Vec<u8>, names: &[&str]) {
     let pairs: Vec<(&[u8], &[u8])> = names.iter().map(|name| (name.as_bytes(), &[][..])).collect();
+    let at = out.len();
     management(out, GET_VALUES, &pairs);
+    if let Some(padding) = out.get_mut(at + PADDING) {
+        *padding = 8;
+        out.extend_from_slice(&[0; 8]);
+    }
 }
+
+/// Where a header tells the length of the padding.
+const PADDING: usize = 6;
 
 /// Appends FCGI_GET_VALUES_RESULT.
 pub fn values(out: &mut Vec<u8>, pairs: &[(&[u8], &[u8])]) {

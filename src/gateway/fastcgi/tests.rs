@@ -154,7 +154,7 @@ fn management_records_are_read_and_written() {
     record::values(&mut out, &[(b"FCGI_MAX_CONNS", b"1"), (b"FCGI_MPXS_CONNS", b"0")]);
     record::unknown_type(&mut out, 99);
     record::abort(&mut out, 7);
-    assert_eq!(out.get(..10), Some(&b"\x01\x09\x00\x00\x00\x30\x00\x00\x0e\x00"[..]));
+    assert_eq!(out.get(..10), Some(&b"\x01\x09\x00\x00\x00\x30\x08\x00\x0e\x00"[..]));
     let expected = vec![
         Message::GetValues(pairs(&[
             ("FCGI_MAX_CONNS", ""),

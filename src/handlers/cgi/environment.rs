@@ -30,7 +30,12 @@ pub(in crate::handlers) struct Told<'a> {
 }
 
 /// The script's environment. `length` is what its standard input will bring.
-pub(super) fn of_script(ex: &Exchange, place: &Place, inherited: &Inherited, length: Option<u64>) -> MetaVars {
+pub(in crate::handlers) fn of_script(
+    ex: &Exchange,
+    place: &Place,
+    inherited: &Inherited,
+    length: Option<u64>,
+) -> MetaVars {
     let told = Told {
         script_filename: &place.path,
         path_info: &place.path_info,

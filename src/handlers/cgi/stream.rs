@@ -11,7 +11,7 @@ use crate::exchange::response::{BodyStream, Broken};
 use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::talk::{Event, Talk};
 use crate::scripts::notes::{Notes, Weight};
-use crate::scripts::script::Output;
+use crate::scripts::script::{Output, State};
 
 /// What is behind the head of a reply.
 pub(super) struct ScriptStream {
@@ -55,6 +55,17 @@ impl ScriptStream {
             stream.complete();
         }
         stream
+    }
+
+    /// Waits until the script has ended and its last words are read, but no longer than what it leaves behind may be silent.
+    pub(super) async fn settle(&mut self) -> State {
+        let limit = self.talk.script.care().quiet;
+        self.talk.script.settle(limit).await
+    }
+
+    /// Whether the script has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.talk.script.state() != State::Running
     }
 
     /// All that was promised is there: the client misses nothing by leaving.

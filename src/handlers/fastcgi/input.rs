@@ -1,15 +1,19 @@
 //! Standard input of an application: the request's body as it comes, or, where its length is told at its end only, as it
 //! was kept.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
+use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::config::directives::core::BODY_LIMIT;
+use crate::config::directives::site::StageTimeout;
 use crate::exchange::Exchange;
-use crate::exchange::body::{BodyError, BodyLength, RequestBody};
+use crate::exchange::body::{BodyError, BodyLength, Gone, Incoming, Probed, RequestBody};
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::fs::spool::Spool;
@@ -20,23 +24,15 @@ const PIECE: usize = 64 * 1024;
 
 /// Standard input.
 pub(in crate::handlers) struct Input {
-    source: Source,
+    /// What comes; nothing where there is none, or it has ended.
+    body: Option<RequestBody>,
     length: Option<u64>,
 }
 
-enum Source {
-    /// There is none, or it has ended.
-    Nothing,
-    /// The client's, as it comes.
-    Body(RequestBody),
-    /// Kept.
-    Kept(File),
-}
-
 impl Input {
-    /// Prepares it: a body of known length streams, another is kept until its length is known. What streams has a limit only
-    /// where LimitRequestBody says it; Apache minds none at all.
-    pub(in crate::handlers) async fn of(ex: &Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
+    /// Prepares it: a body of known length streams, another is kept until its length is known, and is the request's from then on.
+    /// What streams has a limit only where LimitRequestBody says it; Apache minds none at all.
+    pub(in crate::handlers) async fn of(ex: &mut Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
         let said = &place.conf.core.limit_request_body;
         let limit = match ex.body.length() {
             BodyLength::Unknown => Some(said.or(BODY_LIMIT)),
@@ -44,15 +40,17 @@ impl Input {
         };
         let limit = limit.filter(|limit| *limit > 0);
         ex.body.limit(limit);
-        let input = |source, length| Ok(Input { source, length });
+        if ex.body.length() == BodyLength::Unknown {
+            ex.body = kept(ex, module).await?;
+        }
+        let input = |body, length| Ok(Input { body, length });
         match ex.body.length() {
-            BodyLength::None => input(Source::Nothing, None),
+            BodyLength::None | BodyLength::Unknown => input(None, None),
             BodyLength::Known(length) if limit.is_some_and(|limit| length > limit) => {
                 Err(broken_body(BodyError::TooLarge).of_module(module))
             }
-            BodyLength::Known(0) => input(Source::Nothing, Some(0)),
-            BodyLength::Known(length) => input(Source::Body(ex.body.clone()), Some(length)),
-            BodyLength::Unknown => kept(ex, module).await,
+            BodyLength::Known(0) => input(None, Some(0)),
+            BodyLength::Known(length) => input(Some(ex.body.clone()), Some(length)),
         }
     }
 
@@ -63,36 +61,24 @@ impl Input {
 
     /// Whether there is nothing more of it, for sure.
     pub(in crate::handlers) fn is_empty(&self) -> bool {
-        matches!(self.source, Source::Nothing)
+        self.body.is_none()
     }
 
     /// The next bytes; `None` at the end.
     pub(in crate::handlers) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        let next = match &mut self.source {
-            Source::Nothing => return Poll::Ready(Ok(None)),
-            Source::Body(body) => std::task::ready!(body.poll_data(cx)),
-            Source::Kept(file) => {
-                let mut piece = vec![0; PIECE];
-                match file.read(&mut piece) {
-                    Ok(0) => Ok(None),
-                    Ok(count) => {
-                        piece.truncate(count);
-                        Ok(Some(Bytes::from(piece)))
-                    }
-                    // It is ours, so it can be read; were it not, the application sees less than it was told.
-                    Err(_) => Err(BodyError::Gone),
-                }
-            }
+        let Some(body) = &self.body else {
+            return Poll::Ready(Ok(None));
         };
+        let next = std::task::ready!(body.poll_data(cx));
         if matches!(next, Ok(None)) {
-            self.source = Source::Nothing;
+            self.body = None;
         }
         Poll::Ready(next)
     }
 }
 
 /// Keeps a chunked body, so that the application can be told its length.
-async fn kept(ex: &Exchange, module: &'static str) -> Result<Input, Fail> {
+async fn kept(ex: &Exchange, module: &'static str) -> Result<RequestBody, Fail> {
     let no_room = |error: std::io::Error| {
         Fail::internal(format!(
             "the request's body cannot be kept for the application: {error}"
@@ -106,8 +92,52 @@ async fn kept(ex: &Exchange, module: &'static str) -> Result<Input, Fail> {
     }
     let length = spool.length();
     let file = File::from(spool.into_reader().map_err(no_room)?);
-    Ok(Input {
-        source: Source::Kept(file),
-        length: Some(length),
-    })
+    Ok(RequestBody::new(Rc::new(RefCell::new(Kept {
+        file,
+        length,
+        client: ex.body.clone(),
+    }))))
+}
+
+/// A body that was kept.
+struct Kept {
+    file: File,
+    length: u64,
+    /// Whose it was.
+    client: RequestBody,
+}
+
+impl Incoming for Kept {
+    fn length(&self) -> BodyLength {
+        BodyLength::Known(self.length)
+    }
+
+    fn limit(&mut self, _bytes: Option<u64>) {}
+
+    fn pace(&mut self, _stage: StageTimeout, _each: Duration) {}
+
+    fn poll_data(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let mut piece = vec![0; PIECE];
+        Poll::Ready(match self.file.read(&mut piece) {
+            Ok(0) => Ok(None),
+            Ok(count) => {
+                piece.truncate(count);
+                Ok(Some(Bytes::from(piece)))
+            }
+            // It is ours, so it can be read; were it not, the application sees less than it was told.
+            Err(_) => Err(BodyError::Gone),
+        })
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        self.client.poll_gone(cx)
+    }
+
+    fn interim(&mut self, head: &[u8]) {
+        self.client.interim(head);
+    }
+
+    fn probe(&mut self) -> Probed {
+        self.client.probe()
+    }
 }

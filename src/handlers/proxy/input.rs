@@ -33,7 +33,7 @@ enum Source {
 impl Input {
     /// Prepares it for a server that is spoken to in `version`. As in Apache, `proxy-sendcl` asks for a length and
     /// `proxy-sendchunked` for chunks. The body has a limit only where LimitRequestBody says it.
-    pub(super) async fn of(ex: &Exchange, place: &Place, version: Version) -> Result<Input, Fail> {
+    pub(super) async fn of(ex: &mut Exchange, place: &Place, version: Version) -> Result<Input, Fail> {
         let wants_length = version == Version::V10 || ex.variable(b"proxy-sendcl").is_some();
         let wants_chunks = ["proxy-sendchunked", "proxy-sendchunks"]
             .iter()

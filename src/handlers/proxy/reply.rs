@@ -202,7 +202,8 @@ fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::re
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         if name.eq_ignore_ascii_case(b"set-cookie") {
             fields.append(name, reverse::cookie(conf, value));
-        } else if let Some(url) = reverse::url(&conf.reverse, value).filter(|_| WITH_URLS.iter().any(|known| is(known)))
+        } else if let Some(url) =
+            reverse::url(&conf.reverse, &ex.site.balancers, value).filter(|_| WITH_URLS.iter().any(|known| is(known)))
         {
             let whole = if reverse::is_url(&url) { url } else { ex.own_url(&url) };
             fields.append(name, whole);

@@ -4,17 +4,45 @@
 use std::borrow::Cow;
 
 use crate::base::ascii;
+use crate::config::backends::Target;
+use crate::config::balancers::{self, Balancer};
 use crate::config::directives::proxy_http::{Cookie, ProxyHttp, Reverse};
 
 /// What a URL of an answer becomes: a URL, or a path of this server. `None` leaves it as it is.
-pub(super) fn url(list: &[Reverse], url: &[u8]) -> Option<Vec<u8>> {
-    list.iter().find_map(|reverse| {
-        let (ours, theirs) = (&reverse.ours, &reverse.theirs);
-        let part = if theirs.starts_with(b"/") { path_of(url) } else { url };
-        let (start, rest) = part.split_at_checked(theirs.len())?;
-        let fits = !theirs.is_empty() && start.eq_ignore_ascii_case(theirs);
-        fits.then(|| [ours.as_slice(), rest].concat())
+pub(super) fn url(list: &[Reverse], balancers: &[Balancer], url: &[u8]) -> Option<Vec<u8>> {
+    list.iter().find_map(|reverse| match balancers::split(&reverse.theirs) {
+        Some((name, path)) => {
+            let balancer = balancers.iter().find(|balancer| balancer.name == name)?;
+            let mut members = balancer.members.iter();
+            members.find_map(|member| of_member(&reverse.ours, &member.target, path, url))
+        }
+        None => of_server(&reverse.ours, &reverse.theirs, url),
     })
+}
+
+fn of_server(ours: &[u8], theirs: &[u8], url: &[u8]) -> Option<Vec<u8>> {
+    let part = if theirs.starts_with(b"/") { path_of(url) } else { url };
+    let (start, rest) = part.split_at_checked(theirs.len())?;
+    let fits = !theirs.is_empty() && start.eq_ignore_ascii_case(theirs);
+    fits.then(|| [ours, rest].concat())
+}
+
+/// A URL of a balancer's member: `path` is what follows the balancer's name where the redirect is to come back.
+fn of_member(ours: &[u8], member: &Target, path: &[u8], url: &[u8]) -> Option<Vec<u8>> {
+    let theirs = [member.base.as_slice(), &member.path].concat();
+    let path = if path == b"/" { &b""[..] } else { path };
+    let theirs = match theirs.strip_suffix(b"/") {
+        Some(shorter) if !path.is_empty() => shorter,
+        _ => &theirs,
+    };
+    let (start, rest) = url.split_at_checked(theirs.len())?;
+    let rest = start.eq_ignore_ascii_case(theirs).then(|| rest.strip_prefix(path))??;
+    let ours = if ours == b"/" && rest.starts_with(b"/") {
+        &b""[..]
+    } else {
+        ours
+    };
+    Some([ours, rest].concat())
 }
 
 /// The path of a URL; a path as it is.
@@ -80,7 +108,8 @@ fn attribute<'a>(conf: &'a ProxyHttp, part: &'a [u8]) -> Option<(&'a [u8], &'a [
 
 #[cfg(test)]
 mod tests {
-    use super::{cookie, is_url, url};
+    use super::{cookie, is_url, of_member, url};
+    use crate::config::backends::Target;
     use crate::config::directives::proxy_http::{Cookie, ProxyHttp, Reverse};
 
     #[test]
@@ -107,10 +136,32 @@ mod tests {
             ("/elsewhere", None),
             ("", None),
         ] {
-            let got = url(&list, said.as_bytes());
+            let got = url(&list, &[], said.as_bytes());
             assert_eq!(got.as_deref(), want.map(str::as_bytes), "{said}");
         }
         assert!(is_url(b"http://a/") && !is_url(b"/a://b") && !is_url(b"://b") && !is_url(b"/a"));
+    }
+
+    #[test]
+    fn urls_of_members_lead_back_here() {
+        for (ours, member, path, said, want) in [
+            ("/app", "http://a:81", "", "http://a:81/x", Some("/app/x")),
+            ("/app", "http://a:81", "/", "HTTP://A:81/x", Some("/app/x")),
+            ("/", "http://a:81", "", "http://a:81/x", Some("/x")),
+            (
+                "/bash",
+                "http://a/foo/",
+                "/bar",
+                "http://a/foo/bar/that",
+                Some("/bash/that"),
+            ),
+            ("/bash", "http://a/foo", "/bar", "http://a/foo/that", None),
+            ("/app", "http://b", "", "http://a/x", None),
+        ] {
+            let target = Target::parse(member.as_bytes()).expect(member);
+            let got = of_member(ours.as_bytes(), &target, path.as_bytes(), said.as_bytes());
+            assert_eq!(got.as_deref(), want.map(str::as_bytes), "{said}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::super::bind::Bound;
+use super::super::ctl::Reports;
 use super::super::handover::{pack_targets, unpack_targets};
 use super::super::logs::OpenLogs;
 use super::super::maps::Maps;
@@ -21,6 +22,8 @@ use crate::process::say::{Weight, say};
 impl Generation {
     /// Packs all of it; its listeners by their places in `bound`.
     pub(in crate::launcher) fn pack<'a>(&'a self, pack: &mut Pack<'a>, bound: &[&Rc<Bound>]) {
+        let read = self.read.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        pack.number(self.number).number(read.as_secs());
         self.phase.pack(pack);
         pack.option(self.drain_at, |pack, at| {
             pack.number(left(at));
@@ -51,6 +54,7 @@ impl Generation {
         bound: &[Rc<Bound>],
         programs: &mut Programs,
     ) -> Result<Generation, Unreadable> {
+        let (number, read) = (unpack.number()?, Duration::from_secs(unpack.number()?));
         let phase = Phase::unpack(unpack)?;
         let drain_at = unpack.option(Unpack::number)?.map(at);
         let (program, settings) = (unpack.shared()?, unpack.owned()?);
@@ -68,16 +72,21 @@ impl Generation {
             OpenLogs::open(&vec![LogTarget::Stderr; log_targets.len()], error_log, programs)
         });
         Ok(Generation {
+            number,
+            read: SystemTime::UNIX_EPOCH.checked_add(read).ok_or(Unreadable)?,
             worker: RoleProcess::unpack(Role::Worker, unpack)?,
             spawner: RoleProcess::unpack(Role::Spawner, unpack)?,
             listeners,
             logs: logs.map_err(|_| Unreadable)?,
             // Its map programs go on while they live; the generation that follows has its own.
             maps: Maps::default(),
+            reports: Reports::default(),
             phase,
             orphans: Vec::new(),
+            news: Vec::new(),
             worker_begun: true,
             drain_at,
+            drain_limit: Duration::ZERO,
             program,
             settings,
             worker_as,

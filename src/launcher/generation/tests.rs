@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
+use super::Reports;
 use super::{Generation, MESSAGES_A_TURN, OpenLogs, Phase, RoleProcess};
 use crate::base::testing::{Dice, alone};
 use crate::launcher::Listen;
@@ -31,6 +32,9 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         backlog: 1,
     };
     let mut generation = Generation {
+        number: 1,
+        read: std::time::SystemTime::UNIX_EPOCH,
+        reports: Reports::default(),
         maps: crate::launcher::maps::Maps::default(),
         worker: RoleProcess::new(Role::Worker),
         spawner: RoleProcess::new(Role::Spawner),
@@ -44,9 +48,11 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         phase,
         worker_begun: true,
         drain_at: None,
+        drain_limit: Duration::ZERO,
         program: Rc::clone(&null),
         settings: memfd::sealed("settings", b"").expect("memory files work"),
         orphans: Vec::new(),
+        news: Vec::new(),
         worker_as: None,
         spawner_as: None,
         lines: Vec::new(),

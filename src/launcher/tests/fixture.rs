@@ -14,9 +14,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use super::super::{IdentityBy, Listen, LogProgram, LogTarget, Outcome, Plan, Shell, ask_running, signal_running};
+use super::super::{
+    ControlSocket, IdentityBy, Listen, LogProgram, LogTarget, Outcome, Plan, Shell, ask_running, signal_running,
+};
 use crate::process::answer::ONE_EAR;
 use crate::process::channel::{Heard, Wait};
+use crate::process::counts::Counts;
 use crate::process::inherit::{Inherited, Role};
 use crate::process::message::{FromSpawner, FromWorker, ToSpawner, ToWorker};
 
@@ -52,6 +55,8 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         worker_by: IdentityBy::Launcher,
         spawner_by: IdentityBy::Launcher,
         pid_file: Some(place.join("pid")),
+        control: ControlSocket::Named(place.join("ctl")),
+        file: None,
         logs: vec![
             LogTarget::File(place.join("error")),
             LogTarget::Program(LogProgram {
@@ -61,6 +66,8 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         ],
         error_log: Some(0),
         maps: Vec::new(),
+        services: Vec::new(),
+        service_dir: place.join("services"),
         threads: 2,
         settings,
         graceful_limit: Duration::ZERO,
@@ -113,6 +120,11 @@ pub(super) fn worker(inherited: Inherited) {
                 eprintln!("logs {first} + {}", logs.len());
             }
             Ok(Heard::Message(ToWorker::MapProgram { number, .. })) => eprintln!("map program {number}"),
+            Ok(Heard::Message(ToWorker::Report { number })) => {
+                let counts = Counts::default();
+                let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
+            }
+            Ok(Heard::Message(ToWorker::ServiceRenewed { process, .. })) => eprintln!("service process {process}"),
             Ok(Heard::Unknown(error)) => panic!("{error}"),
             Err(_) => {}
         }
@@ -164,6 +176,13 @@ pub(super) fn spawner(inherited: &Inherited) {
             Heard::Message(ToSpawner::Serve { .. }) => eprintln!("another channel"),
             Heard::Message(ToSpawner::ReopenLog { log }) => rustix::stdio::dup2_stderr(log).expect("it is open"),
             Heard::Message(ToSpawner::Stop { .. } | ToSpawner::Retire) | Heard::Closed => return,
+            Heard::Message(ToSpawner::Report { number }) => {
+                let report = FromSpawner::Report { number, scripts: 0 };
+                inherited
+                    .launcher
+                    .tell(&report, Wait::Yes)
+                    .expect("the launcher listens");
+            }
             Heard::Unknown(error) => panic!("{error}"),
         }
     }

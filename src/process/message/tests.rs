@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::{
-    Failed, FromSpawner, FromWorker, Message, MessageError, ScriptNews, ScriptOrder, Start, ToSpawner, ToWorker,
+    Failed, FromSpawner, FromWorker, Message, MessageError, Runs, ScriptNews, ScriptOrder, Start, ToSpawner, ToWorker,
 };
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
@@ -20,6 +20,7 @@ fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
         id: u64::MAX - 1,
         place: 7,
         path: b"sub/env.cgi".to_vec(),
+        runs: Runs::Wrapper,
         arguments: vec![b"a".to_vec(), Vec::new()],
         env: vec![
             (b"QUERY_STRING".to_vec(), b"x=\xff".to_vec()),
@@ -113,10 +114,15 @@ fn messages_of_the_launcher_go_round() {
         },
         ToWorker::Stop,
         ToWorker::SpawnerRestarted,
+        ToWorker::Report { number: 1 << 40 },
         ToWorker::MapProgram {
             number: 3,
             keys: fd(),
             values: fd(),
+        },
+        ToWorker::ServiceRenewed {
+            name: b"wiki".to_vec(),
+            process: 2,
         },
     ];
     for message in &to_worker {
@@ -140,7 +146,18 @@ fn messages_of_the_launcher_go_round() {
     }
     let orphan = FromWorker::SignalOrphan { pid: 4711, signal: 9 };
     let silent = FromWorker::MapProgramSilent { number: 7 };
+    let served = FromWorker::ServiceServed {
+        name: b"wiki".to_vec(),
+        process: 1,
+        requests: 1000,
+    };
+    let stuck = FromWorker::ServiceSilent {
+        name: b"wiki".to_vec(),
+        process: 1,
+    };
     for message in [
+        served,
+        stuck,
         FromWorker::Ready,
         FromWorker::AcceptingEnded,
         FromWorker::Alive,

@@ -63,8 +63,6 @@ foreign! {
     "AuthnCacheProvideFor" "mod_authn_socache" DH AuthConfig "authn-provider [...]" => Ignored(NOAUTH);
     "AuthnCacheSOCache" "mod_authn_socache" S None "provider-name[:provider-args]" => Ignored(NOAUTH);
     "AuthnCacheTimeout" "mod_authn_socache" DH AuthConfig "timeout (seconds)" => Ignored(NOAUTH);
-    "AuthnzFcgiCheckAuthnProvider" "mod_authnz_fcgi" DH FileInfo "provider-name|None option ..." => Refused(AUTH);
-    "AuthnzFcgiDefineProvider" "mod_authnz_fcgi" S None "type provider-name backend-address" => Refused(AUTH);
     "AuthzDBDLoginToReferer" "mod_authz_dbd" D None "On|Off" => Refused(AUTH);
     "AuthzDBDQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);
     "AuthzDBDRedirectQuery" "mod_authz_dbd" D None "query" => Refused(AUTH);

@@ -2,18 +2,18 @@
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{off_only, off_only_xsendfile};
-use crate::config::directives::foreign::{D, Foreign, S, SV, SVD, SVDH, foreign};
+use crate::config::directives::foreign::{Foreign, S, SV, SVD, SVDH, foreign};
 
 const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
 const BUFFERS: &str = "connections to applications need no tuning of buffers";
 const HEARTBEAT: &str = "no heartbeat is received";
+const MEMBERS: &str = "the members of a balancer are those of the settings, and change by a reload alone";
 const LUA: &str = "not supported by this version; Lua does not run inside the server: run the program as a CGI script";
 const FORWARD: &str = "it is about forward proxies, and this is none";
 const NOPROXY: &str = "nothing here uses it";
 const NOSQL: &str = "it has no effect: nothing uses a database connection";
 const NO_LUA: &str = "Lua is refused";
 const NO_SHARED: &str = "no shared cache is used";
-const PROXY: &str = "not supported by this version; keep the server that does it in front";
 const REMOTE: &str = "not supported; servers are asked directly, not through another proxy";
 const SOURCE: &str = "connections to applications leave from the address that the system chooses";
 const WINDOWS: &str = "it concerns other systems than Linux";
@@ -21,10 +21,9 @@ const WINDOWS: &str = "it concerns other systems than Linux";
 foreign! {
     "Action" "mod_actions" SVDH FileInfo "action-type cgi-script [virtual]" => Refused(ACTION);
     "AllowCONNECT" "mod_proxy_connect" SV None "port[-port] [port[-port]] ..." => Ignored(FORWARD);
-    "BalancerGrowth" "mod_proxy" SV None "#" => Ignored(NOPROXY);
-    "BalancerInherit" "mod_proxy" SV None "On|Off" => Ignored(NOPROXY);
-    "BalancerMember" "mod_proxy" D None "[balancerurl] url [key=value [key=value ...]]" => Refused(PROXY);
-    "BalancerPersist" "mod_proxy" SV None "On|Off" => Ignored(NOPROXY);
+    "BalancerGrowth" "mod_proxy" SV None "#" => Ignored(MEMBERS);
+    "BalancerInherit" "mod_proxy" SV None "On|Off" => Ignored("virtual hosts have the balancers of the main server");
+    "BalancerPersist" "mod_proxy" SV None "On|Off" => Ignored(MEMBERS);
     "CGIDScriptTimeout" "mod_cgid" SVDH None "time[s|ms]" => Refused("it is called CGIScriptTimeout here");
     "DBDExptime" "mod_dbd" SV None "time-in-seconds" => Ignored(NOSQL);
     "DBDInitSQL" "mod_dbd" SV None "\"SQL statement\"" => Ignored(NOSQL);

@@ -1,0 +1,215 @@
+//! The processes of services: each has a socket and connections of its own, and a request goes to the one that has fewest.
+//! How they do is told to the launcher, which owns them.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::backend::pool::Pool;
+use crate::config::backends::Address;
+use crate::config::directives::service::Service;
+use crate::config::services;
+
+/// The connections to all processes of a service.
+#[derive(Debug)]
+pub(super) struct Processes {
+    name: String,
+    pools: Vec<Arc<Pool>>,
+}
+
+/// What the launcher should know of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It was given so many requests since.
+    Served {
+        /// The service.
+        name: String,
+        /// The number of the process.
+        number: u16,
+        /// How many.
+        requests: u64,
+    },
+    /// It is stuck.
+    Silent {
+        /// The service.
+        name: String,
+        /// The number of the process.
+        number: u16,
+    },
+}
+
+impl Processes {
+    /// Those that a service may have, with their sockets in `directory`.
+    pub(super) fn of(service: &Service, directory: &[u8], news: &Arc<Notify>) -> Processes {
+        let address = Address::Service(service.name.clone().into_bytes());
+        let pool = |number| {
+            let process = Process {
+                path: services::socket(directory, &service.name, number),
+                watchdog: service.watchdog,
+                portion: (service.max_requests / 10).max(1),
+                is_counted: service.max_requests > 0,
+                news: Arc::clone(news),
+                served: AtomicU64::new(0),
+                unanswered: AtomicUsize::new(0),
+                heard: Mutex::new(Instant::now()),
+                edition: AtomicU64::new(0),
+                freed: None,
+            };
+            Arc::new(Pool::of_process(address.clone(), process))
+        };
+        Processes {
+            name: service.name.clone(),
+            pools: (0..service.processes.most).map(pool).collect(),
+        }
+    }
+
+    /// Whether they are the service's of this name.
+    pub(super) fn are_of(&self, name: &[u8]) -> bool {
+        self.name.as_bytes() == name
+    }
+
+    /// The one that has fewest requests; of several the first, so that the last ones come to rest.
+    pub(super) fn least_busy(&self) -> Option<&Arc<Pool>> {
+        self.pools.iter().min_by_key(|pool| pool.active())
+    }
+
+    /// All of them.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.iter()
+    }
+
+    /// Another process has taken the place of this one.
+    pub(super) fn renewed(&self, number: u16) {
+        if let Some(pool) = self.pools.get(usize::from(number)) {
+            pool.renew();
+        }
+    }
+
+    /// What is new since the last time.
+    pub(super) fn news(&self) -> Vec<News> {
+        let mut news = Vec::new();
+        for (number, pool) in (0..).zip(&self.pools) {
+            let Some(process) = pool.process() else { continue };
+            let name = || self.name.clone();
+            let requests = process.served.swap(0, Ordering::AcqRel);
+            if requests > 0 {
+                let name = name();
+                news.push(News::Served { name, number, requests });
+            }
+            if process.is_stuck(pool.active()) {
+                let name = name();
+                news.push(News::Silent { name, number });
+            }
+        }
+        news
+    }
+}
+
+/// What is known here of one process.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// Its socket.
+    pub(super) path: Vec<u8>,
+    watchdog: Duration,
+    /// The launcher is told at once when it was given so many requests more.
+    portion: u64,
+    is_counted: bool,
+    news: Arc<Notify>,
+    served: AtomicU64,
+    /// Requests of which it owes the first byte of an answer.
+    unanswered: AtomicUsize,
+    /// When it last said something, or last had no reason to.
+    heard: Mutex<Instant>,
+    edition: AtomicU64,
+    /// Whom to tell that it has a request less.
+    freed: Option<Arc<Notify>>,
+}
+
+impl Process {
+    /// One that a worker has started itself.
+    pub(super) fn on_demand(path: Vec<u8>, freed: Arc<Notify>) -> Process {
+        Process {
+            path,
+            watchdog: Duration::ZERO,
+            portion: 1,
+            is_counted: false,
+            news: Arc::default(),
+            served: AtomicU64::new(0),
+            unanswered: AtomicUsize::new(0),
+            heard: Mutex::new(Instant::now()),
+            edition: AtomicU64::new(0),
+            freed: Some(freed),
+        }
+    }
+
+    /// It has a request less.
+    pub(super) fn is_freed(&self) {
+        self.is_heard();
+        if let Some(freed) = &self.freed {
+            freed.notify_waiters();
+        }
+    }
+
+    /// It is given a request.
+    pub(super) fn is_given(&self) {
+        let served = self.served.fetch_add(1, Ordering::AcqRel) + 1;
+        if self.is_counted && served == self.portion {
+            self.news.notify_one();
+        }
+    }
+
+    /// It said something, or has no reason to.
+    pub(super) fn is_heard(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Which process this was: another has another number.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_another(&self) {
+        self.edition.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether it owes all its requests an answer, and has said nothing for its time. It is so once a time.
+    fn is_stuck(&self, active: usize) -> bool {
+        let unanswered = self.unanswered.load(Ordering::Acquire);
+        if self.watchdog.is_zero() || unanswered == 0 || unanswered < active {
+            return false;
+        }
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = heard.elapsed() >= self.watchdog;
+        if stuck {
+            *heard = Instant::now();
+        }
+        stuck
+    }
+}
+
+/// A request of which a process owes the first byte of an answer.
+#[derive(Debug)]
+pub(super) struct Owed(Arc<Pool>);
+
+impl Owed {
+    /// One more, where the connections are those of a process.
+    pub(super) fn by(pool: &Arc<Pool>) -> Option<Owed> {
+        let process = pool.process()?;
+        if process.unanswered.fetch_add(1, Ordering::AcqRel) == 0 {
+            process.is_heard();
+        }
+        Some(Owed(Arc::clone(pool)))
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(process) = self.0.process() {
+            process.unanswered.fetch_sub(1, Ordering::AcqRel);
+            process.is_heard();
+        }
+    }
+}
