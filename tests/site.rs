@@ -2,13 +2,13 @@
 //! another one, so that the tests share a machine. Every page, every link, every script; then `lychgate serve`, and the
 //! examples in `conf/extra/`.
 
+mod browser;
 mod extra;
 mod scripts;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::{Completion, Failed, Trial};
@@ -40,9 +40,8 @@ pub fn trials() -> Vec<Trial> {
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
-        Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
-        Trial::ignorable_test("site::a_browser_shows_a_listing", a_browser_shows_a_listing),
     ];
+    trials.extend(browser::trials());
     trials.extend(scripts::trials());
     trials.extend(extra::trials());
     trials
@@ -347,80 +346,6 @@ fn extra_php_fpm_serves() -> Result<Completion, Failed> {
     }
     site.end_saying(&[".*"])?;
     Ok(Completion::Completed)
-}
-
-/// A browser that runs no script of ours still finds the heading, and the style sheet applies (its colour is asked).
-fn a_browser_shows_the_start_page() -> Result<Completion, Failed> {
-    let Some(browser) = browser() else {
-        return Ok(Completion::ignored_with("no browser is installed"));
-    };
-    let site = Site::boot("browser", "")?;
-    let page = shown(browser, &site, "/")?;
-    if !page.contains("It works.") || !page.contains("/cgi-bin/counter?page=home") {
-        return Err(format!("the browser shows: {page}").into());
-    }
-    site.end()?;
-    Ok(Completion::Completed)
-}
-
-/// A listing fits into a window of 390 pixels, whatever names are in it, and one of 1280.
-fn a_browser_shows_a_listing() -> Result<Completion, Failed> {
-    let Some(browser) = browser() else {
-        return Ok(Completion::ignored_with("no browser is installed"));
-    };
-    let more = "Alias /pub pub\n<Directory pub>\nOptions Indexes\nRequire all granted\n\
-AddDescription \"described in some words\" notes\n\
-IndexHeadInsert \"<script>addEventListener('load',()=>{let d=document.documentElement;parent.document.title+=d.scrollWidth<=d.clientWidth?' fits':' overflows'})</script>\"\n\
-</Directory>\n";
-    let root = copied("browser-listing", more)?;
-    let names = ["notes.txt", "film.mp4", "picture.jpg", "a.tar.gz"];
-    for name in names.map(str::to_owned).into_iter().chain(["long-name-".repeat(20)]) {
-        server::write(&root.join("pub").join(name), b"x")?;
-    }
-    let frames =
-        "<title>:</title><iframe src=/pub/ width=390></iframe><iframe src='/pub/?C=S;O=D' width=1280></iframe>";
-    server::write(&root.join("htdocs/frames.html"), frames.as_bytes())?;
-    server::hand_over(&root, false)?;
-    let site = Site::start(root)?;
-    let page = shown(browser, &site, "/frames.html")?;
-    if !page.contains("<title>: fits fits</title>") {
-        return Err(format!("the browser shows: {page}").into());
-    }
-    site.end()?;
-    Ok(Completion::Completed)
-}
-
-/// A browser, if there is one.
-fn browser() -> Option<&'static str> {
-    let answers = |name: &&str| {
-        let mut command = Command::new(name);
-        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok()
-    };
-    ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(answers)
-}
-
-/// What a browser makes of a page.
-fn shown(browser: &str, site: &Site, path: &str) -> Result<String, String> {
-    let mut command = Command::new(browser);
-    command
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-proxy-server",
-        ])
-        .arg(format!("--user-data-dir={}", site.root.join("profile").display()))
-        .args(["--dump-dom", &format!("http://{}{path}", site.server.listeners[0])]);
-    let output = server::run(&site.root, command, Duration::from_secs(60))?;
-    let page = String::from_utf8_lossy(&output.stdout).into_owned();
-    if page.is_empty() {
-        return Err(format!("the browser says: {}", String::from_utf8_lossy(&output.stderr)));
-    }
-    Ok(page)
 }
 
 /// The site, running.

@@ -28,5 +28,5 @@ pub trait Looks {
     fn at_url(&self, ex: &Exchange, url: &[u8]) -> impl Future<Output = Option<(Exchange, Place)>>;
 
     /// The body of what a look found, whole.
-    fn body(&self, look: &mut Exchange, place: &Place) -> impl Future<Output = Result<Body, Fail>>;
+    fn body(&self, look: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Body, Fail>>;
 }

@@ -36,12 +36,13 @@ impl<O: Outside> Looks for Around<'_, O> {
         ahead::file_at_url(ex, url).await
     }
 
-    async fn body(&self, look: &mut Exchange, place: &Place) -> Result<Body, Fail> {
+    async fn body(&self, look: &mut Exchange, place: &mut Place) -> Result<Body, Fail> {
         let outcome = match choose::run(look, place)? {
             Handler::StaticFile => return static_file::whole(look, place),
             Handler::Cgi => self.0.run_script(look, place).await?,
             Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
             Handler::FastCgi => self.0.ask_application(look, place).await?,
+            Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
             Handler::Options | Handler::Autoindex | Handler::Balancer => {
                 return Err(Fail::internal("a look for a file came to something else"));
