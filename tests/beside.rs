@@ -5,6 +5,7 @@
 //! GET /path?query
 //! POST /path | Field: value | Other: value
 //! POST /path | body=text            or gzip=text, which is sent compressed, or base64=bytes
+//! GET /path | digest=ann:secret       by the Digest scheme, in answer to a challenge; see digest.rs
 //! GET /path                         = 500   what Apache answers too
 //! GET /path                         ~ (405) why they differ here, and may
 //! GET /path                         ~ (Vary body) why
@@ -22,6 +23,7 @@
 //! with `= 500`, and where it refuses more than half of the requests without a line `!refused`.
 
 mod coding;
+mod digest;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -43,6 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The fields that are compared, besides those that begin with `X-`.
 pub const FIELDS: &[&str] = &[
     "Allow",
+    "Authentication-Info",
     "Cache-Control",
     "Accept-Ranges",
     "Content-Disposition",
@@ -139,6 +142,8 @@ pub struct Request {
     pub line: usize,
     /// What is sent.
     pub bytes: Vec<u8>,
+    /// By whom.
+    digest: Option<digest::Credentials>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
     meant: Option<Meant>,
@@ -308,6 +313,10 @@ impl Request {
         Some(Request {
             line: number,
             bytes: bytes_of(line)?,
+            digest: match line.split(" | ").find_map(|field| field.strip_prefix("digest=")) {
+                Some(text) => Some(digest::Credentials::parse(text)?),
+                None => None,
+            },
             status,
             meant,
             traces_differ,
@@ -381,6 +390,9 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut text = format!("{method} {target} HTTP/1.1\r\n");
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
+        if field.starts_with("digest=") {
+            continue;
+        }
         if let Some(content) = field.strip_prefix("body=") {
             body = content.as_bytes().to_vec();
         } else if let Some(content) = field.strip_prefix("gzip=") {
@@ -443,8 +455,25 @@ impl Booted {
 
     /// Asks it.
     pub fn ask(&self, request: &Request) -> Result<Reply, String> {
+        let mut reply = self.send(request, &request.bytes)?;
+        let answer = request.digest.as_ref();
+        let answer = answer.and_then(|credentials| credentials.answer(&reply, &request.bytes));
+        if let Some(answer) = &answer {
+            let at = request.bytes.windows(2).position(|end| end == b"\r\n").unwrap_or(0) + 2;
+            let (before, behind) = request.bytes.split_at(at);
+            let bytes = [before, answer.line.as_bytes(), behind].concat();
+            if answer.again {
+                self.send(request, &bytes)?;
+            }
+            reply = self.send(request, &bytes)?;
+        }
+        digest::judge(&mut reply, answer.as_ref());
+        Ok(reply)
+    }
+
+    fn send(&self, request: &Request, bytes: &[u8]) -> Result<Reply, String> {
         let mut wire = Wire::connect(&self.address, PATIENCE)?;
-        wire.send(&request.bytes)?;
+        wire.send(bytes)?;
         wire.reply(Judge::Loose)
             .map_err(|error| format!("line {}: {}: {error}", request.line, self.address))
     }

@@ -170,6 +170,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_alias.c", "alias_module"),
     ("mod_allowmethods.c", "allowmethods_module"),
     ("mod_auth_basic.c", "auth_basic_module"),
+    ("mod_auth_digest.c", "auth_digest_module"),
     ("mod_authn_anon.c", "authn_anon_module"),
     ("mod_authn_core.c", "authn_core_module"),
     ("mod_authn_file.c", "authn_file_module"),

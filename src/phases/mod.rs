@@ -11,6 +11,7 @@ mod authz;
 pub mod choose;
 pub mod client_address;
 pub mod client_name;
+pub mod digest;
 pub mod early;
 pub mod fixup;
 mod host_name;

@@ -251,7 +251,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
-    let outcome = match handler {
+    let mut outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
@@ -261,6 +261,9 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Proxy => outside.ask_server(ex, &place).await?,
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
     };
+    if let Outcome::Reply(response) = &mut outcome {
+        tell_user(ex, response);
+    }
     Ok(match outcome {
         Outcome::Reply(mut response) if place.may_be_parsed() => {
             let requests = Rc::new(Requests(Rc::clone(outside)));
@@ -269,6 +272,18 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         }
         outcome => outcome,
     })
+}
+
+/// Tells the client how it was known, with what answers the request itself well: not with another page in its stead.
+fn tell_user(ex: &Exchange, response: &mut Response) {
+    let Some(value) = ex.client.authenticated.as_deref().filter(|_| ex.previous.is_none()) else {
+        return;
+    };
+    let status = response.head.status;
+    if status == Status::NOT_MODIFIED || !matches!(response.body, Body::BuiltIn) && !(300..400).contains(&status.code()) {
+        // What cannot be sent is left out: the client itself has said parts of it.
+        let _unsendable = response.head.fields.try_append(b"Authentication-Info", value);
+    }
 }
 
 /// Carries out the requests that pages make.

@@ -68,6 +68,7 @@ const APACHE_MODULES: &[&str] = &[
     "macro",
     "actions",
     "auth_basic",
+    "auth_digest",
     "authn_core",
     "authn_file",
     "authn_anon",

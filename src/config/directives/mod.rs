@@ -11,6 +11,7 @@ pub mod compat;
 pub mod compress;
 pub mod confine;
 pub mod core;
+pub mod digest;
 pub mod dir;
 pub mod env;
 pub mod etag;
@@ -179,6 +180,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     compress::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
+    digest::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,
     etag::DIRECTIVES,
