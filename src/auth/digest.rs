@@ -58,7 +58,18 @@ impl Credentials {
             }
             rest = behind;
         }
-        let [username, realm, nonce, uri, response, algorithm, cnonce, opaque, qop, count] = values;
+        let [
+            username,
+            realm,
+            nonce,
+            uri,
+            response,
+            algorithm,
+            cnonce,
+            opaque,
+            qop,
+            count,
+        ] = values;
         // Without `qop` neither of the two is needed; what that comes to is decided later.
         let optional = |value: Option<Vec<u8>>| match (&qop, value) {
             (_, Some(value)) => Ok(value),
@@ -135,7 +146,10 @@ fn parameter(text: &[u8]) -> (&[u8], Vec<u8>, &[u8]) {
     if let Some(behind) = rest.strip_prefix(b"=") {
         (value, rest) = self::value(behind.trim_ascii_start());
     }
-    let comma = rest.iter().position(|byte| *byte == b',').map_or(rest.len(), |at| at + 1);
+    let comma = rest
+        .iter()
+        .position(|byte| *byte == b',')
+        .map_or(rest.len(), |at| at + 1);
     (name, value, rest.get(comma..).unwrap_or_default())
 }
 
@@ -165,7 +179,8 @@ fn hex(parts: &[&[u8]]) -> Vec<u8> {
     for part in parts {
         hash.update(part);
     }
-    let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| *b"0123456789abcdef".get(usize::from(digit)).unwrap_or(&b'0'));
+    let digits =
+        |byte: u8| [byte >> 4, byte & 15].map(|digit| *b"0123456789abcdef".get(usize::from(digit)).unwrap_or(&b'0'));
     hash.finalize().into_iter().flat_map(digits).collect()
 }
 
@@ -189,13 +204,7 @@ pub enum Queries {
 
 /// Whether the target that an answer was made for is the one that was asked for: the same bytes, or the same URL however it
 /// is written. `path` is the path that was asked for without dot segments, where it has one.
-pub fn is_same_target(
-    claimed: &[u8],
-    asked: &[u8],
-    path: Option<&[u8]>,
-    server: Server<'_>,
-    queries: Queries,
-) -> bool {
+pub fn is_same_target(claimed: &[u8], asked: &[u8], path: Option<&[u8]>, server: Server<'_>, queries: Queries) -> bool {
     if claimed == asked {
         return true;
     }
@@ -243,7 +252,12 @@ impl Url {
         let mut parts = rest.splitn(2, |byte| *byte == b'?');
         let path = parts.next().filter(|path| !path.is_empty()).map(decoded);
         let query = parts.next().map(decoded);
-        Url { host, port, path, query }
+        Url {
+            host,
+            port,
+            path,
+            query,
+        }
     }
 }
 

@@ -55,7 +55,10 @@ impl Secret {
             inner.update(part.len().to_le_bytes());
             inner.update(part);
         }
-        let outer = Sha256::new().chain_update(self.0).chain_update(inner.finalize()).finalize();
+        let outer = Sha256::new()
+            .chain_update(self.0)
+            .chain_update(inner.finalize())
+            .finalize();
         let digits = outer.iter().flat_map(|byte| format!("{byte:02x}").into_bytes());
         digits.take(SIGNATURE).collect()
     }
@@ -81,6 +84,9 @@ mod tests {
             assert_eq!(secret.time_of(&changed, b"realm", b"1f"), None, "{at}");
             assert_eq!(secret.time_of(&nonce[..at], b"realm", b"1f"), None, "{at}");
         }
-        assert_eq!(secret.time_of(&[nonce.as_slice(), b"0"].concat(), b"realm", b"1f"), None);
+        assert_eq!(
+            secret.time_of(&[nonce.as_slice(), b"0"].concat(), b"realm", b"1f"),
+            None
+        );
     }
 }

@@ -120,7 +120,11 @@ pub(super) fn missing(conf: &DirConf, server: &Server) -> Vec<ConfigError> {
     for conf in confs {
         for provider in conf.authn.digest.value().iter().flat_map(|digest| &digest.providers) {
             if let Provider::Alias(name, span) = provider
-                && server.providers.aliases.find(name).is_none_or(|alias| alias.base != Base::File)
+                && server
+                    .providers
+                    .aliases
+                    .find(name)
+                    .is_none_or(|alias| alias.base != Base::File)
             {
                 let sentence = "is not a provider that has hashes; write `file`, or <AuthnProviderAlias file> first";
                 let sentence = format!("{} {sentence}", shown(name));

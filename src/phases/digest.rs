@@ -85,10 +85,18 @@ fn judged(ex: &Exchange, place: &Place, credentials: &Credentials, url: &str) ->
     }
     let realm = authn::realm_of(ex, place);
     if credentials.realm != realm {
-        let note = format!("realm mismatch - got `{}' but expected `{}'", text(&credentials.realm), text(&realm));
+        let note = format!(
+            "realm mismatch - got `{}' but expected `{}'",
+            text(&credentials.realm),
+            text(&realm)
+        );
         return Err(challenge(ex, place, note).into());
     }
-    if let Some(algorithm) = credentials.algorithm.as_ref().filter(|name| !name.eq_ignore_ascii_case(b"MD5")) {
+    if let Some(algorithm) = credentials
+        .algorithm
+        .as_ref()
+        .filter(|name| !name.eq_ignore_ascii_case(b"MD5"))
+    {
         let note = format!("unknown algorithm `{}' received: {url}", text(algorithm));
         return Err(challenge(ex, place, note).into());
     }
@@ -98,7 +106,10 @@ fn judged(ex: &Exchange, place: &Place, credentials: &Credentials, url: &str) ->
     };
     let qop = credentials.qop.as_deref().unwrap_or_default();
     if !qop.eq_ignore_ascii_case(b"auth") {
-        let note = format!("invalid or missing qop value '{}', RFC 2069 is no longer supported: {url}", text(qop));
+        let note = format!(
+            "invalid or missing qop value '{}', RFC 2069 is no longer supported: {url}",
+            text(qop)
+        );
         return Err(challenge(ex, place, note).into());
     }
     if !credentials.is_of(&stored, ex.head.method_bytes()) {
@@ -106,7 +117,12 @@ fn judged(ex: &Exchange, place: &Place, credentials: &Credentials, url: &str) ->
         return Err(challenge(ex, place, format!("user {user}: password mismatch: {url}")).into());
     }
     let age = age_of_nonce(ex, place, credentials, &realm)?;
-    ex.trace(|| Step::User(format!("{user}: the answer is right, to a nonce {} s old", age.as_secs())));
+    ex.trace(|| {
+        Step::User(format!(
+            "{user}: the answer is right, to a nonce {} s old",
+            age.as_secs()
+        ))
+    });
     Ok(told(ex, place, credentials, &stored, &realm, age))
 }
 
@@ -200,7 +216,9 @@ fn stored(ex: &Exchange, place: &Place, user: &[u8], realm: &[u8]) -> Result<Opt
             let user = String::from_utf8_lossy(user);
             let realm = String::from_utf8_lossy(realm);
             let is_there = if stored.is_some() { "is there" } else { "is not there" };
-            Step::User(format!("{user} of the realm `{realm}` {is_there}, AuthUserFile {shown}"))
+            Step::User(format!(
+                "{user} of the realm `{realm}` {is_there}, AuthUserFile {shown}"
+            ))
         });
         if stored.is_some() {
             return Ok(stored);
@@ -219,18 +237,26 @@ fn age_of_nonce(ex: &Exchange, place: &Place, credentials: &Credentials, realm: 
     let shown = String::from_utf8_lossy(&credentials.nonce);
     let Some(made) = secret().time_of(&credentials.nonce, realm, b"") else {
         ex.trace(|| Step::User("the nonce is none of this server's: it gives another".to_owned()));
-        return Err(again(format!("invalid nonce {shown} received - it is none of this server's")));
+        return Err(again(format!(
+            "invalid nonce {shown} received - it is none of this server's"
+        )));
     };
     let Lifetime::For(lifetime) = settings(place).lifetime else {
         return Ok(Duration::from_micros(now(ex).saturating_sub(made)));
     };
     let Some(age) = now(ex).checked_sub(made).map(Duration::from_micros) else {
-        return Err(again(format!("invalid nonce {shown} received - user attempted time travel")));
+        return Err(again(format!(
+            "invalid nonce {shown} received - user attempted time travel"
+        )));
     };
     if age > lifetime {
         let user = String::from_utf8_lossy(&credentials.username);
         let (age, lifetime) = (age.as_secs_f64(), lifetime.as_secs_f64());
-        ex.trace(|| Step::User(format!("the nonce has expired after {lifetime} s: the server gives another")));
+        ex.trace(|| {
+            Step::User(format!(
+                "the nonce has expired after {lifetime} s: the server gives another"
+            ))
+        });
         return Err(again(format!(
             "user {user}: nonce expired ({age:.2} seconds old - max lifetime {lifetime:.2}) - sending new nonce"
         )));

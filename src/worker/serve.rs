@@ -280,7 +280,8 @@ fn tell_user(ex: &Exchange, response: &mut Response) {
         return;
     };
     let status = response.head.status;
-    if status == Status::NOT_MODIFIED || !matches!(response.body, Body::BuiltIn) && !(300..400).contains(&status.code()) {
+    if status == Status::NOT_MODIFIED || !matches!(response.body, Body::BuiltIn) && !(300..400).contains(&status.code())
+    {
         // What cannot be sent is left out: the client itself has said parts of it.
         let _unsendable = response.head.fields.try_append(b"Authentication-Info", value);
     }

@@ -43,7 +43,10 @@ fn fields_are_read_as_in_apache() {
     let open = parse(&whole(", username=\"open, realm=x")).expect("it is whole");
     assert_eq!(open.username, b"open, realm=x");
     assert_eq!(parse("Digest"), Err(Unusable::Incomplete));
-    assert_eq!(parse("Digest username=a, realm=r, nonce=n, uri=/"), Err(Unusable::Incomplete));
+    assert_eq!(
+        parse("Digest username=a, realm=r, nonce=n, uri=/"),
+        Err(Unusable::Incomplete)
+    );
     assert_eq!(parse("Basic YTpi"), Err(Unusable::Scheme(b"Basic".to_vec())));
     assert_eq!(parse("Digestive x=y"), Err(Unusable::Scheme(b"Digestive".to_vec())));
     assert_eq!(parse(""), Err(Unusable::Scheme(Vec::new())));
@@ -55,7 +58,9 @@ fn targets_are_the_same_however_they_are_written() {
         name: b"a.example",
         port: 8080,
     };
-    let same = |claimed: &str, asked: &str, queries| is_same_target(claimed.as_bytes(), asked.as_bytes(), None, server, queries);
+    let same = |claimed: &str, asked: &str, queries| {
+        is_same_target(claimed.as_bytes(), asked.as_bytes(), None, server, queries)
+    };
     for (claimed, asked, want) in [
         ("/a", "/a", true),
         ("/a", "/b", false),

@@ -417,7 +417,12 @@ is better. Form is refused.",
                     let word = shown(args.bytes(0));
                     return Err(format!("{word} is not supported by this version; write `Basic`"));
                 }
-                _ => return Err(format!("{} is none of `Basic`, `Digest` and `None`", shown(args.bytes(0)))),
+                _ => {
+                    return Err(format!(
+                        "{} is none of `Basic`, `Digest` and `None`",
+                        shown(args.bytes(0))
+                    ));
+                }
             };
             conf.authn.auth_type.set(known);
             Ok(())

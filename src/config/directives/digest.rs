@@ -108,7 +108,9 @@ it say by any of them.",
         ),
         Set::Dir(|conf, args| {
             if args.flag(0)? {
-                return Err("`On` is not supported by this version; write `Off`, and a short AuthDigestNonceLifetime".into());
+                return Err(
+                    "`On` is not supported by this version; write `Off`, and a short AuthDigestNonceLifetime".into(),
+                );
             }
             digest(conf, |_| ());
             Ok(())
