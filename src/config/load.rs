@@ -209,10 +209,12 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_rewrite.c", "rewrite_module"),
     ("mod_setenvif.c", "setenvif_module"),
     ("mod_slotmem_shm.c", "slotmem_shm_module"),
+    ("mod_speling.c", "speling_module"),
     ("mod_suexec.c", "suexec_module"),
     ("mod_unique_id.c", "unique_id_module"),
     ("mod_userdir.c", "userdir_module"),
     ("mod_version.c", "version_module"),
+    ("mod_vhost_alias.c", "vhost_alias_module"),
 ];
 
 impl Modules for Here {

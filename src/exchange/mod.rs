@@ -90,6 +90,8 @@ pub struct Landed {
     pub context_prefix: Vec<u8>,
     /// CONTEXT_DOCUMENT_ROOT.
     pub context_root: Vec<u8>,
+    /// DOCUMENT_ROOT, where it is another than the site's.
+    pub document_root: Option<Vec<u8>>,
 }
 
 /// Variables in alphabetical order.

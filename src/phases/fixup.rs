@@ -92,6 +92,13 @@ fn fallback(ex: &Exchange, place: &Place) -> Fixed {
 }
 
 fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
+    if place.conf.dir.check_handler.or(false) && has_handler_of_its_own(ex, place) {
+        ex.trace(|| {
+            let why = "the directory has another handler, and is left to it".to_owned();
+            Step::Handler("DirectoryCheckHandler", why)
+        });
+        return Ok(Fixed::Here);
+    }
     let url = ex.target.path.as_bytes();
     if url.last() != Some(&b'/') {
         return match place.conf.dir.slash.or(Slash::On) {
@@ -120,6 +127,16 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
         None => Ok(fallback(ex, place)),
     }
 }
+
+/// Whether something else than listings and index files was chosen for a directory.
+fn has_handler_of_its_own(ex: &Exchange, place: &Place) -> bool {
+    let named = handler_of(ex, &place.conf, b"");
+    let named = named.as_ref().or(ex.rewriting.handler.as_ref());
+    place.alias == Alias::Scripts || named.is_some_and(|name| name != DIRECTORY)
+}
+
+/// What Apache calls the handler of directories.
+const DIRECTORY: &[u8] = b"httpd/unix-directory";
 
 /// The URL path of the first index file that exists.
 fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {

@@ -78,6 +78,8 @@ const APACHE_MODULES: &[&str] = &[
     "allowmethods",
     "expires",
     "userdir",
+    "vhost_alias",
+    "speling",
     "negotiation",
     "rewrite",
     "unique_id",

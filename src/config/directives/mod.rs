@@ -41,10 +41,12 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod speling;
 pub mod ssi;
 pub mod static_first;
 pub mod suexec;
 pub mod userdir;
+pub mod vhost_alias;
 
 use crate::config::setting::settings;
 use crate::config::table::Directive;
@@ -106,6 +108,8 @@ settings! {
         scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Misspelt names.
+        spelling: speling::Spelling,
         /// Pages that are parsed for includes.
         ssi: ssi::Ssi,
         /// Whom scripts run as.
@@ -142,6 +146,8 @@ settings! {
         ssi: ssi::SsiSite,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
+        /// Virtual hosts by directory.
+        virtual_hosts: vhost_alias::VirtualHosts,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -208,10 +214,12 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    speling::DIRECTIVES,
     ssi::DIRECTIVES,
     static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
+    vhost_alias::DIRECTIVES,
 ];
 
 /// Every directive of every feature.

@@ -1,7 +1,7 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{dav, multiviews_match, none_only_hosts, off_only};
+use crate::config::directives::foreign::depends::{dav, multiviews_match, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
@@ -14,7 +14,6 @@ const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
 const NO_IMAGE_MAP: &str = "it has no effect: there is no imap-file handler";
 const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused";
-const NO_SPELLING: &str = "it has no effect without `CheckSpelling on`, which is refused";
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
 
 foreign! {
@@ -62,9 +61,6 @@ foreign! {
     "CharsetOptions" "mod_charset_lite" SVDH FileInfo "option [option] ..." => Ignored(NO_CHARSET);
     "CharsetSourceEnc" "mod_charset_lite" SVDH FileInfo "charset" =>
         Refused("not supported by this version; files are sent as they are: convert them, and say so with AddDefaultCharset");
-    "CheckBasenameMatch" "mod_speling" SVDH Options "on|off" => Ignored(NO_SPELLING);
-    "CheckCaseOnly" "mod_speling" SVDH Options "on|off" => Ignored(NO_SPELLING);
-    "CheckSpelling" "mod_speling" SVDH Options "on|off" => By(off_only);
     "Dav" "mod_dav" D None "On|Off|provider-name" => By(dav);
     "DavBasePath" "mod_dav" D None "root-path" => Ignored(NODAV);
     "DavDepthInfinity" "mod_dav" SVD None "on|off" => Ignored(NODAV);
@@ -72,7 +68,6 @@ foreign! {
     "DavLockDB" "mod_dav_fs" SV None "file-path" => Ignored(NODAV);
     "DavLockDiscovery" "mod_dav_fs" SVD None "on|off" => Ignored(NODAV);
     "DavMinTimeout" "mod_dav" SVD None "seconds" => Ignored(NODAV);
-    "DirectoryCheckHandler" "mod_dir" SVDH Indexes "On|Off" => By(off_only);
     "DumpIOInput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "DumpIOOutput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "Example" "mod_example_hooks" SVDH None "" => Ignored("there is nothing to show");
@@ -109,10 +104,6 @@ foreign! {
     "Substitute" "mod_substitute" DH FileInfo "s/pattern/substitution/[infq]" => Refused(CHANGE);
     "SubstituteInheritBefore" "mod_substitute" DH FileInfo "on|off" => Ignored(NO_SUBSTITUTE);
     "SubstituteMaxLineLength" "mod_substitute" DH FileInfo "bytes(b|B|k|K|m|M|g|G)" => Ignored(NO_SUBSTITUTE);
-    "VirtualDocumentRoot" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
-    "VirtualDocumentRootIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
-    "VirtualScriptAlias" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
-    "VirtualScriptAliasIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "xml2EncAlias" "mod_xml2enc" S None "charset alias [alias ...]" => Ignored(NOPROXY);
     "xml2EncDefault" "mod_xml2enc" SVDH Any "name" => Ignored(NOPROXY);
     "xml2StartParse" "mod_xml2enc" SVDH Any "element [element ...]" => Ignored(NOPROXY);
