@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use bytes::Bytes;
 
 use crate::base::quote;
-use crate::config::directives::core::AcceptPathInfo;
+use crate::config::directives::speling::Spelling;
 use crate::exchange::Exchange;
 use crate::exchange::page;
 use crate::exchange::place::{Alias, Landing, Place};
@@ -51,14 +51,12 @@ impl Reason {
 
 /// The answer that tells the client what is meant; nothing where nothing is near, or nobody wants to know.
 pub(super) async fn run(ex: &Exchange, place: &Place) -> Option<Response> {
-    let conf = &place.conf;
     let is_get = matches!(ex.method, Method::Get | Method::Head);
     let is_request = ex.rewriting.look == Look::Request && ex.rewriting.main.is_none();
-    if !conf.spelling.check.or(false) || !is_get || !is_request || place.landing() != Landing::Missing {
+    if !settings(place).check || !is_get || !is_request || place.landing() != Landing::Missing {
         return None;
     }
-    let takes_path = conf.core.accept_path_info.or(AcceptPathInfo::Default) == AcceptPathInfo::On;
-    if place.alias == Alias::Proxied || !takes_path && !place.path_info.is_empty() {
+    if place.alias == Alias::Proxied {
         return None;
     }
     let slash = place.path.iter().rposition(|byte| *byte == b'/')?;
@@ -104,9 +102,13 @@ pub(super) async fn run(ex: &Exchange, place: &Place) -> Option<Response> {
     Some(response)
 }
 
+fn settings(place: &Place) -> Spelling {
+    place.conf.spelling.or(Spelling::default())
+}
+
 /// The names in the directory that are near, the nearest first; nothing where it has the name itself, or cannot be read.
 fn near(directory: &[u8], wrong: &[u8], place: &Place) -> Option<Vec<(Reason, Vec<u8>)>> {
-    let mut found = Vec::new();
+    let (mut found, settings) = (Vec::new(), settings(place));
     for entry in std::fs::read_dir(OsStr::from_bytes(directory)).ok()?.take(NAMES) {
         let name = entry.ok()?.file_name();
         let name = name.as_bytes();
@@ -117,13 +119,12 @@ fn near(directory: &[u8], wrong: &[u8], place: &Place) -> Option<Vec<(Reason, Ve
         if name.first() == Some(&b'.') {
             continue;
         }
-        let settings = &place.conf.spelling;
         let reason = if wrong.eq_ignore_ascii_case(name) {
             Some(Reason::Capitals)
         } else {
             let typing = || distance(wrong, name);
-            let typing = (!settings.case_only.or(false)).then(typing).flatten();
-            typing.or_else(|| (settings.base_names.or(true) && have_one_base(wrong, name)).then_some(Reason::BaseName))
+            let typing = (!settings.case_only).then(typing).flatten();
+            typing.or_else(|| (settings.base_names && have_one_base(wrong, name)).then_some(Reason::BaseName))
         };
         found.extend(reason.map(|reason| (reason, name.to_vec())));
     }

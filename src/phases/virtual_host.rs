@@ -4,6 +4,7 @@ use crate::base::path;
 use crate::config::directives::vhost_alias::{By, Pattern};
 use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
+use crate::http::target::{CleanPath, Slashes};
 use crate::phases::translate::Translated;
 
 /// The place of a path; nothing where the site has no pattern for it.
@@ -39,5 +40,7 @@ fn directory(ex: &Exchange, pattern: &Pattern) -> Vec<u8> {
             pattern.directory(address.as_bytes(), ex.server_port())
         }
     };
-    path::without_slash(&directory).to_vec()
+    let directory = path::without_slash(&directory);
+    // The pattern itself may go up.
+    CleanPath::from_decoded(directory, Slashes::Merge).map_or_else(|_| directory.to_vec(), CleanPath::into_bytes)
 }

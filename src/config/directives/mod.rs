@@ -48,7 +48,7 @@ pub mod suexec;
 pub mod userdir;
 pub mod vhost_alias;
 
-use crate::config::setting::settings;
+use crate::config::setting::{Setting, settings};
 use crate::config::table::Directive;
 
 settings! {
@@ -109,7 +109,7 @@ settings! {
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
         /// Misspelt names.
-        spelling: speling::Spelling,
+        spelling: Setting<speling::Spelling>,
         /// Pages that are parsed for includes.
         ssi: ssi::Ssi,
         /// Whom scripts run as.
