@@ -16,7 +16,7 @@ const ERROR_PAGES: &str = "
 GET /missing     ~ (accept-ranges content-language vary body) type-maps are for a later version
 GET /.htaccess   ~ (accept-ranges content-language vary body) type-maps are for a later version
 GET /error/HTTP_NOT_FOUND.html.var   ~ (500) type-maps are for a later version
-GET /error/include/top.html          ~ (500) includes are for a later version
+GET /error/include/top.html
 ";
 /// The modules besides those that are switched on which the requests need.
 const MODULES: [&str; 8] = [
