@@ -1,9 +1,9 @@
 //! The things that answer.
 
+pub mod application;
 pub mod autoindex;
 pub mod balance;
 pub mod cgi;
-pub mod fastcgi;
 mod presence;
 pub mod proxy;
 pub mod static_file;

@@ -30,7 +30,7 @@ use crate::exchange::body::Gone;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::{Body, Outcome, Response};
-use crate::handlers::fastcgi::Applications;
+use crate::handlers::application::Applications;
 use crate::handlers::proxy::input::Input;
 use crate::handlers::proxy::reply::Unanswered;
 use crate::handlers::proxy::request::Plan;

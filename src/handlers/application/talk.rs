@@ -10,7 +10,7 @@ use crate::backend::conversation::Conversation;
 use crate::backend::wire::{Repeatable, Trouble};
 use crate::exchange::body::{BodyError, RequestBody};
 use crate::gateway::fastcgi::answers::Answer;
-use crate::handlers::fastcgi::input::Input;
+use crate::handlers::application::input::Input;
 use crate::handlers::presence::{Presence, WaitsFor};
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::stderr::Stderr;
