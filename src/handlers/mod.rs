@@ -3,6 +3,7 @@
 pub mod application;
 pub mod autoindex;
 pub mod balance;
+mod behind;
 pub mod cgi;
 mod presence;
 pub mod proxy;
