@@ -4,6 +4,7 @@ pub mod application;
 pub mod autoindex;
 pub mod balance;
 mod behind;
+mod between;
 pub mod cgi;
 mod presence;
 pub mod proxy;

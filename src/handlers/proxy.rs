@@ -24,9 +24,9 @@ use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::{Body, Outcome, Response};
+use crate::handlers::application::input::Input;
 use crate::handlers::application::{Applications, about, patience};
 use crate::handlers::behind::{Behind, may_repeat};
-use crate::handlers::proxy::input::Input;
 use crate::handlers::proxy::reply::Unanswered;
 use crate::handlers::proxy::request::Plan;
 use crate::handlers::proxy::talk::Talk;
@@ -71,7 +71,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     };
     let terms = backends::terms(ex.site, &target);
     let (agreed, silence, version) = agreed(ex, &target, &terms);
-    let mut input = Input::of(ex, place, version).await?;
+    let mut input = input::of(ex, place, version).await?;
     // Behind a body nobody could tell where the other protocol begins.
     let may_upgrade = version == Version::V11 && input.is_empty();
     let upgrade = request::upgrade(ex, allowed_upgrade(target.scheme, &terms)).filter(|_| may_upgrade);
