@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
+//! - `compression`: answers compressed while they are written, and bodies larger than they look
 //! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
@@ -28,6 +29,7 @@
 //! - `snippets`: what Debian's tree serves with them, beside Apache
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
+//! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
 //! - `upstream`: the configuration that Apache's authors ship
 //! - `why`: what is told of a request, and what becomes of it
@@ -42,6 +44,7 @@ mod auth;
 mod beside;
 mod clients;
 mod cold;
+mod compression;
 mod ctl;
 mod debian;
 mod fastcgi;
@@ -69,6 +72,7 @@ mod snippets;
 mod static_first;
 mod support;
 mod trees;
+mod tunnels;
 mod upgrade;
 mod upstream;
 mod why;
@@ -114,6 +118,7 @@ fn main() -> ExitCode {
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());
+        trials.extend(compression::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(proxy::trials());
@@ -128,6 +133,7 @@ fn main() -> ExitCode {
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());
         trials.extend(trees::trials());
+        trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
         trials.extend(why::trials());

@@ -7,7 +7,6 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::base::version;
 use crate::config::directives::server::Tokens;
-use crate::config::site::document_root;
 use crate::exchange::Exchange;
 use crate::lang::local_time;
 use crate::lang::vars::Variable;
@@ -47,13 +46,12 @@ impl Exchange {
             Variable::PathInfo => bytes(&self.target.landed.path_info),
             Variable::ContextPrefix => bytes(&self.target.landed.context_prefix),
             Variable::ContextDocumentRoot => match self.target.landed.context_root.as_slice() {
-                [] => bytes(&document_root(self.config, self.site)),
+                [] => bytes(&self.document_root()),
                 root => bytes(root),
             },
             Variable::QueryString => bytes(self.target.query.as_deref().unwrap_or(b"")),
-            Variable::IsSubreq | Variable::Http2 | Variable::Https => {
-                text(if variable == Variable::IsSubreq { "false" } else { "off" })
-            }
+            Variable::IsSubreq => text(if self.is_subrequest() { "true" } else { "false" }),
+            Variable::Http2 | Variable::Https => text("off"),
             Variable::TheRequest => bytes(self.head.request_line()),
             Variable::RemoteAddr => bytes(self.client_ip().as_bytes()),
             Variable::ConnRemoteAddr => bytes(self.connection.peer.ip().to_canonical().to_string().as_bytes()),
@@ -67,11 +65,11 @@ impl Exchange {
             Variable::ServerName => bytes(self.server_name()),
             Variable::ServerPort => bytes(self.server_port().to_string().as_bytes()),
             Variable::ServerAdmin => self.site.settings.core.admin.value().and_then(|admin| bytes(admin)),
-            Variable::ServerProtocol => text(self.head.version().as_str()),
+            Variable::ServerProtocol => text(self.protocol()),
             Variable::ServerSoftware => bytes(&version::software(
                 self.config.server.core.tokens.or(Tokens::Full).detail(),
             )),
-            Variable::DocumentRoot => bytes(&document_root(self.config, self.site)),
+            Variable::DocumentRoot => bytes(&self.document_root()),
             Variable::Handler => Some(Cow::Borrowed(self.handler.as_slice())).filter(|handler| !handler.is_empty()),
             Variable::Ipv6 => text(if self.connection.client.ip().to_canonical().is_ipv6() {
                 "on"

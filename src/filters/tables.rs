@@ -4,6 +4,7 @@
 use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::response::{AfterResponse, Origin, Response};
+use crate::filters::chain::Coded;
 use crate::http::fields::{Fields, list_has_token, list_members};
 use crate::http::status::Status;
 
@@ -78,6 +79,24 @@ impl Tables {
         tables
     }
 
+    /// Says what filters have left to be said, among the fields of good answers as Apache does.
+    pub fn say(&mut self, coded: Coded) {
+        if coded == Coded::No {
+            return;
+        }
+        self.success.merge("Vary", b"Accept-Encoding");
+        if coded == Coded::Yes {
+            let of_script = self
+                .always
+                .joined(b"Content-Encoding")
+                .map(|coding| coding.into_owned());
+            self.always.remove("Content-Encoding");
+            if let Some(coding) = self.encoding.take().or(of_script) {
+                self.success.set("Content-Encoding", coding);
+            }
+        }
+    }
+
     /// Puts the fields into the answer.
     pub fn join(self, response: &mut Response) {
         let mut fields = self.always;
@@ -120,9 +139,15 @@ fn name_of<'r>(response: &'r Response, lower: &[u8]) -> &'r [u8] {
     names.find(|name| name.eq_ignore_ascii_case(lower)).unwrap_or_default()
 }
 
-/// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204.
+/// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204 that
+/// is no other server's.
 pub fn strip_what_is_of_a_body(response: &mut Response) {
-    if matches!(response.head.status, Status::NOT_MODIFIED | Status::NO_CONTENT) {
+    let is_empty = match response.head.status {
+        Status::NOT_MODIFIED => true,
+        Status::NO_CONTENT => response.origin != Origin::Behind,
+        _ => false,
+    };
+    if is_empty {
         for name in ["Content-Type", "Content-Encoding", "Content-Language"] {
             response.head.fields.remove(name);
         }

@@ -246,6 +246,7 @@ impl<'a> Launcher<'a> {
             env,
             null,
             stderr,
+            secret: roles::new_secret()?,
             silence,
         };
         Ok(Launcher {

@@ -6,6 +6,7 @@ use crate::config::balancers;
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::fcgid::Asks;
 use crate::config::directives::options::Options;
+use crate::config::filters::Named;
 use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
@@ -27,9 +28,9 @@ pub enum Handler {
     Autoindex,
     /// `handlers::cgi`.
     Cgi,
-    /// `handlers::fastcgi`.
-    FastCgi,
-    /// `handlers::fastcgi::on_demand`.
+    /// `handlers::application`.
+    Application,
+    /// `handlers::application::on_demand`.
     Fcgid,
     /// `handlers::proxy`.
     Proxy,
@@ -54,7 +55,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "a directory without an index file, and Options Indexes is on",
         ),
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
-        Handler::FastCgi => ("application", "an application server is named for it"),
+        Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
@@ -69,7 +70,7 @@ fn told(place: &Place, handler: Handler) -> Step {
 fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     check_filters(place)?;
     if place.alias != Alias::Proxied && ex.config.server.old_fastcgi.program(&place.path).is_some() {
-        return Ok(Handler::FastCgi);
+        return Ok(Handler::Application);
     }
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
@@ -155,7 +156,7 @@ fn parsed(name: &[u8]) -> Result<Target, Fail> {
 /// Who talks to a server that speaks this.
 fn speaks(scheme: Scheme) -> Handler {
     match scheme {
-        Scheme::FastCgi | Scheme::Scgi => Handler::FastCgi,
+        Scheme::FastCgi | Scheme::Scgi => Handler::Application,
         Scheme::Http | Scheme::WebSocket => Handler::Proxy,
     }
 }
@@ -244,17 +245,15 @@ fn not_a_script_here(ex: &Exchange) -> Fail {
     .of_module("cgi")
 }
 
-/// What a filter should have changed is not shown without it. Where Options Includes is off, the filter INCLUDES would have
-/// taken itself out.
+/// What a filter should have changed is not shown without it.
 fn check_filters(place: &Place) -> Result<(), Fail> {
-    let Some(filter) = place.types.missed_filter.as_deref() else {
+    let missed = place.types.output_filters.iter().find_map(|named| match named {
+        Named::Missing(name) => Some(name.as_slice()),
+        Named::Here(_) => None,
+    });
+    let Some(filter) = missed.filter(|_| place.landing() == Landing::File) else {
         return Ok(());
     };
-    let options = place.conf.core.options.in_force();
-    let includes = options.has(Options::INCLUDES) || options.has(Options::INCLUDES_NO_EXEC);
-    if place.landing() != Landing::File || (filter == handlers::INCLUDES && !includes) {
-        return Ok(());
-    }
     let filter = String::from_utf8_lossy(filter);
     Err(Fail::site(
         Status::INTERNAL_SERVER_ERROR,

@@ -8,14 +8,16 @@ use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
-use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
+use crate::config::directives::ssi::XBitHack;
+use crate::config::filters::{Filter, Named};
+use crate::config::handlers::BY_TYPE;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::fs::open::{self, Kind};
+use crate::fs::open::{self, Found, Kind};
 use crate::http::status::Status;
 use crate::phases::{request_fields, rewrite, translate};
 
@@ -73,13 +75,15 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             ex.trace(|| said("a rule's [H]", "handler", handler));
         }
         rewrite::force_types(ex, place);
+        parse_for_includes(place);
+        ex.target.filters = place.types.output_filters.iter().filter_map(Named::here).collect();
     }
     Ok(fixed)
 }
 
 fn fallback(ex: &Exchange, place: &Place) -> Fixed {
     match place.conf.dir.fallback.value() {
-        Some(Some(url)) if *url != ex.target.path.as_bytes() => {
+        Some(Some(url)) if *url != ex.target.path.as_bytes() && !has_handler_of_its_own(ex, place, &place.path) => {
             ex.trace(|| instead("FallbackResource", url));
             Fixed::Instead(url.clone())
         }
@@ -104,6 +108,13 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
             Slash::NotFound => Err(Fail::client(Status::NOT_FOUND, "").into()),
         };
     }
+    if place.conf.dir.check_handler.or(false) && has_handler_of_its_own(ex, place, b"") {
+        ex.trace(|| {
+            let why = "the directory has another handler, and is left to it".to_owned();
+            Step::Handler("DirectoryCheckHandler", why)
+        });
+        return Ok(Fixed::Here);
+    }
     match index(ex, place)? {
         Some(index) => match place.conf.dir.index_redirect.value() {
             Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &index))),
@@ -113,9 +124,19 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
                 Ok(Fixed::Instead(index))
             }
         },
-        None => Ok(fallback(ex, place)),
+        None => Ok(Fixed::Here),
     }
 }
+
+/// Whether something else than listings and index files was chosen for a directory, or something at all for a file in it.
+fn has_handler_of_its_own(ex: &Exchange, place: &Place, file: &[u8]) -> bool {
+    let named = handler_of(ex, &place.conf, file);
+    let named = named.as_ref().or(ex.rewriting.handler.as_ref());
+    place.alias == Alias::Scripts || named.is_some_and(|name| name != DIRECTORY)
+}
+
+/// What Apache calls the handler of directories.
+const DIRECTORY: &[u8] = b"httpd/unix-directory";
 
 /// The URL path of the first index file that exists.
 fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
@@ -149,7 +170,9 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             // What an index file is looked for by is a request of its own, which falls back as any other.
             Ok(_) if name.first() != Some(&b'/') => {
                 ex.trace(|| tried(false));
-                if let Some(Some(fallback)) = place.conf.dir.fallback.value() {
+                if let Some(Some(fallback)) = place.conf.dir.fallback.value()
+                    && !has_handler_of_its_own(ex, place, &file)
+                {
                     return Ok(Some(fallback.clone()));
                 }
             }
@@ -170,6 +193,25 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             ))
         }
     }
+}
+
+/// What is parsed for includes without a filter that says so: by its handler, or by its mode (XBitHack).
+fn parse_for_includes(place: &mut Place) {
+    let by_bit = place.conf.ssi.by_bit.or(XBitHack::Off) != XBitHack::Off;
+    let types = &mut place.types;
+    if types.handler.as_deref() == Some(b"server-parsed") {
+        types.handler = Some(b"default-handler".to_vec());
+        types.media_type.get_or_insert_with(|| HTML.into());
+    } else if !(by_bit && types.media_type.as_deref() == Some(HTML) && is_for_its_owner_to_execute(&place.found)) {
+        return;
+    }
+    types.output_filters.push(Named::Here(Filter::Includes));
+}
+
+const HTML: &[u8] = b"text/html";
+
+fn is_for_its_owner_to_execute(found: &Found) -> bool {
+    matches!(found, Found::File(seen) if seen.meta.mode & 0o100 != 0)
 }
 
 #[cold]
@@ -274,12 +316,11 @@ pub(super) fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
             tell("encoding", encoding);
             types.encodings.push(encoding.clone());
         }
-        let missed = mime
-            .output_filters
-            .find(&extension)
-            .and_then(|filters| missed_filter(filters));
-        if let Some(filter) = missed.filter(|filter| types.missed_filter.is_none() || *filter != INCLUDES) {
-            types.missed_filter = Some(filter.to_vec());
+        if let Some(filters) = mime.output_filters.find(&extension) {
+            types.output_filters.extend_from_slice(filters);
+        }
+        if let Some(filters) = mime.input_filters.find(&extension) {
+            types.input_filters.extend_from_slice(filters);
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             tell("handler", handler);

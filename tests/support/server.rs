@@ -68,6 +68,7 @@ const APACHE_MODULES: &[&str] = &[
     "macro",
     "actions",
     "auth_basic",
+    "auth_digest",
     "authn_core",
     "authn_file",
     "authn_anon",
@@ -77,6 +78,8 @@ const APACHE_MODULES: &[&str] = &[
     "allowmethods",
     "expires",
     "userdir",
+    "vhost_alias",
+    "speling",
     "negotiation",
     "rewrite",
     "unique_id",
@@ -89,6 +92,10 @@ const APACHE_MODULES: &[&str] = &[
     "lbmethod_byrequests",
     "lbmethod_bybusyness",
     "proxy_balancer",
+    "filter",
+    "include",
+    "deflate",
+    "brotli",
 ];
 
 /// The bench of this run, made at its first use.

@@ -9,14 +9,17 @@ pub mod autoindex;
 pub mod balancer;
 pub mod cgi;
 pub mod compat;
+pub mod compress;
 pub mod confine;
 pub mod core;
+pub mod digest;
 pub mod dir;
 pub mod env;
 pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod filter;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -40,11 +43,14 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod speling;
+pub mod ssi;
 pub mod static_first;
 pub mod suexec;
 pub mod userdir;
+pub mod vhost_alias;
 
-use crate::config::setting::settings;
+use crate::config::setting::{Setting, settings};
 use crate::config::table::Directive;
 
 settings! {
@@ -80,8 +86,12 @@ settings! {
         fastcgi: fastcgi::FastCgi,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::Fcgid,
+        /// Filters.
+        filters: filter::Filters,
         /// Fields.
         headers: headers::Headers,
+        /// Compressed bodies of requests.
+        inflate: compress::Inflate,
         /// `.htaccess`.
         overrides: overrides::Overrides,
         /// Types.
@@ -102,6 +112,10 @@ settings! {
         scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Misspelt names.
+        spelling: Setting<speling::Spelling>,
+        /// Pages that are parsed for includes.
+        ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
     }
@@ -114,6 +128,8 @@ settings! {
         core: site::Core,
         /// Aliases.
         aliases: alias::Aliases,
+        /// Compression.
+        compress: compress::Compress,
         /// Logs.
         logs: log::Logs,
         /// Members of balancers.
@@ -130,8 +146,12 @@ settings! {
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
         remote_ip: remote_ip::RemoteIp,
+        /// Pages that are parsed for includes.
+        ssi: ssi::SsiSite,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
+        /// Virtual hosts by directory.
+        virtual_hosts: vhost_alias::VirtualHosts,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -170,14 +190,17 @@ const BY_FEATURE: &[&[Directive]] = &[
     balancer::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
+    compress::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
+    digest::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,
     etag::DIRECTIVES,
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
@@ -199,9 +222,12 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    speling::DIRECTIVES,
+    ssi::DIRECTIVES,
     static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
+    vhost_alias::DIRECTIVES,
 ];
 
 /// Every directive of every feature.
