@@ -118,10 +118,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     for (name, value) in on_demand::passed(ex, &asked.pass_headers) {
         variables.entry(name).or_insert(value);
     }
-    let terms = asked
-        .terms
-        .clone()
-        .unwrap_or_else(|| backends::terms(ex.site, &asked.target));
+    let terms = asked.terms.unwrap_or_else(|| backends::terms(ex.site, &asked.target));
     let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
     let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);

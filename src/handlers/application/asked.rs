@@ -105,7 +105,7 @@ impl Asked {
     fn of_program(program: &OldProgram, place: &Place) -> Asked {
         Asked {
             target: program.target.clone(),
-            terms: Some(program.terms.clone()),
+            terms: Some(program.terms),
             pass_headers: program.pass_headers.clone(),
             script_filename: place.path.clone(),
             path_info: place.path_info.clone(),
