@@ -17,6 +17,7 @@ use crate::config::directives::require::Requirement;
 use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
+use crate::config::handlers;
 use crate::config::hosts;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, entry};
 use crate::config::node::{Node, Settings};
@@ -52,7 +53,9 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
     }
     let unknown = services::unknown(&settings.nodes, &resolver.services);
     resolver.complaints.extend(unknown);
-    resolver.finish(read)
+    let (config, mut complaints) = resolver.finish(read);
+    complaints.extend(handlers::unanswered(&settings.nodes, &config));
+    (config, complaints)
 }
 
 /// One site while it is read.

@@ -176,6 +176,14 @@ pub struct Previous {
     pub before: Option<Box<Previous>>,
 }
 
+impl Previous {
+    /// Whether it failed, and an error document comes behind it.
+    pub fn leads_to_error_document(&self) -> bool {
+        let is_error = |pass: &Previous| pass.status.is_error();
+        is_error(self) && !self.before.as_deref().is_some_and(is_error)
+    }
+}
+
 /// Where a redirect inside the server goes on.
 #[derive(Clone, Debug)]
 pub struct Again {

@@ -1,5 +1,6 @@
 //! The things that answer.
 
+pub mod as_is;
 pub mod autoindex;
 pub mod balance;
 pub mod cgi;
