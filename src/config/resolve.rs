@@ -12,6 +12,7 @@ use crate::config::balancers;
 use crate::config::directives::authz::Rules;
 use crate::config::directives::balancer;
 use crate::config::directives::core::{FilesSection, files_pattern};
+use crate::config::directives::log::Reach;
 use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
 use crate::config::directives::service::Service;
@@ -462,6 +463,9 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
     }
     if !host.settings.logs.access.is_empty() {
         settings.logs.access = host.settings.logs.access.clone();
+        let main = main.settings.logs.access.iter();
+        main.filter(|log| log.reach == Reach::AllSites)
+            .for_each(|log| settings.logs.access.push(log.clone()));
     }
     let mut base = main.base.clone();
     base.merge(&host.base);

@@ -3,7 +3,7 @@
 use crate::config::directives::SiteSettings;
 use crate::config::error::Span;
 use crate::config::setting::{Appended, Mapped, Setting, settings};
-use crate::config::table::{Directive, Override, SITES, Set, Words};
+use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
 use crate::lang::log_format::LogFormat;
 use crate::lang::log_format::condition::LogCondition;
@@ -45,7 +45,16 @@ impl std::fmt::Display for LogTarget {
     }
 }
 
-/// One CustomLog or TransferLog.
+/// Whose requests a log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those of its site, and of virtual hosts without logs.
+    Site,
+    /// Those of all virtual hosts too (`GlobalLog`).
+    AllSites,
+}
+
+/// One CustomLog, GlobalLog or TransferLog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
     /// Where its lines go.
@@ -54,6 +63,8 @@ pub struct AccessLog {
     pub format: Option<Vec<u8>>,
     /// `env=` or `expr=` with what follows.
     pub condition: Option<Vec<u8>>,
+    /// Whose requests it has.
+    pub reach: Reach,
     /// Where it stands, for messages.
     pub span: Span,
 }
@@ -77,21 +88,7 @@ read when it ended is gone with it. No request waits for a log: lines for a disk
 that takes more than 20 ms to write gets a thread of its own, for which 1 MiB waits. The nicknames common, combined, combinedio, vhost_combined and json are there from the start. A virtual host without \
 any CustomLog writes to the main server's.",
         set: Set::Site(|site, args| {
-            let target = target(args, 0)?;
-            let format = (args.count() > 1).then(|| args.bytes(1).to_vec());
-            let condition = (args.count() > 2).then(|| args.bytes(2).to_vec());
-            if let Some(format) = format.as_ref().filter(|format| format.contains(&b'%')) {
-                check_format(format)?;
-            }
-            if condition.is_some() {
-                LogCondition::parse(args.text(2)?).map_err(|e| e.0)?;
-            }
-            site.logs.access.push(AccessLog {
-                target,
-                format,
-                condition,
-                span: args.span.clone(),
-            });
+            site.logs.access.push(custom_log(args, Reach::Site)?);
             Ok(())
         }),
     },
@@ -112,6 +109,21 @@ any CustomLog writes to the main server's.",
                 );
             }
             site.logs.error.set(target(args, 0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "GlobalLog",
+        module: "mod_log_config",
+        syntax: "file|pipe format|nickname [env=[!]variable|expr=expression]",
+        words: Words::Between(2, 3),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Write an access log for the main server and all virtual hosts.",
+        manual: "As CustomLog, but virtual hosts with a CustomLog of their own write it too; %v in the format tells them apart.",
+        set: Set::Site(|site, args| {
+            site.logs.access.push(custom_log(args, Reach::AllSites)?);
             Ok(())
         }),
     },
@@ -151,12 +163,31 @@ any CustomLog writes to the main server's.",
                 target,
                 format: None,
                 condition: None,
+                reach: Reach::Site,
                 span: args.span.clone(),
             });
             Ok(())
         }),
     },
 ];
+
+fn custom_log(args: &Args, reach: Reach) -> Said<AccessLog> {
+    let format = (args.count() > 1).then(|| args.bytes(1).to_vec());
+    let condition = (args.count() > 2).then(|| args.bytes(2).to_vec());
+    if let Some(format) = format.as_ref().filter(|format| format.contains(&b'%')) {
+        check_format(format)?;
+    }
+    if condition.is_some() {
+        LogCondition::parse(args.text(2)?).map_err(|e| e.0)?;
+    }
+    Ok(AccessLog {
+        target: target(args, 0)?,
+        format,
+        condition,
+        reach,
+        span: args.span.clone(),
+    })
+}
 
 fn check_format(format: &[u8]) -> Said<()> {
     let text = std::str::from_utf8(format).map_err(|_| format!("{} is not UTF-8 text", shown(format)))?;
