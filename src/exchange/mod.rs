@@ -8,6 +8,7 @@ pub mod authorizers;
 pub mod body;
 pub mod charset;
 pub mod client;
+pub mod error_facts;
 pub mod fail;
 pub mod field_rules;
 pub mod looks;
@@ -106,6 +107,8 @@ pub struct Connection {
     pub client: SocketAddr,
     /// How many requests it carried before this one.
     pub earlier_requests: u32,
+    /// When it was opened, in microseconds since 1970.
+    pub opened: u64,
 }
 
 /// When a request began, by the calendar and by the stopwatch.

@@ -28,6 +28,7 @@ use crate::backend::{Backends, fastcgi, scgi};
 use crate::config::backends::{self, Address, Scheme, Target};
 use crate::exchange::Exchange;
 use crate::exchange::body::Gone;
+use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
@@ -265,6 +266,7 @@ fn about(ex: &Exchange, place: &Place, module: &'static str) -> About {
         conf: Arc::clone(&place.conf),
         unique_id: ex.unique_id,
         script: place.path.clone(),
+        facts: error_facts::of(ex),
     }
 }
 

@@ -27,6 +27,7 @@ use crate::config::directives::proxy::{Terms, Upgrade};
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
 use crate::exchange::body::Gone;
+use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::{Body, Outcome, Response};
@@ -293,5 +294,6 @@ fn about(ex: &Exchange, place: &Place) -> About {
         conf: Arc::clone(&place.conf),
         unique_id: ex.unique_id,
         script: place.path.clone(),
+        facts: error_facts::of(ex),
     }
 }
