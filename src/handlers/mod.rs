@@ -1,6 +1,7 @@
 //! The things that answer.
 
 pub mod application;
+pub mod as_is;
 pub mod autoindex;
 pub mod balance;
 mod behind;

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod access_file;
+mod action;
 pub mod ahead;
 mod answers;
 mod auth_files;

@@ -70,6 +70,8 @@ pub struct Conn {
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
     requests: u32,
+    /// When, in microseconds since 1970.
+    opened: u64,
     _counted: Counted,
 }
 
@@ -106,6 +108,9 @@ impl Conn {
             peer,
             proxied: None,
             requests: 0,
+            opened: SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             _counted: counted,
         })
     }
@@ -306,6 +311,7 @@ impl Conn {
             peer: self.peer,
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
+            opened: self.opened,
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();

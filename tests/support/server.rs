@@ -67,6 +67,7 @@ const APACHE_MODULES: &[&str] = &[
     "reqtimeout",
     "macro",
     "actions",
+    "asis",
     "auth_basic",
     "auth_digest",
     "authn_core",

@@ -1,5 +1,6 @@
 //! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
 
+pub mod actions;
 pub mod alias;
 pub mod authn;
 pub mod authorizer;
@@ -56,6 +57,8 @@ settings! {
     pub struct DirConf {
         /// Options, documents, limits.
         core: core::Core,
+        /// Scripts in the way of files.
+        actions: actions::Actions,
         /// Users.
         authn: authn::Authn,
         /// Authorizers.
@@ -175,6 +178,7 @@ settings! {
 
 /// The directives, feature by feature; those of one are in alphabetical order.
 const BY_FEATURE: &[&[Directive]] = &[
+    actions::DIRECTIVES,
     alias::DIRECTIVES,
     authn::DIRECTIVES,
     authorizer::DIRECTIVES,

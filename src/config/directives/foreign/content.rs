@@ -77,8 +77,6 @@ foreign! {
         Ignored(NOMULTI);
     "ForensicLog" "mod_log_forensic" SV None "filename|pipe" =>
         Refused("not supported by this version; write a CustomLog with the fields that matter");
-    "GlobalLog" "mod_log_config" S None "file|pipe format|nickname [env=[!]environment-variable| expr=expression]" =>
-        Refused("not supported by this version; write CustomLog in the main server and in each `<VirtualHost>`");
     "ImapBase" "mod_imagemap" SVDH Indexes "map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapDefault" "mod_imagemap" SVDH Indexes "error|nocontent|map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapMenu" "mod_imagemap" SVDH Indexes "none|formatted|semiformatted|unformatted" => Ignored(NO_IMAGE_MAP);
