@@ -6,7 +6,23 @@ use crate::config::filters::{self, Named};
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 5] = [b"none", b"default-handler", b"cgi-script", b"server-parsed", ON_DEMAND];
+const KNOWN: [&[u8]; 7] = [
+    b"none",
+    b"default-handler",
+    b"cgi-script",
+    b"server-parsed",
+    b"type-map",
+    TYPE_MAP_TYPE,
+    ON_DEMAND,
+];
+
+/// The media type of type maps.
+const TYPE_MAP_TYPE: &[u8] = b"application/x-type-map";
+
+/// Whether a handler, or a media type where there is none, is that of type maps (`mod_negotiation`).
+pub fn is_type_map(name: &[u8]) -> bool {
+    name == b"type-map" || name == TYPE_MAP_TYPE
+}
 
 /// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
 const ON_DEMAND: &[u8] = b"fcgid-script";
@@ -75,7 +91,7 @@ mod tests {
             ("SetHandler \"proxy:unix:/run/php.sock|fcgi://x\"", false),
             ("AddHandler proxy:fcgi://127.0.0.1:9000 .php", false),
             ("AddHandler php5-script .php", true),
-            ("AddHandler type-map var", true),
+            ("AddHandler type-map var", false),
             ("AddType application/x-httpd-php .php .phtml", true),
             ("AddType Application/X-HTTPD-PHP-source .phps", true),
             ("ForceType application/x-httpd-php", true),

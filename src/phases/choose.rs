@@ -25,6 +25,8 @@ pub enum Handler {
     Options,
     /// `handlers::autoindex`.
     Autoindex,
+    /// `handlers::type_map`.
+    TypeMap,
     /// `handlers::cgi`.
     Cgi,
     /// `handlers::fastcgi`.
@@ -53,6 +55,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "listing",
             "a directory without an index file, and Options Indexes is on",
         ),
+        Handler::TypeMap => ("type map", "it lists the variants of which one is chosen"),
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::FastCgi => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
@@ -83,6 +86,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
+        (_, Some(named)) if handlers::is_type_map(named) => return Ok(Handler::TypeMap),
+        (_, None) if place.types.media_type.as_deref().is_some_and(handlers::is_type_map) => {
+            return Ok(Handler::TypeMap);
+        }
         (_, Some(b"cgi-script")) => true,
         (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
