@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! GET /path?query
+//! GET /path HTTP/1.0
 //! POST /path | Field: value | Other: value
 //! POST /path | body=text            or gzip=text, which is sent compressed, or base64=bytes
 //! GET /path                         = 500   what Apache answers too
@@ -43,6 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The fields that are compared, besides those that begin with `X-`.
 pub const FIELDS: &[&str] = &[
     "Allow",
+    "Alternates",
     "Cache-Control",
     "Accept-Ranges",
     "Content-Disposition",
@@ -59,6 +61,7 @@ pub const FIELDS: &[&str] = &[
     "Location",
     "Pragma",
     "Set-Cookie",
+    "TCN",
     "Vary",
     "WWW-Authenticate",
 ];
@@ -378,7 +381,11 @@ fn trace_rewriting(root: &Path) -> Result<(), String> {
 fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut parts = request.split(" | ");
     let (method, target) = parts.next()?.split_once(' ')?;
-    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    let (target, version) = match target.strip_suffix(" HTTP/1.0") {
+        Some(target) => (target, "HTTP/1.0"),
+        None => (target, "HTTP/1.1"),
+    };
+    let mut text = format!("{method} {target} {version}\r\n");
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
         if let Some(content) = field.strip_prefix("body=") {
@@ -469,7 +476,17 @@ fn differences(request: &Request, ours: &Reply, theirs: &Reply) -> Vec<Differenc
             }
             values
         };
-        if values(ours) != values(theirs) {
+        let (our_values, their_values) = (values(ours), values(theirs));
+        // Apache's tag of a variant with its list loses the quote at its end, and another byte for every list more.
+        let is_cut = |tag: &Vec<u8>, ours: &Vec<u8>| {
+            tag.contains(&b';') && !tag.ends_with(b"\"") && ours.starts_with(tag) && ours.len() <= tag.len() + 3
+        };
+        let is_cut_tag = name == "etag"
+            && their_values
+                .iter()
+                .zip(&our_values)
+                .any(|(tag, ours)| is_cut(tag, ours));
+        if our_values != their_values && !is_cut_tag {
             let told = |reply: &Reply| show(&values(reply).join(&b"` `"[..]));
             let how = format!("{name}: `{}` not `{}`", told(ours), told(theirs));
             found.push((name, how));

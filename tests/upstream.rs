@@ -11,12 +11,18 @@ use crate::support::debian::{Tree, check, run, unpacked};
 use crate::support::server;
 
 const REQUESTS: &str = include_str!("beside/upstream.requests");
-/// With error pages in many languages: the status is what it was, on a page of the server's own.
+/// With error pages in many languages: type maps, whose bodies include others.
 const ERROR_PAGES: &str = "
-GET /missing     ~ (accept-ranges content-language vary body) type-maps are for a later version
-GET /.htaccess   ~ (accept-ranges content-language vary body) type-maps are for a later version
-GET /error/HTTP_NOT_FOUND.html.var   ~ (500) type-maps are for a later version
-GET /error/include/top.html          ~ (500) includes are for a later version
+GET /missing
+GET /missing | Accept-Language: de, en;q=0.5
+GET /missing | Accept-Language: pl
+GET /missing | Accept-Language: xx
+GET /missing | Accept: image/png
+GET /.htaccess
+GET /.htaccess | Accept-Language: fr
+GET /error/HTTP_NOT_FOUND.html.var
+GET /error/HTTP_NOT_FOUND.html.var | Accept-Language: ja
+GET /error/include/top.html
 ";
 /// The modules besides those that are switched on which the requests need.
 const MODULES: [&str; 8] = [

@@ -7,6 +7,7 @@ use crate::config::directives::negotiation::Force;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::rewriting::Look;
+use crate::exchange::tag;
 use crate::exchange::trace::Step;
 use crate::http::accept::preferences;
 use crate::http::method::Method;
@@ -21,7 +22,7 @@ pub struct Negotiated {
     /// Fields of all its answers.
     fields: Vec<(&'static str, Vec<u8>)>,
     /// The entity tag of the list of variants, which becomes part of the variant's own.
-    pub list_tag: Option<Vec<u8>>,
+    list_tag: Option<Vec<u8>>,
     /// The variants as HTML, for the pages 300 and 406.
     pub list: Option<Vec<u8>>,
     /// Whether caches of HTTP/1.0 must not keep it.
@@ -32,6 +33,19 @@ impl Negotiated {
     /// The fields.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         self.fields.iter().map(|(name, value)| (*name, value.as_slice()))
+    }
+
+    /// The entity tag of the list of variants, which becomes part of the variant's own.
+    pub fn list_tag(&self) -> Option<&[u8]> {
+        self.list_tag.as_deref()
+    }
+
+    /// Another list is looked at. Its tag holds that of the list before it, as in Apache.
+    pub fn add_list_tag(&mut self, tag: Option<Vec<u8>>) {
+        self.list_tag = match (tag, self.list_tag.take()) {
+            (Some(tag), Some(before)) => Some(tag::with_list(&tag, &before)),
+            (tag, before) => tag.or(before),
+        };
     }
 
     /// Whether the choice was transparent negotiation (RFC 2295).

@@ -17,16 +17,10 @@ pub fn of_file(conf: &DirConf, file: &OpenFile, now: SystemTime) -> Option<Vec<u
     of_facts(conf, &file.meta, now)
 }
 
-/// Whether files of a place have entity tags.
-pub fn is_wanted(conf: &DirConf) -> bool {
-    let parts = conf.core.file_etag.in_force();
-    parts.digest || parts.inode || parts.size || parts.mtime
-}
-
 /// The entity tag by what the system says of a file or directory, without its content.
 pub fn of_facts(conf: &DirConf, meta: &Meta, now: SystemTime) -> Option<Vec<u8>> {
     let parts = conf.core.file_etag.in_force();
-    let mtime = i128::from(meta.mtime.0) * 1_000_000 + i128::from(meta.mtime.1 / 1000);
+    let mtime = microseconds(meta);
     let mut words = Vec::new();
     if parts.inode {
         words.push(format!("{:x}", meta.inode));
@@ -40,12 +34,27 @@ pub fn of_facts(conf: &DirConf, meta: &Meta, now: SystemTime) -> Option<Vec<u8>>
     if words.is_empty() {
         return None;
     }
-    let age = now
+    Some(format!("{}\"{}\"", weak(mtime, now), words.join("-")).into_bytes())
+}
+
+/// The entity tag of a list of variants, which has no file: when their directory changed. Nothing where files have none.
+pub fn of_list(conf: &DirConf, directory: &Meta, now: SystemTime) -> Option<Vec<u8>> {
+    let parts = conf.core.file_etag.in_force();
+    let mtime = microseconds(directory);
+    let has_tags = parts.digest || parts.inode || parts.size || parts.mtime;
+    has_tags.then(|| format!("{}\"{mtime:x}\"", weak(mtime, now)).into_bytes())
+}
+
+fn microseconds(meta: &Meta) -> i128 {
+    i128::from(meta.mtime.0) * 1_000_000 + i128::from(meta.mtime.1 / 1000)
+}
+
+/// What begins the tag of something that changed at `mtime`.
+fn weak(mtime: i128, now: SystemTime) -> &'static str {
+    let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| i128::try_from(since.as_micros()).unwrap_or(0))
-        - mtime;
-    let weak = if age <= 1_000_000 { "W/" } else { "" };
-    Some(format!("{weak}\"{}\"", words.join("-")).into_bytes())
+        .map_or(0, |since| i128::try_from(since.as_micros()).unwrap_or(0));
+    if now - mtime <= 1_000_000 { "W/" } else { "" }
 }
 
 /// The content's SHA-1 in base64; without it (the file cannot be read to its end) there is no tag.

@@ -20,10 +20,12 @@ pub struct Read {
     pub variants: Vec<Variant>,
     /// It, for the bodies that are in it.
     pub file: OpenFile,
+    /// Its entity tag.
+    pub tag: Option<Vec<u8>>,
 }
 
-/// Reads the map of a place. Its entity tag becomes that of the list of variants.
-pub fn read(ex: &mut Exchange, place: &Place) -> Result<Read, Fail> {
+/// Reads the map of a place.
+pub fn read(ex: &Exchange, place: &Place) -> Result<Read, Fail> {
     let shown = || String::from_utf8_lossy(&place.path).into_owned();
     let Found::File(seen) = &place.found else {
         return Err(Fail::client(
@@ -59,10 +61,11 @@ pub fn read(ex: &mut Exchange, place: &Place) -> Result<Read, Fail> {
             variant.length = file.ok().map(|meta| meta.size);
         }
     }
-    ex.rewriting.negotiated.list_tag = tag::of_file(&place.conf, &file, ex.began.wall);
+    let tag = tag::of_file(&place.conf, &file, ex.began.wall);
     Ok(Read {
         variants: map.variants,
         file,
+        tag,
     })
 }
 

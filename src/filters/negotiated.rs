@@ -4,21 +4,14 @@ use crate::base::date::HttpDate;
 use crate::exchange::Exchange;
 use crate::exchange::response::Response;
 use crate::http::fields::Fields;
-use crate::http::status::Status;
-
-/// What a 304 does not repeat, as in Apache.
-const NOT_REPEATED: [&str; 2] = ["Alternates", "TCN"];
 
 /// Puts the fields before the others.
 pub fn apply(ex: &Exchange, response: &mut Response) {
     let negotiated = &ex.rewriting.negotiated;
-    let is_unchanged = response.head.status == Status::NOT_MODIFIED;
     let mut fields = Fields::new();
     for (name, value) in negotiated.fields() {
-        if !(is_unchanged && NOT_REPEATED.contains(&name)) {
-            // What cannot be sent is left out: names of files may hold anything.
-            let _unsendable = fields.try_append(name.as_bytes(), value);
-        }
+        // What cannot be sent is left out: names of files may hold anything.
+        let _unsendable = fields.try_append(name.as_bytes(), value);
     }
     if fields.is_empty() {
         return;

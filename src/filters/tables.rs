@@ -78,7 +78,7 @@ impl Tables {
                 name if by_script && !OF_SUCCESS.contains(&name) => {
                     tables.always.append(name_of(response, name), value);
                 }
-                _ if is_negotiated(name, value) => tables.always.append(name, value),
+                _ if made == Made::ByHandler && is_negotiated(name, value) => tables.always.append(name, value),
                 b"set-cookie" if made == Made::ByHandler && !is_behind => tables.always.append(name, value),
                 _ => tables.success.append(name, value),
             }

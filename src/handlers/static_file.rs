@@ -115,7 +115,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
         tag.pop();
         tag.extend_from_slice(format!("-{}\"", coding.name()).as_bytes());
     }
-    if let (Some(tag), Some(list)) = (&mut tag, &ex.rewriting.negotiated.list_tag) {
+    if let (Some(tag), Some(list)) = (&mut tag, ex.rewriting.negotiated.list_tag()) {
         *tag = tag::with_list(tag, list);
     }
     let validators = Validators {
@@ -177,7 +177,7 @@ fn part(preface: Bytes, offset: u64, length: u64) -> FilePart {
     }
 }
 
-fn limits(place: &Place) -> RangeLimits {
+pub(super) fn limits(place: &Place) -> RangeLimits {
     let core = &place.conf.core;
     let bound = |value: Option<u64>| match value {
         None => Bound::Unlimited,

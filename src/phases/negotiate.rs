@@ -10,10 +10,11 @@ use crate::exchange::fail::Fail;
 use crate::exchange::negotiated::{self, Decision};
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::Stop;
+use crate::exchange::rewriting::Look;
 use crate::exchange::tag;
 use crate::exchange::type_map;
 use crate::fs::dirlist;
-use crate::fs::open::Found;
+use crate::fs::open::{self, Found};
 use crate::http::accept::preference;
 use crate::http::negotiate::{SCRIPT_TYPE, Scripts, Transparency, Variant};
 use crate::http::status::Status;
@@ -59,24 +60,26 @@ async fn search(ex: &mut Exchange, place: &Place) -> Result<Option<Translated>, 
             Candidate::Map(map) => return by_map(ex, place, &map).await.map(Some),
         }
     }
-    if variants.is_empty() {
-        if found.names.is_empty() {
-            return Ok(None);
-        }
+    if variants.is_empty() && !found.names.is_empty() {
         let file = String::from_utf8_lossy(&place.path);
         let note = format!("files match `{file}` (MultiViews), but none of them can be negotiated");
         return Err(Fail::site(Status::NOT_FOUND, note).of_module(MODULE).into());
     }
+    // An index leaves none.
+    if ex.rewriting.look == Look::Request {
+        let directory = open::stat(ahead::directory_of(&place.path)).ok();
+        let tag = directory.and_then(|directory| tag::of_list(&place.conf, &directory, ex.began.wall));
+        ex.rewriting.negotiated.add_list_tag(tag);
+    }
+    if variants.is_empty() {
+        return Ok(None);
+    }
     // By name where they are as good.
     variants.sort_by(|one, other| other.source_quality.total_cmp(&one.source_quality));
-    if tag::is_wanted(&place.conf) {
-        // That of a file that is not there.
-        ex.rewriting.negotiated.list_tag = Some(b"\"0\"".to_vec());
-    }
     let is_for_script = !negotiated::is_read(ex) || ex.target.query.is_some() || !place.path_info.is_empty();
     let scripts = if is_for_script { Scripts::First } else { Scripts::Last };
     let decision = negotiated::decide(ex, &place.conf, &variants, &place.path_info, scripts)?;
-    negotiated::settle(ex, &variants, decision);
+    settle(ex, &variants, decision);
     let name = chosen(&variants, decision);
     ex.target.path = ahead::url_beside(ex, place, name)?;
     let file = [&*ahead::file_beside(place, name), &place.path_info].concat();
@@ -84,6 +87,12 @@ async fn search(ex: &mut Exchange, place: &Place) -> Result<Option<Translated>, 
 }
 
 const MODULE: &str = "negotiation";
+
+fn settle(ex: &mut Exchange, variants: &[Variant], decision: Decision) {
+    negotiated::settle(ex, variants, decision);
+    // What a map said before of caches is forgotten, as in Apache.
+    ex.rewriting.negotiated.is_old = false;
+}
 
 fn chosen(variants: &[Variant], decision: Decision) -> &[u8] {
     variants.get(decision.number).map_or(b"", |variant| &variant.name)
@@ -197,13 +206,16 @@ fn belongs(asked: &[u8], unclaimed: &[&[u8]]) -> bool {
 /// The variant that a map among the files leads to.
 async fn by_map(ex: &mut Exchange, place: &Place, map: &Place) -> Result<Translated, Stop> {
     let read = type_map::read(ex, map)?;
+    if ex.rewriting.look == Look::Request {
+        ex.rewriting.negotiated.add_list_tag(read.tag.clone());
+    }
     let decision = negotiated::decide(ex, &place.conf, &read.variants, &place.path_info, Scripts::Last)?;
     let name = chosen(&read.variants, decision).to_vec();
     if decision.transparency == Transparency::Transparent {
         let (status, look) = Box::pin(ahead::at_sibling(ex, place, &name)).await;
         type_map::check(status, &look)?;
     }
-    negotiated::settle(ex, &read.variants, decision);
+    settle(ex, &read.variants, decision);
     let clean = |path: &[u8]| {
         CleanPath::from_decoded(path, Slashes::Merge)
             .map_err(|error| Fail::site(Status::FORBIDDEN, format!("type map: {error}")).of_module(MODULE))

@@ -1,3 +1,5 @@
+//! Negotiation by tables, and with anything at all.
+
 use super::{Choice, Codings, Scripts, Terms, Transparency, Variant, Verdict, Wishes, choose, reason, told};
 use crate::http::accept::preference;
 

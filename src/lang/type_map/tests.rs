@@ -1,3 +1,5 @@
+//! Maps whole, broken and cut.
+
 use super::{Broken, TypeMap, parse};
 use crate::base::testing::every_cut;
 
