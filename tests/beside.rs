@@ -535,7 +535,8 @@ fn names(ours: &Reply, theirs: &Reply) -> Vec<String> {
     names
 }
 
-fn value_of<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
+/// The value of a field line of this name.
+pub fn value_of<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
     let rest = line.get(name.len()..)?.strip_prefix(b":")?;
     line[..name.len()]
         .eq_ignore_ascii_case(name.as_bytes())

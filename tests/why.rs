@@ -86,6 +86,12 @@ SetEnvIf User-Agent ^Robot robot=$0
   Options +Includes
   SetOutputFilter INCLUDES
 </Directory>
+<Directory \"$ROOT/htdocs/many\">
+  Options +MultiViews
+  AddLanguage de .de
+  AddLanguage en .en
+  AddHandler type-map .var
+</Directory>
 <Location /closed>
   AuthType Basic
   AuthName \"who?\"
@@ -166,6 +172,13 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
                 "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
             ),
             ("htdocs/list/a.txt", "a"),
+            ("htdocs/many/page.html.de", "deutsch"),
+            ("htdocs/many/page.html.en", "english"),
+            ("htdocs/many/page.txt", "plain"),
+            (
+                "htdocs/many/map.var",
+                "URI: page.html.de\nContent-Type: text/html;qs=0.4\n\nURI: page.txt\nContent-Type: text/plain\n",
+            ),
             ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
             ("cgi-bin/s.cgi", "#!/bin/sh\n"),
             ("users", USERS),
@@ -207,6 +220,15 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             "script",
             &["GET", "http://two.example/cgi-bin/s.cgi/more?a+b", "--header", "X-Y: z"],
         ),
+        (
+            "variants",
+            &["GET", "http://two.example/many/page", "--header", "Accept-Language: de;q=0.8, fr"],
+        ),
+        (
+            "no variant",
+            &["GET", "http://two.example/many/page", "--header", "Accept: image/png"],
+        ),
+        ("a type map", &["GET", "http://two.example/many/map.var"]),
         ("a page", &["GET", "http://two.example/pages/a.shtml"]),
         (
             "filters",
