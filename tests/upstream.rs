@@ -159,19 +159,18 @@ fn answers_are_apaches() -> Result<(), String> {
         "httpd-multilang-errordoc.conf",
     ];
     let extras: Vec<&str> = EXTRAS.into_iter().filter(|extra| !left_out.contains(extra)).collect();
-    let count = asked("beside-upstream", &extras, REQUESTS)?;
-    let more = asked(
-        "beside-upstream-errors",
-        &["httpd-multilang-errordoc.conf"],
-        ERROR_PAGES,
-    )?;
+    let count = asked("beside-upstream", &extras, |_| Ok(REQUESTS.to_owned()))?;
+    let more = asked("beside-upstream-errors", &["httpd-multilang-errordoc.conf"], |_| {
+        Ok(ERROR_PAGES.to_owned())
+    })?;
     println!("{} requests of upstream's tree", count + more);
     Ok(())
 }
 
-/// Asks both servers with these files included.
-fn asked(name: &str, extras: &[&str], requests: &str) -> Result<usize, String> {
+/// Asks both servers with these files included; `requests` may lay out more in the tree.
+pub fn asked(name: &str, extras: &[&str], requests: impl Fn(&Tree) -> Result<String, String>) -> Result<usize, String> {
     let tree = settled(Tree::new(name)?)?;
+    let requests = requests(&tree)?;
     for extra in extras {
         include(&tree, extra)?;
     }
@@ -204,5 +203,5 @@ fn asked(name: &str, extras: &[&str], requests: &str) -> Result<usize, String> {
     )?;
     server::set_mode(&tree.root.join("usr/lib/cgi-bin/hello"), 0o755)?;
     let servers = (Booted::new(&tree, "lychgate")?, Booted::new(&tree, "theirs")?);
-    servers_agree(servers, &tree, requests)
+    servers_agree(servers, &tree, &requests)
 }

@@ -222,7 +222,12 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
         ),
         (
             "variants",
-            &["GET", "http://two.example/many/page", "--header", "Accept-Language: de;q=0.8, fr"],
+            &[
+                "GET",
+                "http://two.example/many/page",
+                "--header",
+                "Accept-Language: de;q=0.8, fr",
+            ],
         ),
         (
             "no variant",
