@@ -34,13 +34,19 @@ fn in_directories() -> Result<(), String> {
     tree.modules(&["alias"])?;
     tree.snippets(&["apache2-doc"])?;
     tree.settle_here()?;
-    let mut requests = String::from("GET /manual\nGET /manual/ => en/index.html\nGET /manual/style/css/manual.css\n");
-    for page in pages(&tree.root.join(DEBIAN).join("de"))? {
-        for language in LANGUAGES {
-            requests += &format!("GET /manual/{language}/{page}\n");
-        }
+    let pages = pages(&tree.root.join(DEBIAN).join("de"))?;
+    let mut requests = vec![
+        "GET /manual".to_owned(),
+        "GET /manual/ => en/index.html".to_owned(),
+        "GET /manual/style/css/manual.css".to_owned(),
+        "GET /manual/de/ => lang=\"de\"".to_owned(),
+        "GET /manual/fr/mod".to_owned(),
+        "GET /manual/de/missing.html".to_owned(),
+    ];
+    for page in &pages {
+        requests.extend(LANGUAGES.map(|language| format!("GET /manual/{language}/{page}")));
     }
-    requests += "GET /manual/de/ => lang=\"de\"\nGET /manual/fr/mod => \nGET /manual/de/missing.html\n";
+    let requests = requests.join("\n");
     let servers = (Booted::new(&tree, "lychgate")?, Booted::new(&tree, "theirs")?);
     let count = servers_agree(servers, &tree, &requests)?;
     println!("{count} requests of the manual in directories");
@@ -65,40 +71,44 @@ fn by_type_maps() -> Result<(), String> {
 
 /// Every page by what clients like, and by the language in its path.
 fn asked_of(pages: &[String]) -> String {
-    let mut requests = String::from("GET /manual\nGET /manual/\nGET /manual/de/fr/index.html\n");
+    let mut requests = vec![
+        "GET /manual".to_owned(),
+        "GET /manual/".to_owned(),
+        "GET /manual/de/fr/index.html".to_owned(),
+        "GET /manual/ | Accept-Language: fr => lang=\"fr\"".to_owned(),
+        "GET /manual/ko/ => lang=\"en\"".to_owned(),
+        "GET /manual/missing.html".to_owned(),
+    ];
     for (number, page) in pages.iter().enumerate() {
         for language in LANGUAGES {
-            requests += &format!("GET /manual/{page} | Accept-Language: {language} => lang=\"{language}\"\n");
-            requests += &format!("GET /manual/{language}/{page} | Accept-Language: ja => lang=\"{language}\"\n");
+            let within = format!("=> lang=\"{language}\"");
+            requests.push(format!("GET /manual/{page} | Accept-Language: {language} {within}"));
+            requests.push(format!("GET /manual/{language}/{page} | Accept-Language: ja {within}"));
         }
-        requests += &match number % 4 {
-            0 => format!("GET /manual/{page} | Accept-Language: ja => lang=\"en\"\n"),
-            1 => format!("GET /manual/{page} | Accept-Language: ko, fr;q=0.5, de-AT;q=0.6 => lang=\"de\"\n"),
-            2 => format!("GET /manual/{page} | Negotiate: trans\n"),
-            _ => format!("GET /manual/{page} | Accept: image/png\n"),
-        };
+        requests.push(match number % 4 {
+            0 => format!("GET /manual/{page} | Accept-Language: ja => lang=\"en\""),
+            1 => format!("GET /manual/{page} | Accept-Language: ko, fr;q=0.5, de-AT;q=0.6 => lang=\"de\""),
+            2 => format!("GET /manual/{page} | Negotiate: trans"),
+            _ => format!("GET /manual/{page} | Accept: image/png"),
+        });
     }
-    requests
-        + "GET /manual/ | Accept-Language: fr => lang=\"fr\"\nGET /manual/ko/ => lang=\"en\"\nGET /manual/missing.html\n"
+    requests.join("\n")
 }
 
 /// A page in all languages beside each other, with a map before them.
 fn lay_out(tree: &Tree, page: &str) -> Result<(), String> {
-    let (mut map, name) = (String::new(), page.rsplit('/').next().unwrap_or(page));
+    let (mut map, name) = (Vec::new(), page.rsplit('/').next().unwrap_or(page));
     for language in LANGUAGES {
         let from = tree.root.join(DEBIAN).join(language).join(page);
         let text = fs::read(&from).map_err(|error| format!("{}: {error}", from.display()))?;
-        let charset = if memchr::memmem::find(&text, b"ISO-8859-1").is_some() {
-            "ISO-8859-1"
-        } else {
-            "UTF-8"
-        };
-        map += &format!(
-            "URI: {name}.{language}\nContent-Language: {language}\nContent-type: text/html; charset={charset}\n\n"
-        );
+        let is_latin = memchr::memmem::find(&text, b"ISO-8859-1").is_some();
+        let charset = if is_latin { "ISO-8859-1" } else { "UTF-8" };
+        map.push(format!(
+            "URI: {name}.{language}\nContent-Language: {language}\nContent-type: text/html; charset={charset}\n"
+        ));
         server::write(&tree.root.join(UPSTREAM).join(format!("{page}.{language}")), &text)?;
     }
-    server::write(&tree.root.join(UPSTREAM).join(page), map.as_bytes())
+    server::write(&tree.root.join(UPSTREAM).join(page), map.join("\n").as_bytes())
 }
 
 /// Whether a page is in this language; those that nobody translated are there in English.
@@ -110,6 +120,11 @@ fn is_translated(directory: &Path, language: &str, page: &str) -> bool {
 /// The pages below a directory that are translated, in order.
 fn pages(directory: &Path) -> Result<Vec<String>, String> {
     let (mut found, mut open) = (Vec::new(), vec![String::new()]);
+    let is_in_all = |name: &str| {
+        LANGUAGES
+            .iter()
+            .all(|language| is_translated(directory, language, name))
+    };
     while let Some(inner) = open.pop() {
         let told = |error: std::io::Error| format!("{}: {error}", directory.display());
         for entry in fs::read_dir(directory.join(&inner)).map_err(told)? {
@@ -117,7 +132,7 @@ fn pages(directory: &Path) -> Result<Vec<String>, String> {
             let name = format!("{inner}{}", entry.file_name().to_string_lossy());
             if entry.file_type().map_err(told)?.is_dir() {
                 open.push(name + "/");
-            } else if name.ends_with(".html") && LANGUAGES.iter().all(|one| is_translated(directory, one, &name)) {
+            } else if name.strip_suffix(".html").is_some() && is_in_all(&name) {
                 found.push(name);
             }
         }

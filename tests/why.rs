@@ -158,32 +158,31 @@ RewriteRule ^pretty/(.*)$ page.html [E=seen:$1]
 /// bcrypt for `secret` would take its time; this is apr1.
 const USERS: &str = "alice:$apr1$lkEq6ILc$cRAQq89nQxwBqVcuuK0YH.\n";
 
+/// The files of the site.
+const FILES: &[(&str, &str)] = &[
+    ("htdocs/index.html", "home"),
+    ("htdocs/sorry.html", "sorry"),
+    ("htdocs/x.bak", "old"),
+    ("htdocs/sub/.htaccess", ACCESS_FILE),
+    (
+        "htdocs/sub/page.html",
+        "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
+    ),
+    ("htdocs/list/a.txt", "a"),
+    ("htdocs/many/page.html.de", "deutsch"),
+    ("htdocs/many/page.html.en", "english"),
+    ("htdocs/many/page.txt", "plain"),
+    (
+        "htdocs/many/map.var",
+        "URI: page.html.de\nContent-Type: text/html;qs=0.4\n\nURI: page.txt\nContent-Type: text/plain\n",
+    ),
+    ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
+    ("cgi-bin/s.cgi", "#!/bin/sh\n"),
+    ("users", USERS),
+];
+
 fn every_kind_of_decision_has_its_line() -> Result<(), String> {
-    let root = lay_out(
-        "why-decisions",
-        SITE,
-        &[
-            ("htdocs/index.html", "home"),
-            ("htdocs/sorry.html", "sorry"),
-            ("htdocs/x.bak", "old"),
-            ("htdocs/sub/.htaccess", ACCESS_FILE),
-            (
-                "htdocs/sub/page.html",
-                "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
-            ),
-            ("htdocs/list/a.txt", "a"),
-            ("htdocs/many/page.html.de", "deutsch"),
-            ("htdocs/many/page.html.en", "english"),
-            ("htdocs/many/page.txt", "plain"),
-            (
-                "htdocs/many/map.var",
-                "URI: page.html.de\nContent-Type: text/html;qs=0.4\n\nURI: page.txt\nContent-Type: text/plain\n",
-            ),
-            ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
-            ("cgi-bin/s.cgi", "#!/bin/sh\n"),
-            ("users", USERS),
-        ],
-    )?;
+    let root = lay_out("why-decisions", SITE, FILES)?;
     let questions: &[(&str, &[&str])] = &[
         ("first of its address", &["GET", "http://nobody.example/"]),
         (

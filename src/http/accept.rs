@@ -143,8 +143,7 @@ fn quality(text: &[u8]) -> f32 {
 fn whole_number(text: &[u8]) -> f32 {
     let (sign, digits) = match text {
         [b'-', digits @ ..] => (-1.0, digits),
-        [b'+', digits @ ..] => (1.0, digits),
-        digits => (1.0, digits),
+        digits => (1.0, digits.strip_prefix(b"+").unwrap_or(digits)),
     };
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
     let number = digits.fold(0_u16, |number, digit| {

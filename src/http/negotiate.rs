@@ -192,19 +192,27 @@ impl Default for Rating {
 struct Mode {
     /// The client knows transparent negotiation.
     knows_lists: bool,
-    /// We may choose for it.
-    may_choose: bool,
-    /// By RFC 2296.
-    is_remote: bool,
+    /// How we choose for it.
+    algorithm: Algorithm,
     /// What it says is meant as it is, without what browsers are known to leave out.
     is_literal: bool,
+}
+
+/// How a variant is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Algorithm {
+    /// Not by us.
+    None,
+    /// As Apache does.
+    Own,
+    /// By RFC 2296.
+    Remote,
 }
 
 impl Mode {
     const USUAL: Mode = Mode {
         knows_lists: false,
-        may_choose: true,
-        is_remote: false,
+        algorithm: Algorithm::Own,
         is_literal: false,
     };
 
@@ -217,16 +225,15 @@ impl Mode {
             return Mode::USUAL;
         }
         let mut mode = Mode {
-            may_choose: false,
+            algorithm: Algorithm::None,
             ..Mode::USUAL
         };
         for word in negotiate.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             let word = word.to_ascii_lowercase();
             match word.as_slice() {
-                b"1.0" => (mode.may_choose, mode.is_remote, mode.is_literal) = (true, true, true),
-                b"*" => (mode.may_choose, mode.is_literal) = (true, true),
-                b"trans" | b"vlist" | b"guess-small" => {}
-                [b'0'..=b'9', ..] => {}
+                b"1.0" => (mode.algorithm, mode.is_literal) = (Algorithm::Remote, true),
+                b"*" => (mode.algorithm, mode.is_literal) = (mode.algorithm.max(Algorithm::Own), true),
+                b"trans" | b"vlist" | b"guess-small" | [b'0'..=b'9', ..] => {}
                 _ => continue,
             }
             mode.knows_lists = true;
@@ -238,6 +245,7 @@ impl Mode {
 /// Chooses among `variants`. Of those that are as good as each other the first is taken.
 pub fn choose(variants: &[Variant], wishes: &Wishes<'_>, terms: &Terms<'_>, transparency: Transparency) -> Verdict {
     let mode = Mode::new(transparency, wishes);
+    let is_remote = mode.algorithm == Algorithm::Remote;
     let weights = Weights::new(variants, wishes, *terms, mode);
     let mut ratings = vec![Rating::default(); variants.len()];
     let mut best = Best::default();
@@ -250,18 +258,19 @@ pub fn choose(variants: &[Variant], wishes: &Wishes<'_>, terms: &Terms<'_>, tran
             }
             rating.is_rated = true;
             weights.rate(variant, rating, language.is_some());
-            if mode.may_choose && best.gives_way_to(variants, variant, rating, mode.is_remote) {
+            let may_choose = mode.algorithm != Algorithm::None;
+            if may_choose && best.gives_way_to(variants, variant, rating, is_remote) {
                 best.take(number, rating);
             }
         }
         // Where nothing has the language that a variable asks for, the client's own wishes count.
-        if language.is_none() || best.is_choice(mode.is_remote) {
+        if language.is_none() || best.is_choice(is_remote) {
             break;
         }
         language = None;
     }
     let choice = match best.number() {
-        Some(number) if best.is_choice(mode.is_remote) => Choice::Variant(number),
+        Some(number) if best.is_choice(is_remote) => Choice::Variant(number),
         _ if mode.knows_lists => Choice::List,
         _ => Choice::None,
     };
@@ -269,7 +278,7 @@ pub fn choose(variants: &[Variant], wishes: &Wishes<'_>, terms: &Terms<'_>, tran
         choice,
         ratings,
         sends_alternates: mode.knows_lists || !matches!(choice, Choice::Variant(_)),
-        is_remote: mode.is_remote,
+        is_remote,
     }
 }
 

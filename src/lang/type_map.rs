@@ -25,8 +25,7 @@ pub fn parse(text: &[u8], own_name: &[u8]) -> Result<TypeMap, Broken> {
     let mut map = TypeMap::default();
     let (mut variant, mut says_something) = (Variant::default(), false);
     let mut reader = Reader { text, at: 0 };
-    loop {
-        let Some(line) = reader.line() else { break };
+    while let Some(line) = reader.line() {
         if line.iter().all(|byte| accept::is_space(*byte)) {
             map.add(std::mem::take(&mut variant), std::mem::take(&mut says_something));
             continue;

@@ -133,9 +133,9 @@ struct Index {
 }
 
 impl Index {
-    fn of(url: Vec<u8>) -> Option<Index> {
+    fn of(url: Vec<u8>) -> Index {
         let shown = url.clone();
-        Some(Index { url, shown })
+        Index { url, shown }
     }
 }
 
@@ -175,18 +175,18 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
                 if extent.meta.kind == Kind::File && (name.first() == Some(&b'/') || extent.length == file.len()) =>
             {
                 ex.trace(|| tried(true));
-                return Ok(Index::of(url));
+                return Ok(Some(Index::of(url)));
             }
             // A directory as an index is asked for as one: with its own index, or for its slash.
             Ok(extent) if extent.meta.kind == Kind::Directory && extent.length >= path::without_slash(&file).len() => {
                 ex.trace(|| tried(true));
-                return Ok(Index::of(url));
+                return Ok(Some(Index::of(url)));
             }
             // What an index file is looked for by is a request of its own, which falls back as any other.
             Ok(_) if name.first() != Some(&b'/') => {
                 ex.trace(|| tried(false));
                 if let Some(Some(fallback)) = place.conf.dir.fallback.value() {
-                    return Ok(Index::of(fallback.clone()));
+                    return Ok(Some(Index::of(fallback.clone())));
                 }
             }
             Ok(_) => ex.trace(|| tried(false)),
@@ -216,13 +216,13 @@ fn negotiated_index(ex: &Exchange, url: &[u8], count: usize) -> Result<Option<In
             shown: look.target.path.into_bytes(),
         })),
         Ok(_) => Ok(None),
-        Err(Stop::Outcome(_)) => Ok(Index::of(url.to_vec())),
+        Err(Stop::Outcome(_)) => Ok(Some(Index::of(url.to_vec()))),
         Err(Stop::Fail(fail)) => match fail.status() {
             // The request itself can wait for what has to be known.
-            _ if ex.client.is_in_doubt() => Ok(Index::of(url.to_vec())),
+            _ if ex.client.is_in_doubt() => Ok(Some(Index::of(url.to_vec()))),
             Status::NOT_FOUND => Ok(None),
-            Status::MULTIPLE_CHOICES => Ok(Index::of(url.to_vec())),
-            Status::NOT_ACCEPTABLE if count == 1 => Ok(Index::of(url.to_vec())),
+            Status::MULTIPLE_CHOICES => Ok(Some(Index::of(url.to_vec()))),
+            Status::NOT_ACCEPTABLE if count == 1 => Ok(Some(Index::of(url.to_vec()))),
             _ => Err(fail),
         },
     }

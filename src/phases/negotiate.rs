@@ -179,7 +179,7 @@ fn unclaimed<'p>(ex: &Exchange, place: &'p Place) -> Option<Vec<&'p [u8]>> {
 fn says(ex: &Exchange, conf: &DirConf, extension: &[u8]) -> bool {
     let mime = &conf.mime;
     let of_content = mime.types.find(extension).is_some()
-        || ex.config.media_types.get(extension).is_some() && !mime.types.has_lost(extension)
+        || ex.config.media_types.contains_key(extension) && !mime.types.has_lost(extension)
         || mime.charsets.find(extension).is_some()
         || mime.languages.find(extension).is_some()
         || mime.encodings.find(extension).is_some();

@@ -1,7 +1,9 @@
 //! How much a client likes a variant: its media type, language, charset and coding, each for itself.
 
 use crate::http::accept::{PARSED_HTML, Preference};
-use crate::http::negotiate::{Mode, Rating, SCRIPT_TYPE, Scripts, Terms, Variant, Wishes, is_identity, read};
+use crate::http::negotiate::{
+    Algorithm, Mode, Rating, SCRIPT_TYPE, Scripts, Terms, Variant, Wishes, is_identity, read,
+};
 
 /// What a request says, read once for all variants.
 pub(super) struct Weights<'a> {
@@ -34,7 +36,7 @@ impl<'a> Weights<'a> {
         media_types.push(simple(
             SCRIPT_TYPE,
             match wishes.scripts {
-                _ if mode.is_remote => 0.0,
+                _ if mode.algorithm == Algorithm::Remote => 0.0,
                 Scripts::First => 2.0,
                 Scripts::Last => 0.001,
             },
@@ -99,7 +101,8 @@ impl<'a> Weights<'a> {
             }
         }
         let by_priority = self.terms.prefer && rating.priority.is_none();
-        if !by_priority && !(self.terms.fallback && rating.language == 0.0) {
+        let by_fallback = self.terms.fallback && rating.language == 0.0;
+        if !by_priority && !by_fallback {
             return;
         }
         let indexes = variant.languages.iter().filter_map(|tag| self.priority(tag));

@@ -6,6 +6,9 @@ use crate::http::negotiate::{Choice, Rating, Variant, Verdict, better};
 
 type Rated<'v> = (&'v Variant, &'v Rating);
 
+/// How the chosen one compares with a rival, and what is said where that decides.
+type Comparison<'c> = (&'static str, &'c dyn Fn(Rated<'_>) -> Ordering);
+
 /// How much the client likes a variant, in one line.
 pub fn qualities(variant: &Variant, rating: &Rating) -> String {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
@@ -57,7 +60,7 @@ fn decisive(chosen: Rated<'_>, mut rivals: Vec<Rated<'_>>, is_remote: bool) -> &
     }
     let whole = |rated: Rated<'_>| better::quality(rated.0, rated.1, is_remote).unwrap_or_default();
     let by = |one: f32, other: f32| one.partial_cmp(&other).unwrap_or(Ordering::Equal);
-    let own: [(&str, &dyn Fn(Rated<'_>) -> Ordering); 7] = [
+    let own: [Comparison<'_>; 7] = [
         ("its media type, with its source quality, is best", &|rival| {
             by(whole(chosen), whole(rival))
         }),
@@ -72,7 +75,7 @@ fn decisive(chosen: Rated<'_>, mut rivals: Vec<Rated<'_>>, is_remote: bool) -> &
         ("its coding is best", &|rival| by(chosen.1.encoding, rival.1.encoding)),
         ("it is the shortest", &|rival| rival.0.length.cmp(&chosen.0.length)),
     ];
-    let remote: [(&str, &dyn Fn(Rated<'_>) -> Ordering); 2] = [
+    let remote: [Comparison<'_>; 2] = [
         ("the product of its qualities is best (RFC 2296)", &|rival| {
             by(whole(chosen), whole(rival))
         }),

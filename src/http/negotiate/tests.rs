@@ -11,7 +11,7 @@ fn variant(line: &str) -> Variant {
         name: word().to_vec(),
         ..Variant::default()
     };
-    variant.set_content_type(preference(&mut &*word()));
+    variant.set_content_type(preference(&mut word()));
     variant.languages = word()
         .split(|byte| *byte == b',')
         .filter(|tag| !tag.is_empty())
