@@ -200,6 +200,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
+    ("mod_negotiation.c", "negotiation_module"),
     ("mod_proxy.c", "proxy_module"),
     ("mod_proxy_balancer.c", "proxy_balancer_module"),
     ("mod_proxy_fcgi.c", "proxy_fcgi_module"),

@@ -13,13 +13,16 @@ pub mod fail;
 pub mod field_rules;
 pub mod looks;
 pub mod names;
+pub mod negotiated;
 pub mod page;
 pub mod place;
 pub mod response;
 pub mod rewriting;
 pub mod stream;
 pub mod subrequest;
+pub mod tag;
 pub mod trace;
+pub mod type_map;
 pub mod variables;
 pub mod view;
 

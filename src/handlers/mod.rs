@@ -11,3 +11,4 @@ mod precompressed;
 mod presence;
 pub mod proxy;
 pub mod static_file;
+pub mod type_map;

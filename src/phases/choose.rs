@@ -28,6 +28,8 @@ pub enum Handler {
     Autoindex,
     /// `handlers::as_is`.
     AsIs,
+    /// `handlers::type_map`.
+    TypeMap,
     /// `handlers::cgi`.
     Cgi,
     /// `handlers::application`.
@@ -62,6 +64,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "a directory without an index file, and Options Indexes is on",
         ),
         Handler::AsIs => ("as is", "its handler says that the file has a head of its own"),
+        Handler::TypeMap => ("type map", "it lists the variants of which one is chosen"),
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
@@ -112,6 +115,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
+        (_, Some(named)) if handlers::is_type_map(named) => return Ok(Handler::TypeMap),
+        (_, None) if place.types.media_type.as_deref().is_some_and(handlers::is_type_map) => {
+            return Ok(Handler::TypeMap);
+        }
         (_, Some(b"cgi-script")) => true,
         (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),

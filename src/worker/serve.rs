@@ -18,7 +18,7 @@ use crate::exchange::{Again, Exchange};
 use crate::filters::chain::{self, Coded};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
-use crate::filters::{default_charset, expires, headers, inflate, rewriting};
+use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -154,11 +154,13 @@ async fn finish<O: Outside + 'static>(
     error_document::fill_in(ex, &mut response);
     let coded = chain::apply(ex, &mut response, made).await;
     rewriting::apply(ex, &mut response);
+    negotiated::apply(ex, &mut response);
     let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
     default_charset::apply(ex, &mut response);
+    negotiated::expire(ex, &mut response);
     tables::tidy_vary(&mut response);
     tables::strip_what_is_of_a_body(&mut response);
     outside.tell(ex);
@@ -256,6 +258,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::AsIs => handlers::as_is::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
+        Handler::TypeMap => handlers::type_map::run(ex, &place, &Around(&**outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::Application => outside.ask_application(ex, &place).await?,

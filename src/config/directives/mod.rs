@@ -27,6 +27,7 @@ pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod modules;
+pub mod negotiation;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
@@ -95,6 +96,8 @@ settings! {
         overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
+        /// Variants.
+        negotiation: negotiation::Negotiation,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
         /// Application servers.
@@ -135,6 +138,8 @@ settings! {
         balancer: balancer::Balancers,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::SiteFcgid,
+        /// Variants.
+        negotiation: negotiation::SiteNegotiation,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -203,6 +208,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     modules::DIRECTIVES,
+    negotiation::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
