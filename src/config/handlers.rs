@@ -6,7 +6,16 @@ use crate::config::filters::{self, Named};
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 5] = [b"none", b"default-handler", b"cgi-script", b"server-parsed", ON_DEMAND];
+const KNOWN: [&[u8]; 8] = [
+    b"none",
+    b"default-handler",
+    b"cgi-script",
+    b"server-parsed",
+    b"server-status",
+    b"server-info",
+    b"metrics",
+    ON_DEMAND,
+];
 
 /// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
 const ON_DEMAND: &[u8] = b"fcgid-script";

@@ -44,7 +44,7 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::FastCgi => self.0.ask_application(look, place).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
-            Handler::Options | Handler::Autoindex => {
+            Handler::Options | Handler::Autoindex | Handler::Status | Handler::Metrics | Handler::Info => {
                 return Err(Fail::internal("a look for a file came to something else"));
             }
         };

@@ -42,6 +42,7 @@ pub mod setenvif;
 pub mod site;
 pub mod ssi;
 pub mod static_first;
+pub mod status;
 pub mod suexec;
 pub mod userdir;
 
@@ -57,6 +58,8 @@ settings! {
         authn: authn::Authn,
         /// Authorizers.
         authorizer: authorizer::PlaceAuthorizer,
+        /// Who may see what the server tells of itself.
+        reach: status::Reach,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -161,6 +164,8 @@ settings! {
         providers: authn::Providers,
         /// Authorizers.
         authorizers: authorizer::Authorizers,
+        /// What is kept of requests to be shown.
+        status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -208,6 +213,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     site::SERVER_WIDE,
     ssi::DIRECTIVES,
     static_first::DIRECTIVES,
+    status::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
 ];

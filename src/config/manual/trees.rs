@@ -60,11 +60,6 @@ are answered with 500; with
 .Pa httpd-multilang-errordoc.conf
 errors keep their status, on the server's own pages.
 .It
-.Pa /server-status
-and
-.Pa /server-info
-are answered with 500.
-.It
 Listings are plain, and answers are not compressed.
 .It
 TRACE is off unless
