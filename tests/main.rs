@@ -26,6 +26,7 @@
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
+//! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
 //! - `upgrade`: another version of the program by the same path
@@ -67,6 +68,7 @@ mod services;
 mod site;
 mod snippets;
 mod static_first;
+mod status;
 mod support;
 mod trees;
 mod upgrade;
@@ -127,6 +129,7 @@ fn main() -> ExitCode {
         trials.extend(site::trials());
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());
+        trials.extend(status::trials());
         trials.extend(trees::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
