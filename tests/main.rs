@@ -29,6 +29,7 @@
 //! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
+//! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
 //! - `upstream`: the configuration that Apache's authors ship
 //! - `why`: what is told of a request, and what becomes of it
@@ -71,6 +72,7 @@ mod static_first;
 mod status;
 mod support;
 mod trees;
+mod tunnels;
 mod upgrade;
 mod upstream;
 mod why;
@@ -131,6 +133,7 @@ fn main() -> ExitCode {
         trials.extend(static_first::trials());
         trials.extend(status::trials());
         trials.extend(trees::trials());
+        trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
         trials.extend(why::trials());

@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         status("numbers_equal_the_access_log", counted::numbers_equal_the_access_log),
         status("what_is_under_way_is_shown", what_is_under_way_is_shown),
         status("a_crowd_is_shown_in_part", a_crowd_is_shown_in_part),
+        status("the_names_are_apaches", the_names_are_apaches),
         Trial::ignorable_test("status::munin_reads_it", munin_reads_it),
     ]
 }
@@ -164,6 +165,50 @@ fn a_crowd_is_shown_in_part() -> Result<(), String> {
     drop(crowd);
     server.settle(PATIENCE)?;
     server.stop()
+}
+
+/// What is told in lines has Apache's names in Apache's order, but for the day on which it was built.
+fn the_names_are_apaches() -> Result<(), String> {
+    let names = |server: &Server, address: &str| {
+        // Some are told once there is something to divide.
+        let later = ["ReqPerSec: ", "BytesPerReq: ", "DurationPerReq: "];
+        let told = server::poll(PATIENCE, || {
+            let mut wire = Wire::connect(address, PATIENCE)?;
+            wire.send(b"GET /status?auto HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let told = String::from_utf8_lossy(&wire.reply(Judge::Loose)?.body).into_owned();
+            let is_whole = later.iter().all(|name| told.contains(name)) && !told.contains("ServerUptime: \n");
+            if is_whole { Ok(told) } else { Err(told) }
+        })?;
+        let names = told
+            .lines()
+            .skip(1)
+            .filter_map(|line| Some(line.split_once(": ")?.0.to_owned()));
+        // It is told once a processor was busy for a hundredth of a second.
+        let names: Vec<String> = names.filter(|name| name != "CPULoad").collect();
+        server.settle(PATIENCE)?;
+        Ok::<_, String>(names)
+    };
+    let (_root, server) = boot("names", &[], &[])?;
+    let ours = names(&server, &server.listeners[0].clone())?;
+    server.stop()?;
+    let root = server::fresh_root("status-names-apache");
+    let address = format!("127.0.0.1:{}", server::free_port());
+    server::write_config(&root, &[PLACES.to_owned()], &address)?;
+    server::hand_over(&root, false)?;
+    let mut command = server::apache(&root)?;
+    command
+        .arg("-f")
+        .arg(root.join("httpd.conf"))
+        .args(["-D", "FOREGROUND"]);
+    let server = Server::boot_silent(&root, command, &address)?;
+    let theirs = names(&server, &address)?;
+    server.stop()?;
+    let theirs: Vec<String> = theirs.into_iter().filter(|name| name != "Server Built").collect();
+    if ours == theirs {
+        Ok(())
+    } else {
+        Err(format!("ours: {ours:?}\nApache's: {theirs:?}"))
+    }
 }
 
 /// Debian's plugins of munin, as they stand.

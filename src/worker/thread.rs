@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
 use crate::exchange::tally::{Answered, Tally};
-use crate::handlers::fastcgi::Applications;
+use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;

@@ -164,10 +164,7 @@ fn extra_status_serves() -> Result<(), String> {
         ("/server-status?auto", "Total Accesses: 1"),
         ("/server-status?json", "\"live\":[{"),
         ("/stats.html", "<h2>Answers</h2>"),
-        (
-            "/metrics",
-            "lychgate_requests_total{method=\"GET\",status=\"200\"} 4",
-        ),
+        ("/metrics", "lychgate_requests_total{method=\"GET\",status=\"200\"} 4"),
         ("/server-info", "conf/extra/status.conf</h3>"),
     ] {
         expect(path, &site.fetch(path)?, 200, told)?;
