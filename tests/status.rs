@@ -169,7 +169,7 @@ fn a_crowd_is_shown_in_part() -> Result<(), String> {
 
 /// What is told in lines has Apache's names in Apache's order, but for the day on which it was built.
 fn the_names_are_apaches() -> Result<(), String> {
-    let names = |server: &Server, address: &str| {
+    let names = |address: &str| {
         // Some are told once there is something to divide.
         let later = ["ReqPerSec: ", "BytesPerReq: ", "DurationPerReq: "];
         let told = server::poll(PATIENCE, || {
@@ -185,11 +185,11 @@ fn the_names_are_apaches() -> Result<(), String> {
             .filter_map(|line| Some(line.split_once(": ")?.0.to_owned()));
         // It is told once a processor was busy for a hundredth of a second.
         let names: Vec<String> = names.filter(|name| name != "CPULoad").collect();
-        server.settle(PATIENCE)?;
         Ok::<_, String>(names)
     };
     let (_root, server) = boot("names", &[], &[])?;
-    let ours = names(&server, &server.listeners[0].clone())?;
+    let ours = names(&server.listeners[0])?;
+    server.settle(PATIENCE)?;
     server.stop()?;
     let root = server::fresh_root("status-names-apache");
     let address = format!("127.0.0.1:{}", server::free_port());
@@ -201,7 +201,7 @@ fn the_names_are_apaches() -> Result<(), String> {
         .arg(root.join("httpd.conf"))
         .args(["-D", "FOREGROUND"]);
     let server = Server::boot_silent(&root, command, &address)?;
-    let theirs = names(&server, &address)?;
+    let theirs = names(&address)?;
     server.stop()?;
     let theirs: Vec<String> = theirs.into_iter().filter(|name| name != "Server Built").collect();
     if ours == theirs {

@@ -40,8 +40,8 @@ pub enum Handler {
     Status,
     /// `handlers::metrics`.
     Metrics,
-    /// `handlers::info`.
-    Info,
+    /// `handlers::settings`.
+    Settings,
 }
 
 /// Chooses the handler of a place.
@@ -64,7 +64,7 @@ fn told(place: &Place, handler: Handler) -> Step {
         Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
-        Handler::Status | Handler::Metrics | Handler::Info => {
+        Handler::Status | Handler::Metrics | Handler::Settings => {
             ("status page", "its handler has the server tell of itself")
         }
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
@@ -129,7 +129,7 @@ fn tells_of_server(named: &[u8]) -> Option<Handler> {
     match named {
         b"server-status" => Some(Handler::Status),
         b"metrics" => Some(Handler::Metrics),
-        b"server-info" => Some(Handler::Info),
+        b"server-info" => Some(Handler::Settings),
         _ => None,
     }
 }

@@ -44,7 +44,7 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::Application => self.0.ask_application(look, place).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
-            Handler::Options | Handler::Autoindex | Handler::Status | Handler::Metrics | Handler::Info => {
+            Handler::Options | Handler::Autoindex | Handler::Status | Handler::Metrics | Handler::Settings => {
                 return Err(Fail::internal("a look for a file came to something else"));
             }
         };

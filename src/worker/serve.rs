@@ -278,7 +278,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
         Handler::Status => handlers::status::run(ex, &outside.state().await?),
         Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),
-        Handler::Info => handlers::info::run(ex, outside.settings())?,
+        Handler::Settings => handlers::settings::run(ex, outside.settings())?,
     };
     Ok(match outcome {
         Outcome::Reply(mut response) if place.may_be_parsed() => {
