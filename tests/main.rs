@@ -27,6 +27,7 @@
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
+//! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
 //! - `tunnels`: connections with another protocol behind a reload and before an end
@@ -70,6 +71,7 @@ mod services;
 mod site;
 mod snippets;
 mod static_first;
+mod status;
 mod support;
 mod trees;
 mod tunnels;
@@ -131,6 +133,7 @@ fn main() -> ExitCode {
         trials.extend(site::trials());
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());
+        trials.extend(status::trials());
         trials.extend(trees::trials());
         trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());

@@ -141,6 +141,11 @@ impl Loaded {
     }
 }
 
+/// The tree of directives in the launcher's text.
+pub fn tree(text: &[u8]) -> Result<Settings, ConfigError> {
+    dump::from_text(text.split(|byte| *byte == 0).next().unwrap_or_default())
+}
+
 /// The settings of a role, from the launcher's text. It was checked when it was made, so an error here is a fault of ours.
 pub fn from_text(text: &[u8]) -> Result<Config, String> {
     let (tree, types) = match memchr::memchr(0, text) {
@@ -194,6 +199,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_filter.c", "filter_module"),
     ("mod_headers.c", "headers_module"),
     ("mod_include.c", "include_module"),
+    ("mod_info.c", "info_module"),
     ("mod_lbmethod_bybusyness.c", "lbmethod_bybusyness_module"),
     ("mod_lbmethod_byrequests.c", "lbmethod_byrequests_module"),
     ("mod_log_config.c", "log_config_module"),
@@ -213,6 +219,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_setenvif.c", "setenvif_module"),
     ("mod_slotmem_shm.c", "slotmem_shm_module"),
     ("mod_speling.c", "speling_module"),
+    ("mod_status.c", "status_module"),
     ("mod_suexec.c", "suexec_module"),
     ("mod_unique_id.c", "unique_id_module"),
     ("mod_userdir.c", "userdir_module"),
