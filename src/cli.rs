@@ -6,6 +6,7 @@ mod checks;
 mod complaints;
 mod dumps;
 mod fcgiwrap;
+mod import;
 mod listing;
 mod options;
 mod place;
@@ -67,6 +68,7 @@ fn perform(options: &Options) -> ExitCode {
         Task::Serve(serve) => start::serve(serve),
         Task::Fcgiwrap(wrap) => return fcgiwrap::run(wrap),
         Task::Ctl(call) => return start::control(options, call),
+        Task::Import(import) => return import::run(options, import),
         Task::Why(question) => return start::explain(options, question),
         Task::Passwd(words) => return ExitCode::from(passwd::run(words)),
         Task::Doctor(directory) => match doctor::run(directory, &mut io::stdout()) {

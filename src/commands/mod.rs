@@ -3,6 +3,7 @@
 pub mod ctl;
 pub mod doctor;
 pub mod fcgiwrap;
+pub mod import;
 pub mod passwd;
 pub mod serve;
 pub mod why;
