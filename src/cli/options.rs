@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use crate::commands::compare::Compare;
 use crate::commands::ctl::Call;
 use crate::commands::fcgiwrap::Fcgiwrap;
 use crate::commands::import::Import;
@@ -65,6 +66,8 @@ pub(super) enum Task {
     Why(Question),
     /// `lychgate import PATH`.
     Import(Import),
+    /// `lychgate compare OLD NEW`.
+    Compare(Compare),
     /// `lychgate fcgiwrap`.
     Fcgiwrap(Fcgiwrap),
     /// `lychgate ctl VERB`.
@@ -201,6 +204,7 @@ fn task(matches: &ArgMatches, defines: &[String]) -> Task {
         Some(("serve", serve)) => return Task::Serve(serve_options(serve)),
         Some(("why", why)) => return Task::Why(why::question(why)),
         Some(("import", import)) => return Task::Import(import::import(import)),
+        Some(("compare", compare)) => return Task::Compare(compare::compare(compare)),
         Some(("fcgiwrap", wrap)) => return Task::Fcgiwrap(fcgiwrap::wrap(wrap)),
         Some(("ctl", ctl)) => return Task::Ctl(ctl::call(ctl)),
         Some(("passwd", passwd)) => {
@@ -269,6 +273,7 @@ fn command() -> Command {
             passwd_command(),
             why::command(),
             import::command(),
+            compare::command(),
             ctl::command(),
         ])
 }
@@ -441,6 +446,7 @@ const LEVELS: [&str; 16] = [
     "trace5", "trace6", "trace7", "trace8",
 ];
 
+mod compare;
 mod ctl;
 mod fcgiwrap;
 mod import;

@@ -1,5 +1,6 @@
 //! What the binary does besides serving, one file each.
 
+pub mod compare;
 pub mod ctl;
 pub mod doctor;
 pub mod fcgiwrap;
