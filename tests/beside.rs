@@ -203,7 +203,13 @@ impl Pair {
         let mut faults = self.complaints(&root)?;
         let mut refusals = 0;
         for request in &self.requests {
-            let mut answers = (ours.ask(request)?, theirs.ask(request)?);
+            let mut answers = match (ours.ask(request), theirs.ask(request)) {
+                (Ok(ours), Ok(theirs)) => (ours, theirs),
+                (ours, theirs) => {
+                    faults.extend([ours.err(), theirs.err()].into_iter().flatten());
+                    continue;
+                }
+            };
             // Where time is told by the second, the clock may have gone on between the two.
             if differences(request, &answers.0, &answers.1)
                 .iter()

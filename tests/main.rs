@@ -30,6 +30,7 @@
 //! - `snippets`: what Debian's tree serves with them, beside Apache
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
+//! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
 //! - `upstream`: the configuration that Apache's authors ship
 //! - `why`: what is told of a request, and what becomes of it
@@ -73,6 +74,7 @@ mod snippets;
 mod static_first;
 mod support;
 mod trees;
+mod tunnels;
 mod upgrade;
 mod upstream;
 mod why;
@@ -134,6 +136,7 @@ fn main() -> ExitCode {
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());
         trials.extend(trees::trials());
+        trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
         trials.extend(why::trials());

@@ -5,7 +5,6 @@ mod own;
 mod page;
 mod query;
 mod rows;
-mod size;
 mod title;
 
 use std::sync::Arc;

@@ -1,9 +1,11 @@
 //! The things that answer.
 
+pub mod application;
 pub mod autoindex;
 pub mod balance;
+mod behind;
+mod between;
 pub mod cgi;
-pub mod fastcgi;
 mod precompressed;
 mod presence;
 pub mod proxy;

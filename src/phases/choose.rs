@@ -27,9 +27,9 @@ pub enum Handler {
     Autoindex,
     /// `handlers::cgi`.
     Cgi,
-    /// `handlers::fastcgi`.
-    FastCgi,
-    /// `handlers::fastcgi::on_demand`.
+    /// `handlers::application`.
+    Application,
+    /// `handlers::application::on_demand`.
     Fcgid,
     /// `handlers::proxy`.
     Proxy,
@@ -54,7 +54,7 @@ fn told(place: &Place, handler: Handler) -> Step {
             "a directory without an index file, and Options Indexes is on",
         ),
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
-        Handler::FastCgi => ("application", "an application server is named for it"),
+        Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
@@ -136,7 +136,7 @@ fn parsed(name: &[u8]) -> Result<Target, Fail> {
 /// Who talks to a server that speaks this.
 fn speaks(scheme: Scheme) -> Handler {
     match scheme {
-        Scheme::FastCgi | Scheme::Scgi => Handler::FastCgi,
+        Scheme::FastCgi | Scheme::Scgi => Handler::Application,
         Scheme::Http | Scheme::WebSocket => Handler::Proxy,
     }
 }

@@ -5,7 +5,6 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::config::directives::proxy::PathForm;
 use crate::exchange::Exchange;
 use crate::exchange::authorizers::Refusal;
 use crate::exchange::client::{Patience, Question};
@@ -131,9 +130,9 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
     loop {
         let rewritten = rewrite::of_directory(ex, &place);
         if settled(ex).await? {
-            if let Some(url) = rewritten? {
+            if let Some((url, form)) = rewritten? {
                 // As in Apache, the settings stay those of the file.
-                let proxied = proxy_pass::to_url(ex, &url, PathForm::Canonical)?;
+                let proxied = proxy_pass::to_url(ex, &url, form)?;
                 ex.file.clone_from(&proxied.path);
                 place.path = proxied.path;
                 place.alias = Alias::Proxied;

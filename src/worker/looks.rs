@@ -41,7 +41,7 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::StaticFile => return static_file::whole(look, place),
             Handler::Cgi => self.0.run_script(look, place).await?,
             Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
-            Handler::FastCgi => self.0.ask_application(look, place).await?,
+            Handler::Application => self.0.ask_application(look, place).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
             Handler::Options | Handler::Autoindex => {

@@ -20,7 +20,7 @@ use crate::config::load;
 use crate::config::logs::targets;
 use crate::config::services;
 use crate::config::site::Config;
-use crate::handlers::fastcgi::Applications;
+use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;

@@ -93,7 +93,7 @@ impl Outside for Thread {
     }
 
     async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::fastcgi::on_demand::run(ex, place, &self.applications, &self.scripts).await
+        handlers::application::on_demand::run(ex, place, &self.applications, &self.scripts).await
     }
 
     async fn run_program(&self, ex: &mut Exchange, place: &Place, arguments: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
@@ -101,7 +101,7 @@ impl Outside for Thread {
     }
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::fastcgi::run(ex, place, &self.applications).await
+        handlers::application::run(ex, place, &self.applications).await
     }
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -257,7 +257,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
-        Handler::FastCgi => outside.ask_application(ex, &place).await?,
+        Handler::Application => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
     };

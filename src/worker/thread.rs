@@ -9,7 +9,7 @@ use crate::config::site::{Config, Site};
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
-use crate::handlers::fastcgi::Applications;
+use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;
