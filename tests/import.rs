@@ -187,7 +187,7 @@ fn debians_tls() -> Result<(), String> {
                 "{}:{line}: SSLEngine on\n      not supported by this version; TLS is not spoken",
                 site.display()
             ),
-            &format!("without this virtual host the server starts: write `#` before lines {first} to {last}"),
+            &format!("its virtual host can be left out: write `#` before lines {first} to {last}"),
             "ssl_module: not here;",
             "The copy would start.",
         ],
@@ -230,7 +230,14 @@ fn upstreams_examples() -> Result<(), String> {
     if starts {
         return Err(page);
     }
-    holds(&page, &["SSLEngine on\n", "The copy would start."])?;
+    holds(
+        &page,
+        &[
+            "SSLEngine on\n",
+            "httpd-ssl.conf:36: Listen 443\n      without the virtual host that is not supported, this port would speak plain HTTP",
+            "The copy would start.",
+        ],
+    )?;
     let (said, is_well) = check(&copy.join("apache2.conf"), &["-T"])?;
     if is_well { Ok(()) } else { Err(format!("{said:#?}")) }
 }

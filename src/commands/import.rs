@@ -6,6 +6,7 @@ mod change;
 mod copy;
 mod finding;
 mod json;
+mod listeners;
 mod modules;
 mod page;
 pub mod place;
@@ -104,6 +105,8 @@ pub fn server(
         .collect();
     let decided = loaded.decided.iter();
     findings.extend(decided.filter_map(|decided| Finding::of_condition(decided, &modules, &texts)));
+    let idle = listeners::idle(nodes, &findings, &texts);
+    findings.extend(idle);
     let mut files = Vec::new();
     for file in loaded.included.iter().map(|included| included.file.to_string()) {
         if !files.contains(&file) {

@@ -14,7 +14,7 @@ use crate::config::load::{Loaded, Source, load};
 use crate::config::quoting;
 
 use super::change::Change;
-use super::finding::{Finding, Kind};
+use super::finding::Finding;
 use super::texts::{Texts, at, without_end};
 
 /// What was written.
@@ -60,7 +60,7 @@ pub fn write(
         .collect();
     let mut edits: HashMap<&Arc<str>, Edits> = HashMap::new();
     let mut lines = 0;
-    for finding in findings.iter().filter(|finding| finding.kind == Kind::Refused) {
+    for finding in findings {
         if targets.contains_key(&finding.place.file) {
             let edits = edits.entry(&finding.place.file).or_default();
             lines += usize::from(edits.change(finding, texts));

@@ -78,7 +78,7 @@ fn change(finding: &Finding, page: &mut String) {
             line(
                 page,
                 6,
-                &format!("without this virtual host the server starts: write `#` before {lines}"),
+                &format!("its virtual host can be left out: write `#` before {lines}"),
             );
         }
     }
@@ -121,6 +121,32 @@ fn differences(report: &Report, page: &mut String) {
             line(page, 6, sentence);
         }
     }
+}
+
+/// The sections of lychgate-apache(7) that tell of differences, and the modules that they concern, by the beginning of their names.
+const SECTIONS: &[(&str, &[&str])] = &[
+    ("ACCESS", &["mod_auth", "mod_access"]),
+    ("FASTCGI APPLICATIONS", &["mod_proxy_fcgi", "mod_fcgid"]),
+    ("SCGI APPLICATIONS", &["mod_proxy_scgi"]),
+    ("AUTHORIZERS", &["mod_authnz_fcgi"]),
+    ("BALANCERS", &["mod_proxy_balancer"]),
+    ("SERVERS BEHIND", &["mod_proxy"]),
+    ("SCRIPTS", &["mod_cgi"]),
+    ("REWRITING", &["mod_rewrite"]),
+    ("SECTIONS AND .HTACCESS FILES", &["core"]),
+    ("FIELDS AND NAMES", &["core"]),
+];
+
+/// The sections that concern what is in use.
+fn sections(report: &Report) -> Vec<&'static str> {
+    let is_in_use = |begin: &&str| {
+        let mut modules = report.tally.modules.iter().filter(|module| !module.is_empty());
+        modules.any(|module| module.starts_with(begin)) || !report.scripts.is_empty() && *begin == "mod_cgi"
+    };
+    let concerned = SECTIONS
+        .iter()
+        .filter(|(_, modules)| modules.iter().any(|begin| is_in_use(begin)));
+    concerned.map(|(section, _)| *section).collect()
 }
 
 /// What is ignored for one reason is told once.
@@ -278,11 +304,32 @@ fn next(report: &Report, page: &mut String) {
                 .to_owned(),
         );
     }
+    let sections = sections(report);
+    if !sections.is_empty() {
+        let sections = sections.join(", ");
+        steps.push(format!(
+            "what else differs in what is in use: `man 7 lychgate-apache`, {sections}"
+        ));
+    }
     if steps.is_empty() {
         return;
     }
     page.push_str("\nNext\n");
     for step in steps {
         line(page, 2, &step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SECTIONS;
+    use crate::config::manual::apache_page;
+
+    #[test]
+    fn the_sections_are_those_of_the_manual() {
+        let page = apache_page();
+        for (section, _) in SECTIONS {
+            assert!(page.contains(&format!("\n.Sh {section}\n")), "{section}");
+        }
     }
 }
