@@ -421,8 +421,14 @@ fn access_files() -> Result<(), String> {
     let root = laid_out(
         "import-htaccess",
         &[
-            ("httpd.conf", "Listen 80\nDocumentRoot $ROOT/htdocs\n"),
-            ("htdocs/.htaccess", "Options -Indexes\nphp_value a b\n"),
+            (
+                "httpd.conf",
+                "Listen 80\nDocumentRoot $ROOT/htdocs\nLoadModule alias_module a.so\n<Directory />\nAuthLDAPBindPassword hidden\n</Directory>\n",
+            ),
+            (
+                "htdocs/.htaccess",
+                "Options -Indexes\nphp_value a b\n<IfModule mod_headers.c>\nHeader set A b\n</IfModule>\n",
+            ),
             ("htdocs/deep/.htaccess", "ServerName x\n"),
         ],
     )?;
@@ -436,10 +442,14 @@ fn access_files() -> Result<(), String> {
         &[
             &format!("{documents}/deep/.htaccess:1: ServerName x\n      cannot stand in a .htaccess file"),
             &format!("{documents}/.htaccess:2: php_value a b\n"),
+            &format!(
+                "{documents}/.htaccess:3: <IfModule mod_headers.c>\n      holds here, for `mod_headers.c` is built in; no LoadModule"
+            ),
+            "httpd.conf:5: AuthLDAPBindPassword ***\n",
             "3 files, 2 of them access files",
         ],
     )?;
-    if starts {
+    if starts || page_of_all.contains("hidden") {
         return Err(page_of_all);
     }
     let alone = root.join("htdocs/.htaccess").display().to_string();

@@ -22,6 +22,7 @@ use crate::config::load::{Loaded, Source};
 use crate::config::node::Node;
 use crate::config::words::below;
 
+use access_files::Around;
 use copy::Copied;
 use finding::{Finding, Kind, Tally};
 use modules::Modules;
@@ -125,7 +126,11 @@ pub fn server(
         copied: None,
     };
     for directory in &import.access_files {
-        let found = access_files::below(directory, &loaded.settings.server_root, Some(&loaded.config), &texts)?;
+        let around = Around {
+            config: &loaded.config,
+            modules: &report.modules,
+        };
+        let found = access_files::below(directory, &loaded.settings.server_root, Some(around), &texts)?;
         found.add_to(&mut report);
     }
     if let Some(directory) = &import.write {

@@ -12,7 +12,7 @@ use crate::http::method::Method;
 use crate::http::received::{BadLine, BodyEnd, HeadReader, Received};
 
 /// So much of a body is kept and compared with its differences shown; of what is behind it, length and digest are.
-const KEPT: usize = 16 * 1024 * 1024;
+const KEPT: usize = 4 * 1024 * 1024;
 
 /// A longer line of a head is refused. No directive moves it.
 const LONGEST_LINE: usize = 64 * 1024;

@@ -14,6 +14,7 @@ use crate::config::site::Config;
 
 use super::Report;
 use super::finding::{Finding, Tally};
+use super::modules::Modules;
 use super::texts::Texts;
 
 /// The walk ends after so many directories and files, and says so. No directive moves it.
@@ -26,6 +27,13 @@ static ALL: LazyLock<Overrides> = LazyLock::new(|| {
     let first = config.sites.first().and_then(|site| site.directories.first());
     first.map(|section| section.conf.overrides.clone()).unwrap_or_default()
 });
+
+/// The server that the files are for.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) config: &'a Config,
+    pub(super) modules: &'a Modules,
+}
 
 /// What was found.
 #[derive(Default)]
@@ -62,7 +70,7 @@ impl Found {
         self.findings.push(Finding::of(complaint, &[], texts));
     }
 
-    fn read(&mut self, file: &Path, server_root: &[u8], config: Option<&Config>, texts: &Texts) {
+    fn read(&mut self, file: &Path, server_root: &[u8], around: Option<Around<'_>>, texts: &Texts) {
         let shown: Arc<str> = Arc::from(file.to_string_lossy());
         let text = match fs::read(file) {
             Ok(text) => text,
@@ -74,14 +82,18 @@ impl Found {
         let mut directory = file.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes().to_vec();
         directory.push(b'/');
         let read = htaccess::read(file, &text, &directory, server_root, &ALL);
-        let missing = config
-            .map(|config| htaccess::missing(&read.conf, &config.server))
-            .unwrap_or_default();
-        let nodes = htaccess::nodes(file, &text, server_root);
+        let missing = around.map(|around| htaccess::missing(&read.conf, &around.config.server));
+        let missing = missing.unwrap_or_default();
+        let reading = htaccess::reading(file, &text, server_root);
+        let nodes = reading.settings.nodes;
         let complaints = read.errors.iter().chain(&read.notes).chain(&missing);
-        let findings: Vec<Finding> = complaints
+        let mut findings: Vec<Finding> = complaints
             .map(|complaint| Finding::of(complaint, &nodes, texts))
             .collect();
+        if let Some(around) = around {
+            let decided = reading.decided.iter();
+            findings.extend(decided.filter_map(|decided| Finding::of_condition(decided, around.modules, texts)));
+        }
         self.tallies.push(Tally::of(&nodes, &findings));
         self.findings.extend(findings);
         self.files.push(shown.to_string());
@@ -97,7 +109,12 @@ pub(super) fn alone(file: &Path, texts: &Texts) -> Found {
 
 /// Those in and below a directory, in the order of their names. Links to directories are not followed. An error is that of
 /// reading the directory itself.
-pub(super) fn below(top: &Path, server_root: &[u8], config: Option<&Config>, texts: &Texts) -> Result<Found, String> {
+pub(super) fn below(
+    top: &Path,
+    server_root: &[u8],
+    around: Option<Around<'_>>,
+    texts: &Texts,
+) -> Result<Found, String> {
     fs::read_dir(top).map_err(|error| format!("{}: {error}", top.display()))?;
     let mut found = Found::default();
     let (mut waiting, mut seen) = (vec![top.to_owned()], 0_usize);
@@ -115,7 +132,7 @@ pub(super) fn below(top: &Path, server_root: &[u8], config: Option<&Config>, tex
         for entry in entries.flatten() {
             seen += 1;
             if entry.file_name() == OsStr::new(".htaccess") {
-                found.read(&entry.path(), server_root, config, texts);
+                found.read(&entry.path(), server_root, around, texts);
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 inner.push(entry.path());
             }

@@ -63,7 +63,9 @@ impl Finding {
         Finding {
             kind,
             message: message.unwrap_or(&complaint.message).to_owned(),
-            line: texts.line(&complaint.span, &directive).map(|(line, _)| line),
+            line: texts
+                .line(&complaint.span, &directive)
+                .map(|(line, _)| discreet(line, &directive)),
             change: change::of(complaint, nodes, texts),
             place: complaint.span.clone(),
             directive,
@@ -112,6 +114,19 @@ impl Finding {
             place: decided.span.clone(),
             directive,
         })
+    }
+}
+
+/// The line without what is nobody's business who reads a report.
+fn discreet(line: Vec<u8>, directive: &str) -> Vec<u8> {
+    let lower = directive.to_ascii_lowercase();
+    if ["password", "passphrase", "secret"]
+        .iter()
+        .any(|word| lower.contains(word))
+    {
+        format!("{directive} ***").into_bytes()
+    } else {
+        line
     }
 }
 
