@@ -17,7 +17,7 @@ use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
 use crate::handlers::application::stream::{Length, ReplyStream, UNWANTED};
 use crate::handlers::application::talk::{Event, Talk};
 use crate::handlers::cgi::broken_body;
-use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, tell_dropped};
+use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, spare_what_is_known, tell_dropped};
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -174,6 +174,7 @@ async fn finish(mut talk: Talk) -> Result<(), Fail> {
 fn document(ex: &Exchange, talk: Talk, address: &Address, mut reply: ScriptReply) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
     let mut response = head(talk.notes(), &reply, Body::Empty);
+    spare_what_is_known(ex, &reply, &mut response);
     let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
     let length = if unwanted {
         Length::Unwanted
