@@ -4,6 +4,7 @@
 //! ```text
 //! GET /path?query
 //! POST /path | Field: value | Other: value
+//! POST /path | body=text            or gzip=text, which is sent compressed, or base64=bytes
 //! GET /path                         = 500   what Apache answers too
 //! GET /path                         ~ (405) why they differ here, and may
 //! GET /path                         ~ (Vary body) why
@@ -15,11 +16,12 @@
 //! ```
 //!
 //! Compared are the status, the fields that clients act upon, and the body of every answer that is no page of the server's
-//! own. A difference that has a reason is what stands in the parentheses (our status, fields, `body`), no less and no more.
+//! own; bodies that are compressed are compared as what they are without. A difference that has a reason is what stands in the parentheses (our status, fields, `body`), no less and no more.
 //!
 //! A pair that shows nothing fails: where Apache complains when it starts, where it answers 500 and the pair does not say so
 //! with `= 500`, and where it refuses more than half of the requests without a line `!refused`.
 
+mod coding;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
 use libtest_mimic::{Failed, Trial};
 
 use crate::support::case::{self, Case};
@@ -216,7 +219,7 @@ impl Pair {
             }
             refusals += usize::from(answers.1.status_line[9..12] > b"401"[..]);
             if std::env::var_os("SHOW").is_some() {
-                let told = |reply: &Reply| format!("{}\n{:.600}", show(&reply.status_line), show(&reply.body));
+                let told = |reply: &Reply| format!("{}\n{:.6000}", show(&reply.status_line), show(&reply.body));
                 println!("line {}:\n{}\n{}", request.line, told(&answers.0), told(&answers.1));
             }
             if let Err(fault) = request.judge(&answers.0, &answers.1) {
@@ -339,7 +342,8 @@ impl Request {
     }
 }
 
-/// Gives every file below `directory` the same time of last change: long ago enough for a strong entity tag.
+/// Gives every file below `directory` the same time of last change: long ago enough for a strong entity tag. Files that the pair
+/// gives an earlier time keep it.
 pub fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -349,7 +353,13 @@ pub fn age(directory: &Path, time: SystemTime) -> std::io::Result<()> {
         if path.is_dir() {
             age(&path, time)?;
         }
-        if let Ok(file) = fs::File::open(&path) {
+        // A FIFO would wait for its writer.
+        if !path.is_dir() && !path.is_file() {
+            continue;
+        }
+        if let Ok(file) = fs::File::open(&path)
+            && file.metadata()?.modified()? > time
+        {
             file.set_modified(time)?;
         }
     }
@@ -375,10 +385,14 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut parts = request.split(" | ");
     let (method, target) = parts.next()?.split_once(' ')?;
     let mut text = format!("{method} {target} HTTP/1.1\r\n");
-    let (mut body, mut has_host) = (String::new(), false);
+    let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
         if let Some(content) = field.strip_prefix("body=") {
-            content.clone_into(&mut body);
+            body = content.as_bytes().to_vec();
+        } else if let Some(content) = field.strip_prefix("gzip=") {
+            body = coding::zipped(content.as_bytes());
+        } else if let Some(content) = field.strip_prefix("base64=") {
+            body = base64::engine::general_purpose::STANDARD.decode(content).ok()?;
         } else {
             has_host |= field.to_ascii_lowercase().starts_with("host:");
             text.push_str(field);
@@ -392,8 +406,7 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
         text = text + "Content-Length: " + &body.len().to_string() + "\r\n";
     }
     text.push_str("Connection: close\r\n\r\n");
-    text.push_str(&body);
-    Some(text.into_bytes())
+    Some([text.into_bytes(), body].concat())
 }
 
 /// One of the two servers.
@@ -470,13 +483,17 @@ fn differences(request: &Request, ours: &Reply, theirs: &Reply) -> Vec<Differenc
     }
     let same = match (is_page(ours), is_page(theirs)) {
         (true, true) => true,
-        (false, false) => ours.body == theirs.body,
+        (false, false) => coding::plain(ours) == coding::plain(theirs),
         _ => false,
     };
     if request.bodies && !same {
         found.push((
             "body".to_owned(),
-            format!("body\n  {}\nnot\n  {}", show(&ours.body), show(&theirs.body)),
+            format!(
+                "body\n  {}\nnot\n  {}",
+                show(&coding::plain(ours)),
+                show(&coding::plain(theirs))
+            ),
         ));
     }
     found

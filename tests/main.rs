@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
+//! - `compression`: answers compressed while they are written, and bodies larger than they look
 //! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
@@ -42,6 +43,7 @@ mod auth;
 mod beside;
 mod clients;
 mod cold;
+mod compression;
 mod ctl;
 mod debian;
 mod fastcgi;
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());
+        trials.extend(compression::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
         trials.extend(proxy::trials());

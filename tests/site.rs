@@ -2,13 +2,13 @@
 //! another one, so that the tests share a machine. Every page, every link, every script; then `lychgate serve`, and the
 //! examples in `conf/extra/`.
 
+mod browser;
 mod extra;
 mod scripts;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::{Completion, Failed, Trial};
@@ -40,8 +40,8 @@ pub fn trials() -> Vec<Trial> {
         site("extra_behind_a_proxy_serves", extra_behind_a_proxy_serves),
         Trial::ignorable_test("site::extra_cgi_serves", extra_cgi_serves),
         Trial::ignorable_test("site::extra_php_fpm_serves", extra_php_fpm_serves),
-        Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
     ];
+    trials.extend(browser::trials());
     trials.extend(scripts::trials());
     trials.extend(extra::trials());
     trials
@@ -345,42 +345,6 @@ fn extra_php_fpm_serves() -> Result<Completion, Failed> {
         }
     }
     site.end_saying(&[".*"])?;
-    Ok(Completion::Completed)
-}
-
-/// A browser that runs no script of ours still finds the heading, and the style sheet applies (its colour is asked).
-fn a_browser_shows_the_start_page() -> Result<Completion, Failed> {
-    let browser = ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(|name| {
-            Command::new(name)
-                .arg("--version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok()
-        });
-    let Some(browser) = browser else {
-        return Ok(Completion::ignored_with("no browser is installed"));
-    };
-    let site = Site::boot("browser", "")?;
-    let mut command = Command::new(browser);
-    command
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-proxy-server",
-        ])
-        .arg(format!("--user-data-dir={}", site.root.join("profile").display()))
-        .args(["--dump-dom", &format!("http://{}/", site.server.listeners[0])]);
-    let output = server::run(&site.root, command, Duration::from_secs(60))?;
-    let page = String::from_utf8_lossy(&output.stdout);
-    if !page.contains("It works.") || !page.contains("/cgi-bin/counter?page=home") {
-        return Err(format!("the browser shows: {page}\n{}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    site.end()?;
     Ok(Completion::Completed)
 }
 

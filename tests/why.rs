@@ -82,6 +82,10 @@ SetEnvIf User-Agent ^Robot robot=$0
 <Directory \"$ROOT/cgi-bin\">
   Require all granted
 </Directory>
+<Directory \"$ROOT/htdocs/pages\">
+  Options +Includes
+  SetOutputFilter INCLUDES
+</Directory>
 <Location /closed>
   AuthType Basic
   AuthName \"who?\"
@@ -115,6 +119,12 @@ SetEnvIf User-Agent ^Robot robot=$0
   RewriteEngine On
   RewriteCond %{HTTP:X-Beta} =yes
   RewriteRule ^/new/(.*)$ /sub/$1
+  <Location /pressed>
+    AddOutputFilterByType DEFLATE text/html
+    SetOutputFilter BROTLI_COMPRESS
+    SetEnvIf X-Plain . no-gzip
+  </Location>
+  Alias /pressed \"$ROOT/htdocs\"
   <Files \"*.bak\">
     Require all denied
   </Files>
@@ -151,8 +161,12 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             ("htdocs/sorry.html", "sorry"),
             ("htdocs/x.bak", "old"),
             ("htdocs/sub/.htaccess", ACCESS_FILE),
-            ("htdocs/sub/page.html", "page"),
+            (
+                "htdocs/sub/page.html",
+                "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
+            ),
             ("htdocs/list/a.txt", "a"),
+            ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
             ("cgi-bin/s.cgi", "#!/bin/sh\n"),
             ("users", USERS),
         ],
@@ -192,6 +206,25 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
         (
             "script",
             &["GET", "http://two.example/cgi-bin/s.cgi/more?a+b", "--header", "X-Y: z"],
+        ),
+        ("a page", &["GET", "http://two.example/pages/a.shtml"]),
+        (
+            "filters",
+            &[
+                "GET",
+                "http://two.example/pressed/sub/page.html",
+                "--header",
+                "Accept-Encoding: gzip",
+            ],
+        ),
+        (
+            "filters that do nothing",
+            &[
+                "GET",
+                "http://two.example/pressed/sub/page.html",
+                "--header",
+                "X-Plain: yes",
+            ],
         ),
         ("bad Host", &["GET", "http://two.example/", "--header", "Host: a/b"]),
         ("OPTIONS", &["OPTIONS", "*"]),

@@ -23,6 +23,18 @@ impl Glob {
         }
     }
 
+    /// A pattern of `*` and `?` alone, as `ap_strcmp_match` takes them; brackets and backslashes stand for themselves.
+    pub fn wild(pattern: &[u8]) -> Glob {
+        let mut escaped = Vec::with_capacity(pattern.len());
+        for byte in pattern {
+            if matches!(byte, b'[' | b'\\') {
+                escaped.push(b'\\');
+            }
+            escaped.push(*byte);
+        }
+        Glob { pattern: escaped }
+    }
+
     /// The pattern as it was written.
     pub fn pattern(&self) -> &[u8] {
         &self.pattern
@@ -31,6 +43,11 @@ impl Glob {
     /// Whether `word` has any of `*`, `?`, `[`.
     pub fn is_pattern(word: &[u8]) -> bool {
         word.iter().any(|b| matches!(b, b'*' | b'?' | b'['))
+    }
+
+    /// Whether `word` has `*` or `?`, which is what [`Glob::wild`] minds.
+    pub fn is_wild(word: &[u8]) -> bool {
+        word.iter().any(|b| matches!(b, b'*' | b'?'))
     }
 
     /// Whether the whole of `text` matches.

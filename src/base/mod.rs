@@ -4,8 +4,10 @@ pub mod ascii;
 pub mod date;
 pub mod glob;
 pub mod json;
+pub mod natural;
 pub mod path;
 pub mod quote;
+pub mod size;
 #[cfg(test)]
 pub mod testing;
 pub mod version;

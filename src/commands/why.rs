@@ -59,14 +59,14 @@ pub fn run(question: &Question, loaded: Loaded, rules: Rules, out: &mut dyn Writ
     let spawner = Asked::new(rules).map_err(failed("cannot tell how scripts would be started"))?;
     let guise = take_ground(config)?;
     tell_request(&mut page, config, &asked, guise.is_some());
-    let stand_in = StandIn {
+    let stand_in = Rc::new(StandIn {
         config,
         spawner: RefCell::new(spawner),
         spawner_is_root,
         guise,
         stopped: RefCell::default(),
         script: RefCell::default(),
-    };
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot run"))?;
     let trail = Rc::new(Trail::default());
@@ -153,7 +153,7 @@ fn head_line<'a>(head: &'a [u8], begin: &[u8]) -> &'a [u8] {
 async fn served(
     config: &'static Config,
     asked: &ask::Asked,
-    stand_in: &StandIn,
+    stand_in: &Rc<StandIn>,
     trail: &Rc<Trail>,
 ) -> (Exchange, Option<Response>) {
     let first: &Site = config.site_for(asked.local, None, b"");

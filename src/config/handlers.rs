@@ -2,10 +2,11 @@
 //! falls to them is answered with 500 and never shown as it is.
 
 use crate::config::backends;
+use crate::config::filters::{self, Named};
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 4] = [b"none", b"default-handler", b"cgi-script", ON_DEMAND];
+const KNOWN: [&[u8]; 5] = [b"none", b"default-handler", b"cgi-script", b"server-parsed", ON_DEMAND];
 
 /// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
 const ON_DEMAND: &[u8] = b"fcgid-script";
@@ -40,31 +41,15 @@ pub fn look_at_type(args: &Args) {
     remark(args, "type", is_foreign_type(&args.bytes(0).to_ascii_lowercase()));
 }
 
-/// The filters that nobody but the meter misses.
-const COMPRESSING: [&[u8]; 4] = [b"deflate", b"inflate", b"brotli_compress", b"none"];
-
-/// The filter that `Options Includes` says more about.
-pub const INCLUDES: &[u8] = b"includes";
-
-/// One of these filters, divided by semicolons and in lower case, whose work would be missed; INCLUDES only if it is the only
-/// one.
-pub fn missed_filter(filters: &[u8]) -> Option<&[u8]> {
-    filters
-        .split(|byte| *byte == b';')
-        .filter(|filter| !filter.is_empty() && !COMPRESSING.contains(filter))
-        .max_by_key(|filter| *filter != INCLUDES)
-}
-
 /// Remarks on a directive whose first word names filters.
 pub fn look_at_filters(args: &Args) {
-    let filters = args.bytes(0).to_ascii_lowercase();
-    args.remark(match missed_filter(&filters) {
-        Some(filter) => format!(
+    for named in filters::names(args.bytes(0)).iter() {
+        let Named::Missing(name) = named else { continue };
+        args.remark(format!(
             "the filter {} is not in this version; files that it is for are answered with 500 and never shown",
-            shown(filter)
-        ),
-        None => "answers are not compressed by this version".to_owned(),
-    });
+            shown(name)
+        ));
+    }
 }
 
 fn remark(args: &Args, what: &str, foreign: bool) {

@@ -10,6 +10,7 @@ pub mod dump;
 pub mod envvars;
 pub mod error;
 pub mod file;
+pub mod filters;
 pub mod handlers;
 pub mod hosts;
 pub mod htaccess;

@@ -56,6 +56,8 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
     let mut places: Vec<_> = script_aliases.map(|alias| place(alias.literal_target())).collect();
     places.extend(place_aliases(site, AliasKind::Scripts).map(place));
+    let shell = site.settings.ssi.shell.value().and_then(Option::as_deref);
+    places.extend(shell.map(place));
     for section in site.directories.iter().chain(&site.directory_matches) {
         if lets_exec(&section.conf) {
             places.push(place(literal_root(section)));

@@ -8,7 +8,7 @@ use crate::config::directives::DirConf;
 use crate::exchange::authorizers::{Authorizing, Gate, Refusal};
 
 /// A client.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     /// Its host's name, where it was asked for and found.
     pub host: Option<Vec<u8>>,

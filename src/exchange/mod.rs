@@ -10,11 +10,14 @@ pub mod charset;
 pub mod client;
 pub mod fail;
 pub mod field_rules;
+pub mod looks;
 pub mod names;
 pub mod page;
 pub mod place;
 pub mod response;
 pub mod rewriting;
+pub mod stream;
+pub mod subrequest;
 pub mod trace;
 pub mod variables;
 pub mod view;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::directives::DirConf;
+use crate::config::filters::Filter;
 use crate::config::site::{Config, Site};
 use crate::exchange::body::RequestBody;
 use crate::exchange::client::Client;
@@ -137,6 +141,8 @@ pub struct PassTarget {
     pub query: Option<Vec<u8>>,
     /// What the walk found of its place, for expressions that are asked before the place is made.
     pub landed: Landed,
+    /// The filters that the file's name asks for.
+    pub filters: Vec<Filter>,
 }
 
 /// A pass that ended in a redirect inside the server.
@@ -239,6 +245,7 @@ impl Exchange {
                 path: CleanPath::root(),
                 query: None,
                 landed: Landed::default(),
+                filters: Vec::new(),
             },
             variables: Variables::new(),
             previous: None,
@@ -297,6 +304,7 @@ impl Exchange {
             path: CleanPath::root(),
             query,
             landed: Landed::default(),
+            filters: Vec::new(),
         };
         self.rewriting.media_type = None;
         self.rewriting.handler = None;

@@ -10,24 +10,29 @@ body{margin:0;font:16px/1.55 system-ui,sans-serif;color:var(--ink);background:va
 main{max-width:44rem;margin:0 auto;padding:clamp(1.5rem,7vw,5rem) 1.25rem 2rem}\
 h1{font-size:clamp(1.4rem,4.5vw,2rem);line-height:1.2;margin:0 0 1rem;overflow-wrap:anywhere;font-weight:650}\
 p{margin:.6rem 0}a{color:var(--link)}\
-address{margin-top:2.5rem;padding-top:.8rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem;font-style:normal}\
-table.list{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
-.list th,.list td{text-align:left;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}\
-.list th{color:var(--soft);font-weight:600;font-size:.85rem}.list td:first-child{overflow-wrap:anywhere}\
-.list td+td{white-space:nowrap;color:var(--soft)}.list .n{text-align:right;padding-right:0}\
-@media(max-width:30rem){.list td:nth-child(2),.list th:nth-child(2){display:none}}";
+address{margin-top:2.5rem;padding-top:.8rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem;font-style:normal}";
 
 /// A page up to and with its heading.
 pub fn begin(title: &[u8]) -> Vec<u8> {
+    let mut page = head(title, "", b"");
+    page.extend_from_slice(b"<h1>");
+    quote::escape_html(&mut page, title);
+    page.extend_from_slice(b"</h1>\n");
+    page
+}
+
+/// A page up to its heading, with more styles and more text in its head.
+pub fn head(title: &[u8], style: &str, more: &[u8]) -> Vec<u8> {
     let mut page = b"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>"
         .to_vec();
     quote::escape_html(&mut page, title);
     page.extend_from_slice(b"</title>\n<style>");
     page.extend_from_slice(STYLE.as_bytes());
-    page.extend_from_slice(b"</style>\n</head>\n<body>\n<main>\n<h1>");
-    quote::escape_html(&mut page, title);
-    page.extend_from_slice(b"</h1>\n");
+    page.extend_from_slice(style.as_bytes());
+    page.extend_from_slice(b"</style>\n");
+    page.extend_from_slice(more);
+    page.extend_from_slice(b"</head>\n<body>\n<main>\n");
     page
 }
 

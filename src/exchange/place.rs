@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use crate::config::directives::DirConf;
+use crate::config::directives::options::Options;
+use crate::config::directives::ssi::XBitHack;
+use crate::config::filters::{Filter, Named};
 use crate::fs::open::Found;
 
 /// Where a target landed.
@@ -65,11 +68,38 @@ pub struct Types {
     pub encodings: Vec<Vec<u8>>,
     /// The name of its handler.
     pub handler: Option<Vec<u8>>,
-    /// A filter that it should pass, and that is not here.
-    pub missed_filter: Option<Vec<u8>>,
+    /// The filters that it passes, in order.
+    pub output_filters: Vec<Named>,
+    /// The filters that the request's body passes.
+    pub input_filters: Vec<Filter>,
 }
 
 impl Place {
+    /// Whether the mode of a page says that it is as old as its file (`XBitHack full`).
+    pub fn is_kept_by_its_mode(&self) -> bool {
+        let Found::File(seen) = &self.found else { return false };
+        self.conf.ssi.by_bit.or(XBitHack::Off) == XBitHack::Full && seen.meta.mode & 0o010 != 0
+    }
+
+    /// Whether a filter may be asked to parse its body for includes. What that is has no ETag, and no parts of it are sent.
+    pub fn may_be_parsed(&self) -> bool {
+        let filters = &self.conf.filters;
+        let is_it = |filter: &Filter| *filter == Filter::Includes;
+        let mut names = filters.chain.names();
+        self.types.output_filters.contains(&Named::Here(Filter::Includes))
+            || filters.output.value().is_some_and(|set| set.iter().any(is_it))
+            || names.any(|name| {
+                let declared = filters.declared.find(name);
+                declared.is_some_and(|chosen| chosen.providers.iter().any(|provider| is_it(&provider.filter)))
+            })
+    }
+
+    /// Whether `Options` lets it be parsed for includes.
+    pub fn has_includes(&self) -> bool {
+        let options = self.conf.core.options.in_force();
+        options.has(Options::INCLUDES) || options.has(Options::INCLUDES_NO_EXEC)
+    }
+
     /// What it is.
     pub fn landing(&self) -> Landing {
         match self.found {

@@ -1,6 +1,7 @@
 //! The answer: its head, its body as bytes, file parts or a stream, and what a handler may say instead of one.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use bytes::Bytes;
 
 use crate::exchange::Again;
 use crate::exchange::fail::Fail;
+use crate::exchange::place::Place;
+use crate::exchange::subrequest::Subrequests;
 use crate::fs::open::OpenFile;
 use crate::http::fields::Fields;
 use crate::http::response::ResponseHead;
@@ -55,6 +58,16 @@ pub struct Response {
     pub connection: AfterResponse,
     /// Who has made it.
     pub origin: Origin,
+    /// What it takes to parse the body for includes, where a filter may ask for that.
+    pub parsable: Option<Box<Parsable>>,
+}
+
+/// What it takes to parse a body for includes.
+pub struct Parsable {
+    /// Where the body comes from.
+    pub place: Place,
+    /// Who carries out the requests that it makes.
+    pub requests: Rc<dyn Subrequests>,
 }
 
 /// Who has made a response, and so says Date and Server.
@@ -136,10 +149,18 @@ impl FileBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
+/// A note for the access log: its name and its value.
+pub type Note = (Vec<u8>, Vec<u8>);
+
 /// A body that is made while it is sent. Dropping it before its end is how its maker learns that the client has left.
 pub trait BodyStream {
     /// The next bytes, at least one; `None` at the end.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>>;
+
+    /// What the access log may be told of it, names and values; at its end.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
+    }
 
     /// The fields behind the last chunk, once the end is reached.
     fn take_trailer(&mut self) -> Fields {
@@ -186,6 +207,7 @@ impl Response {
             body,
             connection: AfterResponse::Keep,
             origin: Origin::Here,
+            parsable: None,
         }
     }
 }

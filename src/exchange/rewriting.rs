@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::exchange::subrequest::Main;
 use crate::exchange::{Exchange, Variables};
 use crate::lang::log_level::Level;
 use crate::lang::vars::Accessible;
@@ -13,6 +14,8 @@ use crate::lang::vars::Accessible;
 pub struct Rewriting {
     /// Whether this is a request or a look at what one would come to.
     pub look: Look,
+    /// The page that this request is made for, if it is.
+    pub main: Option<Rc<Main>>,
     /// How expressions learn whether something else is accessible; a look ahead looks no further.
     pub ahead: Option<IsAccessible>,
     /// `[END]`: no rules any more.

@@ -164,6 +164,15 @@ pub enum Step {
     },
     /// Who answers, and why.
     Handler(&'static str, String),
+    /// A filter that the answer was given.
+    Filter {
+        /// Its name.
+        name: &'static str,
+        /// The directive that gave it.
+        by: &'static str,
+        /// What it did, or why it did nothing.
+        verdict: &'static str,
+    },
     /// Something that only the network knows was not asked.
     NotLookedUp(String),
     /// This process may not look at a file; the server perhaps may.

@@ -51,9 +51,8 @@ impl Exchange {
                 root => bytes(root),
             },
             Variable::QueryString => bytes(self.target.query.as_deref().unwrap_or(b"")),
-            Variable::IsSubreq | Variable::Http2 | Variable::Https => {
-                text(if variable == Variable::IsSubreq { "false" } else { "off" })
-            }
+            Variable::IsSubreq => text(if self.is_subrequest() { "true" } else { "false" }),
+            Variable::Http2 | Variable::Https => text("off"),
             Variable::TheRequest => bytes(self.head.request_line()),
             Variable::RemoteAddr => bytes(self.client_ip().as_bytes()),
             Variable::ConnRemoteAddr => bytes(self.connection.peer.ip().to_canonical().to_string().as_bytes()),
@@ -67,7 +66,7 @@ impl Exchange {
             Variable::ServerName => bytes(self.server_name()),
             Variable::ServerPort => bytes(self.server_port().to_string().as_bytes()),
             Variable::ServerAdmin => self.site.settings.core.admin.value().and_then(|admin| bytes(admin)),
-            Variable::ServerProtocol => text(self.head.version().as_str()),
+            Variable::ServerProtocol => text(self.protocol()),
             Variable::ServerSoftware => bytes(&version::software(
                 self.config.server.core.tokens.or(Tokens::Full).detail(),
             )),

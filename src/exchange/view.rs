@@ -63,6 +63,9 @@ impl Vars for View<'_> {
             let status = self.response.map_or(Status::OK, |response| response.head.status);
             return Some(Cow::Owned(status.digits().to_vec()));
         }
+        if variable == Variable::ContentType {
+            return self.response_field("Content-Type");
+        }
         self.ex.server_variable(variable)
     }
 

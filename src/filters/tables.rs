@@ -4,6 +4,7 @@
 use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::response::{AfterResponse, Origin, Response};
+use crate::filters::chain::Coded;
 use crate::http::fields::{Fields, list_has_token, list_members};
 use crate::http::status::Status;
 
@@ -76,6 +77,24 @@ impl Tables {
             }
         }
         tables
+    }
+
+    /// Says what filters have left to be said, among the fields of good answers as Apache does.
+    pub fn say(&mut self, coded: Coded) {
+        if coded == Coded::No {
+            return;
+        }
+        self.success.merge("Vary", b"Accept-Encoding");
+        if coded == Coded::Yes {
+            let of_script = self
+                .always
+                .joined(b"Content-Encoding")
+                .map(|coding| coding.into_owned());
+            self.always.remove("Content-Encoding");
+            if let Some(coding) = self.encoding.take().or(of_script) {
+                self.success.set("Content-Encoding", coding);
+            }
+        }
     }
 
     /// Puts the fields into the answer.

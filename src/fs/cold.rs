@@ -57,15 +57,18 @@ impl OpenFile {
 
     /// Reads up to `length` bytes from `offset` on in a thread that may wait; fewer only at the file's end. It must be called
     /// in an event loop of tokio's.
-    pub async fn read_by_another(&self, length: usize, offset: u64) -> io::Result<Vec<u8>> {
-        let file = self.fd().try_clone_to_owned()?;
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; length];
-            let read = read_at(file.as_fd(), &mut bytes, offset)?;
-            bytes.truncate(read);
-            Ok(bytes)
-        });
-        reading.await.map_err(io::Error::other)?
+    pub fn read_by_another(&self, length: usize, offset: u64) -> impl Future<Output = io::Result<Vec<u8>>> + use<> {
+        let file = self.fd().try_clone_to_owned();
+        async move {
+            let file = file?;
+            let reading = tokio::task::spawn_blocking(move || {
+                let mut bytes = vec![0; length];
+                let read = read_at(file.as_fd(), &mut bytes, offset)?;
+                bytes.truncate(read);
+                Ok(bytes)
+            });
+            reading.await.map_err(io::Error::other)?
+        }
     }
 
     fn manner(&self) -> Manner {

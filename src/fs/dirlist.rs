@@ -8,8 +8,8 @@ use rustix::fs::{AtFlags, Dir};
 
 use crate::fs::open::{Kind, Meta, OpenFile};
 
-/// More names than this are not read; a listing says so. A page of them would help nobody.
-pub const MOST_ENTRIES: usize = 20_000;
+/// More names than this are not read, so that a listing stays below some 40 MB of memory; the page, or the error log, says so.
+pub const MOST_ENTRIES: usize = 100_000;
 
 /// One name in a directory.
 #[derive(Clone, Debug)]

@@ -289,6 +289,18 @@ impl Seen {
         meta.owner == self.meta.owner
     }
 
+    /// The regular file of the same name with `suffix` behind it, under the same policy of links, if there is one.
+    pub fn beside(&self, suffix: &[u8]) -> Option<Seen> {
+        let name = [self.name.as_slice(), suffix].concat();
+        let fd = open(&name, &self.links, OFlags::PATH).ok()?;
+        let meta = Meta::of(fd.as_fd()).ok()?;
+        (meta.kind == Kind::File).then(|| Seen {
+            meta,
+            name,
+            links: self.links.clone(),
+        })
+    }
+
     /// The absolute name.
     pub fn name(&self) -> &[u8] {
         &self.name

@@ -1,133 +1,196 @@
-//! A plain listing of a directory that has no index file.
+//! Listings of directories that have no index file (`mod_autoindex`): pages of lychgate's own, and Apache's.
 
-use bytes::Bytes;
+mod apache;
+mod own;
+mod page;
+mod query;
+mod rows;
+mod title;
 
+use std::sync::Arc;
+
+use crate::base::date::HttpDate;
 use crate::base::quote;
-use crate::base::zone;
+use crate::config::directives::autoindex::Listing;
+use crate::config::directives::autoindex::options::Looks;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
-use crate::exchange::page;
+use crate::exchange::looks::Looks as LooksAhead;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
-use crate::fs::dirlist::{self, Entry};
-use crate::fs::open::{Found, Kind};
+use crate::fs::dirlist;
+use crate::fs::open::{Found, OpenFile};
+use crate::handlers::autoindex::page::{Page, Shown};
+use crate::handlers::autoindex::query::{Form, Wanted};
+use crate::handlers::static_file;
+use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::lang::log_level::Level;
 
 /// Lists the directory of a place.
-pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+pub async fn run<L: LooksAhead>(ex: &mut Exchange, place: &Place, looks: &L) -> Result<Outcome, Fail> {
     ex.handler = b"httpd/unix-directory".to_vec();
     let Found::Directory(seen) = &place.found else {
         return Err(Fail::internal("a place that is no directory was given to the listing"));
     };
-    let refused = |why: String| {
-        Fail::site(
-            Status::FORBIDDEN,
-            format!("cannot list `{}`: {why}", String::from_utf8_lossy(&place.path)),
-        )
-        .of_module("autoindex")
-    };
     let directory = seen.open().map_err(|error| {
         ex.trace_open_error(&place.path, error);
-        refused(error.reason())
+        refused(place, &error.reason())
     })?;
-    let entries = dirlist::read(&directory).map_err(|error| refused(error.to_string()))?;
-    let url = ex.target.path.as_bytes();
-    let mut response = Response::new(Status::OK, Body::Bytes(Bytes::from(listing(url, &entries, place))));
-    response.head.fields.append("Content-Type", "text/html;charset=UTF-8");
+    let settings = Arc::new(place.conf.autoindex.in_force());
+    let wanted = Wanted::new(&settings, ex.target.query.as_deref());
+    let mut response = Response::new(Status::OK, Body::Empty);
+    add_fields(ex, &settings, wanted.form, &directory, &mut response);
+    if ex.method != Method::Head {
+        let entries = dirlist::read(&directory).map_err(|error| refused(place, &error.to_string()))?;
+        let is_cut = entries.len() >= dirlist::MOST_ENTRIES;
+        if is_cut {
+            let directory = String::from_utf8_lossy(&place.path);
+            let note = format!(
+                "`{directory}` has more than {} entries; the others are not listed",
+                dirlist::MOST_ENTRIES
+            );
+            ex.rewriting.lines.push(Level::Warn, "autoindex", note);
+        }
+        let rows = rows::gather(ex, place, &settings, &wanted, entries, looks).await;
+        response.body = match wanted.form {
+            Form::Own => own::page(ex, &settings, &wanted, rows, is_cut, looks).await,
+            Form::Plain | Form::Fancy | Form::Table => apaches(ex, &settings, wanted, rows, looks).await,
+        };
+    }
     Ok(Outcome::Reply(response))
 }
 
-/// The page. Names that begin with a dot are left out, as are those that look like passwords' and editors' files.
-fn listing(url: &[u8], entries: &[Entry], place: &Place) -> Vec<u8> {
-    let mut title = b"Index of ".to_vec();
-    title.extend_from_slice(url);
-    let mut page = page::begin(&title);
-    page.extend_from_slice(b"<table class=\"list\">\n<thead><tr><th>Name</th><th>Last modified</th><th class=\"n\">Size</th></tr></thead>\n<tbody>\n");
-    if url != b"/" {
-        page.extend_from_slice(b"<tr><td><a href=\"../\">Parent directory</a></td><td></td><td></td></tr>\n");
-    }
-    let (directories, files): (Vec<_>, Vec<_>) = entries
-        .iter()
-        .filter(|entry| shown(&entry.name) && !place.conf.autoindex.ignores(&entry.name))
-        .partition(|entry| entry.meta.kind == Kind::Directory);
-    for entry in directories.into_iter().chain(files) {
-        row(&mut page, entry);
-    }
-    page.extend_from_slice(b"</tbody>\n</table>\n");
-    if entries.len() >= dirlist::MOST_ENTRIES {
-        page.extend_from_slice(
-            format!("<p>Only the first {} names are shown.</p>\n", dirlist::MOST_ENTRIES).as_bytes(),
-        );
-    }
-    page::end(&mut page, None);
-    page
+fn refused(place: &Place, why: &str) -> Fail {
+    let note = format!("cannot list `{}`: {why}", String::from_utf8_lossy(&place.path));
+    Fail::site(Status::FORBIDDEN, note).of_module("autoindex")
 }
 
-fn shown(name: &[u8]) -> bool {
-    name.first() != Some(&b'.') && !name.ends_with(b"~") && !name.ends_with(b"#")
-}
-
-fn row(page: &mut Vec<u8>, entry: &Entry) {
-    let slash: &[u8] = if entry.meta.kind == Kind::Directory { b"/" } else { b"" };
-    page.extend_from_slice(b"<tr><td><a href=\"");
-    quote::escape_html(page, &quote::url_relative(&entry.name));
-    page.extend_from_slice(slash);
-    page.extend_from_slice(b"\">");
-    quote::escape_html(page, &entry.name);
-    page.extend_from_slice(slash);
-    page.extend_from_slice(b"</a></td><td>");
-    page.extend_from_slice(day_and_time(entry.meta.mtime.0).as_bytes());
-    page.extend_from_slice(b"</td><td class=\"n\">");
-    if entry.meta.kind == Kind::File {
-        page.extend_from_slice(readable_size(entry.meta.size).as_bytes());
+fn add_fields(ex: &Exchange, settings: &Listing, form: Form, directory: &OpenFile, response: &mut Response) {
+    let options = &settings.options;
+    let usual: &[u8] = if form == Form::Own { b"UTF-8" } else { b"ISO-8859-1" };
+    let charset = options.charset().unwrap_or(usual);
+    let mut media_type = options.media_type().to_vec();
+    if !charset.is_empty() {
+        media_type.extend_from_slice(b";charset=");
+        media_type.extend_from_slice(charset);
     }
-    page.extend_from_slice(b"</td></tr>\n");
-}
-
-fn day_and_time(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds)
-        .map(|time| time.to_zoned(zone::local()).strftime("%Y-%m-%d %H:%M").to_string())
-        .unwrap_or_default()
-}
-
-/// A size as people read it, as Apache's listings have it: `512`, `1.5K`, `23M`.
-fn readable_size(bytes: u64) -> String {
-    if bytes < 973 {
-        return bytes.to_string();
+    let fields = &mut response.head.fields;
+    if options.looks().has(Looks::TRACK_MODIFIED) {
+        let modified = HttpDate::from(directory.meta.modified());
+        fields.append("Last-Modified", modified.to_bytes());
+        if let Some(tag) = static_file::tag_of_facts(ex.conf(), &directory.meta, ex.began.wall) {
+            fields.append("ETag", tag);
+        }
     }
-    let (mut whole, mut rest) = (bytes, 0);
-    for unit in ["K", "M", "G", "T", "P", "E"] {
-        rest = whole % 1024;
-        whole /= 1024;
-        if whole < 973 {
-            if whole < 9 || (whole == 9 && rest < 973) {
-                let tenths = (rest * 5 + 256) / 512;
-                let (whole, tenths) = if tenths >= 10 { (whole + 1, 0) } else { (whole, tenths) };
-                return format!("{whole}.{tenths}{unit}");
+    fields.append("Content-Type", media_type);
+}
+
+/// A page as Apache makes it.
+async fn apaches<L: LooksAhead>(
+    ex: &Exchange,
+    settings: &Arc<Listing>,
+    wanted: Wanted,
+    rows: Vec<rows::Row>,
+    looks: &L,
+) -> Body {
+    let title = heading(ex);
+    let whole = wanted.looks.has(Looks::NO_PREAMBLE);
+    let preamble = || apache::preamble(settings, wanted.looks, &title);
+    let mut page = Page::new();
+    match above(ex, settings, looks).await {
+        Some(Amble::Html(body)) => {
+            if !whole {
+                page.text(preamble());
             }
-            return format!("{}{unit}", if rest >= 512 { whole + 1 } else { whole });
+            page.body(body);
+        }
+        Some(Amble::Text(file)) => {
+            page.text(preamble());
+            add_text(&mut page, file);
+        }
+        None => {
+            page.text(preamble());
+            page.text(apache::heading(settings, &title));
         }
     }
-    format!("{}E", whole + u64::from(rest >= 512))
+    apache::list(&mut page, settings, wanted, rows);
+    let end = b"</body></html>\n";
+    match below(ex, settings, looks).await {
+        Some(Amble::Html(body)) => {
+            page.body(body);
+            if !whole {
+                page.text(end.to_vec());
+            }
+        }
+        Some(Amble::Text(file)) => {
+            add_text(&mut page, file);
+            page.text(end.to_vec());
+        }
+        None => {
+            if let Some(signature) = ex.signature() {
+                page.text([b"<address>", signature.as_slice(), b"</address>\n"].concat());
+            }
+            page.text(end.to_vec());
+        }
+    }
+    page.into_body()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::readable_size;
+/// The directory's URL path as HTML, without its final slash.
+fn heading(ex: &Exchange) -> Vec<u8> {
+    let mut url = ex.target.path.as_bytes();
+    while let [rest @ .., b'/'] = url
+        && !rest.is_empty()
+    {
+        url = rest;
+    }
+    quote::html(url).into_owned()
+}
 
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, want) in [
-            (0, "0"),
-            (972, "972"),
-            (973, "1.0K"),
-            (1024, "1.0K"),
-            (1536, "1.5K"),
-            (10 * 1024, "10K"),
-            (1_048_576, "1.0M"),
-            (5_000_000_000, "4.7G"),
-        ] {
-            assert_eq!(readable_size(bytes), want, "{bytes}");
-        }
+fn add_text(page: &mut Page, file: OpenFile) {
+    page.text(b"<pre>\n".to_vec());
+    page.file(file, Shown::AsText);
+    page.text(b"</pre>\n".to_vec());
+}
+
+/// What stands above or below a listing.
+enum Amble {
+    /// The answer of something that makes HTML.
+    Html(Body),
+    /// Any other text.
+    Text(OpenFile),
+}
+
+/// What `HeaderName` names, with the query of the request.
+async fn above<L: LooksAhead>(ex: &Exchange, settings: &Listing, looks: &L) -> Option<Amble> {
+    let mut url = settings.header.value()?.clone();
+    if let Some(query) = &ex.target.query {
+        url.push(b'?');
+        url.extend_from_slice(query);
+    }
+    amble(ex, &url, looks).await
+}
+
+/// What `ReadmeName` names.
+async fn below<L: LooksAhead>(ex: &Exchange, settings: &Listing, looks: &L) -> Option<Amble> {
+    amble(ex, settings.readme.value()?, looks).await
+}
+
+async fn amble<L: LooksAhead>(ex: &Exchange, url: &[u8], looks: &L) -> Option<Amble> {
+    let (mut look, mut place) = looks.at_url(ex, url).await?;
+    let media_type = place.types.media_type.as_deref()?;
+    let media_type = media_type.split(|byte| *byte == b';').next()?.trim_ascii();
+    let is_html =
+        media_type.eq_ignore_ascii_case(b"text/html") || media_type.eq_ignore_ascii_case(b"application/xhtml+xml");
+    if is_html {
+        return looks.body(&mut look, &mut place).await.ok().map(Amble::Html);
+    }
+    let is_text = media_type
+        .get(..5)
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/"));
+    match &place.found {
+        Found::File(seen) if is_text => seen.open().ok().map(Amble::Text),
+        _ => None,
     }
 }

@@ -3,7 +3,7 @@
 //! The body is put on its way, a turn is waited for, the script is started; then its output, its silence and the client
 //! are watched until the head of its reply is there. What follows the head is a stream.
 
-pub(in crate::handlers) mod environment;
+pub mod environment;
 mod failure;
 mod feed;
 pub(in crate::handlers) mod reply;
@@ -48,6 +48,17 @@ use crate::scripts::{Care, Inherited, Order, Scripts};
 
 /// Runs the script of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
+    let words = arguments(ex);
+    run_with(ex, place, scripts, words).await
+}
+
+/// The same with these arguments, whatever the query is.
+pub async fn run_with(
+    ex: &mut Exchange,
+    place: &Place,
+    scripts: &Rc<Scripts>,
+    arguments: Vec<Vec<u8>>,
+) -> Result<Outcome, Fail> {
     let script = named(ex, place)?;
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
@@ -59,7 +70,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Res
     input.feed.prime().await;
     let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
     let length = input.length;
-    let order = order(ex, place, script, env, input.stdin.take());
+    let order = order(place, script, arguments, env, input.stdin.take());
     let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
@@ -91,7 +102,7 @@ pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Resul
     let env = environment::of_script(ex, place, inherited, None);
     let ignored = env.ignored().iter().map(environment::told).collect();
     Ok(Explained {
-        order: order(ex, place, script, env, None),
+        order: order(place, script, arguments(ex), env, None),
         care: care(ex, place),
         ignored,
     })
@@ -121,12 +132,18 @@ pub(in crate::handlers) fn named(ex: &mut Exchange, place: &Place) -> Result<(u3
     Ok((u32::try_from(number).map_err(|_| no_place(place))?, path.to_vec()))
 }
 
-fn order(ex: &Exchange, place: &Place, (number, path): (u32, Vec<u8>), env: MetaVars, stdin: Option<OwnedFd>) -> Order {
+fn order(
+    place: &Place,
+    (number, path): (u32, Vec<u8>),
+    arguments: Vec<Vec<u8>>,
+    env: MetaVars,
+    stdin: Option<OwnedFd>,
+) -> Order {
     Order {
         place: number,
         path,
         runs: Runs::Itself,
-        arguments: arguments(ex),
+        arguments,
         env: env.into_pairs(),
         limits: limits(place),
         stdin,

@@ -6,6 +6,7 @@ pub mod balance;
 mod behind;
 mod between;
 pub mod cgi;
+mod precompressed;
 mod presence;
 pub mod proxy;
 pub mod static_file;

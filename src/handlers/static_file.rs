@@ -8,6 +8,7 @@ use sha1::Digest;
 
 use crate::base::ascii;
 use crate::base::date::HttpDate;
+use crate::config::directives::DirConf;
 use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
@@ -17,6 +18,8 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::fs::open::{Found, Meta, OpenFile};
+use crate::handlers::precompressed;
+use crate::http::coding::Coding;
 use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::method::Method;
 use crate::http::range::{Bound, ByteRanges, RangeLimits, append_content_range, append_unsatisfied_range};
@@ -38,6 +41,9 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         return Err(Fail::client(Status::NOT_FOUND, note));
     }
     check_body(ex, place)?;
+    if let Some((coding, file)) = precompressed::find(ex, place, seen) {
+        return answer(ex, place, file, Some(coding)).map(Outcome::Reply);
+    }
     let file = seen.open().map_err(|error| {
         ex.trace_open_error(&place.path, error);
         let status = match error {
@@ -55,7 +61,21 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
             ),
         )
     })?;
-    answer(ex, place, file).map(Outcome::Reply)
+    answer(ex, place, file, None).map(Outcome::Reply)
+}
+
+/// The whole file as a body, for a page that includes it.
+pub fn whole(ex: &Exchange, place: &Place) -> Result<Body, Fail> {
+    let Found::File(seen) = &place.found else {
+        return Err(Fail::internal("a place that is no file was given to the file handler"));
+    };
+    let file = seen.open().map_err(|error| {
+        ex.trace_open_error(&place.path, error);
+        let file = String::from_utf8_lossy(&place.path);
+        Fail::site(Status::FORBIDDEN, format!("`{file}`: {}", error.reason()))
+    })?;
+    let length = file.meta.size;
+    Ok(body(place, file, vec![part(Bytes::new(), 0, length)], Bytes::new()))
 }
 
 /// What a place can be asked for, with what is known of its representation, as in Apache.
@@ -83,19 +103,33 @@ fn check_body(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     }
 }
 
-fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail> {
+fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) -> Result<Response, Fail> {
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
-    let tag = etag(place, &file, ex.began.wall);
+    // What may be parsed for includes is another thing than the file.
+    let has_tag = !place.may_be_parsed() || place.conf.ssi.etag.or(false);
+    let mut tag = has_tag.then(|| etag(place, &file, ex.began.wall)).flatten();
+    if let (Some(tag), Some(coding)) = (&mut tag, coding) {
+        // Whatever it is made of, it is not that of the file without the coding.
+        tag.pop();
+        tag.extend_from_slice(format!("-{}\"", coding.name()).as_bytes());
+    }
     let validators = Validators {
         etag: tag.as_deref().and_then(ETag::parse),
         last_modified: Some(modified),
     };
     let mut response = Response::new(Status::OK, Body::Empty);
     add_fields(&mut response, place, tag.as_deref(), modified);
-    // An error document is shown whatever the client knows of it.
-    if ex.error_status().is_none() {
+    if precompressed::is_on(place) {
+        response.head.fields.append("Vary", "Accept-Encoding");
+    }
+    if let Some(coding) = coding {
+        response.head.fields.append("Content-Encoding", coding.name());
+    }
+    // An error document is shown whatever the client knows of it, and what a page includes as well.
+    let is_asked = ex.error_status().is_none() && !ex.is_subrequest();
+    if is_asked && (!place.may_be_parsed() || place.is_kept_by_its_mode()) {
         match conditional::evaluate(ex.method, &ex.head, &validators, now) {
             Condition::Proceed => {}
             Condition::NotModified => return Ok(not_modified(response)),
@@ -105,6 +139,8 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile) -> Result<Response, Fail
                 return Ok(response);
             }
         }
+    }
+    if is_asked && !(place.may_be_parsed() && place.has_includes()) {
         let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
@@ -155,11 +191,15 @@ fn limits(place: &Place) -> RangeLimits {
 /// The entity tag of a file as Apache writes it: inode, size and time of change in hexadecimal, the last in microseconds,
 /// or a digest of the content. Weak while the file may still change within the same second.
 fn etag(place: &Place, file: &OpenFile, now: SystemTime) -> Option<Vec<u8>> {
-    let parts = place.conf.core.file_etag.in_force();
-    let meta = &file.meta;
-    if parts.digest {
+    if place.conf.core.file_etag.in_force().digest {
         return digest(file).map(|digest| format!("\"{digest}\"").into_bytes());
     }
+    tag_of_facts(&place.conf, &file.meta, now)
+}
+
+/// The entity tag by what the system says of a file or directory, without its content.
+pub fn tag_of_facts(conf: &DirConf, meta: &Meta, now: SystemTime) -> Option<Vec<u8>> {
+    let parts = conf.core.file_etag.in_force();
     let mtime = i128::from(meta.mtime.0) * 1_000_000 + i128::from(meta.mtime.1 / 1000);
     let mut words = Vec::new();
     if parts.inode {

@@ -1,6 +1,7 @@
 //! HTTP/1 messages as data: heads, framing, ranges, conditions (RFC 9110, RFC 9112). No I/O.
 
 pub mod chunked;
+pub mod coding;
 pub mod conditional;
 pub mod fields;
 pub mod framing;

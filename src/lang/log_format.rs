@@ -7,7 +7,7 @@ pub mod condition;
 pub mod escape;
 mod json;
 mod parse;
-mod strftime;
+pub(in crate::lang) mod strftime;
 #[cfg(test)]
 mod tests;
 mod write;

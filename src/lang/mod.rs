@@ -9,4 +9,5 @@ pub mod log_format;
 pub mod log_level;
 pub mod regex;
 pub mod rewrite;
+pub mod ssi;
 pub mod vars;

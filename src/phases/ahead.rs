@@ -1,19 +1,31 @@
 //! What a request for something else would come to: `-U`, `-F`, `%{LA-U:...}`. It is found by the same phases, on an exchange
 //! that is thrown away.
 
+use percent_encoding::percent_decode;
+
 use crate::exchange::Exchange;
-use crate::exchange::place::{Landing, Place};
+use crate::exchange::client::Patience;
+use crate::exchange::looks::Sight;
+use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{Outcome, Stop};
+use crate::fs::open::Found;
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
 use crate::lang::vars::Accessible;
-use crate::phases::locate;
+use crate::phases::{fixup, locate, target};
 
 /// The exchange of a look, and the place it came to.
 pub(super) type Looked = (Exchange, Result<Place, Stop>);
 
 /// Where a request for a URL path of this site, absolute or beside this one, perhaps with a query, would come to; nothing where that is no path.
 pub(super) fn at_url(ex: &Exchange, path: &[u8]) -> Option<Looked> {
+    let mut look = to_url(ex, path)?;
+    let place = locate::look(&mut look);
+    Some(taken_over(ex, look, place))
+}
+
+/// A look at a URL path, absolute or beside this one, with its query.
+fn to_url(ex: &Exchange, path: &[u8]) -> Option<Exchange> {
     let mut look = ex.look_ahead();
     let mut parts = path.splitn(2, |byte| *byte == b'?');
     let path = parts.next().unwrap_or_default();
@@ -30,8 +42,7 @@ pub(super) fn at_url(ex: &Exchange, path: &[u8]) -> Option<Looked> {
     };
     look.target.path = CleanPath::from_decoded(&whole, Slashes::Merge).ok()?;
     look.target.query = parts.next().map(<[u8]>::to_vec);
-    let place = locate::look(&mut look);
-    Some(taken_over(ex, look, place))
+    Some(look)
 }
 
 /// The same for a file by its name.
@@ -48,8 +59,64 @@ fn taken_over(ex: &Exchange, look: Exchange, place: Result<Place, Stop>) -> Look
     (look, place)
 }
 
+/// What a request for an entry of a directory would come to.
+pub async fn at_entry(ex: &Exchange, directory: &Place, name: &[u8]) -> Sight {
+    let mut look = ex.look_ahead();
+    look.client.patience = Patience::Waits;
+    let url = within(ex.target.path.as_bytes(), name);
+    let Ok(url) = CleanPath::from_decoded(&url, Slashes::Keep) else {
+        return Sight {
+            status: Status::NOT_FOUND,
+            types: Types::default(),
+            file: None,
+        };
+    };
+    look.target.path = url;
+    let file = within(&directory.path, name);
+    let found = locate::entry(&mut look, directory, &file).await;
+    let types = match &found {
+        Ok(place) => place.types.clone(),
+        // Types are known before a redirect is.
+        Err(Stop::Outcome(_)) => fixup::types_of(&look, look.conf(), &file),
+        Err(Stop::Fail(_)) => Types::default(),
+    };
+    Sight {
+        status: status_of(&found),
+        types,
+        file: match found.map(|place| place.found) {
+            Ok(Found::File(seen)) => Some(seen),
+            _ => None,
+        },
+    }
+}
+
+fn within(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
+    [directory, slash, name].concat()
+}
+
+/// The file that a URL path, absolute or beside this one, with its query leads to, for a handler that can wait.
+pub async fn file_at_url(ex: &Exchange, url: &[u8]) -> Option<(Exchange, Place)> {
+    let mut url = url.splitn(2, |byte| *byte == b'?');
+    let path: Vec<u8> = percent_decode(url.next()?).collect();
+    let mut look = to_url(ex, &path)?;
+    look.target.query = url.next().map(<[u8]>::to_vec);
+    look.client.patience = Patience::Waits;
+    loop {
+        match locate::run(&mut look).await {
+            Ok(place) => return (place.landing() == Landing::File).then_some((look, place)),
+            Err(Stop::Fail(_)) => return None,
+            Err(Stop::Outcome(outcome)) => {
+                let Outcome::Again(next) = *outcome else { return None };
+                look.again(next).ok()?;
+                target::run(&mut look).ok()?;
+            }
+        }
+    }
+}
+
 /// What a look by `-F` or `-U` came to.
-pub(super) struct Sight {
+pub(super) struct Answer {
     /// Whether the client could have it.
     pub(super) succeeds: bool,
     /// With which status.
@@ -59,7 +126,7 @@ pub(super) struct Sight {
 }
 
 /// Looks; nothing where there is no such path.
-pub(super) fn look(ex: &Exchange, what: Accessible, name: &[u8]) -> Option<Sight> {
+pub(super) fn look(ex: &Exchange, what: Accessible, name: &[u8]) -> Option<Answer> {
     let (look, place) = match what {
         Accessible::Url => at_url(ex, name)?,
         Accessible::File => at_file(ex, name),
@@ -70,7 +137,7 @@ pub(super) fn look(ex: &Exchange, what: Accessible, name: &[u8]) -> Option<Sight
         // A lookup that met nothing is no error yet: the file must be there. A directory is no file.
         Accessible::File => place.is_ok_and(|place| place.landing() == Landing::File),
     };
-    Some(Sight {
+    Some(Answer {
         succeeds,
         status,
         file: look.file,

@@ -8,14 +8,16 @@ use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
-use crate::config::handlers::{BY_TYPE, INCLUDES, missed_filter};
+use crate::config::directives::ssi::XBitHack;
+use crate::config::filters::{Filter, Named};
+use crate::config::handlers::BY_TYPE;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::fs::open::{self, Kind};
+use crate::fs::open::{self, Found, Kind};
 use crate::http::status::Status;
 use crate::phases::{request_fields, rewrite, translate};
 
@@ -73,6 +75,8 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             ex.trace(|| said("a rule's [H]", "handler", handler));
         }
         rewrite::force_types(ex, place);
+        parse_for_includes(place);
+        ex.target.filters = place.types.output_filters.iter().filter_map(Named::here).collect();
     }
     Ok(fixed)
 }
@@ -170,6 +174,25 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             ))
         }
     }
+}
+
+/// What is parsed for includes without a filter that says so: by its handler, or by its mode (XBitHack).
+fn parse_for_includes(place: &mut Place) {
+    let by_bit = place.conf.ssi.by_bit.or(XBitHack::Off) != XBitHack::Off;
+    let types = &mut place.types;
+    if types.handler.as_deref() == Some(b"server-parsed") {
+        types.handler = Some(b"default-handler".to_vec());
+        types.media_type.get_or_insert_with(|| HTML.into());
+    } else if !(by_bit && types.media_type.as_deref() == Some(HTML) && is_for_its_owner_to_execute(&place.found)) {
+        return;
+    }
+    types.output_filters.push(Named::Here(Filter::Includes));
+}
+
+const HTML: &[u8] = b"text/html";
+
+fn is_for_its_owner_to_execute(found: &Found) -> bool {
+    matches!(found, Found::File(seen) if seen.meta.mode & 0o100 != 0)
 }
 
 #[cold]
@@ -274,12 +297,11 @@ pub(super) fn types_of(ex: &Exchange, conf: &DirConf, path: &[u8]) -> Types {
             tell("encoding", encoding);
             types.encodings.push(encoding.clone());
         }
-        let missed = mime
-            .output_filters
-            .find(&extension)
-            .and_then(|filters| missed_filter(filters));
-        if let Some(filter) = missed.filter(|filter| types.missed_filter.is_none() || *filter != INCLUDES) {
-            types.missed_filter = Some(filter.to_vec());
+        if let Some(filters) = mime.output_filters.find(&extension) {
+            types.output_filters.extend_from_slice(filters);
+        }
+        if let Some(filters) = mime.input_filters.find(&extension) {
+            types.input_filters.extend_from_slice(filters);
         }
         if let Some(handler) = mime.handlers.find(&extension).filter(|_| is_last || !last_only) {
             tell("handler", handler);

@@ -65,6 +65,35 @@ pub fn look_at_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
     at_once(judged(ex, translated))
 }
 
+/// Finds the place of an entry of a directory, by its absolute name.
+pub async fn entry(ex: &mut Exchange, directory: &Place, path: &[u8]) -> Result<Place, Stop> {
+    let translated = Translated {
+        path: path.to_vec(),
+        alias: directory.alias,
+        context_prefix: directory.context_prefix.clone(),
+        context_root: directory.context_root.clone(),
+    };
+    let mut place = judged(ex, translated).await?;
+    // What would stand for the entry (an index file, a fallback) is of no interest.
+    fixup::run(ex, &mut place)?;
+    Ok(place)
+}
+
+/// Finds the place of a file by its name, for a page that includes it.
+pub async fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
+    let translated = Translated {
+        path: path.to_vec(),
+        alias: Alias::None,
+        context_prefix: Vec::new(),
+        context_root: Vec::new(),
+    };
+    let mut place = judged(ex, translated).await?;
+    match fixup::run(ex, &mut place)? {
+        Fixed::Here => Ok(place),
+        Fixed::Instead(_) => Err(Fail::internal("it is no file").into()),
+    }
+}
+
 /// Finds the place of this pass for those who only look, and cannot wait.
 pub fn look(ex: &mut Exchange) -> Result<Place, Stop> {
     at_once(run(ex))

@@ -2,7 +2,7 @@
 
 pub mod access;
 mod access_file;
-mod ahead;
+pub mod ahead;
 mod answers;
 mod auth_files;
 mod authn;

@@ -5,6 +5,7 @@ use crate::base::date::HttpDate;
 use crate::base::path;
 use crate::config::directives::proxy::PathForm;
 use crate::config::directives::static_first::StaticFirst;
+use crate::config::filters::{Filter, Named};
 use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::body::BodyLength;
@@ -89,10 +90,16 @@ fn has_known_type(ex: &Exchange, path: &[u8]) -> bool {
     if of_last.is_none_or(|last| last.media_type.is_none()) {
         return false;
     }
-    let is_more = types.handler.is_some() || types.missed_filter.is_some() || types.charset.is_some();
+    let is_more =
+        types.handler.is_some() || types.output_filters.iter().any(is_more_than_sending) || types.charset.is_some();
     let is_one_of_several = !types.languages.is_empty() || !types.encodings.is_empty();
     let is_file = |kind: &[u8]| !handlers::is_foreign_type(kind) && !kind.starts_with(handlers::BY_TYPE);
     !is_more && !is_one_of_several && types.media_type.as_deref().is_some_and(is_file)
+}
+
+/// Whether a filter makes something else of a file, or cannot.
+fn is_more_than_sending(named: &Named) -> bool {
+    matches!(named, Named::Missing(_) | Named::Here(Filter::Includes))
 }
 
 /// What is known of a regular file that all may read and nobody may execute, with no symbolic link on the way to it from `root`.

@@ -20,7 +20,7 @@ pub enum Asked {
 
 /// Parts the target of the first pass, and decodes the path of every pass.
 pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
-    if ex.previous.is_none() {
+    if ex.previous.is_none() && !ex.is_subrequest() {
         let target = ex.head.target().map_err(|e| Fail::client(e.status(), e.to_string()))?;
         match target {
             Target::Asterisk => return Ok(Asked::Server),
@@ -39,6 +39,7 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
             path: CleanPath::root(),
             query,
             landed: Landed::default(),
+            filters: Vec::new(),
         };
     }
     ex.target.path = match decode(ex) {

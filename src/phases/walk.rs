@@ -189,6 +189,7 @@ struct Judged {
 #[derive(Clone)]
 enum Piece {
     Section(&'static DirConf),
+    Location(&'static DirConf),
     AccessFile(Arc<AccessFile>),
     Files(Arc<FilesSection>),
     Branch(Arc<DirConf>),
@@ -197,7 +198,7 @@ enum Piece {
 impl Piece {
     fn conf(&self) -> &DirConf {
         match self {
-            Piece::Section(conf) => conf,
+            Piece::Section(conf) | Piece::Location(conf) => conf,
             Piece::AccessFile(file) => &file.conf,
             Piece::Files(files) => &files.conf,
             Piece::Branch(conf) => conf,
@@ -208,7 +209,19 @@ impl Piece {
     fn id(&self) -> usize {
         match self {
             Piece::AccessFile(file) => file.id,
-            Piece::Section(_) | Piece::Files(_) | Piece::Branch(_) => std::ptr::from_ref(self.conf()).addr(),
+            Piece::Section(_) | Piece::Location(_) | Piece::Files(_) | Piece::Branch(_) => {
+                std::ptr::from_ref(self.conf()).addr()
+            }
+        }
+    }
+
+    /// The walk of Apache's that merges it: each merges its own before it lays them over what was there.
+    fn walk(&self) -> u8 {
+        match self {
+            Piece::Section(_) | Piece::AccessFile(_) => 1,
+            Piece::Files(_) => 2,
+            Piece::Location(_) => 3,
+            Piece::Branch(_) => 4,
         }
     }
 }
@@ -291,6 +304,9 @@ fn with_branches(ex: &Exchange, mut pieces: Vec<Piece>, links: Vec<(usize, Symli
 
 fn piece(ex: &Exchange, kind: &'static str, section: &'static Section) -> Piece {
     ex.trace(|| section_step(kind, &section.pattern, &section.span));
+    if kind == "Location" {
+        return Piece::Location(&section.conf);
+    }
     Piece::Section(&section.conf)
 }
 
@@ -376,7 +392,12 @@ fn merged(site: &'static Site, pieces: &[Piece]) -> Arc<DirConf> {
             return Arc::clone(conf);
         }
         let mut conf = DirConf::clone(&site.base);
+        let mut walk = 0;
         for piece in pieces {
+            if piece.walk() != walk {
+                conf.autoindex.close();
+                walk = piece.walk();
+            }
             conf.merge(piece.conf());
         }
         let conf = Arc::new(conf);

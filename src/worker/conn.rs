@@ -238,7 +238,7 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &*self.thread, fail).await
+            serve::refuse(&mut ex, &self.thread, fail).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
             let Ok(response) = self.answer(&mut ex).await else {
@@ -281,7 +281,7 @@ impl Conn {
     /// and nothing else may be sent before them.
     async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
         let thread = Rc::clone(&self.thread);
-        let mut serving = std::pin::pin!(serve::serve(ex, &*thread));
+        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
         let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
         if let Poll::Ready(response) = at_once {
             return Ok(response);
@@ -293,7 +293,7 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         let mut ex = self.exchange(head, began, RequestBody::none());
-        if let Some(mut response) = serve::refuse(&mut ex, &*self.thread, fail).await {
+        if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, response).await;
         }
@@ -348,6 +348,9 @@ impl Conn {
             Body::Tunnel(tunnel) => Box::pin(self.tunnel(tunnel.as_mut())).await,
             body => self.writer.body(body, framing).await,
         };
+        if let Body::Stream(stream, _) = &response.body {
+            ex.rewriting.notes.extend(stream.notes());
+        }
         let aborted = sent.is_err();
         let then = behind(sent, framing, stays);
         let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;

@@ -9,6 +9,7 @@ pub mod crowd;
 pub mod drain;
 mod fcgi_conn;
 pub mod logs;
+mod looks;
 mod maps;
 pub mod pulse;
 pub mod reader;

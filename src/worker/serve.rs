@@ -1,5 +1,6 @@
 //! The driver: from a parsed head to a response. Start reading lychgate here.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +10,15 @@ use crate::exchange::allowed;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
-use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::exchange::response::{AfterResponse, Body, Outcome, Parsable, Response, Stop};
 use crate::exchange::rewriting::Question;
+use crate::exchange::subrequest::{Aim, Local, Subrequests};
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
+use crate::filters::chain::{self, Coded};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
-use crate::filters::{default_charset, expires, headers, rewriting};
+use crate::filters::{default_charset, expires, headers, inflate, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -26,6 +29,7 @@ use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::balance;
+use crate::worker::looks::Around;
 use crate::worker::thread::Thread;
 
 /// What a request reaches besides files and its client: logs, map programs, scripts, applications. A thread has them; who only explains
@@ -48,6 +52,13 @@ pub trait Outside {
 
     /// What the program of the place answers, which is started where it does not run.
     fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+    /// What the program of the place answers to these arguments.
+    fn run_program(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        arguments: Vec<Vec<u8>>,
+    ) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// What the application of the place answers.
     fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -85,6 +96,10 @@ impl Outside for Thread {
         handlers::application::on_demand::run(ex, place, &self.applications, &self.scripts).await
     }
 
+    async fn run_program(&self, ex: &mut Exchange, place: &Place, arguments: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
+        handlers::cgi::run_with(ex, place, &self.scripts, arguments).await
+    }
+
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::application::run(ex, place, &self.applications).await
     }
@@ -99,7 +114,7 @@ impl Outside for Thread {
 }
 
 /// Serves one request: from parsed head to response. `None` when the client has left.
-pub async fn serve<O: Outside>(ex: &mut Exchange, outside: &O) -> Option<Response> {
+pub async fn serve<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Option<Response> {
     let answer = match phases::vhost::run(ex) {
         Ok(()) => {
             phases::client_address::run(ex);
@@ -114,13 +129,17 @@ pub async fn serve<O: Outside>(ex: &mut Exchange, outside: &O) -> Option<Respons
 }
 
 /// Answers a request that failed before it could be served (a broken head, a body that cannot be framed).
-pub async fn refuse<O: Outside>(ex: &mut Exchange, outside: &O, fail: Fail) -> Option<Response> {
+pub async fn refuse<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, fail: Fail) -> Option<Response> {
     // The site decides how an error looks; that the host cannot be found is part of the failure.
     let _ = phases::vhost::run(ex);
     finish(ex, outside, Err(fail)).await
 }
 
-async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Response, Fail>) -> Option<Response> {
+async fn finish<O: Outside + 'static>(
+    ex: &mut Exchange,
+    outside: &Rc<O>,
+    answer: Result<Response, Fail>,
+) -> Option<Response> {
     let (mut response, mut made) = match answer {
         Ok(response) => (response, Made::ByHandler),
         Err(Fail::ClientGone) => return None,
@@ -133,8 +152,9 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
         made = Made::ByServer;
     }
     error_document::fill_in(ex, &mut response);
+    let coded = chain::apply(ex, &mut response, made).await;
     rewriting::apply(ex, &mut response);
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made));
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
@@ -145,19 +165,20 @@ async fn finish<O: Outside>(ex: &mut Exchange, outside: &O, answer: Result<Respo
     Some(response)
 }
 
-/// Expires and Header.
-fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made) {
-    if !headers::concern(ex) && !expires::concern(ex) {
+/// What filters leave to be said, Expires and Header.
+fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
+    if coded == Coded::No && !headers::concern(ex) && !expires::concern(ex) {
         return;
     }
     let mut tables = Tables::split(ex, response, made);
+    tables.say(coded);
     expires::apply(ex, response, &mut tables);
     headers::apply(ex, response, made, &mut tables);
     tables.join(response);
 }
 
 /// What the client sees of a failure: the error document, or the built-in page where that fails too.
-async fn replaced<O: Outside>(ex: &mut Exchange, outside: &O, fail: &Reply) -> Option<(Response, Made)> {
+async fn replaced<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, fail: &Reply) -> Option<(Response, Made)> {
     let next = match error_document::choose(ex, fail) {
         Replacement::Response(response) => return Some((response, Made::ByServer)),
         Replacement::Again(next) => next,
@@ -200,7 +221,7 @@ fn again(ex: &mut Exchange, next: Again) -> Result<(), Fail> {
     ex.again(next)
 }
 
-async fn answer<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Response, Fail> {
+async fn answer<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Result<Response, Fail> {
     loop {
         match one_pass(ex, outside).await.or_else(Stop::into_outcome)? {
             Outcome::Reply(response) => return Ok(response),
@@ -210,7 +231,7 @@ async fn answer<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Response, 
 }
 
 /// The phases in their order. `?` leaves early: a phase failed, or already knows the outcome.
-async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome, Stop> {
+async fn one_pass<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Result<Outcome, Stop> {
     phases::request_fields::early(ex);
     if phases::target::run(ex)? == Asked::Server {
         phases::early::of_site(ex);
@@ -221,23 +242,85 @@ async fn one_pass<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Outcome,
         phases::early::of_site(ex);
         return Ok(Outcome::Reply(trace(ex)?));
     }
-    let mut place = located(ex, outside).await?;
+    let place = located(ex, outside).await?;
+    handled(ex, outside, place).await
+}
+
+/// The answer for a place, by its handler; a page has its includes filled in.
+async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut place: Place) -> Result<Outcome, Stop> {
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
-    Ok(match handler {
+    inflate::request(ex, &place);
+    let outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
-        Handler::Autoindex => handlers::autoindex::run(ex, &place)?,
+        Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::Application => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
+    };
+    Ok(match outcome {
+        Outcome::Reply(mut response) if place.may_be_parsed() => {
+            let requests = Rc::new(Requests(Rc::clone(outside)));
+            response.parsable = Some(Box::new(Parsable { place, requests }));
+            Outcome::Reply(response)
+        }
+        outcome => outcome,
     })
 }
 
+/// Carries out the requests that pages make.
+struct Requests<O>(Rc<O>);
+
+impl<O: Outside + 'static> Subrequests for Requests<O> {
+    fn locate<'a>(&'a self, sub: &'a mut Exchange, aim: &'a Aim) -> Local<'a, Result<Place, Stop>> {
+        Box::pin(async move {
+            phases::target::run(sub)?;
+            match aim {
+                Aim::Url => located(sub, &self.0).await,
+                Aim::File(path) => phases::locate::of_file(sub, path).await,
+            }
+        })
+    }
+
+    fn answer<'a>(&'a self, sub: &'a mut Exchange, place: Place) -> Local<'a, Result<Response, Fail>> {
+        Box::pin(async move {
+            let mut outcome = handled(sub, &self.0, place).await;
+            loop {
+                match outcome.or_else(Stop::into_outcome)? {
+                    Outcome::Reply(mut response) => {
+                        chain::apply_to_included(sub, &mut response).await;
+                        return Ok(response);
+                    }
+                    Outcome::Again(next) => again(sub, next)?,
+                }
+                outcome = one_pass(sub, &self.0).await;
+            }
+        })
+    }
+
+    fn run<'a>(
+        &'a self,
+        sub: &'a mut Exchange,
+        place: &'a Place,
+        arguments: Vec<Vec<u8>>,
+    ) -> Local<'a, Result<Outcome, Fail>> {
+        Box::pin(self.0.run_program(sub, place, arguments))
+    }
+
+    fn environment(&self, ex: &Exchange, place: &Place) -> Vec<(Vec<u8>, Vec<u8>)> {
+        handlers::cgi::environment::of_page(ex, place)
+    }
+
+    fn tell(&self, ex: &Exchange) {
+        self.0.tell(ex);
+    }
+}
+
 /// The place of the request. Where rules ask a program for it they are applied again, from the start, with its answer.
-async fn located<O: Outside>(ex: &mut Exchange, outside: &O) -> Result<Place, Stop> {
+async fn located<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Result<Place, Stop> {
     if !outside.has_map_programs() {
         return searched(ex).await;
     }
@@ -271,7 +354,7 @@ fn given_up(pattern: &str) -> String {
 }
 
 /// How often the rules of one pass may ask map programs; more is an error. No directive moves it.
-const QUESTIONS: usize = 64;
+pub(super) const QUESTIONS: usize = 64;
 
 /// What the server as a whole can be asked for.
 fn options(ex: &Exchange) -> Response {

@@ -89,6 +89,10 @@ const APACHE_MODULES: &[&str] = &[
     "lbmethod_byrequests",
     "lbmethod_bybusyness",
     "proxy_balancer",
+    "filter",
+    "include",
+    "deflate",
+    "brotli",
 ];
 
 /// The bench of this run, made at its first use.

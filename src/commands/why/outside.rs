@@ -138,6 +138,10 @@ impl Outside for StandIn {
         )))
     }
 
+    async fn run_program(&self, ex: &mut Exchange, place: &Place, _: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
+        self.run_script(ex, place).await
+    }
+
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         let (address, file) = application::explain(ex, place)?;
         let file = String::from_utf8_lossy(&file);

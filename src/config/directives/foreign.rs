@@ -58,7 +58,6 @@ const V: Contexts = VHOST;
 const D: Contexts = DIRECTORY;
 const SV: Contexts = SITES;
 const DH: Contexts = DIRECTORY.or(HTACCESS);
-const VDH: Contexts = VHOST.or(DH);
 const SDH: Contexts = SERVER.or(DH);
 const SVD: Contexts = SERVER_FILES;
 const SVDH: Contexts = ANYWHERE;

@@ -2,10 +2,12 @@
 
 use crate::config::backends;
 use crate::config::directives::DirConf;
+use crate::config::filters::{self, Filter, Names};
 use crate::config::handlers::{is_on_demand, look_at_filters, look_at_handler, look_at_type};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
+use crate::http::coding::Coding;
 
 settings! {
     /// Meanings of file name extensions in a place. Keys are extensions in lower case, without the dot.
@@ -22,8 +24,12 @@ settings! {
         languages: Mapped<Vec<u8>, Vec<u8>>,
         /// `DefaultLanguage`.
         default_language: Setting<Vec<u8>>,
-        /// `AddOutputFilter`: names in lower case, divided by semicolons.
-        output_filters: Mapped<Vec<u8>, Vec<u8>>,
+        /// `AddInputFilter`.
+        input_filters: Mapped<Vec<u8>, Vec<Filter>>,
+        /// `AddOutputFilter`.
+        output_filters: Mapped<Vec<u8>, Names>,
+        /// `Precompressed`.
+        precompressed: Setting<Vec<Coding>>,
         /// `MimeLastExtension`.
         last_extension: Setting<bool>,
         /// `ModMimeUsePathInfo`.
@@ -104,6 +110,24 @@ pub const DIRECTIVES: &[Directive] = &[
         "Any of a name's extensions counts, not only the last, as in Apache: upload.cgi.txt is a script where .cgi is. Scripts \
 also need Options ExecCGI. MimeLastExtension makes it the last alone. An application server may be a handler as in SetHandler."
     ),
+    Directive {
+        name: "AddInputFilter",
+        module: "mod_mime",
+        syntax: "filter[;filter...] extension ...",
+        words: Words::AtLeast(2),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Name the filters that bodies of requests for files with an extension pass.",
+        manual: "There is DEFLATE, see SetInputFilter.",
+        set: Set::Dir(|conf, args| {
+            let filters = filters::input_names(args.bytes(0))?;
+            for extension in args.rest(1) {
+                conf.mime.input_filters.insert(lower(extension), filters.clone());
+            }
+            Ok(())
+        }),
+    },
     extensions!(
         "AddLanguage",
         "language extension ...",
@@ -112,18 +136,26 @@ also need Options ExecCGI. MimeLastExtension makes it the last alone. An applica
         |_, _| Ok(()),
         "The language is sent as Content-Language."
     ),
-    extensions!(
-        "AddOutputFilter",
-        "filter[;filter...] extension ...",
-        "Name the filters that files with an extension pass.",
-        output_filters,
-        |_, args| {
+    Directive {
+        name: "AddOutputFilter",
+        module: "mod_mime",
+        syntax: "filter[;filter...] extension ...",
+        words: Words::AtLeast(2),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Name the filters that files with an extension pass.",
+        manual: "SetOutputFilter tells which there are. A file that another is for is answered with 500 and never shown, for it may hold \
+commands. INCLUDES is for files where Options Includes is on, as in Apache.",
+        set: Set::Dir(|conf, args| {
             look_at_filters(args);
+            for extension in args.rest(1) {
+                let names = filters::names(args.bytes(0));
+                conf.mime.output_filters.insert(lower(extension), names);
+            }
             Ok(())
-        },
-        "There are none: those that compress are left out, and a file that any other is for is answered with 500 and never shown, for \
-it may hold commands. INCLUDES is for files where Options Includes is on, as in Apache."
-    ),
+        }),
+    },
     extensions!(
         "AddType",
         "media-type extension ...",
@@ -193,9 +225,32 @@ codings and character sets are read from all extensions as before, but for types
             Ok(())
         }),
     },
+    Directive {
+        name: "Precompressed",
+        module: "lychgate",
+        syntax: "On|Off|coding ...",
+        words: Words::AtLeast(1),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "Off",
+        summary: "Send the compressed file that stands beside a file to who takes it.",
+        manual: "Of lychgate's own. For style.css it is style.css.br, style.css.zst or style.css.gz, the one that the client wants most; \
+of those that it wants as much, the first of these. A file that is older than the one it stands for is passed over. Its media type \
+is that of the other, its entity tag its own. Only what governs the file that was asked for is looked at: a <Files> section for \
+the name that ends in .br has no say. The codings br, zstd and gzip may be named to allow only these.",
+        set: Set::Dir(|conf, args| {
+            conf.mime.precompressed.set(precompressed(args)?);
+            Ok(())
+        }),
+    },
     removal!("RemoveCharset", "Forget the character set of extensions.", charsets),
     removal!("RemoveEncoding", "Forget the content coding of extensions.", encodings),
     removal!("RemoveHandler", "Forget the handler of extensions.", handlers),
+    removal!(
+        "RemoveInputFilter",
+        "Forget the filters of request bodies of extensions.",
+        input_filters
+    ),
     removal!("RemoveLanguage", "Forget the language of extensions.", languages),
     removal!(
         "RemoveOutputFilter",
@@ -211,6 +266,18 @@ codings and character sets are read from all extensions as before, but for types
 
 fn lower(extension: &[u8]) -> Vec<u8> {
     extension.strip_prefix(b".").unwrap_or(extension).to_ascii_lowercase()
+}
+
+/// The codings of files that stand beside others, the best first.
+pub const PRECOMPRESSED: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+
+fn precompressed(args: &Args) -> Said<Vec<Coding>> {
+    if args.count() == 1 && matches!(args.keyword(0).as_str(), "on" | "off") {
+        let is_on = args.flag(0)?;
+        return Ok(PRECOMPRESSED.into_iter().filter(|_| is_on).collect());
+    }
+    let known = PRECOMPRESSED.map(|coding| (coding.name(), coding));
+    (0..args.count()).map(|n| args.choice(n, &known)).collect()
 }
 
 /// In lower case, as Apache compares it; of an application server's address that is not said.

@@ -8,6 +8,7 @@ pub mod autoindex;
 pub mod balancer;
 pub mod cgi;
 pub mod compat;
+pub mod compress;
 pub mod confine;
 pub mod core;
 pub mod dir;
@@ -16,6 +17,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod filter;
 pub mod foreign;
 pub mod headers;
 pub mod language;
@@ -38,6 +40,7 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod ssi;
 pub mod static_first;
 pub mod suexec;
 pub mod userdir;
@@ -76,8 +79,12 @@ settings! {
         fastcgi: fastcgi::FastCgi,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::Fcgid,
+        /// Filters.
+        filters: filter::Filters,
         /// Fields.
         headers: headers::Headers,
+        /// Compressed bodies of requests.
+        inflate: compress::Inflate,
         /// `.htaccess`.
         overrides: overrides::Overrides,
         /// Types.
@@ -98,6 +105,8 @@ settings! {
         scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Pages that are parsed for includes.
+        ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
     }
@@ -110,6 +119,8 @@ settings! {
         core: site::Core,
         /// Aliases.
         aliases: alias::Aliases,
+        /// Compression.
+        compress: compress::Compress,
         /// Logs.
         logs: log::Logs,
         /// Members of balancers.
@@ -126,6 +137,8 @@ settings! {
         rewrite: rewrite::SiteRewrite,
         /// The client behind proxies.
         remote_ip: remote_ip::RemoteIp,
+        /// Pages that are parsed for includes.
+        ssi: ssi::SsiSite,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// The script log.
@@ -163,6 +176,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     balancer::DIRECTIVES,
     cgi::DIRECTIVES,
     compat::DIRECTIVES,
+    compress::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
     dir::DIRECTIVES,
@@ -171,6 +185,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
@@ -191,6 +206,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    ssi::DIRECTIVES,
     static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,

@@ -1,7 +1,6 @@
 //! Modules that a configuration loads (mod_so). All there is here is built in; those that run programs and are not here leave
 //! something behind all the same: what they would run must not be shown.
 
-use crate::config::directives::DirConf;
 use crate::config::table::{Directive, Override, SITES, Set, Words};
 use crate::config::words::shown;
 
@@ -42,17 +41,9 @@ pub const DIRECTIVES: &[Directive] = &[Directive {
     summary: "Name a module; what lychgate has of it is built in, and no file is read.",
     manual: "It makes no difference to <IfModule>. A module that runs programs, such as PHP's, and that lychgate has not, has its \
 programs kept back: files with their extensions are answered with 500 and never shown, unless AddHandler or SetHandler says who \
-answers for them; so are pages with commands (.shtml) where Options Includes is on.",
+answers for them.",
     set: Set::Dir(|conf, args| {
         let module = args.keyword(0);
-        if module.starts_with("include_") {
-            keep_includes_back(conf);
-            args.remark(format!(
-                "{} runs the commands in pages, which this version does not; files that end in `.shtml` are answered with 500 \
-                 and never shown where Options Includes is on",
-                shown(args.bytes(0))
-            ));
-        }
         let Some(programs) = PROGRAMS.iter().find(|known| module.starts_with(known.beginning)) else {
             return Ok(());
         };
@@ -74,7 +65,3 @@ answers for them; so are pages with commands (.shtml) where Options Includes is 
         Ok(())
     }),
 }];
-
-fn keep_includes_back(conf: &mut DirConf) {
-    conf.mime.output_filters.insert(b"shtml".to_vec(), b"includes".to_vec());
-}

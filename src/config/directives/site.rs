@@ -38,6 +38,8 @@ settings! {
         limit_request_fields: Setting<u64>,
         /// `LimitInternalRecursion`.
         limit_internal_recursion: Setting<u64>,
+        /// `LimitInternalRecursion`: of requests that pages make.
+        limit_subrequests: Setting<u64>,
         /// `RequestReadTimeout`.
         read_timeout: ReadTimeout,
         /// `HttpProtocolOptions`.
@@ -280,14 +282,29 @@ sent them. RegisteredMethods answers methods that are not known with 501. Requir
             Ok(())
         }),
     },
-    number!(
-        "LimitInternalRecursion",
-        limit_internal_recursion,
-        "10",
-        1..=1000,
-        "Bound how often a request may be redirected inside the server.",
-        "A request beyond it is answered with 500."
-    ),
+    Directive {
+        name: "LimitInternalRecursion",
+        module: "core",
+        syntax: "redirects [subrequests]",
+        words: Words::Between(1, 2),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "10",
+        summary: "Bound how often a request may be redirected inside the server, and how deep pages may include each other.",
+        manual: "A request that is redirected more often is answered with 500; a page within too many others is not included. A single \
+number is for both.",
+        set: Set::Site(|site, args| {
+            let redirects = args.number(0, 1..=1000)?;
+            site.core.limit_internal_recursion.set(redirects);
+            let subrequests = if args.count() > 1 {
+                args.number(1, 1..=100)?
+            } else {
+                redirects.min(100)
+            };
+            site.core.limit_subrequests.set(subrequests);
+            Ok(())
+        }),
+    },
     number!(
         "LimitRequestFields",
         limit_request_fields,

@@ -56,7 +56,7 @@ is read: files are shown as without it, and nothing is written.
 Without MultiViews a name needs its extension, or the answer is 404.
 Files for the handler
 .Ql type-map
-or the filter INCLUDES are answered with 500; with
+are answered with 500; with
 .Pa httpd-multilang-errordoc.conf
 errors keep their status, on the server's own pages.
 .It

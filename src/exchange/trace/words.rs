@@ -39,6 +39,8 @@ pub enum Topic {
     Type,
     /// Who answers.
     Handler,
+    /// What the answer passes.
+    Filter,
     /// What the error log would have.
     Log,
     /// Why it failed.
@@ -68,6 +70,7 @@ impl Topic {
             Topic::Index => "index",
             Topic::Type => "type",
             Topic::Handler => "handler",
+            Topic::Filter => "filter",
             Topic::Log => "log",
             Topic::Failure => "failure",
             Topic::Note => "note",
@@ -103,6 +106,7 @@ impl Step {
             Step::Index { .. } | Step::Instead { .. } => Topic::Index,
             Step::Type { .. } => Topic::Type,
             Step::Handler(..) => Topic::Handler,
+            Step::Filter { .. } => Topic::Filter,
             Step::Said(..) => Topic::Log,
             Step::Failed(_) => Topic::Failure,
             Step::NotLookedUp(_) | Step::NoRights(_) => Topic::Note,
@@ -177,6 +181,7 @@ impl fmt::Display for Step {
             Step::Instead { by, url } => write!(f, "{by}: {} answers in its place", text(url)),
             Step::Type { by, says } => write!(f, "{by} says {says}"),
             Step::Handler(name, why) => write!(f, "{name}: {why}"),
+            Step::Filter { name, by, verdict } => write!(f, "{name} ({by}): {verdict}"),
             Step::NotLookedUp(what) => write!(f, "{what} was not looked up, and is taken for unknown"),
             Step::NoRights(path) => write!(
                 f,

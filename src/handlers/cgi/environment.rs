@@ -46,15 +46,26 @@ pub(in crate::handlers) fn of_script(
     of(ex, place, told, length)
 }
 
+/// What a page that is parsed for includes can show: the environment of a script in its place.
+pub fn of_page(ex: &Exchange, place: &Place) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let inherited = Inherited::here();
+    of_script(ex, place, &inherited, None).into_pairs()
+}
+
 /// A program's environment.
 pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, length: Option<u64>) -> MetaVars {
     let root = document_root(ex.config, ex.site);
-    let (script_name, path_info) = split_path(ex.target.path.as_bytes(), told.path_info);
+    // In what a page includes Apache does not take the PATH_INFO off.
+    let (script_name, path_info) = if ex.is_subrequest() {
+        (ex.target.path.as_bytes(), told.path_info)
+    } else {
+        split_path(ex.target.path.as_bytes(), told.path_info)
+    };
     let (software, signature, request_target) = (ex.software(), signature(ex), request_target(ex, place));
     MetaVars::of(&Request {
         method: method(ex),
         request_target: &request_target,
-        protocol: ex.head.version().as_str().as_bytes(),
+        protocol: ex.protocol().as_bytes(),
         scheme: Scheme::Http,
         query: ex.target.query.as_deref().unwrap_or_default(),
         authority: ex.head.target().ok().and_then(|target| target.authority()),

@@ -169,6 +169,7 @@ fn answer(
         body: Body::Stream(Box::new(stream), length),
         connection: AfterResponse::Keep,
         origin: Origin::Behind,
+        parsable: None,
     })
 }
 
@@ -251,5 +252,6 @@ fn switched(
         body: Body::Tunnel(Box::new(FarEnd::new(talk.into_line(asked.silence), said))),
         connection: AfterResponse::Close,
         origin: Origin::Behind,
+        parsable: None,
     })
 }

@@ -38,6 +38,8 @@ pub enum Trust {
     Full,
     /// `file()`, `filesize()` and the operators that look at files are refused.
     Restricted,
+    /// The same in a document that is parsed for includes, where `v()` is short for `reqenv()`.
+    Document,
 }
 
 /// Why an expression was refused, as a sentence for the configuration error.

@@ -154,7 +154,7 @@ impl<'t> Parser<'t> {
     fn refuse_restricted(&self, name: &str) -> Result<(), String> {
         match self.trust {
             Trust::Full => Ok(()),
-            Trust::Restricted => Err(format!("`{name}` looks at files, which is not allowed here")),
+            Trust::Restricted | Trust::Document => Err(format!("`{name}` looks at files, which is not allowed here")),
         }
     }
 
@@ -250,7 +250,11 @@ impl<'t> Parser<'t> {
     }
 
     fn function(&self, name: &str) -> Result<Function, String> {
-        let function = functions::by_name(name).ok_or_else(|| format!("`{name}` is not a function"))?;
+        let function = match functions::by_name(name) {
+            None if self.trust == Trust::Document && name.eq_ignore_ascii_case("v") => Some(Function::RequestEnv),
+            function => function,
+        };
+        let function = function.ok_or_else(|| format!("`{name}` is not a function"))?;
         if matches!(function, Function::File | Function::FileSize) {
             self.refuse_restricted(&name.to_ascii_lowercase())?;
         }

@@ -9,11 +9,11 @@ use crate::lang::local_time;
 
 /// A strftime format, respelled once so that formatting cannot fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Format(Box<str>);
+pub(in crate::lang) struct Format(Box<str>);
 
 impl Format {
     /// Takes any format: a conversion that strftime does not know stands for itself, as in glibc.
-    pub(super) fn new(format: &str) -> Format {
+    pub(in crate::lang) fn new(format: &str) -> Format {
         let mut out = String::with_capacity(format.len());
         let mut rest = format;
         while let Some(percent) = rest.find('%') {
@@ -32,7 +32,8 @@ impl Format {
         super::escape::access(text.as_bytes(), out);
     }
 
-    fn text(&self, time: &Zoned) -> String {
+    /// The moment as text.
+    pub(in crate::lang) fn text(&self, time: &Zoned) -> String {
         let mut text = String::with_capacity(64);
         // Every conversion left in the format is one that jiff knows; see `conversion`.
         let _ = write!(text, "{}", time.strftime(&*self.0));

@@ -12,7 +12,7 @@ use crate::exchange::view::View;
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::{Ahead, Host, Pending, Variable};
 use crate::lang::vars::{self, Accessible, Vars};
-use crate::phases::ahead::{self, Sight};
+use crate::phases::ahead::{self, Answer};
 
 /// A request that rules are applied to.
 pub(in crate::phases) struct Asked<'a> {
@@ -46,7 +46,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What a look by `-F` or `-U` came to; nothing for a look within a look.
-    fn sight(&self, what: Accessible, name: &[u8]) -> Option<Sight> {
+    fn sight(&self, what: Accessible, name: &[u8]) -> Option<Answer> {
         if self.looks() {
             return None;
         }

@@ -1,46 +1,24 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{
-    add_filters, dav, multiviews_match, none_only_hosts, off_only, off_only_includes,
-};
-use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, VDH, foreign};
+use crate::config::directives::foreign::depends::{dav, multiviews_match, none_only_hosts, off_only};
+use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
-const COMPRESS: &str = "answers are not compressed by this version";
 const DUMP: &str = "nothing is dumped; use a tool that reads packets";
 const FCGI: &str = "not supported by this version; run the program as a CGI script";
-const FILTERS: &str = "not supported by this version; answers pass no configurable filters";
-const LISTING: &str = "listings of directories are plain in this version";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
 const NODAV: &str = "it has no effect: WebDAV is not served by this version";
 const NOMULTI: &str = "it has no effect: there is no MultiViews and no type-map in this version";
 const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
-const NO_FILTER: &str = "no filter is attached to a file";
 const NO_IMAGE_MAP: &str = "it has no effect: there is no imap-file handler";
-const NO_INCLUDES: &str = "it has no effect: pages are not parsed for includes by this version";
 const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused";
 const NO_SPELLING: &str = "it has no effect without `CheckSpelling on`, which is refused";
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
 
 foreign! {
-    "AddAlt" "mod_autoindex" SVDH Indexes "string file [file] ..." => Ignored(LISTING);
-    "AddAltByEncoding" "mod_autoindex" SVDH Indexes "string MIME-encoding [MIME-encoding] ..." => Ignored(LISTING);
-    "AddAltByType" "mod_autoindex" SVDH Indexes "string MIME-type [MIME-type] ..." => Ignored(LISTING);
-    "AddDescription" "mod_autoindex" SVDH Indexes "string file [file] ..." => Ignored(LISTING);
-    "AddIcon" "mod_autoindex" SVDH Indexes "icon name [name] ..." => Ignored(LISTING);
-    "AddIconByEncoding" "mod_autoindex" SVDH Indexes "icon MIME-encoding [MIME-encoding] ..." => Ignored(LISTING);
-    "AddIconByType" "mod_autoindex" SVDH Indexes "icon MIME-type [MIME-type] ..." => Ignored(LISTING);
-    "AddInputFilter" "mod_mime" SVDH FileInfo "filter[;filter...] extension [extension] ..." => By(add_filters);
     "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("there is no server-info page");
-    "AddOutputFilterByType" "mod_filter" SVDH FileInfo "filter[;filter...] media-type [media-type] ..." =>
-        By(add_filters);
-    "BrotliAlterETag" "mod_brotli" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
-    "BrotliCompressionMaxInputBlock" "mod_brotli" SV None "value" => Ignored(COMPRESS);
-    "BrotliCompressionQuality" "mod_brotli" SV None "value" => Ignored(COMPRESS);
-    "BrotliCompressionWindow" "mod_brotli" SV None "value" => Ignored(COMPRESS);
-    "BrotliFilterNote" "mod_brotli" SV None "[type] notename" => Ignored(COMPRESS);
     "BufferedLogs" "mod_log_config" S None "On|Off" => Ignored("the log decides itself when to write");
     "BufferSize" "mod_buffer" D None "integer" => Ignored("it has no effect: there is no BUFFER filter");
     "CacheDefaultExpire" "mod_cache" SVD None "seconds" => Ignored(NOCACHE);
@@ -94,43 +72,21 @@ foreign! {
     "DavLockDB" "mod_dav_fs" SV None "file-path" => Ignored(NODAV);
     "DavLockDiscovery" "mod_dav_fs" SVD None "on|off" => Ignored(NODAV);
     "DavMinTimeout" "mod_dav" SVD None "seconds" => Ignored(NODAV);
-    "DefaultIcon" "mod_autoindex" SVDH Indexes "url-path" => Ignored(LISTING);
-    "DeflateAlterETag" "mod_deflate" SV None "AddSuffix|NoChange|Remove" => Ignored(COMPRESS);
-    "DeflateBufferSize" "mod_deflate" SV None "value" => Ignored(COMPRESS);
-    "DeflateCompressionLevel" "mod_deflate" SV None "value" => Ignored(COMPRESS);
-    "DeflateFilterNote" "mod_deflate" SV None "[type] notename" => Ignored(COMPRESS);
-    "DeflateInflateLimitRequestBody" "mod_deflate" SVDH Any "value" => Ignored(COMPRESS);
-    "DeflateInflateRatioBurst" "mod_deflate" SVDH Any "value" => Ignored(COMPRESS);
-    "DeflateInflateRatioLimit" "mod_deflate" SVDH Any "value" => Ignored(COMPRESS);
-    "DeflateMemLevel" "mod_deflate" SV None "value" => Ignored(COMPRESS);
-    "DeflateWindowSize" "mod_deflate" SV None "value" => Ignored(COMPRESS);
     "DirectoryCheckHandler" "mod_dir" SVDH Indexes "On|Off" => By(off_only);
     "DumpIOInput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "DumpIOOutput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "Example" "mod_example_hooks" SVDH None "" => Ignored("there is nothing to show");
     "ExtFilterDefine" "mod_ext_filter" S None "filtername parameters" => Refused(FCGI);
     "ExtFilterOptions" "mod_ext_filter" D None "option [option] ..." => Refused(FCGI);
-    "FilterChain" "mod_filter" SVDH Options "[+=-@!]filter-name ..." => Refused(FILTERS);
-    "FilterDeclare" "mod_filter" SVDH Options "filter-name [type]" => Refused(FILTERS);
-    "FilterProtocol" "mod_filter" SVDH Options "filter-name [provider-name] proto-flags" => Refused(FILTERS);
-    "FilterProvider" "mod_filter" SVDH Options "filter-name provider-name expression" => Refused(FILTERS);
-    "FilterTrace" "mod_filter" SVD None "filter-name level" => Ignored("there are no configurable filters");
     "ForceLanguagePriority" "mod_negotiation" SVDH FileInfo "None|Prefer|Fallback [Prefer|Fallback]" =>
         Ignored(NOMULTI);
     "ForensicLog" "mod_log_forensic" SV None "filename|pipe" =>
         Refused("not supported by this version; write a CustomLog with the fields that matter");
     "GlobalLog" "mod_log_config" S None "file|pipe format|nickname [env=[!]environment-variable| expr=expression]" =>
         Refused("not supported by this version; write CustomLog in the main server and in each `<VirtualHost>`");
-    "HeaderName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
     "ImapBase" "mod_imagemap" SVDH Indexes "map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapDefault" "mod_imagemap" SVDH Indexes "error|nocontent|map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapMenu" "mod_imagemap" SVDH Indexes "none|formatted|semiformatted|unformatted" => Ignored(NO_IMAGE_MAP);
-    "IndexHeadInsert" "mod_autoindex" SVDH Indexes "\"markup ...\"" => Ignored(LISTING);
-    "IndexIgnoreReset" "mod_autoindex" SVDH Indexes "ON|OFF" => Ignored(LISTING);
-    "IndexOptions" "mod_autoindex" SVDH Indexes "[+|-]option [[+|-]option] ..." => Ignored(LISTING);
-    "IndexOrderDefault" "mod_autoindex" SVDH Indexes "Ascending|Descending Name|Date|Size|Description" =>
-        Ignored(LISTING);
-    "IndexStyleSheet" "mod_autoindex" SVDH Indexes "url-path" => Ignored(LISTING);
     "InputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "KeptBodySize" "mod_request" D None "maximum size in bytes" =>
         Ignored("it has no effect: nothing but the script reads the body");
@@ -148,18 +104,8 @@ foreign! {
         By(multiviews_match);
     "OutputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
-    "ReadmeName" "mod_autoindex" SVDH Indexes "filename" => Ignored(LISTING);
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>
         Ignored("it has no effect: there is no reflector handler");
-    "RemoveInputFilter" "mod_mime" VDH FileInfo "extension [extension] ..." => Ignored(NO_FILTER);
-    "SSIEndTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
-    "SSIErrorMsg" "mod_include" SVDH Any "message" => Ignored(NO_INCLUDES);
-    "SSIETag" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
-    "SSILastModified" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
-    "SSILegacyExprParser" "mod_include" DH Limit "on|off" => Ignored(NO_INCLUDES);
-    "SSIStartTag" "mod_include" SV None "tag" => Ignored(NO_INCLUDES);
-    "SSITimeFormat" "mod_include" SVDH Any "formatstring" => Ignored(NO_INCLUDES);
-    "SSIUndefinedEcho" "mod_include" SVDH Any "string" => Ignored(NO_INCLUDES);
     "Substitute" "mod_substitute" DH FileInfo "s/pattern/substitution/[infq]" => Refused(CHANGE);
     "SubstituteInheritBefore" "mod_substitute" DH FileInfo "on|off" => Ignored(NO_SUBSTITUTE);
     "SubstituteMaxLineLength" "mod_substitute" DH FileInfo "bytes(b|B|k|K|m|M|g|G)" => Ignored(NO_SUBSTITUTE);
@@ -167,7 +113,6 @@ foreign! {
     "VirtualDocumentRootIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualScriptAlias" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
     "VirtualScriptAliasIP" "mod_vhost_alias" SV None "interpolated-directory|none" => By(none_only_hosts);
-    "XBitHack" "mod_include" SVDH Options "on|off|full" => By(off_only_includes);
     "xml2EncAlias" "mod_xml2enc" S None "charset alias [alias ...]" => Ignored(NOPROXY);
     "xml2EncDefault" "mod_xml2enc" SVDH Any "name" => Ignored(NOPROXY);
     "xml2StartParse" "mod_xml2enc" SVDH Any "element [element ...]" => Ignored(NOPROXY);

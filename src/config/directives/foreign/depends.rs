@@ -35,11 +35,6 @@ pub(super) fn off_only_hosts(words: &[Vec<u8>]) -> Answer {
     unless(words, &["off"], refusal)
 }
 
-pub(super) fn off_only_includes(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; pages are not parsed for includes, and their commands would be shown";
-    unless(words, &["off"], refusal)
-}
-
 pub(super) fn off_only_security(words: &[Vec<u8>]) -> Answer {
     let refusal =
         "not supported by this version; no rules look at requests: keep the firewall in front, and write `Off`";
@@ -141,21 +136,4 @@ pub(super) fn server_type(words: &[Vec<u8>]) -> Answer {
         &["standalone"],
         "lychgate keeps running and is not started by inetd; write `standalone`, or leave it out",
     )
-}
-
-/// Filters that are missed by nobody but the meter: they compress.
-pub(super) fn set_filters(words: &[Vec<u8>]) -> Answer {
-    const COMPRESSING: [&str; 4] = ["deflate", "brotli_compress", "none", "inflate"];
-    let filters = word(words, 0);
-    if filters.split(';').all(|filter| COMPRESSING.contains(&filter)) {
-        Ignored("answers are not compressed by this version")
-    } else if filters.split(';').any(|filter| filter == "includes") {
-        Refused("not supported by this version; pages are not parsed for includes, and their commands would be shown")
-    } else {
-        Refused("not supported by this version; answers pass no configurable filters: let a script change the text")
-    }
-}
-
-pub(super) fn add_filters(words: &[Vec<u8>]) -> Answer {
-    set_filters(words)
 }

@@ -2,7 +2,7 @@
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{
-    interpreter_source, off_only_hosts, off_only_trailers, protocol, protocols, set_filters,
+    interpreter_source, off_only_hosts, off_only_trailers, protocol, protocols,
 };
 use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, foreign};
 
@@ -62,8 +62,6 @@ foreign! {
     "SeeRequestTail" "core" S None "On|Off" => Ignored(NO_STATUS);
     "SendBufferSize" "mpm" S None "bytes" => Ignored(BUFFERS);
     "ServerLimit" "mpm" S None "number" => Ignored(BOUND);
-    "SetInputFilter" "core" SVDH FileInfo "filter[;filter...]" => By(set_filters);
-    "SetOutputFilter" "core" SVDH FileInfo "filter[;filter...]" => By(set_filters);
     "StartServers" "mpm" S None "number" => Ignored(MPM);
     "StartThreads" "mpm" S None "number" => Ignored(THREADS);
     "StrictHostCheck" "core" SV None "ON|OFF" => By(off_only_hosts);

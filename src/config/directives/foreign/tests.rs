@@ -86,10 +86,6 @@ fn the_answers_that_matter_are_pinned() {
              beside the scripts, or into the pool of php-fpm",
         ),
         (
-            "AddOutputFilterByType DEFLATE text/html",
-            "x.conf:7: note: AddOutputFilterByType: ignored: answers are not compressed by this version",
-        ),
-        (
             "PassengerEnabled on",
             "x.conf:7: PassengerEnabled: not supported by this version; applications do not run inside the server: keep the server that runs them in front",
         ),
