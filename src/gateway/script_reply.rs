@@ -34,6 +34,8 @@ const SERVERS_OWN: &[&str] = &[
 pub struct ScriptReply {
     /// 200–599. 200 where the script named none, 302 for a client redirect.
     pub status: u16,
+    /// Whether the script named a status, be it 200.
+    pub says_status: bool,
     /// The script's own words for the status.
     pub reason: Option<Vec<u8>>,
     /// Whether the script named the status.
@@ -401,6 +403,7 @@ impl Head {
         };
         Ok(ScriptReply {
             status,
+            says_status,
             reason,
             says_status,
             kind,
