@@ -8,6 +8,7 @@
 //! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
+//! - `fcgid`: Debian's packages whose programs speak FastCGI, and what they say of it
 //! - `fcgiwrap`: scripts for nginx, Apache and others
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
@@ -52,6 +53,7 @@ mod compression;
 mod ctl;
 mod debian;
 mod fastcgi;
+mod fcgid;
 mod fcgiwrap;
 mod house;
 mod htaccess;
@@ -114,6 +116,7 @@ fn main() -> ExitCode {
         trials.extend(ctl::trials());
         trials.extend(debian::trials());
         trials.extend(fastcgi::trials());
+        trials.extend(fcgid::trials());
         trials.extend(fcgiwrap::trials());
         trials.extend(house::trials());
         trials.extend(htaccess::trials());

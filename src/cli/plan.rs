@@ -154,7 +154,10 @@ pub(super) fn spawner_rules(config: Config) -> Rules {
         .sites
         .iter()
         .flat_map(|site| site.settings.fcgid.initial_env.iter());
-    let mut names: Vec<Vec<u8>> = variables.chain(initial).map(|(name, _)| name.clone()).collect();
+    let commands = config.sites.iter().flat_map(|site| site.settings.fcgid.commands.iter());
+    let of_commands = commands.flat_map(|(_, options)| options.initial_env.iter().map(|(name, _)| name));
+    let names = variables.chain(initial).map(|(name, _)| name);
+    let mut names: Vec<Vec<u8>> = names.chain(of_commands).cloned().collect();
     names.sort();
     names.dedup();
     Rules {

@@ -432,12 +432,11 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
-    let own_path = scripts.inherited().path.clone();
     let applications = Rc::new(Applications::new(
         Arc::clone(&backends),
         started,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
-        own_path,
+        Rc::clone(&scripts),
     ));
     let idlers = Idlers::new(crowd, number);
     let thread = Rc::new(Thread::new(
