@@ -16,7 +16,7 @@ use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
 use crate::phases::translate::Translated;
-use crate::phases::{access, answers, authn, early, fixup, proxy_pass, redirect, rewrite, speling, walk};
+use crate::phases::{access, answers, authn, early, fixup, negotiate, proxy_pass, redirect, rewrite, speling, walk};
 
 /// How often a place may give way to another (an index file, a fallback) in one pass.
 const SUBSTITUTIONS: usize = 10;
@@ -130,6 +130,9 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
     if place.alias == Alias::Proxied {
         redirect::of_sections(ex, &place.conf)?;
         return Ok(place);
+    }
+    if let Some(variant) = negotiate::run(ex, &place).await? {
+        return Box::pin(judged(ex, variant)).await;
     }
     let mut place = place;
     let mark = ex.trail_mark();

@@ -1,5 +1,6 @@
 //! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
 
+pub mod actions;
 pub mod alias;
 pub mod authn;
 pub mod authorizer;
@@ -26,6 +27,7 @@ pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod modules;
+pub mod negotiation;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
@@ -44,6 +46,7 @@ pub mod site;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
+pub mod status;
 pub mod suexec;
 pub mod userdir;
 pub mod vhost_alias;
@@ -56,10 +59,14 @@ settings! {
     pub struct DirConf {
         /// Options, documents, limits.
         core: core::Core,
+        /// Scripts in the way of files.
+        actions: actions::Actions,
         /// Users.
         authn: authn::Authn,
         /// Authorizers.
         authorizer: authorizer::PlaceAuthorizer,
+        /// Who may see what the server tells of itself.
+        reach: status::Reach,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -92,6 +99,8 @@ settings! {
         overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
+        /// Variants.
+        negotiation: negotiation::Negotiation,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
         /// Application servers.
@@ -132,6 +141,8 @@ settings! {
         balancer: balancer::Balancers,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::SiteFcgid,
+        /// Variants.
+        negotiation: negotiation::SiteNegotiation,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -168,6 +179,8 @@ settings! {
         providers: authn::Providers,
         /// Authorizers.
         authorizers: authorizer::Authorizers,
+        /// What is kept of requests to be shown.
+        status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -175,6 +188,7 @@ settings! {
 
 /// The directives, feature by feature; those of one are in alphabetical order.
 const BY_FEATURE: &[&[Directive]] = &[
+    actions::DIRECTIVES,
     alias::DIRECTIVES,
     authn::DIRECTIVES,
     authorizer::DIRECTIVES,
@@ -199,6 +213,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     modules::DIRECTIVES,
+    negotiation::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
@@ -217,6 +232,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     speling::DIRECTIVES,
     ssi::DIRECTIVES,
     static_first::DIRECTIVES,
+    status::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
