@@ -13,6 +13,7 @@
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
+//! - `system_log`: the error log that goes into the system's log, a socket of the test's own
 //! - `overload`: more clients than there is room for
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -68,6 +69,7 @@ mod site;
 mod snippets;
 mod static_first;
 mod support;
+mod system_log;
 mod trees;
 mod upgrade;
 mod upstream;
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
         trials.extend(identity::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
+        trials.extend(system_log::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());

@@ -15,9 +15,10 @@ use std::time::Duration;
 use super::asking::Asker;
 use super::bind::{Bound, Origin};
 use super::generation::Generation;
-use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
+use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, SystemLog};
 use super::services::Services;
 use super::{Change, Launcher, whole_environment};
+use crate::base::syslog::Header;
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
 use crate::process::say::{Weight, say};
@@ -241,6 +242,10 @@ pub(super) fn pack_targets<'a>(
         LogTarget::Optional(path) => {
             pack.tag(3).bytes(path.as_os_str().as_bytes());
         }
+        LogTarget::System(log) => {
+            pack.tag(4).bytes(log.socket.as_os_str().as_bytes());
+            pack.tag(log.header.facility).bytes(&log.header.tag);
+        }
     });
     pack.option(error_log, |pack, number| {
         pack.number(number as u64);
@@ -255,6 +260,13 @@ pub(super) fn unpack_targets(unpack: &mut Unpack<'_>) -> Result<(Vec<LogTarget>,
             1 => LogTarget::Program(LogProgram::unpack(unpack)?),
             2 => LogTarget::Stderr,
             3 => LogTarget::Optional(unpack_path(unpack)?),
+            4 => LogTarget::System(SystemLog {
+                socket: unpack_path(unpack)?,
+                header: Header {
+                    facility: unpack.tag()?,
+                    tag: unpack.bytes()?.to_vec(),
+                },
+            }),
             _ => return Err(Unreadable),
         })
     };
