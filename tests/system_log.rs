@@ -99,10 +99,10 @@ fn one_that_does_not_read_holds_up_nobody() -> Result<(), String> {
     let server = boot(&root)?;
     let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
     let asked = 1500;
-    let long = "x".repeat(900);
+    let filling = "x".repeat(900);
     for n in 0..asked {
         // Each is answered within the patience of the wire, whoever does not read.
-        ask_on(&mut wire, &format!("/closed/{n}/{long}"))?;
+        ask_on(&mut wire, &format!("/closed/{n}/{filling}"))?;
     }
     let reading = Reading::start(log)?;
     server.stop()?;

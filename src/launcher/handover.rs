@@ -21,7 +21,7 @@ use super::{Change, Launcher, whole_environment};
 use crate::base::syslog::Header;
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
-use crate::process::say::{Weight, say};
+use crate::process::say::{Weight, say, say_to};
 
 /// The version of what is handed over, and of the messages between the roles, which a launcher of another version goes on
 /// with: a change of either needs another number. A program that has another does not take over; it must be stopped and
@@ -129,6 +129,7 @@ impl Launcher<'_> {
         self.plan = unpack.option(unpack_plan)?;
         let programs = &mut self.programs;
         self.current = unpack.option(|unpack| Generation::unpack(unpack, &bound, programs))?;
+        say_to(self.current.as_ref().and_then(|current| current.logs.system_log()));
         self.old = unpack.list(|unpack| Generation::unpack(unpack, &bound, programs))?;
         self.given = bound
             .into_iter()
@@ -264,7 +265,7 @@ pub(super) fn unpack_targets(unpack: &mut Unpack<'_>) -> Result<(Vec<LogTarget>,
                 socket: unpack_path(unpack)?,
                 header: Header {
                     facility: unpack.tag()?,
-                    tag: unpack.bytes()?.to_vec(),
+                    tag: unpack.bytes()?,
                 },
             }),
             _ => return Err(Unreadable),

@@ -45,7 +45,7 @@ enum Shape {
 /// The formats of a site, and what was told before the first line about a connection and a request.
 #[derive(Debug)]
 struct Formats {
-    formats: ErrorFormats,
+    said: ErrorFormats,
     server_name: Box<[u8]>,
     told: Mutex<Told>,
 }
@@ -128,7 +128,7 @@ impl ErrorLog {
     pub fn with_formats(self, formats: ErrorFormats, server_name: &[u8]) -> ErrorLog {
         let own = |formats| {
             Shape::Own(Box::new(Formats {
-                formats,
+                said: formats,
                 server_name: server_name.into(),
                 told: Mutex::default(),
             }))
@@ -246,14 +246,14 @@ impl Formats {
         };
         let none = |_: &mut Vec<u8>| {};
         let (is_new_connection, is_new_request) = entry.request.map_or((false, false), |request| self.are_new(request));
-        for format in self.formats.connection.iter().filter(|_| is_new_connection) {
+        for format in self.said.connection.iter().filter(|_| is_new_connection) {
             start.line(out, |out| format.append(&facts, none, out));
         }
         facts.scope = Scope::Request;
-        for format in self.formats.request.iter().filter(|_| is_new_request) {
+        for format in self.said.request.iter().filter(|_| is_new_request) {
             start.line(out, |out| format.append(&facts, none, out));
         }
-        let Some(format) = &self.formats.line else {
+        let Some(format) = &self.said.line else {
             return append(entry, facts.now, header, out);
         };
         facts.said = Some((entry.level, entry.module));
