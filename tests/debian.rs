@@ -19,9 +19,9 @@ pub const SNIPPETS: &[(&str, &[&str])] = &[
     ("munin", &["cgi"]),
     ("nagios4-cgi", &["auth_digest", "authz_groupfile", "cgi"]),
     ("php-fpm", &["proxy_fcgi", "setenvif"]),
-    ("roundcube", &["rewrite", "expires", "headers"]),
+    ("roundcube", &["rewrite", "expires", "headers", "deflate", "brotli"]),
     ("smokeping", &["cgi"]),
-    ("xymon", &["cgi", "rewrite"]),
+    ("xymon", &["cgi", "rewrite", "include"]),
 ];
 
 /// All tests of this file.

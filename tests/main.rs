@@ -13,7 +13,7 @@
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
-//! - `system_log`: the error log that goes into the system's log, a socket of the test's own
+//! - `manual`: Apache's own manual in three languages, beside Apache
 //! - `overload`: more clients than there is room for
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -28,7 +28,9 @@
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
 //! - `support`: server, wire, traffic, cases, golden files
+//! - `system_log`: the error log that goes into the system's log, a socket of the test's own
 //! - `trees`: what scripts leave behind
+//! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
 //! - `upstream`: the configuration that Apache's authors ship
 //! - `why`: what is told of a request, and what becomes of it
@@ -53,6 +55,7 @@ mod htaccess;
 mod identity;
 mod load;
 mod logs;
+mod manual;
 mod overload;
 mod passwd;
 mod probe;
@@ -71,6 +74,7 @@ mod static_first;
 mod support;
 mod system_log;
 mod trees;
+mod tunnels;
 mod upgrade;
 mod upstream;
 mod why;
@@ -131,8 +135,10 @@ fn main() -> ExitCode {
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());
         trials.extend(trees::trials());
+        trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
+        trials.extend(manual::trials());
         trials.extend(why::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

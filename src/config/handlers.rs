@@ -11,15 +11,25 @@ use crate::config::site::Config;
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 7] = [
+const KNOWN: [&[u8]; 9] = [
     b"none",
     b"default-handler",
     b"cgi-script",
     b"server-parsed",
+    b"type-map",
+    TYPE_MAP_TYPE,
     ON_DEMAND,
     AS_IS,
     AS_IS_TYPE,
 ];
+
+/// The media type of type maps.
+const TYPE_MAP_TYPE: &[u8] = b"application/x-type-map";
+
+/// Whether a handler, or a media type where there is none, is that of type maps (`mod_negotiation`).
+pub fn is_type_map(name: &[u8]) -> bool {
+    name == b"type-map" || name == TYPE_MAP_TYPE
+}
 
 /// The handler of files with a head of their own (`mod_asis`), and the media type that stands for it.
 const AS_IS: &[u8] = b"send-as-is";
@@ -149,7 +159,7 @@ mod tests {
             ("SetHandler \"proxy:unix:/run/php.sock|fcgi://x\"", false),
             ("AddHandler proxy:fcgi://127.0.0.1:9000 .php", false),
             ("AddHandler php5-script .php", true),
-            ("AddHandler type-map var", true),
+            ("AddHandler type-map var", false),
             ("AddType application/x-httpd-php .php .phtml", true),
             ("AddType Application/X-HTTPD-PHP-source .phps", true),
             ("ForceType application/x-httpd-php", true),

@@ -172,6 +172,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_allowmethods.c", "allowmethods_module"),
     ("mod_asis.c", "asis_module"),
     ("mod_auth_basic.c", "auth_basic_module"),
+    ("mod_auth_digest.c", "auth_digest_module"),
     ("mod_authn_anon.c", "authn_anon_module"),
     ("mod_authn_core.c", "authn_core_module"),
     ("mod_authn_file.c", "authn_file_module"),
@@ -199,6 +200,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
+    ("mod_negotiation.c", "negotiation_module"),
     ("mod_proxy.c", "proxy_module"),
     ("mod_proxy_balancer.c", "proxy_balancer_module"),
     ("mod_proxy_fcgi.c", "proxy_fcgi_module"),
@@ -210,10 +212,12 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_rewrite.c", "rewrite_module"),
     ("mod_setenvif.c", "setenvif_module"),
     ("mod_slotmem_shm.c", "slotmem_shm_module"),
+    ("mod_speling.c", "speling_module"),
     ("mod_suexec.c", "suexec_module"),
     ("mod_unique_id.c", "unique_id_module"),
     ("mod_userdir.c", "userdir_module"),
     ("mod_version.c", "version_module"),
+    ("mod_vhost_alias.c", "vhost_alias_module"),
 ];
 
 impl Modules for Here {

@@ -13,13 +13,16 @@ pub mod fail;
 pub mod field_rules;
 pub mod looks;
 pub mod names;
+pub mod negotiated;
 pub mod page;
 pub mod place;
 pub mod response;
 pub mod rewriting;
 pub mod stream;
 pub mod subrequest;
+pub mod tag;
 pub mod trace;
+pub mod type_map;
 pub mod variables;
 pub mod view;
 
@@ -91,6 +94,8 @@ pub struct Landed {
     pub context_prefix: Vec<u8>,
     /// CONTEXT_DOCUMENT_ROOT.
     pub context_root: Vec<u8>,
+    /// DOCUMENT_ROOT, where it is another than the site's.
+    pub document_root: Option<Vec<u8>>,
 }
 
 /// Variables in alphabetical order.

@@ -44,7 +44,7 @@ pub async fn apply(ex: &mut Exchange, response: &mut Response, coding: Coding) -
     if response.head.fields.contains("Content-Range") {
         return Verdict::new(PART);
     }
-    if coding == Coding::Gzip && !ex.is_explained() && is_small(response).await {
+    if coding == Coding::Gzip && is_small(ex, response).await {
         return Verdict::new("it is too short");
     }
     let forced = coding == Coding::Gzip && ex.variable(b"force-gzip").is_some();
@@ -184,8 +184,11 @@ impl BodyStream for Torn {
 }
 
 /// Whether a body is too short to be compressed. One whose length is not known is looked at; what was read of it stays part of
-/// it, and what its maker has said is not kept back for long.
-async fn is_small(response: &mut Response) -> bool {
+/// it, and what its maker has said is not kept back for long. What is only explained has no maker.
+async fn is_small(ex: &Exchange, response: &mut Response) -> bool {
+    if ex.is_explained() && !matches!(response.body, Body::File(_) | Body::Bytes(_)) {
+        return false;
+    }
     if let Some(length) = response.body.length() {
         return length <= SMALL;
     }

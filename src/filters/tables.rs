@@ -63,6 +63,12 @@ impl Tables {
             languages: None,
             encoding: None,
         };
+        let negotiated = &ex.rewriting.negotiated;
+        let is_negotiated = |name: &[u8], value: &[u8]| {
+            negotiated
+                .fields()
+                .any(|(known, said)| name.eq_ignore_ascii_case(known.as_bytes()) && said == value)
+        };
         for (name, value) in response.head.fields.iter() {
             let lower = name.to_ascii_lowercase();
             match lower.as_slice() {
@@ -72,6 +78,7 @@ impl Tables {
                 name if by_script && !OF_SUCCESS.contains(&name) => {
                     tables.always.append(name_of(response, name), value);
                 }
+                _ if made == Made::ByHandler && is_negotiated(name, value) => tables.always.append(name, value),
                 b"set-cookie" if made == Made::ByHandler && !is_behind => tables.always.append(name, value),
                 _ => tables.success.append(name, value),
             }
@@ -139,9 +146,15 @@ fn name_of<'r>(response: &'r Response, lower: &[u8]) -> &'r [u8] {
     names.find(|name| name.eq_ignore_ascii_case(lower)).unwrap_or_default()
 }
 
-/// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204.
+/// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204 that
+/// is no other server's.
 pub fn strip_what_is_of_a_body(response: &mut Response) {
-    if matches!(response.head.status, Status::NOT_MODIFIED | Status::NO_CONTENT) {
+    let is_empty = match response.head.status {
+        Status::NOT_MODIFIED => true,
+        Status::NO_CONTENT => response.origin != Origin::Behind,
+        _ => false,
+    };
+    if is_empty {
         for name in ["Content-Type", "Content-Encoding", "Content-Language"] {
             response.head.fields.remove(name);
         }

@@ -1,11 +1,14 @@
 //! The things that answer.
 
+pub mod application;
 pub mod as_is;
 pub mod autoindex;
 pub mod balance;
+mod behind;
+mod between;
 pub mod cgi;
-pub mod fastcgi;
 mod precompressed;
 mod presence;
 pub mod proxy;
 pub mod static_file;
+pub mod type_map;

@@ -1,4 +1,4 @@
-//! The little languages inside a configuration: regular expressions, log formats, expressions.
+//! The little languages inside a configuration: regular expressions, log formats, expressions; and of pages and type maps.
 //!
 //! Compiled when settings are read, evaluated per request.
 
@@ -11,4 +11,5 @@ pub mod log_level;
 pub mod regex;
 pub mod rewrite;
 pub mod ssi;
+pub mod type_map;
 pub mod vars;

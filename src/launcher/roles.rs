@@ -1,13 +1,15 @@
 //! A role as a process: started from the program we are, told and heard over a channel, watched.
 
 use std::ffi::CString;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use rustix::rand::GetRandomFlags;
 
+use crate::auth::nonce::SECRET;
 use crate::process::backoff::Backoff;
 use crate::process::channel::{Channel, Wait};
 use crate::process::child::{Bounding, Child, ChildSpec, NewPrivileges, Program, Session, spawn};
@@ -28,8 +30,19 @@ pub(super) struct Stock {
     pub(super) env: Vec<CString>,
     pub(super) null: Rc<OwnedFd>,
     pub(super) stderr: Rc<OwnedFd>,
+    /// What all workers share and nobody else knows; as long as the server runs.
+    pub(super) secret: Vec<u8>,
     /// How long a worker may be silent before another takes its place.
     pub(super) silence: Option<Duration>,
+}
+
+/// Bytes that nobody can guess.
+pub(super) fn new_secret() -> io::Result<Vec<u8>> {
+    let mut secret = [0; SECRET];
+    match rustix::rand::getrandom(&mut secret, GetRandomFlags::empty())? {
+        SECRET => Ok(secret.to_vec()),
+        _ => Err(io::Error::other("the system gives no random numbers")),
+    }
 }
 
 /// One role of one generation, through all its deaths.
@@ -44,6 +57,8 @@ pub(super) struct RoleProcess {
     /// When it last said something, or was started.
     pub(super) heard: Instant,
     pub(super) started: Instant,
+    /// The number of the question that was put to this process last; 0 for none.
+    asked: u64,
     backoff: Backoff,
     /// What is wrong with what it says.
     pub(super) complaints: Complaints,
@@ -68,6 +83,7 @@ impl RoleProcess {
             channel: None,
             is_ready: false,
             restart_at: None,
+            asked: 0,
             backoff: Backoff::default(),
             heard: Instant::now(),
             complaints: Complaints::default(),
@@ -100,6 +116,10 @@ impl RoleProcess {
             scripts,
             listeners,
             logs,
+            secret: match self.role {
+                Role::Worker => &stock.secret,
+                Role::Spawner => &[],
+            },
         };
         let table = outfit.table().map_err(|error| told(&error))?;
         let mut descriptors = vec![stock.null.as_fd(), stock.null.as_fd(), stderr, table.as_fd()];
@@ -123,7 +143,20 @@ impl RoleProcess {
         self.heard = self.started;
         self.restart_at = None;
         self.is_ready = false;
+        self.asked = 0;
         Ok(())
+    }
+
+    /// Puts the question of this number, which is this message.
+    pub(super) fn ask(&mut self, number: u64, question: &impl Message) {
+        self.asked = number;
+        self.tell(question);
+    }
+
+    /// Whether it is to answer the question of this number: it serves, and it was put to it. One that is being started reads it
+    /// when it serves, and whoever came after it knows nothing of it; neither is waited for.
+    pub(super) fn owes(&self, number: u64) -> bool {
+        self.is_ready && self.channel.is_some() && self.asked >= number
     }
 
     /// Tells it something. One that is dead or does not listen hears it no more: it is dealt with as such elsewhere.
@@ -227,4 +260,23 @@ pub(super) fn unpack_child(unpack: &mut Unpack<'_>) -> Result<Child, Unreadable>
         pid: i32::try_from(unpack.number()?).map_err(|_| Unreadable)?,
         pidfd: Pidfd::from(unpack.owned()?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Channel, Role, RoleProcess};
+    use crate::process::message::ToWorker;
+
+    #[test]
+    fn who_came_after_a_question_is_not_waited_for() {
+        let (ours, _theirs) = Channel::pair().expect("a channel");
+        let mut worker = RoleProcess::new(Role::Worker);
+        worker.channel = Some(ours);
+        worker.is_ready = true;
+        assert!(!worker.owes(3), "it was put to those before it");
+        worker.ask(4, &ToWorker::Report { number: 4 });
+        assert!(worker.owes(3) && worker.owes(4) && !worker.owes(5));
+        worker.is_ready = false;
+        assert!(!worker.owes(4), "it does not serve yet");
+    }
 }

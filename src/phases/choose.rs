@@ -28,11 +28,13 @@ pub enum Handler {
     Autoindex,
     /// `handlers::as_is`.
     AsIs,
+    /// `handlers::type_map`.
+    TypeMap,
     /// `handlers::cgi`.
     Cgi,
-    /// `handlers::fastcgi`.
-    FastCgi,
-    /// `handlers::fastcgi::on_demand`.
+    /// `handlers::application`.
+    Application,
+    /// `handlers::application::on_demand`.
     Fcgid,
     /// `handlers::proxy`.
     Proxy,
@@ -62,8 +64,9 @@ fn told(place: &Place, handler: Handler) -> Step {
             "a directory without an index file, and Options Indexes is on",
         ),
         Handler::AsIs => ("as is", "its handler says that the file has a head of its own"),
+        Handler::TypeMap => ("type map", "it lists the variants of which one is chosen"),
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
-        Handler::FastCgi => ("application", "an application server is named for it"),
+        Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
@@ -112,6 +115,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
+        (_, Some(named)) if handlers::is_type_map(named) => return Ok(Handler::TypeMap),
+        (_, None) if place.types.media_type.as_deref().is_some_and(handlers::is_type_map) => {
+            return Ok(Handler::TypeMap);
+        }
         (_, Some(b"cgi-script")) => true,
         (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
@@ -170,7 +177,7 @@ fn parsed(name: &[u8]) -> Result<Target, Fail> {
 /// Who talks to a server that speaks this.
 fn speaks(scheme: Scheme) -> Handler {
     match scheme {
-        Scheme::FastCgi | Scheme::Scgi => Handler::FastCgi,
+        Scheme::FastCgi | Scheme::Scgi => Handler::Application,
         Scheme::Http | Scheme::WebSocket => Handler::Proxy,
     }
 }

@@ -8,6 +8,7 @@ use crate::exchange::looks::{Looks, Sight};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome};
 use crate::handlers::{as_is, static_file};
+use crate::http::status::Status;
 use crate::phases::ahead;
 use crate::phases::choose::{self, Handler};
 use crate::worker::serve::{Outside, QUESTIONS};
@@ -36,6 +37,16 @@ impl<O: Outside> Looks for Around<'_, O> {
         ahead::file_at_url(ex, url).await
     }
 
+    async fn at_sibling(&self, ex: &Exchange, place: &Place, name: &[u8]) -> (Status, Exchange) {
+        for _ in 1..QUESTIONS {
+            let found = ahead::at_sibling(ex, place, name).await;
+            if !self.has_asked(ex).await {
+                return found;
+            }
+        }
+        ahead::at_sibling(ex, place, name).await
+    }
+
     async fn body(&self, look: &mut Exchange, place: &mut Place) -> Result<Body, Fail> {
         let handler = match choose::run(look, place) {
             Ok(handler) => handler,
@@ -45,11 +56,11 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::StaticFile => return static_file::whole(look, place),
             Handler::Cgi => self.0.run_script(look, place).await?,
             Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
-            Handler::FastCgi => self.0.ask_application(look, place).await?,
+            Handler::Application => self.0.ask_application(look, place).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
             Handler::AsIs => as_is::run(look, place)?,
-            Handler::Options | Handler::Autoindex => {
+            Handler::Options | Handler::Autoindex | Handler::TypeMap => {
                 return Err(Fail::internal("a look for a file came to something else"));
             }
         };

@@ -20,10 +20,11 @@ use crate::config::load;
 use crate::config::logs::{system_log, targets};
 use crate::config::services;
 use crate::config::site::Config;
-use crate::handlers::fastcgi::Applications;
+use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;
+use crate::phases;
 use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
@@ -62,6 +63,9 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     say_to(system_log(config));
     let sinks = sinks(config, inherited.logs)?;
+    if let Ok(secret) = inherited.secret.try_into() {
+        phases::digest::sign_with(secret);
+    }
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;

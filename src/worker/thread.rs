@@ -10,7 +10,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
-use crate::handlers::fastcgi::Applications;
+use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::scripts::Scripts;

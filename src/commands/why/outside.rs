@@ -13,7 +13,7 @@ use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::rewriting::Question;
 use crate::exchange::trace::Step;
 use crate::handlers::cgi;
-use crate::handlers::{balance, fastcgi, proxy};
+use crate::handlers::{application, balance, proxy};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::process::jail::Guise;
@@ -143,7 +143,7 @@ impl Outside for StandIn {
     }
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        let (address, file) = fastcgi::explain(ex, place)?;
+        let (address, file) = application::explain(ex, place)?;
         let file = String::from_utf8_lossy(&file);
         Err(self.stop(format!(
             "application `{address}` is asked for SCRIPT_FILENAME `{file}`; nobody is asked here, so that what it answers is not \

@@ -12,6 +12,7 @@ pub mod compat;
 pub mod compress;
 pub mod confine;
 pub mod core;
+pub mod digest;
 pub mod dir;
 pub mod env;
 pub mod etag;
@@ -26,6 +27,7 @@ pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod modules;
+pub mod negotiation;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
@@ -41,12 +43,14 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod speling;
 pub mod ssi;
 pub mod static_first;
 pub mod suexec;
 pub mod userdir;
+pub mod vhost_alias;
 
-use crate::config::setting::settings;
+use crate::config::setting::{Setting, settings};
 use crate::config::table::Directive;
 
 settings! {
@@ -92,6 +96,8 @@ settings! {
         overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
+        /// Variants.
+        negotiation: negotiation::Negotiation,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
         /// Application servers.
@@ -108,6 +114,8 @@ settings! {
         scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Misspelt names.
+        spelling: Setting<speling::Spelling>,
         /// Pages that are parsed for includes.
         ssi: ssi::Ssi,
         /// Whom scripts run as.
@@ -130,6 +138,8 @@ settings! {
         balancer: balancer::Balancers,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::SiteFcgid,
+        /// Variants.
+        negotiation: negotiation::SiteNegotiation,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -144,6 +154,8 @@ settings! {
         ssi: ssi::SsiSite,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
+        /// Virtual hosts by directory.
+        virtual_hosts: vhost_alias::VirtualHosts,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -183,6 +195,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     compress::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
+    digest::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,
     etag::DIRECTIVES,
@@ -195,6 +208,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     modules::DIRECTIVES,
+    negotiation::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
@@ -210,10 +224,12 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    speling::DIRECTIVES,
     ssi::DIRECTIVES,
     static_first::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
+    vhost_alias::DIRECTIVES,
 ];
 
 /// Every directive of every feature.

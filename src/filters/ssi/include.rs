@@ -25,6 +25,9 @@ use crate::lang::ssi::variables::Value;
 /// So many requests may be made for one page and all that it includes. No directive moves it.
 const MOST_MADE: u32 = 4096;
 
+/// After so many requests of a page others have their turn.
+const TURN: u32 = 32;
+
 /// What the shell is told: the head that scripts have, then the command, in the directory that is its name.
 const BY_THE_SHELL: &[u8] = b"printf 'Content-Type: text/plain\n\n'; cd \"$0\" && eval \"$1\"";
 
@@ -88,6 +91,9 @@ impl Page {
     /// The place of a file or URL, as another request finds it.
     async fn locate(&mut self, kind: &[u8], target: &[u8]) -> Result<(Exchange, Place), Refused> {
         let main = self.main_of_another()?;
+        if main.shared.made.get().is_multiple_of(TURN) {
+            tokio::task::yield_now().await;
+        }
         let own = self.ex.target.path.as_bytes();
         let directory = up_to_last_slash(own);
         let (mut sub, aim) = if kind == b"file" {

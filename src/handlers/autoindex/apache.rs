@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::quote;
+use crate::base::size;
 use crate::base::zone;
 use crate::config::directives::autoindex::options::{IndexOptions, Looks, Width};
 use crate::config::directives::autoindex::patterns::{self, BLANK, Entry};
@@ -10,7 +11,6 @@ use crate::config::directives::autoindex::{Direction, Key, Listing};
 use crate::handlers::autoindex::page::{Page, Rows};
 use crate::handlers::autoindex::query::{Form, Wanted};
 use crate::handlers::autoindex::rows::Row;
-use crate::handlers::autoindex::size;
 use crate::handlers::autoindex::title;
 
 /// The page up to its body; the title is HTML text.
@@ -351,7 +351,7 @@ impl List {
         }
         if !self.has(Looks::NO_SIZE) {
             self.cell(out, b"<td", "indexcolsize", " align=\"right\"");
-            out.extend_from_slice(size::padded(row.size).as_bytes());
+            out.extend_from_slice(shown(row.size).as_bytes());
             out.extend_from_slice(b"</td>");
         }
         if !self.has(Looks::NO_DESCRIPTION) {
@@ -395,7 +395,7 @@ impl List {
             }
         }
         if !self.has(Looks::NO_SIZE) {
-            out.extend_from_slice(size::padded(row.size).as_bytes());
+            out.extend_from_slice(shown(row.size).as_bytes());
             spaces(out, 2);
         }
         if !self.has(Looks::NO_DESCRIPTION) {
@@ -441,4 +441,9 @@ fn link(out: &mut Vec<u8>, anchor: &[u8], name: &[u8]) {
 
 fn spaces(out: &mut Vec<u8>, count: usize) {
     out.resize(out.len() + count, b' ');
+}
+
+/// A size in four characters; a dash for what has none.
+fn shown(size: Option<u64>) -> String {
+    size.map_or_else(|| "  - ".to_owned(), size::abbreviated)
 }

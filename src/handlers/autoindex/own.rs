@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::quote;
+use crate::base::size;
 use crate::base::zone;
 use crate::config::directives::autoindex::options::Looks;
 use crate::config::directives::autoindex::{Direction, Key, Listing};
@@ -14,7 +15,7 @@ use crate::fs::dirlist;
 use crate::handlers::autoindex::page::{Page, Rows};
 use crate::handlers::autoindex::query::Wanted;
 use crate::handlers::autoindex::rows::Row;
-use crate::handlers::autoindex::{self as listing, Amble, size};
+use crate::handlers::autoindex::{self as listing, Amble};
 
 const STYLE: &str = "\
 main{max-width:60rem;padding-top:clamp(1rem,5vw,3.5rem)}\
@@ -171,8 +172,7 @@ impl Own {
         let directories = entries().filter(|row| row.is_directory).count();
         let files = entries().count() - directories;
         let bytes: u64 = entries().filter_map(|row| row.size).fold(0, u64::saturating_add);
-        let files =
-            plural(files, "file", "files").map(|files| format!("{files}, {}", size::padded(Some(bytes)).trim()));
+        let files = plural(files, "file", "files").map(|files| format!("{files}, {}", size::abbreviated(bytes).trim()));
         let parts = [plural(directories, "folder", "folders"), files];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -232,8 +232,8 @@ impl Rows for Own {
             out.extend_from_slice(day_and_time(seconds).as_bytes());
         }
         out.extend_from_slice(b"</td><td class=\"n\">");
-        if row.size.is_some() {
-            out.extend_from_slice(size::padded(row.size).trim().as_bytes());
+        if let Some(bytes) = row.size {
+            out.extend_from_slice(size::abbreviated(bytes).trim().as_bytes());
         }
         out.extend_from_slice(b"</td>");
         if self.has_descriptions {

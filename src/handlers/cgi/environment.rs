@@ -3,7 +3,7 @@
 use crate::config::directives::DirConf;
 use crate::config::directives::cgi::RequestUri;
 use crate::config::places::confs;
-use crate::config::site::{Config, document_root};
+use crate::config::site::Config;
 use crate::exchange::place::Place;
 use crate::exchange::{Exchange, Previous};
 use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
@@ -54,7 +54,7 @@ pub fn of_page(ex: &Exchange, place: &Place) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// A program's environment.
 pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, length: Option<u64>) -> MetaVars {
-    let root = document_root(ex.config, ex.site);
+    let root = ex.document_root();
     // In what a page includes Apache does not take the PATH_INFO off.
     let (script_name, path_info) = if ex.is_subrequest() {
         (ex.target.path.as_bytes(), told.path_info)

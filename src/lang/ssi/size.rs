@@ -1,5 +1,7 @@
 //! Sizes of files, as `fsize` shows them.
 
+use crate::base::size;
+
 /// How sizes are shown (`config sizefmt`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeFormat {
@@ -14,7 +16,7 @@ impl SizeFormat {
     pub fn show(self, bytes: u64) -> String {
         match self {
             SizeFormat::Bytes => with_commas(bytes),
-            SizeFormat::Abbreviated => abbreviated(bytes),
+            SizeFormat::Abbreviated => size::abbreviated(bytes),
         }
     }
 }
@@ -29,29 +31,6 @@ fn with_commas(bytes: u64) -> String {
         out.push(digit);
     }
     out
-}
-
-/// As `apr_strfsize` has it.
-fn abbreviated(bytes: u64) -> String {
-    if bytes < 973 {
-        return format!("{bytes:3} ");
-    }
-    let (mut whole, mut rest) = (bytes, 0);
-    for unit in ['K', 'M', 'G', 'T', 'P', 'E'] {
-        rest = whole % 1024;
-        whole /= 1024;
-        if whole >= 973 {
-            continue;
-        }
-        if whole < 9 || (whole == 9 && rest < 973) {
-            let tenths = (rest * 5 + 256) / 512;
-            let (whole, tenths) = if tenths >= 10 { (whole + 1, 0) } else { (whole, tenths) };
-            return format!("{whole}.{tenths}{unit}");
-        }
-        let whole = if rest >= 512 { whole + 1 } else { whole };
-        return format!("{whole:3}{unit}");
-    }
-    format!("{:3}E", whole + u64::from(rest >= 512))
 }
 
 #[cfg(test)]

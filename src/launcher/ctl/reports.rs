@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::super::generation::Generation;
-use super::super::roles::RoleProcess;
 use crate::process::counts::Counts;
 use crate::process::message::{ToSpawner, ToWorker};
 
@@ -34,7 +33,7 @@ impl Inquiry {
     }
 
     /// Puts the next question: its number.
-    pub(super) fn put<'a>(&mut self, generations: impl Iterator<Item = &'a Generation>, now: Instant) -> u64 {
+    pub(super) fn put<'a>(&mut self, generations: impl Iterator<Item = &'a mut Generation>, now: Instant) -> u64 {
         self.last += 1;
         self.until = Some(now + LIMIT);
         generations.for_each(|generation| generation.ask(self.last));
@@ -58,18 +57,16 @@ impl Inquiry {
 
 impl Generation {
     /// Puts a question to both roles.
-    fn ask(&self, number: u64) {
-        self.worker.tell(&ToWorker::Report { number });
-        self.spawner.tell(&ToSpawner::Report { number });
+    fn ask(&mut self, number: u64) {
+        self.worker.ask(number, &ToWorker::Report { number });
+        self.spawner.ask(number, &ToSpawner::Report { number });
     }
 
-    /// Whether both, as far as they live, have answered the question of this number.
+    /// Whether both, as far as they are to, have answered the question of this number.
     pub(super) fn has_answered(&self, number: u64) -> bool {
         let Reports { worker, spawner } = self.reports;
-        // One that is being started reads the question when it serves; that is not waited for.
-        let serves = |role: &RoleProcess| role.is_ready && role.channel.is_some();
-        let worker = !serves(&self.worker) || worker.is_some_and(|(last, _)| last >= number);
-        let spawner = !serves(&self.spawner) || spawner.is_some_and(|(last, _)| last >= number);
+        let worker = !self.worker.owes(number) || worker.is_some_and(|(last, _)| last >= number);
+        let spawner = !self.spawner.owes(number) || spawner.is_some_and(|(last, _)| last >= number);
         worker && spawner
     }
 

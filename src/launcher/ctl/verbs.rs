@@ -133,8 +133,8 @@ impl Launcher<'_> {
         if !is_wanted || self.desk.inquiry.is_under_way() {
             return;
         }
-        let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
-        let generations = self.current.iter().chain(candidate).chain(&self.old);
+        let candidate = self.candidate.as_mut().map(|candidate| &mut candidate.generation);
+        let generations = self.current.iter_mut().chain(candidate).chain(&mut self.old);
         let number = self.desk.inquiry.put(generations, now);
         self.desk.show_at = None;
         for visitor in &mut self.desk.visitors {

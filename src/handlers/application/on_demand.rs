@@ -23,11 +23,12 @@ use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
 use crate::fs::open::Found;
 use crate::gateway::fastcgi::record::Role;
+use crate::handlers::application::Applications;
+use crate::handlers::application::input::Input;
+use crate::handlers::application::reply::{self, Unanswered};
+use crate::handlers::application::talk::Talk;
+use crate::handlers::behind::{Behind, may_repeat};
 use crate::handlers::cgi::{self, broken_body, environment};
-use crate::handlers::fastcgi::input::Input;
-use crate::handlers::fastcgi::reply::{self, Unanswered};
-use crate::handlers::fastcgi::talk::Talk;
-use crate::handlers::fastcgi::{Applications, lease, may_repeat};
 use crate::http::status::Status;
 use crate::process::message::Runs;
 use crate::scripts::notes::{About, Notes, Weight};
@@ -86,7 +87,7 @@ pub async fn run(
         let Some(pool) = ticket.pool() else {
             break Err(not_prepared());
         };
-        let lease = match lease(ex, pool, &agreed, Which::New, MODULE).await {
+        let lease = match Behind::Application.lease(ex, pool, &agreed, Which::New, MODULE).await {
             Ok(lease) => lease,
             Err(fail) => {
                 ticket.give_up();

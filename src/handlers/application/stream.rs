@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use crate::exchange::response::{BodyStream, Broken};
-use crate::handlers::fastcgi::talk::{Event, Talk};
+use crate::handlers::application::talk::{Event, Talk};
 use crate::scripts::notes::{Notes, Weight};
 
 /// An application that writes more than this for nobody is left; no directive moves it.

@@ -13,33 +13,27 @@ mod talk;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::backend::conversation::Conversation;
 use crate::backend::on_demand::OnDemand;
-use crate::backend::pool::{Agreed, Keep, Lease, NoLease, Pool, Which};
-use crate::backend::wire::Repeatable;
+use crate::backend::pool::{Agreed, Keep, Which};
 use crate::backend::{Backends, fastcgi, scgi};
-use crate::config::backends::{self, Address, Scheme, Target};
+use crate::config::backends::{self, Address, Scheme};
 use crate::exchange::Exchange;
-use crate::exchange::body::Gone;
 use crate::exchange::error_facts;
-use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
 use crate::gateway::fastcgi::record::Role;
+use crate::handlers::application::asked::Asked;
+use crate::handlers::application::input::Input;
+use crate::handlers::application::reply::Unanswered;
+use crate::handlers::application::talk::Talk;
+use crate::handlers::behind::{Behind, may_repeat};
 use crate::handlers::cgi::environment;
-use crate::handlers::fastcgi::asked::Asked;
-use crate::handlers::fastcgi::input::Input;
-use crate::handlers::fastcgi::reply::Unanswered;
-use crate::handlers::fastcgi::talk::Talk;
-use crate::http::method::Method;
-use crate::http::status::Status;
 use crate::scripts::notes::{About, Logs, Notes};
 
 /// What one worker thread needs to ask applications.
@@ -90,7 +84,7 @@ pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), F
     let asked = Asked::of(ex, place)?;
     let address = asked.target.address.clone();
     if !ex.site.backends.contains(&address) {
-        return Err(not_named(&asked.target));
+        return Err(Behind::Application.not_named(&asked.target));
     }
     let variables = asked.variables(ex, place, None, None);
     let mut variables = Asked::changed(ex, place, variables);
@@ -107,7 +101,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let address = &asked.target.address;
     let named = ex.site.backends.contains(address);
     let pool = applications.backends.to(asked.target.scheme, address).filter(|_| named);
-    let pool = pool.ok_or_else(|| not_named(&asked.target))?;
+    let pool = pool.ok_or_else(|| Behind::Application.not_named(&asked.target))?;
     let module = asked.target.scheme.module();
     let mut input = Input::of(ex, place, module).await?;
     let notes = Rc::new(Notes::of_error_log(
@@ -127,7 +121,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     }
     let mut which = Which::Any;
     let outcome = loop {
-        let lease = match lease(ex, pool, &agreed, which, module).await {
+        let lease = match Behind::Application.lease(ex, pool, &agreed, which, module).await {
             Ok(lease) => lease,
             Err(fail) => break Err(fail),
         };
@@ -167,98 +161,13 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
 }
 
 /// How long an application may be silent, where nobody says it of this one.
-fn patience(ex: &Exchange) -> Duration {
+pub(in crate::handlers) fn patience(ex: &Exchange) -> Duration {
     let said = ex.site.settings.proxy.timeout.value().copied();
     said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)))
 }
 
-/// Whether a request that a kept connection lost may be told again, on a new one.
-fn may_repeat(method: Method, repeatable: Repeatable) -> bool {
-    match repeatable {
-        Repeatable::Yes => true,
-        // RFC 9110 section 9.2.2.
-        Repeatable::IfIdempotent => matches!(
-            method,
-            Method::Get | Method::Head | Method::Options | Method::Put | Method::Delete
-        ),
-        Repeatable::No => false,
-    }
-}
-
-/// Waits for a connection, but not for a client that has left.
-async fn lease(
-    ex: &Exchange,
-    pool: &Arc<Pool>,
-    agreed: &Agreed,
-    which: Which,
-    module: &'static str,
-) -> Result<Lease, Fail> {
-    let mut leased = pin!(pool.lease(agreed, which));
-    let leased = poll_fn(|cx| {
-        if let Poll::Ready(leased) = leased.as_mut().poll(cx) {
-            return Poll::Ready(Some(leased));
-        }
-        match ex.body.poll_gone(cx) {
-            Poll::Ready(Gone::Reset) => Poll::Ready(None),
-            Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
-        }
-    });
-    match leased.await {
-        None => Err(Fail::ClientGone),
-        Some(Ok(lease)) => Ok(lease),
-        Some(Err(why)) => Err(unreachable(pool.address(), &why).of_module(module)),
-    }
-}
-
-fn unreachable(address: &Address, why: &NoLease) -> Fail {
-    let fail = Fail::new(
-        Status::SERVICE_UNAVAILABLE,
-        Blame::Backend,
-        format!("application `{address}`: {why}{}", cure(address, why)),
-    );
-    match why {
-        NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
-        _ => fail.with_field("Retry-After", "5"),
-    }
-}
-
-/// What would help.
-fn cure(address: &Address, why: &NoLease) -> &'static str {
-    let NoLease::Unreachable(error) = why else { return "" };
-    match (address, error.raw_os_error()) {
-        (Address::Service(_), Some(libc::ENOENT | libc::ECONNREFUSED)) => {
-            "; it does not run: it has failed or was stopped, as the error log says"
-        }
-        (Address::Unix(_), Some(libc::ENOENT)) => "; is it running, and is that its socket (php-fpm: `listen`)?",
-        (_, Some(libc::ECONNREFUSED)) => "; nobody listens there: is it running?",
-        (Address::Unix(_), Some(libc::EACCES)) => {
-            "; the server's user must be allowed to write to the socket (php-fpm: `listen.owner`, `listen.group`, `listen.mode`) and \
-             to search the directories above it"
-        }
-        (Address::Tcp { .. }, Some(libc::EACCES)) => {
-            "; the worker confined itself without this port: restart the server"
-        }
-        _ => "",
-    }
-}
-
-fn not_named(target: &Target) -> Fail {
-    let (address, scheme) = (&target.address, target.scheme.name());
-    let url = match address {
-        Address::Unix(_) | Address::Service(_) => format!("{address}|{scheme}://localhost"),
-        Address::Tcp { .. } => format!("{scheme}://{address}"),
-    };
-    Fail::site(
-        Status::INTERNAL_SERVER_ERROR,
-        format!(
-            "application `{address}`: the server's own files do not name it for this site, and only they decide who may be asked; \
-             `<Proxy \"{url}\"></Proxy>` there would"
-        ),
-    )
-    .of_module(target.scheme.module())
-}
-
-fn about(ex: &Exchange, place: &Place, module: &'static str) -> About {
+/// What notes about a request begin with.
+pub(in crate::handlers) fn about(ex: &Exchange, place: &Place, module: &'static str) -> About {
     About {
         module,
         site: ex.site.number,
@@ -267,26 +176,5 @@ fn about(ex: &Exchange, place: &Place, module: &'static str) -> About {
         unique_id: ex.unique_id,
         script: place.path.clone(),
         facts: error_facts::of(ex),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::may_repeat;
-    use crate::backend::wire::Repeatable;
-    use crate::http::method::Method;
-
-    #[test]
-    fn what_may_have_been_done_is_not_done_twice() {
-        for (method, repeatable, may) in [
-            (Method::Get, Repeatable::IfIdempotent, true),
-            (Method::Delete, Repeatable::IfIdempotent, true),
-            (Method::Post, Repeatable::IfIdempotent, false),
-            (Method::Other, Repeatable::IfIdempotent, false),
-            (Method::Post, Repeatable::Yes, true),
-            (Method::Get, Repeatable::No, false),
-        ] {
-            assert_eq!(may_repeat(method, repeatable), may, "{method:?} {repeatable:?}");
-        }
     }
 }

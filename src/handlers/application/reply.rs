@@ -14,10 +14,10 @@ use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::{Again, Exchange};
 use crate::gateway::fastcgi::answers::Fault;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
+use crate::handlers::application::stream::{Length, ReplyStream, UNWANTED};
+use crate::handlers::application::talk::{Event, Talk};
 use crate::handlers::cgi::broken_body;
 use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, tell_dropped};
-use crate::handlers::fastcgi::stream::{Length, ReplyStream, UNWANTED};
-use crate::handlers::fastcgi::talk::{Event, Talk};
 use crate::http::method::Method;
 use crate::http::status::Status;
 

@@ -21,8 +21,9 @@ use crate::exchange::place::Place;
 use crate::gateway::fastcgi::answers::Answer;
 use crate::gateway::fastcgi::record::Role;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
+use crate::handlers::application::{Applications, about, patience};
+use crate::handlers::behind::Behind;
 use crate::handlers::cgi::environment::{self, Told};
-use crate::handlers::fastcgi::{Applications, about, lease, patience};
 use crate::http::status::Status;
 use crate::scripts::notes::Notes;
 use crate::scripts::stderr::Stderr;
@@ -68,7 +69,7 @@ async fn ask(applications: &Applications, ex: &Exchange, place: &Place, asked: &
         keep: Keep::No,
         ..Agreed::of(provider.target.scheme, &Terms::default(), silence)
     };
-    let lease = match lease(ex, pool, &agreed, Which::New, MODULE).await {
+    let lease = match Behind::Application.lease(ex, pool, &agreed, Which::New, MODULE).await {
         Ok(lease) => lease,
         Err(Fail::ClientGone) => return Err(Fail::ClientGone),
         Err(Fail::Reply(why)) => return Err(failed(&name, &why.note)),

@@ -1,5 +1,5 @@
-//! Standard input of an application: the request's body as it comes, or, where its length is told at its end only, as it
-//! was kept.
+//! The request's body for those behind this server: as it comes, or, where they must be told a length that is told at its end
+//! only, as it was kept.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -18,15 +18,16 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::fs::spool::Spool;
 use crate::handlers::cgi::broken_body;
+use crate::http::framing::Framing;
 
 /// So much of a kept body is read at one time.
 const PIECE: usize = 64 * 1024;
 
-/// Standard input.
+/// The body; of an application, its standard input.
 pub(in crate::handlers) struct Input {
     /// What comes; nothing where there is none, or it has ended.
     body: Option<RequestBody>,
-    length: Option<u64>,
+    framing: Framing,
 }
 
 impl Input {
@@ -43,20 +44,44 @@ impl Input {
         if ex.body.length() == BodyLength::Unknown {
             ex.body = kept(ex, module).await?;
         }
-        let input = |body, length| Ok(Input { body, length });
+        let input = |body, framing| Ok(Input { body, framing });
         match ex.body.length() {
-            BodyLength::None | BodyLength::Unknown => input(None, None),
+            BodyLength::None | BodyLength::Unknown => input(None, Framing::None),
             BodyLength::Known(length) if limit.is_some_and(|limit| length > limit) => {
                 Err(broken_body(BodyError::TooLarge).of_module(module))
             }
-            BodyLength::Known(0) => input(None, Some(0)),
-            BodyLength::Known(length) => input(Some(ex.body.clone()), Some(length)),
+            BodyLength::Known(0) => input(None, Framing::Length(0)),
+            BodyLength::Known(length) => input(Some(ex.body.clone()), Framing::Length(length)),
         }
+    }
+
+    /// What streams whatever its length, in chunks; it has a limit only where LimitRequestBody says it.
+    pub(in crate::handlers) fn in_chunks(ex: &Exchange, place: &Place, module: &'static str) -> Result<Input, Fail> {
+        let limit = place.conf.core.limit_request_body.value().copied();
+        let limit = limit.filter(|limit| *limit > 0);
+        if let (BodyLength::Known(length), Some(limit)) = (ex.body.length(), limit)
+            && length > limit
+        {
+            return Err(broken_body(BodyError::TooLarge).of_module(module));
+        }
+        ex.body.limit(limit);
+        Ok(Input {
+            body: Some(ex.body.clone()),
+            framing: Framing::Chunked,
+        })
     }
 
     /// CONTENT_LENGTH.
     pub(in crate::handlers) fn length(&self) -> Option<u64> {
-        self.length
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::None | Framing::Chunked => None,
+        }
+    }
+
+    /// How it is sent, where that must be told.
+    pub(in crate::handlers) fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Whether there is nothing more of it, for sure.
