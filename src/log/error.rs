@@ -13,12 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::base::syslog::{self, Header};
-use crate::lang::error_format::{ErrorFormats, Facts, RequestFacts, Scope};
+use crate::lang::error_format::{ErrorFormats, Facts, Scope};
 use crate::lang::local_time;
 use crate::lang::log_format::escape;
 use crate::lang::log_level::{Level, LogLevels};
 use crate::log::losses::Report;
 use crate::log::sink::{Sink, strerror};
+
+pub use crate::lang::error_format::RequestFacts;
 
 /// Longer lines are cut, as in Apache (`MAX_STRING_LEN`).
 const LINE_LIMIT: usize = 8192;
