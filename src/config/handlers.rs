@@ -11,13 +11,16 @@ use crate::config::site::Config;
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 9] = [
+const KNOWN: [&[u8]; 12] = [
     b"none",
     b"default-handler",
     b"cgi-script",
     b"server-parsed",
     b"type-map",
     TYPE_MAP_TYPE,
+    b"server-status",
+    b"server-info",
+    b"metrics",
     ON_DEMAND,
     AS_IS,
     AS_IS_TYPE,

@@ -18,6 +18,7 @@ mod orders;
 mod orphans;
 mod plan;
 mod programs;
+mod report;
 mod roles;
 pub mod services;
 mod system_log;
@@ -349,6 +350,7 @@ impl<'a> Launcher<'a> {
             }
             self.signal_orphans();
             self.hear_of_services();
+            self.tell_of_server();
             self.reap();
             self.pass_time(woke);
             self.attend_desk(woke);

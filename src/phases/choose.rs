@@ -5,6 +5,7 @@ use crate::config::backends::{self, Scheme, Target};
 use crate::config::balancers;
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::options::Options;
+use crate::config::directives::status::Access;
 use crate::config::filters::Named;
 use crate::config::handlers;
 use crate::exchange::Exchange;
@@ -15,7 +16,7 @@ use crate::exchange::response::{Outcome, Stop};
 use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::phases::{action, fixup, proxy_pass, walk};
+use crate::phases::{action, authz, fixup, proxy_pass, walk};
 
 /// The things that answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,12 @@ pub enum Handler {
     Proxy,
     /// `handlers::balance`, and who it chooses.
     Balancer,
+    /// `handlers::status`.
+    Status,
+    /// `handlers::metrics`.
+    Metrics,
+    /// `handlers::settings`.
+    Settings,
 }
 
 /// Chooses the handler of a place; or the request goes on with the script that an Action says.
@@ -69,6 +76,9 @@ fn told(place: &Place, handler: Handler) -> Step {
         Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
+        Handler::Status | Handler::Metrics | Handler::Settings => {
+            ("status page", "its handler has the server tell of itself")
+        }
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
         Handler::Cgi => (
             "script",
@@ -119,6 +129,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         (_, None) if place.types.media_type.as_deref().is_some_and(handlers::is_type_map) => {
             return Ok(Handler::TypeMap);
         }
+        (_, Some(named)) if tells_of_server(named).is_some() => {
+            let handler = tells_of_server(named).unwrap_or(Handler::Status);
+            return of_server(ex, place, named, handler);
+        }
         (_, Some(b"cgi-script")) => true,
         (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
@@ -148,6 +162,49 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             Ok(if on_demand { Handler::Fcgid } else { Handler::Cgi })
         }
         Landing::File => Err(not_a_script_here(ex)),
+    }
+}
+
+/// Whether a handler is one by which the server tells of itself.
+fn tells_of_server(named: &[u8]) -> Option<Handler> {
+    match named {
+        b"server-status" => Some(Handler::Status),
+        b"metrics" => Some(Handler::Metrics),
+        b"server-info" => Some(Handler::Settings),
+        _ => None,
+    }
+}
+
+/// What the server tells of itself is for this machine alone, unless the section that sets the handler, or one that is
+/// merged over it, says who may see it. (In Apache what other sections say is enough.)
+fn of_server(ex: &Exchange, place: &Place, named: &[u8], handler: Handler) -> Result<Handler, Fail> {
+    let is_said = place.conf.reach.access.value() == Some(&Access::Said);
+    let through_proxy = [&b"x-forwarded-for"[..], b"forwarded", b"via"]
+        .into_iter()
+        .find(|name| ex.head.field(name).is_some());
+    let closed = match through_proxy {
+        _ if is_said => None,
+        _ if !authz::is_local(ex) => Some("is not on this machine".to_owned()),
+        Some(field) => Some(format!(
+            "sent `{}`, so that nobody knows where it is",
+            String::from_utf8_lossy(field)
+        )),
+        None => None,
+    };
+    if let Some(why) = closed {
+        let named = String::from_utf8_lossy(named);
+        let note = format!(
+            "`{}`: the client {why}; handler {named} is for clients on this machine, unless the section that sets it says who may \
+             see it (Require)",
+            String::from_utf8_lossy(ex.target.path.as_bytes())
+        );
+        return Err(Fail::site(Status::FORBIDDEN, note).of_module("status"));
+    }
+    allowed::check(ex)?;
+    match ex.method {
+        Method::Options => Ok(Handler::Options),
+        Method::Post => Err(missing(ex)),
+        _ => Ok(handler),
     }
 }
 

@@ -60,7 +60,12 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
             Handler::AsIs => as_is::run(look, place)?,
-            Handler::Options | Handler::Autoindex | Handler::TypeMap => {
+            Handler::Options
+            | Handler::Autoindex
+            | Handler::TypeMap
+            | Handler::Status
+            | Handler::Metrics
+            | Handler::Settings => {
                 return Err(Fail::internal("a look for a file came to something else"));
             }
         };

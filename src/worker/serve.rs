@@ -12,6 +12,7 @@ use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Parsable, Response, Stop};
 use crate::exchange::rewriting::Question;
+use crate::exchange::state::State;
 use crate::exchange::subrequest::{Aim, Local, Subrequests};
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
@@ -30,6 +31,7 @@ use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::balance;
 use crate::worker::looks::Around;
+use crate::worker::survey;
 use crate::worker::thread::Thread;
 
 /// What a request reaches besides files and its client: logs, map programs, scripts, applications. A thread has them; who only explains
@@ -65,6 +67,12 @@ pub trait Outside {
 
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// The text of the settings.
+    fn settings(&self) -> &[u8];
+
+    /// What the server is doing.
+    fn state(&self) -> impl Future<Output = Result<State, Fail>>;
 
     /// What a member of the place's balancer answers; the place becomes the member's.
     fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -106,6 +114,14 @@ impl Outside for Thread {
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::proxy::run(ex, place, &self.applications).await
+    }
+
+    fn settings(&self) -> &[u8] {
+        self.board.survey.settings()
+    }
+
+    async fn state(&self) -> Result<State, Fail> {
+        Ok(survey::state(self).await)
     }
 
     async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {
@@ -264,6 +280,9 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Application => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
+        Handler::Status => handlers::status::run(ex, &outside.state().await?),
+        Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),
+        Handler::Settings => handlers::settings::run(ex, outside.settings())?,
     };
     if let Outcome::Reply(response) = &mut outcome {
         tell_user(ex, response);

@@ -1,5 +1,6 @@
 //! What the connections of one thread share: settings, logs, the order to stop.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
+use crate::exchange::tally::{Answered, Tally};
 use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
@@ -20,6 +22,7 @@ use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
+use crate::worker::roster::{Detail, Roster};
 use crate::worker::unique_id::UniqueIds;
 
 /// What the clients of a worker speak.
@@ -69,7 +72,21 @@ pub struct Thread {
     pub idlers: Idlers,
     /// What the threads have in hand.
     pub board: Arc<Board>,
+    /// Its connections.
+    pub(super) roster: Roster,
+    /// What it has answered.
+    pub(super) tally: RefCell<Tally>,
     ids: UniqueIds,
+}
+
+/// What is kept of requests to be shown.
+fn detail(config: &Config) -> Detail {
+    let status = &config.server.status;
+    match (status.extended.or(true), status.tail.or(false)) {
+        (false, _) => Detail::Count,
+        (true, false) => Detail::Lines,
+        (true, true) => Detail::Tails,
+    }
 }
 
 impl Thread {
@@ -96,6 +113,8 @@ impl Thread {
             ids: UniqueIds::new(idlers.number()),
             idlers,
             board,
+            roster: Roster::new(detail(config)),
+            tally: RefCell::default(),
         }
     }
 
@@ -165,6 +184,19 @@ impl Thread {
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
         self.board.answered(self.idlers.number(), sent.bytes_out);
-        record::write(&self.logs, ex, response, sent);
+        let duration = ex.began.instant.elapsed();
+        self.tally.borrow_mut().add(&Answered {
+            method: ex.head.method(),
+            status: record::last_status(response),
+            site: ex.site.number,
+            bytes_in: sent.bytes_in,
+            bytes_out: sent.bytes_out,
+            body_bytes: sent.body_bytes,
+            duration,
+            first_byte: ex.began.first_byte,
+            aborted: sent.aborted,
+            kept: ex.connection.earlier_requests > 0,
+        });
+        record::write(&self.logs, ex, response, sent, duration);
     }
 }

@@ -97,6 +97,8 @@ const APACHE_MODULES: &[&str] = &[
     "include",
     "deflate",
     "brotli",
+    "status",
+    "info",
 ];
 
 /// The bench of this run, made at its first use.

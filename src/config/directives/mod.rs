@@ -46,6 +46,7 @@ pub mod site;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
+pub mod status;
 pub mod suexec;
 pub mod userdir;
 pub mod vhost_alias;
@@ -64,6 +65,8 @@ settings! {
         authn: authn::Authn,
         /// Authorizers.
         authorizer: authorizer::PlaceAuthorizer,
+        /// Who may see what the server tells of itself.
+        reach: status::Reach,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -176,6 +179,8 @@ settings! {
         providers: authn::Providers,
         /// Authorizers.
         authorizers: authorizer::Authorizers,
+        /// What is kept of requests to be shown.
+        status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -227,6 +232,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     speling::DIRECTIVES,
     ssi::DIRECTIVES,
     static_first::DIRECTIVES,
+    status::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,

@@ -16,7 +16,7 @@ const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
 
 foreign! {
-    "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("there is no server-info page");
+    "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("the server-info page takes no further text");
     "BufferedLogs" "mod_log_config" S None "On|Off" => Ignored("the log decides itself when to write");
     "BufferSize" "mod_buffer" D None "integer" => Ignored("it has no effect: there is no BUFFER filter");
     "CacheDefaultExpire" "mod_cache" SVD None "seconds" => Ignored(NOCACHE);

@@ -98,7 +98,7 @@ foreign! {
     "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(REMOTE);
     "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => By(off_only_xsendfile);
     "ProxySourceAddress" "mod_proxy" SV None "address" => Warned(SOURCE);
-    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("there is no status page");
+    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("the status page shows balancers and applications in any case");
     "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored("`ws:` is HTTP here in any case");
     "RedisConnPoolTTL" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
     "RedisTimeout" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
