@@ -32,6 +32,7 @@
 //! - `snippets`: what Debian's tree serves with them, beside Apache
 //! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
+//! - `system_log`: the error log that goes into the system's log, a socket of the test's own
 //! - `trees`: what scripts leave behind
 //! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
@@ -79,6 +80,7 @@ mod snippets;
 mod static_first;
 mod status;
 mod support;
+mod system_log;
 mod trees;
 mod tunnels;
 mod upgrade;
@@ -124,6 +126,7 @@ fn main() -> ExitCode {
         trials.extend(import::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
+        trials.extend(system_log::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());
