@@ -38,7 +38,7 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
             }
             break translated?;
         };
-        let mut place = judged(ex, translated).await?;
+        let mut place = judged(ex, translated, By::Url).await?;
         match fixup::run(ex, &mut place)? {
             Fixed::Here => {
                 ex.rewriting.look = look;
@@ -63,7 +63,7 @@ pub fn look_at_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         context_prefix: Vec::new(),
         context_root: Vec::new(),
     };
-    at_once(judged(ex, translated))
+    at_once(judged(ex, translated, By::File))
 }
 
 /// Finds the place of an entry of a directory, by its absolute name.
@@ -74,7 +74,7 @@ pub async fn entry(ex: &mut Exchange, directory: &Place, path: &[u8]) -> Result<
         context_prefix: directory.context_prefix.clone(),
         context_root: directory.context_root.clone(),
     };
-    let mut place = judged(ex, translated).await?;
+    let mut place = judged(ex, translated, By::File).await?;
     // What would stand for the entry (an index file, a fallback) is of no interest.
     fixup::run(ex, &mut place)?;
     Ok(place)
@@ -88,7 +88,7 @@ pub async fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         context_prefix: Vec::new(),
         context_root: Vec::new(),
     };
-    let mut place = judged(ex, translated).await?;
+    let mut place = judged(ex, translated, By::File).await?;
     match fixup::run(ex, &mut place)? {
         Fixed::Here => Ok(place),
         Fixed::Instead(_) => Err(Fail::internal("it is no file").into()),
@@ -108,8 +108,17 @@ fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, 
     }
 }
 
+/// How a place is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// By its URL, of which redirects of the site may be about.
+    Url,
+    /// By its file.
+    File,
+}
+
 /// The place of a name, which the client may see.
-async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
+async fn judged(ex: &mut Exchange, translated: Translated, by: By) -> Result<Place, Stop> {
     let place = loop {
         let place = match translated.alias {
             Alias::Proxied => Ok(walk::applications::proxied(ex, &translated)),
@@ -127,7 +136,7 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
         return Ok(place);
     }
     if let Some(variant) = negotiate::run(ex, &place).await? {
-        return Box::pin(judged(ex, variant)).await;
+        return Box::pin(judged(ex, variant, By::File)).await;
     }
     let mut place = place;
     let mark = ex.trail_mark();
@@ -145,7 +154,10 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
         }
         ex.forget_steps(mark);
     }
-    redirect::run(ex, &place.conf)?;
+    match by {
+        By::Url => redirect::run(ex, &place.conf)?,
+        By::File => redirect::of_sections(ex, &place.conf)?,
+    }
     Ok(place)
 }
 
