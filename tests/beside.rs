@@ -6,6 +6,7 @@
 //! GET /path HTTP/1.0
 //! POST /path | Field: value | Other: value
 //! POST /path | body=text            or gzip=text, which is sent compressed, or base64=bytes
+//! GET /path | digest=ann:secret       by the Digest scheme, in answer to a challenge; see digest.rs
 //! GET /path                         = 500   what Apache answers too
 //! GET /path                         ~ (405) why they differ here, and may
 //! GET /path                         ~ (Vary body) why
@@ -23,6 +24,7 @@
 //! with `= 500`, and where it refuses more than half of the requests without a line `!refused`.
 
 mod coding;
+mod digest;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -44,6 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The fields that are compared, besides those that begin with `X-`.
 pub const FIELDS: &[&str] = &[
     "Allow",
+    "Authentication-Info",
     "Alternates",
     "Cache-Control",
     "Accept-Ranges",
@@ -142,6 +145,8 @@ pub struct Request {
     pub line: usize,
     /// What is sent.
     pub bytes: Vec<u8>,
+    /// By whom.
+    digest: Option<digest::Credentials>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
     meant: Option<Meant>,
@@ -206,7 +211,13 @@ impl Pair {
         let mut faults = self.complaints(&root)?;
         let mut refusals = 0;
         for request in &self.requests {
-            let mut answers = (ours.ask(request)?, theirs.ask(request)?);
+            let mut answers = match (ours.ask(request), theirs.ask(request)) {
+                (Ok(ours), Ok(theirs)) => (ours, theirs),
+                (ours, theirs) => {
+                    faults.extend([ours.err(), theirs.err()].into_iter().flatten());
+                    continue;
+                }
+            };
             // Where time is told by the second, the clock may have gone on between the two.
             if differences(request, &answers.0, &answers.1)
                 .iter()
@@ -311,6 +322,10 @@ impl Request {
         Some(Request {
             line: number,
             bytes: bytes_of(line)?,
+            digest: match line.split(" | ").find_map(|field| field.strip_prefix("digest=")) {
+                Some(text) => Some(digest::Credentials::parse(text)?),
+                None => None,
+            },
             status,
             meant,
             traces_differ,
@@ -388,6 +403,9 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut text = format!("{method} {target} {version}\r\n");
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
+        if field.starts_with("digest=") {
+            continue;
+        }
         if let Some(content) = field.strip_prefix("body=") {
             body = content.as_bytes().to_vec();
         } else if let Some(content) = field.strip_prefix("gzip=") {
@@ -450,8 +468,25 @@ impl Booted {
 
     /// Asks it.
     pub fn ask(&self, request: &Request) -> Result<Reply, String> {
+        let mut reply = self.send(request, &request.bytes)?;
+        let answer = request.digest.as_ref();
+        let answer = answer.and_then(|credentials| credentials.answer(&reply, &request.bytes));
+        if let Some(answer) = &answer {
+            let at = request.bytes.windows(2).position(|end| end == b"\r\n").unwrap_or(0) + 2;
+            let (before, behind) = request.bytes.split_at(at);
+            let bytes = [before, answer.line.as_bytes(), behind].concat();
+            if answer.again {
+                self.send(request, &bytes)?;
+            }
+            reply = self.send(request, &bytes)?;
+        }
+        digest::judge(&mut reply, answer.as_ref());
+        Ok(reply)
+    }
+
+    fn send(&self, request: &Request, bytes: &[u8]) -> Result<Reply, String> {
         let mut wire = Wire::connect(&self.address, PATIENCE)?;
-        wire.send(&request.bytes)?;
+        wire.send(bytes)?;
         wire.reply(Judge::Loose)
             .map_err(|error| format!("line {}: {}: {error}", request.line, self.address))
     }

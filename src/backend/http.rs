@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::backend::conversation::Talks;
 use crate::backend::pool::Lease;
 use crate::backend::wire::{self, Repeatable, Serves, Wire};
 use crate::http::chunked::{CHUNK_END, ChunkError, ChunkHead, Decoder, LAST_CHUNK, Step};
@@ -148,66 +149,9 @@ impl Conversation {
         }
     }
 
-    /// Whether it has room for more of the body.
-    pub fn wants_input(&self) -> bool {
-        self.held.is_none() && self.wire.wants_input()
-    }
-
-    /// Whether the server reads no more of the body.
-    pub fn reads_no_more(&self) -> bool {
-        self.is_unasked || self.wire.reads_no_more()
-    }
-
-    /// Hands over the next bytes of the body.
-    pub fn put(&mut self, bytes: &Bytes) {
-        if bytes.is_empty() || !self.wire.begin_input() {
-            return;
-        }
-        if self.framing == Framing::Chunked {
-            let head = ChunkHead::new(bytes.len());
-            self.wire.push(Bytes::copy_from_slice(head.as_bytes()));
-            self.wire.push(bytes.clone());
-            self.wire.push(Bytes::from_static(CHUNK_END));
-        } else {
-            self.wire.push(bytes.clone());
-        }
-    }
-
-    /// The body has ended.
-    pub fn put_end(&mut self) {
-        if self.wire.end_input() && self.framing == Framing::Chunked {
-            self.wire.push(Bytes::from_static(LAST_CHUNK));
-        }
-    }
-
-    /// The silence so far is not the server's fault.
-    pub fn excuse_silence(&mut self) {
-        self.wire.excuse_silence();
-    }
-
     /// The trailer fields of the body that has ended.
     pub fn take_trailer(&mut self) -> Fields {
         std::mem::take(&mut self.trailer)
-    }
-
-    /// The server's next answer. Behind [`Answer::End`], [`Answer::Switched`] and trouble there is nothing to ask.
-    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Trouble>> {
-        loop {
-            match self.next() {
-                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
-                Ok(None) => {}
-                Err(trouble) => return Poll::Ready(Err(trouble)),
-            }
-            match self.wire.poll_read(cx) {
-                Poll::Ready(Ok(Some(bytes))) => self.unread = bytes,
-                Poll::Ready(Ok(None)) => return Poll::Ready(self.closed()),
-                Poll::Ready(Err(trouble)) => return Poll::Ready(Err(Trouble::Wire(trouble))),
-                Poll::Pending => {
-                    self.poll_held(cx);
-                    return Poll::Pending;
-                }
-            }
-        }
     }
 
     /// What the bytes that are there say.
@@ -302,11 +246,6 @@ impl Conversation {
         }
     }
 
-    /// Whether a request that has failed may be told to the server again.
-    pub fn repeatable(&self) -> Repeatable {
-        self.wire.repeatable()
-    }
-
     /// Ends a request whose response is there: its connection is kept where both sides do, and nothing else has come on it.
     pub fn end(self) {
         let is_told = self.wire.is_input_whole() || matches!(self.framing, Framing::None | Framing::Length(0));
@@ -323,6 +262,65 @@ impl Conversation {
             first: self.unread,
             silence,
         }
+    }
+}
+
+impl Talks for Conversation {
+    type Answer = Result<Answer, Trouble>;
+
+    fn wants_input(&self) -> bool {
+        self.held.is_none() && self.wire.wants_input()
+    }
+
+    fn reads_no_more(&self) -> bool {
+        self.is_unasked || self.wire.reads_no_more()
+    }
+
+    fn put(&mut self, bytes: &Bytes) {
+        if bytes.is_empty() || !self.wire.begin_input() {
+            return;
+        }
+        if self.framing == Framing::Chunked {
+            let head = ChunkHead::new(bytes.len());
+            self.wire.push(Bytes::copy_from_slice(head.as_bytes()));
+            self.wire.push(bytes.clone());
+            self.wire.push(Bytes::from_static(CHUNK_END));
+        } else {
+            self.wire.push(bytes.clone());
+        }
+    }
+
+    fn put_end(&mut self) {
+        if self.wire.end_input() && self.framing == Framing::Chunked {
+            self.wire.push(Bytes::from_static(LAST_CHUNK));
+        }
+    }
+
+    fn excuse_silence(&mut self) {
+        self.wire.excuse_silence();
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Self::Answer> {
+        loop {
+            match self.next() {
+                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                Ok(None) => {}
+                Err(trouble) => return Poll::Ready(Err(trouble)),
+            }
+            match self.wire.poll_read(cx) {
+                Poll::Ready(Ok(Some(bytes))) => self.unread = bytes,
+                Poll::Ready(Ok(None)) => return Poll::Ready(self.closed()),
+                Poll::Ready(Err(trouble)) => return Poll::Ready(Err(Trouble::Wire(trouble))),
+                Poll::Pending => {
+                    self.poll_held(cx);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn repeatable(&self) -> Repeatable {
+        self.wire.repeatable()
     }
 }
 

@@ -146,9 +146,15 @@ fn name_of<'r>(response: &'r Response, lower: &[u8]) -> &'r [u8] {
     names.find(|name| name.eq_ignore_ascii_case(lower)).unwrap_or_default()
 }
 
-/// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204.
+/// Takes out of an answer that has no body what is said of one: of a 304 (RFC 9110 section 15.4.5) and, as in Apache, a 204 that
+/// is no other server's.
 pub fn strip_what_is_of_a_body(response: &mut Response) {
-    if matches!(response.head.status, Status::NOT_MODIFIED | Status::NO_CONTENT) {
+    let is_empty = match response.head.status {
+        Status::NOT_MODIFIED => true,
+        Status::NO_CONTENT => response.origin != Origin::Behind,
+        _ => false,
+    };
+    if is_empty {
         for name in ["Content-Type", "Content-Encoding", "Content-Language"] {
             response.head.fields.remove(name);
         }

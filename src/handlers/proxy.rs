@@ -4,34 +4,29 @@
 //! watched. What follows the head of the response is a stream.
 
 mod input;
-mod reply;
+pub(in crate::handlers) mod reply;
 mod request;
 mod reverse;
 mod stream;
 mod talk;
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::backend::http::{Conversation, Expects, Order};
-use crate::backend::pool::{Agreed, Keep, Lease, NoLease, Pool, Which};
-use crate::backend::wire::Repeatable;
+use crate::backend::pool::{Agreed, Keep, Which};
 use crate::base::ascii;
 use crate::base::quote::{EncodedSlash, escape_path_for_server};
 use crate::config::backends::{self, Address, Scheme, Target};
 use crate::config::directives::proxy::{Terms, Upgrade};
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
-use crate::exchange::body::Gone;
-use crate::exchange::fail::{Blame, Fail};
+use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::{Body, Outcome, Response};
-use crate::handlers::fastcgi::Applications;
-use crate::handlers::proxy::input::Input;
+use crate::handlers::application::input::Input;
+use crate::handlers::application::{Applications, about, patience};
+use crate::handlers::behind::{Behind, may_repeat};
 use crate::handlers::proxy::reply::Unanswered;
 use crate::handlers::proxy::request::Plan;
 use crate::handlers::proxy::talk::Talk;
@@ -40,7 +35,7 @@ use crate::http::head::Version;
 use crate::http::method::Method;
 use crate::http::received::BadLine;
 use crate::http::status::Status;
-use crate::scripts::notes::{About, Notes};
+use crate::scripts::notes::Notes;
 
 /// The module in whose name the log speaks.
 const MODULE: &str = "proxy_http";
@@ -52,7 +47,7 @@ const LINE: u64 = 8192;
 pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), Fail> {
     let target = asked(place)?;
     if !ex.site.backends.contains(&target.address) {
-        return Err(not_named(&target));
+        return Err(Behind::Server.not_named(&target));
     }
     let mut path = target.path;
     if let Some(query) = &ex.target.query {
@@ -69,14 +64,14 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let address = &target.address;
     let named = ex.site.backends.contains(address);
     let pool = applications.backends().to(target.scheme, address).filter(|_| named);
-    let pool = pool.ok_or_else(|| not_named(&target))?;
+    let pool = pool.ok_or_else(|| Behind::Server.not_named(&target))?;
     let max_forwards = match hops(ex)? {
         Hops::Left(hops) => hops,
         Hops::AnswerHere => return Ok(Outcome::Reply(options(ex))),
     };
     let terms = backends::terms(ex.site, &target);
     let (agreed, silence, version) = agreed(ex, &target, &terms);
-    let mut input = Input::of(ex, place, version).await?;
+    let mut input = input::of(ex, place, version).await?;
     // Behind a body nobody could tell where the other protocol begins.
     let may_upgrade = version == Version::V11 && input.is_empty();
     let upgrade = request::upgrade(ex, allowed_upgrade(target.scheme, &terms)).filter(|_| may_upgrade);
@@ -102,14 +97,17 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         line_limit: usize::try_from(terms.field_size.unwrap_or(LINE)).unwrap_or(usize::MAX),
         bad_line: ex.site.settings.proxy_http.bad_header.or(BadLine::Refused),
     };
-    let notes = Rc::new(Notes::of_error_log(Rc::clone(applications.logs()), about(ex, place)));
+    let notes = Rc::new(Notes::of_error_log(
+        Rc::clone(applications.logs()),
+        about(ex, place, MODULE),
+    ));
     let is_first = ex.connection.earlier_requests == 0;
     let mut which = match ex.variable(b"proxy-initial-not-pooled") {
         Some(_) if is_first => Which::New,
         _ => Which::Any,
     };
     loop {
-        let lease = lease(ex, pool, &agreed, which).await?;
+        let lease = Behind::Server.lease(ex, pool, &agreed, which, MODULE).await?;
         let conversation = Conversation::begin(lease, order.clone());
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes));
         match reply::wait(ex, place, talk, address, &asked).await {
@@ -127,8 +125,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
 
 /// On which terms the server is talked to, how long it may be silent, and in which version it is asked.
 fn agreed(ex: &Exchange, target: &Target, terms: &Terms) -> (Agreed, Duration, Version) {
-    let said = ex.site.settings.proxy.timeout.value().copied();
-    let usual = said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)));
+    let usual = patience(ex);
     let mut agreed = Agreed::of(target.scheme, terms, usual);
     let version = match ex.variable(b"force-proxy-request-1.0") {
         Some(_) => Version::V10,
@@ -209,89 +206,5 @@ fn expects(ex: &Exchange, place: &Place, version: Version, input: &Input) -> Exp
         Expects::Continue
     } else {
         Expects::Nothing
-    }
-}
-
-/// Whether a request that a kept connection lost may be told again, on a new one.
-fn may_repeat(method: Method, repeatable: Repeatable) -> bool {
-    match repeatable {
-        Repeatable::Yes => true,
-        // RFC 9110 section 9.2.2.
-        Repeatable::IfIdempotent => matches!(
-            method,
-            Method::Get | Method::Head | Method::Options | Method::Put | Method::Delete
-        ),
-        Repeatable::No => false,
-    }
-}
-
-/// Waits for a connection, but not for a client that has left.
-async fn lease(ex: &Exchange, pool: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, Fail> {
-    let mut leased = pin!(pool.lease(agreed, which));
-    let leased = poll_fn(|cx| {
-        if let Poll::Ready(leased) = leased.as_mut().poll(cx) {
-            return Poll::Ready(Some(leased));
-        }
-        match ex.body.poll_gone(cx) {
-            Poll::Ready(Gone::Reset) => Poll::Ready(None),
-            Poll::Ready(Gone::SendingClosed) | Poll::Pending => Poll::Pending,
-        }
-    });
-    match leased.await {
-        None => Err(Fail::ClientGone),
-        Some(Ok(lease)) => Ok(lease),
-        Some(Err(why)) => Err(unreachable(pool.address(), &why)),
-    }
-}
-
-fn unreachable(address: &Address, why: &NoLease) -> Fail {
-    let cure = match (why, address) {
-        (NoLease::Unreachable(error), Address::Tcp { .. }) if error.raw_os_error() == Some(libc::EACCES) => {
-            "; the worker confined itself without this port: restart the server"
-        }
-        (NoLease::Unreachable(_), Address::Service(_)) => {
-            "; it does not run: it has failed or was stopped, as the error log says"
-        }
-        (NoLease::Unreachable(error), _) if error.raw_os_error() == Some(libc::ECONNREFUSED) => {
-            "; nobody listens there: is it running?"
-        }
-        _ => "",
-    };
-    let fail = Fail::new(
-        Status::SERVICE_UNAVAILABLE,
-        Blame::Backend,
-        format!("server `{address}`: {why}{cure}"),
-    );
-    let fail = match why {
-        NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
-        _ => fail.with_field("Retry-After", "5"),
-    };
-    fail.of_module(MODULE)
-}
-
-fn not_named(target: &Target) -> Fail {
-    let (address, scheme) = (&target.address, target.scheme.name());
-    let url = match address {
-        Address::Unix(_) | Address::Service(_) => format!("{address}|{scheme}://localhost"),
-        Address::Tcp { .. } => format!("{scheme}://{address}"),
-    };
-    Fail::site(
-        Status::INTERNAL_SERVER_ERROR,
-        format!(
-            "server `{address}`: the server's own files do not name it for this site, and only they decide who may be asked; \
-             `<Proxy \"{url}\"></Proxy>` there would"
-        ),
-    )
-    .of_module(MODULE)
-}
-
-fn about(ex: &Exchange, place: &Place) -> About {
-    About {
-        module: MODULE,
-        site: ex.site.number,
-        client: ex.connection.peer,
-        conf: Arc::clone(&place.conf),
-        unique_id: ex.unique_id,
-        script: place.path.clone(),
     }
 }

@@ -147,7 +147,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
         let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
-            return ranged(response, place, file, ranges);
+            return ranged(response, place, file, 0, ranges);
         }
     }
     let length = file.meta.size;
@@ -177,7 +177,8 @@ fn part(preface: Bytes, offset: u64, length: u64) -> FilePart {
     }
 }
 
-pub(super) fn limits(place: &Place) -> RangeLimits {
+/// What the settings of a place say of ranges.
+pub(in crate::handlers) fn limits(place: &Place) -> RangeLimits {
     let core = &place.conf.core;
     let bound = |value: Option<u64>| match value {
         None => Bound::Unlimited,
@@ -246,11 +247,18 @@ fn not_modified(mut response: Response) -> Response {
     response
 }
 
-fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRanges) -> Result<Response, Fail> {
-    let size = file.meta.size;
+/// Ranges of what stands in a file from `start` on. The response has its Content-Type already.
+pub(in crate::handlers) fn ranged(
+    mut response: Response,
+    place: &Place,
+    file: OpenFile,
+    start: u64,
+    ranges: ByteRanges,
+) -> Result<Response, Fail> {
+    let size = file.meta.size.saturating_sub(start);
     match ranges {
         ByteRanges::Whole => {
-            response.body = body(place, file, vec![part(Bytes::new(), 0, size)], Bytes::new());
+            response.body = body(place, file, vec![part(Bytes::new(), start, size)], Bytes::new());
         }
         ByteRanges::Unsatisfiable => {
             let mut value = Vec::new();
@@ -262,23 +270,24 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
             append_content_range(&mut value, &range, size);
             response.head.fields.append("Content-Range", value);
             response.head.status = Status::PARTIAL_CONTENT;
-            let parts = vec![part(Bytes::new(), range.start, range.end - range.start)];
+            let parts = vec![part(Bytes::new(), start + range.start, range.end - range.start)];
             response.body = body(place, file, parts, Bytes::new());
         }
         ByteRanges::Multiple(list) => {
             let boundary = boundary(&file.meta);
+            let content_type = response.head.fields.value("Content-Type").map(<[u8]>::to_vec);
             let parts = list
                 .iter()
                 .map(|range| {
                     let mut preface = format!("\r\n--{boundary}").into_bytes();
-                    if let Some(content_type) = content_type(place) {
+                    if let Some(content_type) = &content_type {
                         preface.extend_from_slice(b"\r\nContent-Type: ");
-                        preface.extend_from_slice(&content_type);
+                        preface.extend_from_slice(content_type);
                     }
                     preface.extend_from_slice(b"\r\nContent-Range: ");
                     append_content_range(&mut preface, range, size);
                     preface.extend_from_slice(b"\r\n\r\n");
-                    part(preface.into(), range.start, range.end - range.start)
+                    part(preface.into(), start + range.start, range.end - range.start)
                 })
                 .collect();
             let trailer = format!("\r\n--{boundary}--\r\n").into_bytes().into();

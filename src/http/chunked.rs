@@ -103,6 +103,7 @@ pub struct Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size,
+    Padding,
     Extension,
     SizeLf,
     Data,
@@ -138,7 +139,7 @@ impl Decoder {
         }
     }
 
-    /// The same, which keeps the trailer fields.
+    /// The same for a body that is received of a server: it keeps the trailer fields, and white space behind a size is allowed.
     pub fn keeping_trailer() -> Decoder {
         Decoder {
             kept: Some(Vec::new()),
@@ -203,7 +204,9 @@ impl Decoder {
     fn step(&mut self, byte: u8) -> Result<State, ChunkError> {
         match (self.state, byte) {
             (State::Size, _) => self.size_byte(byte),
-            (State::Extension, b'\r') => Ok(State::SizeLf),
+            (State::Padding, b' ' | b'\t') => Ok(State::Padding),
+            (State::Padding, b';') => Ok(State::Extension),
+            (State::Padding | State::Extension, b'\r') => Ok(State::SizeLf),
             (State::Extension, _) => self.extension_byte(byte),
             (State::SizeLf, b'\n') if self.left == 0 => Ok(State::TrailerStart),
             (State::SizeLf, b'\n') => Ok(State::Data),
@@ -235,6 +238,8 @@ impl Decoder {
             b'\r' => Ok(State::SizeLf),
             b';' => Ok(State::Extension),
             b'\n' => Err(ChunkError::LineEnd),
+            // Old servers fill the line up. Nobody reads their answer behind us, so that it has one end.
+            b' ' | b'\t' if self.kept.is_some() => Ok(State::Padding),
             b' ' | b'\t' => Err(ChunkError::Extension),
             _ => Err(ChunkError::Size),
         }

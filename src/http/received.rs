@@ -231,13 +231,15 @@ impl Received {
         Ok(if method == Method::Head { BodyEnd::NoBody } else { end })
     }
 
-    /// The one Content-Length.
+    /// The one Content-Length. Said twice, it must be the same (RFC 9112 section 6.3).
     pub fn stated_length(&self) -> Result<Option<u64>, FramingError> {
         let mut lengths = self.head.fields.values(b"content-length");
-        match (lengths.next(), lengths.next()) {
-            (None, _) => Ok(None),
-            (Some(digits), None) => parse_length(digits).map(Some).ok_or(FramingError::Length),
-            (Some(_), Some(_)) => Err(FramingError::Length),
+        let Some(digits) = lengths.next() else {
+            return Ok(None);
+        };
+        match parse_length(digits) {
+            Some(length) if lengths.all(|other| other == digits) => Ok(Some(length)),
+            _ => Err(FramingError::Length),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Compiled when settings are read, evaluated per request.
 
+pub mod error_format;
 pub mod expr;
 pub mod field_format;
 pub mod local_time;

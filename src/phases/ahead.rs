@@ -167,6 +167,18 @@ pub async fn file_at_url(ex: &Exchange, url: &[u8]) -> Option<(Exchange, Place)>
     }
 }
 
+/// Whether the client could have what a path of this site leads to. It can wait.
+pub(super) async fn may_have(ex: &Exchange, path: &[u8]) -> bool {
+    let mut look = ex.look_ahead();
+    look.client.patience = Patience::Waits;
+    let Ok(path) = CleanPath::from_decoded(path, Slashes::Keep) else {
+        return false;
+    };
+    look.target.path = path;
+    let place = Box::pin(locate::run(&mut look)).await;
+    status_of(&place).code() < 400
+}
+
 /// What a look by `-F` or `-U` came to.
 pub(super) struct Answer {
     /// Whether the client could have it.

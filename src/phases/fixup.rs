@@ -86,7 +86,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
 
 fn fallback(ex: &Exchange, place: &Place) -> Fixed {
     match place.conf.dir.fallback.value() {
-        Some(Some(url)) if *url != ex.target.path.as_bytes() => {
+        Some(Some(url)) if *url != ex.target.path.as_bytes() && !has_handler_of_its_own(ex, place, &place.path) => {
             ex.trace(|| instead("FallbackResource", url));
             Fixed::Instead(url.clone())
         }
@@ -111,6 +111,13 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
             Slash::NotFound => Err(Fail::client(Status::NOT_FOUND, "").into()),
         };
     }
+    if place.conf.dir.check_handler.or(false) && has_handler_of_its_own(ex, place, b"") {
+        ex.trace(|| {
+            let why = "the directory has another handler, and is left to it".to_owned();
+            Step::Handler("DirectoryCheckHandler", why)
+        });
+        return Ok(Fixed::Here);
+    }
     match index(ex, place)? {
         Some(Index { url, shown }) => match place.conf.dir.index_redirect.value() {
             Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &shown))),
@@ -120,9 +127,19 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
                 Ok(Fixed::Instead(url))
             }
         },
-        None => Ok(fallback(ex, place)),
+        None => Ok(Fixed::Here),
     }
 }
+
+/// Whether something else than listings and index files was chosen for a directory, or something at all for a file in it.
+fn has_handler_of_its_own(ex: &Exchange, place: &Place, file: &[u8]) -> bool {
+    let named = handler_of(ex, &place.conf, file);
+    let named = named.as_ref().or(ex.rewriting.handler.as_ref());
+    place.alias == Alias::Scripts || named.is_some_and(|name| name != DIRECTORY)
+}
+
+/// What Apache calls the handler of directories.
+const DIRECTORY: &[u8] = b"httpd/unix-directory";
 
 /// What stands for a directory.
 struct Index {
@@ -186,7 +203,9 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
             // What an index file is looked for by is a request of its own, which falls back as any other.
             Ok(_) if name.first() != Some(&b'/') => {
                 ex.trace(|| tried(false));
-                if let Some(Some(fallback)) = place.conf.dir.fallback.value() {
+                if let Some(Some(fallback)) = place.conf.dir.fallback.value()
+                    && !has_handler_of_its_own(ex, place, &file)
+                {
                     return Ok(Some(Index::of(fallback.clone())));
                 }
             }

@@ -5,7 +5,6 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::config::directives::proxy::PathForm;
 use crate::exchange::Exchange;
 use crate::exchange::authorizers::Refusal;
 use crate::exchange::client::{Patience, Question};
@@ -17,7 +16,7 @@ use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
 use crate::phases::translate::Translated;
-use crate::phases::{access, answers, authn, early, fixup, negotiate, proxy_pass, redirect, rewrite, walk};
+use crate::phases::{access, answers, authn, early, fixup, negotiate, proxy_pass, redirect, rewrite, speling, walk};
 
 /// How often a place may give way to another (an index file, a fallback) in one pass.
 const SUBSTITUTIONS: usize = 10;
@@ -41,6 +40,9 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
         let mut place = judged(ex, translated, By::Url).await?;
         match fixup::run(ex, &mut place)? {
             Fixed::Here => {
+                if let Some(response) = speling::run(ex, &place).await {
+                    return Err(Stop::Outcome(Box::new(Outcome::Reply(response))));
+                }
                 ex.rewriting.look = look;
                 return Ok(place);
             }
@@ -62,6 +64,7 @@ pub fn look_at_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: Vec::new(),
+        document_root: None,
     };
     at_once(judged(ex, translated, By::File))
 }
@@ -73,6 +76,7 @@ pub async fn entry(ex: &mut Exchange, directory: &Place, path: &[u8]) -> Result<
         alias: directory.alias,
         context_prefix: directory.context_prefix.clone(),
         context_root: directory.context_root.clone(),
+        document_root: None,
     };
     let mut place = judged(ex, translated, By::File).await?;
     // What would stand for the entry (an index file, a fallback) is of no interest.
@@ -87,6 +91,7 @@ pub async fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: Vec::new(),
+        document_root: None,
     };
     let mut place = judged(ex, translated, By::File).await?;
     match fixup::run(ex, &mut place)? {
@@ -143,9 +148,9 @@ async fn judged(ex: &mut Exchange, translated: Translated, by: By) -> Result<Pla
     loop {
         let rewritten = rewrite::of_directory(ex, &place);
         if settled(ex).await? {
-            if let Some(url) = rewritten? {
+            if let Some((url, form)) = rewritten? {
                 // As in Apache, the settings stay those of the file.
-                let proxied = proxy_pass::to_url(ex, &url, PathForm::Canonical)?;
+                let proxied = proxy_pass::to_url(ex, &url, form)?;
                 ex.file.clone_from(&proxied.path);
                 place.path = proxied.path;
                 place.alias = Alias::Proxied;

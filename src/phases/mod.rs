@@ -2,6 +2,7 @@
 
 pub mod access;
 mod access_file;
+mod action;
 pub mod ahead;
 mod answers;
 mod auth_files;
@@ -11,6 +12,7 @@ mod authz;
 pub mod choose;
 pub mod client_address;
 pub mod client_name;
+pub mod digest;
 pub mod early;
 pub mod fixup;
 mod host_name;
@@ -20,9 +22,11 @@ pub mod proxy_pass;
 pub mod redirect;
 pub mod request_fields;
 pub mod rewrite;
+mod speling;
 mod static_first;
 pub mod target;
 pub mod translate;
 mod user_dir;
 pub mod vhost;
+mod virtual_host;
 pub mod walk;

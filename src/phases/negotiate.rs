@@ -83,7 +83,7 @@ async fn search(ex: &mut Exchange, place: &Place) -> Result<Option<Translated>, 
     let name = chosen(&variants, decision);
     ex.target.path = ahead::url_beside(ex, place, name)?;
     let file = [&*ahead::file_beside(place, name), &place.path_info].concat();
-    Ok(Some(at_file(place, file)))
+    Ok(Some(at_file(ex, place, file)))
 }
 
 const MODULE: &str = "negotiation";
@@ -98,12 +98,13 @@ fn chosen(variants: &[Variant], decision: Decision) -> &[u8] {
     variants.get(decision.number).map_or(b"", |variant| &variant.name)
 }
 
-fn at_file(place: &Place, path: Vec<u8>) -> Translated {
+fn at_file(ex: &Exchange, place: &Place, path: Vec<u8>) -> Translated {
     Translated {
         path,
         alias: place.alias,
         context_prefix: place.context_prefix.clone(),
         context_root: place.context_root.clone(),
+        document_root: ex.target.landed.document_root.clone(),
     }
 }
 
@@ -248,7 +249,7 @@ async fn by_map(ex: &mut Exchange, place: &Place, map: &Place) -> Result<Transla
     let url = [ahead::directory_of(ex.target.path.as_bytes()), &name].concat();
     let file = clean(&ahead::file_beside(place, &name))?;
     ex.target.path = clean(&url)?;
-    Ok(at_file(place, file.into_bytes()))
+    Ok(at_file(ex, place, file.into_bytes()))
 }
 
 #[cfg(test)]

@@ -108,6 +108,7 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: root.clone(),
+        document_root: None,
     };
     let found = match outcome.decision {
         Decision::File(path) => named(ex, Translated { path, ..below(b"") }),
@@ -121,6 +122,10 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
             ex.target.query = outcome.query;
             return Ok(proxy_pass::to_url(ex, &url, PathForm::Canonical)?);
         }
+        Decision::ProxyAsItIs(url) => {
+            ex.target.query = outcome.query;
+            return Ok(proxy_pass::to_url(ex, &url, PathForm::AsSent)?);
+        }
         other => return Err(elsewhere(other, None)),
     };
     ex.target.query = outcome.query;
@@ -128,7 +133,7 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
 }
 
 /// Applies the rules of a place to its file's name. They may come to the URL of an application server.
-pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<Vec<u8>>, Stop> {
+pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<(Vec<u8>, PathForm)>, Stop> {
     let rules = &place.conf.rewrite;
     if !rules.engine_is_on() || is_bare_directory(ex, place, rules) {
         return Ok(None);
@@ -199,7 +204,8 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<Ve
             ex.target.query.clone_from(&outcome.query);
             match other {
                 Decision::Stays => Ok(None),
-                Decision::Proxy(url) => Ok(Some(url)),
+                Decision::Proxy(url) => Ok(Some((url, PathForm::Canonical))),
+                Decision::ProxyAsItIs(url) => Ok(Some((url, PathForm::AsSent))),
                 other => Err(elsewhere(other, outcome.query)),
             }
         }
@@ -361,6 +367,7 @@ fn elsewhere(decision: Decision, query: Option<Vec<u8>>) -> Stop {
             })))
         }
         Decision::Proxy(_)
+        | Decision::ProxyAsItIs(_)
         | Decision::Declined
         | Decision::Stays
         | Decision::File(_)

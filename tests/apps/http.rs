@@ -9,6 +9,8 @@ use std::path::Path;
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
+use crate::to_say;
+
 /// Serves until it is ended.
 pub fn serve(socket: &str, port: Option<&str>) -> io::Result<()> {
     let unix = UnixListener::bind(socket)?;
@@ -234,6 +236,7 @@ impl<S: Read + Write> Talk<S> {
                 sleep(Duration::from_secs(60));
                 return Ok(false);
             }
+            "say" => return self.speak(request.field("Say").unwrap_or_default()),
             "bytes" => self.text(&vec![b'x'; number])?,
             "chunks" => self.chunks(number)?,
             "count" => {
@@ -279,6 +282,31 @@ impl<S: Read + Write> Talk<S> {
             }
         }
         Ok(true)
+    }
+
+    /// Says what the request has it say: a status line or its end (200), fields, a body with its length. `close`: without a length,
+    /// to the end of the connection.
+    fn speak(&mut self, said: &str) -> io::Result<bool> {
+        let (mut lines, body) = to_say(said);
+        let closes = lines.iter().position(|line| line == b"close");
+        if let Some(at) = closes {
+            lines.remove(at);
+        }
+        let status = match lines.first() {
+            Some(line) if line.first().is_some_and(u8::is_ascii_digit) => [b"HTTP/1.1 ", &lines.remove(0)[..]].concat(),
+            Some(line) if line.starts_with(b"HTTP/") => lines.remove(0),
+            _ => b"HTTP/1.1 200 OK".to_vec(),
+        };
+        let framing: [&[u8]; 2] = [b"content-length:", b"transfer-encoding:"];
+        let is_framed = |line: &Vec<u8>| framing.iter().any(|name| line.to_ascii_lowercase().starts_with(name));
+        if closes.is_none() && !lines.iter().any(is_framed) {
+            lines.push(format!("Content-Length: {}", body.len()).into_bytes());
+        }
+        let head = lines
+            .iter()
+            .fold(status, |head, line| [&head[..], b"\r\n", line].concat());
+        self.say(&[&head[..], b"\r\n\r\n", &body].concat())?;
+        Ok(closes.is_none())
     }
 
     fn chunks(&mut self, number: usize) -> io::Result<()> {

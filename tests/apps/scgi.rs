@@ -9,6 +9,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use crate::fastcgi::DIFFERENT;
+use crate::to_say;
 
 /// Serves until it is ended.
 pub fn serve(socket: &str, port: Option<&str>) -> io::Result<()> {
@@ -95,6 +96,13 @@ fn answer(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
         "echo" => {
             output.write_all(plain.as_bytes())?;
             output.write_all(&body)
+        }
+        "say" => {
+            let (lines, body) = to_say(&told("HTTP_SAY").replace("\\\\", "\\"));
+            let head = lines
+                .iter()
+                .fold(Vec::new(), |head, line| [&head[..], line, b"\r\n"].concat());
+            output.write_all(&[&head[..], b"\r\n", &body].concat())
         }
         "count" => writeln!(output, "{plain}read {} of {length}", body.len()),
         "head" => output.write_all(&body),

@@ -319,6 +319,39 @@ fn ids() -> io::Result<()> {
     text(format!("session leader: {leads_session}\ngroup leader: {leads_group}\nterminal: {terminal}\n").as_bytes())
 }
 
+/// What the field Say of a request has an application say: lines of a head, parted by ` @ `, and the body, where the last part
+/// begins with `body `. `\\t`, `\\r`, `\\n` and `\\xNN` stand for bytes.
+fn to_say(said: &str) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let (mut head, mut body) = (Vec::new(), Vec::new());
+    for part in said.split(" @ ").filter(|part| !part.is_empty()) {
+        match part.strip_prefix("body ") {
+            Some(text) => body = unescaped(text),
+            None => head.push(unescaped(part)),
+        }
+    }
+    (head, body)
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((byte, behind)) = rest.split_first() {
+        let (byte, behind) = match (byte, behind) {
+            (b'\\', [b't', behind @ ..]) => (b'\t', behind),
+            (b'\\', [b'r', behind @ ..]) => (b'\r', behind),
+            (b'\\', [b'n', behind @ ..]) => (b'\n', behind),
+            (b'\\', [b'x', high, low, behind @ ..]) => {
+                let digits = [*high, *low];
+                let digits = std::str::from_utf8(&digits).unwrap_or_default();
+                (u8::from_str_radix(digits, 16).unwrap_or(b'?'), behind)
+            }
+            _ => (*byte, behind),
+        };
+        bytes.push(byte);
+        rest = behind;
+    }
+    bytes
+}
+
 fn seconds(word: Option<&str>) -> Duration {
     Duration::from_secs(word.and_then(|w| w.parse().ok()).unwrap_or(60))
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::{Answer, Conversation, Expects, Order, Trouble};
+use crate::backend::conversation::Talks;
 use crate::backend::pool::{Agreed, Keep, Pool, Which};
 use crate::backend::wire::Repeatable;
 use crate::config::backends::Address;

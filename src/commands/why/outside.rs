@@ -11,9 +11,10 @@ use crate::exchange::fail::{Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::rewriting::Question;
+use crate::exchange::state::State;
 use crate::exchange::trace::Step;
 use crate::handlers::cgi;
-use crate::handlers::{balance, fastcgi, proxy};
+use crate::handlers::{application, balance, proxy};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::process::jail::Guise;
@@ -143,7 +144,7 @@ impl Outside for StandIn {
     }
 
     async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        let (address, file) = fastcgi::explain(ex, place)?;
+        let (address, file) = application::explain(ex, place)?;
         let file = String::from_utf8_lossy(&file);
         Err(self.stop(format!(
             "application `{address}` is asked for SCRIPT_FILENAME `{file}`; nobody is asked here, so that what it answers is not \
@@ -157,6 +158,15 @@ impl Outside for StandIn {
         Err(self.stop(format!(
             "server `{address}` is asked for `{path}`; nobody is asked here, so that what it answers is not known"
         )))
+    }
+
+    fn settings(&self) -> &[u8] {
+        b""
+    }
+
+    async fn state(&self) -> Result<State, Fail> {
+        Err(self
+            .stop("the server tells of itself; none is asked here, so that what it answers is not known".to_owned()))
     }
 
     async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {

@@ -283,7 +283,8 @@ connectiontimeout=seconds how long connecting may take (the same). max=number bo
 at one time; others wait, acquire=milliseconds at most, else as long as connecting may take, and get 503. \
 retry=seconds keeps requests from what could not be reached: they get 503 for so long; without it, a server of HTTP is left alone for 60 seconds, and \
 of an application, unlike in Apache, each request tries. upgrade=WebSocket lets a client change the connection's protocol to that one, upgrade=ANY to any but another HTTP, \
-upgrade=NONE to none, which holds without it. responsefieldsize=bytes bounds a line in the head of an answer; it is 8192. \
+upgrade=NONE to none, which holds without it; such a connection goes on behind a reload, and a graceful stop waits for it until GracefulShutdownTimeout. \
+responsefieldsize=bytes bounds a line in the head of an answer; it is 8192. \
 Parameters that only tune are taken without effect.\n\nThe variables force-proxy-request-1.0, proxy-nokeepalive, proxy-sendcl, proxy-sendchunked, proxy-initial-not-pooled, \
 proxy-interim-response, proxy-chain-auth and no-proxy are Apache's.\n\nA connection is made only if the server's own files name \
 its address, in whichever directive of the virtual host or the main server; of those of TCP the worker can make no others \

@@ -174,7 +174,7 @@ fn answer(
 }
 
 /// Whether the error pages of this server take the place of the response.
-fn overridden(place: &Place, status: Status) -> bool {
+pub(in crate::handlers) fn overridden(place: &Place, status: Status) -> bool {
     match place.conf.proxy_http.error_override.value() {
         None | Some(ErrorOverride::Off) => false,
         Some(ErrorOverride::Errors) => (400..600).contains(&status.code()),
@@ -201,7 +201,9 @@ fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::re
     let mut fields = Fields::new();
     for (name, value) in head.fields.iter() {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        if name.eq_ignore_ascii_case(b"set-cookie") {
+        if is(b"content-type") && fields.contains(name) {
+            // One type is sent, the first, as in Apache: two are read in different ways.
+        } else if is(b"set-cookie") {
             fields.append(name, reverse::cookie(conf, value));
         } else if let Some(url) =
             reverse::url(&conf.reverse, &ex.site.balancers, value).filter(|_| WITH_URLS.iter().any(|known| is(known)))

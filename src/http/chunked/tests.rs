@@ -199,3 +199,28 @@ fn trailer_fields_are_kept_where_that_is_asked_for() {
     });
     assert!(Decoder::new().trailer().is_empty());
 }
+
+#[test]
+fn a_received_size_may_have_white_space_behind_it() {
+    for (body, whole) in [
+        ("3  \r\nabc\r\n0 \t\r\n\r\n", true),
+        ("3 ;a=b\r\nabc\r\n0\r\n\r\n", true),
+        ("3 a\r\nabc\r\n0\r\n\r\n", false),
+        (" 3\r\nabc\r\n0\r\n\r\n", false),
+        ("3 \nabc\r\n0\r\n\r\n", false),
+    ] {
+        crate::base::testing::every_cut(body.as_bytes(), |head, tail| {
+            let mut decoder = Decoder::keeping_trailer();
+            let is_read = [head, tail].into_iter().all(|mut piece| {
+                loop {
+                    match decoder.decode(piece) {
+                        Ok(Step::Data { consumed, .. }) => piece = &piece[consumed..],
+                        end => return end.is_ok(),
+                    }
+                }
+            });
+            assert_eq!(is_read, whole, "{body:?}");
+        });
+        assert!(Decoder::new().decode(body.as_bytes()).is_err(), "a request's {body:?}");
+    }
+}

@@ -182,7 +182,17 @@ fn bodies_end_where_rfc_9112_says() {
             Err(FramingError::UnknownCoding),
         ),
         (
-            "1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n",
+            "1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\nContent-Length: 5\r\n",
+            Method::Get,
+            Ok(BodyEnd::Length(5)),
+        ),
+        (
+            "1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n",
+            Method::Get,
+            Err(FramingError::Length),
+        ),
+        (
+            "1.1 200 OK\r\nContent-Length: x\r\nContent-Length: x\r\n",
             Method::Get,
             Err(FramingError::Length),
         ),

@@ -114,7 +114,12 @@ fn leaves(
         return Some(Decision::UnsafeQuery);
     }
     if changed.proxy {
-        return Some(Decision::Proxy(std::mem::take(&mut run.subject.filename)));
+        let url = std::mem::take(&mut run.subject.filename);
+        return Some(if changed.no_escape {
+            Decision::ProxyAsItIs(url)
+        } else {
+            Decision::Proxy(url)
+        });
     }
     let (start, _) = absolute?;
     if let Some((base, directory)) = base {

@@ -166,8 +166,10 @@ pub enum Decision {
     Again(Vec<u8>),
     /// On as it was, although rules matched: what they made is what it was.
     Stays,
-    /// To a backend (`[P]`).
+    /// To a backend (`[P]`), whose URL is yet to be escaped.
     Proxy(Vec<u8>),
+    /// To a backend, whose URL stays as it is (`[P,NE]`).
+    ProxyAsItIs(Vec<u8>),
 }
 
 /// What rules did besides.

@@ -39,7 +39,7 @@ const SCHEMES: &[Scheme] = &[
     scheme("uwsgi:", true, true),
     scheme("ws:", true, true),
     scheme("wss:", true, true),
-    scheme("unix:", false, false),
+    scheme("unix:", false, true),
 ];
 
 /// The length of the scheme with what follows it up to the host, if `uri` is absolute, and whether it may have a query.

@@ -46,14 +46,6 @@ pub(super) fn off_only_xsendfile(words: &[Vec<u8>]) -> Answer {
     unless(words, &["off"], refusal)
 }
 
-pub(super) fn none_only_hosts(words: &[Vec<u8>]) -> Answer {
-    unless(
-        words,
-        &["none"],
-        "not supported by this version; write a `<VirtualHost>` for each name",
-    )
-}
-
 pub(super) fn protocol(words: &[Vec<u8>]) -> Answer {
     unless(
         words,

@@ -1,0 +1,180 @@
+//! FastCGI and SCGI applications (`mod_proxy_fcgi`, `mod_proxy_scgi`): from the request to the first byte of the answer.
+//!
+//! The application is told what a CGI script would be, in the words in which php-fpm knows it from Apache; its body streams
+//! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
+
+mod asked;
+mod authorizer;
+pub(in crate::handlers) mod input;
+pub mod on_demand;
+mod reply;
+mod stream;
+mod talk;
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::conversation::Conversation;
+use crate::backend::on_demand::OnDemand;
+use crate::backend::pool::{Agreed, Keep, Which};
+use crate::backend::{Backends, fastcgi, scgi};
+use crate::config::backends::{self, Address, Scheme};
+use crate::exchange::Exchange;
+use crate::exchange::error_facts;
+use crate::exchange::fail::Fail;
+use crate::exchange::place::Place;
+use crate::exchange::response::Outcome;
+use crate::gateway::fastcgi::record::Role;
+use crate::handlers::application::asked::Asked;
+use crate::handlers::application::input::Input;
+use crate::handlers::application::reply::Unanswered;
+use crate::handlers::application::talk::Talk;
+use crate::handlers::behind::{Behind, may_repeat};
+use crate::handlers::cgi::environment;
+use crate::scripts::notes::{About, Logs, Notes};
+
+/// What one worker thread needs to ask applications.
+pub struct Applications {
+    backends: Arc<Backends>,
+    started: Arc<OnDemand>,
+    logs: Rc<dyn Logs>,
+    path: Option<Vec<u8>>,
+    /// The variables of which it was said that they are not passed, and of which site.
+    said: RefCell<HashSet<(usize, Vec<u8>)>>,
+}
+
+impl Applications {
+    /// Those that may be talked to; `path` is PATH of the server's own environment.
+    pub fn new(
+        backends: Arc<Backends>,
+        started: Arc<OnDemand>,
+        logs: Rc<dyn Logs>,
+        path: Option<Vec<u8>>,
+    ) -> Applications {
+        Applications {
+            backends,
+            started,
+            logs,
+            path,
+            said: RefCell::default(),
+        }
+    }
+
+    /// Those that are started when they are wanted.
+    pub fn started(&self) -> &Arc<OnDemand> {
+        &self.started
+    }
+
+    /// The logs that notes about them go to.
+    pub(in crate::handlers) fn logs(&self) -> &Rc<dyn Logs> {
+        &self.logs
+    }
+
+    /// Their connections.
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+}
+
+/// Who would be asked, and for which SCRIPT_FILENAME; nobody is.
+pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), Fail> {
+    let asked = Asked::of(ex, place)?;
+    let address = asked.target.address.clone();
+    if !ex.site.backends.contains(&address) {
+        return Err(Behind::Application.not_named(&asked.target));
+    }
+    let variables = asked.variables(ex, place, None, None);
+    let mut variables = Asked::changed(ex, place, variables);
+    Ok((
+        address,
+        variables.remove(b"SCRIPT_FILENAME".as_slice()).unwrap_or_default(),
+    ))
+}
+
+/// Asks the application of `place` and answers with what it says.
+pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
+    let asked = Asked::of(ex, place)?;
+    ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
+    let address = &asked.target.address;
+    let named = ex.site.backends.contains(address);
+    let pool = applications.backends.to(asked.target.scheme, address).filter(|_| named);
+    let pool = pool.ok_or_else(|| Behind::Application.not_named(&asked.target))?;
+    let module = asked.target.scheme.module();
+    let mut input = Input::of(ex, place, module).await?;
+    let notes = Rc::new(Notes::of_error_log(
+        Rc::clone(&applications.logs),
+        about(ex, place, module),
+    ));
+    let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
+    let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
+    environment::warn_ignored(&variables, is_news, &notes);
+    let variables = Asked::changed(ex, place, variables);
+    let terms = backends::terms(ex.site, &asked.target);
+    let usual = patience(ex);
+    let silence = terms.timeout.unwrap_or(usual);
+    let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);
+    if asked.target.scheme == Scheme::Scgi {
+        agreed.keep = Keep::No;
+    }
+    let mut which = Which::Any;
+    let outcome = loop {
+        let lease = match Behind::Application.lease(ex, pool, &agreed, which, module).await {
+            Ok(lease) => lease,
+            Err(fail) => break Err(fail),
+        };
+        let pairs = variables
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let conversation = match asked.target.scheme {
+            Scheme::FastCgi => {
+                Conversation::FastCgi(fastcgi::Conversation::begin(lease, Role::Responder, pairs, silence))
+            }
+            Scheme::Scgi => {
+                let length = input.length().unwrap_or(0);
+                Conversation::Scgi(scgi::Conversation::begin(lease, pairs, length, silence))
+            }
+            Scheme::Http | Scheme::WebSocket => {
+                break Err(Fail::internal("a server of HTTP is no application of this handler").of_module(module));
+            }
+        };
+        let limit = place.conf.cgi.stderr_limit.or(65536);
+        let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
+        match reply::wait(ex, place, talk, &asked.target).await {
+            Ok(outcome) => break Ok(outcome),
+            Err(Unanswered { talk: Some(talk), .. })
+                if which == Which::Any && may_repeat(ex.method, talk.repeatable()) =>
+            {
+                input = talk.into_input();
+                which = Which::New;
+            }
+            Err(unanswered) => break Err(unanswered.fail),
+        }
+    };
+    if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
+        // What comes next learns all that this application was told, with REDIRECT_ before it.
+        ex.variables.extend(variables);
+    }
+    outcome
+}
+
+/// How long an application may be silent, where nobody says it of this one.
+pub(in crate::handlers) fn patience(ex: &Exchange) -> Duration {
+    let said = ex.site.settings.proxy.timeout.value().copied();
+    said.unwrap_or_else(|| ex.site.settings.core.timeout.or(Duration::from_secs(60)))
+}
+
+/// What notes about a request begin with.
+pub(in crate::handlers) fn about(ex: &Exchange, place: &Place, module: &'static str) -> About {
+    About {
+        module,
+        site: ex.site.number,
+        client: ex.connection.peer,
+        conf: Arc::clone(&place.conf),
+        unique_id: ex.unique_id,
+        script: place.path.clone(),
+        facts: error_facts::of(ex),
+    }
+}
