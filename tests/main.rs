@@ -15,6 +15,7 @@
 //! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
+//! - `manual`: Apache's own manual in three languages, beside Apache
 //! - `overload`: more clients than there is room for
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -28,6 +29,7 @@
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
+//! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `trees`: what scripts leave behind
 //! - `tunnels`: connections with another protocol behind a reload and before an end
@@ -57,6 +59,7 @@ mod identity;
 mod import;
 mod load;
 mod logs;
+mod manual;
 mod overload;
 mod passwd;
 mod probe;
@@ -72,6 +75,7 @@ mod services;
 mod site;
 mod snippets;
 mod static_first;
+mod status;
 mod support;
 mod trees;
 mod tunnels;
@@ -135,10 +139,12 @@ fn main() -> ExitCode {
         trials.extend(site::trials());
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());
+        trials.extend(status::trials());
         trials.extend(trees::trials());
         trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
+        trials.extend(manual::trials());
         trials.extend(why::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -34,8 +34,12 @@ const SERVERS_OWN: &[&str] = &[
 pub struct ScriptReply {
     /// 200–599. 200 where the script named none, 302 for a client redirect.
     pub status: u16,
+    /// Whether the script named a status, be it 200.
+    pub says_status: bool,
     /// The script's own words for the status.
     pub reason: Option<Vec<u8>>,
+    /// Whether the script named the status.
+    pub says_status: bool,
     /// What the script asks for.
     pub kind: Kind,
     /// The fields for the client, in order, safe to send; Content-Type among them (the last one, if it came twice),
@@ -367,6 +371,7 @@ impl Head {
         if !self.has_field() {
             return Err(ReplyError::NoField(self.first.unwrap_or_default()));
         }
+        let says_status = self.status.is_some();
         let (mut status, mut reason) = self.status.take().unwrap_or((200, None));
         let typed = self
             .fields
@@ -398,7 +403,9 @@ impl Head {
         };
         Ok(ScriptReply {
             status,
+            says_status,
             reason,
+            says_status,
             kind,
             fields: self.fields,
             content_length,
