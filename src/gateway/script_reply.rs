@@ -38,8 +38,6 @@ pub struct ScriptReply {
     pub says_status: bool,
     /// The script's own words for the status.
     pub reason: Option<Vec<u8>>,
-    /// Whether the script named the status.
-    pub says_status: bool,
     /// What the script asks for.
     pub kind: Kind,
     /// The fields for the client, in order, safe to send; Content-Type among them (the last one, if it came twice),
@@ -405,7 +403,6 @@ impl Head {
             status,
             says_status,
             reason,
-            says_status,
             kind,
             fields: self.fields,
             content_length,
