@@ -13,6 +13,7 @@
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
+//! - `manual`: Apache's own manual in three languages, beside Apache
 //! - `overload`: more clients than there is room for
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -54,6 +55,7 @@ mod htaccess;
 mod identity;
 mod load;
 mod logs;
+mod manual;
 mod overload;
 mod passwd;
 mod probe;
@@ -136,6 +138,7 @@ fn main() -> ExitCode {
         trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
+        trials.extend(manual::trials());
         trials.extend(why::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

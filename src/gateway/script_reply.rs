@@ -36,6 +36,8 @@ pub struct ScriptReply {
     pub status: u16,
     /// The script's own words for the status.
     pub reason: Option<Vec<u8>>,
+    /// Whether the script named the status.
+    pub says_status: bool,
     /// What the script asks for.
     pub kind: Kind,
     /// The fields for the client, in order, safe to send; Content-Type among them (the last one, if it came twice),
@@ -367,6 +369,7 @@ impl Head {
         if !self.has_field() {
             return Err(ReplyError::NoField(self.first.unwrap_or_default()));
         }
+        let says_status = self.status.is_some();
         let (mut status, mut reason) = self.status.take().unwrap_or((200, None));
         let typed = self
             .fields
@@ -399,6 +402,7 @@ impl Head {
         Ok(ScriptReply {
             status,
             reason,
+            says_status,
             kind,
             fields: self.fields,
             content_length,

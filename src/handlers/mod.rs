@@ -1,6 +1,7 @@
 //! The things that answer.
 
 pub mod application;
+pub mod as_is;
 pub mod autoindex;
 pub mod balance;
 mod behind;
@@ -13,3 +14,4 @@ pub mod proxy;
 pub mod settings;
 pub mod static_file;
 pub mod status;
+pub mod type_map;

@@ -247,6 +247,7 @@ impl<'a> Launcher<'a> {
             env,
             null,
             stderr,
+            secret: roles::new_secret()?,
             silence,
         };
         Ok(Launcher {

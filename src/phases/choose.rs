@@ -12,10 +12,11 @@ use crate::exchange::Exchange;
 use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
+use crate::exchange::response::{Outcome, Stop};
 use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::phases::{authz, fixup, proxy_pass, walk};
+use crate::phases::{action, authz, fixup, proxy_pass, walk};
 
 /// The things that answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub enum Handler {
     Options,
     /// `handlers::autoindex`.
     Autoindex,
+    /// `handlers::as_is`.
+    AsIs,
+    /// `handlers::type_map`.
+    TypeMap,
     /// `handlers::cgi`.
     Cgi,
     /// `handlers::application`.
@@ -44,8 +49,13 @@ pub enum Handler {
     Settings,
 }
 
-/// Chooses the handler of a place.
-pub fn run(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
+/// Chooses the handler of a place; or the request goes on with the script that an Action says.
+pub fn run(ex: &mut Exchange, place: &Place) -> Result<Handler, Stop> {
+    if !has_own_handler(ex, place)
+        && let Some(again) = action::find(ex, place)?
+    {
+        return Err(Stop::Outcome(Box::new(Outcome::Again(again))));
+    }
     let handler = chosen(ex, place)?;
     ex.trace(|| told(place, handler));
     Ok(handler)
@@ -60,6 +70,8 @@ fn told(place: &Place, handler: Handler) -> Step {
             "listing",
             "a directory without an index file, and Options Indexes is on",
         ),
+        Handler::AsIs => ("as is", "its handler says that the file has a head of its own"),
+        Handler::TypeMap => ("type map", "it lists the variants of which one is chosen"),
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
@@ -74,6 +86,26 @@ fn told(place: &Place, handler: Handler) -> Step {
         ),
     };
     Step::Handler(name, why.to_owned())
+}
+
+/// Whether a handler takes the place before any Action is asked.
+fn has_own_handler(ex: &Exchange, place: &Place) -> bool {
+    match (place.alias, place.types.handler.as_deref()) {
+        (Alias::Proxied, _) | (Alias::Scripts, None) | (_, Some(b"cgi-script")) => true,
+        (_, Some(named)) if handlers::is_on_demand(named) || backends::of_handler(named).is_some() => true,
+        // A script is run whatever its handler, unless that has another script.
+        (Alias::Scripts, Some(named)) => place.conf.actions.by_kind.find(named).is_none(),
+        (_, None) if place.landing() == Landing::Directory => matches!(ex.method, Method::Get | Method::Head),
+        (_, None) if place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi") => true,
+        _ => has_own_head(ex, place),
+    }
+}
+
+/// Whether a place is sent as it is, with a head of its own; to methods that do not read it is as any file.
+fn has_own_head(ex: &Exchange, place: &Place) -> bool {
+    let types = &place.types;
+    let kind = types.handler.as_deref().or(types.media_type.as_deref());
+    matches!(ex.method, Method::Get | Method::Head) && kind.is_some_and(handlers::is_as_is)
 }
 
 fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
@@ -97,9 +129,14 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             let handler = tells_of_server(named).unwrap_or(Handler::Status);
             return of_server(ex, place, named, handler);
         }
+        (_, Some(named)) if handlers::is_type_map(named) => return Ok(Handler::TypeMap),
+        (_, None) if place.types.media_type.as_deref().is_some_and(handlers::is_type_map) => {
+            return Ok(Handler::TypeMap);
+        }
         (_, Some(b"cgi-script")) => true,
         (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
+        (_, Some(named)) if handlers::is_as_is(named) => false,
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
     };
@@ -112,9 +149,13 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
-        // The handler of files has nothing to show of a directory, and that of listings does not know POST.
-        Landing::Directory if named == Some(b"default-handler") || ex.method == Method::Post => Err(missing(ex)),
+        // The handlers of files have nothing to show of a directory, and that of listings does not know POST.
+        Landing::Directory if ex.method == Method::Post => Err(missing(ex)),
+        Landing::Directory if named.is_some_and(|named| named == b"default-handler" || handlers::is_as_is(named)) => {
+            Err(missing(ex))
+        }
         Landing::Directory => directory(ex, place),
+        Landing::File if has_own_head(ex, place) => Ok(Handler::AsIs),
         Landing::File if !script => file(ex, place),
         Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => {
             let on_demand = named.is_some_and(handlers::is_on_demand);
@@ -299,11 +340,8 @@ fn check_filters(place: &Place) -> Result<(), Fail> {
 }
 
 fn unknown(handler: &[u8]) -> Fail {
-    let handler = String::from_utf8_lossy(handler);
-    Fail::site(
-        Status::INTERNAL_SERVER_ERROR,
-        format!("handler `{handler}` is not one that this version has; the file is not shown, for it may be a program"),
-    )
+    let note = handlers::missing_text(&String::from_utf8_lossy(handler));
+    Fail::site(Status::INTERNAL_SERVER_ERROR, note)
 }
 
 /// Not worth a line in the error log at its usual level: the access log has it.

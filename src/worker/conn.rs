@@ -1,6 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
 mod proxied;
+mod shown;
 mod tunnel;
 
 use std::cell::RefCell;
@@ -73,6 +74,8 @@ pub struct Conn {
     requests: u32,
     /// Its place among those that are shown.
     seat: Seat,
+    /// When, in microseconds since 1970.
+    opened: u64,
     _counted: Counted,
 }
 
@@ -90,12 +93,6 @@ enum Then {
     Close,
     /// The response was cut; the client must see it.
     Reset,
-}
-
-impl Drop for Conn {
-    fn drop(&mut self) {
-        self.thread.roster.leave(self.seat);
-    }
 }
 
 impl Conn {
@@ -117,6 +114,9 @@ impl Conn {
             proxied: None,
             requests: 0,
             seat,
+            opened: SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             _counted: counted,
         })
     }
@@ -321,19 +321,13 @@ impl Conn {
         Then::Close
     }
 
-    fn show(&self, head: &RequestHead, began: &Began) {
-        let began = Instant::from_std(began.instant);
-        self.thread
-            .roster
-            .answers(self.seat, head.request_line(), head.field(b"host"), began);
-    }
-
     fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
         let connection = Connection {
             local: self.local,
             peer: self.peer,
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
+            opened: self.opened,
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();

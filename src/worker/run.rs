@@ -24,6 +24,7 @@ use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;
+use crate::phases;
 use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
@@ -61,6 +62,9 @@ enum Order {
 pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
+    if let Ok(secret) = inherited.secret.try_into() {
+        phases::digest::sign_with(secret);
+    }
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;

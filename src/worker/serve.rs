@@ -19,7 +19,7 @@ use crate::exchange::{Again, Exchange};
 use crate::filters::chain::{self, Coded};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
-use crate::filters::{default_charset, expires, headers, inflate, rewriting};
+use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -170,11 +170,13 @@ async fn finish<O: Outside + 'static>(
     error_document::fill_in(ex, &mut response);
     let coded = chain::apply(ex, &mut response, made).await;
     rewriting::apply(ex, &mut response);
+    negotiated::apply(ex, &mut response);
     let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
     default_charset::apply(ex, &mut response);
+    negotiated::expire(ex, &mut response);
     tables::tidy_vary(&mut response);
     tables::strip_what_is_of_a_body(&mut response);
     outside.tell(ex);
@@ -267,10 +269,12 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
-    let outcome = match handler {
+    let mut outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
+        Handler::AsIs => handlers::as_is::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
+        Handler::TypeMap => handlers::type_map::run(ex, &place, &Around(&**outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::Application => outside.ask_application(ex, &place).await?,
@@ -280,6 +284,9 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),
         Handler::Settings => handlers::settings::run(ex, outside.settings())?,
     };
+    if let Outcome::Reply(response) = &mut outcome {
+        tell_user(ex, response);
+    }
     Ok(match outcome {
         Outcome::Reply(mut response) if place.may_be_parsed() => {
             let requests = Rc::new(Requests(Rc::clone(outside)));
@@ -288,6 +295,19 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         }
         outcome => outcome,
     })
+}
+
+/// Tells the client how it was known, with what answers the request itself well: not with another page in its stead.
+fn tell_user(ex: &Exchange, response: &mut Response) {
+    let Some(value) = ex.client.authenticated.as_deref().filter(|_| ex.previous.is_none()) else {
+        return;
+    };
+    let status = response.head.status;
+    if status == Status::NOT_MODIFIED || !matches!(response.body, Body::BuiltIn) && !(300..400).contains(&status.code())
+    {
+        // What cannot be sent is left out: the client itself has said parts of it.
+        let _unsendable = response.head.fields.try_append(b"Authentication-Info", value);
+    }
 }
 
 /// Carries out the requests that pages make.

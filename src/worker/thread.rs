@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::config::directives::server::Tokens;
 use crate::config::site::{Config, Site};
 use crate::exchange::Exchange;
+use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
 use crate::exchange::tally::{Answered, Tally};
@@ -136,10 +137,18 @@ impl Thread {
     /// Writes the lines that phases have made into the site's error log.
     pub fn tell(&self, ex: &Exchange) {
         let log = self.logs.error_of(ex.site);
-        for line in ex.rewriting.lines.take() {
+        let levels = &ex.conf().core.log_level;
+        let mut lines = ex.rewriting.lines.take();
+        lines.retain(|line| levels.allow(line.level, line.module));
+        if lines.is_empty() {
+            return;
+        }
+        let facts = error_facts::of(ex);
+        for line in lines {
             let mut entry = Entry::new(line.level, line.module, Message::Bytes(line.text.as_bytes()));
             entry.client = Some(ex.connection.client);
-            log.record(&ex.conf().core.log_level, &entry);
+            entry.request = facts.as_deref();
+            log.write(&entry);
         }
     }
 
@@ -152,16 +161,19 @@ impl Thread {
             Blame::Client => Level::Info,
             Blame::Site | Blame::Script | Blame::Backend | Blame::Server => Level::Error,
         };
-        let log = self.logs.error_of(ex.site);
-        let entry = Entry {
+        if !ex.conf().core.log_level.allow(level, fail.module) {
+            return;
+        }
+        let facts = error_facts::of(ex);
+        self.logs.error_of(ex.site).write(&Entry {
             level,
             module: fail.module,
             client: Some(ex.connection.client),
             referer: ex.head.field(b"referer"),
+            request: facts.as_deref(),
             os_error: None,
             message: Message::Text(format_args!("{}", fail.note)),
-        };
-        log.record(&ex.conf().core.log_level, &entry);
+        });
     }
 
     /// Writes a line about no request into the main error log.

@@ -3,7 +3,7 @@
 use crate::config::backends;
 use crate::config::directives::{DirConf, status};
 use crate::config::filters::{self, Filter, Names};
-use crate::config::handlers::{is_on_demand, look_at_filters, look_at_handler, look_at_type};
+use crate::config::handlers::{is_on_demand, look_at_filters, look_at_handler};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -161,10 +161,7 @@ commands. INCLUDES is for files where Options Includes is on, as in Apache.",
         "media-type extension ...",
         "Name the media type of files with an extension.",
         types,
-        |_, args| {
-            look_at_type(args);
-            Ok(())
-        },
+        |_, _| Ok(()),
         "It goes before the file that TypesConfig names."
     ),
     Directive {

@@ -1,6 +1,6 @@
 //! The core and the processes: what Apache has there and lychgate answers differently.
 
-use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
+use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
 use crate::config::directives::foreign::depends::{
     interpreter_source, off_only_hosts, off_only_trailers, protocol, protocols,
 };
@@ -25,8 +25,6 @@ foreign! {
     "DefaultRuntimeDir" "core" S None "directory-path" => Ignored("PidFile is the only file kept while running");
     "EnableExceptionHook" "mpm" S None "On|Off" => Ignored("there are no exception hooks");
     "EnableMMAP" "core" SVDH FileInfo "On|Off" => Ignored("files are sent without being mapped");
-    "ErrorLogFormat" "core" SV None "[connection|request] format" =>
-        Warned("the error log has a form of its own, which cannot be changed by this version");
     "FlushMaxPipelined" "core" SV None "number" =>
         Ignored("answers to pipelined requests leave together, without a limit on their number");
     "FlushMaxThreshold" "core" SV None "number-of-bytes" => Ignored("answers leave as they are made");
