@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
+//! - `compare`: `lychgate compare`, between servers that differ and that do not
 //! - `compression`: answers compressed while they are written, and bodies larger than they look
 //! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
@@ -11,6 +12,7 @@
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
+//! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `manual`: Apache's own manual in three languages, beside Apache
@@ -45,6 +47,7 @@ mod auth;
 mod beside;
 mod clients;
 mod cold;
+mod compare;
 mod compression;
 mod ctl;
 mod debian;
@@ -53,6 +56,7 @@ mod fcgiwrap;
 mod house;
 mod htaccess;
 mod identity;
+mod import;
 mod load;
 mod logs;
 mod manual;
@@ -114,11 +118,13 @@ fn main() -> ExitCode {
         trials.extend(house::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());
+        trials.extend(import::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());
+        trials.extend(compare::trials());
         trials.extend(compression::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());

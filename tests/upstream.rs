@@ -36,7 +36,7 @@ const MODULES: [&str; 8] = [
     "userdir",
 ];
 /// The files of `extra/`.
-const EXTRAS: [&str; 11] = [
+pub const EXTRAS: [&str; 11] = [
     "httpd-autoindex.conf",
     "httpd-dav.conf",
     "httpd-default.conf",
@@ -50,7 +50,7 @@ const EXTRAS: [&str; 11] = [
     "httpd-ssl.conf",
 ];
 /// The one that needs TLS, and what keeps the server from starting with it.
-const TLS: (&str, [&str; 2]) = (
+pub const TLS: (&str, [&str; 2]) = (
     "httpd-ssl.conf",
     [
         "SSLEngine: not supported by this version; TLS is not spoken, and plain HTTP never takes its place: keep the server \
@@ -73,7 +73,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// The examples in the place of Debian's own configuration.
-fn settled(tree: Tree) -> Result<Tree, String> {
+pub fn settled(tree: Tree) -> Result<Tree, String> {
     let examples = unpacked()?.join("usr/share/doc/apache2/examples/apache2");
     run(Command::new("cp").arg("-a").arg(examples.join(".")).arg(tree.apache()))?;
     let documents = "usr/share/apache2/default-site/htdocs";
@@ -83,7 +83,7 @@ fn settled(tree: Tree) -> Result<Tree, String> {
 }
 
 /// Takes the mark of a comment from the line that includes a file.
-fn include(tree: &Tree, extra: &str) -> Result<(), String> {
+pub fn include(tree: &Tree, extra: &str) -> Result<(), String> {
     let line = format!("Include {}/extra/{extra}\n", tree.apache().display());
     let path = tree.file();
     let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;

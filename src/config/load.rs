@@ -19,7 +19,7 @@ use crate::config::error::{ConfigError, Span};
 use crate::config::file;
 use crate::config::node::Settings;
 use crate::config::proxies;
-use crate::config::reader::{self, Included, Language, Origin};
+use crate::config::reader::{self, Decided, Included, Language, Origin};
 use crate::config::resolve::resolve;
 use crate::config::site::Config;
 
@@ -50,6 +50,8 @@ pub struct Loaded {
     pub envvars: Option<PathBuf>,
     /// The files that were read.
     pub included: Vec<Included>,
+    /// The conditions that were decided.
+    pub decided: Vec<Decided>,
     /// The types file, if there is one; it may be empty.
     types: Option<Vec<u8>>,
 }
@@ -120,6 +122,7 @@ fn checked(mut reading: reader::Reading) -> Loaded {
         complaints,
         envvars: None,
         included: reading.included,
+        decided: reading.decided,
         types: types.into_inner(),
     }
 }

@@ -34,10 +34,10 @@ const SERVERS_OWN: &[&str] = &[
 pub struct ScriptReply {
     /// 200–599. 200 where the script named none, 302 for a client redirect.
     pub status: u16,
+    /// Whether the script named a status, be it 200.
+    pub says_status: bool,
     /// The script's own words for the status.
     pub reason: Option<Vec<u8>>,
-    /// Whether the script named the status.
-    pub says_status: bool,
     /// What the script asks for.
     pub kind: Kind,
     /// The fields for the client, in order, safe to send; Content-Type among them (the last one, if it came twice),
@@ -401,8 +401,8 @@ impl Head {
         };
         Ok(ScriptReply {
             status,
-            reason,
             says_status,
+            reason,
             kind,
             fields: self.fields,
             content_length,

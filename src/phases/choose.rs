@@ -125,13 +125,13 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
-        (_, Some(named)) if tells_of_server(named).is_some() => {
-            let handler = tells_of_server(named).unwrap_or(Handler::Status);
-            return of_server(ex, place, named, handler);
-        }
         (_, Some(named)) if handlers::is_type_map(named) => return Ok(Handler::TypeMap),
         (_, None) if place.types.media_type.as_deref().is_some_and(handlers::is_type_map) => {
             return Ok(Handler::TypeMap);
+        }
+        (_, Some(named)) if tells_of_server(named).is_some() => {
+            let handler = tells_of_server(named).unwrap_or(Handler::Status);
+            return of_server(ex, place, named, handler);
         }
         (_, Some(b"cgi-script")) => true,
         (_, Some(named)) if handlers::is_on_demand(named) => true,

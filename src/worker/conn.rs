@@ -72,10 +72,10 @@ pub struct Conn {
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
     requests: u32,
-    /// Its place among those that are shown.
-    seat: Seat,
     /// When, in microseconds since 1970.
     opened: u64,
+    /// Its place among those that are shown.
+    seat: Seat,
     _counted: Counted,
 }
 
@@ -113,10 +113,10 @@ impl Conn {
             peer,
             proxied: None,
             requests: 0,
-            seat,
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
+            seat,
             _counted: counted,
         })
     }

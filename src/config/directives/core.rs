@@ -430,7 +430,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         default: "",
         summary: "Give everything in a place to one handler.",
         manual: "This version has the handlers cgi-script, fcgid-script (FcgidWrapper tells of it), send-as-is (for files that begin with a head of their own, \
-fields and an empty line, as scripts write it), default-handler, server-status, server-info and metrics, and application servers: \
+fields and an empty line, as scripts write it), type-map, default-handler, server-status, server-info and metrics, and application servers: \
 \"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by its socket, \"proxy:fcgi://127.0.0.1:9000\" by its port; ProxyPass explains the URLs. Any other that Action gives no script is told of when the configuration is read, and \
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
 AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.\n\nAn \

@@ -46,8 +46,6 @@ it that would close something.
 .Ic Dav On
 is read: files are shown as without it, and nothing is written.
 .It
-Listings are plain, and answers are not compressed.
-.It
 TRACE is off unless
 .Ic TraceEnable
 switches it on.
