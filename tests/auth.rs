@@ -1,19 +1,39 @@
-//! Passwords that take long to try: whoever else asks is served meanwhile.
+//! Passwords that take long to try: whoever else asks is served meanwhile. The Digest scheme, with a client of others and over
+//! the ends of processes.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
+use md5::{Digest, Md5};
+use rustix::process::Signal;
 
-use crate::support::server;
+use crate::programs::absent;
+use crate::support::server::{self, Server};
 use crate::support::site;
+use crate::support::wire::{Judge, Wire, show};
 
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
-    vec![Trial::test("auth::a_password_being_tried_holds_nobody_up", || {
-        a_password_being_tried_holds_nobody_up().map_err(Failed::from)
-    })]
+    let auth = |name: &str, test: fn() -> Result<(), String>| {
+        Trial::test(format!("auth::{name}"), move || test().map_err(Failed::from))
+    };
+    vec![
+        auth(
+            "a_password_being_tried_holds_nobody_up",
+            a_password_being_tried_holds_nobody_up,
+        ),
+        auth(
+            "a_nonce_outlives_workers_and_reloads",
+            a_nonce_outlives_workers_and_reloads,
+        ),
+        auth("why_tells_of_the_digest_scheme", why_tells_of_the_digest_scheme),
+        Trial::ignorable_test("auth::curl_speaks_digest", curl),
+    ]
 }
 
 /// Seconds of work, so that others are done before it is.
@@ -62,4 +82,139 @@ fn a_password_being_tried_holds_nobody_up() -> Result<(), String> {
     }
     drop(dear);
     site::end(&root, server)
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A site whose `/closed` is for ann, whose password is `secret`.
+fn digest_site(name: &str) -> Result<(PathBuf, Server), String> {
+    let users = server::fresh_root(&format!("{name}-users")).join("users");
+    server::write(&users, b"ann:A place:462b0c13be21a79fea707a9f21750ec5\n")?;
+    let user_file = format!("AuthUserFile {}", users.display());
+    let lines = [
+        "<Location /closed>",
+        "AuthType Digest",
+        "AuthName \"A place\"",
+        &user_file,
+        "Require valid-user",
+        "</Location>",
+    ];
+    let (root, server) = site::boot_script(name, "#!/bin/sh\n", &lines)?;
+    server::write(&root.join("htdocs/closed/f.txt"), b"hello")?;
+    Ok((root, server))
+}
+
+/// What is answered to a request with these fields.
+fn answered(server: &Server, fields: &str) -> Result<String, String> {
+    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
+    let request = format!("GET /closed/f.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
+    wire.send(request.as_bytes())?;
+    let reply = wire.reply(Judge::Strict)?;
+    let lines: Vec<String> = reply.lines().map(show).collect();
+    Ok(lines.join("\n"))
+}
+
+/// The field that answers a challenge.
+fn answer_to(challenge: &str) -> Result<String, String> {
+    let behind = challenge
+        .split_once("nonce=\"")
+        .ok_or(format!("no challenge: {challenge}"))?
+        .1;
+    let nonce = behind.split('"').next().unwrap_or_default();
+    let hex = |text: String| -> String {
+        Md5::digest(text.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    };
+    let request = hex("GET:/closed/f.txt".into());
+    let response = hex(format!(
+        "462b0c13be21a79fea707a9f21750ec5:{nonce}:00000001:c:auth:{request}"
+    ));
+    Ok(format!(
+        "Authorization: Digest username=\"ann\", realm=\"A place\", nonce=\"{nonce}\", uri=\"/closed/f.txt\", nc=00000001, \
+         cnonce=\"c\", qop=auth, response=\"{response}\"\r\n"
+    ))
+}
+
+fn a_nonce_outlives_workers_and_reloads() -> Result<(), String> {
+    let (root, server) = digest_site("digest-outlives")?;
+    let field = answer_to(&answered(&server, "")?)?;
+    let is_let_in = |when: &str| {
+        let reply = answered(&server, &field)?;
+        if reply.contains(" 200 ") {
+            Ok(())
+        } else {
+            Err(format!("{when}: {reply}"))
+        }
+    };
+    is_let_in("at once")?;
+    let worker = site::role(&server, "worker")?;
+    server.signal("USR1")?;
+    server::poll(PATIENCE, || match site::role(&server, "worker") {
+        Ok(now) if now != worker => Ok(()),
+        _ => Err("the reload does not come".to_owned()),
+    })?;
+    is_let_in("after a reload")?;
+    let worker = site::role(&server, "worker")?;
+    rustix::process::kill_process(worker, Signal::KILL).map_err(|error| error.to_string())?;
+    server::poll(PATIENCE, || match is_let_in("after the death of the worker") {
+        Ok(()) if site::role(&server, "worker")? != worker => Ok(()),
+        Ok(()) => Err("the worker does not die".to_owned()),
+        Err(error) => Err(error),
+    })?;
+    site::end(&root, server)
+}
+
+fn why_tells_of_the_digest_scheme() -> Result<(), String> {
+    let (root, server) = digest_site("digest-why")?;
+    let mut command = server::program(&root, false, &[])?;
+    command.args(["why", "-f", "httpd.conf", "-d"]).arg(&root);
+    command.args(["GET", "http://localhost/closed/f.txt"]);
+    let output = server::run(&root, command, PATIENCE)?;
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    for words in ["the request has no answer for AuthType Digest", "401"] {
+        if !page.contains(words) {
+            return Err(format!("no `{words}` in\n{page}"));
+        }
+    }
+    site::end(&root, server)
+}
+
+fn curl() -> Result<Completion, Failed> {
+    if !Path::new("/usr/bin/curl").exists() {
+        return absent("curl");
+    }
+    let (root, server) = digest_site("digest-curl")?;
+    let url = format!("http://{}/closed/f.txt?a=b", server.listeners[0]);
+    let ask = |user: &str, more: &[&str]| {
+        let mut command = Command::new("/usr/bin/curl");
+        command
+            .args(["-s", "--digest", "-u", user, "-w", " %{http_code}"])
+            .args(more)
+            .args([&url, &url]);
+        command
+            .output()
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // The second time it answers the challenge of the first, and counts.
+    for (user, more, want) in [
+        ("ann:secret", &[][..], "hello 200hello 200"),
+        ("ann:secret", &["--anyauth"][..], "hello 200hello 200"),
+        ("ann:secret", &["-d", "x"][..], "hello 200hello 200"),
+        (
+            "ann:secret",
+            &["-o", "/dev/null", "-o", "/dev/null", "-I"][..],
+            " 200 200",
+        ),
+        ("ann:wrong", &["-o", "/dev/null", "-o", "/dev/null"][..], " 401 401"),
+        ("bob:secret", &["-o", "/dev/null", "-o", "/dev/null"][..], " 401 401"),
+    ] {
+        let said = ask(user, more)?;
+        if said != want {
+            return Err(format!("{user} {more:?}: {said}").into());
+        }
+    }
+    site::end(&root, server)?;
+    Ok(Completion::Completed)
 }

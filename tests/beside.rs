@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! GET /path?query
+//! GET /path HTTP/1.0
 //! POST /path | Field: value | Other: value
 //! POST /path | body=text            or gzip=text, which is sent compressed, or base64=bytes
+//! GET /path | digest=ann:secret       by the Digest scheme, in answer to a challenge; see digest.rs
 //! GET /path                         = 500   what Apache answers too
 //! GET /path                         ~ (405) why they differ here, and may
 //! GET /path                         ~ (Vary body) why
@@ -22,6 +24,7 @@
 //! with `= 500`, and where it refuses more than half of the requests without a line `!refused`.
 
 mod coding;
+mod digest;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -43,6 +46,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The fields that are compared, besides those that begin with `X-`.
 pub const FIELDS: &[&str] = &[
     "Allow",
+    "Authentication-Info",
+    "Alternates",
     "Cache-Control",
     "Accept-Ranges",
     "Content-Disposition",
@@ -59,6 +64,7 @@ pub const FIELDS: &[&str] = &[
     "Location",
     "Pragma",
     "Set-Cookie",
+    "TCN",
     "Vary",
     "WWW-Authenticate",
 ];
@@ -139,6 +145,8 @@ pub struct Request {
     pub line: usize,
     /// What is sent.
     pub bytes: Vec<u8>,
+    /// By whom.
+    digest: Option<digest::Credentials>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
     meant: Option<Meant>,
@@ -314,6 +322,10 @@ impl Request {
         Some(Request {
             line: number,
             bytes: bytes_of(line)?,
+            digest: match line.split(" | ").find_map(|field| field.strip_prefix("digest=")) {
+                Some(text) => Some(digest::Credentials::parse(text)?),
+                None => None,
+            },
             status,
             meant,
             traces_differ,
@@ -384,9 +396,16 @@ fn trace_rewriting(root: &Path) -> Result<(), String> {
 fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut parts = request.split(" | ");
     let (method, target) = parts.next()?.split_once(' ')?;
-    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    let (target, version) = match target.strip_suffix(" HTTP/1.0") {
+        Some(target) => (target, "HTTP/1.0"),
+        None => (target, "HTTP/1.1"),
+    };
+    let mut text = format!("{method} {target} {version}\r\n");
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
+        if field.starts_with("digest=") {
+            continue;
+        }
         if let Some(content) = field.strip_prefix("body=") {
             body = content.as_bytes().to_vec();
         } else if let Some(content) = field.strip_prefix("gzip=") {
@@ -449,8 +468,25 @@ impl Booted {
 
     /// Asks it.
     pub fn ask(&self, request: &Request) -> Result<Reply, String> {
+        let mut reply = self.send(request, &request.bytes)?;
+        let answer = request.digest.as_ref();
+        let answer = answer.and_then(|credentials| credentials.answer(&reply, &request.bytes));
+        if let Some(answer) = &answer {
+            let at = request.bytes.windows(2).position(|end| end == b"\r\n").unwrap_or(0) + 2;
+            let (before, behind) = request.bytes.split_at(at);
+            let bytes = [before, answer.line.as_bytes(), behind].concat();
+            if answer.again {
+                self.send(request, &bytes)?;
+            }
+            reply = self.send(request, &bytes)?;
+        }
+        digest::judge(&mut reply, answer.as_ref());
+        Ok(reply)
+    }
+
+    fn send(&self, request: &Request, bytes: &[u8]) -> Result<Reply, String> {
         let mut wire = Wire::connect(&self.address, PATIENCE)?;
-        wire.send(&request.bytes)?;
+        wire.send(bytes)?;
         wire.reply(Judge::Loose)
             .map_err(|error| format!("line {}: {}: {error}", request.line, self.address))
     }
@@ -475,7 +511,17 @@ fn differences(request: &Request, ours: &Reply, theirs: &Reply) -> Vec<Differenc
             }
             values
         };
-        if values(ours) != values(theirs) {
+        let (our_values, their_values) = (values(ours), values(theirs));
+        // Apache's tag of a variant with its list loses the quote at its end, and another byte for every list more.
+        let is_cut = |tag: &Vec<u8>, ours: &Vec<u8>| {
+            tag.contains(&b';') && !tag.ends_with(b"\"") && ours.starts_with(tag) && ours.len() <= tag.len() + 3
+        };
+        let is_cut_tag = name == "etag"
+            && their_values
+                .iter()
+                .zip(&our_values)
+                .any(|(tag, ours)| is_cut(tag, ours));
+        if our_values != their_values && !is_cut_tag {
             let told = |reply: &Reply| show(&values(reply).join(&b"` `"[..]));
             let how = format!("{name}: `{}` not `{}`", told(ours), told(theirs));
             found.push((name, how));
@@ -524,7 +570,8 @@ fn names(ours: &Reply, theirs: &Reply) -> Vec<String> {
     names
 }
 
-fn value_of<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
+/// The value of a field line of this name.
+pub fn value_of<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
     let rest = line.get(name.len()..)?.strip_prefix(b":")?;
     line[..name.len()]
         .eq_ignore_ascii_case(name.as_bytes())

@@ -30,12 +30,17 @@ impl Htdigest {
         file
     }
 
+    /// What is stored for the user in the realm: the hash of name, realm and password.
+    pub fn stored(&self, user: &[u8], realm: &[u8]) -> Option<&[u8]> {
+        let stored = self.users.get(&(user.to_vec(), realm.to_vec()));
+        stored.map(Vec::as_slice)
+    }
+
     /// Whether the password is that of the user in the realm; nothing where there is no such user. How long this takes does not
     /// tell how much of it is right.
     pub fn is_of(&self, user: &[u8], realm: &[u8], password: &[u8]) -> Option<bool> {
         let made = hash(user, realm, password);
-        let stored = self.users.get(&(user.to_vec(), realm.to_vec()))?;
-        Some(are_equal(&made, stored))
+        Some(are_equal(&made, self.stored(user, realm)?))
     }
 }
 

@@ -56,6 +56,15 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     let script_aliases = aliases.iter().filter(|alias| alias.kind == AliasKind::Scripts);
     let mut places: Vec<_> = script_aliases.map(|alias| place(alias.literal_target())).collect();
     places.extend(place_aliases(site, AliasKind::Scripts).map(place));
+    let hosts = &site.settings.virtual_hosts;
+    places.extend(
+        hosts
+            .scripts
+            .value()
+            .into_iter()
+            .flatten()
+            .map(|pattern| place(pattern.known_part())),
+    );
     let shell = site.settings.ssi.shell.value().and_then(Option::as_deref);
     places.extend(shell.map(place));
     for section in site.directories.iter().chain(&site.directory_matches) {
@@ -65,6 +74,14 @@ fn site_places(config: &Config, site: &Site) -> Vec<ScriptPlace> {
     }
     if by_everywhere(site) {
         places.push(place(&document_root(config, site)));
+        places.extend(
+            hosts
+                .root
+                .value()
+                .into_iter()
+                .flatten()
+                .map(|pattern| place(pattern.known_part())),
+        );
         let files = aliases
             .iter()
             .filter(|alias| alias.kind == AliasKind::Files && alias.from != AliasFrom::Prefix(b"/".to_vec()));
@@ -168,12 +185,18 @@ pub fn tree_of(config: &Config, place: &ScriptPlace, path: &[u8]) -> Vec<u8> {
         let mut ends = ends.map(|(at, _)| at.max(1)).chain([path.len()]);
         ends.find(|end| path.get(..*end).is_some_and(|name| section.covers_directory(name)))
     });
-    let mut narrowest = aliases.chain(sections).max();
+    let hosts = &site.settings.virtual_hosts;
+    let of_host = hosts.scripts.value().into_iter().flatten();
+    let of_host = of_host.filter_map(|pattern| pattern.length_in(path));
+    let mut narrowest = aliases.chain(sections).chain(of_host).max();
     if narrowest.is_none() && by_everywhere(site) {
         let files = site.settings.aliases.list.iter();
         let files = files.filter(|alias| alias.kind == AliasKind::Files);
         let files = files.filter_map(|alias| literal(&trimmed(alias.literal_target())));
-        narrowest = files.chain(literal(&trimmed(&document_root(config, site)))).max();
+        let of_host = hosts.root.value().into_iter().flatten();
+        let of_host = of_host.filter_map(|pattern| pattern.length_in(path));
+        let root = literal(&trimmed(&document_root(config, site)));
+        narrowest = files.chain(root).chain(of_host).max();
     }
     match narrowest.filter(|length| *length > 1) {
         Some(length) => path.get(..length).unwrap_or(directory).to_vec(),

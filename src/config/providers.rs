@@ -118,6 +118,19 @@ pub(super) fn missing(conf: &DirConf, server: &Server) -> Vec<ConfigError> {
     let mut confs = Vec::new();
     places::add_with_inner(conf, &mut confs);
     for conf in confs {
+        for provider in conf.authn.digest.value().iter().flat_map(|digest| &digest.providers) {
+            if let Provider::Alias(name, span) = provider
+                && server
+                    .providers
+                    .aliases
+                    .find(name)
+                    .is_none_or(|alias| alias.base != Base::File)
+            {
+                let sentence = "is not a provider that has hashes; write `file`, or <AuthnProviderAlias file> first";
+                let sentence = format!("{} {sentence}", shown(name));
+                missing.push(ConfigError::error(span, "AuthDigestProvider", sentence));
+            }
+        }
         for provider in conf.authn.providers.value().into_iter().flatten() {
             if let Provider::Alias(name, span) = provider
                 && server.providers.aliases.find(name).is_none()

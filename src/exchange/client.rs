@@ -16,6 +16,8 @@ pub struct Client {
     pub user: Option<Vec<u8>>,
     /// How it gave the name: AUTH_TYPE.
     pub auth_type: Option<&'static str>,
+    /// What the client is told of how it was known, in Authentication-Info.
+    pub authenticated: Option<Vec<u8>>,
     /// The settings under which this pass was let in.
     pub admitted: Option<Arc<DirConf>>,
     /// Whether answers can be waited for.
@@ -143,6 +145,7 @@ impl Client {
     pub fn forget_user(&mut self) {
         self.user = None;
         self.auth_type = None;
+        self.authenticated = None;
         self.admitted = None;
     }
 }

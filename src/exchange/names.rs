@@ -3,6 +3,7 @@
 use crate::base::{quote, version};
 use crate::config::directives::core::{CanonicalName, Signature};
 use crate::config::directives::server::Tokens;
+use crate::config::site::document_root;
 use crate::exchange::{Exchange, PassTarget};
 
 impl Exchange {
@@ -11,6 +12,14 @@ impl Exchange {
         match self.conf().core.use_canonical_name.or(CanonicalName::Off) {
             CanonicalName::Off if !self.host.is_empty() => &self.host,
             CanonicalName::Off | CanonicalName::On | CanonicalName::Dns => self.site_name(),
+        }
+    }
+
+    /// DOCUMENT_ROOT: where the site lies, as far as the walk knows it yet.
+    pub fn document_root(&self) -> Vec<u8> {
+        match &self.target.landed.document_root {
+            Some(root) => root.clone(),
+            None => document_root(self.config, self.site),
         }
     }
 

@@ -7,7 +7,6 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::base::version;
 use crate::config::directives::server::Tokens;
-use crate::config::site::document_root;
 use crate::exchange::Exchange;
 use crate::lang::local_time;
 use crate::lang::vars::Variable;
@@ -47,7 +46,7 @@ impl Exchange {
             Variable::PathInfo => bytes(&self.target.landed.path_info),
             Variable::ContextPrefix => bytes(&self.target.landed.context_prefix),
             Variable::ContextDocumentRoot => match self.target.landed.context_root.as_slice() {
-                [] => bytes(&document_root(self.config, self.site)),
+                [] => bytes(&self.document_root()),
                 root => bytes(root),
             },
             Variable::QueryString => bytes(self.target.query.as_deref().unwrap_or(b"")),
@@ -70,7 +69,7 @@ impl Exchange {
             Variable::ServerSoftware => bytes(&version::software(
                 self.config.server.core.tokens.or(Tokens::Full).detail(),
             )),
-            Variable::DocumentRoot => bytes(&document_root(self.config, self.site)),
+            Variable::DocumentRoot => bytes(&self.document_root()),
             Variable::Handler => Some(Cow::Borrowed(self.handler.as_slice())).filter(|handler| !handler.is_empty()),
             Variable::Ipv6 => text(if self.connection.client.ip().to_canonical().is_ipv6() {
                 "on"

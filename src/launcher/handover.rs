@@ -25,7 +25,7 @@ use crate::process::say::{Weight, say};
 /// The version of what is handed over, and of the messages between the roles, which a launcher of another version goes on
 /// with: a change of either needs another number. A program that has another does not take over; it must be stopped and
 /// started.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 impl Launcher<'_> {
     /// Executes `program` in this process. It returns only when that does not work, and says why.
@@ -67,6 +67,7 @@ impl Launcher<'_> {
     }
 
     fn pack<'a>(&'a self, pack: &mut Pack<'a>, bound: &mut Vec<&'a Rc<Bound>>) {
+        pack.bytes(&self.stock.secret);
         pack.descriptor(self.stock.stderr.as_fd()).number(self.copies as u64);
         pack.list(self.asking.signallers().into_iter(), |pack, pid| {
             pack.number(pid.into());
@@ -105,6 +106,7 @@ impl Launcher<'_> {
     }
 
     fn unpack(&mut self, unpack: &mut Unpack<'_>) -> Result<(), Unreadable> {
+        self.stock.secret = unpack.bytes()?;
         let stderr = unpack.shared()?;
         self.programs.take_stderr(Rc::clone(&stderr));
         self.stock.stderr = stderr;

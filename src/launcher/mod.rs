@@ -18,6 +18,7 @@ mod orders;
 mod orphans;
 mod plan;
 mod programs;
+mod report;
 mod roles;
 pub mod services;
 mod trial;
@@ -246,6 +247,7 @@ impl<'a> Launcher<'a> {
             env,
             null,
             stderr,
+            secret: roles::new_secret()?,
             silence,
         };
         Ok(Launcher {
@@ -347,6 +349,7 @@ impl<'a> Launcher<'a> {
             }
             self.signal_orphans();
             self.hear_of_services();
+            self.tell_of_server();
             self.reap();
             self.pass_time(woke);
             self.attend_desk(woke);

@@ -1,13 +1,15 @@
 //! A role as a process: started from the program we are, told and heard over a channel, watched.
 
 use std::ffi::CString;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use rustix::rand::GetRandomFlags;
 
+use crate::auth::nonce::SECRET;
 use crate::process::backoff::Backoff;
 use crate::process::channel::{Channel, Wait};
 use crate::process::child::{Bounding, Child, ChildSpec, NewPrivileges, Program, Session, spawn};
@@ -28,8 +30,19 @@ pub(super) struct Stock {
     pub(super) env: Vec<CString>,
     pub(super) null: Rc<OwnedFd>,
     pub(super) stderr: Rc<OwnedFd>,
+    /// What all workers share and nobody else knows; as long as the server runs.
+    pub(super) secret: Vec<u8>,
     /// How long a worker may be silent before another takes its place.
     pub(super) silence: Option<Duration>,
+}
+
+/// Bytes that nobody can guess.
+pub(super) fn new_secret() -> io::Result<Vec<u8>> {
+    let mut secret = [0; SECRET];
+    match rustix::rand::getrandom(&mut secret, GetRandomFlags::empty())? {
+        SECRET => Ok(secret.to_vec()),
+        _ => Err(io::Error::other("the system gives no random numbers")),
+    }
 }
 
 /// One role of one generation, through all its deaths.
@@ -103,6 +116,10 @@ impl RoleProcess {
             scripts,
             listeners,
             logs,
+            secret: match self.role {
+                Role::Worker => &stock.secret,
+                Role::Spawner => &[],
+            },
         };
         let table = outfit.table().map_err(|error| told(&error))?;
         let mut descriptors = vec![stock.null.as_fd(), stock.null.as_fd(), stderr, table.as_fd()];

@@ -16,7 +16,7 @@ use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
 use crate::phases::authorizer::{self, Checked};
-use crate::phases::{answers, auth_files};
+use crate::phases::{answers, auth_files, digest};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
 pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
@@ -28,11 +28,11 @@ pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     match place.conf.authn.auth_type.or(AuthType::None) {
         AuthType::None => return Ok(()),
         AuthType::Basic => {}
-        AuthType::Digest => {
-            let note = "a user is required, and AuthType Digest is not supported by this version; write `Basic`";
-            let fail = Fail::site(Status::INTERNAL_SERVER_ERROR, note);
-            return Err(fail.of_module("core").into());
+        AuthType::Digest if place.conf.authn.realm.value().is_none() => {
+            let note = "AuthType Digest needs an AuthName";
+            return Err(failed(note).of_module("auth_digest").into());
         }
+        AuthType::Digest => return digest::run(ex, place),
     }
     if place.conf.authn.realm.value().is_none() {
         return Err(failed("AuthType Basic needs an AuthName").into());
@@ -69,8 +69,12 @@ fn failed(note: impl Into<String>) -> Fail {
 
 /// 401 with a challenge; `note` is for the log.
 pub(super) fn challenge(ex: &Exchange, place: &Place, note: impl Into<String>) -> Fail {
+    let auth_type = place.conf.authn.auth_type.or(AuthType::None);
+    if auth_type == AuthType::Digest {
+        return digest::challenge(ex, place, note);
+    }
     let fail = Fail::new(Status::UNAUTHORIZED, Blame::Site, note).of_module("auth_basic");
-    if place.conf.authn.auth_type.or(AuthType::None) != AuthType::Basic {
+    if auth_type == AuthType::None {
         return fail;
     }
     let mut field = b"Basic realm=\"".to_vec();
@@ -80,14 +84,14 @@ pub(super) fn challenge(ex: &Exchange, place: &Place, note: impl Into<String>) -
 }
 
 /// AuthName.
-fn realm_of(ex: &Exchange, place: &Place) -> Vec<u8> {
+pub(super) fn realm_of(ex: &Exchange, place: &Place) -> Vec<u8> {
     let realm = place.conf.authn.realm.value();
     let realm = realm.and_then(|realm| realm.eval(&View { ex, response: None }).ok());
     realm.unwrap_or_default()
 }
 
 /// Quotes get a backslash unless they have one; what would end the line is left out.
-fn quote(field: &mut Vec<u8>, realm: &[u8]) {
+pub(super) fn quote(field: &mut Vec<u8>, realm: &[u8]) {
     let mut bytes = realm
         .iter()
         .filter(|byte| !matches!(byte, b'\r' | b'\n' | 0))

@@ -16,7 +16,7 @@ use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
 use crate::phases::translate::Translated;
-use crate::phases::{access, answers, authn, early, fixup, proxy_pass, redirect, rewrite, walk};
+use crate::phases::{access, answers, authn, early, fixup, negotiate, proxy_pass, redirect, rewrite, speling, walk};
 
 /// How often a place may give way to another (an index file, a fallback) in one pass.
 const SUBSTITUTIONS: usize = 10;
@@ -40,6 +40,9 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
         let mut place = judged(ex, translated).await?;
         match fixup::run(ex, &mut place)? {
             Fixed::Here => {
+                if let Some(response) = speling::run(ex, &place).await {
+                    return Err(Stop::Outcome(Box::new(Outcome::Reply(response))));
+                }
                 ex.rewriting.look = look;
                 return Ok(place);
             }
@@ -61,6 +64,7 @@ pub fn look_at_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: Vec::new(),
+        document_root: None,
     };
     at_once(judged(ex, translated))
 }
@@ -72,6 +76,7 @@ pub async fn entry(ex: &mut Exchange, directory: &Place, path: &[u8]) -> Result<
         alias: directory.alias,
         context_prefix: directory.context_prefix.clone(),
         context_root: directory.context_root.clone(),
+        document_root: None,
     };
     let mut place = judged(ex, translated).await?;
     // What would stand for the entry (an index file, a fallback) is of no interest.
@@ -86,6 +91,7 @@ pub async fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: Vec::new(),
+        document_root: None,
     };
     let mut place = judged(ex, translated).await?;
     match fixup::run(ex, &mut place)? {
@@ -124,6 +130,9 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
     if place.alias == Alias::Proxied {
         redirect::of_sections(ex, &place.conf)?;
         return Ok(place);
+    }
+    if let Some(variant) = negotiate::run(ex, &place).await? {
+        return Box::pin(judged(ex, variant)).await;
     }
     let mut place = place;
     let mark = ex.trail_mark();

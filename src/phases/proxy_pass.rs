@@ -124,6 +124,7 @@ pub(super) fn to_url(ex: &Exchange, url: &[u8], form: PathForm) -> Result<Transl
         alias: Alias::Proxied,
         context_prefix: Vec::new(),
         context_root: document_root(ex.config, ex.site),
+        document_root: None,
     })
 }
 

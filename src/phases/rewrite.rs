@@ -108,6 +108,7 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: root.clone(),
+        document_root: None,
     };
     let found = match outcome.decision {
         Decision::File(path) => named(ex, Translated { path, ..below(b"") }),

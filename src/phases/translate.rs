@@ -7,7 +7,7 @@ use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::phases::user_dir;
+use crate::phases::{user_dir, virtual_host};
 
 /// The file name a URL path stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Translated {
     pub context_prefix: Vec<u8>,
     /// What CONTEXT_DOCUMENT_ROOT says: the directory it stands for.
     pub context_root: Vec<u8>,
+    /// DOCUMENT_ROOT, where it is another than the site's.
+    pub document_root: Option<Vec<u8>>,
 }
 
 /// Translates the path of this pass.
@@ -39,6 +41,7 @@ enum By<'a> {
     Section(&'a PlaceAlias),
     Alias(&'a Entry),
     User,
+    Host,
     Root,
 }
 
@@ -64,6 +67,7 @@ impl By<'_> {
                 }
             },
             By::User => ("UserDir".to_owned(), None),
+            By::Host => ("VirtualDocumentRoot".to_owned(), None),
             By::Root => ("DocumentRoot".to_owned(), None),
         };
         Step::Name {
@@ -86,6 +90,9 @@ fn way_of<'a>(ex: &'a Exchange, url: &[u8]) -> (Translated, By<'a>) {
     if let Some(found) = user_dir::of(ex, url) {
         return (found, By::User);
     }
+    if let Some(found) = virtual_host::of(ex, url) {
+        return (found, By::Host);
+    }
     let mut path = root.clone();
     path.extend_from_slice(behind_server_path(ex, url));
     let found = Translated {
@@ -93,6 +100,7 @@ fn way_of<'a>(ex: &'a Exchange, url: &[u8]) -> (Translated, By<'a>) {
         alias: Alias::None,
         context_prefix: Vec::new(),
         context_root: root,
+        document_root: None,
     };
     (found, By::Root)
 }
@@ -130,6 +138,7 @@ fn of_section<'a>(ex: &'a Exchange, url: &[u8]) -> Option<(Translated, &'a Place
         alias: kind_of(alias.kind),
         context_prefix,
         context_root,
+        document_root: None,
     };
     Some((found, alias))
 }
@@ -166,6 +175,7 @@ fn through(alias: &Entry, url: &[u8], root: &[u8]) -> Option<Translated> {
                 alias: kind,
                 context_prefix: prefix.clone(),
                 context_root: alias.to.clone(),
+                document_root: None,
             })
         }
         AliasFrom::Match(regex) => {
@@ -179,6 +189,7 @@ fn through(alias: &Entry, url: &[u8], root: &[u8]) -> Option<Translated> {
                 alias: kind,
                 context_prefix: Vec::new(),
                 context_root: root.to_vec(),
+                document_root: None,
             })
         }
     }

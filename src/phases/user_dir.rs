@@ -42,6 +42,7 @@ pub fn of(ex: &Exchange, url: &[u8]) -> Option<Translated> {
             alias: Alias::None,
             context_prefix: url.get(..end + 2).unwrap_or(url).to_vec(),
             context_root: directory,
+            document_root: None,
         });
     }
     None

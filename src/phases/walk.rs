@@ -43,6 +43,7 @@ pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
         path_info: landed.path_info.to_vec(),
         context_prefix: translated.context_prefix.clone(),
         context_root: translated.context_root.clone(),
+        document_root: translated.document_root.clone(),
     };
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));

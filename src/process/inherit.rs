@@ -36,6 +36,8 @@ pub struct Outfit<'a> {
     pub listeners: Vec<Vec<BorrowedFd<'a>>>,
     /// The logs, in the order of the plan. None for a spawner, whose log is its stderr.
     pub logs: Vec<BorrowedFd<'a>>,
+    /// What all workers share and nobody else knows. Empty for a spawner.
+    pub secret: &'a [u8],
 }
 
 /// What a role was given, from its own side.
@@ -53,6 +55,8 @@ pub struct Inherited {
     pub listeners: Vec<Vec<OwnedFd>>,
     /// The logs.
     pub logs: Vec<OwnedFd>,
+    /// What all workers share and nobody else knows.
+    pub secret: Vec<u8>,
 }
 
 impl Role {
@@ -83,7 +87,10 @@ impl<'a> Outfit<'a> {
         for copies in &self.listeners {
             writer = writer.count(copies.len());
         }
-        memfd::sealed("lychgate inherited", &writer.count(self.logs.len()).done())
+        memfd::sealed(
+            "lychgate inherited",
+            &writer.count(self.logs.len()).bytes(self.secret).done(),
+        )
     }
 
     /// Everything from descriptor 4 on, in order.
@@ -131,6 +138,7 @@ impl Inherited {
             scripts,
             listeners,
             logs,
+            secret: contents.secret,
         })
     }
 }
@@ -157,6 +165,7 @@ struct Contents {
     scripts: u32,
     listeners: Vec<u32>,
     logs: u32,
+    secret: Vec<u8>,
 }
 
 impl Contents {
@@ -170,12 +179,14 @@ impl Contents {
         let scripts = reader.u32()?;
         let listeners = reader.list(Reader::u32)?;
         let logs = reader.u32()?;
+        let secret = reader.bytes()?;
         reader.end()?;
         Ok(Contents {
             role,
             scripts,
             listeners,
             logs,
+            secret,
         })
     }
 }
@@ -217,6 +228,7 @@ mod tests {
             scripts: vec![null.as_fd(); 2],
             listeners: vec![vec![null.as_fd(); 2], vec![null.as_fd(); 3]],
             logs: vec![null.as_fd()],
+            secret: b"between us",
         };
         let table = memfd::read(outfit.table().expect("memory files work").as_fd(), 1000).expect("sealed");
         let unpack = |table: &[u8]| {
@@ -233,6 +245,7 @@ mod tests {
             (Role::Worker, &b"Listen 80\n"[..])
         );
         assert_eq!((inherited.scripts.len(), inherited.logs.len()), (2, 1));
+        assert_eq!(inherited.secret, b"between us");
         assert_eq!(inherited.listeners.iter().map(Vec::len).collect::<Vec<_>>(), [2, 3]);
         for cut in 0..table.len() {
             assert!(unpack(&table[..cut]).is_err(), "{cut}");

@@ -203,6 +203,11 @@ fn served(config: &Config) -> Vec<Vec<u8>> {
         served.extend(aliases.iter().map(|alias| alias.literal_target().to_vec()));
         let users = site.settings.user_dirs.patterns.value().into_iter().flatten();
         served.extend(users.filter_map(|pattern| userdir::known_part(pattern)));
+        let hosts = &site.settings.virtual_hosts;
+        let patterns = [&hosts.root, &hosts.scripts]
+            .into_iter()
+            .filter_map(|pattern| pattern.value());
+        served.extend(patterns.flatten().map(|pattern| pattern.known_part().to_vec()));
         for kind in [AliasKind::Files, AliasKind::Scripts] {
             served.extend(places::place_aliases(site, kind).map(<[u8]>::to_vec));
         }

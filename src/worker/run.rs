@@ -24,6 +24,7 @@ use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;
+use crate::phases;
 use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::identity::Identity;
@@ -40,6 +41,7 @@ use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
+use crate::worker::survey::{self, Question};
 use crate::worker::thread::{Protocol, Thread};
 
 /// How often a thread without work looks after lines that wait for a slow log.
@@ -60,6 +62,9 @@ enum Order {
 pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     let sinks = sinks(config, inherited.logs)?;
+    if let Ok(secret) = inherited.secret.try_into() {
+        phases::digest::sign_with(secret);
+    }
     take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
@@ -80,10 +85,13 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let maps = Arc::new(MapPrograms::new(config, Arc::clone(&launcher)));
     let stopping = Arc::new(AtomicBool::new(false));
     let mut orders = Vec::new();
+    let mut askers = Vec::new();
     let mut threads = Vec::new();
     for (number, scripts) in inherited.scripts.into_iter().enumerate() {
         let (give, take) = mpsc::unbounded_channel();
         orders.push(give);
+        let (ask, questions) = mpsc::unbounded_channel();
+        askers.push(ask);
         let part = Part {
             config,
             protocol: protocol.clone(),
@@ -102,6 +110,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
             launcher: Arc::clone(&launcher),
             maps: Arc::clone(&maps),
             board: Arc::clone(&board),
+            questions,
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
         threads.push(
@@ -110,6 +119,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
                 .map_err(|e| format!("cannot start a thread: {e}"))?,
         );
     }
+    board.survey.begin(askers, Arc::clone(&launcher), inherited.settings);
     launcher
         .tell(&FromWorker::Ready, Wait::Yes)
         .map_err(|e| format!("cannot reach the launcher: {e}"))?;
@@ -288,6 +298,7 @@ fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
             Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
                 backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
             }
+            Ok(Heard::Message(ToWorker::Server { number, report })) => board.survey.answered(number, *report),
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
@@ -347,6 +358,7 @@ struct Part {
     launcher: Arc<Channel>,
     maps: Arc<MapPrograms>,
     board: Arc<Board>,
+    questions: mpsc::UnboundedReceiver<Question>,
 }
 
 /// So many threads beside each serving thread may wait for disks and name servers; what comes then waits for one of them.
@@ -401,6 +413,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         maps,
         board,
+        questions,
         ..
     } = part;
     let told = Arc::clone(&launcher);
@@ -443,8 +456,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
             format_args!("MaxConnections {most}: the limit of open files has room for {room} only"),
         );
     }
-    let evicting = Rc::clone(&thread);
-    tokio::task::spawn_local(async move { evicting.idlers.obey().await });
+    attend(&thread, questions);
     if number == 0 && backends.have_services() {
         tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
     }
@@ -484,6 +496,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
             }
         }
     }
+}
+
+/// Does what other threads ask for: closes idle connections, tells what there is to tell.
+fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>) {
+    tokio::task::spawn_local(survey::answer(Rc::clone(thread), questions));
+    let evicting = Rc::clone(thread);
+    tokio::task::spawn_local(async move { evicting.idlers.obey().await });
 }
 
 async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {

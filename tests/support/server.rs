@@ -67,7 +67,9 @@ const APACHE_MODULES: &[&str] = &[
     "reqtimeout",
     "macro",
     "actions",
+    "asis",
     "auth_basic",
+    "auth_digest",
     "authn_core",
     "authn_file",
     "authn_anon",
@@ -77,6 +79,8 @@ const APACHE_MODULES: &[&str] = &[
     "allowmethods",
     "expires",
     "userdir",
+    "vhost_alias",
+    "speling",
     "negotiation",
     "rewrite",
     "unique_id",
@@ -93,6 +97,8 @@ const APACHE_MODULES: &[&str] = &[
     "include",
     "deflate",
     "brotli",
+    "status",
+    "info",
 ];
 
 /// The bench of this run, made at its first use.

@@ -1,8 +1,9 @@
-//! Who is it: names and passwords by HTTP's Basic scheme (mod_authn_core, mod_auth_basic), from files (mod_authn_file,
-//! mod_authz_groupfile) or from whoever comes along (mod_authn_anon).
+//! Who is it: how a place asks for a name (mod_authn_core), names and passwords by HTTP's Basic scheme (mod_auth_basic), from
+//! files (mod_authn_file, mod_authz_groupfile) or from whoever comes along (mod_authn_anon).
 
 use std::sync::Arc;
 
+use crate::config::directives::digest::Digest;
 use crate::config::directives::require::RequirementAlias;
 use crate::config::error::Span;
 use crate::config::setting::{Mapped, Setting, settings};
@@ -25,6 +26,8 @@ settings! {
         stored: Setting<Stored>,
         /// `AuthBasicFake`.
         fake: Setting<Option<Fake>>,
+        /// `AuthDigestProvider` and its kin; what one section says replaces all that was said around it.
+        digest: Setting<Digest>,
         /// `AuthUserFile`.
         user_file: Setting<Vec<u8>>,
         /// `AuthGroupFile`.
@@ -60,7 +63,7 @@ pub enum AuthType {
     None,
     /// RFC 7617.
     Basic,
-    /// RFC 7616, which this version does not speak: a place that needs a user stays closed.
+    /// RFC 7616, with MD5.
     Digest,
 }
 
@@ -148,7 +151,7 @@ impl Base {
 }
 
 /// The provider of that name.
-fn provider(word: &[u8], span: Option<&Span>) -> Said<Option<Provider>> {
+pub(super) fn provider(word: &[u8], span: Option<&Span>) -> Said<Option<Provider>> {
     match word {
         b"file" => Ok(Some(Provider::File)),
         b"anon" => Ok(Some(Provider::Anonymous)),
@@ -402,24 +405,24 @@ file. The hashes are quick to try for whoever has the file: bcrypt is better.",
         "None",
         (
             "Say how clients tell who they are.",
-            "Require says who of them may. Digest is not spoken: where Require needs a user, the answer is 500. Form is refused.",
+            "Require says who of them may. Digest is that of MD5 and keeps no password from who listens for long: Basic with bcrypt behind TLS \
+is better. Form is refused.",
         ),
         Set::Dir(|conf, args| {
             let known = match args.keyword(0).as_str() {
                 "none" => AuthType::None,
                 "basic" => AuthType::Basic,
-                "digest" => {
-                    let word = shown(args.bytes(0));
-                    args.remark(format!(
-                        "{word} is not supported by this version; where Require needs a user, the answer is 500: write `Basic`"
-                    ));
-                    AuthType::Digest
-                }
+                "digest" => AuthType::Digest,
                 "form" => {
                     let word = shown(args.bytes(0));
                     return Err(format!("{word} is not supported by this version; write `Basic`"));
                 }
-                _ => return Err(format!("{} is neither `Basic` nor `None`", shown(args.bytes(0)))),
+                _ => {
+                    return Err(format!(
+                        "{} is none of `Basic`, `Digest` and `None`",
+                        shown(args.bytes(0))
+                    ));
+                }
             };
             conf.authn.auth_type.set(known);
             Ok(())
@@ -434,7 +437,7 @@ file. The hashes are quick to try for whoever has the file: bcrypt is better.",
         (
             "Name the file with users and their passwords.",
             "A line is a name, a colon and a hash, as lychgate passwd and htpasswd write them: bcrypt, $apr1$, {SHA}, and \
-crypt(3) with MD5, SHA-256 or SHA-512. Plain text and the crypt(3) of DES are not accepted, nor is bcrypt with a cost above 17. \
+crypt(3) with MD5, SHA-256 or SHA-512. For AuthType Digest see AuthDigestProvider. Plain text and the crypt(3) of DES are not accepted, nor is bcrypt with a cost above 17. \
 Keep the file where no URL leads to it.",
         ),
         Set::Dir(|conf, args| {

@@ -7,6 +7,8 @@ use crate::config::words::shown;
 settings! {
     /// Directories.
     pub struct Dir {
+        /// `DirectoryCheckHandler`.
+        check_handler: Setting<bool>,
         /// `DirectoryIndex`; an empty list is `disabled`.
         index: Setting<Vec<Vec<u8>>>,
         /// `DirectorySlash`.
@@ -31,6 +33,21 @@ pub enum Slash {
 
 /// The directives of this file, by name.
 pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "DirectoryCheckHandler",
+        module: "mod_dir",
+        syntax: "On|Off",
+        words: Words::exactly(1),
+        allowed: ANYWHERE,
+        overrides: Override::Indexes,
+        default: "Off",
+        summary: "Leave directories alone that SetHandler gives another handler.",
+        manual: "With On such a directory has no index files, and its URL needs no slash at its end.",
+        set: Set::Dir(|conf, args| {
+            conf.dir.check_handler.set(args.flag(0)?);
+            Ok(())
+        }),
+    },
     Directive {
         name: "DirectoryIndex",
         module: "mod_dir",

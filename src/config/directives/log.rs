@@ -3,8 +3,9 @@
 use crate::config::directives::SiteSettings;
 use crate::config::error::Span;
 use crate::config::setting::{Appended, Mapped, Setting, settings};
-use crate::config::table::{Directive, Override, SITES, Set, Words};
+use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
+use crate::lang::error_format::{ErrorFormat, ErrorFormats, Use};
 use crate::lang::log_format::LogFormat;
 use crate::lang::log_format::condition::LogCondition;
 
@@ -13,12 +14,29 @@ settings! {
     pub struct Logs {
         /// `ErrorLog`.
         error: Setting<LogTarget>,
+        /// `ErrorLogFormat`.
+        error_format: Setting<ErrorFormat>,
+        /// `ErrorLogFormat connection`.
+        connection_formats: Setting<Vec<ErrorFormat>>,
+        /// `ErrorLogFormat request`.
+        request_formats: Setting<Vec<ErrorFormat>>,
         /// `LogFormat` with a nickname.
         formats: Mapped<Vec<u8>, Vec<u8>>,
         /// `LogFormat` without: TransferLog's format.
         transfer_format: Setting<Vec<u8>>,
         /// `CustomLog` and `TransferLog`, in order. A virtual host with none uses the main server's.
         access: Appended<AccessLog>,
+    }
+}
+
+impl Logs {
+    /// What the lines of the error log look like.
+    pub fn error_formats(&self) -> ErrorFormats {
+        ErrorFormats {
+            line: self.error_format.value().cloned(),
+            connection: self.connection_formats.value().cloned().unwrap_or_default(),
+            request: self.request_formats.value().cloned().unwrap_or_default(),
+        }
     }
 }
 
@@ -45,7 +63,16 @@ impl std::fmt::Display for LogTarget {
     }
 }
 
-/// One CustomLog or TransferLog.
+/// Whose requests a log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those of its site, and of virtual hosts without logs.
+    Site,
+    /// Those of all virtual hosts too (`GlobalLog`).
+    AllSites,
+}
+
+/// One CustomLog, GlobalLog or TransferLog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
     /// Where its lines go.
@@ -54,6 +81,8 @@ pub struct AccessLog {
     pub format: Option<Vec<u8>>,
     /// `env=` or `expr=` with what follows.
     pub condition: Option<Vec<u8>>,
+    /// Whose requests it has.
+    pub reach: Reach,
     /// Where it stands, for messages.
     pub span: Span,
 }
@@ -77,21 +106,7 @@ read when it ended is gone with it. No request waits for a log: lines for a disk
 that takes more than 20 ms to write gets a thread of its own, for which 1 MiB waits. The nicknames common, combined, combinedio, vhost_combined and json are there from the start. A virtual host without \
 any CustomLog writes to the main server's.",
         set: Set::Site(|site, args| {
-            let target = target(args, 0)?;
-            let format = (args.count() > 1).then(|| args.bytes(1).to_vec());
-            let condition = (args.count() > 2).then(|| args.bytes(2).to_vec());
-            if let Some(format) = format.as_ref().filter(|format| format.contains(&b'%')) {
-                check_format(format)?;
-            }
-            if condition.is_some() {
-                LogCondition::parse(args.text(2)?).map_err(|e| e.0)?;
-            }
-            site.logs.access.push(AccessLog {
-                target,
-                format,
-                condition,
-                span: args.span.clone(),
-            });
+            site.logs.access.push(custom_log(args, Reach::Site)?);
             Ok(())
         }),
     },
@@ -112,6 +127,62 @@ any CustomLog writes to the main server's.",
                 );
             }
             site.logs.error.set(target(args, 0)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ErrorLogFormat",
+        module: "core",
+        syntax: "[connection|request] format",
+        words: Words::Between(1, 2),
+        allowed: SITES,
+        overrides: Override::None,
+        default: "",
+        summary: "Describe the lines of the error log.",
+        manual: "The items are those of Apache: %a and %{c}a client and peer, %A the address here, %{name}e a variable, %E the system's \
+error, %{name}i a field of the request, %k the number of the request on its connection, %l level, %L and %{c}L the names of request and connection, \
+%m module, %M message, %{name}n a note, %P process, %t time (with c for ISO 8601, u for microseconds, m for milliseconds and z for the zone in \
+braces, or a format of strftime(3)), %T thread, %v and %V the server's name. %F says nothing here. A field begins at a space that has no backslash before \
+it, or at a percent sign with a space, which writes nothing; where an item has nothing to say its field is left out, but with - a hyphen stands for it. A number before \
+the letter leaves the item out of lines that are more urgent: %7F is for debug and beyond. (Apache does so too; its manual says the contrary.)\n\nWith connection or request the format is that of a \
+line before the first line about a connection or request, which has no message; where an item with + has nothing to say there is no such line. Several add up; an empty one \
+takes the main server's back. What the launcher and the spawner have to say keeps the usual shape.",
+        set: Set::Site(|site, args| {
+            let logs = &mut site.logs;
+            let (formats, text) = match (args.count(), args.keyword(0).as_str()) {
+                (1, _) => {
+                    logs.error_format.set(ErrorFormat::parse(args.text(0)?, Use::Line)?);
+                    return Ok(());
+                }
+                (_, "connection") => (&mut logs.connection_formats, args.text(1)?),
+                (_, "request") => (&mut logs.request_formats, args.text(1)?),
+                _ => {
+                    return Err(format!(
+                        "{} is neither `connection` nor `request`",
+                        shown(args.bytes(0))
+                    ));
+                }
+            };
+            let mut all = formats.value().cloned().unwrap_or_default();
+            if !text.is_empty() {
+                all.push(ErrorFormat::parse(text, Use::Once)?);
+            }
+            formats.set(all);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "GlobalLog",
+        module: "mod_log_config",
+        syntax: "file|pipe format|nickname [env=[!]variable|expr=expression]",
+        words: Words::Between(2, 3),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Write an access log for the main server and all virtual hosts.",
+        manual: "As CustomLog, but virtual hosts with a CustomLog of their own write it too; %v in the format tells them apart.",
+        set: Set::Site(|site, args| {
+            site.logs.access.push(custom_log(args, Reach::AllSites)?);
             Ok(())
         }),
     },
@@ -151,12 +222,31 @@ any CustomLog writes to the main server's.",
                 target,
                 format: None,
                 condition: None,
+                reach: Reach::Site,
                 span: args.span.clone(),
             });
             Ok(())
         }),
     },
 ];
+
+fn custom_log(args: &Args, reach: Reach) -> Said<AccessLog> {
+    let format = (args.count() > 1).then(|| args.bytes(1).to_vec());
+    let condition = (args.count() > 2).then(|| args.bytes(2).to_vec());
+    if let Some(format) = format.as_ref().filter(|format| format.contains(&b'%')) {
+        check_format(format)?;
+    }
+    if condition.is_some() {
+        LogCondition::parse(args.text(2)?).map_err(|e| e.0)?;
+    }
+    Ok(AccessLog {
+        target: target(args, 0)?,
+        format,
+        condition,
+        reach,
+        span: args.span.clone(),
+    })
+}
 
 fn check_format(format: &[u8]) -> Said<()> {
     let text = std::str::from_utf8(format).map_err(|_| format!("{} is not UTF-8 text", shown(format)))?;

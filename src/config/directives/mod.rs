@@ -1,5 +1,6 @@
 //! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
 
+pub mod actions;
 pub mod alias;
 pub mod authn;
 pub mod authorizer;
@@ -11,6 +12,7 @@ pub mod compat;
 pub mod compress;
 pub mod confine;
 pub mod core;
+pub mod digest;
 pub mod dir;
 pub mod env;
 pub mod etag;
@@ -25,6 +27,7 @@ pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod modules;
+pub mod negotiation;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
@@ -40,12 +43,15 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod speling;
 pub mod ssi;
 pub mod static_first;
+pub mod status;
 pub mod suexec;
 pub mod userdir;
+pub mod vhost_alias;
 
-use crate::config::setting::settings;
+use crate::config::setting::{Setting, settings};
 use crate::config::table::Directive;
 
 settings! {
@@ -53,10 +59,14 @@ settings! {
     pub struct DirConf {
         /// Options, documents, limits.
         core: core::Core,
+        /// Scripts in the way of files.
+        actions: actions::Actions,
         /// Users.
         authn: authn::Authn,
         /// Authorizers.
         authorizer: authorizer::PlaceAuthorizer,
+        /// Who may see what the server tells of itself.
+        reach: status::Reach,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -89,6 +99,8 @@ settings! {
         overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
+        /// Variants.
+        negotiation: negotiation::Negotiation,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
         /// Application servers.
@@ -105,6 +117,8 @@ settings! {
         scgi: scgi::Scgi,
         /// Conditional variables.
         set_env_if: setenvif::SetEnvIf,
+        /// Misspelt names.
+        spelling: Setting<speling::Spelling>,
         /// Pages that are parsed for includes.
         ssi: ssi::Ssi,
         /// Whom scripts run as.
@@ -127,6 +141,8 @@ settings! {
         balancer: balancer::Balancers,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::SiteFcgid,
+        /// Variants.
+        negotiation: negotiation::SiteNegotiation,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -141,6 +157,8 @@ settings! {
         ssi: ssi::SsiSite,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
+        /// Virtual hosts by directory.
+        virtual_hosts: vhost_alias::VirtualHosts,
         /// The script log.
         script_log: cgi::ScriptLogs,
     }
@@ -161,6 +179,8 @@ settings! {
         providers: authn::Providers,
         /// Authorizers.
         authorizers: authorizer::Authorizers,
+        /// What is kept of requests to be shown.
+        status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -168,6 +188,7 @@ settings! {
 
 /// The directives, feature by feature; those of one are in alphabetical order.
 const BY_FEATURE: &[&[Directive]] = &[
+    actions::DIRECTIVES,
     alias::DIRECTIVES,
     authn::DIRECTIVES,
     authorizer::DIRECTIVES,
@@ -179,6 +200,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     compress::DIRECTIVES,
     confine::DIRECTIVES,
     core::DIRECTIVES,
+    digest::DIRECTIVES,
     dir::DIRECTIVES,
     env::DIRECTIVES,
     etag::DIRECTIVES,
@@ -191,6 +213,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     modules::DIRECTIVES,
+    negotiation::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,
@@ -206,10 +229,13 @@ const BY_FEATURE: &[&[Directive]] = &[
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
     site::SERVER_WIDE,
+    speling::DIRECTIVES,
     ssi::DIRECTIVES,
     static_first::DIRECTIVES,
+    status::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
+    vhost_alias::DIRECTIVES,
 ];
 
 /// Every directive of every feature.

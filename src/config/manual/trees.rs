@@ -43,29 +43,8 @@ holds for a module that
 names, and that is not here, is passed over; a warning names the first line in
 it that would close something.
 .It
-.Ic AuthType Digest
-is read, in nagios4 and
-.Pa httpd-dav.conf ,
-but not spoken: where
-.Ic Require
-needs a user, the answer is 500.
-.It
 .Ic Dav On
 is read: files are shown as without it, and nothing is written.
-.It
-Without MultiViews a name needs its extension, or the answer is 404.
-Files for the handler
-.Ql type-map
-are answered with 500; with
-.Pa httpd-multilang-errordoc.conf
-errors keep their status, on the server's own pages.
-.It
-.Pa /server-status
-and
-.Pa /server-info
-are answered with 500.
-.It
-Listings are plain, and answers are not compressed.
 .It
 TRACE is off unless
 .Ic TraceEnable

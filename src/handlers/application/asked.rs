@@ -3,7 +3,6 @@
 
 use crate::config::backends::{self, Scheme, Target};
 use crate::config::directives::fastcgi::{Backend, Fixup};
-use crate::config::site::document_root;
 use crate::exchange::Exchange;
 use crate::exchange::Variables;
 use crate::exchange::fail::{Blame, Fail};
@@ -123,7 +122,7 @@ impl Asked {
     }
 
     fn divide_by_files(&mut self, ex: &Exchange, path: &[u8]) {
-        let root = document_root(ex.config, ex.site);
+        let root = ex.document_root();
         for name in [decoded(path), [root.as_slice(), &decoded(path)].concat()] {
             if let Ok(extent) = open::extent(&name)
                 && extent.meta.kind == Kind::File
@@ -139,7 +138,7 @@ impl Asked {
     fn translate(&mut self, ex: &Exchange) {
         self.path_translated = match self.path_info.as_slice() {
             [] => Vec::new(),
-            path_info => [document_root(ex.config, ex.site).as_slice(), path_info].concat(),
+            path_info => [ex.document_root().as_slice(), path_info].concat(),
         };
     }
 

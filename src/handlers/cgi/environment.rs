@@ -3,7 +3,7 @@
 use crate::config::directives::DirConf;
 use crate::config::directives::cgi::RequestUri;
 use crate::config::places::confs;
-use crate::config::site::{Config, document_root};
+use crate::config::site::Config;
 use crate::exchange::place::Place;
 use crate::exchange::{Exchange, Previous};
 use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
@@ -54,7 +54,7 @@ pub fn of_page(ex: &Exchange, place: &Place) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// A program's environment.
 pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, length: Option<u64>) -> MetaVars {
-    let root = document_root(ex.config, ex.site);
+    let root = ex.document_root();
     // In what a page includes Apache does not take the PATH_INFO off.
     let (script_name, path_info) = if ex.is_subrequest() {
         (ex.target.path.as_bytes(), told.path_info)
@@ -177,7 +177,7 @@ fn origin(config: &Config, name: &[u8], value: &[u8]) -> Origin {
 
 /// What is said of the pass before; REDIRECT_REQUEST_METHOD is for error documents, whose own method is GET.
 fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
-    let is_error = previous.status.is_error();
+    let is_error = previous.leads_to_error_document();
     Redirect {
         status: previous.status.code(),
         url: &previous.redirect_url,

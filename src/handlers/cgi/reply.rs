@@ -155,6 +155,11 @@ pub(in crate::handlers) fn add_what_the_name_says(response: &mut Response, types
 }
 
 pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) -> Response {
+    head_telling(reply, body, |text| notes.note(Weight::Warning, None, text))
+}
+
+/// The same; what cannot be sent is told of.
+pub(in crate::handlers) fn head_telling(reply: &ScriptReply, body: Body, tell: impl Fn(&str)) -> Response {
     let status = Status::new(reply.status).unwrap_or(Status::OK);
     let mut response = Response::new(status, body);
     response.head.reason.clone_from(&reply.reason);
@@ -169,11 +174,7 @@ pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) 
         };
         if response.head.fields.try_append(name, value.as_slice()).is_err() {
             let name = crate::scripts::notes::escaped(name);
-            notes.note(
-                Weight::Warning,
-                None,
-                &format!("field `{name}` of its reply cannot be sent"),
-            );
+            tell(&format!("field `{name}` of its reply cannot be sent"));
         }
     }
     response

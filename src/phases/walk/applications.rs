@@ -21,6 +21,7 @@ pub fn proxied(ex: &mut Exchange, translated: &Translated) -> Place {
         path_info: Vec::new(),
         context_prefix: Vec::new(),
         context_root: translated.context_root.clone(),
+        document_root: None,
     };
     let backend = backends::of_handler(&translated.path).unwrap_or_default();
     let backend = match memchr::memchr(b'|', backend) {

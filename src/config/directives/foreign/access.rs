@@ -5,7 +5,7 @@ use crate::config::directives::foreign::depends::{identity_check, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, V, foreign};
 
 const AUTH: &str = "not supported by this version; users are known by AuthType Basic with AuthUserFile: use that, or keep the place behind a server that asks";
-const DIGEST: &str = "it has no effect: with `AuthType Digest` nobody gets in who would need a name";
+const DIGEST: &str = "nonces are signed, and no memory is needed for them";
 const NOAUTH: &str = "it has no effect: verified passwords are remembered anyhow";
 const NOLDAP: &str = "it has no effect: nobody is looked up in a directory service";
 const NOSESSION: &str = "it has no effect without `Session On`, which is refused";
@@ -18,11 +18,6 @@ foreign! {
     "AuthDBMGroupFile" "mod_authz_dbm" DH AuthConfig "file-path" => Refused(AUTH);
     "AuthDBMType" "mod_authn_dbm" DH AuthConfig "default|SDBM|GDBM|NDBM|DB" => Refused(AUTH);
     "AuthDBMUserFile" "mod_authn_dbm" DH AuthConfig "file-path" => Refused(AUTH);
-    "AuthDigestAlgorithm" "mod_auth_digest" DH AuthConfig "MD5|MD5-sess" => Ignored(DIGEST);
-    "AuthDigestDomain" "mod_auth_digest" DH AuthConfig "URI [URI] ..." => Ignored(DIGEST);
-    "AuthDigestNonceLifetime" "mod_auth_digest" DH AuthConfig "seconds" => Ignored(DIGEST);
-    "AuthDigestProvider" "mod_auth_digest" DH AuthConfig "provider-name [provider-name] ..." => Ignored(DIGEST);
-    "AuthDigestQop" "mod_auth_digest" DH AuthConfig "none|auth|auth-int [auth|auth-int]" => Ignored(DIGEST);
     "AuthDigestShmemSize" "mod_auth_digest" S None "size" => Ignored(DIGEST);
     "AuthFormAuthoritative" "mod_auth_form" DH AuthConfig "On|Off" => Refused(AUTH);
     "AuthFormBody" "mod_auth_form" DH AuthConfig "fieldname" => Refused(AUTH);

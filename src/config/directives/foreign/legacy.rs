@@ -10,7 +10,7 @@ const BUILT_IN: &str = "what lychgate has is built in";
 const BOUND: &str =
     "requests wait for no free worker; MaxConnections bounds connections, CGIMaxScripts scripts that run at once";
 const MPM: &str = "lychgate sizes its processes and threads itself";
-const DIGEST: &str = "it has no effect: with `AuthType Digest` nobody gets in who would need a name";
+const DIGEST: &str = "Apache has never done it, and has it no more; nonces have one form";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
 const NO_LOCK: &str = "nothing is shared that needs a lock";
@@ -36,7 +36,6 @@ foreign! {
     "AuthDefaultAuthoritative" "mod_auth" DH AuthConfig "on|off" => Ignored(AUTHORITY);
     "AuthDigestFile" "mod_auth_digest" DH AuthConfig "file" => Ignored(DIGEST);
     "AuthDigestGroupFile" "mod_auth_digest" DH AuthConfig "file" => Ignored(DIGEST);
-    "AuthDigestNcCheck" "mod_auth_digest" SVDH AuthConfig "" => Ignored(DIGEST);
     "AuthDigestNonceFormat" "mod_auth_digest" SVDH AuthConfig "" => Ignored(DIGEST);
     "AuthLDAPAuthoritative" "mod_auth" DH AuthConfig "on|off" => Ignored(AUTHORITY);
     "AuthLDAPEnabled" "mod_authnz_ldap" DH AuthConfig "on|off" => Refused(AUTH);
