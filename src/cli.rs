@@ -6,6 +6,7 @@ mod checks;
 mod complaints;
 mod dumps;
 mod fcgiwrap;
+mod import;
 mod listing;
 mod options;
 mod place;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use crate::commands::compare::{self, Compare};
 use crate::commands::{doctor, passwd};
 use crate::config::load;
 use crate::process::inherit::{Inherited, Role};
@@ -67,6 +69,8 @@ fn perform(options: &Options) -> ExitCode {
         Task::Serve(serve) => start::serve(serve),
         Task::Fcgiwrap(wrap) => return fcgiwrap::run(wrap),
         Task::Ctl(call) => return start::control(options, call),
+        Task::Import(import) => return import::run(options, import),
+        Task::Compare(words) => return compared(words),
         Task::Why(question) => return start::explain(options, question),
         Task::Passwd(words) => return ExitCode::from(passwd::run(words)),
         Task::Doctor(directory) => match doctor::run(directory, &mut io::stdout()) {
@@ -81,6 +85,18 @@ fn perform(options: &Options) -> ExitCode {
                 terminal::err(&format!("lychgate: {line}"));
             }
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// `lychgate compare`: 0 where nothing differs, 1 where something does, 2 where it could not be asked.
+fn compared(words: &Compare) -> ExitCode {
+    match compare::run(words, &mut io::stdout(), &mut io::stderr()) {
+        Ok(compare::Verdict::Same) => ExitCode::SUCCESS,
+        Ok(compare::Verdict::Differs) => ExitCode::FAILURE,
+        Err(error) => {
+            terminal::err(&format!("lychgate: {error}"));
+            ExitCode::from(2)
         }
     }
 }

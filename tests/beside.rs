@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! GET /path?query
+//! GET /path HTTP/1.0
 //! POST /path | Field: value | Other: value
 //! POST /path | body=text            or gzip=text, which is sent compressed, or base64=bytes
 //! GET /path | digest=ann:secret       by the Digest scheme, in answer to a challenge; see digest.rs
@@ -23,7 +24,7 @@
 //! with `= 500`, and where it refuses more than half of the requests without a line `!refused`.
 
 mod coding;
-mod digest;
+pub mod digest;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub const FIELDS: &[&str] = &[
     "Allow",
     "Authentication-Info",
+    "Alternates",
     "Cache-Control",
     "Accept-Ranges",
     "Content-Disposition",
@@ -62,6 +64,7 @@ pub const FIELDS: &[&str] = &[
     "Location",
     "Pragma",
     "Set-Cookie",
+    "TCN",
     "Vary",
     "WWW-Authenticate",
 ];
@@ -143,7 +146,7 @@ pub struct Request {
     /// What is sent.
     pub bytes: Vec<u8>,
     /// By whom.
-    digest: Option<digest::Credentials>,
+    pub digest: Option<digest::Credentials>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
     meant: Option<Meant>,
@@ -393,7 +396,11 @@ fn trace_rewriting(root: &Path) -> Result<(), String> {
 fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut parts = request.split(" | ");
     let (method, target) = parts.next()?.split_once(' ')?;
-    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    let (target, version) = match target.strip_suffix(" HTTP/1.0") {
+        Some(target) => (target, "HTTP/1.0"),
+        None => (target, "HTTP/1.1"),
+    };
+    let mut text = format!("{method} {target} {version}\r\n");
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
         if field.starts_with("digest=") {
@@ -504,7 +511,17 @@ fn differences(request: &Request, ours: &Reply, theirs: &Reply) -> Vec<Differenc
             }
             values
         };
-        if values(ours) != values(theirs) {
+        let (our_values, their_values) = (values(ours), values(theirs));
+        // Apache's tag of a variant with its list loses the quote at its end, and another byte for every list more.
+        let is_cut = |tag: &Vec<u8>, ours: &Vec<u8>| {
+            tag.contains(&b';') && !tag.ends_with(b"\"") && ours.starts_with(tag) && ours.len() <= tag.len() + 3
+        };
+        let is_cut_tag = name == "etag"
+            && their_values
+                .iter()
+                .zip(&our_values)
+                .any(|(tag, ours)| is_cut(tag, ours));
+        if our_values != their_values && !is_cut_tag {
             let told = |reply: &Reply| show(&values(reply).join(&b"` `"[..]));
             let how = format!("{name}: `{}` not `{}`", told(ours), told(theirs));
             found.push((name, how));
@@ -553,7 +570,8 @@ fn names(ours: &Reply, theirs: &Reply) -> Vec<String> {
     names
 }
 
-fn value_of<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
+/// The value of a field line of this name.
+pub fn value_of<'l>(line: &'l [u8], name: &str) -> Option<&'l [u8]> {
     let rest = line.get(name.len()..)?.strip_prefix(b":")?;
     line[..name.len()]
         .eq_ignore_ascii_case(name.as_bytes())

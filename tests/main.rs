@@ -3,6 +3,7 @@
 //! - `cases/`: data, one file a test (format: `support/case.rs`)
 //! - `beside`: the same requests to Apache and to lychgate, and what they answer
 //! - `clients`: what slow clients cost, what packets carry
+//! - `compare`: `lychgate compare`, between servers that differ and that do not
 //! - `compression`: answers compressed while they are written, and bodies larger than they look
 //! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
@@ -12,8 +13,10 @@
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
+//! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
+//! - `manual`: Apache's own manual in three languages, beside Apache
 //! - `overload`: more clients than there is room for
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
@@ -27,7 +30,9 @@
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
+//! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
+//! - `system_log`: the error log that goes into the system's log, a socket of the test's own
 //! - `trees`: what scripts leave behind
 //! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
@@ -44,6 +49,7 @@ mod auth;
 mod beside;
 mod clients;
 mod cold;
+mod compare;
 mod compression;
 mod ctl;
 mod debian;
@@ -53,8 +59,10 @@ mod fcgiwrap;
 mod house;
 mod htaccess;
 mod identity;
+mod import;
 mod load;
 mod logs;
+mod manual;
 mod overload;
 mod passwd;
 mod probe;
@@ -70,7 +78,9 @@ mod services;
 mod site;
 mod snippets;
 mod static_first;
+mod status;
 mod support;
+mod system_log;
 mod trees;
 mod tunnels;
 mod upgrade;
@@ -113,11 +123,14 @@ fn main() -> ExitCode {
         trials.extend(house::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());
+        trials.extend(import::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
+        trials.extend(system_log::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());
+        trials.extend(compare::trials());
         trials.extend(compression::trials());
         trials.extend(overload::trials());
         trials.extend(programs::trials());
@@ -132,10 +145,12 @@ fn main() -> ExitCode {
         trials.extend(site::trials());
         trials.extend(snippets::trials());
         trials.extend(static_first::trials());
+        trials.extend(status::trials());
         trials.extend(trees::trials());
         trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
+        trials.extend(manual::trials());
         trials.extend(why::trials());
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -11,11 +11,17 @@ use crate::support::debian::{Tree, check, run, unpacked};
 use crate::support::server;
 
 const REQUESTS: &str = include_str!("beside/upstream.requests");
-/// With error pages in many languages: the status is what it was, on a page of the server's own.
+/// With error pages in many languages: type maps, whose bodies include others.
 const ERROR_PAGES: &str = "
-GET /missing     ~ (accept-ranges content-language vary body) type-maps are for a later version
-GET /.htaccess   ~ (accept-ranges content-language vary body) type-maps are for a later version
-GET /error/HTTP_NOT_FOUND.html.var   ~ (500) type-maps are for a later version
+GET /missing
+GET /missing | Accept-Language: de, en;q=0.5
+GET /missing | Accept-Language: pl
+GET /missing | Accept-Language: xx
+GET /missing | Accept: image/png
+GET /.htaccess
+GET /.htaccess | Accept-Language: fr
+GET /error/HTTP_NOT_FOUND.html.var
+GET /error/HTTP_NOT_FOUND.html.var | Accept-Language: ja
 GET /error/include/top.html
 ";
 /// The modules besides those that are switched on which the requests need.
@@ -30,7 +36,7 @@ const MODULES: [&str; 8] = [
     "userdir",
 ];
 /// The files of `extra/`.
-const EXTRAS: [&str; 11] = [
+pub const EXTRAS: [&str; 11] = [
     "httpd-autoindex.conf",
     "httpd-dav.conf",
     "httpd-default.conf",
@@ -44,7 +50,7 @@ const EXTRAS: [&str; 11] = [
     "httpd-ssl.conf",
 ];
 /// The one that needs TLS, and what keeps the server from starting with it.
-const TLS: (&str, [&str; 2]) = (
+pub const TLS: (&str, [&str; 2]) = (
     "httpd-ssl.conf",
     [
         "SSLEngine: not supported by this version; TLS is not spoken, and plain HTTP never takes its place: keep the server \
@@ -67,7 +73,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// The examples in the place of Debian's own configuration.
-fn settled(tree: Tree) -> Result<Tree, String> {
+pub fn settled(tree: Tree) -> Result<Tree, String> {
     let examples = unpacked()?.join("usr/share/doc/apache2/examples/apache2");
     run(Command::new("cp").arg("-a").arg(examples.join(".")).arg(tree.apache()))?;
     let documents = "usr/share/apache2/default-site/htdocs";
@@ -77,7 +83,7 @@ fn settled(tree: Tree) -> Result<Tree, String> {
 }
 
 /// Takes the mark of a comment from the line that includes a file.
-fn include(tree: &Tree, extra: &str) -> Result<(), String> {
+pub fn include(tree: &Tree, extra: &str) -> Result<(), String> {
     let line = format!("Include {}/extra/{extra}\n", tree.apache().display());
     let path = tree.file();
     let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
@@ -153,19 +159,18 @@ fn answers_are_apaches() -> Result<(), String> {
         "httpd-multilang-errordoc.conf",
     ];
     let extras: Vec<&str> = EXTRAS.into_iter().filter(|extra| !left_out.contains(extra)).collect();
-    let count = asked("beside-upstream", &extras, REQUESTS)?;
-    let more = asked(
-        "beside-upstream-errors",
-        &["httpd-multilang-errordoc.conf"],
-        ERROR_PAGES,
-    )?;
+    let count = asked("beside-upstream", &extras, |_| Ok(REQUESTS.to_owned()))?;
+    let more = asked("beside-upstream-errors", &["httpd-multilang-errordoc.conf"], |_| {
+        Ok(ERROR_PAGES.to_owned())
+    })?;
     println!("{} requests of upstream's tree", count + more);
     Ok(())
 }
 
-/// Asks both servers with these files included.
-fn asked(name: &str, extras: &[&str], requests: &str) -> Result<usize, String> {
+/// Asks both servers with these files included; `requests` may lay out more in the tree.
+pub fn asked(name: &str, extras: &[&str], requests: impl Fn(&Tree) -> Result<String, String>) -> Result<usize, String> {
     let tree = settled(Tree::new(name)?)?;
+    let requests = requests(&tree)?;
     for extra in extras {
         include(&tree, extra)?;
     }
@@ -198,5 +203,5 @@ fn asked(name: &str, extras: &[&str], requests: &str) -> Result<usize, String> {
     )?;
     server::set_mode(&tree.root.join("usr/lib/cgi-bin/hello"), 0o755)?;
     let servers = (Booted::new(&tree, "lychgate")?, Booted::new(&tree, "theirs")?);
-    servers_agree(servers, &tree, requests)
+    servers_agree(servers, &tree, &requests)
 }

@@ -86,6 +86,12 @@ SetEnvIf User-Agent ^Robot robot=$0
   Options +Includes
   SetOutputFilter INCLUDES
 </Directory>
+<Directory \"$ROOT/htdocs/many\">
+  Options +MultiViews
+  AddLanguage de .de
+  AddLanguage en .en
+  AddHandler type-map .var
+</Directory>
 <Location /closed>
   AuthType Basic
   AuthName \"who?\"
@@ -152,25 +158,31 @@ RewriteRule ^pretty/(.*)$ page.html [E=seen:$1]
 /// bcrypt for `secret` would take its time; this is apr1.
 const USERS: &str = "alice:$apr1$lkEq6ILc$cRAQq89nQxwBqVcuuK0YH.\n";
 
+/// The files of the site.
+const FILES: &[(&str, &str)] = &[
+    ("htdocs/index.html", "home"),
+    ("htdocs/sorry.html", "sorry"),
+    ("htdocs/x.bak", "old"),
+    ("htdocs/sub/.htaccess", ACCESS_FILE),
+    (
+        "htdocs/sub/page.html",
+        "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
+    ),
+    ("htdocs/list/a.txt", "a"),
+    ("htdocs/many/page.html.de", "deutsch"),
+    ("htdocs/many/page.html.en", "english"),
+    ("htdocs/many/page.txt", "plain"),
+    (
+        "htdocs/many/map.var",
+        "URI: page.html.de\nContent-Type: text/html;qs=0.4\n\nURI: page.txt\nContent-Type: text/plain\n",
+    ),
+    ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
+    ("cgi-bin/s.cgi", "#!/bin/sh\n"),
+    ("users", USERS),
+];
+
 fn every_kind_of_decision_has_its_line() -> Result<(), String> {
-    let root = lay_out(
-        "why-decisions",
-        SITE,
-        &[
-            ("htdocs/index.html", "home"),
-            ("htdocs/sorry.html", "sorry"),
-            ("htdocs/x.bak", "old"),
-            ("htdocs/sub/.htaccess", ACCESS_FILE),
-            (
-                "htdocs/sub/page.html",
-                "<p>A page that is long enough to be compressed, again and again and again and again.</p>",
-            ),
-            ("htdocs/list/a.txt", "a"),
-            ("htdocs/pages/a.shtml", "<!--#include virtual=\"/cgi-bin/s.cgi\" -->"),
-            ("cgi-bin/s.cgi", "#!/bin/sh\n"),
-            ("users", USERS),
-        ],
-    )?;
+    let root = lay_out("why-decisions", SITE, FILES)?;
     let questions: &[(&str, &[&str])] = &[
         ("first of its address", &["GET", "http://nobody.example/"]),
         (
@@ -207,6 +219,20 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             "script",
             &["GET", "http://two.example/cgi-bin/s.cgi/more?a+b", "--header", "X-Y: z"],
         ),
+        (
+            "variants",
+            &[
+                "GET",
+                "http://two.example/many/page",
+                "--header",
+                "Accept-Language: de;q=0.8, fr",
+            ],
+        ),
+        (
+            "no variant",
+            &["GET", "http://two.example/many/page", "--header", "Accept: image/png"],
+        ),
+        ("a type map", &["GET", "http://two.example/many/map.var"]),
         ("a page", &["GET", "http://two.example/pages/a.shtml"]),
         (
             "filters",

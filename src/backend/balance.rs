@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::backend::states::MemberState;
 use crate::config::balancers::{Balancer, Duty, Errors, Member, Method};
 
 /// What is known of a balancer's members.
@@ -93,6 +94,22 @@ impl Balance {
             member,
         };
         Ok(Chosen { member, by, busy })
+    }
+
+    /// How the members do.
+    pub(super) fn states(&self, balancer: &Balancer, now: Instant) -> Vec<MemberState> {
+        let shares = self.shares();
+        let members = balancer.members.iter().zip(shares.iter());
+        let state = |(member, share): (&Member, &Share)| MemberState {
+            address: format!("{}://{}", member.target.scheme.name(), member.target.address),
+            route: String::from_utf8_lossy(&member.route).into_owned(),
+            active: share.busy,
+            failed: share
+                .failed
+                .map(|at| now.saturating_duration_since(at))
+                .filter(|ago| *ago < member.retry),
+        };
+        members.map(state).collect()
     }
 
     /// A member could not be reached: it is left alone from now on.

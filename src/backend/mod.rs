@@ -10,6 +10,7 @@ pub mod pool;
 pub mod scgi;
 pub mod service;
 mod socket;
+pub mod states;
 pub mod wire;
 
 #[cfg(test)]

@@ -211,6 +211,11 @@ impl Pool {
         &self.address
     }
 
+    /// When it could not be reached, if the last attempt failed.
+    pub(super) fn failed_at(&self) -> Option<Instant> {
+        *locked(&self.failed)
+    }
+
     /// How many connections are kept.
     pub fn kept(&self) -> usize {
         locked(&self.idle).len()

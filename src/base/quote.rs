@@ -71,6 +71,19 @@ pub fn escape_path(out: &mut Vec<u8>, path: &[u8]) {
     }
 }
 
+/// Appends one segment of a path, as Apache's `ap_escape_path_segment` does: as [`escape_path`], but slash and semicolon
+/// are escaped.
+pub fn escape_segment(out: &mut Vec<u8>, segment: &[u8]) {
+    for byte in segment {
+        if stays_in_path(*byte) && !matches!(byte, b'/' | b';') {
+            out.push(*byte);
+        } else {
+            out.push(b'%');
+            ascii::append_hex_byte(out, *byte);
+        }
+    }
+}
+
 /// What becomes of `%2F` in a path that is escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodedSlash {

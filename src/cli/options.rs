@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use crate::commands::compare::Compare;
 use crate::commands::ctl::Call;
 use crate::commands::fcgiwrap::Fcgiwrap;
+use crate::commands::import::Import;
 use crate::commands::serve::{ListenAddress, Serve};
 use crate::commands::why::Question;
 use crate::config::error::Severity;
@@ -62,6 +64,10 @@ pub(super) enum Task {
     Passwd(Vec<OsString>),
     /// `lychgate why METHOD URL`.
     Why(Question),
+    /// `lychgate import PATH`.
+    Import(Import),
+    /// `lychgate compare OLD NEW`.
+    Compare(Compare),
     /// `lychgate fcgiwrap`.
     Fcgiwrap(Fcgiwrap),
     /// `lychgate ctl VERB`.
@@ -148,7 +154,9 @@ const DUMPS: &[&str] = &["DUMP_VHOSTS", "DUMP_RUN_CFG", "DUMP_MODULES", "DUMP_IN
 pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     // What is asked about a configuration names it behind the verb.
-    let named = ["why", "ctl"].iter().find_map(|name| matches.subcommand_matches(name));
+    let named = ["why", "ctl", "import"]
+        .iter()
+        .find_map(|name| matches.subcommand_matches(name));
     let named = named.unwrap_or(&matches);
     let strings = |id: &str| -> Vec<String> {
         named
@@ -174,7 +182,7 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Options, clap::Error> {
         after: strings("after"),
         least: matches.get_one::<String>("level").map(|level| severity(level)),
         startup_log: matches.get_one("startup-log").cloned(),
-        document_roots: if matches.get_flag("no-roots") {
+        document_roots: if named.try_get_one("no-roots").is_ok_and(|given| given == Some(&true)) {
             DocumentRoots::Unchecked
         } else {
             DocumentRoots::Checked
@@ -195,6 +203,8 @@ fn task(matches: &ArgMatches, defines: &[String]) -> Task {
     match matches.subcommand() {
         Some(("serve", serve)) => return Task::Serve(serve_options(serve)),
         Some(("why", why)) => return Task::Why(why::question(why)),
+        Some(("import", import)) => return Task::Import(import::import(import)),
+        Some(("compare", compare)) => return Task::Compare(compare::compare(compare)),
         Some(("fcgiwrap", wrap)) => return Task::Fcgiwrap(fcgiwrap::wrap(wrap)),
         Some(("ctl", ctl)) => return Task::Ctl(ctl::call(ctl)),
         Some(("passwd", passwd)) => {
@@ -262,6 +272,8 @@ fn command() -> Command {
             doctor_command(),
             passwd_command(),
             why::command(),
+            import::command(),
+            compare::command(),
             ctl::command(),
         ])
 }
@@ -434,8 +446,10 @@ const LEVELS: [&str; 16] = [
     "trace5", "trace6", "trace7", "trace8",
 ];
 
+mod compare;
 mod ctl;
 mod fcgiwrap;
+mod import;
 #[cfg(test)]
 mod tests;
 mod why;

@@ -16,7 +16,9 @@ use crate::config::places::confs;
 use crate::config::services;
 use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell};
+use crate::launcher::{
+    self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell, SystemLog,
+};
 use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
@@ -62,7 +64,12 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Result<
         pid_file: Some(pid_file(config)),
         control: control_socket(config),
         file: None,
-        logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
+        logs: logs
+            .into_iter()
+            .map(|target| log(target, config))
+            .enumerate()
+            .map(optional)
+            .collect(),
         error_log,
         maps: maps::programs(config).iter().map(map).collect(),
         services: config.services.iter().map(service).collect(),
@@ -192,7 +199,7 @@ fn configured_threads(config: &Config) -> usize {
     named.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-fn log(target: LogTarget) -> launcher::LogTarget {
+fn log(target: LogTarget, config: &Config) -> launcher::LogTarget {
     match target {
         LogTarget::File(path) if STANDARD_ERROR.contains(&path.as_slice()) => launcher::LogTarget::Stderr,
         LogTarget::File(path) => launcher::LogTarget::File(path_of(path)),
@@ -200,6 +207,13 @@ fn log(target: LogTarget) -> launcher::LogTarget {
             command,
             shell: if shell { Shell::With } else { Shell::Without },
         }),
+        LogTarget::System(header) => {
+            let socket = config.server.core.syslog_socket.value().cloned();
+            launcher::LogTarget::System(SystemLog {
+                socket: path_of(socket.unwrap_or_else(|| b"/dev/log".to_vec())),
+                header,
+            })
+        }
     }
 }
 

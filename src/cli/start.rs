@@ -241,7 +241,7 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// Reads the configuration and looks for what it names.
-fn read(options: &Options, source: &Source) -> Loaded {
+pub(super) fn read(options: &Options, source: &Source) -> Loaded {
     let mut loaded = load(source);
     let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
     loaded.complaints.extend(repeated);
@@ -261,7 +261,7 @@ fn read(options: &Options, source: &Source) -> Loaded {
         loaded.complaints.extend(missing);
     }
     let asker = match options.task {
-        Task::Check => Asker::Checker,
+        Task::Check | Task::Import(_) => Asker::Checker,
         _ => Asker::Server,
     };
     let unmet = privileges::unmet(&loaded.settings, &loaded.config, asker);
@@ -373,7 +373,7 @@ fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result
     let logs = Path::new(OsStr::from_bytes(&loaded.config.server_root)).join("logs");
     let files = plan.logs.iter().filter_map(|log| match log {
         LogTarget::File(path) | LogTarget::Optional(path) => Some(path),
-        LogTarget::Program(_) | LogTarget::Stderr => None,
+        LogTarget::Program(_) | LogTarget::Stderr | LogTarget::System(_) => None,
     });
     if files
         .chain(&plan.pid_file)

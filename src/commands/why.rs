@@ -165,6 +165,7 @@ async fn served(
         peer: asked.peer,
         client: asked.peer,
         earlier_requests: 0,
+        opened: 0,
     };
     let mut ex = Exchange::new(config, connection, head, RequestBody::none(), Began::now());
     ex.trail = Some(Rc::clone(trail));

@@ -83,12 +83,16 @@ impl Condition {
         Ok(holds != negated)
     }
 
-    /// The module that `<IfModule>` asks for, if it asks whether one is there.
-    pub fn module(self, args: &[u8]) -> Option<String> {
+    /// The module that `<IfModule>` asks for, and whether it asks if the module is absent.
+    pub fn module(self, args: &[u8]) -> Option<(String, bool)> {
         let end = args.iter().rposition(|b| *b == b'>')?;
-        let asked = args.get(..end).filter(|args| !args.starts_with(b"!"))?;
-        let (word, _) = quoting::next_word(asked).filter(|_| self == Condition::Module)?;
-        Some(String::from_utf8_lossy(&word).into_owned())
+        let asked = args.get(..end).filter(|_| self == Condition::Module)?;
+        let (asked, is_absence) = match asked.strip_prefix(b"!") {
+            Some(rest) => (rest, true),
+            None => (asked, false),
+        };
+        let (word, _) = quoting::next_word(asked)?;
+        Some((String::from_utf8_lossy(&word).into_owned(), is_absence))
     }
 
     fn missing(self) -> &'static str {

@@ -43,7 +43,8 @@ pub fn read(name: &Path, text: &[u8], directory: &[u8], server_root: &[u8], over
     AccessFile { conf, errors, notes }
 }
 
-fn reading(name: &Path, text: &[u8], server_root: &[u8]) -> Reading {
+/// What the text of an access file says, whether it may stand there or not.
+pub fn reading(name: &Path, text: &[u8], server_root: &[u8]) -> Reading {
     let language = Language {
         modules: &Here,
         environment: &|_| None,

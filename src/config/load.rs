@@ -19,7 +19,7 @@ use crate::config::error::{ConfigError, Span};
 use crate::config::file;
 use crate::config::node::Settings;
 use crate::config::proxies;
-use crate::config::reader::{self, Included, Language, Origin};
+use crate::config::reader::{self, Decided, Included, Language, Origin};
 use crate::config::resolve::resolve;
 use crate::config::site::Config;
 
@@ -50,6 +50,8 @@ pub struct Loaded {
     pub envvars: Option<PathBuf>,
     /// The files that were read.
     pub included: Vec<Included>,
+    /// The conditions that were decided.
+    pub decided: Vec<Decided>,
     /// The types file, if there is one; it may be empty.
     types: Option<Vec<u8>>,
 }
@@ -120,6 +122,7 @@ fn checked(mut reading: reader::Reading) -> Loaded {
         complaints,
         envvars: None,
         included: reading.included,
+        decided: reading.decided,
         types: types.into_inner(),
     }
 }
@@ -139,6 +142,11 @@ impl Loaded {
         }
         text
     }
+}
+
+/// The tree of directives in the launcher's text.
+pub fn tree(text: &[u8]) -> Result<Settings, ConfigError> {
+    dump::from_text(text.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
 /// The settings of a role, from the launcher's text. It was checked when it was made, so an error here is a fault of ours.
@@ -167,8 +175,10 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_so.c", "so_module"),
     ("mod_unixd.c", "unixd_module"),
     ("mod_access_compat.c", "access_compat_module"),
+    ("mod_actions.c", "actions_module"),
     ("mod_alias.c", "alias_module"),
     ("mod_allowmethods.c", "allowmethods_module"),
+    ("mod_asis.c", "asis_module"),
     ("mod_auth_basic.c", "auth_basic_module"),
     ("mod_auth_digest.c", "auth_digest_module"),
     ("mod_authn_anon.c", "authn_anon_module"),
@@ -193,12 +203,14 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_filter.c", "filter_module"),
     ("mod_headers.c", "headers_module"),
     ("mod_include.c", "include_module"),
+    ("mod_info.c", "info_module"),
     ("mod_lbmethod_bybusyness.c", "lbmethod_bybusyness_module"),
     ("mod_lbmethod_byrequests.c", "lbmethod_byrequests_module"),
     ("mod_log_config.c", "log_config_module"),
     ("mod_logio.c", "logio_module"),
     ("mod_macro.c", "macro_module"),
     ("mod_mime.c", "mime_module"),
+    ("mod_negotiation.c", "negotiation_module"),
     ("mod_proxy.c", "proxy_module"),
     ("mod_proxy_balancer.c", "proxy_balancer_module"),
     ("mod_proxy_fcgi.c", "proxy_fcgi_module"),
@@ -211,6 +223,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_setenvif.c", "setenvif_module"),
     ("mod_slotmem_shm.c", "slotmem_shm_module"),
     ("mod_speling.c", "speling_module"),
+    ("mod_status.c", "status_module"),
     ("mod_suexec.c", "suexec_module"),
     ("mod_unique_id.c", "unique_id_module"),
     ("mod_userdir.c", "userdir_module"),

@@ -57,6 +57,21 @@ pub struct Included {
     pub depth: usize,
 }
 
+/// A condition that was decided: `<IfModule>` and its like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Where it begins.
+    pub span: Span,
+    /// The section's name as it was written, without `<`.
+    pub name: String,
+    /// The module that it asks for, and whether it asks if the module is absent.
+    pub asked: Option<(String, bool)>,
+    /// What was decided.
+    pub holds: bool,
+    /// The directives inside, where it does not hold: place and name.
+    pub passed_over: Vec<(Span, String)>,
+}
+
 /// What came of reading.
 #[derive(Debug)]
 pub struct Reading {
@@ -66,6 +81,8 @@ pub struct Reading {
     pub complaints: Vec<ConfigError>,
     /// The files, in the order of reading.
     pub included: Vec<Included>,
+    /// The conditions, in the order of reading; those inside of one that does not hold are not decided.
+    pub decided: Vec<Decided>,
 }
 
 impl Reading {
@@ -108,6 +125,7 @@ pub(super) struct Reader<'a> {
     pub(super) macro_lines: usize,
     pub(super) complaints: Vec<ConfigError>,
     included: Vec<Included>,
+    pub(super) decided: Vec<Decided>,
     /// The modules that LoadModule has named: `ssl_module`.
     pub(super) loaded: HashSet<Vec<u8>>,
     /// How many sections are open around the file being read.
@@ -163,6 +181,7 @@ impl<'a> Reader<'a> {
             around: 0,
             complaints: Vec::new(),
             included: Vec::new(),
+            decided: Vec::new(),
             open_files: Vec::new(),
         }
     }
@@ -173,6 +192,7 @@ impl<'a> Reader<'a> {
             server_root,
             complaints,
             included,
+            decided,
             ..
         } = self;
         let settings = Settings {
@@ -184,6 +204,7 @@ impl<'a> Reader<'a> {
             settings,
             complaints,
             included,
+            decided,
         }
     }
 

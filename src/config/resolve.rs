@@ -12,12 +12,14 @@ use crate::config::balancers;
 use crate::config::directives::authz::Rules;
 use crate::config::directives::balancer;
 use crate::config::directives::core::{FilesSection, files_pattern};
+use crate::config::directives::log::Reach;
 use crate::config::directives::old_fastcgi;
 use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
 use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::{ConfigError, Span};
+use crate::config::handlers;
 use crate::config::hosts;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, entry};
 use crate::config::node::{Node, Settings};
@@ -54,7 +56,9 @@ pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigEr
     }
     let unknown = services::unknown(&settings.nodes, &resolver.services);
     resolver.complaints.extend(unknown);
-    resolver.finish(read)
+    let (config, mut complaints) = resolver.finish(read);
+    complaints.extend(handlers::unanswered(&settings.nodes, &config));
+    (config, complaints)
 }
 
 /// One site while it is read.
@@ -486,6 +490,9 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
     }
     if !host.settings.logs.access.is_empty() {
         settings.logs.access = host.settings.logs.access.clone();
+        let main = main.settings.logs.access.iter();
+        main.filter(|log| log.reach == Reach::AllSites)
+            .for_each(|log| settings.logs.access.push(log.clone()));
     }
     let mut base = main.base.clone();
     base.merge(&host.base);

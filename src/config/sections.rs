@@ -5,7 +5,7 @@ use crate::config::error::Span;
 use crate::config::lines::{trim, trim_end};
 use crate::config::node::Node;
 use crate::config::quoting;
-use crate::config::reader::{Input, Reader};
+use crate::config::reader::{Decided, Input, Reader};
 use crate::config::suggest;
 
 /// How deep sections may stand in one another, conditions and included files counted; more is an error. No directive
@@ -93,6 +93,13 @@ impl Reader<'_> {
                 server_root: &self.server_root,
             };
             let holds = condition.holds(args, &facts);
+            self.decided.push(Decided {
+                span: span.clone(),
+                name: name.to_owned(),
+                asked: condition.module(args),
+                holds: holds == Ok(true),
+                passed_over: Vec::new(),
+            });
             match holds {
                 Ok(true) => building.open.push(Open {
                     name: name.to_owned(),
@@ -100,7 +107,8 @@ impl Reader<'_> {
                     section: None,
                 }),
                 Ok(false) => {
-                    let missed = condition.module(args).filter(|module| self.is_loaded(module));
+                    let asked = condition.module(args).filter(|(_, is_absence)| !is_absence);
+                    let missed = asked.map(|(module, _)| module).filter(|module| self.is_loaded(module));
                     self.skip_section(name, span, input, missed.as_deref());
                 }
                 Err(sentence) => {
@@ -230,6 +238,10 @@ impl Reader<'_> {
                 }
             } else if let Some(name) = end.strip_prefix(b"<") {
                 open.push(name.to_vec());
+            } else if let Some(decided) = self.decided.last_mut() {
+                let name = String::from_utf8_lossy(&word).into_owned();
+                decided.passed_over.push((place, name));
+                continue;
             }
             if open.len() > MAX_SECTIONS {
                 return self.give_up("", &place, input);

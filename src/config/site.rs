@@ -74,6 +74,26 @@ pub struct Site {
     pub backends: Vec<Address>,
 }
 
+impl Config {
+    /// What the sites are called, each by another name: ServerName, and where its section begins if others have the same.
+    pub fn names_of_sites(&self) -> Vec<String> {
+        let name = |site: &Site| match site.settings.core.name.value() {
+            Some(name) => String::from_utf8_lossy(&name.host).into_owned(),
+            None => String::from_utf8_lossy(&self.host_name).into_owned(),
+        };
+        let names: Vec<String> = self.sites.iter().map(name).collect();
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for name in &names {
+            *counts.entry(name).or_default() += 1;
+        }
+        let told = |(site, name): (&Site, &String)| match &site.span {
+            Some(span) if counts.get(name.as_str()).is_some_and(|count| *count > 1) => format!("{name} ({span})"),
+            _ => name.clone(),
+        };
+        self.sites.iter().zip(&names).map(told).collect()
+    }
+}
+
 impl Site {
     /// The balancer of this name.
     pub fn balancer(&self, name: &[u8]) -> Option<&Balancer> {

@@ -27,6 +27,9 @@ pub trait Looks {
     /// have it.
     fn at_url(&self, ex: &Exchange, url: &[u8]) -> impl Future<Output = Option<(Exchange, Place)>>;
 
+    /// What a request for the file of this name beside that of the place would come to.
+    fn at_sibling(&self, ex: &Exchange, place: &Place, name: &[u8]) -> impl Future<Output = (Status, Exchange)>;
+
     /// The body of what a look found, whole.
     fn body(&self, look: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Body, Fail>>;
 }

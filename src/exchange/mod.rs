@@ -8,17 +8,23 @@ pub mod authorizers;
 pub mod body;
 pub mod charset;
 pub mod client;
+pub mod error_facts;
 pub mod fail;
 pub mod field_rules;
 pub mod looks;
 pub mod names;
+pub mod negotiated;
 pub mod page;
 pub mod place;
 pub mod response;
 pub mod rewriting;
+pub mod state;
 pub mod stream;
 pub mod subrequest;
+pub mod tag;
+pub mod tally;
 pub mod trace;
+pub mod type_map;
 pub mod variables;
 pub mod view;
 
@@ -108,6 +114,8 @@ pub struct Connection {
     pub client: SocketAddr,
     /// How many requests it carried before this one.
     pub earlier_requests: u32,
+    /// When it was opened, in microseconds since 1970.
+    pub opened: u64,
 }
 
 /// When a request began, by the calendar and by the stopwatch.
@@ -176,6 +184,14 @@ pub struct Previous {
     pub conf: Arc<DirConf>,
     /// The pass before it.
     pub before: Option<Box<Previous>>,
+}
+
+impl Previous {
+    /// Whether it failed, and an error document comes behind it.
+    pub fn leads_to_error_document(&self) -> bool {
+        let is_error = |pass: &Previous| pass.status.is_error();
+        is_error(self) && !self.before.as_deref().is_some_and(is_error)
+    }
 }
 
 /// Where a redirect inside the server goes on.

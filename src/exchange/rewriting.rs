@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::exchange::negotiated::Negotiated;
 use crate::exchange::subrequest::Main;
 use crate::exchange::{Exchange, Variables};
 use crate::lang::log_level::Level;
@@ -32,6 +33,8 @@ pub struct Rewriting {
     pub notes: Variables,
     /// What it has to say.
     pub lines: Lines,
+    /// What was negotiated.
+    pub negotiated: Negotiated,
     /// What map programs were asked.
     pub asked: Rc<Asked>,
 }

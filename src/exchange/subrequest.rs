@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::exchange::fail::Fail;
+use crate::exchange::negotiated::Negotiated;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
@@ -126,6 +127,7 @@ impl Exchange {
         sub.rewriting.handler = None;
         sub.rewriting.cookies = Vec::new();
         sub.rewriting.asked = Rc::default();
+        sub.rewriting.negotiated = Negotiated::default();
         sub.rewriting.main = Some(main);
         sub.set_conf(std::sync::Arc::clone(&self.site.base));
         for name in OF_A_BODY_OR_A_CONDITION {

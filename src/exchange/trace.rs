@@ -155,6 +155,8 @@ pub enum Step {
         /// The path.
         url: Vec<u8>,
     },
+    /// What was found of a variant, or which was chosen.
+    Variant(String),
     /// What a file's name, or a directive, says of its type.
     Type {
         /// The extension or the directive.

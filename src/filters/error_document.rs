@@ -133,6 +133,9 @@ fn built_in(
     } else {
         page.extend_from_slice(format!("<p>{}</p>\n", explanation(status)).as_bytes());
     }
+    if let (Some(list), Status::MULTIPLE_CHOICES | Status::NOT_ACCEPTABLE) = (&ex.rewriting.negotiated.list, status) {
+        page.extend_from_slice(list);
+    }
     if let Some(told) = told {
         page.extend_from_slice(b"<p>");
         quote::escape_html(&mut page, told.as_bytes());
@@ -175,7 +178,9 @@ fn explanation(status: Status) -> &'static str {
         503 => "The server cannot answer right now. Please try again in a moment.",
         504 => "The program behind this page did not answer in time.",
         505 => "The server does not speak the version of HTTP that the request was made in.",
-        300..=399 => "The document has moved.",
+        506 => "What should be a form of this resource has several forms itself.",
+        300 => "There are several forms of this resource.",
+        301..=399 => "The document has moved.",
         _ => "The server could not answer the request.",
     }
 }

@@ -10,6 +10,7 @@ pub mod expires;
 pub mod gunzip;
 pub mod headers;
 pub mod inflate;
+pub mod negotiated;
 pub mod rewriting;
 pub mod ssi;
 pub mod tables;

@@ -63,6 +63,12 @@ impl Tables {
             languages: None,
             encoding: None,
         };
+        let negotiated = &ex.rewriting.negotiated;
+        let is_negotiated = |name: &[u8], value: &[u8]| {
+            negotiated
+                .fields()
+                .any(|(known, said)| name.eq_ignore_ascii_case(known.as_bytes()) && said == value)
+        };
         for (name, value) in response.head.fields.iter() {
             let lower = name.to_ascii_lowercase();
             match lower.as_slice() {
@@ -72,6 +78,7 @@ impl Tables {
                 name if by_script && !OF_SUCCESS.contains(&name) => {
                     tables.always.append(name_of(response, name), value);
                 }
+                _ if made == Made::ByHandler && is_negotiated(name, value) => tables.always.append(name, value),
                 b"set-cookie" if made == Made::ByHandler && !is_behind => tables.always.append(name, value),
                 _ => tables.success.append(name, value),
             }

@@ -1,10 +1,10 @@
-//! The names in a directory, for listings.
+//! The names in a directory, for listings and for variants.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, Dir};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 
 use crate::fs::open::{Kind, Meta, OpenFile};
 
@@ -18,6 +18,38 @@ pub struct Entry {
     pub name: Vec<u8>,
     /// What it leads to.
     pub meta: Meta,
+}
+
+/// Names in a directory that begin alike.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// The names, in byte order.
+    pub names: Vec<Vec<u8>>,
+    /// Whether there are more.
+    pub is_cut: bool,
+}
+
+/// The names in a directory that go on behind `beginning`, but for those of directories; `most` of them at the most. A
+/// directory of more than [`MOST_ENTRIES`] names is not read to its end.
+pub fn beginning_with(directory: &[u8], beginning: &[u8], most: usize) -> io::Result<Beginning> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(CWD, OsStr::from_bytes(directory), flags, Mode::empty())?;
+    let mut found = Beginning::default();
+    for (count, entry) in Dir::new(fd)?.enumerate() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        let goes_on = name.len() > beginning.len() && name.starts_with(beginning);
+        if goes_on && entry.file_type() != FileType::Directory {
+            found.names.push(name.to_vec());
+        }
+        if found.names.len() > most || count >= MOST_ENTRIES {
+            found.is_cut = true;
+            break;
+        }
+    }
+    found.names.sort();
+    found.names.truncate(most);
+    Ok(found)
 }
 
 /// Reads the names of an open directory, in byte order, without `.` and `..`, files and directories only. What cannot be

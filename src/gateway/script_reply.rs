@@ -34,6 +34,8 @@ const SERVERS_OWN: &[&str] = &[
 pub struct ScriptReply {
     /// 200–599. 200 where the script named none, 302 for a client redirect.
     pub status: u16,
+    /// Whether the script named a status, be it 200.
+    pub says_status: bool,
     /// The script's own words for the status.
     pub reason: Option<Vec<u8>>,
     /// What the script asks for.
@@ -367,6 +369,7 @@ impl Head {
         if !self.has_field() {
             return Err(ReplyError::NoField(self.first.unwrap_or_default()));
         }
+        let says_status = self.status.is_some();
         let (mut status, mut reason) = self.status.take().unwrap_or((200, None));
         let typed = self
             .fields
@@ -398,6 +401,7 @@ impl Head {
         };
         Ok(ScriptReply {
             status,
+            says_status,
             reason,
             kind,
             fields: self.fields,

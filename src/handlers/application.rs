@@ -24,6 +24,7 @@ use crate::backend::pool::{Agreed, Keep, Which};
 use crate::backend::{Backends, fastcgi, scgi};
 use crate::config::backends::{self, Address, Scheme};
 use crate::exchange::Exchange;
+use crate::exchange::error_facts;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
@@ -181,5 +182,6 @@ pub(in crate::handlers) fn about(ex: &Exchange, place: &Place, module: &'static 
         conf: Arc::clone(&place.conf),
         unique_id: ex.unique_id,
         script: place.path.clone(),
+        facts: error_facts::of(ex),
     }
 }

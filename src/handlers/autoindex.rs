@@ -18,11 +18,11 @@ use crate::exchange::fail::Fail;
 use crate::exchange::looks::Looks as LooksAhead;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
+use crate::exchange::tag;
 use crate::fs::dirlist;
 use crate::fs::open::{Found, OpenFile};
 use crate::handlers::autoindex::page::{Page, Shown};
 use crate::handlers::autoindex::query::{Form, Wanted};
-use crate::handlers::static_file;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
@@ -79,7 +79,7 @@ fn add_fields(ex: &Exchange, settings: &Listing, form: Form, directory: &OpenFil
     if options.looks().has(Looks::TRACK_MODIFIED) {
         let modified = HttpDate::from(directory.meta.modified());
         fields.append("Last-Modified", modified.to_bytes());
-        if let Some(tag) = static_file::tag_of_facts(ex.conf(), &directory.meta, ex.began.wall) {
+        if let Some(tag) = tag::of_facts(ex.conf(), &directory.meta, ex.began.wall) {
             fields.append("ETag", tag);
         }
     }

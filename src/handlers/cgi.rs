@@ -29,6 +29,7 @@ use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::site::Site;
 use crate::exchange::Exchange;
 use crate::exchange::body::{BodyError, BodyLength, Gone, RequestBody};
+use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
@@ -274,6 +275,7 @@ pub(in crate::handlers) fn about(ex: &Exchange, place: &Place) -> About {
         conf: Arc::clone(&place.conf),
         unique_id: ex.unique_id,
         script: place.path.clone(),
+        facts: error_facts::of(ex),
     }
 }
 

@@ -4,7 +4,7 @@
 //! watched. What follows the head of the response is a stream.
 
 mod input;
-mod reply;
+pub(in crate::handlers) mod reply;
 mod request;
 mod reverse;
 mod stream;

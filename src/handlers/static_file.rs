@@ -2,13 +2,10 @@
 
 use std::time::SystemTime;
 
-use base64::Engine;
 use bytes::Bytes;
-use sha1::Digest;
 
 use crate::base::ascii;
 use crate::base::date::HttpDate;
-use crate::config::directives::DirConf;
 use crate::config::directives::core::{AcceptPathInfo, BODY_LIMIT};
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
@@ -17,6 +14,7 @@ use crate::exchange::charset::completed;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
+use crate::exchange::tag;
 use crate::fs::open::{Found, Meta, OpenFile};
 use crate::handlers::precompressed;
 use crate::http::coding::Coding;
@@ -109,11 +107,16 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
     // What may be parsed for includes is another thing than the file.
     let has_tag = !place.may_be_parsed() || place.conf.ssi.etag.or(false);
-    let mut tag = has_tag.then(|| etag(place, &file, ex.began.wall)).flatten();
+    let mut tag = has_tag
+        .then(|| tag::of_file(&place.conf, &file, ex.began.wall))
+        .flatten();
     if let (Some(tag), Some(coding)) = (&mut tag, coding) {
         // Whatever it is made of, it is not that of the file without the coding.
         tag.pop();
         tag.extend_from_slice(format!("-{}\"", coding.name()).as_bytes());
+    }
+    if let (Some(tag), Some(list)) = (&mut tag, ex.rewriting.negotiated.list_tag()) {
+        *tag = tag::with_list(tag, list);
     }
     let validators = Validators {
         etag: tag.as_deref().and_then(ETag::parse),
@@ -144,7 +147,7 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
         let range = ex.head.field(b"range").filter(|_| ex.method == Method::Get);
         if let Some(field) = range.filter(|_| conditional::if_range_holds(&ex.head, &validators, now)) {
             let ranges = ByteRanges::resolve(field, file.meta.size, &limits(place));
-            return ranged(response, place, file, ranges);
+            return ranged(response, place, file, 0, ranges);
         }
     }
     let length = file.meta.size;
@@ -174,7 +177,8 @@ fn part(preface: Bytes, offset: u64, length: u64) -> FilePart {
     }
 }
 
-fn limits(place: &Place) -> RangeLimits {
+/// What the settings of a place say of ranges.
+pub(in crate::handlers) fn limits(place: &Place) -> RangeLimits {
     let core = &place.conf.core;
     let bound = |value: Option<u64>| match value {
         None => Bound::Unlimited,
@@ -186,53 +190,6 @@ fn limits(place: &Place) -> RangeLimits {
         overlaps: bound(core.max_range_overlaps.or(Some(20))),
         reversals: bound(core.max_range_reversals.or(Some(20))),
     }
-}
-
-/// The entity tag of a file as Apache writes it: inode, size and time of change in hexadecimal, the last in microseconds,
-/// or a digest of the content. Weak while the file may still change within the same second.
-fn etag(place: &Place, file: &OpenFile, now: SystemTime) -> Option<Vec<u8>> {
-    if place.conf.core.file_etag.in_force().digest {
-        return digest(file).map(|digest| format!("\"{digest}\"").into_bytes());
-    }
-    tag_of_facts(&place.conf, &file.meta, now)
-}
-
-/// The entity tag by what the system says of a file or directory, without its content.
-pub fn tag_of_facts(conf: &DirConf, meta: &Meta, now: SystemTime) -> Option<Vec<u8>> {
-    let parts = conf.core.file_etag.in_force();
-    let mtime = i128::from(meta.mtime.0) * 1_000_000 + i128::from(meta.mtime.1 / 1000);
-    let mut words = Vec::new();
-    if parts.inode {
-        words.push(format!("{:x}", meta.inode));
-    }
-    if parts.size {
-        words.push(format!("{:x}", meta.size));
-    }
-    if parts.mtime {
-        words.push(format!("{mtime:x}"));
-    }
-    if words.is_empty() {
-        return None;
-    }
-    let age = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| i128::try_from(since.as_micros()).unwrap_or(0))
-        - mtime;
-    let weak = if age <= 1_000_000 { "W/" } else { "" };
-    Some(format!("{weak}\"{}\"", words.join("-")).into_bytes())
-}
-
-/// The content's SHA-1 in base64; without it (the file cannot be read to its end) there is no tag.
-fn digest(file: &OpenFile) -> Option<String> {
-    let mut sha1 = sha1::Sha1::new();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut offset = 0;
-    while offset < file.meta.size {
-        let n = file.read_at(&mut buffer, offset).ok().filter(|n| *n > 0)?;
-        sha1.update(buffer.get(..n)?);
-        offset += n as u64;
-    }
-    Some(base64::engine::general_purpose::STANDARD.encode(sha1.finalize()))
 }
 
 fn add_fields(response: &mut Response, place: &Place, tag: Option<&[u8]>, modified: HttpDate) {
@@ -290,11 +247,18 @@ fn not_modified(mut response: Response) -> Response {
     response
 }
 
-fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRanges) -> Result<Response, Fail> {
-    let size = file.meta.size;
+/// Ranges of what stands in a file from `start` on. The response has its Content-Type already.
+pub(in crate::handlers) fn ranged(
+    mut response: Response,
+    place: &Place,
+    file: OpenFile,
+    start: u64,
+    ranges: ByteRanges,
+) -> Result<Response, Fail> {
+    let size = file.meta.size.saturating_sub(start);
     match ranges {
         ByteRanges::Whole => {
-            response.body = body(place, file, vec![part(Bytes::new(), 0, size)], Bytes::new());
+            response.body = body(place, file, vec![part(Bytes::new(), start, size)], Bytes::new());
         }
         ByteRanges::Unsatisfiable => {
             let mut value = Vec::new();
@@ -306,23 +270,24 @@ fn ranged(mut response: Response, place: &Place, file: OpenFile, ranges: ByteRan
             append_content_range(&mut value, &range, size);
             response.head.fields.append("Content-Range", value);
             response.head.status = Status::PARTIAL_CONTENT;
-            let parts = vec![part(Bytes::new(), range.start, range.end - range.start)];
+            let parts = vec![part(Bytes::new(), start + range.start, range.end - range.start)];
             response.body = body(place, file, parts, Bytes::new());
         }
         ByteRanges::Multiple(list) => {
             let boundary = boundary(&file.meta);
+            let content_type = response.head.fields.value("Content-Type").map(<[u8]>::to_vec);
             let parts = list
                 .iter()
                 .map(|range| {
                     let mut preface = format!("\r\n--{boundary}").into_bytes();
-                    if let Some(content_type) = content_type(place) {
+                    if let Some(content_type) = &content_type {
                         preface.extend_from_slice(b"\r\nContent-Type: ");
-                        preface.extend_from_slice(&content_type);
+                        preface.extend_from_slice(content_type);
                     }
                     preface.extend_from_slice(b"\r\nContent-Range: ");
                     append_content_range(&mut preface, range, size);
                     preface.extend_from_slice(b"\r\n\r\n");
-                    part(preface.into(), range.start, range.end - range.start)
+                    part(preface.into(), start + range.start, range.end - range.start)
                 })
                 .collect();
             let trailer = format!("\r\n--{boundary}--\r\n").into_bytes().into();

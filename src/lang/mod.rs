@@ -1,7 +1,8 @@
-//! The little languages inside a configuration: regular expressions, log formats, expressions.
+//! The little languages inside a configuration: regular expressions, log formats, expressions; and of pages and type maps.
 //!
 //! Compiled when settings are read, evaluated per request.
 
+pub mod error_format;
 pub mod expr;
 pub mod field_format;
 pub mod local_time;
@@ -10,4 +11,5 @@ pub mod log_level;
 pub mod regex;
 pub mod rewrite;
 pub mod ssi;
+pub mod type_map;
 pub mod vars;

@@ -46,6 +46,8 @@ pub(super) struct Generation {
     program: Rc<OwnedFd>,
     /// Scripts without a spawner that the worker wants signalled.
     pub(super) orphans: Vec<Asked>,
+    /// What the worker wants to know of the server: the number of its question, and its scripts.
+    pub(super) questions: Vec<(u64, Vec<i32>)>,
     /// What its worker says of services.
     pub(super) news: Vec<News>,
     settings: OwnedFd,
@@ -105,6 +107,7 @@ impl Generation {
             drain_limit: Duration::ZERO,
             program: Rc::clone(&stock.program),
             orphans: Vec::new(),
+            questions: Vec::new(),
             news: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
             worker_as: making.worker_as,
@@ -335,6 +338,7 @@ impl Generation {
                     requests,
                 } => self.news.push(News::Served(name, process, requests)),
                 FromWorker::ServiceSilent { name, process } => self.news.push(News::Silent(name, process)),
+                FromWorker::AskServer { number, pids } => self.questions.push((number, pids)),
             }
         }
     }

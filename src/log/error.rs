@@ -5,17 +5,22 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use crate::base::syslog::{self, Header};
+use crate::lang::error_format::{ErrorFormats, Facts, Scope};
 use crate::lang::local_time;
 use crate::lang::log_format::escape;
 use crate::lang::log_level::{Level, LogLevels};
 use crate::log::losses::Report;
 use crate::log::sink::{Sink, strerror};
+
+pub use crate::lang::error_format::RequestFacts;
 
 /// Longer lines are cut, as in Apache (`MAX_STRING_LEN`).
 const LINE_LIMIT: usize = 8192;
@@ -25,7 +30,37 @@ const LINE_LIMIT: usize = 8192;
 pub struct ErrorLog {
     sink: Arc<Sink>,
     levels: LogLevels,
+    shape: Shape,
+    /// What stands before each line, where they go into the system's log.
+    header: Option<Header>,
 }
+
+/// What lines look like.
+#[derive(Debug)]
+enum Shape {
+    /// As Apache's do.
+    Usual,
+    /// As `ErrorLogFormat` says.
+    Own(Box<Formats>),
+}
+
+/// The formats of a site, and what was told before the first line about a connection and a request.
+#[derive(Debug)]
+struct Formats {
+    said: ErrorFormats,
+    server_name: Box<[u8]>,
+    told: Mutex<Told>,
+}
+
+/// The names of connections and requests that had their lines before the first one; the oldest are forgotten.
+#[derive(Debug, Default)]
+struct Told {
+    connections: VecDeque<Vec<u8>>,
+    requests: VecDeque<Vec<u8>>,
+}
+
+/// So many names are remembered.
+const REMEMBERED: usize = 1000;
 
 /// One line to be.
 #[derive(Clone, Copy)]
@@ -38,6 +73,8 @@ pub struct Entry<'e> {
     pub client: Option<SocketAddr>,
     /// The request's Referer.
     pub referer: Option<&'e [u8]>,
+    /// What else is known of the request, where formats ask for that.
+    pub request: Option<&'e RequestFacts>,
     /// The system's error behind it.
     pub os_error: Option<&'e io::Error>,
     /// What happened.
@@ -64,6 +101,7 @@ impl<'e> Entry<'e> {
             module,
             client: None,
             referer: None,
+            request: None,
             os_error: None,
             message,
         }
@@ -76,7 +114,29 @@ impl ErrorLog {
         ErrorLog {
             sink: sink.into(),
             levels: LogLevels::default(),
+            shape: Shape::Usual,
+            header: None,
         }
+    }
+
+    /// The same log for lines that go into the system's.
+    #[must_use]
+    pub fn with_system_log(self, header: Option<Header>) -> ErrorLog {
+        ErrorLog { header, ..self }
+    }
+
+    /// The same log with lines of other shapes, for a site of this name.
+    #[must_use]
+    pub fn with_formats(self, formats: ErrorFormats, server_name: &[u8]) -> ErrorLog {
+        let own = |formats| {
+            Shape::Own(Box::new(Formats {
+                said: formats,
+                server_name: server_name.into(),
+                told: Mutex::default(),
+            }))
+        };
+        let shape = if formats.is_empty() { Shape::Usual } else { own(formats) };
+        ErrorLog { shape, ..self }
     }
 
     /// The same log with other levels.
@@ -123,8 +183,16 @@ impl ErrorLog {
 
     fn write_with(&self, line: &mut Vec<u8>, entry: &Entry<'_>) {
         line.clear();
-        append(entry, SystemTime::now(), line);
+        self.append(entry, line);
         self.sink.write(line);
+    }
+
+    /// Appends the entry's line, and those that come before the first one.
+    fn append(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        match &self.shape {
+            Shape::Usual => append(entry, SystemTime::now(), self.header.as_ref(), out),
+            Shape::Own(formats) => formats.append(entry, self.header.as_ref(), out),
+        }
     }
 
     /// Writes what waits for a slow reader, and what is due to be told of this log's own lost lines.
@@ -154,17 +222,124 @@ impl ErrorLog {
         let entry = Entry::new(Level::Error, module, Message::Bytes(report.text.as_bytes()));
         let mut line = Vec::new();
         if self.levels.allow(entry.level, entry.module) {
-            append(&entry, SystemTime::now(), &mut line);
+            self.append(&entry, &mut line);
         }
         self.sink.tell(&line, report, of);
     }
 }
 
-/// Appends the entry's line.
-fn append(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
-    let start = out.len();
-    prefix(entry, now, out);
-    match entry.message {
+impl Formats {
+    fn append(&self, entry: &Entry<'_>, header: Option<&Header>, out: &mut Vec<u8>) {
+        let start = Start {
+            header,
+            level: entry.level,
+        };
+        let words = entry.os_error.map(strerror);
+        let mut facts = Facts {
+            now: SystemTime::now(),
+            said: None,
+            pid: std::process::id(),
+            tid: thread_id(),
+            os_error: None,
+            client: entry.client,
+            request: entry.request,
+            scope: Scope::Connection,
+            server_name: &self.server_name,
+        };
+        let none = |_: &mut Vec<u8>| {};
+        let (is_new_connection, is_new_request) = entry.request.map_or((false, false), |request| self.are_new(request));
+        for format in self.said.connection.iter().filter(|_| is_new_connection) {
+            start.line(out, |out| format.append(&facts, none, out));
+        }
+        facts.scope = Scope::Request;
+        for format in self.said.request.iter().filter(|_| is_new_request) {
+            start.line(out, |out| format.append(&facts, none, out));
+        }
+        let Some(format) = &self.said.line else {
+            return append(entry, facts.now, header, out);
+        };
+        facts.said = Some((entry.level, entry.module));
+        let number = entry.os_error.and_then(io::Error::raw_os_error);
+        facts.os_error = number.zip(words.as_deref());
+        start.line(out, |out| {
+            format.append(&facts, |out| message(entry.message, out), out);
+        });
+    }
+
+    /// Whether this is the first line about the connection, and about the request.
+    fn are_new(&self, request: &RequestFacts) -> (bool, bool) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new_connection = is_new(&mut told.connections, &request.connection_id);
+        (is_new_connection, is_new(&mut told.requests, &request.id))
+    }
+}
+
+/// Whether a name is none of those, to which it is added.
+fn is_new(names: &mut VecDeque<Vec<u8>>, name: &[u8]) -> bool {
+    if names.iter().rev().any(|known| known == name) {
+        return false;
+    }
+    if names.len() >= REMEMBERED {
+        names.pop_front();
+    }
+    names.push_back(name.to_vec());
+    true
+}
+
+/// How a line begins.
+#[derive(Clone, Copy)]
+struct Start<'h> {
+    header: Option<&'h Header>,
+    level: Level,
+}
+
+impl Start<'_> {
+    /// Appends a line, if there is anything in it: cut to its limit, and with its end.
+    fn line(self, out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
+        let whole = out.len();
+        if let Some(header) = self.header {
+            // The levels of the system's log have the same numbers, and the least urgent one ends them.
+            header.append(u8::try_from(self.level as u32).unwrap_or(syslog::DEBUG), out);
+        }
+        let start = out.len();
+        append(out);
+        if out.len() - start >= LINE_LIMIT {
+            cut(out, start);
+        }
+        if out.len() == start {
+            return out.truncate(whole);
+        }
+        if self.header.is_some() {
+            // What a format breaks into several lines is one message there.
+            for byte in out.iter_mut().skip(start).filter(|byte| **byte == b'\n') {
+                *byte = b' ';
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Appends the entry's line in the usual shape.
+fn append(entry: &Entry<'_>, now: SystemTime, header: Option<&Header>, out: &mut Vec<u8>) {
+    let start = Start {
+        header,
+        level: entry.level,
+    };
+    start.line(out, |out| {
+        if header.is_none() {
+            time(now, out);
+        }
+        prefix(entry, out);
+        message(entry.message, out);
+        if let Some(referer) = entry.referer {
+            out.extend_from_slice(b", referer: ");
+            escape::error(referer, out);
+        }
+    });
+}
+
+fn message(message: Message<'_>, out: &mut Vec<u8>) {
+    match message {
         Message::Text(text) => {
             let _ = fmt::write(&mut Escaping(out), text);
         }
@@ -178,17 +353,9 @@ fn append(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
             }
         }
     }
-    if let Some(referer) = entry.referer {
-        out.extend_from_slice(b", referer: ");
-        escape::error(referer, out);
-    }
-    if out.len() - start >= LINE_LIMIT {
-        cut(out, start);
-    }
-    out.push(b'\n');
 }
 
-fn prefix(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
+fn time(now: SystemTime, out: &mut Vec<u8>) {
     let time = local_time::since_epoch(now);
     let date = local_time::error(time.as_secs());
     let (day_and_time, year) = date.split_at(date.len() - 5);
@@ -198,10 +365,15 @@ fn prefix(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail.
     let _ = write!(out, ".{micros:06}");
     out.extend_from_slice(year);
+    out.extend_from_slice(b"] ");
+}
+
+fn prefix(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let (module, level) = (entry.module, entry.level.name());
+    // Writing to a Vec cannot fail.
     let _ = write!(
         out,
-        "] [{module}:{level}] [pid {}:tid {}] ",
+        "[{module}:{level}] [pid {}:tid {}] ",
         std::process::id(),
         thread_id()
     );
@@ -273,6 +445,7 @@ mod tests {
         append(
             entry,
             SystemTime::UNIX_EPOCH + Duration::new(SECOND, 7_618_999),
+            None,
             &mut out,
         );
         String::from_utf8(out).expect("escaped")
@@ -296,6 +469,7 @@ mod tests {
             module: "cgi",
             client,
             referer: Some(b"http://r/\"\xe9"),
+            request: None,
             os_error: None,
             message: Message::Bytes(b"stderr from /cgi/long.cgi: err  \x01\xe9\\\n"),
         };

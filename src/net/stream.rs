@@ -1,6 +1,7 @@
 //! A connection's byte stream, shared by its reading and its writing side, over TCP or a Unix socket. TLS will be another
 //! kind of it.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ use tokio::time::Instant;
 /// A connection that bytes are read from and written to without waiting; waiting is its caller's, with a deadline.
 pub struct Stream {
     socket: Socket,
+    /// Bytes handed to the system.
+    sent: Cell<u64>,
 }
 
 enum Socket {
@@ -63,7 +66,22 @@ impl Stream {
             }
             Over::Unix => Socket::Unix(UnixStream::from_std(std::os::unix::net::UnixStream::from(socket))?),
         };
-        Ok(Stream { socket })
+        Ok(Stream {
+            socket,
+            sent: Cell::new(0),
+        })
+    }
+
+    /// How many bytes were handed to the system.
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    fn count(&self, sent: io::Result<usize>) -> io::Result<usize> {
+        if let Ok(n) = sent {
+            self.sent.set(self.sent.get().wrapping_add(n as u64));
+        }
+        sent
     }
 
     /// Our end's address; `None` for a Unix socket's.
@@ -110,31 +128,31 @@ impl Stream {
 
     /// Writes what there is room for.
     pub fn try_write(&self, bytes: &[u8], more: More) -> io::Result<usize> {
-        match &self.socket {
+        self.count(match &self.socket {
             Socket::Tcp(tcp) if more == More::Nothing => tcp.try_write(bytes),
             Socket::Tcp(tcp) => tcp.try_io(Interest::WRITABLE, || {
                 Ok(rustix::net::send(tcp, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?)
             }),
             Socket::Unix(unix) => unix.try_write(bytes),
-        }
+        })
     }
 
     /// Writes what there is room for, from several pieces.
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.socket {
+        self.count(match &self.socket {
             Socket::Tcp(tcp) => tcp.try_write_vectored(pieces),
             Socket::Unix(unix) => unix.try_write_vectored(pieces),
-        }
+        })
     }
 
     /// Lets the kernel send up to `count` bytes of `file` from `offset` on; 0 is the file's end.
     pub fn try_send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
         let mut offset = offset;
         let mut send = || Ok(rustix::fs::sendfile(self, file, Some(&mut offset), count)?);
-        match &self.socket {
+        self.count(match &self.socket {
             Socket::Tcp(tcp) => tcp.try_io(Interest::WRITABLE, send),
             Socket::Unix(unix) => unix.try_io(Interest::WRITABLE, &mut send),
-        }
+        })
     }
 
     /// Tells the client that no more comes; it may still send.

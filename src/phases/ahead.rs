@@ -1,14 +1,19 @@
 //! What a request for something else would come to: `-U`, `-F`, `%{LA-U:...}`. It is found by the same phases, on an exchange
 //! that is thrown away.
 
+use std::rc::Rc;
+
 use percent_encoding::percent_decode;
 
 use crate::exchange::Exchange;
 use crate::exchange::client::Patience;
+use crate::exchange::fail::Fail;
 use crate::exchange::looks::Sight;
 use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{Outcome, Stop};
+use crate::exchange::trace::Trail;
 use crate::fs::open::Found;
+use crate::gateway::script_path::split_path;
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
 use crate::lang::vars::Accessible;
@@ -88,6 +93,53 @@ pub async fn at_entry(ex: &Exchange, directory: &Place, name: &[u8]) -> Sight {
             _ => None,
         },
     }
+}
+
+/// What a request for a file beside that of `place` would come to, with the same query and the same path behind it.
+pub(super) async fn beside(ex: &Exchange, place: &Place, name: &[u8]) -> Looked {
+    let mut look = ex.look_ahead();
+    look.client.patience = ex.client.patience;
+    look.target.query.clone_from(&ex.target.query);
+    // A look of a request that is only explained has no effects either.
+    look.trail = ex.is_explained().then(|| Rc::new(Trail::default()));
+    let found = match url_beside(ex, place, name) {
+        Ok(url) => {
+            look.target.path = url;
+            let file = [&*file_beside(place, name), &place.path_info].concat();
+            locate::entry(&mut look, place, &file).await
+        }
+        Err(fail) => Err(fail.into()),
+    };
+    taken_over(ex, look, found)
+}
+
+/// What a request for a file beside that of `place` would come to, for a handler.
+pub async fn at_sibling(ex: &Exchange, place: &Place, name: &[u8]) -> (Status, Exchange) {
+    let (mut look, found) = beside(ex, place, name).await;
+    if let Ok(found) = &found {
+        let types = &found.types;
+        let named = types.handler.as_deref().or(types.media_type.as_deref());
+        look.handler = named.unwrap_or_default().to_vec();
+    }
+    (status_of(&found), look)
+}
+
+/// The file of this name in the directory of `place`.
+pub(super) fn file_beside(place: &Place, name: &[u8]) -> Vec<u8> {
+    [directory_of(&place.path), name].concat()
+}
+
+/// A path up to its last slash.
+pub(super) fn directory_of(path: &[u8]) -> &[u8] {
+    let slash = path.iter().rposition(|byte| *byte == b'/');
+    slash.and_then(|at| path.get(..=at)).unwrap_or(b"/")
+}
+
+/// The URL path of a file beside that of `place`, with what follows that in the request's.
+pub(super) fn url_beside(ex: &Exchange, place: &Place, name: &[u8]) -> Result<CleanPath, Fail> {
+    let (own, _) = split_path(ex.target.path.as_bytes(), &place.path_info);
+    let url = [directory_of(own), name, &place.path_info].concat();
+    CleanPath::from_decoded(&url, Slashes::Keep).map_err(|error| Fail::internal(error.to_string()))
 }
 
 fn within(directory: &[u8], name: &[u8]) -> Vec<u8> {

@@ -248,7 +248,8 @@ fn computed(ex: &Exchange, words: &[Word]) -> Vec<Vec<u8>> {
 }
 
 /// Whether the client is on this machine: a loopback address, or the same address at both ends.
-fn is_local(ex: &Exchange) -> bool {
+/// Whether the client is on this machine.
+pub(super) fn is_local(ex: &Exchange) -> bool {
     let (peer, local) = (
         ex.connection.client.ip().to_canonical(),
         ex.connection.local.ip().to_canonical(),

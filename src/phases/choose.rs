@@ -6,16 +6,18 @@ use crate::config::balancers;
 use crate::config::directives::fastcgi::Backend;
 use crate::config::directives::fcgid::Asks;
 use crate::config::directives::options::Options;
+use crate::config::directives::status::Access;
 use crate::config::filters::Named;
 use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
+use crate::exchange::response::{Outcome, Stop};
 use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::phases::{fixup, proxy_pass, walk};
+use crate::phases::{action, authz, fixup, proxy_pass, walk};
 
 /// The things that answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub enum Handler {
     Options,
     /// `handlers::autoindex`.
     Autoindex,
+    /// `handlers::as_is`.
+    AsIs,
+    /// `handlers::type_map`.
+    TypeMap,
     /// `handlers::cgi`.
     Cgi,
     /// `handlers::application`.
@@ -36,10 +42,21 @@ pub enum Handler {
     Proxy,
     /// `handlers::balance`, and who it chooses.
     Balancer,
+    /// `handlers::status`.
+    Status,
+    /// `handlers::metrics`.
+    Metrics,
+    /// `handlers::settings`.
+    Settings,
 }
 
-/// Chooses the handler of a place.
-pub fn run(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
+/// Chooses the handler of a place; or the request goes on with the script that an Action says.
+pub fn run(ex: &mut Exchange, place: &Place) -> Result<Handler, Stop> {
+    if !has_own_handler(ex, place)
+        && let Some(again) = action::find(ex, place)?
+    {
+        return Err(Stop::Outcome(Box::new(Outcome::Again(again))));
+    }
     let handler = chosen(ex, place)?;
     ex.trace(|| told(place, handler));
     Ok(handler)
@@ -54,10 +71,15 @@ fn told(place: &Place, handler: Handler) -> Step {
             "listing",
             "a directory without an index file, and Options Indexes is on",
         ),
+        Handler::AsIs => ("as is", "its handler says that the file has a head of its own"),
+        Handler::TypeMap => ("type map", "it lists the variants of which one is chosen"),
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
+        Handler::Status | Handler::Metrics | Handler::Settings => {
+            ("status page", "its handler has the server tell of itself")
+        }
         Handler::Cgi if place.alias == Alias::Scripts => ("script", "ScriptAlias makes a script of it"),
         Handler::Cgi => (
             "script",
@@ -65,6 +87,26 @@ fn told(place: &Place, handler: Handler) -> Step {
         ),
     };
     Step::Handler(name, why.to_owned())
+}
+
+/// Whether a handler takes the place before any Action is asked.
+fn has_own_handler(ex: &Exchange, place: &Place) -> bool {
+    match (place.alias, place.types.handler.as_deref()) {
+        (Alias::Proxied, _) | (Alias::Scripts, None) | (_, Some(b"cgi-script")) => true,
+        (_, Some(named)) if handlers::is_on_demand(named) || backends::of_handler(named).is_some() => true,
+        // A script is run whatever its handler, unless that has another script.
+        (Alias::Scripts, Some(named)) => place.conf.actions.by_kind.find(named).is_none(),
+        (_, None) if place.landing() == Landing::Directory => matches!(ex.method, Method::Get | Method::Head),
+        (_, None) if place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi") => true,
+        _ => has_own_head(ex, place),
+    }
+}
+
+/// Whether a place is sent as it is, with a head of its own; to methods that do not read it is as any file.
+fn has_own_head(ex: &Exchange, place: &Place) -> bool {
+    let types = &place.types;
+    let kind = types.handler.as_deref().or(types.media_type.as_deref());
+    matches!(ex.method, Method::Get | Method::Head) && kind.is_some_and(handlers::is_as_is)
 }
 
 fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
@@ -90,9 +132,18 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
+        (_, Some(named)) if handlers::is_type_map(named) => return Ok(Handler::TypeMap),
+        (_, None) if place.types.media_type.as_deref().is_some_and(handlers::is_type_map) => {
+            return Ok(Handler::TypeMap);
+        }
+        (_, Some(named)) if tells_of_server(named).is_some() => {
+            let handler = tells_of_server(named).unwrap_or(Handler::Status);
+            return of_server(ex, place, named, handler);
+        }
         (_, Some(b"cgi-script")) => true,
         (_, Some(named)) if handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
+        (_, Some(named)) if handlers::is_as_is(named) => false,
         // Served as it is, a PHP file would show its source.
         (_, Some(other)) => return Err(unknown(other)),
     };
@@ -112,15 +163,62 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
-        // The handler of files has nothing to show of a directory, and that of listings does not know POST.
-        Landing::Directory if named == Some(b"default-handler") || ex.method == Method::Post => Err(missing(ex)),
+        // The handlers of files have nothing to show of a directory, and that of listings does not know POST.
+        Landing::Directory if ex.method == Method::Post => Err(missing(ex)),
+        Landing::Directory if named.is_some_and(|named| named == b"default-handler" || handlers::is_as_is(named)) => {
+            Err(missing(ex))
+        }
         Landing::Directory => directory(ex, place),
+        Landing::File if has_own_head(ex, place) => Ok(Handler::AsIs),
         Landing::File if !script => file(ex, place),
         Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => {
             let on_demand = named.is_some_and(handlers::is_on_demand);
             Ok(if on_demand { Handler::Fcgid } else { Handler::Cgi })
         }
         Landing::File => Err(not_a_script_here(ex)),
+    }
+}
+
+/// Whether a handler is one by which the server tells of itself.
+fn tells_of_server(named: &[u8]) -> Option<Handler> {
+    match named {
+        b"server-status" => Some(Handler::Status),
+        b"metrics" => Some(Handler::Metrics),
+        b"server-info" => Some(Handler::Settings),
+        _ => None,
+    }
+}
+
+/// What the server tells of itself is for this machine alone, unless the section that sets the handler, or one that is
+/// merged over it, says who may see it. (In Apache what other sections say is enough.)
+fn of_server(ex: &Exchange, place: &Place, named: &[u8], handler: Handler) -> Result<Handler, Fail> {
+    let is_said = place.conf.reach.access.value() == Some(&Access::Said);
+    let through_proxy = [&b"x-forwarded-for"[..], b"forwarded", b"via"]
+        .into_iter()
+        .find(|name| ex.head.field(name).is_some());
+    let closed = match through_proxy {
+        _ if is_said => None,
+        _ if !authz::is_local(ex) => Some("is not on this machine".to_owned()),
+        Some(field) => Some(format!(
+            "sent `{}`, so that nobody knows where it is",
+            String::from_utf8_lossy(field)
+        )),
+        None => None,
+    };
+    if let Some(why) = closed {
+        let named = String::from_utf8_lossy(named);
+        let note = format!(
+            "`{}`: the client {why}; handler {named} is for clients on this machine, unless the section that sets it says who may \
+             see it (Require)",
+            String::from_utf8_lossy(ex.target.path.as_bytes())
+        );
+        return Err(Fail::site(Status::FORBIDDEN, note).of_module("status"));
+    }
+    allowed::check(ex)?;
+    match ex.method {
+        Method::Options => Ok(Handler::Options),
+        Method::Post => Err(missing(ex)),
+        _ => Ok(handler),
     }
 }
 
@@ -262,11 +360,8 @@ fn check_filters(place: &Place) -> Result<(), Fail> {
 }
 
 fn unknown(handler: &[u8]) -> Fail {
-    let handler = String::from_utf8_lossy(handler);
-    Fail::site(
-        Status::INTERNAL_SERVER_ERROR,
-        format!("handler `{handler}` is not one that this version has; the file is not shown, for it may be a program"),
-    )
+    let note = handlers::missing_text(&String::from_utf8_lossy(handler));
+    Fail::site(Status::INTERNAL_SERVER_ERROR, note)
 }
 
 /// Not worth a line in the error log at its usual level: the access log has it.

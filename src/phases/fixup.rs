@@ -8,18 +8,20 @@ use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
+use crate::config::directives::options::Options;
 use crate::config::directives::ssi::XBitHack;
 use crate::config::filters::{Filter, Named};
 use crate::config::handlers::BY_TYPE;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
+use crate::exchange::negotiated;
 use crate::exchange::place::{Alias, Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
 use crate::fs::open::{self, Found, Kind};
 use crate::http::status::Status;
-use crate::phases::{request_fields, rewrite, translate};
+use crate::phases::{ahead, negotiate, request_fields, rewrite, translate};
 
 /// Where the fixups lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             &place.path
         };
         place.types = types_of(ex, &place.conf, named);
+        name_coding_as_asked(ex, &mut place.types);
         if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
             // What has no value, or names nothing, sets nothing.
             let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
@@ -116,12 +119,12 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
         return Ok(Fixed::Here);
     }
     match index(ex, place)? {
-        Some(index) => match place.conf.dir.index_redirect.value() {
-            Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &index))),
-            _ if is_directory_without_slash(ex, &index) => Err(outcome(slash_redirect(ex, &index))),
+        Some(Index { url, shown }) => match place.conf.dir.index_redirect.value() {
+            Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &shown))),
+            _ if is_directory_without_slash(ex, &url) => Err(outcome(slash_redirect(ex, &url))),
             _ => {
-                ex.trace(|| instead("DirectoryIndex", &index));
-                Ok(Fixed::Instead(index))
+                ex.trace(|| instead("DirectoryIndex", &url));
+                Ok(Fixed::Instead(url))
             }
         },
         None => Ok(Fixed::Here),
@@ -138,12 +141,28 @@ fn has_handler_of_its_own(ex: &Exchange, place: &Place, file: &[u8]) -> bool {
 /// What Apache calls the handler of directories.
 const DIRECTORY: &[u8] = b"httpd/unix-directory";
 
-/// The URL path of the first index file that exists.
-fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
+/// What stands for a directory.
+struct Index {
+    /// The URL path that is gone on with.
+    url: Vec<u8>,
+    /// The URL path that clients are sent to.
+    shown: Vec<u8>,
+}
+
+impl Index {
+    fn of(url: Vec<u8>) -> Index {
+        let shown = url.clone();
+        Index { url, shown }
+    }
+}
+
+/// The first index file that exists.
+fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
     let usual = [b"index.html".to_vec()];
     let names = place.conf.dir.index.value().map_or(&usual[..], Vec::as_slice);
-    let mut refused = None;
-    for name in names {
+    let mut refused: Option<Fail> = None;
+    let mut names = names.iter();
+    while let Some(name) = names.next() {
         let url = if name.first() == Some(&b'/') {
             name.clone()
         } else {
@@ -155,17 +174,31 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
             file: file.clone(),
             is_there,
         };
-        match open::extent(&file) {
+        let found = open::extent(&file);
+        let is_missing =
+            || matches!(&found, Ok(extent) if extent.meta.kind == Kind::Directory && extent.length < file.len());
+        if place.conf.core.options.in_force().has(Options::MULTI_VIEWS) && is_missing() && negotiate::may_find(&file) {
+            match negotiated_index(ex, &url, names.as_slice().is_empty()) {
+                Ok(Some(index)) => {
+                    ex.trace(|| tried(true));
+                    return Ok(Some(index));
+                }
+                Ok(None) => ex.trace(|| tried(false)),
+                Err(fail) => refused = Some(fail),
+            }
+            continue;
+        }
+        match found {
             Ok(extent)
                 if extent.meta.kind == Kind::File && (name.first() == Some(&b'/') || extent.length == file.len()) =>
             {
                 ex.trace(|| tried(true));
-                return Ok(Some(url));
+                return Ok(Some(Index::of(url)));
             }
             // A directory as an index is asked for as one: with its own index, or for its slash.
             Ok(extent) if extent.meta.kind == Kind::Directory && extent.length >= path::without_slash(&file).len() => {
                 ex.trace(|| tried(true));
-                return Ok(Some(url));
+                return Ok(Some(Index::of(url)));
             }
             // What an index file is looked for by is a request of its own, which falls back as any other.
             Ok(_) if name.first() != Some(&b'/') => {
@@ -173,25 +206,54 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Vec<u8>>, Fail> {
                 if let Some(Some(fallback)) = place.conf.dir.fallback.value()
                     && !has_handler_of_its_own(ex, place, &file)
                 {
-                    return Ok(Some(fallback.clone()));
+                    return Ok(Some(Index::of(fallback.clone())));
                 }
             }
             Ok(_) => ex.trace(|| tried(false)),
             Err(error) => {
                 ex.trace_open_error(&file, error);
-                refused = refused.or(Some((file, error)));
+                let file = String::from_utf8_lossy(&file);
+                let note = format!("index file `{file}`: {}", error.reason());
+                refused = refused.or(Some(Fail::site(Status::FORBIDDEN, note)));
             }
         }
     }
     match refused {
         None => Ok(None),
-        Some((file, error)) => {
-            let file = String::from_utf8_lossy(&file);
-            Err(Fail::site(
-                Status::FORBIDDEN,
-                format!("index file `{file}`: {}", error.reason()),
-            ))
-        }
+        Some(fail) => Err(fail),
+    }
+}
+
+/// An index whose name has variants; nothing where none of them is for the client. Where it is the last one, the client is told
+/// which there are.
+fn negotiated_index(ex: &Exchange, url: &[u8], is_last: bool) -> Result<Option<Index>, Fail> {
+    let Some((look, found)) = ahead::at_url(ex, url) else {
+        return Ok(None);
+    };
+    match found {
+        Ok(found) if found.landing() == Landing::File => Ok(Some(Index {
+            url: url.to_vec(),
+            shown: look.target.path.into_bytes(),
+        })),
+        Ok(_) => Ok(None),
+        Err(Stop::Outcome(_)) => Ok(Some(Index::of(url.to_vec()))),
+        Err(Stop::Fail(fail)) => match fail.status() {
+            // The request itself can wait for what has to be known.
+            _ if ex.client.is_in_doubt() => Ok(Some(Index::of(url.to_vec()))),
+            Status::NOT_FOUND => Ok(None),
+            Status::MULTIPLE_CHOICES => Ok(Some(Index::of(url.to_vec()))),
+            Status::NOT_ACCEPTABLE if is_last => Ok(Some(Index::of(url.to_vec()))),
+            _ => Err(fail),
+        },
+    }
+}
+
+/// The coding of a file is called what the client calls it: `gzip` or `x-gzip`.
+fn name_coding_as_asked(ex: &Exchange, types: &mut Types) {
+    if let [coding] = types.encodings.as_mut_slice()
+        && let Some(name) = negotiated::coding_as_asked(ex, coding)
+    {
+        *coding = name;
     }
 }
 
@@ -246,7 +308,8 @@ fn slash_redirect(ex: &Exchange, url: &[u8]) -> Response {
 fn index_redirect(ex: &Exchange, status: u16, index: &[u8]) -> Response {
     let mut path = Vec::new();
     quote::escape_path(&mut path, index);
-    redirect_to(ex, Status::new(status).unwrap_or(Status::FOUND), path)
+    // Apache forgets the query here.
+    redirected(ex, Status::new(status).unwrap_or(Status::FOUND), &path)
 }
 
 fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
@@ -254,8 +317,12 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
         path.push(b'?');
         path.extend_from_slice(query);
     }
+    redirected(ex, status, &path)
+}
+
+fn redirected(ex: &Exchange, status: Status, path: &[u8]) -> Response {
     let mut response = Response::new(status, Body::BuiltIn);
-    response.head.fields.append("Location", ex.own_url(&path));
+    response.head.fields.append("Location", ex.own_url(path));
     response.connection = AfterResponse::Keep;
     response
 }

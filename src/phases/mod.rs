@@ -2,6 +2,7 @@
 
 pub mod access;
 mod access_file;
+mod action;
 pub mod ahead;
 mod answers;
 mod auth_files;
@@ -16,6 +17,7 @@ pub mod early;
 pub mod fixup;
 mod host_name;
 pub mod locate;
+mod negotiate;
 pub mod proxy_pass;
 pub mod redirect;
 pub mod request_fields;

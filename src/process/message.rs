@@ -4,9 +4,9 @@
 //! as an error and ignored, never trusted. Layout: one byte for the kind, then its fields in order; descriptors travel
 //! beside the bytes in the order of the fields.
 
+mod error;
 mod parts;
 
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use super::child::Step;
 use super::counts::Counts;
 use super::limits::Limit;
 use super::pidfd::{Ended, Exit};
-use super::wire::{Malformed, Reader, Writer};
+use super::report::ServerReport;
+use super::wire::{Reader, Writer};
+pub use error::MessageError;
 use parts::{Beside, finish, micros, millis, plain, read_ended, read_limit};
 
 /// Something that can be sent over a channel.
@@ -69,6 +71,13 @@ pub enum ToWorker {
         /// The number of the process.
         process: u32,
     },
+    /// What it has asked.
+    Server {
+        /// The number of the question.
+        number: u64,
+        /// What there is to tell.
+        report: Box<ServerReport>,
+    },
 }
 
 /// Worker to launcher.
@@ -115,6 +124,13 @@ pub enum FromWorker {
         name: Vec<u8>,
         /// The number of the process.
         process: u32,
+    },
+    /// Say [`ToWorker::Server`]: a client wants to know.
+    AskServer {
+        /// The number that it bears.
+        number: u64,
+        /// The scripts that are to be told of too.
+        pids: Vec<i32>,
     },
 }
 
@@ -272,35 +288,6 @@ pub struct Failed {
     pub told: Vec<u8>,
 }
 
-/// A packet that is no message of its direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageError {
-    /// No kind has this tag.
-    UnknownKind(u8),
-    /// The fields are not those of its kind.
-    Malformed,
-    /// Not the descriptors of its kind.
-    Descriptors,
-}
-
-impl fmt::Display for MessageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MessageError::UnknownKind(tag) => write!(f, "a message of unknown kind {tag}"),
-            MessageError::Malformed => f.write_str("a malformed message"),
-            MessageError::Descriptors => f.write_str("a message with the wrong descriptors"),
-        }
-    }
-}
-
-impl std::error::Error for MessageError {}
-
-impl From<Malformed> for MessageError {
-    fn from(Malformed: Malformed) -> MessageError {
-        MessageError::Malformed
-    }
-}
-
 impl Message for ToWorker {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         match self {
@@ -317,6 +304,7 @@ impl Message for ToWorker {
             ),
             ToWorker::Report { number } => plain(Writer::with_tag(7).u64(*number)),
             ToWorker::ServiceRenewed { name, process } => plain(Writer::with_tag(6).bytes(name).u32(*process)),
+            ToWorker::Server { number, report } => plain(report.write(Writer::with_tag(8).u64(*number))),
         }
     }
 
@@ -343,6 +331,10 @@ impl Message for ToWorker {
                 name: reader.bytes()?,
                 process: reader.u32()?,
             },
+            8 => ToWorker::Server {
+                number: reader.u64()?,
+                report: Box::new(ServerReport::read(&mut reader)?),
+            },
             tag => return Err(MessageError::UnknownKind(tag)),
         };
         finish(message, reader, beside)
@@ -364,6 +356,11 @@ impl Message for FromWorker {
                 requests,
             } => Writer::with_tag(6).bytes(name).u32(*process).u64(*requests),
             FromWorker::ServiceSilent { name, process } => Writer::with_tag(7).bytes(name).u32(*process),
+            FromWorker::AskServer { number, pids } => pids
+                .iter()
+                .fold(Writer::with_tag(9).u64(*number).count(pids.len()), |writer, pid| {
+                    writer.i32(*pid)
+                }),
         })
     }
 
@@ -390,6 +387,10 @@ impl Message for FromWorker {
             7 => FromWorker::ServiceSilent {
                 name: reader.bytes()?,
                 process: reader.u32()?,
+            },
+            9 => FromWorker::AskServer {
+                number: reader.u64()?,
+                pids: reader.list(Reader::i32)?,
             },
             tag => return Err(MessageError::UnknownKind(tag)),
         };

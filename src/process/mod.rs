@@ -39,11 +39,13 @@ pub mod probe;
 #[cfg(test)]
 pub mod raw;
 pub mod replace;
+pub mod report;
 pub mod say;
 pub mod seccomp;
 pub mod signal;
 pub mod supervise;
 pub mod title;
+pub mod usage;
 pub mod watched;
 mod wire;
 pub mod write_now;

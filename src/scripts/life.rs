@@ -14,6 +14,9 @@ use crate::scripts::stderr::Stderr;
 
 /// The life of one script.
 pub(super) struct Life {
+    /// What was asked for, as far as it is told: method and target.
+    request: Vec<u8>,
+    since: Instant,
     pid: Cell<i32>,
     end: Cell<Option<End>>,
     stderr_open: Cell<bool>,
@@ -60,8 +63,10 @@ pub(super) enum Wish {
 }
 
 impl Life {
-    pub(super) fn new(stderr_limit: u64, notes: Rc<Notes>) -> Life {
+    pub(super) fn new(stderr_limit: u64, notes: Rc<Notes>, request: Vec<u8>) -> Life {
         Life {
+            request,
+            since: Instant::now(),
             pid: Cell::new(0),
             end: Cell::new(None),
             stderr_open: Cell::new(true),
@@ -73,6 +78,16 @@ impl Life {
             will: RefCell::new(None),
             called: Notify::new(),
         }
+    }
+
+    /// The method and the target of its request; empty where it serves several.
+    pub(super) fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// When it was asked for.
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 
     pub(super) fn started(&self, pid: i32) {

@@ -19,8 +19,9 @@ pub mod testing;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
@@ -73,28 +74,47 @@ impl Inherited {
     }
 }
 
-/// How many keepers there are.
+/// The scripts that keepers look after, by a number that each has for itself.
 #[derive(Default)]
 struct Keepers {
-    count: Cell<usize>,
+    lives: RefCell<BTreeMap<u64, Rc<Life>>>,
+    started: Cell<u64>,
     changed: Notify,
 }
 
 /// One of them, until it is dropped.
-struct Counted(Rc<Keepers>);
+struct Counted(Rc<Keepers>, u64);
 
 impl Counted {
-    fn new(keepers: &Rc<Keepers>) -> Counted {
-        keepers.count.set(keepers.count.get() + 1);
-        Counted(Rc::clone(keepers))
+    fn new(keepers: &Rc<Keepers>, life: &Rc<Life>) -> Counted {
+        let number = keepers.started.get();
+        keepers.started.set(number + 1);
+        keepers.lives.borrow_mut().insert(number, Rc::clone(life));
+        Counted(Rc::clone(keepers), number)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.count.set(self.0.count.get().saturating_sub(1));
+        let life = self.0.lives.borrow_mut().remove(&self.1);
+        drop(life);
         self.0.changed.notify_waiters();
     }
+}
+
+/// A script that is looked after.
+#[derive(Clone, Debug)]
+pub struct AtWork {
+    /// Its number in the system; none until it has started.
+    pub pid: Option<i32>,
+    /// The method and the target of its request; empty where it serves several.
+    pub request: Vec<u8>,
+    /// Its file.
+    pub file: Vec<u8>,
+    /// Who asked.
+    pub client: SocketAddr,
+    /// How long ago it was asked for.
+    pub age: Duration,
 }
 
 /// A script to start.
@@ -152,7 +172,29 @@ impl Scripts {
 
     /// How many of this thread's scripts are still looked after, whether or not a request is interested.
     pub fn at_work(&self) -> usize {
-        self.keepers.count.get()
+        self.keepers.lives.borrow().len()
+    }
+
+    /// How many this thread has had started, or has tried to.
+    pub fn started(&self) -> u64 {
+        self.keepers.started.get()
+    }
+
+    /// At most `most` of this thread's scripts that have not ended, oldest first.
+    pub fn running(&self, most: usize) -> Vec<AtWork> {
+        let lives = self.keepers.lives.borrow();
+        let lives = lives.values().filter(|life| !life.has_ended()).take(most);
+        let at_work = |life: &Rc<Life>| {
+            let about = life.notes.about();
+            AtWork {
+                pid: life.pid(),
+                request: life.request().to_vec(),
+                file: about.script.clone(),
+                client: about.client,
+                age: life.since().elapsed(),
+            }
+        };
+        lives.map(at_work).collect()
     }
 
     /// Waits until no script is looked after.
@@ -186,6 +228,7 @@ impl Scripts {
     pub async fn start(&self, order: Order, care: Care, slot: Slot, notes: Rc<Notes>) -> Result<Script, StartError> {
         let (stdout, script_stdout) = output_pipe().map_err(|error| no_pipe(&error))?;
         let (stderr, script_stderr) = output_pipe().map_err(|error| no_pipe(&error))?;
+        let asked = asked(&order.env);
         let request = StartRequest {
             place: order.place,
             path: order.path,
@@ -197,10 +240,10 @@ impl Scripts {
             stdout: script_stdout,
             stderr: script_stderr,
         };
-        let life = Rc::new(Life::new(care.stderr_limit, notes));
+        let life = Rc::new(Life::new(care.stderr_limit, notes, asked));
         let script = Script::new(Rc::clone(&life), stdout, care);
         let (tell, started) = oneshot::channel();
-        let (spawner, counted) = (self.spawner.clone(), Counted::new(&self.keepers));
+        let (spawner, counted) = (self.spawner.clone(), Counted::new(&self.keepers, &life));
         tokio::task::spawn_local(async move {
             let _until_its_end = counted;
             match spawner.start(request, care.silence).await {
@@ -219,6 +262,20 @@ impl Scripts {
         }
     }
 }
+
+/// The method and the target of a request, as its script is told them, cut.
+fn asked(env: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let value = |name: &[u8]| env.iter().find(|(other, _)| other == name).map(|(_, value)| value);
+    let (Some(method), Some(target)) = (value(b"REQUEST_METHOD"), value(b"REQUEST_URI")) else {
+        return Vec::new();
+    };
+    let mut asked = [method.as_slice(), b" ", target].concat();
+    asked.truncate(MOST_ASKED);
+    asked
+}
+
+/// So much of them is kept.
+const MOST_ASKED: usize = 256;
 
 /// A pipe for a script's output: our end, which never blocks, and the script's.
 fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {

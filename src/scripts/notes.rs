@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::quote;
 use crate::config::directives::DirConf;
+use crate::log::error::RequestFacts;
 use crate::log::script_log::{Conversation, ScriptLog, ScriptRequest};
 
 /// How much a note weighs.
@@ -58,6 +59,8 @@ pub struct About {
     pub unique_id: [u8; 24],
     /// The script's file.
     pub script: Vec<u8>,
+    /// What else its lines tell of the request, where ErrorLogFormat asks for that.
+    pub facts: Option<Arc<RequestFacts>>,
 }
 
 /// The request as the script log tells it; fields in order.

@@ -29,6 +29,7 @@ fn notes(bench: &Bench) -> Rc<Notes> {
         conf: std::sync::Arc::default(),
         unique_id: *b"abcdefghijklmnopqrstuvwx",
         script: b"/cgi-bin/x".to_vec(),
+        facts: None,
     };
     bench.scripts.notes(about, || unreachable!("there is no script log"))
 }

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::process::counts::Counts;
 use crate::scripts::queue::Slots;
 use crate::worker::crowd::Crowd;
+use crate::worker::survey::Survey;
 
 /// The numbers of all threads.
 pub struct Board {
     crowd: Arc<Crowd>,
     slots: Arc<Slots>,
     seats: Box<[Seat]>,
+    /// The way to what each thread knows of itself.
+    pub(super) survey: Survey,
 }
 
 /// Those of one thread, on a cache line of its own. It alone writes them, so nothing is locked.
@@ -33,6 +36,7 @@ impl Board {
             crowd,
             slots,
             seats: (0..threads).map(|_| Seat::default()).collect(),
+            survey: Survey::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
 mod proxied;
+mod shown;
 mod tunnel;
 
 use std::cell::RefCell;
@@ -35,6 +36,7 @@ use crate::worker::accept::Counted;
 use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
+use crate::worker::roster::Seat;
 use crate::worker::serve;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
@@ -70,6 +72,10 @@ pub struct Conn {
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
     requests: u32,
+    /// When, in microseconds since 1970.
+    opened: u64,
+    /// Its place among those that are shown.
+    seat: Seat,
     _counted: Counted,
 }
 
@@ -95,6 +101,7 @@ impl Conn {
         let local = stream.local_addr().ok()??;
         let stream = Rc::new(stream);
         let site = thread.config.site_for(local, None, b"");
+        let seat = thread.roster.enter(&stream, peer);
         Some(Conn {
             reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
             writer: Writer::new(Rc::clone(&stream)),
@@ -106,6 +113,10 @@ impl Conn {
             peer,
             proxied: None,
             requests: 0,
+            opened: SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
+            seat,
             _counted: counted,
         })
     }
@@ -200,9 +211,16 @@ impl Conn {
         let nothing_came = self.reader.borrow().buffer.is_empty();
         let _idle = nothing_came.then(|| {
             self.reader.borrow_mut().end_request();
-            let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
-            self.thread.idlers.enter(&self.stream, awaits, Instant::now())
+            let (awaits, now) = (
+                if self.requests > 0 { Awaits::Next } else { Awaits::First },
+                Instant::now(),
+            );
+            self.thread.roster.waits(self.seat, now);
+            self.thread.idlers.enter(&self.stream, awaits, now)
         });
+        if !nothing_came {
+            self.thread.roster.reads(self.seat);
+        }
         self.writer.rest();
         let mut sleep = pin!(tokio::time::sleep_until(deadline));
         poll_fn(|cx| match self.reader.borrow_mut().poll_fill(cx) {
@@ -216,6 +234,7 @@ impl Conn {
     async fn request(&mut self, head: RequestHead, began: Began) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
+        self.show(&head, &began);
         let framing = match Framing::of(&head) {
             Ok(framing) => framing,
             Err(error) => {
@@ -256,6 +275,7 @@ impl Conn {
             return Then::Close;
         }
         self.requests = self.requests.saturating_add(1);
+        self.thread.roster.answered(self.seat);
         if then == Then::GoOn {
             self.reader.borrow_mut().end_request();
         }
@@ -292,6 +312,7 @@ impl Conn {
 
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
+        self.show(&head, &began);
         let mut ex = self.exchange(head, began, RequestBody::none());
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
@@ -306,6 +327,7 @@ impl Conn {
             peer: self.peer,
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
+            opened: self.opened,
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();
@@ -442,6 +464,7 @@ impl Conn {
             return;
         }
         self.writer.rest();
+        self.thread.roster.closes(self.seat, Instant::now());
         self.stream.shut_down_sending();
         // A server that is to end waits for nobody's leisure.
         let longest = if self.thread.drain.is_asked() {

@@ -314,6 +314,7 @@ impl FcgiConn {
             module: fail.module,
             client: Some(client),
             referer: None,
+            request: None,
             os_error: None,
             message: Message::Text(format_args!("{}", fail.note)),
         };

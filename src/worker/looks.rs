@@ -7,7 +7,8 @@ use crate::exchange::fail::Fail;
 use crate::exchange::looks::{Looks, Sight};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome};
-use crate::handlers::static_file;
+use crate::handlers::{as_is, static_file};
+use crate::http::status::Status;
 use crate::phases::ahead;
 use crate::phases::choose::{self, Handler};
 use crate::worker::serve::{Outside, QUESTIONS};
@@ -36,22 +37,47 @@ impl<O: Outside> Looks for Around<'_, O> {
         ahead::file_at_url(ex, url).await
     }
 
+    async fn at_sibling(&self, ex: &Exchange, place: &Place, name: &[u8]) -> (Status, Exchange) {
+        for _ in 1..QUESTIONS {
+            let found = ahead::at_sibling(ex, place, name).await;
+            if !self.has_asked(ex).await {
+                return found;
+            }
+        }
+        ahead::at_sibling(ex, place, name).await
+    }
+
     async fn body(&self, look: &mut Exchange, place: &mut Place) -> Result<Body, Fail> {
-        let outcome = match choose::run(look, place)? {
+        let handler = match choose::run(look, place) {
+            Ok(handler) => handler,
+            Err(stop) => return includable(stop.into_outcome()?),
+        };
+        let outcome = match handler {
             Handler::StaticFile => return static_file::whole(look, place),
             Handler::Cgi => self.0.run_script(look, place).await?,
             Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
             Handler::Application => self.0.ask_application(look, place).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
-            Handler::Options | Handler::Autoindex => {
+            Handler::AsIs => as_is::run(look, place)?,
+            Handler::Options
+            | Handler::Autoindex
+            | Handler::TypeMap
+            | Handler::Status
+            | Handler::Metrics
+            | Handler::Settings => {
                 return Err(Fail::internal("a look for a file came to something else"));
             }
         };
-        match outcome {
-            Outcome::Reply(response) => Ok(response.body),
-            Outcome::Again(_) => Err(Fail::internal("what a page includes redirects inside the server")),
-        }
+        includable(outcome)
+    }
+}
+
+/// The body of an answer.
+fn includable(outcome: Outcome) -> Result<Body, Fail> {
+    match outcome {
+        Outcome::Reply(response) => Ok(response.body),
+        Outcome::Again(_) => Err(Fail::internal("what a page includes redirects inside the server")),
     }
 }
 

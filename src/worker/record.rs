@@ -1,5 +1,7 @@
 //! A finished request as the access log sees it.
 
+use std::time::Duration;
+
 use crate::exchange::response::Response;
 use crate::exchange::view::View;
 use crate::exchange::{Exchange, Previous};
@@ -35,7 +37,7 @@ impl Sent {
 }
 
 /// Writes a request into its site's access logs.
-pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
+pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sent, duration: Duration) {
     let access = logs.access_of(ex.site);
     if access.is_empty() {
         return;
@@ -73,7 +75,7 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         bytes_in: sent.bytes_in,
         bytes_out: sent.bytes_out,
         started: ex.began.wall,
-        duration: ex.began.instant.elapsed(),
+        duration,
         first_byte: ex.began.first_byte,
         client: ex.connection.client,
         peer: ex.connection.peer,
@@ -146,9 +148,14 @@ fn first_user(ex: &Exchange) -> Option<&[u8]> {
     first(ex).map_or(ex.client.user.as_deref(), |pass| pass.user.as_deref())
 }
 
+/// The status that is logged.
+pub fn last_status(response: Option<&Response>) -> u16 {
+    // Nginx's 499 for a client that left is no status of HTTP; Apache logs what it would have answered.
+    response.map_or(200, |response| response.head.status.code())
+}
+
 /// The last status, and the first: what the first pass came to.
 fn statuses(ex: &Exchange, response: Option<&Response>) -> (u16, u16) {
-    // Nginx's 499 for a client that left is no status of HTTP; Apache logs what it would have answered.
-    let last = response.map_or(200, |response| response.head.status.code());
+    let last = last_status(response);
     (last, first(ex).map_or(last, |pass| pass.status.code()))
 }

@@ -17,7 +17,7 @@ use crate::backend::on_demand::OnDemand;
 use crate::backend::service::News;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
-use crate::config::logs::targets;
+use crate::config::logs::{system_log, targets};
 use crate::config::services;
 use crate::config::site::Config;
 use crate::handlers::application::Applications;
@@ -31,6 +31,7 @@ use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
 use crate::process::jail;
 use crate::process::message::{FromWorker, ToWorker};
+use crate::process::say::say_to;
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
@@ -41,6 +42,7 @@ use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
+use crate::worker::survey::{self, Question};
 use crate::worker::thread::{Protocol, Thread};
 
 /// How often a thread without work looks after lines that wait for a slow log.
@@ -60,6 +62,7 @@ enum Order {
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
 pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
+    say_to(system_log(config));
     let sinks = sinks(config, inherited.logs)?;
     if let Ok(secret) = inherited.secret.try_into() {
         phases::digest::sign_with(secret);
@@ -84,10 +87,13 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let maps = Arc::new(MapPrograms::new(config, Arc::clone(&launcher)));
     let stopping = Arc::new(AtomicBool::new(false));
     let mut orders = Vec::new();
+    let mut askers = Vec::new();
     let mut threads = Vec::new();
     for (number, scripts) in inherited.scripts.into_iter().enumerate() {
         let (give, take) = mpsc::unbounded_channel();
         orders.push(give);
+        let (ask, questions) = mpsc::unbounded_channel();
+        askers.push(ask);
         let part = Part {
             config,
             protocol: protocol.clone(),
@@ -106,6 +112,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
             launcher: Arc::clone(&launcher),
             maps: Arc::clone(&maps),
             board: Arc::clone(&board),
+            questions,
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
         threads.push(
@@ -114,6 +121,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
                 .map_err(|e| format!("cannot start a thread: {e}"))?,
         );
     }
+    board.survey.begin(askers, Arc::clone(&launcher), inherited.settings);
     launcher
         .tell(&FromWorker::Ready, Wait::Yes)
         .map_err(|e| format!("cannot reach the launcher: {e}"))?;
@@ -292,6 +300,7 @@ fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
             Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
                 backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
             }
+            Ok(Heard::Message(ToWorker::Server { number, report })) => board.survey.answered(number, *report),
             // An order of another version is none of ours.
             Ok(Heard::Unknown(_)) => {}
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
@@ -351,6 +360,7 @@ struct Part {
     launcher: Arc<Channel>,
     maps: Arc<MapPrograms>,
     board: Arc<Board>,
+    questions: mpsc::UnboundedReceiver<Question>,
 }
 
 /// So many threads beside each serving thread may wait for disks and name servers; what comes then waits for one of them.
@@ -405,6 +415,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         maps,
         board,
+        questions,
         ..
     } = part;
     let told = Arc::clone(&launcher);
@@ -446,8 +457,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
             format_args!("MaxConnections {most}: the limit of open files has room for {room} only"),
         );
     }
-    let evicting = Rc::clone(&thread);
-    tokio::task::spawn_local(async move { evicting.idlers.obey().await });
+    attend(&thread, questions);
     if number == 0 && backends.have_services() {
         tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
     }
@@ -487,6 +497,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
             }
         }
     }
+}
+
+/// Does what other threads ask for: closes idle connections, tells what there is to tell.
+fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>) {
+    tokio::task::spawn_local(survey::answer(Rc::clone(thread), questions));
+    let evicting = Rc::clone(thread);
+    tokio::task::spawn_local(async move { evicting.idlers.obey().await });
 }
 
 async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {

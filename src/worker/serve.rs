@@ -12,13 +12,14 @@ use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Parsable, Response, Stop};
 use crate::exchange::rewriting::Question;
+use crate::exchange::state::State;
 use crate::exchange::subrequest::{Aim, Local, Subrequests};
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, Exchange};
 use crate::filters::chain::{self, Coded};
 use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
-use crate::filters::{default_charset, expires, headers, inflate, rewriting};
+use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
@@ -30,6 +31,7 @@ use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::balance;
 use crate::worker::looks::Around;
+use crate::worker::survey;
 use crate::worker::thread::Thread;
 
 /// What a request reaches besides files and its client: logs, map programs, scripts, applications. A thread has them; who only explains
@@ -65,6 +67,12 @@ pub trait Outside {
 
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// The text of the settings.
+    fn settings(&self) -> &[u8];
+
+    /// What the server is doing.
+    fn state(&self) -> impl Future<Output = Result<State, Fail>>;
 
     /// What a member of the place's balancer answers; the place becomes the member's.
     fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -106,6 +114,14 @@ impl Outside for Thread {
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::proxy::run(ex, place, &self.applications).await
+    }
+
+    fn settings(&self) -> &[u8] {
+        self.board.survey.settings()
+    }
+
+    async fn state(&self) -> Result<State, Fail> {
+        Ok(survey::state(self).await)
     }
 
     async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {
@@ -154,11 +170,13 @@ async fn finish<O: Outside + 'static>(
     error_document::fill_in(ex, &mut response);
     let coded = chain::apply(ex, &mut response, made).await;
     rewriting::apply(ex, &mut response);
+    negotiated::apply(ex, &mut response);
     let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
     default_charset::apply(ex, &mut response);
+    negotiated::expire(ex, &mut response);
     tables::tidy_vary(&mut response);
     tables::strip_what_is_of_a_body(&mut response);
     outside.tell(ex);
@@ -253,13 +271,18 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     inflate::request(ex, &place);
     let mut outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
+        Handler::AsIs => handlers::as_is::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
+        Handler::TypeMap => handlers::type_map::run(ex, &place, &Around(&**outside)).await?,
         Handler::Cgi => outside.run_script(ex, &place).await?,
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::Application => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
+        Handler::Status => handlers::status::run(ex, &outside.state().await?),
+        Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),
+        Handler::Settings => handlers::settings::run(ex, outside.settings())?,
     };
     if let Outcome::Reply(response) = &mut outcome {
         tell_user(ex, response);

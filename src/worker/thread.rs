@@ -1,5 +1,6 @@
 //! What the connections of one thread share: settings, logs, the order to stop.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,8 +8,10 @@ use std::sync::Arc;
 use crate::config::directives::server::Tokens;
 use crate::config::site::{Config, Site};
 use crate::exchange::Exchange;
+use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
+use crate::exchange::tally::{Answered, Tally};
 use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
@@ -19,6 +22,7 @@ use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
+use crate::worker::roster::{Detail, Roster};
 use crate::worker::unique_id::UniqueIds;
 
 /// What the clients of a worker speak.
@@ -68,7 +72,21 @@ pub struct Thread {
     pub idlers: Idlers,
     /// What the threads have in hand.
     pub board: Arc<Board>,
+    /// Its connections.
+    pub(super) roster: Roster,
+    /// What it has answered.
+    pub(super) tally: RefCell<Tally>,
     ids: UniqueIds,
+}
+
+/// What is kept of requests to be shown.
+fn detail(config: &Config) -> Detail {
+    let status = &config.server.status;
+    match (status.extended.or(true), status.tail.or(false)) {
+        (false, _) => Detail::Count,
+        (true, false) => Detail::Lines,
+        (true, true) => Detail::Tails,
+    }
 }
 
 impl Thread {
@@ -95,6 +113,8 @@ impl Thread {
             ids: UniqueIds::new(idlers.number()),
             idlers,
             board,
+            roster: Roster::new(detail(config)),
+            tally: RefCell::default(),
         }
     }
 
@@ -117,10 +137,18 @@ impl Thread {
     /// Writes the lines that phases have made into the site's error log.
     pub fn tell(&self, ex: &Exchange) {
         let log = self.logs.error_of(ex.site);
-        for line in ex.rewriting.lines.take() {
+        let levels = &ex.conf().core.log_level;
+        let mut lines = ex.rewriting.lines.take();
+        lines.retain(|line| levels.allow(line.level, line.module));
+        if lines.is_empty() {
+            return;
+        }
+        let facts = error_facts::of(ex);
+        for line in lines {
             let mut entry = Entry::new(line.level, line.module, Message::Bytes(line.text.as_bytes()));
             entry.client = Some(ex.connection.client);
-            log.record(&ex.conf().core.log_level, &entry);
+            entry.request = facts.as_deref();
+            log.write(&entry);
         }
     }
 
@@ -133,16 +161,19 @@ impl Thread {
             Blame::Client => Level::Info,
             Blame::Site | Blame::Script | Blame::Backend | Blame::Server => Level::Error,
         };
-        let log = self.logs.error_of(ex.site);
-        let entry = Entry {
+        if !ex.conf().core.log_level.allow(level, fail.module) {
+            return;
+        }
+        let facts = error_facts::of(ex);
+        self.logs.error_of(ex.site).write(&Entry {
             level,
             module: fail.module,
             client: Some(ex.connection.client),
             referer: ex.head.field(b"referer"),
+            request: facts.as_deref(),
             os_error: None,
             message: Message::Text(format_args!("{}", fail.note)),
-        };
-        log.record(&ex.conf().core.log_level, &entry);
+        });
     }
 
     /// Writes a line about no request into the main error log.
@@ -153,6 +184,19 @@ impl Thread {
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
         self.board.answered(self.idlers.number(), sent.bytes_out);
-        record::write(&self.logs, ex, response, sent);
+        let duration = ex.began.instant.elapsed();
+        self.tally.borrow_mut().add(&Answered {
+            method: ex.head.method(),
+            status: record::last_status(response),
+            site: ex.site.number,
+            bytes_in: sent.bytes_in,
+            bytes_out: sent.bytes_out,
+            body_bytes: sent.body_bytes,
+            duration,
+            first_byte: ex.began.first_byte,
+            aborted: sent.aborted,
+            kept: ex.connection.earlier_requests > 0,
+        });
+        record::write(&self.logs, ex, response, sent, duration);
     }
 }

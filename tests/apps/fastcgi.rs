@@ -15,6 +15,8 @@ use bytes::Bytes;
 use lychgate::gateway::fastcgi::params::ParamsReader;
 use lychgate::gateway::fastcgi::record::{self, Connection, Message, ProtocolStatus, RecordReader, Role, Stream};
 
+use crate::to_say;
+
 /// What two servers, or two runs, cannot have alike.
 pub const DIFFERENT: &[&str] = &[
     "PATH",
@@ -281,6 +283,15 @@ impl<S: Read + Write> Talk<S> {
                     self.output(id, &vec![b'x'; part])?;
                     left -= part;
                 }
+                self.end(id, 0)?;
+            }
+            "say" => {
+                let told = request.variables.get("HTTP_SAY").map_or("", String::as_str);
+                let (lines, body) = to_say(&told.replace("\\\\", "\\"));
+                let head = lines
+                    .iter()
+                    .fold(Vec::new(), |head, line| [&head[..], line, b"\r\n"].concat());
+                self.output(id, &[&head[..], b"\r\n", &body].concat())?;
                 self.end(id, 0)?;
             }
             "head" => {

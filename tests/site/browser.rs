@@ -13,6 +13,7 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![
         Trial::ignorable_test("site::a_browser_shows_the_start_page", a_browser_shows_the_start_page),
         Trial::ignorable_test("site::a_browser_shows_a_listing", a_browser_shows_a_listing),
+        Trial::ignorable_test("site::a_browser_shows_the_status_page", a_browser_shows_the_status_page),
     ]
 }
 
@@ -51,6 +52,36 @@ IndexHeadInsert \"<script>addEventListener('load',()=>{let d=document.documentEl
     let site = Site::start(root)?;
     let page = shown(browser, &site, "/frames.html")?;
     if !page.contains("<title>: fits fits</title>") {
+        return Err(format!("the browser shows: {page}").into());
+    }
+    site.end()?;
+    Ok(Completion::Completed)
+}
+
+/// The status page fits into a window of 400 pixels and one of 1200, whatever a client has asked for, and so does the page of
+/// settings; nothing of it is loaded from elsewhere.
+fn a_browser_shows_the_status_page() -> Result<Completion, Failed> {
+    let Some(browser) = browser() else {
+        return Ok(Completion::ignored_with("no browser is installed"));
+    };
+    let root = copied("browser-status", "Include conf/extra/status.conf\n")?;
+    let long = "x".repeat(200);
+    let frame = |path: &str, width: u32| format!("<iframe src='{path}' width={width}></iframe>");
+    let frames = [
+        frame(&format!("/server-status?{long}"), 400),
+        frame("/server-status", 1200),
+        frame("/server-info", 400),
+        frame("/server-info", 1200),
+    ];
+    let script = "<script>addEventListener('load',()=>{for(let f of document.querySelectorAll('iframe')){\
+let d=f.contentDocument,e=d.documentElement;\
+document.title+=e.scrollWidth<=e.clientWidth&&d.querySelector('h1')&&!d.querySelector('script,link,img')?' fits':' overflows'}})</script>";
+    let page = format!("<title>:</title>{}{script}", frames.concat());
+    server::write(&root.join("htdocs/frames.html"), page.as_bytes())?;
+    server::hand_over(&root, false)?;
+    let site = Site::start(root)?;
+    let page = shown(browser, &site, "/frames.html")?;
+    if !page.contains("<title>: fits fits fits fits</title>") {
         return Err(format!("the browser shows: {page}").into());
     }
     site.end()?;

@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
         site("extra_reverse_proxy_serves", extra_reverse_proxy_serves),
         site("extra_static_first_serves", extra_static_first_serves),
         site("extra_services_serve", extra_services_serve),
+        site("extra_status_serves", extra_status_serves),
         site("extra_fcgid_serves", extra_fcgid_serves),
     ]
 }
@@ -153,6 +154,22 @@ fn extra_services_serve() -> Result<(), String> {
         200,
         "SCRIPT_NAME=/report/page",
     )?;
+    site.end_saying(&[])
+}
+
+/// The example as it stands.
+fn extra_status_serves() -> Result<(), String> {
+    let site = Site::boot("extra-status", "Include conf/extra/status.conf\n")?;
+    for (path, told) in [
+        ("/server-status", "<h2>Connections</h2>"),
+        ("/server-status?auto", "Total Accesses: 1"),
+        ("/server-status?json", "\"live\":[{"),
+        ("/stats.html", "<h2>Answers</h2>"),
+        ("/metrics", "lychgate_requests_total{method=\"GET\",status=\"200\"} 4"),
+        ("/server-info", "conf/extra/status.conf</h3>"),
+    ] {
+        expect(path, &site.fetch(path)?, 200, told)?;
+    }
     site.end_saying(&[])
 }
 

@@ -67,6 +67,7 @@ const APACHE_MODULES: &[&str] = &[
     "reqtimeout",
     "macro",
     "actions",
+    "asis",
     "auth_basic",
     "auth_digest",
     "authn_core",
@@ -96,6 +97,8 @@ const APACHE_MODULES: &[&str] = &[
     "include",
     "deflate",
     "brotli",
+    "status",
+    "info",
 ];
 
 /// The bench of this run, made at its first use.

@@ -13,6 +13,7 @@ use crate::exchange::fail::{Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::rewriting::Question;
+use crate::exchange::state::State;
 use crate::exchange::trace::Step;
 use crate::handlers::cgi;
 use crate::handlers::{application, balance, proxy};
@@ -174,6 +175,15 @@ impl Outside for StandIn {
         Err(self.stop(format!(
             "server `{address}` is asked for `{path}`; nobody is asked here, so that what it answers is not known"
         )))
+    }
+
+    fn settings(&self) -> &[u8] {
+        b""
+    }
+
+    async fn state(&self) -> Result<State, Fail> {
+        Err(self
+            .stop("the server tells of itself; none is asked here, so that what it answers is not known".to_owned()))
     }
 
     async fn ask_balancer(&self, ex: &mut Exchange, place: &mut Place) -> Result<Outcome, Fail> {

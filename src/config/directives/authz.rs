@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::directives::limit::Methods;
 use crate::config::directives::require::{self, Requirement};
+use crate::config::directives::status;
 use crate::config::error::Span;
 use crate::config::setting::{Merge, Setting, settings};
 use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, SERVER, Set, Words};
@@ -312,6 +313,7 @@ AuthGroupFile, which is used in place of that around the Require.",
 fn add(conf: &mut crate::config::directives::DirConf, args: &Args, sense: Sense, requirement: Requirement) -> Said<()> {
     let written = String::from_utf8_lossy(args.bytes(0).trim_ascii());
     let rule = Rule::one(sense, requirement, args.methods, &written, args.span);
+    status::note_access(conf);
     conf.authz.rules.add(rule, "Require not")
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::config::directives::limit::Methods;
-use crate::config::directives::{DirConf, require};
+use crate::config::directives::{DirConf, require, status};
 use crate::config::setting::{Setting, settings};
 use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -114,6 +114,7 @@ fn change(conf: &mut DirConf, change: impl FnOnce(&mut Lists)) {
     let mut lists = conf.compat.lists.value().cloned().unwrap_or_default();
     change(&mut lists);
     conf.compat.lists.set(lists);
+    status::note_access(conf);
 }
 
 fn from(args: &Args) -> Said<Vec<(Option<Methods>, From)>> {

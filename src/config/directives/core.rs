@@ -6,8 +6,9 @@ use crate::base::glob::{Glob, Slash};
 use crate::config::directives::DirConf;
 use crate::config::directives::etag::ETagEdit;
 use crate::config::directives::options::OptionsEdit;
+use crate::config::directives::status;
 use crate::config::error::Span;
-use crate::config::handlers::{look_at_handler, look_at_type};
+use crate::config::handlers::look_at_handler;
 use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
@@ -277,7 +278,6 @@ default for the built-in page. It may hold %{...} as expressions do.",
         summary: "Give every file of a place one media type.",
         manual: "None takes a type that an outer section has forced back.",
         set: Set::Dir(|conf, args| {
-            look_at_type(args);
             let forced = unless_none(args).map(|forced| forced.to_ascii_lowercase());
             conf.core.force_type.set(forced);
             Ok(())
@@ -429,8 +429,9 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         overrides: Override::FileInfo,
         default: "",
         summary: "Give everything in a place to one handler.",
-        manual: "This version has the handlers cgi-script, fcgid-script (FcgidWrapper tells of it) and default-handler, and application servers: \
-\"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by its socket, \"proxy:fcgi://127.0.0.1:9000\" by its port; ProxyPass explains the URLs. Any other is told of when the configuration is read, and \
+        manual: "This version has the handlers cgi-script, fcgid-script (FcgidWrapper tells of it), send-as-is (for files that begin with a head of their own, \
+fields and an empty line, as scripts write it), type-map, default-handler, server-status, server-info and metrics, and application servers: \
+\"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by its socket, \"proxy:fcgi://127.0.0.1:9000\" by its port; ProxyPass explains the URLs. Any other that Action gives no script is told of when the configuration is read, and \
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
 AddHandler, and for types that begin with application/x-httpd-. None takes a handler that an outer section has set back. It may hold %{...} as expressions do.\n\nAn \
 application gets the file's name behind its URL as SCRIPT_FILENAME (ProxyFCGIBackendType). Where the URL goes on behind the file, the handler must be \
@@ -445,6 +446,7 @@ expression names is asked only if the server's own files name its address too, a
                 unless_none(args).map_or(SetHandler::None, SetHandler::Named)
             };
             conf.core.set_handler.set(handler);
+            status::note_handler(conf);
             Ok(())
         }),
     },

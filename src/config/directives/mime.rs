@@ -1,9 +1,9 @@
 //! What a file's name says about it: `mod_mime`.
 
 use crate::config::backends;
-use crate::config::directives::DirConf;
+use crate::config::directives::{DirConf, status};
 use crate::config::filters::{self, Filter, Names};
-use crate::config::handlers::{is_on_demand, look_at_filters, look_at_handler, look_at_type};
+use crate::config::handlers::{is_on_demand, look_at_filters, look_at_handler};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -50,7 +50,7 @@ macro_rules! extensions {
             summary: $what,
             manual: $manual,
             set: Set::Dir(|conf, args| {
-                let look: fn(&DirConf, &Args) -> Said<()> = $look;
+                let look: fn(&mut DirConf, &Args) -> Said<()> = $look;
                 look(conf, args)?;
                 for extension in args.rest(1) {
                     conf.mime.$field.insert(lower(extension), value(args));
@@ -161,10 +161,7 @@ commands. INCLUDES is for files where Options Includes is on, as in Apache.",
         "media-type extension ...",
         "Name the media type of files with an extension.",
         types,
-        |_, args| {
-            look_at_type(args);
-            Ok(())
-        },
+        |_, _| Ok(()),
         "It goes before the file that TypesConfig names."
     ),
     Directive {
@@ -298,8 +295,9 @@ pub fn check_media_type(word: &[u8]) -> Said<()> {
 }
 
 /// A script handler for the whole site reaches whatever clients may upload.
-fn look_at_script_handler(conf: &DirConf, args: &Args) -> Said<()> {
+fn look_at_script_handler(conf: &mut DirConf, args: &Args) -> Said<()> {
     look_at_handler(args)?;
+    status::note_handler(conf);
     let handler = args.bytes(0).to_ascii_lowercase();
     let is_script = handler == b"cgi-script" || is_on_demand(&handler);
     if is_script && args.section.is_none() && !conf.mime.last_extension.or(false) {

@@ -1,6 +1,7 @@
 //! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
 
 pub mod access_programs;
+pub mod actions;
 pub mod alias;
 pub mod authn;
 pub mod authorizer;
@@ -27,6 +28,7 @@ pub mod limit;
 pub mod log;
 pub mod mime;
 pub mod modules;
+pub mod negotiation;
 pub mod old_fastcgi;
 pub mod options;
 pub mod overrides;
@@ -46,6 +48,7 @@ pub mod site;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
+pub mod status;
 pub mod suexec;
 pub mod userdir;
 pub mod vhost_alias;
@@ -58,10 +61,14 @@ settings! {
     pub struct DirConf {
         /// Options, documents, limits.
         core: core::Core,
+        /// Scripts in the way of files.
+        actions: actions::Actions,
         /// Users.
         authn: authn::Authn,
         /// Authorizers.
         authorizer: authorizer::PlaceAuthorizer,
+        /// Who may see what the server tells of itself.
+        reach: status::Reach,
         /// The alias of a section.
         aliases: alias::PlaceAliases,
         /// Access.
@@ -96,6 +103,8 @@ settings! {
         overrides: overrides::Overrides,
         /// Types.
         mime: mime::Mime,
+        /// Variants.
+        negotiation: negotiation::Negotiation,
         /// Processes of scripts.
         process: rlimit::ScriptProcess,
         /// Application servers.
@@ -136,6 +145,8 @@ settings! {
         balancer: balancer::Balancers,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::SiteFcgid,
+        /// Variants.
+        negotiation: negotiation::SiteNegotiation,
         /// Application servers.
         proxy: proxy::SiteProxy,
         /// The server behind this one.
@@ -174,6 +185,8 @@ settings! {
         providers: authn::Providers,
         /// Authorizers.
         authorizers: authorizer::Authorizers,
+        /// What is kept of requests to be shown.
+        status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
     }
@@ -182,6 +195,7 @@ settings! {
 /// The directives, feature by feature; those of one are in alphabetical order.
 const BY_FEATURE: &[&[Directive]] = &[
     access_programs::DIRECTIVES,
+    actions::DIRECTIVES,
     alias::DIRECTIVES,
     authn::DIRECTIVES,
     authorizer::DIRECTIVES,
@@ -206,6 +220,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     log::DIRECTIVES,
     mime::DIRECTIVES,
     modules::DIRECTIVES,
+    negotiation::DIRECTIVES,
     old_fastcgi::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
@@ -225,6 +240,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     speling::DIRECTIVES,
     ssi::DIRECTIVES,
     static_first::DIRECTIVES,
+    status::DIRECTIVES,
     suexec::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,

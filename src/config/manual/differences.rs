@@ -72,6 +72,27 @@ One that could not be reached is tried again with the next request, unless
 .Li retry=
 says otherwise.
 .El
+.Sh STATUS PAGES
+What
+.Li server-status
+and
+.Li server-info
+show is not Apache's page, but for
+.Li ?auto .
+.Bl -dash
+.It
+They are for clients on this machine unless the section that sets the handler
+says who may see them; under Apache what sections around it say is enough.
+.Ic ExtendedStatus
+has the details.
+.It
+Of Apache's workers, those that are busy are requests that are being answered,
+and idle ones are connections that may still be taken; the scoreboard has a
+letter for each, up to 1024.
+.It
+.Li Server Built
+is not told, and counts begin anew with a reload.
+.El
 .Sh SCGI APPLICATIONS
 They are told what Apache's mod_proxy_scgi tells them.
 What is said of

@@ -46,20 +46,6 @@ it that would close something.
 .Ic Dav On
 is read: files are shown as without it, and nothing is written.
 .It
-Without MultiViews a name needs its extension, or the answer is 404.
-Files for the handler
-.Ql type-map
-are answered with 500; with
-.Pa httpd-multilang-errordoc.conf
-errors keep their status, on the server's own pages.
-.It
-.Pa /server-status
-and
-.Pa /server-info
-are answered with 500.
-.It
-Listings are plain, and answers are not compressed.
-.It
 TRACE is off unless
 .Ic TraceEnable
 switches it on.

@@ -35,6 +35,8 @@ pub enum Topic {
     User,
     /// What stands for a directory.
     Index,
+    /// Which variant it is.
+    Variant,
     /// What the file is.
     Type,
     /// Who answers.
@@ -68,6 +70,7 @@ impl Topic {
             Topic::Access => "access",
             Topic::User => "user",
             Topic::Index => "index",
+            Topic::Variant => "variant",
             Topic::Type => "type",
             Topic::Handler => "handler",
             Topic::Filter => "filter",
@@ -104,6 +107,7 @@ impl Step {
             Step::Access(_) | Step::Container(_) | Step::ContainerEnd(_) | Step::Requirement { .. } => Topic::Access,
             Step::User(_) => Topic::User,
             Step::Index { .. } | Step::Instead { .. } => Topic::Index,
+            Step::Variant(_) => Topic::Variant,
             Step::Type { .. } => Topic::Type,
             Step::Handler(..) => Topic::Handler,
             Step::Filter { .. } => Topic::Filter,
@@ -156,7 +160,7 @@ impl fmt::Display for Step {
             Step::Rules(None) => f.write_str("the site's rules"),
             Step::Rules(Some(directory)) => write!(f, "the rules of {}", text(directory)),
             Step::Rule(_) => f.write_str("RewriteRule"),
-            Step::Rewriting(text) | Step::Access(text) | Step::User(text) => f.write_str(text),
+            Step::Rewriting(text) | Step::Access(text) | Step::User(text) | Step::Variant(text) => f.write_str(text),
             Step::Redirect { by, status, .. } => write!(f, "{by} covers the path: {status}"),
             Step::Name { by, path, .. } => write!(f, "{by}: {}", text(path)),
             Step::Section { what, .. } => f.write_str(what),

@@ -17,7 +17,8 @@ use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
 use crate::handlers::application::stream::{Length, ReplyStream, UNWANTED};
 use crate::handlers::application::talk::{Event, Talk};
 use crate::handlers::cgi::broken_body;
-use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, tell_dropped};
+use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, spare_what_is_known, tell_dropped};
+use crate::handlers::proxy::reply::overridden;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -104,6 +105,10 @@ async fn begin(
         redirect_as_said(place, &mut reply);
     }
     match std::mem::replace(&mut reply.kind, Kind::Document) {
+        Kind::Document if is_overridden(ex, place, target, &reply) => {
+            finish(talk).await?;
+            Err(replaced(target, &reply))
+        }
         Kind::Document => {
             let mut response = document(ex, talk, &target.address, reply);
             add_what_the_name_says(&mut response, &place.types);
@@ -119,6 +124,27 @@ async fn begin(
             Ok(Outcome::Reply(response))
         }
     }
+}
+
+/// Whether the server's own page takes the place of the application's (ProxyErrorOverride); as in Apache, of an SCGI
+/// application's it never does, and no page about an error is itself replaced.
+fn is_overridden(ex: &Exchange, place: &Place, target: &Target, reply: &ScriptReply) -> bool {
+    let status = Status::new(reply.status).unwrap_or(Status::OK);
+    target.scheme == Scheme::FastCgi && ex.error_status().is_none() && overridden(place, status)
+}
+
+/// The failure that stands for an application's answer; cookies and the challenge of a 401 are the application's.
+fn replaced(target: &Target, reply: &ScriptReply) -> Fail {
+    let status = Status::new(reply.status).unwrap_or(Status::OK);
+    let mut fail = Fail::client(status, "").of_module(target.scheme.module());
+    for (name, value) in &reply.fields {
+        if name.eq_ignore_ascii_case(b"Set-Cookie") {
+            fail = fail.with_field("Set-Cookie", value.clone());
+        } else if status == Status::UNAUTHORIZED && name.eq_ignore_ascii_case(b"WWW-Authenticate") {
+            fail = fail.with_field("WWW-Authenticate", value.clone());
+        }
+    }
+    fail
 }
 
 /// `ProxySCGIInternalRedirect`: another field than Location, or none, redirects inside the server.
@@ -174,6 +200,7 @@ async fn finish(mut talk: Talk) -> Result<(), Fail> {
 fn document(ex: &Exchange, talk: Talk, address: &Address, mut reply: ScriptReply) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
     let mut response = head(talk.notes(), &reply, Body::Empty);
+    spare_what_is_known(ex, &reply, &mut response);
     let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
     let length = if unwanted {
         Length::Unwanted

@@ -177,7 +177,7 @@ fn origin(config: &Config, name: &[u8], value: &[u8]) -> Origin {
 
 /// What is said of the pass before; REDIRECT_REQUEST_METHOD is for error documents, whose own method is GET.
 fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
-    let is_error = previous.status.is_error();
+    let is_error = previous.leads_to_error_document();
     Redirect {
         status: previous.status.code(),
         url: &previous.redirect_url,

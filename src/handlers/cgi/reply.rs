@@ -17,6 +17,7 @@ use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::stream::{Length, ScriptStream, UNWANTED};
 use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, is_nph};
+use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::fields::list_members;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -121,6 +122,7 @@ async fn finish(talk: &mut Talk) -> Result<(), Fail> {
 fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
     let mut response = head(case.notes(), &reply, Body::Empty);
+    spare_what_is_known(ex, &reply, &mut response);
     let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
     let length = if unwanted {
         // A client that leaves misses nothing.
@@ -153,6 +155,11 @@ pub(in crate::handlers) fn add_what_the_name_says(response: &mut Response, types
 }
 
 pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) -> Response {
+    head_telling(reply, body, |text| notes.note(Weight::Warning, None, text))
+}
+
+/// The same; what cannot be sent is told of.
+pub(in crate::handlers) fn head_telling(reply: &ScriptReply, body: Body, tell: impl Fn(&str)) -> Response {
     let status = Status::new(reply.status).unwrap_or(Status::OK);
     let mut response = Response::new(status, body);
     response.head.reason.clone_from(&reply.reason);
@@ -167,14 +174,30 @@ pub(in crate::handlers) fn head(notes: &Notes, reply: &ScriptReply, body: Body) 
         };
         if response.head.fields.try_append(name, value.as_slice()).is_err() {
             let name = crate::scripts::notes::escaped(name);
-            notes.note(
-                Weight::Warning,
-                None,
-                &format!("field `{name}` of its reply cannot be sent"),
-            );
+            tell(&format!("field `{name}` of its reply cannot be sent"));
         }
     }
     response
+}
+
+/// Makes 304 of a document that the client has already. As in Apache, that is told by the ETag and Last-Modified of a script
+/// that names no status.
+pub(in crate::handlers) fn spare_what_is_known(ex: &Exchange, reply: &ScriptReply, response: &mut Response) {
+    if reply.says_status || response.head.status != Status::OK || ex.error_status().is_some() {
+        return;
+    }
+    let now = HttpDate::from(SystemTime::now());
+    let fields = &response.head.fields;
+    let known = Validators {
+        etag: fields.value("ETag").and_then(ETag::parse),
+        last_modified: fields
+            .value("Last-Modified")
+            .and_then(|value| HttpDate::parse(value, now)),
+    };
+    let is_told = known.etag.is_some() || known.last_modified.is_some();
+    if is_told && conditional::evaluate(ex.method, &ex.head, &known, now) == Condition::NotModified {
+        response.head.status = Status::NOT_MODIFIED;
+    }
 }
 
 /// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache.

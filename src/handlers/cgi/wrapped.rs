@@ -375,6 +375,7 @@ fn notes(wrapped: &Wrapped, means: &Means<'_>, conf: &Arc<DirConf>, script: &[u8
         conf: Arc::clone(conf),
         unique_id: given.unwrap_or(wrapped.unique_id),
         script: script.to_vec(),
+        facts: None,
     };
     Rc::new(Notes::new(Rc::clone(&means.logs), about, || asked(&wrapped.variables)))
 }

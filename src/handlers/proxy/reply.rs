@@ -174,7 +174,7 @@ fn answer(
 }
 
 /// Whether the error pages of this server take the place of the response.
-fn overridden(place: &Place, status: Status) -> bool {
+pub(in crate::handlers) fn overridden(place: &Place, status: Status) -> bool {
     match place.conf.proxy_http.error_override.value() {
         None | Some(ErrorOverride::Off) => false,
         Some(ErrorOverride::Errors) => (400..600).contains(&status.code()),

@@ -83,6 +83,7 @@ impl Generation {
             reports: Reports::default(),
             phase,
             orphans: Vec::new(),
+            questions: Vec::new(),
             news: Vec::new(),
             worker_begun: true,
             drain_at,

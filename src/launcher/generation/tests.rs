@@ -52,6 +52,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         program: Rc::clone(&null),
         settings: memfd::sealed("settings", b"").expect("memory files work"),
         orphans: Vec::new(),
+        questions: Vec::new(),
         news: Vec::new(),
         worker_as: None,
         spawner_as: None,

@@ -124,6 +124,7 @@ pub(super) fn worker(inherited: Inherited) {
                 let counts = Counts::default();
                 let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
             }
+            Ok(Heard::Message(ToWorker::Server { number, .. })) => eprintln!("told of the server, question {number}"),
             Ok(Heard::Message(ToWorker::ServiceRenewed { process, .. })) => eprintln!("service process {process}"),
             Ok(Heard::Unknown(error)) => panic!("{error}"),
             Err(_) => {}

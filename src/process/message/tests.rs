@@ -10,6 +10,8 @@ use super::{
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
 use crate::process::pidfd::{Ended, Exit};
+use crate::process::report::{ProcessReport, ServerReport, ServiceReport};
+use crate::process::usage::Usage;
 
 fn fd() -> OwnedFd {
     std::fs::File::open("/dev/null").expect("it is there").into()
@@ -36,6 +38,41 @@ fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
         stdout: fd(),
         stderr: fd(),
     })
+}
+
+fn server() -> ServerReport {
+    let process = ProcessReport {
+        role: "worker 1".to_owned(),
+        pid: 4711,
+        age: Duration::from_secs(9),
+        usage: Usage {
+            user: Duration::from_millis(1),
+            system: Duration::from_millis(2),
+            children_user: Duration::from_millis(3),
+            children_system: Duration::from_millis(4),
+            memory: 5,
+        },
+        restarts: 6,
+        requests: 7,
+        connections: 8,
+    };
+    let service = ServiceReport {
+        name: "wiki".to_owned(),
+        state: "running".to_owned(),
+        least: 1,
+        most: 2,
+        leaving: 3,
+        requests: 4,
+        restarts: 5,
+        processes: vec![process.clone()],
+    };
+    ServerReport {
+        up: Duration::from_secs(1),
+        generation: 2,
+        processes: vec![process.clone(), process.clone()],
+        services: vec![service],
+        asked: vec![process],
+    }
 }
 
 fn clones(message: &impl Message) -> Vec<OwnedFd> {
@@ -124,6 +161,10 @@ fn messages_of_the_launcher_go_round() {
             name: b"wiki".to_vec(),
             process: 2,
         },
+        ToWorker::Server {
+            number: 5,
+            report: Box::new(server()),
+        },
     ];
     for message in &to_worker {
         check(message);
@@ -163,6 +204,10 @@ fn messages_of_the_launcher_go_round() {
         FromWorker::Alive,
         orphan,
         silent,
+        FromWorker::AskServer {
+            number: 5,
+            pids: vec![1, -1, i32::MAX],
+        },
     ] {
         check(&message);
         check_descriptors(&message);

@@ -39,6 +39,7 @@ impl Conn {
                     self.reader.borrow_mut().buffer.advance(length);
                     if let Proxied::By(client) = client {
                         self.proxied = Some(Box::new(client));
+                        self.thread.roster.is_of(self.seat, client);
                     }
                     return true;
                 }

@@ -1,7 +1,7 @@
 //! What is sent: Apache modules around files, types, listings, fields and filters.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{dav, multiviews_match, off_only};
+use crate::config::directives::foreign::depends::{dav, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, foreign};
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
@@ -9,7 +9,6 @@ const DUMP: &str = "nothing is dumped; use a tool that reads packets";
 const FCGI: &str = "not supported by this version; run the program as a CGI script";
 const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
 const NODAV: &str = "it has no effect: WebDAV is not served by this version";
-const NOMULTI: &str = "it has no effect: there is no MultiViews and no type-map in this version";
 const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
 const NO_IMAGE_MAP: &str = "it has no effect: there is no imap-file handler";
@@ -17,7 +16,7 @@ const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused
 const NO_SUBSTITUTE: &str = "it has no effect: Substitute is refused";
 
 foreign! {
-    "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("there is no server-info page");
+    "AddModuleInfo" "mod_info" SV None "module-name string" => Ignored("the server-info page takes no further text");
     "BufferedLogs" "mod_log_config" S None "On|Off" => Ignored("the log decides itself when to write");
     "BufferSize" "mod_buffer" D None "integer" => Ignored("it has no effect: there is no BUFFER filter");
     "CacheDefaultExpire" "mod_cache" SVD None "seconds" => Ignored(NOCACHE);
@@ -42,7 +41,6 @@ foreign! {
     "CacheMaxFileSize" "mod_cache_disk" SVD None "bytes" => Ignored(NOCACHE);
     "CacheMinExpire" "mod_cache" SVD None "seconds" => Ignored(NOCACHE);
     "CacheMinFileSize" "mod_cache_disk" SVD None "bytes" => Ignored(NOCACHE);
-    "CacheNegotiatedDocs" "mod_negotiation" SV None "On|Off" => Ignored(NOMULTI);
     "CacheQuickHandler" "mod_cache" SV None "on|off" => Ignored(NOCACHE);
     "CacheReadSize" "mod_cache_disk" SVD None "bytes" => Ignored(NOCACHE);
     "CacheReadTime" "mod_cache_disk" SVD None "milliseconds" => Ignored(NOCACHE);
@@ -73,19 +71,14 @@ foreign! {
     "Example" "mod_example_hooks" SVDH None "" => Ignored("there is nothing to show");
     "ExtFilterDefine" "mod_ext_filter" S None "filtername parameters" => Refused(FCGI);
     "ExtFilterOptions" "mod_ext_filter" D None "option [option] ..." => Refused(FCGI);
-    "ForceLanguagePriority" "mod_negotiation" SVDH FileInfo "None|Prefer|Fallback [Prefer|Fallback]" =>
-        Ignored(NOMULTI);
     "ForensicLog" "mod_log_forensic" SV None "filename|pipe" =>
         Refused("not supported by this version; write a CustomLog with the fields that matter");
-    "GlobalLog" "mod_log_config" S None "file|pipe format|nickname [env=[!]environment-variable| expr=expression]" =>
-        Refused("not supported by this version; write CustomLog in the main server and in each `<VirtualHost>`");
     "ImapBase" "mod_imagemap" SVDH Indexes "map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapDefault" "mod_imagemap" SVDH Indexes "error|nocontent|map|referer|URL" => Ignored(NO_IMAGE_MAP);
     "ImapMenu" "mod_imagemap" SVDH Indexes "none|formatted|semiformatted|unformatted" => Ignored(NO_IMAGE_MAP);
     "InputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "KeptBodySize" "mod_request" D None "maximum size in bytes" =>
         Ignored("it has no effect: nothing but the script reads the body");
-    "LanguagePriority" "mod_negotiation" SVDH FileInfo "MIME-lang [MIME-lang] ..." => Ignored(NOMULTI);
     "LogIOTrackTTFB" "mod_logio" SVDH Any "ON|OFF" => Ignored("`%^FB` is always known");
     "LogMessage" "mod_log_debug" D None "message [hook=hook] [expr=expression]" =>
         Warned("the message is not written");
@@ -95,8 +88,6 @@ foreign! {
     "MimeMagicFile" "mod_mime_magic" SV None "file-path" =>
         Warned("types come from names, never from what is in a file: write AddType");
     "MMapFile" "mod_file_cache" S None "file-path [file-path] ..." => Ignored(NOCACHE);
-    "MultiviewsMatch" "mod_mime" SVDH FileInfo "Any|NegotiatedOnly|Filters|Handlers [Handlers|Filters]" =>
-        By(multiviews_match);
     "OutputSed" "mod_sed" D None "sed-command" => Refused(CHANGE);
     "ProtocolEcho" "mod_echo" SV None "On|Off" => By(off_only);
     "ReflectorHeader" "mod_reflector" SVDH Options "inputheader [outputheader]" =>

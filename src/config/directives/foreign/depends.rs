@@ -71,17 +71,6 @@ pub(super) fn interpreter_source(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-/// What it says has no effect, but what it cannot mean is an error as in Apache.
-pub(super) fn multiviews_match(words: &[Vec<u8>]) -> Answer {
-    let choices = ["any", "negotiatedonly", "filters", "handlers"];
-    let is_known = (0..words.len()).all(|n| choices.contains(&word(words, n).as_str()));
-    if is_known && !words.is_empty() {
-        Ignored("it has no effect: there is no MultiViews and no type-map in this version")
-    } else {
-        Refused("takes `Any`, `NegotiatedOnly`, `Filters` or `Handlers`")
-    }
-}
-
 /// Nothing is opened by it: what it adds are ways to write. Another provider than that of files shows what is no file.
 pub(super) fn dav(words: &[Vec<u8>]) -> Answer {
     if matches!(word(words, 0).as_str(), "on" | "filesystem") {

@@ -4,7 +4,6 @@ use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
 use crate::config::directives::foreign::depends::{off_only, off_only_xsendfile};
 use crate::config::directives::foreign::{Foreign, S, SV, SVD, SVDH, foreign};
 
-const ACTION: &str = "not supported by this version; let the program itself be the script, through ScriptAlias or `AddHandler cgi-script`";
 const BUFFERS: &str = "connections to applications need no tuning of buffers";
 const HEARTBEAT: &str = "no heartbeat is received";
 const MEMBERS: &str = "the members of a balancer are those of the settings, and change by a reload alone";
@@ -19,7 +18,6 @@ const SOURCE: &str = "connections to applications leave from the address that th
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
-    "Action" "mod_actions" SVDH FileInfo "action-type cgi-script [virtual]" => Refused(ACTION);
     "AllowCONNECT" "mod_proxy_connect" SV None "port[-port] [port[-port]] ..." => Ignored(FORWARD);
     "BalancerGrowth" "mod_proxy" SV None "#" => Ignored(MEMBERS);
     "BalancerInherit" "mod_proxy" SV None "On|Off" => Ignored("virtual hosts have the balancers of the main server");
@@ -100,10 +98,9 @@ foreign! {
     "ProxyRemoteMatch" "mod_proxy" SV None "regex remote-server [username:password]" => Refused(REMOTE);
     "ProxySCGISendfile" "mod_proxy_scgi" SVD None "On|Off|Headername" => By(off_only_xsendfile);
     "ProxySourceAddress" "mod_proxy" SV None "address" => Warned(SOURCE);
-    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("there is no status page");
+    "ProxyStatus" "mod_proxy" SV None "Off|On|Full" => Ignored("the status page shows balancers and applications in any case");
     "ProxyWebsocketFallbackToProxyHttp" "mod_proxy_wstunnel" SV None "On|Off" => Ignored("`ws:` is HTTP here in any case");
     "RedisConnPoolTTL" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
     "RedisTimeout" "mod_socache_redis" SV None "num[units]" => Ignored(NO_SHARED);
-    "Script" "mod_actions" SVD None "method cgi-script" => Refused(ACTION);
     "ScriptSock" "mod_cgid" S None "file-path" => Ignored("scripts are started over a socket without a name");
 }

@@ -1,6 +1,6 @@
 //! The core and the processes: what Apache has there and lychgate answers differently.
 
-use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
+use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
 use crate::config::directives::foreign::depends::{
     interpreter_source, off_only_hosts, off_only_trailers, protocol, protocols,
 };
@@ -14,7 +14,6 @@ const BOUND: &str =
 const MPM: &str = "lychgate sizes its processes and threads itself";
 const RENEWED: &str = "the serving process is not renewed by a count; a reload renews it";
 const THREADS: &str = "ServerThreads says how many threads serve; without it, one for each processor";
-const NO_STATUS: &str = "there is no server-status page in this version";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -26,9 +25,6 @@ foreign! {
     "DefaultRuntimeDir" "core" S None "directory-path" => Ignored("PidFile is the only file kept while running");
     "EnableExceptionHook" "mpm" S None "On|Off" => Ignored("there are no exception hooks");
     "EnableMMAP" "core" SVDH FileInfo "On|Off" => Ignored("files are sent without being mapped");
-    "ErrorLogFormat" "core" SV None "[connection|request] format" =>
-        Warned("the error log has a form of its own, which cannot be changed by this version");
-    "ExtendedStatus" "core" S None "On|Off" => Ignored(NO_STATUS);
     "FlushMaxPipelined" "core" SV None "number" =>
         Ignored("answers to pipelined requests leave together, without a limit on their number");
     "FlushMaxThreshold" "core" SV None "number-of-bytes" => Ignored("answers leave as they are made");
@@ -59,7 +55,6 @@ foreign! {
         Refused("not supported by this version; write the option into the pattern, as `(?i)`");
     "ScoreBoardFile" "mpm" S None "file-path" => Ignored("there is no scoreboard file");
     "ScriptInterpreterSource" "core" SVDH FileInfo "Registry|Registry-Strict|Script" => By(interpreter_source);
-    "SeeRequestTail" "core" S None "On|Off" => Ignored(NO_STATUS);
     "SendBufferSize" "mpm" S None "bytes" => Ignored(BUFFERS);
     "ServerLimit" "mpm" S None "number" => Ignored(BOUND);
     "StartServers" "mpm" S None "number" => Ignored(MPM);

@@ -1,0 +1,211 @@
+//! The connections of one thread, and what each is about, for those who ask (server-status). Only the thread itself writes
+//! and reads here, so nothing is locked; others ask it for a copy.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use crate::exchange::state::{ConnectionState, Phase, Phases};
+use crate::net::stream::Stream;
+
+/// So much of a request line is kept.
+const LINE: usize = 256;
+/// So much of a Host field.
+const HOST: usize = 64;
+
+/// What is kept of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Their lines (`ExtendedStatus On`).
+    Lines,
+    /// The ends of their lines, where those are long (`SeeRequestTail On`).
+    Tails,
+    /// That they are there.
+    Count,
+}
+
+/// The connections of one thread.
+pub struct Roster {
+    detail: Detail,
+    entries: RefCell<Vec<Option<Entry>>>,
+    free: RefCell<Vec<u32>>,
+    accepted: Cell<u64>,
+}
+
+struct Entry {
+    stream: Rc<Stream>,
+    client: SocketAddr,
+    phase: Phase,
+    /// When it came.
+    came: Instant,
+    /// When it came into its phase.
+    since: Instant,
+    requests: u32,
+    /// What had been sent before its request.
+    sent_before: u64,
+    /// The request line, and behind it the host.
+    text: Vec<u8>,
+    line: u16,
+}
+
+/// The place of a connection, which it gives back by [`Roster::leave`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat(u32);
+
+impl Roster {
+    /// Nobody is there yet.
+    pub fn new(detail: Detail) -> Roster {
+        Roster {
+            detail,
+            entries: RefCell::default(),
+            free: RefCell::default(),
+            accepted: Cell::new(0),
+        }
+    }
+
+    /// One more.
+    pub fn enter(&self, stream: &Rc<Stream>, client: SocketAddr) -> Seat {
+        let now = Instant::now();
+        let entry = Entry {
+            stream: Rc::clone(stream),
+            client,
+            phase: Phase::Reading,
+            came: now,
+            since: now,
+            requests: 0,
+            sent_before: 0,
+            text: Vec::new(),
+            line: 0,
+        };
+        self.accepted.set(self.accepted.get() + 1);
+        let mut entries = self.entries.borrow_mut();
+        let free = self.free.borrow_mut().pop();
+        let number = free.unwrap_or_else(|| {
+            entries.push(None);
+            // There are not so many descriptors.
+            u32::try_from(entries.len() - 1).unwrap_or(u32::MAX)
+        });
+        if let Some(place) = entries.get_mut(number as usize) {
+            *place = Some(entry);
+        }
+        Seat(number)
+    }
+
+    /// How many have come.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.get()
+    }
+
+    /// All of them by phase, and at most `most` of them in full, those with a request first.
+    pub fn shown(&self, most: usize) -> (Phases, Vec<ConnectionState>) {
+        let now = Instant::now();
+        let entries = self.entries.borrow();
+        let mut phases = Phases::default();
+        entries.iter().flatten().for_each(|entry| phases.add(entry.phase));
+        let by_phase = Phase::ALL.into_iter().flat_map(|phase| {
+            let all = entries.iter().flatten();
+            all.filter(move |entry| entry.phase == phase)
+        });
+        (phases, by_phase.take(most).map(|entry| entry.shown(now)).collect())
+    }
+}
+
+impl Roster {
+    /// A request has come.
+    pub fn answers(&self, seat: Seat, line: &[u8], host: Option<&[u8]>, now: Instant) {
+        let line = match self.detail {
+            Detail::Lines => line.get(..LINE).unwrap_or(line),
+            Detail::Tails => line.get(line.len().saturating_sub(LINE)..).unwrap_or(line),
+            Detail::Count => b"",
+        };
+        let host = host.filter(|_| self.detail != Detail::Count).unwrap_or_default();
+        self.change(seat, |entry| {
+            entry.phase = Phase::Answering;
+            entry.since = now;
+            entry.sent_before = entry.stream.sent();
+            entry.text.clear();
+            entry.text.extend_from_slice(line);
+            entry.text.extend_from_slice(host.get(..HOST).unwrap_or(host));
+            entry.line = u16::try_from(line.len()).unwrap_or(0);
+        });
+    }
+
+    /// The request was answered.
+    pub fn answered(&self, seat: Seat) {
+        self.change(seat, |entry| {
+            entry.requests = entry.requests.saturating_add(1);
+            entry.phase = Phase::Reading;
+        });
+    }
+
+    /// Nothing of the next request has come.
+    pub fn waits(&self, seat: Seat, now: Instant) {
+        self.change(seat, |entry| {
+            entry.phase = if entry.requests > 0 {
+                Phase::Idle
+            } else {
+                Phase::Reading
+            };
+            entry.since = now;
+        });
+    }
+
+    /// Something of the next request has come.
+    pub fn reads(&self, seat: Seat) {
+        self.change(seat, |entry| entry.phase = Phase::Reading);
+    }
+
+    /// It is being closed.
+    pub fn closes(&self, seat: Seat, now: Instant) {
+        self.change(seat, |entry| {
+            entry.phase = Phase::Closing;
+            entry.since = now;
+        });
+    }
+
+    /// A load balancer has said who its client is.
+    pub fn is_of(&self, seat: Seat, client: SocketAddr) {
+        self.change(seat, |entry| entry.client = client);
+    }
+
+    /// It has ended.
+    pub fn leave(&self, seat: Seat) {
+        let left = self
+            .entries
+            .borrow_mut()
+            .get_mut(seat.0 as usize)
+            .and_then(Option::take);
+        if left.is_some() {
+            self.free.borrow_mut().push(seat.0);
+        }
+    }
+
+    fn change(&self, seat: Seat, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.entries.borrow_mut();
+        if let Some(Some(entry)) = entries.get_mut(seat.0 as usize) {
+            change(entry);
+        }
+    }
+}
+
+impl Entry {
+    fn shown(&self, now: Instant) -> ConnectionState {
+        let (line, host) = self.text.split_at(usize::from(self.line).min(self.text.len()));
+        let sent = self.stream.sent();
+        ConnectionState {
+            phase: self.phase,
+            client: self.client,
+            age: now.saturating_duration_since(self.came),
+            since: now.saturating_duration_since(self.since),
+            requests: self.requests,
+            line: line.to_vec(),
+            host: host.to_vec(),
+            sent: match self.phase {
+                Phase::Answering => sent.saturating_sub(self.sent_before),
+                Phase::Reading | Phase::Closing | Phase::Idle => sent,
+            },
+        }
+    }
+}
