@@ -79,7 +79,7 @@ add up; disabled alone empties the list.",
         overrides: Override::Indexes,
         default: "off",
         summary: "Redirect to the index file instead of serving it in place.",
-        manual: "On is the same as temp (302).",
+        manual: "On is the same as temp (302). The query goes along; Apache drops it.",
         set: Set::Dir(|conf, args| {
             conf.dir.index_redirect.set(match args.keyword(0).as_str() {
                 "off" => None,
