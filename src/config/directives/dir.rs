@@ -42,7 +42,7 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::Indexes,
         default: "Off",
         summary: "Leave directories alone that SetHandler gives another handler.",
-        manual: "With On such a directory has no index files, and its URL needs no slash at its end.",
+        manual: "With On such a directory has no index files.",
         set: Set::Dir(|conf, args| {
             conf.dir.check_handler.set(args.flag(0)?);
             Ok(())
