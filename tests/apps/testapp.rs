@@ -41,7 +41,9 @@ fn main() -> ExitCode {
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     if let [name] = arguments.as_slice()
-        && name.ends_with(".fcgi")
+        && std::path::Path::new(name)
+            .extension()
+            .is_some_and(|ending| ending == "fcgi")
     {
         let end = fastcgi::serve_inherited(Serves::Many);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
