@@ -305,6 +305,17 @@ impl Booted {
         Ok(Booted { server, address })
     }
 
+    /// The body of what a target gives.
+    pub fn body(&self, target: &str) -> Result<String, String> {
+        let request = Request::parse(&format!("GET {target}"), 1, true).ok_or("not a request")?;
+        self.ask(&request).map(|reply| show(&reply.body))
+    }
+
+    /// Stops it.
+    pub fn stop(self) -> Result<(), String> {
+        self.server.stop()
+    }
+
     fn ask(&self, request: &Request) -> Result<Reply, String> {
         let mut wire = Wire::connect(&self.address, PATIENCE)?;
         wire.send(&request.bytes)?;

@@ -161,7 +161,8 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
     let usual = [b"index.html".to_vec()];
     let names = place.conf.dir.index.value().map_or(&usual[..], Vec::as_slice);
     let mut refused: Option<Fail> = None;
-    for name in names {
+    let mut names = names.iter();
+    while let Some(name) = names.next() {
         let url = if name.first() == Some(&b'/') {
             name.clone()
         } else {
@@ -177,7 +178,7 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
         let is_missing =
             || matches!(&found, Ok(extent) if extent.meta.kind == Kind::Directory && extent.length < file.len());
         if place.conf.core.options.in_force().has(Options::MULTI_VIEWS) && is_missing() && negotiate::may_find(&file) {
-            match negotiated_index(ex, &url, names.len()) {
+            match negotiated_index(ex, &url, names.as_slice().is_empty()) {
                 Ok(Some(index)) => {
                     ex.trace(|| tried(true));
                     return Ok(Some(index));
@@ -223,9 +224,9 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
     }
 }
 
-/// An index whose name has variants; nothing where none of them is for the client. Where it is the only one, the client is told
+/// An index whose name has variants; nothing where none of them is for the client. Where it is the last one, the client is told
 /// which there are.
-fn negotiated_index(ex: &Exchange, url: &[u8], count: usize) -> Result<Option<Index>, Fail> {
+fn negotiated_index(ex: &Exchange, url: &[u8], is_last: bool) -> Result<Option<Index>, Fail> {
     let Some((look, found)) = ahead::at_url(ex, url) else {
         return Ok(None);
     };
@@ -241,7 +242,7 @@ fn negotiated_index(ex: &Exchange, url: &[u8], count: usize) -> Result<Option<In
             _ if ex.client.is_in_doubt() => Ok(Some(Index::of(url.to_vec()))),
             Status::NOT_FOUND => Ok(None),
             Status::MULTIPLE_CHOICES => Ok(Some(Index::of(url.to_vec()))),
-            Status::NOT_ACCEPTABLE if count == 1 => Ok(Some(Index::of(url.to_vec()))),
+            Status::NOT_ACCEPTABLE if is_last => Ok(Some(Index::of(url.to_vec()))),
             _ => Err(fail),
         },
     }

@@ -8,8 +8,8 @@ use crate::config::handlers;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::negotiated::{self, Decision};
-use crate::exchange::place::{Landing, Place};
-use crate::exchange::response::Stop;
+use crate::exchange::place::{Landing, Place, Types};
+use crate::exchange::response::{Outcome, Stop};
 use crate::exchange::rewriting::Look;
 use crate::exchange::tag;
 use crate::exchange::type_map;
@@ -20,8 +20,8 @@ use crate::http::negotiate::{SCRIPT_TYPE, Scripts, Transparency, Variant};
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
 use crate::lang::log_level::Level;
-use crate::phases::ahead;
 use crate::phases::translate::Translated;
+use crate::phases::{ahead, fixup};
 
 /// More files than this are no variants of a name; the error log says so. No directive moves it.
 const MOST_VARIANTS: usize = 256;
@@ -127,27 +127,53 @@ enum Candidate {
 async fn look_at(ex: &Exchange, place: &Place, name: &[u8]) -> Candidate {
     // Its place is found as by a request of its own: what the client may not have is no variant.
     let (look, found) = Box::pin(ahead::beside(ex, place, name)).await;
-    let Ok(found) = found else { return Candidate::None };
-    let Found::File(seen) = &found.found else {
-        return Candidate::None;
-    };
     let (_, base) = place.path.split_at(ahead::directory_of(&place.path).len());
-    if !unclaimed(&look, &found).is_some_and(|unclaimed| belongs(base, &unclaimed)) {
-        return Candidate::None;
-    }
+    let is_ours = |conf: &DirConf| unclaimed(&look, conf, name).is_some_and(|unclaimed| belongs(base, &unclaimed));
+    let (found, length) = match found {
+        Ok(found) => match &found.found {
+            Found::File(seen) if is_ours(&found.conf) => {
+                let length = seen.meta.size;
+                (found, length)
+            }
+            _ => return Candidate::None,
+        },
+        // Rules send it elsewhere inside the server, which is as good as a handler.
+        Err(Stop::Outcome(outcome)) if matches!(*outcome, Outcome::Again(_)) && is_ours(look.conf()) => {
+            let file = ahead::file_beside(place, name);
+            let types = fixup::types_of(&look, look.conf(), &file);
+            let length = open::stat(&file).ok().map(|meta| meta.size);
+            return described(name, &types, length).map_or(Candidate::None, |variant| {
+                Candidate::variant(Variant {
+                    is_made: true,
+                    ..variant
+                })
+            });
+        }
+        Err(_) => return Candidate::None,
+    };
     let types = &found.types;
     let handler = types.handler.as_deref();
-    let Some(media_type) = types.media_type.as_deref().or(handler.map(|_| SCRIPT_TYPE)) else {
-        return Candidate::None;
-    };
-    if handlers::is_type_map(media_type) || handler.is_some_and(handlers::is_type_map) {
+    if handler.is_some_and(handlers::is_type_map) || types.media_type.as_deref().is_some_and(handlers::is_type_map) {
         return Candidate::Map(Box::new(found));
     }
+    described(name, types, Some(length)).map_or(Candidate::None, Candidate::variant)
+}
+
+impl Candidate {
+    fn variant(variant: Variant) -> Candidate {
+        Candidate::Variant(Box::new(variant))
+    }
+}
+
+/// A variant by what its name says; nothing where that is neither a type nor a handler.
+fn described(name: &[u8], types: &Types, length: Option<u64>) -> Option<Variant> {
+    let handler = types.handler.as_deref();
+    let media_type = types.media_type.as_deref().or(handler.map(|_| SCRIPT_TYPE))?;
     let mut variant = Variant {
         name: name.to_vec(),
         languages: types.languages.clone(),
         encoding: types.encodings.join(&b", "[..]),
-        length: Some(seen.meta.size),
+        length,
         is_made: handler.is_some(),
         ..Variant::default()
     };
@@ -155,19 +181,18 @@ async fn look_at(ex: &Exchange, place: &Place, name: &[u8]) -> Candidate {
     if let Some(charset) = &types.charset {
         variant.charset = charset.to_ascii_lowercase();
     }
-    Candidate::Variant(Box::new(variant))
+    Some(variant)
 }
 
 /// The parts of a file's name that say nothing of it, its base first; nothing where no part says anything.
-fn unclaimed<'p>(ex: &Exchange, place: &'p Place) -> Option<Vec<&'p [u8]>> {
-    let (_, name) = place.path.split_at(ahead::directory_of(&place.path).len());
+fn unclaimed<'n>(ex: &Exchange, conf: &DirConf, name: &'n [u8]) -> Option<Vec<&'n [u8]>> {
     let dots = name.iter().take_while(|byte| **byte == b'.').count();
     let end = name.iter().skip(dots).position(|byte| *byte == b'.');
     let (base, extensions) = name.split_at(end.map_or(name.len(), |end| dots + end));
     let mut unclaimed = vec![base];
     let mut says_something = false;
     for extension in extensions.split(|byte| *byte == b'.').filter(|part| !part.is_empty()) {
-        if says(ex, &place.conf, &extension.to_ascii_lowercase()) {
+        if says(ex, conf, &extension.to_ascii_lowercase()) {
             says_something = true;
         } else {
             unclaimed.push(extension);
