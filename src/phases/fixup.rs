@@ -308,8 +308,7 @@ fn slash_redirect(ex: &Exchange, url: &[u8]) -> Response {
 fn index_redirect(ex: &Exchange, status: u16, index: &[u8]) -> Response {
     let mut path = Vec::new();
     quote::escape_path(&mut path, index);
-    // Apache forgets the query here.
-    redirected(ex, Status::new(status).unwrap_or(Status::FOUND), &path)
+    redirect_to(ex, Status::new(status).unwrap_or(Status::FOUND), path)
 }
 
 fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
@@ -317,12 +316,8 @@ fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {
         path.push(b'?');
         path.extend_from_slice(query);
     }
-    redirected(ex, status, &path)
-}
-
-fn redirected(ex: &Exchange, status: Status, path: &[u8]) -> Response {
     let mut response = Response::new(status, Body::BuiltIn);
-    response.head.fields.append("Location", ex.own_url(path));
+    response.head.fields.append("Location", ex.own_url(&path));
     response.connection = AfterResponse::Keep;
     response
 }
