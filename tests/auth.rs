@@ -122,10 +122,9 @@ fn answer_to(challenge: &str) -> Result<String, String> {
         .1;
     let nonce = behind.split('"').next().unwrap_or_default();
     let hex = |text: String| -> String {
-        Md5::digest(text.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let hash = Md5::digest(text.as_bytes());
+        let digits = hash.iter().flat_map(|byte| format!("{byte:02x}").into_bytes());
+        digits.map(char::from).collect()
     };
     let request = hex("GET:/closed/f.txt".into());
     let response = hex(format!(
@@ -168,14 +167,26 @@ fn a_nonce_outlives_workers_and_reloads() -> Result<(), String> {
 
 fn why_tells_of_the_digest_scheme() -> Result<(), String> {
     let (root, server) = digest_site("digest-why")?;
-    let mut command = server::program(&root, false, &[])?;
-    command.args(["why", "-f", "httpd.conf", "-d"]).arg(&root);
-    command.args(["GET", "http://localhost/closed/f.txt"]);
-    let output = server::run(&root, command, PATIENCE)?;
-    let page = String::from_utf8_lossy(&output.stdout).into_owned();
-    for words in ["the request has no answer for AuthType Digest", "401"] {
-        if !page.contains(words) {
-            return Err(format!("no `{words}` in\n{page}"));
+    let answer = answer_to(&answered(&server, "")?)?;
+    let answer = answer.trim_end();
+    for (fields, told) in [
+        (&[][..], ["the request has no answer for AuthType Digest", "401"]),
+        (&["--header", answer][..], ["ann: the answer is right", "200"]),
+        (
+            &["--header", &answer.replace("c\"", "d\"")][..],
+            ["the answer is not that of who knows the password", "401"],
+        ),
+    ] {
+        let mut command = server::program(&root, false, &[])?;
+        command.args(["why", "-f", "httpd.conf", "-d"]).arg(&root).args(fields);
+        command.args(["GET", "http://localhost/closed/f.txt"]);
+        let output = server::run(&root, command, PATIENCE)?;
+        let page = String::from_utf8_lossy(&output.stdout).into_owned();
+        if let Some(words) = told.iter().find(|words| !page.contains(*words)) {
+            return Err(format!(
+                "no `{words}` in\n{page}{}",
+                String::from_utf8_lossy(&output.stderr)
+            ));
         }
     }
     site::end(&root, server)

@@ -24,7 +24,7 @@
 //! with `= 500`, and where it refuses more than half of the requests without a line `!refused`.
 
 mod coding;
-mod digest;
+pub mod digest;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ pub struct Request {
     /// What is sent.
     pub bytes: Vec<u8>,
     /// By whom.
-    digest: Option<digest::Credentials>,
+    pub digest: Option<digest::Credentials>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
     meant: Option<Meant>,

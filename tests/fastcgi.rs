@@ -1,5 +1,5 @@
 //! Applications that others wrote, behind the server: the library of the FastCGI Development Kit, Perl's FCGI, Python's flup,
-//! and php-fpm with a program that Debian ships. What they need is in `tests/run`.
+//! and php-fpm with programs that Debian ships. What they need is in `tests/run` and `tests/packages`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use lychgate::config::directives::proxy::Terms;
 
 use crate::programs::absent;
 use crate::support::applications::{self, Application, php_fpm_program};
+use crate::support::debian::unpacked;
 use crate::support::server::{self, Server, poll};
 use crate::support::wire::{Judge, Wire, show};
 
@@ -34,6 +35,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::ignorable_test("fastcgi::perls_responder", perls_responder),
         Trial::ignorable_test("fastcgi::pythons_responder", pythons_responder),
         Trial::ignorable_test("fastcgi::adminer_by_php_fpm", adminer_by_php_fpm),
+        Trial::ignorable_test("fastcgi::dokuwiki_by_php_fpm", dokuwiki_by_php_fpm),
         Trial::ignorable_test(
             "fastcgi::one_child_of_php_fpm_serves_many",
             one_child_of_php_fpm_serves_many,
@@ -277,6 +279,93 @@ fn adminer_by_php_fpm() -> Result<Completion, Failed> {
         }
     }
     end(&root, server, &["PHP "])
+}
+
+/// Debian's DokuWiki, unpacked, by php-fpm: a page is written, moved to, and shown; what it generates comes whole, PATH_INFO is
+/// read.
+fn dokuwiki_by_php_fpm() -> Result<Completion, Failed> {
+    if php_fpm_program().is_none() {
+        return absent("php-fpm");
+    }
+    let root = server::fresh_root("dokuwiki");
+    lay_out_dokuwiki(&unpacked()?, &root)?;
+    let at = root.display();
+    let lines = [
+        format!("Alias /wiki \"{at}/wiki\""),
+        format!("<Directory \"{at}/wiki\">"),
+        "Require all granted".into(),
+        "DirectoryIndex doku.php".into(),
+        "</Directory>".into(),
+        "<FilesMatch \"\\.php$\">".into(),
+        format!("SetHandler \"proxy:unix:{at}/php.sock|fcgi://localhost\""),
+        "</FilesMatch>".into(),
+    ];
+    let server = boot(&root, &lines)?;
+    let _application = applications::start("php-fpm 2", &root, false, 0)?;
+    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
+    let text = b"id=playground:page&do[save]=1&wikitext=it+is+**written**";
+    wire.send(&post("/wiki/doku.php", text))?;
+    let moved = wire.reply(Judge::Strict)?;
+    if !show(&moved.status_line).contains(" 302 ") || moved.value("Location").is_none() {
+        return Err(format!("{}: {}", show(&moved.status_line), show(&moved.body)).into());
+    }
+    for (target, part) in [
+        ("/wiki/", "<meta name=\"generator\" content=\"DokuWiki\"/>"),
+        ("/wiki/doku.php?id=playground:page", "it is <strong>written</strong>"),
+        ("/wiki/doku.php/playground:page", "it is <strong>written</strong>"),
+        ("/wiki/doku.php?id=playground:page&do=export_raw", "it is **written**"),
+        ("/wiki/lib/exe/css.php?t=dokuwiki", ".dokuwiki"),
+        ("/wiki/lib/exe/fetch.php?media=wiki:dokuwiki-128.png", "PNG"),
+        ("/wiki/lib/images/page.png", "PNG"),
+        ("/wiki/feed.php", "<rdf:RDF"),
+    ] {
+        let body = ask(&server, &get(target))?;
+        if !body.contains(part) {
+            return Err(format!("{target}: {body:.2000}").into());
+        }
+    }
+    end(&root, server, &["PHP "])
+}
+
+/// Copies what the packages have, with the paths that it has here.
+fn lay_out_dokuwiki(tree: &Path, root: &Path) -> Result<(), String> {
+    let copy = |from: &str, to: &str| {
+        let mut command = Command::new("cp");
+        command.arg("-a").arg(tree.join(from)).arg(root.join(to));
+        server::run(root, command, PATIENCE).and_then(|output| {
+            let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+            output.status.success().then_some(()).ok_or(complaint)
+        })
+    };
+    copy("usr/share/dokuwiki", "wiki")?;
+    copy("etc/dokuwiki", "conf")?;
+    copy("var/lib/dokuwiki/data", "data")?;
+    for name in ["tpl", "plugins"] {
+        let link = root.join("wiki/lib").join(name);
+        fs::remove_file(&link).map_err(|e| format!("{}: {e}", link.display()))?;
+        copy(&format!("var/lib/dokuwiki/lib/{name}"), &format!("wiki/lib/{name}"))?;
+    }
+    for name in ["conf/acl.auth.php", "conf/users.auth.php", "wiki/.htaccess"] {
+        let _not_in_every_package = fs::remove_file(root.join(name));
+    }
+    let loads = root.join("wiki/vendor/composer");
+    for name in ["files", "classmap", "psr4", "namespaces", "static"] {
+        let path = loads.join(format!("autoload_{name}.php"));
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let here = format!("'{}/usr/share/php", tree.display());
+        let text = text.replace("$vendorDir . '/usr/share/php", &here);
+        let text = text.replace("__DIR__ . '/..' . '/usr/share/php", &here);
+        server::write(&path, text.replace("'/usr/share/php", &here).as_bytes())?;
+    }
+    let at = root.display();
+    server::write(
+        &root.join("wiki/inc/preload.php"),
+        format!("<?php define('DOKU_CONF', '{at}/conf/');\n").as_bytes(),
+    )?;
+    server::write(
+        &root.join("conf/local.php"),
+        format!("<?php $conf['savedir'] = '{at}/data'; $conf['useacl'] = 0; $conf['userewrite'] = 2;\n").as_bytes(),
+    )
 }
 
 const SLOW: &str = "<?php usleep(20000); echo 'served';";

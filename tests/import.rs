@@ -306,7 +306,7 @@ fn files_outside() -> Result<(), String> {
                 "etc/httpd.conf",
                 "Listen 80\nInclude $ROOT/else/*.inc\nAlias /x relative\n",
             ),
-            ("else/one.inc", "RegexDefaultOptions -DOTALL\nServerName here.example\n"),
+            ("else/one.inc", "AgentLog agents\nServerName here.example\n"),
             ("else/two.inc", "ServerAdmin me\n"),
         ],
     )?;
@@ -325,8 +325,8 @@ fn files_outside() -> Result<(), String> {
     holds(
         &text,
         &[
-            "# lychgate: RegexDefaultOptions: ",
-            "\n#RegexDefaultOptions -DOTALL\nServerName here.example\n",
+            "# lychgate: AgentLog: ",
+            "\n#AgentLog agents\nServerName here.example\n",
         ],
     )?;
     let main = fs::read_to_string(copy.join("httpd.conf")).map_err(|error| error.to_string())?;
@@ -358,7 +358,7 @@ fn what_guards() -> Result<(), String> {
         "import-guards",
         &[(
             "httpd.conf",
-            "Listen 80\n<Location /secret>\nSSLRequireSSL\n</Location>\nRegexDefaultOptions -DOTALL\n",
+            "Listen 80\n<Location /secret>\nSSLRequireSSL\n</Location>\nAgentLog agents\n",
         )],
     )?;
     let copy = root.join("copy");
@@ -381,7 +381,7 @@ fn what_guards() -> Result<(), String> {
         ],
     )?;
     let text = fs::read_to_string(copy.join("httpd.conf")).map_err(|error| error.to_string())?;
-    holds(&text, &["\nSSLRequireSSL\n", "\n#RegexDefaultOptions -DOTALL\n"])
+    holds(&text, &["\nSSLRequireSSL\n", "\n#AgentLog agents\n"])
 }
 
 fn what_cannot_be_read() -> Result<(), String> {

@@ -8,6 +8,7 @@
 //! - `ctl`: `lychgate ctl`, each verb under load, and who may
 //! - `debian`: the configuration that Debian ships with Apache, and the snippets of its packages
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
+//! - `fcgid`: Debian's packages whose programs speak FastCGI, and what they say of it
 //! - `fcgiwrap`: scripts for nginx, Apache and others
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
@@ -31,6 +32,7 @@
 //! - `snippets`: what Debian's tree serves with them, beside Apache
 //! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
+//! - `system_log`: the error log that goes into the system's log, a socket of the test's own
 //! - `trees`: what scripts leave behind
 //! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
@@ -52,6 +54,7 @@ mod compression;
 mod ctl;
 mod debian;
 mod fastcgi;
+mod fcgid;
 mod fcgiwrap;
 mod house;
 mod htaccess;
@@ -77,6 +80,7 @@ mod snippets;
 mod static_first;
 mod status;
 mod support;
+mod system_log;
 mod trees;
 mod tunnels;
 mod upgrade;
@@ -114,6 +118,7 @@ fn main() -> ExitCode {
         trials.extend(ctl::trials());
         trials.extend(debian::trials());
         trials.extend(fastcgi::trials());
+        trials.extend(fcgid::trials());
         trials.extend(fcgiwrap::trials());
         trials.extend(house::trials());
         trials.extend(htaccess::trials());
@@ -121,6 +126,7 @@ fn main() -> ExitCode {
         trials.extend(import::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
+        trials.extend(system_log::trials());
         trials.extend(passwd::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());

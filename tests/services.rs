@@ -145,7 +145,7 @@ fn a_crash_loop_is_a_failure() -> Result<(), String> {
     let (root, server) = boot("crash-loop", &lines)?;
     said(
         &root,
-        "app: process [0-9]+ ended \\(exit status 1\\): it has failed, with 4 deaths within 50s",
+        "app: process [0-9]+ ended \\(exit status 1\\): it has failed, with 4 deaths within 50s \\(CrashLimit\\): it is not started again before a reload or `lychgate ctl start app`",
     )?;
     let mut wire = asked(&server, "/app/x?pid")?;
     let reply = wire.reply(Judge::Strict)?;

@@ -296,10 +296,14 @@ fn extra_behind_a_proxy_serves() -> Result<(), String> {
     expect("its address", &reply, 200, "REMOTE_ADDR=192.0.2.7")?;
     expect("what is left", &reply, 200, "HTTP_X_FORWARDED_FOR=10.9.8.7")?;
     let log = site.root.join("logs/proxied");
-    let lines = fs::read_to_string(&log).unwrap_or_default();
-    if !lines.starts_with("192.0.2.7 - - [") || !lines.ends_with("via 127.0.0.1\n") {
-        return Err(format!("{}: {lines}", log.display()));
-    }
+    server::poll(PATIENCE, || {
+        let lines = fs::read_to_string(&log).unwrap_or_default();
+        if lines.starts_with("192.0.2.7 - - [") && lines.ends_with("via 127.0.0.1\n") {
+            Ok(())
+        } else {
+            Err(format!("{}: {lines}", log.display()))
+        }
+    })?;
     site.end()
 }
 

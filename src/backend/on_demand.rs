@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::backend::pool::Pool;
 use crate::backend::service::Process;
 use crate::config::backends::Address;
-use crate::config::directives::fcgid::ServerFcgid;
+use crate::config::directives::fcgid::{ServerFcgid, Treatment};
 
 /// All processes.
 #[derive(Debug)]
@@ -25,10 +25,6 @@ pub struct OnDemand {
     state: Mutex<State>,
     /// A process has nothing to do any more, or is gone.
     freed: Arc<Notify>,
-    most_of_a_class: usize,
-    least_of_a_class: usize,
-    idle: Duration,
-    lifetime: Duration,
 }
 
 /// A place for a process.
@@ -59,8 +55,7 @@ struct Taken {
     /// When it was last seen to have one.
     touched: Instant,
     requests: u64,
-    most_requests: u64,
-    busy: Duration,
+    wanted: Wanted,
     end: Arc<Notify>,
 }
 
@@ -87,10 +82,8 @@ pub struct Class {
 /// What a request wants of its process.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// How long it may wait for one.
-    pub patience: Duration,
-    /// After so many requests one ends; 0 is no bound.
-    pub most_requests: u64,
+    /// How long it waits for one, and when and how many of them end.
+    pub treatment: Treatment,
     /// How long one may take for a request; zero is for ever.
     pub busy: Duration,
 }
@@ -125,7 +118,6 @@ pub enum Verdict {
 impl OnDemand {
     /// So many places as the settings say, with sockets in `directory`. Where no program may be wanted, there is none.
     pub fn new(settings: &ServerFcgid, directory: Option<&[u8]>) -> io::Result<OnDemand> {
-        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let freed = Arc::new(Notify::new());
         let mut places = Vec::new();
         if let Some(directory) = directory {
@@ -138,10 +130,6 @@ impl OnDemand {
             places,
             state: Mutex::new(State { taken, closing: false }),
             freed,
-            most_of_a_class: number(settings.most_of_a_class.or(100)),
-            least_of_a_class: number(settings.least_of_a_class.or(3)),
-            idle: settings.idle.or(Duration::from_secs(300)),
-            lifetime: settings.lifetime.or(Duration::from_secs(3600)),
         })
     }
 
@@ -152,7 +140,7 @@ impl OnDemand {
 
     /// A process of this class, or a place for one; `None` where there was neither in time.
     pub async fn take(self: &Arc<OnDemand>, class: &Class, wanted: &Wanted) -> Option<Got> {
-        let until = Instant::now() + wanted.patience;
+        let until = Instant::now() + wanted.treatment.connect;
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -191,7 +179,7 @@ impl OnDemand {
                 taken.requests += 1;
                 taken.given = Instant::now();
                 taken.touched = taken.given;
-                taken.busy = wanted.busy;
+                taken.wanted = *wanted;
             }
             return Some(Got::Ready(ticket(number)));
         }
@@ -200,7 +188,7 @@ impl OnDemand {
             taken.end.notify_one();
         }
         let of_class = state.taken.iter().flatten().filter(own).count();
-        if of_class >= self.most_of_a_class {
+        if of_class >= counted(wanted.treatment.most) {
             return None;
         }
         let free = all().position(|(_, taken)| taken.is_none());
@@ -221,8 +209,7 @@ impl OnDemand {
             given: now,
             touched: now,
             requests: 1,
-            most_requests: wanted.most_requests,
-            busy: wanted.busy,
+            wanted: *wanted,
             end: Arc::default(),
         });
         Some(Got::Place(ticket(number)))
@@ -246,11 +233,12 @@ impl OnDemand {
         };
         let is_over = |limit: Duration, since: Instant| !limit.is_zero() && since.elapsed() >= limit;
         let idles = self.is_idle(number, taken);
-        let had_its_time = closing || taken.is_used_up() || is_over(self.lifetime, taken.started);
-        let is_surplus = || is_over(self.idle, taken.touched) && of_class(&taken.class) > self.least_of_a_class;
+        let treatment = taken.wanted.treatment;
+        let had_its_time = closing || taken.is_used_up() || is_over(treatment.lifetime, taken.started);
+        let is_surplus = || is_over(treatment.idle, taken.touched) && of_class(&taken.class) > counted(treatment.least);
         let verdict = match (idles, taken.stage) {
             (true, _) if had_its_time || is_surplus() => Verdict::Goes,
-            (false, Stage::Ready) if is_over(taken.busy, taken.given) => Verdict::Overdue,
+            (false, Stage::Ready) if is_over(taken.wanted.busy, taken.given) => Verdict::Overdue,
             _ => Verdict::Stays,
         };
         if let Some(Some(taken)) = state.taken.get_mut(number).filter(|_| !idles) {
@@ -267,8 +255,13 @@ impl OnDemand {
 
 impl Taken {
     fn is_used_up(&self) -> bool {
-        self.most_requests > 0 && self.requests >= self.most_requests
+        let most = self.wanted.treatment.most_requests;
+        most > 0 && self.requests >= most
     }
+}
+
+fn counted(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 impl Place {
@@ -419,7 +412,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Class, Got, OnDemand, Ticket, Verdict, Wanted};
-    use crate::config::directives::fcgid::ServerFcgid;
+    use crate::config::directives::fcgid::{ServerFcgid, Treatment};
 
     fn class(family: &str, inode: u64) -> Class {
         Class {
@@ -430,20 +423,23 @@ mod tests {
 
     fn wanted(most_requests: u64) -> Wanted {
         Wanted {
-            patience: Duration::from_millis(1),
-            most_requests,
+            treatment: Treatment {
+                connect: Duration::from_millis(1),
+                idle: Duration::from_millis(1),
+                most: 1,
+                least: 0,
+                most_requests,
+                ..Treatment::default()
+            },
             busy: Duration::ZERO,
         }
     }
 
-    fn new(name: &str, most: u64, of_class: u64) -> Arc<OnDemand> {
+    fn new(name: &str, most: u64) -> Arc<OnDemand> {
         let directory = std::env::temp_dir().join(format!("lychgate-fcgid-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("there is room");
         let mut settings = ServerFcgid::default();
         settings.most.set(most);
-        settings.most_of_a_class.set(of_class);
-        settings.least_of_a_class.set(0);
-        settings.idle.set(Duration::from_millis(1));
         let made = OnDemand::new(&settings, Some(directory.as_os_str().as_bytes())).expect("there is room");
         std::fs::remove_dir_all(directory).expect("ours");
         Arc::new(made)
@@ -458,7 +454,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_is_one_requests_at_a_time() {
-        let (all, a) = (new("one", 2, 1), class("a", 1));
+        let (all, a) = (new("one", 2), class("a", 1));
         let ticket = place(&all, &a).await;
         let watched = ticket.started();
         assert!(
@@ -476,14 +472,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_was_not_started_leaves_its_place() {
-        let (all, a) = (new("unstarted", 1, 1), class("a", 1));
+        let (all, a) = (new("unstarted", 1), class("a", 1));
         drop(place(&all, &a).await);
         drop(place(&all, &a).await);
     }
 
     #[tokio::test]
     async fn whoever_is_idle_makes_place_for_others_and_for_another_file() {
-        let (all, a) = (new("place", 1, 1), class("a", 1));
+        let (all, a) = (new("place", 1), class("a", 1));
         for other in [class("b", 1), class("a", 2)] {
             let ticket = place(&all, &a).await;
             let watched = ticket.started();
@@ -500,7 +496,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_goes_when_it_is_used_up_idle_or_not_needed() {
-        let (all, a) = (new("goes", 1, 1), class("a", 1));
+        let (all, a) = (new("goes", 1), class("a", 1));
         let Some(Got::Place(ticket)) = all.take(&a, &wanted(1)).await else {
             panic!("nobody has it")
         };

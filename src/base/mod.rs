@@ -8,6 +8,7 @@ pub mod natural;
 pub mod path;
 pub mod quote;
 pub mod size;
+pub mod syslog;
 #[cfg(test)]
 pub mod testing;
 pub mod version;

@@ -92,6 +92,7 @@ pub(super) fn run_settings(loaded: &Loaded) -> String {
         quoted("Main DocumentRoot", &document_root(config, main));
         match error_target(config, main) {
             LogTarget::File(path) => quoted("Main ErrorLog", &path),
+            target @ LogTarget::System(_) => quoted("Main ErrorLog", target.to_string().as_bytes()),
             LogTarget::Program { command, .. } => quoted("Main ErrorLog", &[b"|", command.as_slice()].concat()),
         }
     }

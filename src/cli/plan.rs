@@ -16,7 +16,9 @@ use crate::config::places::confs;
 use crate::config::services;
 use crate::config::site::Config;
 use crate::config::words::below;
-use crate::launcher::{self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell};
+use crate::launcher::{
+    self, ControlSocket, IdentityBy, Listen, LogProgram, MapProgram, Plan, ServicePlan, Shell, SystemLog,
+};
 use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
@@ -62,7 +64,12 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Result<
         pid_file: Some(pid_file(config)),
         control: control_socket(config),
         file: None,
-        logs: logs.into_iter().map(log).enumerate().map(optional).collect(),
+        logs: logs
+            .into_iter()
+            .map(|target| log(target, config))
+            .enumerate()
+            .map(optional)
+            .collect(),
         error_log,
         maps: maps::programs(config).iter().map(map).collect(),
         services: config.services.iter().map(service).collect(),
@@ -154,7 +161,10 @@ pub(super) fn spawner_rules(config: Config) -> Rules {
         .sites
         .iter()
         .flat_map(|site| site.settings.fcgid.initial_env.iter());
-    let mut names: Vec<Vec<u8>> = variables.chain(initial).map(|(name, _)| name.clone()).collect();
+    let commands = config.sites.iter().flat_map(|site| site.settings.fcgid.commands.iter());
+    let of_commands = commands.flat_map(|(_, options)| options.initial_env.iter().map(|(name, _)| name));
+    let names = variables.chain(initial).map(|(name, _)| name);
+    let mut names: Vec<Vec<u8>> = names.chain(of_commands).cloned().collect();
     names.sort();
     names.dedup();
     Rules {
@@ -189,7 +199,7 @@ fn configured_threads(config: &Config) -> usize {
     named.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-fn log(target: LogTarget) -> launcher::LogTarget {
+fn log(target: LogTarget, config: &Config) -> launcher::LogTarget {
     match target {
         LogTarget::File(path) if STANDARD_ERROR.contains(&path.as_slice()) => launcher::LogTarget::Stderr,
         LogTarget::File(path) => launcher::LogTarget::File(path_of(path)),
@@ -197,6 +207,13 @@ fn log(target: LogTarget) -> launcher::LogTarget {
             command,
             shell: if shell { Shell::With } else { Shell::Without },
         }),
+        LogTarget::System(header) => {
+            let socket = config.server.core.syslog_socket.value().cloned();
+            launcher::LogTarget::System(SystemLog {
+                socket: path_of(socket.unwrap_or_else(|| b"/dev/log".to_vec())),
+                header,
+            })
+        }
     }
 }
 

@@ -373,7 +373,7 @@ fn finished(options: &Options, loaded: &Loaded, warn: impl Fn(String)) -> Result
     let logs = Path::new(OsStr::from_bytes(&loaded.config.server_root)).join("logs");
     let files = plan.logs.iter().filter_map(|log| match log {
         LogTarget::File(path) | LogTarget::Optional(path) => Some(path),
-        LogTarget::Program(_) | LogTarget::Stderr => None,
+        LogTarget::Program(_) | LogTarget::Stderr | LogTarget::System(_) => None,
     });
     if files
         .chain(&plan.pid_file)

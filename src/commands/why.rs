@@ -16,6 +16,7 @@ use std::rc::Rc;
 use crate::config::directives::confine::Reading;
 use crate::config::load::Loaded;
 use crate::config::site::{Config, Site};
+use crate::exchange::authorizers::Gate;
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::Response;
@@ -29,7 +30,7 @@ use crate::worker::conn;
 use crate::worker::serve;
 
 use ask::request;
-use outside::StandIn;
+use outside::{StandIn, Stopped};
 use page::Page;
 use steps::{Rights, Telling};
 use written::Sections;
@@ -64,7 +65,7 @@ pub fn run(question: &Question, loaded: Loaded, rules: Rules, out: &mut dyn Writ
         spawner: RefCell::new(spawner),
         spawner_is_root,
         guise,
-        stopped: RefCell::default(),
+        stopped: Stopped::default(),
         script: RefCell::default(),
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -168,6 +169,7 @@ async fn served(
     };
     let mut ex = Exchange::new(config, connection, head, RequestBody::none(), Began::now());
     ex.trail = Some(Rc::clone(trail));
+    ex.client.gate = Some(Gate(Rc::new(stand_in.stopped.clone())));
     let broken = match parsed {
         Ok(Progress::Complete { .. }) => None,
         Ok(Progress::Partial) => Some(Fail::internal("the head is not whole")),

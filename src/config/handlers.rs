@@ -11,7 +11,7 @@ use crate::config::site::Config;
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 12] = [
+const KNOWN: [&[u8]; 13] = [
     b"none",
     b"default-handler",
     b"cgi-script",
@@ -21,7 +21,8 @@ const KNOWN: [&[u8]; 12] = [
     b"server-status",
     b"server-info",
     b"metrics",
-    ON_DEMAND,
+    ON_DEMAND[0],
+    ON_DEMAND[1],
     AS_IS,
     AS_IS_TYPE,
 ];
@@ -38,12 +39,12 @@ pub fn is_type_map(name: &[u8]) -> bool {
 const AS_IS: &[u8] = b"send-as-is";
 const AS_IS_TYPE: &[u8] = b"httpd/send-as-is";
 
-/// The handler of FastCGI programs that are started when they are wanted (`mod_fcgid`).
-const ON_DEMAND: &[u8] = b"fcgid-script";
+/// The handlers of FastCGI programs that are started when they are wanted (`mod_fcgid`, and `mod_fastcgi` before it).
+const ON_DEMAND: [&[u8]; 2] = [b"fcgid-script", b"fastcgi-script"];
 
 /// Whether a handler is that of FastCGI programs that are started when they are wanted.
 pub fn is_on_demand(handler: &[u8]) -> bool {
-    handler == ON_DEMAND
+    ON_DEMAND.contains(&handler)
 }
 
 /// Whether a handler, or a media type, is that of files with a head of their own.

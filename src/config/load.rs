@@ -198,6 +198,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_dir.c", "dir_module"),
     ("mod_env.c", "env_module"),
     ("mod_expires.c", "expires_module"),
+    ("mod_fastcgi.c", "fastcgi_module"),
     ("mod_fcgid.c", "fcgid_module"),
     ("mod_filter.c", "filter_module"),
     ("mod_headers.c", "headers_module"),

@@ -1,6 +1,7 @@
 //! The logs of all sites in one list, each target once, so that the launcher that opens them and the workers that write
 //! them number them alike.
 
+use crate::base::syslog::Header;
 use crate::config::directives::log::{LogTarget, format_of};
 use crate::config::site::{Config, Site};
 use crate::config::words::below;
@@ -41,6 +42,14 @@ pub fn error_target(config: &Config, site: &Site) -> LogTarget {
     match site.settings.logs.error.value() {
         Some(target) => target.clone(),
         None => LogTarget::File(below(&config.server_root, b"logs/error_log")),
+    }
+}
+
+/// What stands before the lines of the main error log, where that is the system's log.
+pub fn system_log(config: &Config) -> Option<Header> {
+    match error_target(config, config.sites.first()?) {
+        LogTarget::System(header) => Some(header),
+        LogTarget::File(_) | LogTarget::Program { .. } => None,
     }
 }
 

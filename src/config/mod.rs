@@ -25,6 +25,7 @@ pub mod manual;
 pub mod maps;
 pub mod node;
 pub mod places;
+pub mod programs;
 mod providers;
 pub mod proxies;
 pub mod quoting;

@@ -13,6 +13,7 @@ use crate::config::directives::authz::Rules;
 use crate::config::directives::balancer;
 use crate::config::directives::core::{FilesSection, files_pattern};
 use crate::config::directives::log::Reach;
+use crate::config::directives::old_fastcgi;
 use crate::config::directives::proxy::Terms;
 use crate::config::directives::require::Requirement;
 use crate::config::directives::service::Service;
@@ -23,6 +24,7 @@ use crate::config::hosts;
 use crate::config::inside::{Around, GoesBy, Inside, Kind, Source, complaint, entry};
 use crate::config::node::{Node, Settings};
 use crate::config::places;
+use crate::config::programs;
 use crate::config::providers;
 use crate::config::services;
 use crate::config::setting::Merge;
@@ -346,11 +348,13 @@ impl Resolver {
         }
         config.server = std::mem::take(&mut self.server);
         config.services = std::mem::take(&mut self.services);
+        self.old_fastcgi(&mut config);
         let mut main = site(std::mem::take(&mut self.main), 0);
         sort(&mut main.directories);
         config.sites.insert(0, main);
         config.proxy_protocol = config.sites.iter().any(|site| site.settings.remote_ip.expects_header());
         config.script_places = places::of(&config);
+        config.programs = programs::of(&config);
         config.script_only = places::script_only(&config);
         for site in &mut config.sites {
             for mut balancer in balancers::of(site) {
@@ -369,6 +373,13 @@ impl Resolver {
             }
             site.agreements = backends::agreements(site);
             site.backends = backends::of(site);
+            let old = config.server.old_fastcgi.programs.iter();
+            for address in old.map(|program| &program.target.address) {
+                if !site.backends.contains(address) {
+                    site.backends.push(address.clone());
+                }
+            }
+            old_fastcgi::lay_under(&config.server.old_fastcgi.dynamic, &mut site.settings.fcgid);
             let news = site
                 .backends
                 .iter()
@@ -382,6 +393,22 @@ impl Resolver {
         }
         self.missing_providers(&config);
         (config, self.complaints)
+    }
+
+    /// The services of FastCgiServer.
+    fn old_fastcgi(&mut self, config: &mut Config) {
+        for program in config.server.old_fastcgi.programs.iter() {
+            let Some(service) = program.service.as_deref() else {
+                continue;
+            };
+            if config.services.iter().any(|known| known.name == service.name) {
+                let sentence = format!("`{}` is the name of a <Service> too; give that another", service.name);
+                self.complaints
+                    .push(ConfigError::error(&program.span, "FastCgiServer", sentence));
+            } else {
+                config.services.push(service.clone());
+            }
+        }
     }
 
     fn types(&mut self, read: ReadFile<'_>) -> HashMap<Vec<u8>, Arc<[u8]>> {

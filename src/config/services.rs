@@ -111,14 +111,14 @@ pub(super) fn unknown(nodes: &[Node], services: &[Service]) -> Vec<ConfigError> 
     unknown
 }
 
-/// Whether the settings let FastCGI programs be started when they are wanted: a handler says so, or may be made to by an
-/// access file where LoadModule has named mod_fcgid.
+/// Whether the settings let FastCGI programs be started when they are wanted: they name one, or a handler says so.
 pub fn are_started_on_demand(config: &Config) -> bool {
     let named = |handler: &[u8]| handlers::is_on_demand(&handler.to_ascii_lowercase());
-    places::confs(config).into_iter().any(|conf| {
-        let set = matches!(conf.core.set_handler.value(), Some(SetHandler::Named(handler)) if named(handler));
-        set || conf.mime.handlers.iter().any(|(_, handler)| named(handler)) || !conf.fcgid.wrappers.is_empty()
-    })
+    !config.programs.is_empty()
+        || places::confs(config).into_iter().any(|conf| {
+            let set = matches!(conf.core.set_handler.value(), Some(SetHandler::Named(handler)) if named(handler));
+            set || conf.mime.handlers.iter().any(|(_, handler)| named(handler))
+        })
 }
 
 /// Where the sockets are, as whoever has ChrootDir for a root sees it. The error is a sentence.

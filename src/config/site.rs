@@ -11,6 +11,7 @@ use crate::config::balancers::{Balancer, Member};
 use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::Span;
+use crate::config::programs::OwnProgram;
 use crate::config::words::Pattern;
 
 /// Everything that a configuration says.
@@ -34,6 +35,8 @@ pub struct Config {
     pub script_only: Vec<Vec<u8>>,
     /// The places whose files may be started as scripts; a place's number is its index.
     pub script_places: Vec<ScriptPlace>,
+    /// The programs that the settings name and that are started when they are wanted.
+    pub programs: Vec<OwnProgram>,
     /// The programs that the server keeps running, in order.
     pub services: Vec<Service>,
     /// The addresses of the application servers of all sites.

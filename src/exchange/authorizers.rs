@@ -15,10 +15,12 @@ use crate::http::status::Status;
 /// What an authorizer is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorizing {
-    /// Its name, as `AuthnzFcgiDefineProvider` gives it.
-    pub provider: Vec<u8>,
+    /// Who is asked.
+    pub whom: Whom,
     /// What it is to find out.
     pub part: Part,
+    /// What it means where it gives no proper answer.
+    pub standing: Standing,
     /// The user, where one is known.
     pub user: Option<Vec<u8>>,
     /// The password, where it is to be looked at.
@@ -27,11 +29,41 @@ pub struct Authorizing {
     pub path: Vec<u8>,
 }
 
+/// An authorizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// One that runs already, by the name that `AuthnzFcgiDefineProvider` gives it.
+    Provider(Vec<u8>),
+    /// One that is started when it is wanted: its file and its arguments.
+    Program(Vec<Vec<u8>>),
+}
+
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Whom::Provider(name) => name,
+            Whom::Program(command) => command.first().unwrap_or(const { &Vec::new() }),
+        };
+        f.write_str(&String::from_utf8_lossy(name))
+    }
+}
+
+/// Whether an authorizer has the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has: without a proper answer of its there is none.
+    Authoritative,
+    /// Others are asked where it does not grant.
+    Passing,
+}
+
 /// What an authorizer is to find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Who the client is.
     Authenticator,
+    /// Whether the client may come in, whoever it is.
+    AccessChecker,
     /// Whether the user may come in.
     Authorizer,
     /// Both at once.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::auth::hash::Hash;
 use crate::config::directives::DirConf;
-use crate::exchange::authorizers::{Authorizing, Gate, Refusal};
+use crate::exchange::authorizers::{Authorizing, Gate, Refusal, Whom};
 
 /// A client.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ impl Client {
     /// Whether the authorizer of this name has let the client in, to this path.
     pub fn is_let_in_by(&self, name: &[u8], path: &[u8]) -> bool {
         let mut granted = self.granted(path);
-        granted.any(|(asked, _)| asked.provider == name)
+        granted.any(|(asked, _)| matches!(&asked.whom, Whom::Provider(known) if known == name))
     }
 
     /// The variables that authorizers have set for this path.

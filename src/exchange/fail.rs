@@ -1,7 +1,10 @@
 //! Why a request gets an error: a status for the client, a sentence for the log, and who is to blame.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use crate::exchange::authorizers::Refusal;
+use crate::http::fields::{is_field_name, is_field_value};
 use crate::http::status::Status;
 
 /// The end of a request without the answer it asked for.
@@ -23,7 +26,7 @@ pub struct Reply {
     /// Who is to blame.
     pub blame: Blame,
     /// More fields for the answer (`Allow`, `Retry-After`).
-    pub fields: Vec<(&'static str, Vec<u8>)>,
+    pub fields: Vec<(Cow<'static, [u8]>, Vec<u8>)>,
     /// What the error page may tell the client.
     pub told: Option<String>,
     /// What becomes of the connection.
@@ -102,7 +105,20 @@ impl Fail {
     #[must_use]
     pub fn with_field(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Fail {
         if let Fail::Reply(reply) = &mut self {
-            reply.fields.push((name, value.into()));
+            reply.fields.push((Cow::Borrowed(name.as_bytes()), value.into()));
+        }
+        self
+    }
+
+    /// The same with fields of an authorizer's refusal, but for those of its body, of the connection, and of those there are.
+    #[must_use]
+    pub fn with_fields_of(mut self, refusal: &Refusal) -> Fail {
+        let Fail::Reply(reply) = &mut self else { return self };
+        for (name, value) in &refusal.fields {
+            let is_known = reply.fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+            if !is_known && may_be_passed_on(name) && is_field_name(name) && is_field_value(value) {
+                reply.fields.push((Cow::Owned(name.clone()), value.clone()));
+            }
         }
         self
     }
@@ -142,4 +158,22 @@ impl fmt::Display for Fail {
             Fail::ClientGone => f.write_str("the client has left"),
         }
     }
+}
+/// Whether a field may stand beside a page of ours.
+fn may_be_passed_on(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    !name.starts_with(b"content-")
+        && !matches!(
+            name.as_slice(),
+            b"connection"
+                | b"date"
+                | b"etag"
+                | b"keep-alive"
+                | b"last-modified"
+                | b"location"
+                | b"server"
+                | b"trailer"
+                | b"transfer-encoding"
+                | b"upgrade"
+        )
 }

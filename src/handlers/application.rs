@@ -8,6 +8,7 @@ mod authorizer;
 pub(in crate::handlers) mod input;
 pub mod on_demand;
 mod reply;
+mod starting;
 mod stream;
 mod talk;
 
@@ -34,6 +35,7 @@ use crate::handlers::application::reply::Unanswered;
 use crate::handlers::application::talk::Talk;
 use crate::handlers::behind::{Behind, may_repeat};
 use crate::handlers::cgi::environment;
+use crate::scripts::Scripts;
 use crate::scripts::notes::{About, Logs, Notes};
 
 /// What one worker thread needs to ask applications.
@@ -41,24 +43,26 @@ pub struct Applications {
     backends: Arc<Backends>,
     started: Arc<OnDemand>,
     logs: Rc<dyn Logs>,
+    scripts: Rc<Scripts>,
     path: Option<Vec<u8>>,
     /// The variables of which it was said that they are not passed, and of which site.
     said: RefCell<HashSet<(usize, Vec<u8>)>>,
 }
 
 impl Applications {
-    /// Those that may be talked to; `path` is PATH of the server's own environment.
+    /// Those that may be talked to, and who has programs started.
     pub fn new(
         backends: Arc<Backends>,
         started: Arc<OnDemand>,
         logs: Rc<dyn Logs>,
-        path: Option<Vec<u8>>,
+        scripts: Rc<Scripts>,
     ) -> Applications {
         Applications {
             backends,
             started,
             logs,
-            path,
+            path: scripts.inherited().path.clone(),
+            scripts,
             said: RefCell::default(),
         }
     }
@@ -111,8 +115,11 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
     let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
     environment::warn_ignored(&variables, is_news, &notes);
-    let variables = Asked::changed(ex, place, variables);
-    let terms = backends::terms(ex.site, &asked.target);
+    let mut variables = Asked::changed(ex, place, variables);
+    for (name, value) in on_demand::passed(ex, &asked.pass_headers) {
+        variables.entry(name).or_insert(value);
+    }
+    let terms = asked.terms.unwrap_or_else(|| backends::terms(ex.site, &asked.target));
     let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
     let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);

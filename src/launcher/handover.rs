@@ -15,12 +15,13 @@ use std::time::Duration;
 use super::asking::Asker;
 use super::bind::{Bound, Origin};
 use super::generation::Generation;
-use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan};
+use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, SystemLog};
 use super::services::Services;
 use super::{Change, Launcher, whole_environment};
+use crate::base::syslog::Header;
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
-use crate::process::say::{Weight, say};
+use crate::process::say::{Weight, say, say_to};
 
 /// The version of what is handed over, and of the messages between the roles, which a launcher of another version goes on
 /// with: a change of either needs another number. A program that has another does not take over; it must be stopped and
@@ -130,6 +131,7 @@ impl Launcher<'_> {
         self.plan = unpack.option(unpack_plan)?;
         let programs = &mut self.programs;
         self.current = unpack.option(|unpack| Generation::unpack(unpack, &bound, programs))?;
+        say_to(self.current.as_ref().and_then(|current| current.logs.system_log()));
         self.old = unpack.list(|unpack| Generation::unpack(unpack, &bound, programs))?;
         self.given = bound
             .into_iter()
@@ -243,6 +245,10 @@ pub(super) fn pack_targets<'a>(
         LogTarget::Optional(path) => {
             pack.tag(3).bytes(path.as_os_str().as_bytes());
         }
+        LogTarget::System(log) => {
+            pack.tag(4).bytes(log.socket.as_os_str().as_bytes());
+            pack.tag(log.header.facility).bytes(&log.header.tag);
+        }
     });
     pack.option(error_log, |pack, number| {
         pack.number(number as u64);
@@ -257,6 +263,13 @@ pub(super) fn unpack_targets(unpack: &mut Unpack<'_>) -> Result<(Vec<LogTarget>,
             1 => LogTarget::Program(LogProgram::unpack(unpack)?),
             2 => LogTarget::Stderr,
             3 => LogTarget::Optional(unpack_path(unpack)?),
+            4 => LogTarget::System(SystemLog {
+                socket: unpack_path(unpack)?,
+                header: Header {
+                    facility: unpack.tag()?,
+                    tag: unpack.bytes()?,
+                },
+            }),
             _ => return Err(Unreadable),
         })
     };

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -17,6 +17,8 @@ use rustix::io::Errno;
 
 use super::plan::{LogProgram, LogTarget};
 use super::programs::Programs;
+use super::system_log;
+use crate::base::syslog::Header;
 use crate::process::say::{Weight, say};
 
 /// The logs of one generation, open.
@@ -76,6 +78,14 @@ impl OpenLogs {
         self.error.and_then(|number| self.logs.get(number)).map(|log| &log.fd)
     }
 
+    /// What stands before the lines of the main error log, where that is the system's log.
+    pub(super) fn system_log(&self) -> Option<Header> {
+        match &self.error.and_then(|number| self.logs.get(number))?.target {
+            LogTarget::System(system) => Some(system.header.clone()),
+            _ => None,
+        }
+    }
+
     /// What they were opened from.
     pub(super) fn targets(&self) -> impl ExactSizeIterator<Item = &LogTarget> {
         self.logs.iter().map(|log| &log.target)
@@ -95,7 +105,7 @@ impl OpenLogs {
     pub(super) fn programs(&self) -> impl Iterator<Item = &LogProgram> {
         self.logs.iter().filter_map(|log| match &log.target {
             LogTarget::Program(program) => Some(program),
-            LogTarget::File(_) | LogTarget::Optional(_) | LogTarget::Stderr => None,
+            LogTarget::File(_) | LogTarget::Optional(_) | LogTarget::Stderr | LogTarget::System(_) => None,
         })
     }
 
@@ -139,8 +149,28 @@ impl OpenLog {
             },
             LogTarget::Stderr => log.fd = Rc::clone(programs.stderr()),
             LogTarget::Program(program) => log.fd = programs.pipe_to(program)?,
+            LogTarget::System(system) => {
+                let socket = system_log::socket()
+                    .map_err(|error| format!("cannot make a socket for the system's log: {error}"))?;
+                log.fd = Rc::new(socket);
+                log.reach(&system.socket);
+            }
         }
         Ok(log)
+    }
+
+    /// Connects to the system's log, which may be another one now. Where it is not there, that is told once; lines wait.
+    fn reach(&mut self, socket: &Path) {
+        match system_log::reach(self.fd.as_fd(), socket) {
+            Ok(()) => self.sight = Sight::Usual,
+            Err(error) => {
+                if self.sight != Sight::Unusable {
+                    let told = format!("cannot reach the system's log at `{}`: {error}", socket.display());
+                    say("launcher", Weight::Error, &told);
+                }
+                self.sight = Sight::Unusable;
+            }
+        }
     }
 
     fn take(&mut self, (fd, file): (OwnedFd, FileId)) {
@@ -162,6 +192,11 @@ impl OpenLog {
 
     /// Looks at its name; true when another file was opened.
     fn look(&mut self) -> bool {
+        if let LogTarget::System(system) = &self.target {
+            let socket = system.socket.clone();
+            self.reach(&socket);
+            return false;
+        }
         let (LogTarget::File(path) | LogTarget::Optional(path)) = &self.target else {
             return false;
         };

@@ -21,6 +21,7 @@ mod programs;
 mod report;
 mod roles;
 pub mod services;
+mod system_log;
 mod trial;
 mod wait;
 mod who;
@@ -45,7 +46,7 @@ use crate::process::notify::{self, Notifier};
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
 use crate::process::probe;
-use crate::process::say::{Weight, say, say_waiting};
+use crate::process::say::{Weight, say, say_to, say_waiting};
 use crate::process::signal::{Signal, Signals};
 use crate::process::write_now::Nature;
 
@@ -65,7 +66,7 @@ pub use control::{NotRunning, Outcome, ask_running, signal_running};
 pub use detach::{Detached, detach};
 pub use handover::VERSION;
 pub use plan::{
-    ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, ServicePlan, Shell,
+    ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, MapProgram, Plan, ServicePlan, Shell, SystemLog,
 };
 pub use trial::CommandLine;
 
@@ -533,9 +534,12 @@ const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
 
 /// Our own messages go to the main error log from now on.
 fn take_stderr(generation: &Generation) {
-    if let Some(log) = generation.logs.error()
-        && let Err(error) = rustix::stdio::dup2_stderr(log)
-    {
+    let Some(log) = generation.logs.error() else { return };
+    let taken = rustix::stdio::dup2_stderr(log);
+    if taken.is_ok() {
+        say_to(generation.logs.system_log());
+    }
+    if let Err(error) = taken {
         say(
             "launcher",
             Weight::Error,

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::syslog::Header;
 use crate::config::directives::service::CrashLimit;
 use crate::process::identity::Identity;
 
@@ -108,6 +109,17 @@ pub enum LogTarget {
     Program(LogProgram),
     /// To the standard error output the launcher was started with.
     Stderr,
+    /// Into the system's log.
+    System(SystemLog),
+}
+
+/// The system's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemLog {
+    /// The socket where it listens.
+    pub socket: PathBuf,
+    /// What stands before each line.
+    pub header: Header,
 }
 
 /// A program that takes a log.

@@ -12,12 +12,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use crate::lang::error_format::{ErrorFormats, Facts, RequestFacts, Scope};
+use crate::base::syslog::{self, Header};
+use crate::lang::error_format::{ErrorFormats, Facts, Scope};
 use crate::lang::local_time;
 use crate::lang::log_format::escape;
 use crate::lang::log_level::{Level, LogLevels};
 use crate::log::losses::Report;
 use crate::log::sink::{Sink, strerror};
+
+pub use crate::lang::error_format::RequestFacts;
 
 /// Longer lines are cut, as in Apache (`MAX_STRING_LEN`).
 const LINE_LIMIT: usize = 8192;
@@ -28,6 +31,8 @@ pub struct ErrorLog {
     sink: Arc<Sink>,
     levels: LogLevels,
     shape: Shape,
+    /// What stands before each line, where they go into the system's log.
+    header: Option<Header>,
 }
 
 /// What lines look like.
@@ -42,7 +47,7 @@ enum Shape {
 /// The formats of a site, and what was told before the first line about a connection and a request.
 #[derive(Debug)]
 struct Formats {
-    formats: ErrorFormats,
+    said: ErrorFormats,
     server_name: Box<[u8]>,
     told: Mutex<Told>,
 }
@@ -110,7 +115,14 @@ impl ErrorLog {
             sink: sink.into(),
             levels: LogLevels::default(),
             shape: Shape::Usual,
+            header: None,
         }
+    }
+
+    /// The same log for lines that go into the system's.
+    #[must_use]
+    pub fn with_system_log(self, header: Option<Header>) -> ErrorLog {
+        ErrorLog { header, ..self }
     }
 
     /// The same log with lines of other shapes, for a site of this name.
@@ -118,7 +130,7 @@ impl ErrorLog {
     pub fn with_formats(self, formats: ErrorFormats, server_name: &[u8]) -> ErrorLog {
         let own = |formats| {
             Shape::Own(Box::new(Formats {
-                formats,
+                said: formats,
                 server_name: server_name.into(),
                 told: Mutex::default(),
             }))
@@ -178,8 +190,8 @@ impl ErrorLog {
     /// Appends the entry's line, and those that come before the first one.
     fn append(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         match &self.shape {
-            Shape::Usual => append(entry, SystemTime::now(), out),
-            Shape::Own(formats) => formats.append(entry, out),
+            Shape::Usual => append(entry, SystemTime::now(), self.header.as_ref(), out),
+            Shape::Own(formats) => formats.append(entry, self.header.as_ref(), out),
         }
     }
 
@@ -217,7 +229,11 @@ impl ErrorLog {
 }
 
 impl Formats {
-    fn append(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+    fn append(&self, entry: &Entry<'_>, header: Option<&Header>, out: &mut Vec<u8>) {
+        let start = Start {
+            header,
+            level: entry.level,
+        };
         let words = entry.os_error.map(strerror);
         let mut facts = Facts {
             now: SystemTime::now(),
@@ -232,20 +248,20 @@ impl Formats {
         };
         let none = |_: &mut Vec<u8>| {};
         let (is_new_connection, is_new_request) = entry.request.map_or((false, false), |request| self.are_new(request));
-        for format in self.formats.connection.iter().filter(|_| is_new_connection) {
-            finished(out, |out| format.append(&facts, none, out));
+        for format in self.said.connection.iter().filter(|_| is_new_connection) {
+            start.line(out, |out| format.append(&facts, none, out));
         }
         facts.scope = Scope::Request;
-        for format in self.formats.request.iter().filter(|_| is_new_request) {
-            finished(out, |out| format.append(&facts, none, out));
+        for format in self.said.request.iter().filter(|_| is_new_request) {
+            start.line(out, |out| format.append(&facts, none, out));
         }
-        let Some(format) = &self.formats.line else {
-            return append(entry, facts.now, out);
+        let Some(format) = &self.said.line else {
+            return append(entry, facts.now, header, out);
         };
         facts.said = Some((entry.level, entry.module));
         let number = entry.os_error.and_then(io::Error::raw_os_error);
         facts.os_error = number.zip(words.as_deref());
-        finished(out, |out| {
+        start.line(out, |out| {
             format.append(&facts, |out| message(entry.message, out), out);
         });
     }
@@ -270,22 +286,50 @@ fn is_new(names: &mut VecDeque<Vec<u8>>, name: &[u8]) -> bool {
     true
 }
 
-/// Ends the line that is appended, if one is, and cuts it to its limit.
-fn finished(out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    append(out);
-    if out.len() - start >= LINE_LIMIT {
-        cut(out, start);
-    }
-    if out.len() > start {
+/// How a line begins.
+#[derive(Clone, Copy)]
+struct Start<'h> {
+    header: Option<&'h Header>,
+    level: Level,
+}
+
+impl Start<'_> {
+    /// Appends a line, if there is anything in it: cut to its limit, and with its end.
+    fn line(self, out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
+        let whole = out.len();
+        if let Some(header) = self.header {
+            // The levels of the system's log have the same numbers, and the least urgent one ends them.
+            header.append(u8::try_from(self.level as u32).unwrap_or(syslog::DEBUG), out);
+        }
+        let start = out.len();
+        append(out);
+        if out.len() - start >= LINE_LIMIT {
+            cut(out, start);
+        }
+        if out.len() == start {
+            return out.truncate(whole);
+        }
+        if self.header.is_some() {
+            // What a format breaks into several lines is one message there.
+            for byte in out.iter_mut().skip(start).filter(|byte| **byte == b'\n') {
+                *byte = b' ';
+            }
+        }
         out.push(b'\n');
     }
 }
 
 /// Appends the entry's line in the usual shape.
-fn append(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
-    finished(out, |out| {
-        prefix(entry, now, out);
+fn append(entry: &Entry<'_>, now: SystemTime, header: Option<&Header>, out: &mut Vec<u8>) {
+    let start = Start {
+        header,
+        level: entry.level,
+    };
+    start.line(out, |out| {
+        if header.is_none() {
+            time(now, out);
+        }
+        prefix(entry, out);
         message(entry.message, out);
         if let Some(referer) = entry.referer {
             out.extend_from_slice(b", referer: ");
@@ -311,7 +355,7 @@ fn message(message: Message<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn prefix(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
+fn time(now: SystemTime, out: &mut Vec<u8>) {
     let time = local_time::since_epoch(now);
     let date = local_time::error(time.as_secs());
     let (day_and_time, year) = date.split_at(date.len() - 5);
@@ -321,10 +365,15 @@ fn prefix(entry: &Entry<'_>, now: SystemTime, out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail.
     let _ = write!(out, ".{micros:06}");
     out.extend_from_slice(year);
+    out.extend_from_slice(b"] ");
+}
+
+fn prefix(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let (module, level) = (entry.module, entry.level.name());
+    // Writing to a Vec cannot fail.
     let _ = write!(
         out,
-        "] [{module}:{level}] [pid {}:tid {}] ",
+        "[{module}:{level}] [pid {}:tid {}] ",
         std::process::id(),
         thread_id()
     );
@@ -396,6 +445,7 @@ mod tests {
         append(
             entry,
             SystemTime::UNIX_EPOCH + Duration::new(SECOND, 7_618_999),
+            None,
             &mut out,
         );
         String::from_utf8(out).expect("escaped")

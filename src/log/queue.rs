@@ -60,7 +60,12 @@ impl Queue {
 fn send(fd: BorrowedFd<'_>, nature: Nature, bytes: &[u8]) -> (usize, Option<Errno>) {
     let mut sent = 0;
     while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
-        match write_now(fd, nature, whole_lines(rest)) {
+        let piece = if nature == Nature::Lines {
+            rest
+        } else {
+            whole_lines(rest)
+        };
+        match write_now(fd, nature, piece) {
             Ok(0) | Err(Errno::AGAIN) => break,
             Ok(n) => sent += n,
             Err(Errno::INTR) => {}

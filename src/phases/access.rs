@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::config::directives::authn::AuthType;
 use crate::config::directives::compat::{From, Lists, Order, Satisfy};
 use crate::exchange::Exchange;
-use crate::exchange::authorizers::Refusal;
+use crate::exchange::authorizers::{Part, Refusal};
 use crate::exchange::client::Question;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::phases::authorizer::ByProgram;
 use crate::phases::authz::{self, Found};
 use crate::phases::{authn, authorizer, host_name};
 
@@ -58,8 +59,11 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         return Ok(());
     }
     ex.client.forget_user();
-    judge(ex, place)?;
-    authorizer::take_variables(ex);
+    let judged = judge(ex, place);
+    if !matches!(judged, Err(Closed::Ask(_))) {
+        authorizer::take_variables(ex);
+    }
+    judged?;
     ex.client.admitted = Some(Arc::clone(&place.conf));
     Ok(())
 }
@@ -71,6 +75,10 @@ fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         (Ok(()), Some(lists)) => by_lists(ex, place, lists, satisfy)?,
         (allowed, _) => allowed,
     };
+    let by_address = match by_address {
+        Ok(()) => by_checker(ex, place)?,
+        refused => refused,
+    };
     match satisfy {
         Satisfy::All => by_address?,
         Satisfy::Any if by_address.is_ok() => {
@@ -80,6 +88,18 @@ fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         Satisfy::Any => {}
     }
     by_user(ex, place)
+}
+
+/// FcgidAccessChecker.
+fn by_checker(ex: &Exchange, place: &Place) -> Result<Result<(), Fail>, Closed> {
+    Ok(match authorizer::access_checker(ex, place)? {
+        ByProgram::Granted | ByProgram::Declined => Ok(()),
+        ByProgram::Refused(refusal) => {
+            let note = authorizer::refused(ex, Part::AccessChecker);
+            let fail = Fail::site(Status::UNAUTHORIZED, note).of_module("fcgid");
+            Err(fail.with_fields_of(refusal))
+        }
+    })
 }
 
 /// What `Require` says, and a name and password where it needs them.
@@ -98,6 +118,15 @@ fn by_user(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         let url = url(ex);
         let note = format!("{url}: a user is required, and nobody is asked who it is: AuthType is missing or None");
         return Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note).of_module("core").into());
+    }
+    match authorizer::authorizer(ex, place)? {
+        ByProgram::Granted => return Ok(()),
+        ByProgram::Refused(refusal) => {
+            let note = authorizer::refused(ex, Part::Authorizer);
+            let fail = authn::challenge(ex, place, note).of_module("fcgid");
+            return Err(fail.with_fields_of(refusal).into());
+        }
+        ByProgram::Declined => {}
     }
     match authz::apply(ex, place, rule)? {
         Found::Granted => Ok(()),

@@ -15,12 +15,13 @@ use tokio::sync::Semaphore;
 
 use crate::auth::hash::Hash;
 use crate::exchange::Exchange;
-use crate::exchange::authorizers::{Authorizing, Gate};
+use crate::exchange::authorizers::{Authorizing, Gate, Standing};
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
 use crate::http::status::Status;
+use crate::lang::log_level::Level;
 use crate::process::names;
 
 /// A resolver that answers later is not waited for. No directive moves it.
@@ -86,9 +87,16 @@ pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fa
 /// Asks an authorizer and records its answer.
 pub(super) async fn of_authorizer(ex: &mut Exchange, place: &Place, asked: Authorizing) -> Result<(), Fail> {
     let answer = if let Some(Gate(authorizers)) = ex.client.gate.clone() {
-        authorizers.ask(ex, place, &asked).await?
+        match authorizers.ask(ex, place, &asked).await {
+            // Others are asked, and the log knows why.
+            Err(Fail::Reply(why)) if asked.standing == Standing::Passing => {
+                ex.rewriting.lines.push(Level::Error, "fcgid", why.note.clone());
+                Answer::No
+            }
+            answer => answer?,
+        }
     } else {
-        let name = String::from_utf8_lossy(&asked.provider).into_owned();
+        let name = asked.whom.to_string();
         ex.trace(|| {
             Step::Access(format!(
                 "authorizer `{name}` is not asked here, so that nobody knows what it would say"

@@ -7,6 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crate::auth::hash::{Effort, Hash};
 use crate::config::directives::authn::{AuthType, Authn, Base, Provider, Stored};
 use crate::exchange::Exchange;
+use crate::exchange::authorizers::Part;
 use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
@@ -15,7 +16,7 @@ use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
-use crate::phases::authorizer::{self, Checked};
+use crate::phases::authorizer::{self, ByProgram, Checked};
 use crate::phases::{answers, auth_files, digest};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
@@ -47,7 +48,25 @@ pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     let is_authoritative = place.conf.authn.authoritative.or(true);
     let shown = String::from_utf8_lossy(&user).into_owned();
     let url = String::from_utf8_lossy(ex.target.path.as_bytes()).into_owned();
-    match asked(ex, place, &user, &password)? {
+    let program = place.conf.access_programs.authenticator.value();
+    // A place that names nobody else who knows passwords has its program for them.
+    let names_others = place.conf.authn.user_file.value().is_some() || place.conf.authn.providers.value().is_some();
+    let known = match program {
+        Some(_) if !names_others => Known::NoSuchUser,
+        _ => asked(ex, place, &user, &password)?,
+    };
+    if matches!(known, Known::NoSuchUser | Known::Trouble) && (!is_authoritative || !names_others) {
+        match authorizer::authenticator(ex, place, &password)? {
+            ByProgram::Granted => return Ok(()),
+            ByProgram::Refused(refusal) => {
+                let note = authorizer::refused(ex, Part::Authenticator);
+                let fail = challenge(ex, place, note).of_module("fcgid");
+                return Err(fail.with_fields_of(refusal).into());
+            }
+            ByProgram::Declined => {}
+        }
+    }
+    match known {
         Known::Good => Ok(()),
         Known::Wrong => {
             let note = format!("user {shown}: authentication failure for \"{url}\": Password Mismatch");

@@ -4,6 +4,7 @@ use crate::base::path;
 use crate::config::backends::{self, Scheme, Target};
 use crate::config::balancers;
 use crate::config::directives::fastcgi::Backend;
+use crate::config::directives::fcgid::Asks;
 use crate::config::directives::options::Options;
 use crate::config::directives::status::Access;
 use crate::config::filters::Named;
@@ -110,6 +111,9 @@ fn has_own_head(ex: &Exchange, place: &Place) -> bool {
 
 fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     check_filters(place)?;
+    if place.alias != Alias::Proxied && ex.config.server.old_fastcgi.program(&place.path).is_some() {
+        return Ok(Handler::Application);
+    }
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
         (Alias::Proxied, _) => {
@@ -121,7 +125,10 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             return Ok(speaks(parsed(&place.path)?.scheme));
         }
         (Alias::Scripts, Some(named)) if handlers::is_on_demand(named) => {
-            return script(ex, place).map(|_| Handler::Fcgid);
+            if !needs_no_file(place) {
+                script(ex, place)?;
+            }
+            return Ok(Handler::Fcgid);
         }
         (Alias::Scripts, _) => return script(ex, place),
         (_, Some(named)) if backends::of_handler(named).is_some() => return application(ex, place, named),
@@ -146,6 +153,13 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         if ex.method == Method::Options {
             return Ok(Handler::Options);
         }
+    }
+    if named.is_some_and(handlers::is_on_demand) && needs_no_file(place) {
+        return if place.conf.core.options.in_force().has(Options::EXEC_CGI) {
+            Ok(Handler::Fcgid)
+        } else {
+            Err(not_a_script_here(ex))
+        };
     }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
@@ -206,6 +220,12 @@ fn of_server(ex: &Exchange, place: &Place, named: &[u8], handler: Handler) -> Re
         Method::Post => Err(missing(ex)),
         _ => Ok(handler),
     }
+}
+
+/// Whether a wrapper is asked for whatever the URL says.
+fn needs_no_file(place: &Place) -> bool {
+    let wrapper = place.conf.fcgid.wrapper(&place.path);
+    wrapper.is_some_and(|wrapper| wrapper.asks == Asks::Names)
 }
 
 /// A file to be shown, unless it is a program by its place or by its type.

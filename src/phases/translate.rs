@@ -67,6 +67,7 @@ impl By<'_> {
                 }
             },
             By::User => ("UserDir".to_owned(), None),
+            By::Host if found.alias == Alias::Scripts => ("VirtualScriptAlias".to_owned(), None),
             By::Host => ("VirtualDocumentRoot".to_owned(), None),
             By::Root => ("DocumentRoot".to_owned(), None),
         };

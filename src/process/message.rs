@@ -200,7 +200,7 @@ pub enum ScriptOrder {
 pub struct Start {
     /// The worker's number for it, used once per channel.
     pub id: u64,
-    /// The number of the script place in the settings.
+    /// The number of the script place in the settings, or of the program behind them.
     pub place: u32,
     /// The path below the place, without leading slash; empty when the place is the script itself.
     pub path: Vec<u8>,
@@ -230,6 +230,20 @@ pub enum Runs {
     Itself,
     /// The program that the spawner's own settings name for it (FcgidWrapper).
     Wrapper,
+    /// The program of this number, with its arguments, which the spawner's own settings name.
+    Program,
+}
+
+impl Runs {
+    const ALL: [Runs; 3] = [Runs::Itself, Runs::Wrapper, Runs::Program];
+
+    fn number(self) -> u8 {
+        match self {
+            Runs::Itself => 0,
+            Runs::Wrapper => 1,
+            Runs::Program => 2,
+        }
+    }
 }
 
 /// Spawner to worker.
@@ -466,7 +480,7 @@ impl Start {
     pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         let writer = Writer::with_room(self.length()).u8(1);
         let mut writer = writer.u64(self.id).u32(self.place).bytes(&self.path);
-        writer = writer.u8(u8::from(self.runs == Runs::Wrapper));
+        writer = writer.u8(self.runs.number());
         writer = writer.count(self.arguments.len());
         for argument in &self.arguments {
             writer = writer.bytes(argument);
@@ -502,10 +516,11 @@ impl Start {
             id: reader.u64()?,
             place: reader.u32()?,
             path: reader.bytes()?,
-            runs: match reader.u8()? {
-                0 => Runs::Itself,
-                1 => Runs::Wrapper,
-                _ => return Err(MessageError::Malformed),
+            runs: {
+                let number = reader.u8()?;
+                let mut all = Runs::ALL.into_iter();
+                all.find(|runs| runs.number() == number)
+                    .ok_or(MessageError::Malformed)?
             },
             arguments: reader.list(|reader| reader.bytes())?,
             env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,

@@ -15,6 +15,7 @@ use super::write_now::{Nature, write_now};
 /// How many bytes of lines wait for a reader without room.
 const LIMIT: usize = 16 * 1024;
 
+use crate::base::syslog::Header;
 use crate::base::zone;
 
 /// How much a line matters; Apache's words.
@@ -110,6 +111,8 @@ impl Waiting {
                 Ok(n) if n > 0 => sent += n,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
+                // The system's log is started again.
+                Err(_) if nature == Nature::Lines => break,
                 Ok(_) | Err(_) => {
                     let ends = memchr::memchr_iter(b'\n', rest).count();
                     self.lost += u64::try_from(ends).unwrap_or(u64::MAX);
@@ -121,12 +124,26 @@ impl Waiting {
     }
 }
 
+/// From now on lines are for the system's log, which standard error is then, or are as usual.
+pub fn say_to(system_log: Option<Header>) {
+    *SYSTEM_LOG.lock().unwrap_or_else(PoisonError::into_inner) = system_log;
+}
+
+static SYSTEM_LOG: Mutex<Option<Header>> = Mutex::new(None);
+
 fn line(role: &str, weight: Weight, what: &str) -> String {
-    let weight = match weight {
-        Weight::Error => "error",
-        Weight::Warning => "warn",
-        Weight::Notice => "notice",
+    let (weight, severity) = match weight {
+        Weight::Error => ("error", 3),
+        Weight::Warning => ("warn", 4),
+        Weight::Notice => ("notice", 5),
     };
+    if let Some(header) = &*SYSTEM_LOG.lock().unwrap_or_else(PoisonError::into_inner) {
+        let mut line = Vec::new();
+        header.append(severity, &mut line);
+        let what: String = what.chars().flat_map(escaped).collect();
+        let line = String::from_utf8_lossy(&line);
+        return format!("{line}[{role}:{weight}] [pid {}] {what}\n", std::process::id());
+    }
     let time = jiff::Timestamp::now()
         .to_zoned(zone::local())
         .strftime("%a %b %d %H:%M:%S%.6f %Y");

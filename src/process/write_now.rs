@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, IoSlice, ReadWriteFlags, pwritev2, write};
-use rustix::net::{SendFlags, send};
+use rustix::net::sockopt::socket_type;
+use rustix::net::{SendFlags, SocketType, send};
 
 /// Writes up to this many bytes go into a pipe whole or not at all (`PIPE_BUF`), so lines of several writers do not mix.
 pub const WHOLE: usize = 4096;
@@ -22,6 +23,8 @@ pub enum Nature {
     Pipe,
     /// A connected socket, such as the journal's.
     Socket,
+    /// A socket that takes a line at a time, such as the system's log.
+    Lines,
     /// A terminal.
     Terminal,
 }
@@ -31,6 +34,7 @@ impl Nature {
     pub fn of(fd: BorrowedFd<'_>) -> io::Result<Nature> {
         Ok(match FileType::from_raw_mode(fstat(fd)?.st_mode) {
             FileType::Fifo => Nature::Pipe,
+            FileType::Socket if socket_type(fd) == Ok(SocketType::DGRAM) => Nature::Lines,
             FileType::Socket => Nature::Socket,
             FileType::CharacterDevice if rustix::termios::isatty(fd) => Nature::Terminal,
             _ => Nature::File,
@@ -48,6 +52,7 @@ pub fn write_now(fd: BorrowedFd<'_>, nature: Nature, bytes: &[u8]) -> Result<usi
     match nature {
         Nature::File => write(fd, bytes),
         Nature::Socket => send(fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+        Nature::Lines => send_line(fd, bytes),
         // Position -1 is the current one. Before Linux 6.4 pipes do not know it, FIFOs never do.
         Nature::Pipe => match pwritev2(fd, &[IoSlice::new(bytes)], u64::MAX, ReadWriteFlags::NOWAIT) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::SPIPE) => if_room(fd, bytes),
@@ -56,6 +61,33 @@ pub fn write_now(fd: BorrowedFd<'_>, nature: Nature, bytes: &[u8]) -> Result<usi
         Nature::Terminal => if_room(fd, bytes),
     }
 }
+
+/// Sends the first line without its end, as one message; how many bytes it had with it.
+fn send_line(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    let end = memchr::memchr(b'\n', bytes);
+    let line = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+    let whole = line.len() + usize::from(end.is_some());
+    if line.is_empty() {
+        return Ok(whole);
+    }
+    let sent = match send(fd, line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        // Its beginning is better than nothing.
+        Err(Errno::MSGSIZE) => send(
+            fd,
+            line.get(..SHORT).unwrap_or(line),
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        ),
+        sent => sent,
+    };
+    match sent {
+        Ok(_) => Ok(whole),
+        Err(Errno::NOBUFS) => Err(Errno::AGAIN),
+        Err(why) => Err(why),
+    }
+}
+
+/// So much of a line fits into any message (RFC 3164 section 4.1).
+const SHORT: usize = 1024;
 
 /// Asks for room before it writes; a pipe that has some takes a piece of [`WHOLE`] bytes.
 fn if_room(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
@@ -99,6 +131,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_line_is_a_message() {
+        let (reader, writer) = std::os::unix::net::UnixDatagram::pair().expect("a pair");
+        assert_eq!(Nature::of(writer.as_fd()).expect("open"), Nature::Lines);
+        let (mut rest, mut sent) = (&b"one\n\ntwo\nthree"[..], Vec::new());
+        while !rest.is_empty() {
+            let n = write_now(writer.as_fd(), Nature::Lines, rest).expect("there is room");
+            sent.push(n);
+            rest = &rest[n..];
+        }
+        assert_eq!(sent, [4, 1, 4, 5]);
+        for want in ["one", "two", "three"] {
+            let mut buffer = [0; 99];
+            let n = reader.recv(&mut buffer).expect("it is there");
+            assert_eq!(&buffer[..n], want.as_bytes());
+        }
+        let full = std::iter::repeat_with(|| write_now(writer.as_fd(), Nature::Lines, b"x\n")).find(Result::is_err);
+        assert_eq!(full, Some(Err(Errno::AGAIN)));
+        drop(reader);
+        assert_eq!(
+            write_now(writer.as_fd(), Nature::Lines, b"x\n"),
+            Err(Errno::CONNREFUSED)
+        );
     }
 
     #[test]

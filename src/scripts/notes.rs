@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::quote;
 use crate::config::directives::DirConf;
-use crate::lang::error_format::RequestFacts;
+use crate::log::error::RequestFacts;
 use crate::log::script_log::{Conversation, ScriptLog, ScriptRequest};
 
 /// How much a note weighs.

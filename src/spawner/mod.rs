@@ -28,12 +28,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
+use crate::config::logs::system_log;
 use crate::config::site::Config;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{self, Child};
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
-use crate::process::say::{Weight, say};
+use crate::process::say::{Weight, say, say_to};
 
 use line::Line;
 use powers::Powers;
@@ -56,6 +57,7 @@ pub struct Rules {
 /// Runs the role until the launcher ends it or is gone.
 pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
     child::keep_dispositions();
+    say_to(system_log(&rules.config));
     let told = Powers::of(&rules.config).and_then(|powers| {
         let mut spawner = Spawner::new(inherited.launcher, inherited.scripts, rules)?;
         powers.settle()?;

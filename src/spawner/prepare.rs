@@ -82,8 +82,17 @@ impl Starter {
                 // The worker's settings are ours: it should have known.
                 refused((start.place, &start.path), Step::Place, Errno::ACCESS)
             })?,
+            Runs::Program => {
+                let command = self.book.program(start.place).unwrap_or_default();
+                (
+                    executed(&terms, &found).map_err(words)?,
+                    in_words(command).map_err(words)?,
+                )
+            }
         };
-        for argument in &start.arguments {
+        // A program has what the settings say, and nothing of the worker's.
+        let arguments = start.arguments.iter().filter(|_| start.runs != Runs::Program);
+        for argument in arguments {
             argv.push(CString::new(argument.as_slice()).map_err(words)?);
         }
         let stdin = start.stdin.as_ref().unwrap_or(&self.null);
@@ -129,12 +138,16 @@ impl Starter {
         let Some(place) = self.book.place(number) else {
             return Err(refused(named, Step::Place, Errno::ACCESS));
         };
+        // A script by its own number, and a program by its own.
+        if self.book.program(number).is_some() != (runs == Runs::Program) {
+            return Err(refused(named, Step::Place, Errno::ACCESS));
+        }
         let found = match self.book.site(place) {
-            Some(site) => place::find_in(site, place, path),
-            None => place::find(place, path),
+            Some(site) if runs != Runs::Program => place::find_in(site, place, path),
+            _ => place::find(place, path),
         };
         let found = found.and_then(|found| match runs {
-            Runs::Itself => found.executable(),
+            Runs::Itself | Runs::Program => found.executable(),
             Runs::Wrapper => Ok(found),
         });
         let found = found.map_err(|(step, errno)| refused(named, step, errno))?;
@@ -221,13 +234,12 @@ pub(super) fn executed(terms: &Terms, found: &Found) -> Result<CString, std::ffi
 
 /// The program that runs in a script's place, and its arguments, where the settings name one.
 fn wrapper(terms: &Terms, found: &Found) -> Option<(CString, Vec<CString>)> {
-    let words = &terms.fcgid.wrapper(found.path.as_bytes())?.command;
-    let argv: Vec<CString> = words
-        .iter()
-        .map(|word| CString::new(word.as_slice()))
-        .collect::<Result<_, _>>()
-        .ok()?;
+    let argv = in_words(&terms.fcgid.wrapper(found.path.as_bytes())?.command).ok()?;
     Some((argv.first()?.clone(), argv))
+}
+
+fn in_words(command: &[Vec<u8>]) -> Result<Vec<CString>, std::ffi::NulError> {
+    command.iter().map(|word| CString::new(word.as_slice())).collect()
 }
 
 /// A refusal before anything was started. What leaves a place is logged: no worker in its right mind asks for it.

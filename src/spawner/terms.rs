@@ -15,6 +15,7 @@ use crate::config::directives::fcgid::Fcgid;
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::directives::suexec::Target;
 use crate::config::places::{conf_of, confs, tree_of};
+use crate::config::programs::OwnProgram;
 use crate::config::site::{Config, ScriptLinks, ScriptPlace, Site};
 use crate::process::child::{ChildSpec, NewPrivileges};
 use crate::process::identity::{Identity, UnknownIdentity};
@@ -25,6 +26,8 @@ use crate::process::seccomp::Filter;
 #[derive(Debug)]
 pub(super) struct Book {
     config: Config,
+    /// The programs of the settings, each a place of its own.
+    programs: Vec<ScriptPlace>,
     known: HashMap<(u32, Vec<u8>), Arc<Terms>>,
     cages: Cages,
     /// Who the targets of SuexecUserGroup are: looked up once, before a chroot could hide the databases.
@@ -93,6 +96,7 @@ impl Book {
             owners: HashMap::new(),
             floor: Floor::of(&config.server.suexec),
             server: server.map(Arc::new),
+            programs: config.programs.iter().map(OwnProgram::place).collect(),
             config,
         })
     }
@@ -102,9 +106,17 @@ impl Book {
         &self.config
     }
 
-    /// The script place of this number.
+    /// The script place of this number; behind them all, the places of programs.
     pub(super) fn place(&self, number: u32) -> Option<&ScriptPlace> {
-        self.config.script_places.get(usize::try_from(number).ok()?)
+        let mut all = self.config.script_places.iter().chain(&self.programs);
+        all.nth(usize::try_from(number).ok()?)
+    }
+
+    /// The program of this number, and its arguments.
+    pub(super) fn program(&self, number: u32) -> Option<&[Vec<u8>]> {
+        let behind = usize::try_from(number).ok()?;
+        let own = behind.checked_sub(self.config.script_places.len())?;
+        self.config.programs.get(own).map(|program| program.command.as_slice())
     }
 
     /// The site that a place belongs to.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::{Rules, Spawner};
 use crate::config::directives::DirConf;
-use crate::config::directives::fcgid::Wrapper;
+use crate::config::directives::fcgid::{Asks, Wrapper};
 use crate::config::directives::rlimit::{Bound, Bounds};
 use crate::config::directives::suexec::Target;
 use crate::config::load::load_text;
@@ -527,6 +527,7 @@ fn a_wrapper_is_what_the_settings_name_and_nothing_else() {
                 conf.fcgid.wrappers.push(Wrapper {
                     command: vec![b"/bin/echo".to_vec()],
                     suffix: Some(b".php".to_vec()),
+                    asks: Asks::Files,
                 });
             }
         });
@@ -540,6 +541,36 @@ fn a_wrapper_is_what_the_settings_name_and_nothing_else() {
             Some(said) => {
                 setup.started();
                 assert_eq!(all(reader), said, "the arguments are the order's");
+                setup.ended();
+                setup.order(&ScriptOrder::Release { ids: vec![1] });
+            }
+        }
+        setup.finish();
+    }
+}
+
+#[test]
+fn a_program_runs_as_the_settings_have_it_and_by_its_own_number() {
+    let settings = "<Directory /srv>\nFcgidWrapper \"/bin/echo its own\" .php\n</Directory>\n";
+    for (runs, place, expected) in [
+        (Runs::Program, 1, Some("its own\n")),
+        (Runs::Program, 0, None),
+        (Runs::Program, 2, None),
+        (Runs::Itself, 1, None),
+        (Runs::Wrapper, 1, None),
+    ] {
+        let setup = Setup::with("program", settings, &[], |_| {});
+        let (reader, writer) = io::pipe().expect("pipes work");
+        setup.order(&ScriptOrder::Start(Start {
+            place,
+            runs,
+            ..start(1, "", writer.into())
+        }));
+        match expected {
+            None => assert_eq!(setup.failed().step, Step::Place, "{runs:?} {place}"),
+            Some(said) => {
+                setup.started();
+                assert_eq!(all(reader), said, "the order's arguments are not taken");
                 setup.ended();
                 setup.order(&ScriptOrder::Release { ids: vec![1] });
             }

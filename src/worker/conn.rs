@@ -1,6 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
 mod proxied;
+mod shown;
 mod tunnel;
 
 use std::cell::RefCell;
@@ -92,12 +93,6 @@ enum Then {
     Close,
     /// The response was cut; the client must see it.
     Reset,
-}
-
-impl Drop for Conn {
-    fn drop(&mut self) {
-        self.thread.roster.leave(self.seat);
-    }
 }
 
 impl Conn {
@@ -324,13 +319,6 @@ impl Conn {
             self.send(&mut ex, response).await;
         }
         Then::Close
-    }
-
-    fn show(&self, head: &RequestHead, began: &Began) {
-        let began = Instant::from_std(began.instant);
-        self.thread
-            .roster
-            .answers(self.seat, head.request_line(), head.field(b"host"), began);
     }
 
     fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {

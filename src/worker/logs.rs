@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::config::directives::log::LogTarget;
 use crate::config::site::{Config, Site};
 use crate::config::{logs, words};
 use crate::lang::log_format::LogFormat;
@@ -44,11 +45,17 @@ impl Logs {
         let number = |target| targets.iter().position(|known| *known == target);
         let mut sites = Vec::new();
         for site in &config.sites {
-            let error = number(logs::error_target(config, site))
+            let error_target = logs::error_target(config, site);
+            let system_log = match &error_target {
+                LogTarget::System(header) => Some(header.clone()),
+                LogTarget::File(_) | LogTarget::Program { .. } => None,
+            };
+            let error = number(error_target)
                 .and_then(|n| sinks.get(n))
                 .ok_or("an error log is not open")?;
             let error = ErrorLog::new(Arc::clone(error)).with_levels(site.base.core.log_level.clone());
             let error = error.with_formats(site.settings.logs.error_formats(), name_of(config, site));
+            let error = error.with_system_log(system_log);
             let mut access = Vec::new();
             for (n, log) in site.settings.logs.access.iter().enumerate() {
                 let target = number(log.target.clone()).ok_or("an access log is not open")?;

@@ -17,7 +17,7 @@ use crate::backend::on_demand::OnDemand;
 use crate::backend::service::News;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
-use crate::config::logs::targets;
+use crate::config::logs::{system_log, targets};
 use crate::config::services;
 use crate::config::site::Config;
 use crate::handlers::application::Applications;
@@ -31,6 +31,7 @@ use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
 use crate::process::jail;
 use crate::process::message::{FromWorker, ToWorker};
+use crate::process::say::say_to;
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
 use crate::scripts::{Scripts, notes};
@@ -61,6 +62,7 @@ enum Order {
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
 pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> Result<(), String> {
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
+    say_to(system_log(config));
     let sinks = sinks(config, inherited.logs)?;
     if let Ok(secret) = inherited.secret.try_into() {
         phases::digest::sign_with(secret);
@@ -432,12 +434,11 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         slots,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
     ));
-    let own_path = scripts.inherited().path.clone();
     let applications = Rc::new(Applications::new(
         Arc::clone(&backends),
         started,
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
-        own_path,
+        Rc::clone(&scripts),
     ));
     let idlers = Idlers::new(crowd, number);
     let thread = Rc::new(Thread::new(

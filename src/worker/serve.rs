@@ -101,7 +101,7 @@ impl Outside for Thread {
     }
 
     async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::application::on_demand::run(ex, place, &self.applications, &self.scripts).await
+        handlers::application::on_demand::run(ex, place, &self.applications).await
     }
 
     async fn run_program(&self, ex: &mut Exchange, place: &Place, arguments: Vec<Vec<u8>>) -> Result<Outcome, Fail> {

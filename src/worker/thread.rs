@@ -108,7 +108,7 @@ impl Thread {
             logs,
             scripts,
             applications,
-            has_authorizers: config.server.authorizers.providers.iter().next().is_some(),
+            has_authorizers: config.server.authorizers.providers.iter().next().is_some() || !config.programs.is_empty(),
             maps,
             ids: UniqueIds::new(idlers.number()),
             idlers,

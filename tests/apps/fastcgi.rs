@@ -336,8 +336,11 @@ impl<S: Read + Write> Talk<S> {
             // But for what two servers, or two runs, cannot have alike.
             _ => {
                 let own = |name: &str| DIFFERENT.contains(&name) || name.replace('_', "-").contains("proxy-");
-                let alike = |name: &str| !own(name) || words[0] == "all";
-                let variables = request.variables.iter().filter(|(name, _)| alike(name));
+                // Of a request without a body, mod_fcgid says that it is nought bytes long.
+                let nought =
+                    |name: &str, value: &str| words[0] == "bodiless" && (name, value) == ("CONTENT_LENGTH", "0");
+                let alike = |name: &str, value: &str| !own(name) && !nought(name, value) || words[0] == "all";
+                let variables = request.variables.iter().filter(|(name, value)| alike(name, value));
                 let lines = variables.map(|(name, value)| format!("{name}={value}\n"));
                 self.text(id, lines.collect::<String>().as_bytes())?;
             }
@@ -413,6 +416,22 @@ impl<S: Read + Write> Talk<S> {
                 self.text(id, format!("{told}\n").as_bytes())?;
             }
             "self" => self.text(id, own_facts().as_bytes())?,
+            "moved" | "local" | "teapot" => {
+                let head: &[u8] = match words[0] {
+                    "moved" => b"Location: http://elsewhere.example/x\r\nX-Own: field\r\n\r\nmoved\n",
+                    "local" => b"Location: /plain.txt\r\n\r\n",
+                    _ => b"Status: 418 I am a teapot\r\nContent-Type: text/plain\r\nX-Own: field\r\n\r\nshort\n",
+                };
+                self.output(id, head)?;
+                self.end(id, 0)?;
+            }
+            "inherited" => {
+                let value = words.get(1).and_then(|name| std::env::var(name).ok());
+                self.text(
+                    id,
+                    format!("{}\n", value.unwrap_or_else(|| "nothing".to_owned())).as_bytes(),
+                )?;
+            }
             _ => return Ok(false),
         }
         Ok(true)

@@ -40,6 +40,12 @@ fn main() -> ExitCode {
         let end = fastcgi::serve_inherited(serves);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    if let [name] = arguments.as_slice()
+        && name.ends_with(".fcgi")
+    {
+        let end = fastcgi::serve_inherited(Serves::Many);
+        return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     if let [_, mode, socket, port @ ..] = arguments.as_slice()
         && let "--http" | "--scgi" = mode.as_str()
     {

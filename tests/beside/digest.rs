@@ -174,5 +174,6 @@ fn parameter(challenge: &str, name: &str) -> Option<String> {
 
 fn hex(text: &str) -> String {
     let hash = Md5::digest(text.as_bytes());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = hash.iter().flat_map(|byte| format!("{byte:02x}").into_bytes());
+    digits.map(char::from).collect()
 }

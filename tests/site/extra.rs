@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         site("extra_static_first_serves", extra_static_first_serves),
         site("extra_services_serve", extra_services_serve),
         site("extra_status_serves", extra_status_serves),
+        site("extra_fcgid_serves", extra_fcgid_serves),
     ]
 }
 
@@ -169,5 +170,37 @@ fn extra_status_serves() -> Result<(), String> {
     ] {
         expect(path, &site.fetch(path)?, 200, told)?;
     }
+    site.end_saying(&[])
+}
+
+/// The example as it stands, with programs of ours where its own are, which end before the test does.
+fn extra_fcgid_serves() -> Result<(), String> {
+    let root = copied("extra-fcgid", "Include conf/extra/fcgid.conf\n")?;
+    let conf = root.join("conf/extra/fcgid.conf");
+    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
+    let place = root.join("srv").display().to_string();
+    let text = text.replace("IdleTimeout 5min", "IdleTimeout 1");
+    let text = text.replace("/usr/bin/php-cgi", &format!("{place}/bin/members.fcgi"));
+    let text = text.replace("IOTimeout 120", "IOTimeout 120 IdleTimeout 1 MinProcesses 0");
+    server::write(&conf, text.replace("\"/srv", &format!("\"{place}")).as_bytes())?;
+    let apps = server::bench().directory.join("apps");
+    let program = format!("#!/bin/sh\nexec {}/testapp --service-one\n", apps.display());
+    for name in ["srv/apps/app.fcgi", "srv/bin/members.fcgi"] {
+        server::write(&root.join(name), program.as_bytes())?;
+        server::set_mode(&root.join(name), 0o755)?;
+    }
+    server::write(&root.join("srv/php/index.php"), b"<?php\n")?;
+    server::write(&root.join("srv/members/x"), b"for members\n")?;
+    server::hand_over(&root, false)?;
+    let site = Site::start(root)?;
+    expect(
+        "a program",
+        &site.fetch("/apps/app.fcgi?env")?,
+        200,
+        "SCRIPT_NAME=/apps/app.fcgi",
+    )?;
+    let variable = "/php/?inherited/PHP_FCGI_MAX_REQUESTS";
+    expect("a wrapper", &site.fetch(variable)?, 200, "500")?;
+    expect("a member", &site.fetch("/members/x")?, 401, "Unauthorized")?;
     site.end_saying(&[])
 }

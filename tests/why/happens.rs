@@ -56,6 +56,10 @@ fn play(name: &str, pair: &Pair) -> Result<(), String> {
 
 /// The words of the command line that ask about a request; nothing for one with a body, or with a whole URL.
 fn words(request: &Request) -> Option<Vec<String>> {
+    // An answer is made of the challenge.
+    if request.digest.is_some() {
+        return None;
+    }
     let text = std::str::from_utf8(&request.bytes).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
@@ -110,6 +114,11 @@ fn difference(told: &str, reply: &Reply) -> Option<String> {
     let names = FIELDS.iter().copied().chain(["Last-Modified", "ETag", "Accept-Ranges"]);
     // These go by the clock.
     let names = names.filter(|name| !matches!(*name, "Expires" | "Cache-Control"));
+    // So does a nonce.
+    let is_nonce = reply
+        .value("WWW-Authenticate")
+        .is_some_and(|value| value.starts_with(b"Digest "));
+    let names = names.filter(|name| !(is_nonce && *name == "WWW-Authenticate"));
     let mut names = names;
     names.find_map(|name| {
         let sent = reply.fields.iter().filter_map(|line| {

@@ -1,5 +1,5 @@
 //! What to write in the place of a line that the server does not start with. A line may be left out only where nothing is
-//! opened by that: what guards a place is left to a person, or its whole virtual host is left out.
+//! opened by that: what guards a place, or answers for files, is left to a person, or its whole virtual host is left out.
 
 use crate::config::directives;
 use crate::config::directives::foreign::{self, Answer};
@@ -36,24 +36,34 @@ pub enum Change {
 /// Words that switch something off, or ask for what holds anyway; the first that an answer takes as harmless is suggested.
 const HARMLESS: &[&str] = &["Off", "None", "http", "Script", "standalone", "/dev/null"];
 
-/// Modules that say who may see what, by the beginning of their names.
-const GUARDS: &[&str] = &[
-    "mod_access",
-    "mod_allowmethods",
-    "mod_auth",
-    "mod_dav_svn",
-    "mod_evasive",
-    "mod_gnutls",
-    "mod_ident",
-    "mod_nss",
-    "mod_nw_ssl",
-    "mod_qos",
-    "mod_security",
-    "mod_session",
-    "mod_shib",
-    "mod_ssl",
-    "mod_tls",
+/// Modules whose lines open nothing when they are left out: they say neither who may see what, nor who answers for files that would
+/// be shown instead.
+const OPENS_NOTHING: &[&str] = &[
+    "core",
+    "mod_cern_meta",
+    "mod_cgid",
+    "mod_charset_lite",
+    "mod_dir",
+    "mod_echo",
+    "mod_http2",
+    "mod_log_agent",
+    "mod_log_config",
+    "mod_log_forensic",
+    "mod_log_referer",
+    "mod_mime",
+    "mod_proxy_express",
+    "mod_proxy_html",
+    "mod_proxy_scgi",
+    "mod_sed",
+    "mod_speling",
+    "mod_substitute",
+    "mod_usertrack",
+    "mod_xsendfile",
+    "mpm",
 ];
+
+/// One of these that changes what patterns match, those of guards among them.
+const CHANGES_PATTERNS: &str = "RegexDefaultOptions";
 
 /// What to do about the line that `error` is about. `nodes` are the settings that it stands in.
 pub fn of(error: &ConfigError, nodes: &[Node], texts: &Texts) -> Change {
@@ -73,7 +83,7 @@ pub fn of(error: &ConfigError, nodes: &[Node], texts: &Texts) -> Change {
         let near = foreign::did_you_mean(name);
         return near.map_or(Change::ByHand, |near| Change::Line(renamed(&line, name, near)));
     };
-    if GUARDS.iter().any(|guard| known.module.starts_with(guard)) {
+    if !OPENS_NOTHING.contains(&known.module) || known.name == CHANGES_PATTERNS {
         return host_around(nodes, error, texts).unwrap_or(Change::ByHand);
     }
     if name.starts_with('<') {
@@ -163,10 +173,7 @@ mod tests {
             ("MergeTrailers \\\n  on\n", line("MergeTrailers Off")),
             ("\tDirectryIndex a.html\n", line("\tDirectoryIndex a.html")),
             ("<Directry />\n</Directry>\n", line("<Directory />")),
-            (
-                "RegexDefaultOptions \\\n+DOLLAR_ENDONLY\n",
-                Change::LeaveOut { last: 2 },
-            ),
+            ("AgentLog \\\nlogs/agents\n", Change::LeaveOut { last: 2 }),
             // A value that is wrong, and a name that is nobody's.
             ("KeepAliveTimeout soon\n", Change::ByHand),
             ("Zzyzzyxx on\n", Change::ByHand),
@@ -182,6 +189,10 @@ mod tests {
     fn what_guards_is_never_left_out_alone() {
         for (n, (text, want)) in [
             ("SSLEngine on\n", Change::ByHand),
+            ("RegexDefaultOptions -DOTALL\n", Change::ByHand),
+            ("JkMount /*.jsp a\n", Change::ByHand),
+            ("SecRuleEngine On\n", Change::ByHand),
+            ("PerlAccessHandler A\n", Change::ByHand),
             ("<Location />\nSSLRequireSSL\n</Location>\n", Change::ByHand),
             (
                 "<VirtualHost *:443>\nSSLEngine on\n</VirtualHost>\n",

@@ -143,9 +143,7 @@ fn sections(report: &Report) -> Vec<&'static str> {
         let mut modules = report.tally.modules.iter().filter(|module| !module.is_empty());
         modules.any(|module| module.starts_with(begin)) || !report.scripts.is_empty() && *begin == "mod_cgi"
     };
-    let concerned = SECTIONS
-        .iter()
-        .filter(|(_, modules)| modules.iter().any(|begin| is_in_use(begin)));
+    let concerned = SECTIONS.iter().filter(|(_, modules)| modules.iter().any(&is_in_use));
     concerned.map(|(section, _)| *section).collect()
 }
 

@@ -10,7 +10,7 @@ use crate::http::status::Status;
 
 /// Tells the answer, or where the story ends.
 pub(super) fn tell(page: &mut Page, ex: &Exchange, response: Option<&Response>, stand_in: &StandIn, rights: Rights) {
-    if let Some(why) = &*stand_in.stopped.borrow() {
+    if let Some(why) = &*stand_in.stopped.0.borrow() {
         return page.line("unknown", 0, why, None);
     }
     let Some(response) = response else {

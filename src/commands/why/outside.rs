@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::maps;
 use crate::config::site::Config;
 use crate::exchange::Exchange;
+use crate::exchange::authorizers::{Asking, Authorizers, Authorizing};
 use crate::exchange::fail::{Fail, Reply};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
@@ -33,9 +35,24 @@ pub(super) struct StandIn {
     /// Whose rights we have taken.
     pub(super) guise: Option<Guise>,
     /// Why nothing more is known from some point on.
-    pub(super) stopped: RefCell<Option<String>>,
+    pub(super) stopped: Stopped,
     /// The script that would answer.
     pub(super) script: RefCell<Option<Script>>,
+}
+
+/// Why nothing more is known from some point on. Who would ask authorizers knows nothing from there.
+#[derive(Clone, Default)]
+pub(super) struct Stopped(pub(super) Rc<RefCell<Option<String>>>);
+
+impl Authorizers for Stopped {
+    fn ask<'a>(&'a self, _ex: &'a Exchange, _place: &'a Place, asked: &'a Authorizing) -> Asking<'a> {
+        let why = format!(
+            "authorizer `{}` is asked whether the client may come in; nobody is asked here, so that what it answers is not known",
+            asked.whom
+        );
+        *self.0.borrow_mut() = Some(why);
+        Box::pin(std::future::ready(Err(Fail::ClientGone)))
+    }
 }
 
 /// A script that would be started.
@@ -66,7 +83,7 @@ impl StandIn {
     }
 
     fn stop(&self, why: String) -> Fail {
-        *self.stopped.borrow_mut() = Some(why);
+        *self.stopped.0.borrow_mut() = Some(why);
         // Nobody is there to be answered, and so nothing more is done.
         Fail::ClientGone
     }

@@ -42,7 +42,7 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::Indexes,
         default: "Off",
         summary: "Leave directories alone that SetHandler gives another handler.",
-        manual: "With On such a directory has no index files, and its URL needs no slash at its end.",
+        manual: "With On such a directory has no index files.",
         set: Set::Dir(|conf, args| {
             conf.dir.check_handler.set(args.flag(0)?);
             Ok(())
@@ -79,7 +79,7 @@ add up; disabled alone empties the list.",
         overrides: Override::Indexes,
         default: "off",
         summary: "Redirect to the index file instead of serving it in place.",
-        manual: "On is the same as temp (302).",
+        manual: "On is the same as temp (302). The query goes along; Apache drops it.",
         set: Set::Dir(|conf, args| {
             conf.dir.index_redirect.set(match args.keyword(0).as_str() {
                 "off" => None,

@@ -1,5 +1,6 @@
 //! Where requests and errors are written down: `mod_log_config`, and `core`'s ErrorLog.
 
+use crate::base::syslog::{self, Header};
 use crate::config::directives::SiteSettings;
 use crate::config::error::Span;
 use crate::config::setting::{Appended, Mapped, Setting, settings};
@@ -52,6 +53,8 @@ pub enum LogTarget {
         /// Whether `/bin/sh -c` runs it.
         shell: bool,
     },
+    /// The system's log.
+    System(Header),
 }
 
 impl std::fmt::Display for LogTarget {
@@ -59,6 +62,10 @@ impl std::fmt::Display for LogTarget {
         match self {
             LogTarget::File(path) => write!(f, "{}", path.escape_ascii()),
             LogTarget::Program { command, .. } => write!(f, "|{}", command.escape_ascii()),
+            LogTarget::System(header) => {
+                let facility = syslog::name_of(header.facility);
+                write!(f, "syslog:{facility}:{}", header.tag.escape_ascii())
+            }
         }
     }
 }
@@ -113,20 +120,27 @@ any CustomLog writes to the main server's.",
     Directive {
         name: "ErrorLog",
         module: "core",
-        syntax: "file|pipe",
+        syntax: "file|pipe|syslog[:[facility][:tag]]",
         words: Words::exactly(1),
         allowed: SITES,
         overrides: Override::None,
         default: "logs/error_log",
         summary: "Say where errors are written.",
-        manual: "A pipe is a vertical bar and a command line. /dev/stderr is the server's own standard error output.",
+        manual: "A pipe is a vertical bar and a command line. /dev/stderr is the server's own standard error output. With syslog, lines go \
+into the system's log, by the facility local7 and the tag lychgate where none are named; virtual hosts may have others. Whatever the system's log \
+does, no request waits for it: lines wait while it is started again or has no room, 256 KiB of them in each process, and lines beyond that are counted, and told of \
+when there is room.",
         set: Set::Site(|site, args| {
-            if args.keyword(0) == "syslog" || args.keyword(0).starts_with("syslog:") {
-                return Err(
-                    "the system's log is not supported by this version; write a file or a pipe to `logger`".into(),
-                );
-            }
-            site.logs.error.set(target(args, 0)?);
+            let target = match args.keyword(0).split(':').next() {
+                Some("syslog") => LogTarget::System(system_log(args)?),
+                Some("journald") => {
+                    return Err("the journal has no form of its own here, as in Apache 2.4; write `syslog`, which it reads too, or \
+                                `./journald` for a file of that name"
+                        .into());
+                }
+                _ => target(args, 0)?,
+            };
+            site.logs.error.set(target);
             Ok(())
         }),
     },
@@ -251,6 +265,29 @@ fn custom_log(args: &Args, reach: Reach) -> Said<AccessLog> {
 fn check_format(format: &[u8]) -> Said<()> {
     let text = std::str::from_utf8(format).map_err(|_| format!("{} is not UTF-8 text", shown(format)))?;
     LogFormat::parse(text).map(|_| ()).map_err(|e| e.0)
+}
+
+/// `syslog[:[facility][:tag]]`
+fn system_log(args: &Args) -> Said<Header> {
+    let mut parts = args.bytes(0).splitn(3, |byte| *byte == b':').skip(1);
+    let facility = match parts.next().unwrap_or_default() {
+        b"" => syslog::DEFAULT_FACILITY,
+        name => {
+            let known = std::str::from_utf8(name).ok().and_then(syslog::facility);
+            known.ok_or_else(|| format!("{} is not a facility; there are {}", shown(name), syslog::facilities()))?
+        }
+    };
+    let tag = match parts.next().unwrap_or_default() {
+        b"" => b"lychgate".to_vec(),
+        tag if tag.iter().all(u8::is_ascii_graphic) => tag.to_vec(),
+        tag => {
+            return Err(format!(
+                "{} cannot be a tag; it takes visible ASCII characters without spaces",
+                shown(tag)
+            ));
+        }
+    };
+    Ok(Header { facility, tag })
 }
 
 fn target(args: &Args, n: usize) -> Said<LogTarget> {

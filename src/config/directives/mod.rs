@@ -1,5 +1,6 @@
 //! The directives, one file a feature: the settings a feature has, and the table entries that fill them.
 
+pub mod access_programs;
 pub mod actions;
 pub mod alias;
 pub mod authn;
@@ -28,6 +29,7 @@ pub mod log;
 pub mod mime;
 pub mod modules;
 pub mod negotiation;
+pub mod old_fastcgi;
 pub mod options;
 pub mod overrides;
 pub mod proxy;
@@ -71,6 +73,8 @@ settings! {
         aliases: alias::PlaceAliases,
         /// Access.
         authz: authz::Authz,
+        /// Programs that say who may come in.
+        access_programs: access_programs::AccessPrograms,
         /// Access as Apache 2.2 had it.
         compat: compat::Compat,
         /// Listings.
@@ -173,6 +177,8 @@ settings! {
         scripts: cgi::ScriptLimits,
         /// FastCGI programs that are started on demand.
         fcgid: fcgid::ServerFcgid,
+        /// What mod_fastcgi has.
+        old_fastcgi: old_fastcgi::OldFastCgi,
         /// Whom scripts may run as.
         suexec: suexec::SuexecRules,
         /// Who knows passwords.
@@ -188,6 +194,7 @@ settings! {
 
 /// The directives, feature by feature; those of one are in alphabetical order.
 const BY_FEATURE: &[&[Directive]] = &[
+    access_programs::DIRECTIVES,
     actions::DIRECTIVES,
     alias::DIRECTIVES,
     authn::DIRECTIVES,
@@ -214,6 +221,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     mime::DIRECTIVES,
     modules::DIRECTIVES,
     negotiation::DIRECTIVES,
+    old_fastcgi::DIRECTIVES,
     options::DIRECTIVES,
     overrides::DIRECTIVES,
     proxy::DIRECTIVES,

@@ -40,6 +40,8 @@ settings! {
         max_connections: Setting<u64>,
         /// `ServerThreads`.
         threads: Setting<u64>,
+        /// `SyslogSocket`.
+        syslog_socket: Setting<Vec<u8>>,
     }
 }
 
@@ -287,6 +289,21 @@ Apache's MaxRequestWorkers bounds requests rather than connections, and has no e
                     ("full", Tokens::Full),
                 ],
             )?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "SyslogSocket",
+        module: "lychgate",
+        syntax: "file",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "/dev/log",
+        summary: "Say where the system's log listens.",
+        manual: "Of lychgate's own, for ErrorLog syslog: the socket that syslog(3) writes to, where it has another name, as in a container.",
+        set: Set::Server(|server, args| {
+            server.core.syslog_socket.set(root_directory(args)?);
             Ok(())
         }),
     },

@@ -157,8 +157,8 @@ write to is not started.",
         default: "30 50",
         summary: "Say when a service that keeps dying is given up.",
         manual: "When its processes have ended so often within this time without being asked to, none is started any more: the service \
-has failed, the error log says so, and its requests get a 503 at once. A reload that describes it otherwise, or a restart of the server, \
-begins anew. Ends with status 0 after a second or more are no deaths.",
+has failed, the error log says so, and its requests get a 503 at once. A reload, lychgate ctl start with its name, or a restart of the \
+server begins anew. Ends with status 0 after a second or more are no deaths.",
         set: Set::Service(|service, args| {
             service.crash_limit = CrashLimit {
                 deaths: u32::try_from(args.number(0, 1..=1_000_000)?).unwrap_or(u32::MAX),

@@ -138,7 +138,7 @@ impl Pattern {
     /// How much of a file's name is the directory, if the pattern can have named it.
     pub fn length_in(&self, path: &[u8]) -> Option<usize> {
         crate::base::path::below(path, self.known_part())?;
-        let slashes = |text: &[u8]| text.iter().filter(|byte| **byte == b'/').count();
+        let slashes = |text: &[u8]| memchr::memchr_iter(b'/', text).count();
         let mut depth = 0;
         for part in &self.parts {
             if let Part::Text(text) = part {

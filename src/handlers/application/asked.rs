@@ -3,6 +3,8 @@
 
 use crate::config::backends::{self, Scheme, Target};
 use crate::config::directives::fastcgi::{Backend, Fixup};
+use crate::config::directives::old_fastcgi::OldProgram;
+use crate::config::directives::proxy::Terms;
 use crate::exchange::Exchange;
 use crate::exchange::Variables;
 use crate::exchange::fail::{Blame, Fail};
@@ -20,6 +22,10 @@ use crate::lang::expr::Trust;
 /// An application, and the script it is asked for.
 pub(super) struct Asked {
     pub(super) target: Target,
+    /// On which terms it is asked, where its file says so.
+    pub(super) terms: Option<Terms>,
+    /// Fields that it is told besides.
+    pub(super) pass_headers: Vec<Vec<u8>>,
     /// SCRIPT_FILENAME.
     script_filename: Vec<u8>,
     /// What of the path follows the script.
@@ -62,12 +68,17 @@ impl PathInfo {
 impl Asked {
     /// What `place` asks for.
     pub(super) fn of(ex: &Exchange, place: &Place) -> Result<Asked, Fail> {
+        if let Some(program) = ex.config.server.old_fastcgi.program(&place.path) {
+            return Ok(Asked::of_program(program, place));
+        }
         let backend = place.conf.fastcgi.backend.or(Backend::Fpm);
         let target = match place.alias {
             Alias::Proxied => parsed(&place.path)?,
             Alias::None | Alias::Files | Alias::Scripts => by_handler(place, backend)?,
         };
         let mut asked = Asked {
+            terms: None,
+            pass_headers: Vec::new(),
             script_filename: Vec::new(),
             path_info: place.path_info.clone(),
             path_translated: place.path_translated.clone(),
@@ -88,6 +99,18 @@ impl Asked {
             };
         }
         Ok(asked)
+    }
+
+    /// As mod_fastcgi has it: by the file's own name.
+    fn of_program(program: &OldProgram, place: &Place) -> Asked {
+        Asked {
+            target: program.target.clone(),
+            terms: Some(program.terms),
+            pass_headers: program.pass_headers.clone(),
+            script_filename: place.path.clone(),
+            path_info: place.path_info.clone(),
+            path_translated: place.path_translated.clone(),
+        }
     }
 
     /// As Apache's mod_proxy_scgi has it: what follows the address is PATH_INFO only where `proxy-scgi-pathinfo` asks for it,

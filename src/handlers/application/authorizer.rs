@@ -1,5 +1,5 @@
-//! Authorizers asked (section 6.3 of the specification, in the words of Apache's mod_authnz_fcgi): the request's variables
-//! without those of a script, no body, and a reply that grants or refuses.
+//! Authorizers asked (section 6.3 of the specification, in the words of Apache's mod_authnz_fcgi and mod_fcgid): the request's
+//! variables without those of a script, no body, and a reply that grants or refuses.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -10,10 +10,10 @@ use bytes::Bytes;
 use crate::backend::fastcgi::Conversation;
 use crate::backend::pool::{Agreed, Keep, Which};
 use crate::backend::wire::Trouble;
-use crate::config::directives::authorizer::Provider;
+use crate::config::backends::Target;
 use crate::config::directives::proxy::Terms;
 use crate::exchange::Exchange;
-use crate::exchange::authorizers::{Asking, Authorizers, Authorizing, Part, Refusal};
+use crate::exchange::authorizers::{Asking, Authorizers, Authorizing, Part, Refusal, Whom};
 use crate::exchange::body::Gone;
 use crate::exchange::client::Answer as Said;
 use crate::exchange::fail::{Blame, Fail};
@@ -21,6 +21,8 @@ use crate::exchange::place::Place;
 use crate::gateway::fastcgi::answers::Answer;
 use crate::gateway::fastcgi::record::Role;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
+use crate::handlers::application::on_demand;
+use crate::handlers::application::starting::{self, Program, agreed, not_prepared, process};
 use crate::handlers::application::{Applications, about, patience};
 use crate::handlers::behind::Behind;
 use crate::handlers::cgi::environment::{self, Told};
@@ -57,45 +59,110 @@ impl Authorizers for Applications {
 }
 
 async fn ask(applications: &Applications, ex: &Exchange, place: &Place, asked: &Authorizing) -> Result<Said, Fail> {
-    let name = String::from_utf8_lossy(&asked.provider).into_owned();
-    let provider = ex.config.server.authorizers.providers.find(&asked.provider);
-    let provider = provider.ok_or_else(|| failed(&name, "nobody has defined it"))?;
-    let pool = applications
-        .backends
-        .to(provider.target.scheme, &provider.target.address);
-    let pool = pool.ok_or_else(|| failed(&name, "its address is not among those of the settings"))?;
+    match &asked.whom {
+        Whom::Provider(name) => {
+            let provider = ex.config.server.authorizers.providers.find(name);
+            let provider = provider.ok_or_else(|| failed(&asked.whom.to_string(), "nobody has defined it"))?;
+            running(applications, ex, place, (asked, &provider.target)).await
+        }
+        Whom::Program(command) => {
+            let file = command.first().map(Vec::as_slice).unwrap_or_default();
+            match ex.config.server.old_fastcgi.program(file) {
+                Some(old) => running(applications, ex, place, (asked, &old.target)).await,
+                None => program(applications, ex, place, (asked, command)).await,
+            }
+        }
+    }
+}
+
+/// An authorizer that runs already.
+async fn running(
+    applications: &Applications,
+    ex: &Exchange,
+    place: &Place,
+    (asked, target): (&Authorizing, &Target),
+) -> Result<Said, Fail> {
+    let shown = asked.whom.to_string();
+    let pool = applications.backends.to(target.scheme, &target.address);
+    let pool = pool.ok_or_else(|| failed(&shown, "its address is not among those of the settings"))?;
     let silence = patience(ex);
     let agreed = Agreed {
         keep: Keep::No,
-        ..Agreed::of(provider.target.scheme, &Terms::default(), silence)
+        ..Agreed::of(target.scheme, &Terms::default(), silence)
     };
     let lease = match Behind::Application.lease(ex, pool, &agreed, Which::New, MODULE).await {
         Ok(lease) => lease,
         Err(Fail::ClientGone) => return Err(Fail::ClientGone),
-        Err(Fail::Reply(why)) => return Err(failed(&name, &why.note)),
+        Err(Fail::Reply(why)) => return Err(failed(&shown, &why.note)),
     };
     let variables = variables(applications, ex, place, asked);
     let pairs = variables
         .iter()
         .map(|(name, value)| (name.as_slice(), value.as_slice()));
     let conversation = Conversation::begin(lease, Role::Authorizer, pairs, silence);
-    let notes = Rc::new(Notes::of_error_log(
-        Rc::clone(&applications.logs),
-        about(ex, place, MODULE),
-    ));
-    let limit = place.conf.cgi.stderr_limit.or(65536);
-    let mut heard = Heard::new(notes, limit);
+    let mut heard = Heard::new(notes(applications, ex, place, MODULE), place);
     let answered = heard.listen(ex, conversation).await;
     heard.tell_rest();
     let reply = answered.map_err(|why| match why {
         NoReply::ClientGone => Fail::ClientGone,
-        NoReply::Because(why) => failed(&name, &format!("{}: {why}", shown(provider))),
+        NoReply::Because(why) => failed(
+            &shown,
+            &format!("application `{}` gave no reply: {why}", target.address),
+        ),
     })?;
     Ok(judged(reply, heard.body))
 }
 
-fn shown(provider: &Provider) -> String {
-    format!("application `{}` gave no reply", provider.target.address)
+/// One that is started when it is wanted.
+async fn program(
+    applications: &Applications,
+    ex: &Exchange,
+    place: &Place,
+    (asked, command): (&Authorizing, &[Vec<u8>]),
+) -> Result<Said, Fail> {
+    let program = Program::named(ex, command)?;
+    let settings = &ex.site.settings.fcgid;
+    let treatment = settings.treatment(program.file());
+    let notes = notes(applications, ex, place, starting::MODULE);
+    let mut variables = variables(applications, ex, place, asked);
+    on_demand::add_passed(ex, settings, &mut variables);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let ticket = process(ex, place, &program, applications, &notes).await?;
+        let pool = ticket.pool().ok_or_else(not_prepared)?;
+        let lease = Behind::Application
+            .lease(ex, pool, &agreed(&treatment), Which::New, starting::MODULE)
+            .await;
+        let lease = lease.inspect_err(|_| ticket.give_up())?;
+        let pairs = variables
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let conversation = Conversation::begin(lease, Role::Authorizer, pairs, treatment.silence);
+        let mut heard = Heard::new(Rc::clone(&notes), place);
+        let answered = heard.listen(ex, conversation).await;
+        heard.tell_rest();
+        match answered {
+            Ok(reply) => return Ok(judged(reply, heard.body)),
+            Err(NoReply::ClientGone) => return Err(Fail::ClientGone),
+            Err(NoReply::Because(why)) => {
+                ticket.give_up();
+                // It may have ended while it had nothing to do.
+                if tries == 1 && !heard.began {
+                    continue;
+                }
+                let note = format!("program `{}` gave no reply: {why}", asked.whom);
+                return Err(Fail::new(Status::INTERNAL_SERVER_ERROR, Blame::Script, note).of_module(starting::MODULE));
+            }
+        }
+    }
+}
+
+fn notes(applications: &Applications, ex: &Exchange, place: &Place, module: &'static str) -> Rc<Notes> {
+    Rc::new(Notes::of_error_log(
+        Rc::clone(&applications.logs),
+        about(ex, place, module),
+    ))
 }
 
 fn failed(name: &str, why: &str) -> Fail {
@@ -126,8 +193,11 @@ fn variables(
     variables.retain(|(name, _)| !WITHHELD.contains(&name.as_slice()) && !is_own(name));
     let mut add = |name: &[u8], value: &[u8]| variables.push((name.to_vec(), value.to_vec()));
     add(b"HTTP_CONNECTION", b"close");
-    add(b"FCGI_ROLE", b"AUTHORIZER");
+    if let Whom::Provider(_) = asked.whom {
+        add(b"FCGI_ROLE", b"AUTHORIZER");
+    }
     match asked.part {
+        Part::AccessChecker => add(b"FCGI_APACHE_ROLE", b"ACCESS_CHECKER"),
         Part::Authenticator => add(b"FCGI_APACHE_ROLE", b"AUTHENTICATOR"),
         Part::Authorizer => add(b"FCGI_APACHE_ROLE", b"AUTHORIZER"),
         Part::Both => {}
@@ -148,14 +218,17 @@ enum NoReply {
 struct Heard {
     notes: Rc<Notes>,
     stderr: Stderr,
+    /// Whether anything of a reply has come.
+    began: bool,
     body: Vec<u8>,
 }
 
 impl Heard {
-    fn new(notes: Rc<Notes>, limit: u64) -> Heard {
+    fn new(notes: Rc<Notes>, place: &Place) -> Heard {
         Heard {
             notes,
-            stderr: Stderr::new(limit),
+            stderr: Stderr::new(place.conf.cgi.stderr_limit.or(65536)),
+            began: false,
             body: Vec::new(),
         }
     }
@@ -186,6 +259,7 @@ impl Heard {
                 Some(Ok(Answer::End(_))) => return reply.ok_or_else(|| because(&reader.end())),
                 Some(Ok(Answer::Output(bytes))) if reply.is_some() => self.keep(&bytes)?,
                 Some(Ok(Answer::Output(bytes))) => {
+                    self.began = true;
                     if let Some(mut head) = reader.push(&bytes).map_err(|error| because(&error))? {
                         self.keep(&Bytes::from(std::mem::take(&mut head.body_start)))?;
                         reply = Some(head);

@@ -387,7 +387,7 @@ fn without_a_turn_the_client_may_come_back() {
             Err(Fail::Reply(reply)) => {
                 assert_eq!(
                     (reply.status.code(), reply.fields),
-                    (503, vec![("Retry-After", b"20".to_vec())])
+                    (503, vec![("Retry-After".as_bytes().into(), b"20".to_vec())])
                 );
             }
             _ => panic!("not refused"),

@@ -311,7 +311,7 @@ pub fn page(failed: &Reply) -> Vec<u8> {
     )
     .into_bytes();
     for (name, value) in &failed.fields {
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        for part in [name.as_ref(), b": ", value, b"\r\n"] {
             reply.extend_from_slice(part);
         }
     }

@@ -28,7 +28,7 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}\
 th{text-align:left;font-weight:600;font-size:.8rem;color:var(--soft);padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);white-space:nowrap}\
 td{padding:.45rem .75rem .45rem 0;border-bottom:1px solid var(--line);vertical-align:top}\
 th:last-child,td:last-child{padding-right:0}\
-.n{text-align:right;white-space:nowrap}.w{width:100%;overflow-wrap:anywhere}.x{color:var(--soft)}\
+.n{text-align:right}.n,.o{white-space:nowrap}.w{width:100%;overflow-wrap:anywhere}.x{color:var(--soft)}\
 code{font:.85em/1.4 ui-monospace,monospace;overflow-wrap:anywhere}\
 .b{display:inline-block;padding:0 .5em;border-radius:1em;font-size:.8rem;white-space:nowrap;border:1px solid currentColor}\
 .answering,.running{color:var(--good)}.reading,.starting{color:var(--link)}.idle,.closing,.stopped{color:var(--soft)}.failed{color:var(--bad)}\

@@ -182,8 +182,9 @@ fn time(word: &str) -> TimeForm {
         _ => Fraction::None,
     };
     let zone = if word.contains('z') { Zone::Shown } else { Zone::Hidden };
-    match word.contains('c') {
-        true => TimeForm::Compact(fraction, zone),
-        false => TimeForm::Usual(fraction, zone),
+    if word.contains('c') {
+        TimeForm::Compact(fraction, zone)
+    } else {
+        TimeForm::Usual(fraction, zone)
     }
 }

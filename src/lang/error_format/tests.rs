@@ -1,3 +1,5 @@
+//! Formats and what they write, as Apache 2.4.71 was seen to write it.
+
 use std::time::{Duration, SystemTime};
 
 use super::{ErrorFormat, Facts, Question, RequestFacts, Scope, Use};

@@ -257,7 +257,8 @@ impl Service {
                 let (deaths, within) = (limit.deaths, limit.within);
                 let told = format!(
                     "{how}: it has failed, with {deaths} deaths within {within:?} (CrashLimit): it is not started again \
-                     before a reload"
+                     before a reload or `lychgate ctl start {}`",
+                    self.plan.name
                 );
                 self.say(Weight::Error, &told);
                 self.close(State::Failed, means);

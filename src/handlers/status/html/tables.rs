@@ -17,13 +17,15 @@ enum Cell {
     Badge(&'static str),
     /// The cell that has the most room, HTML already.
     Wide(String),
-    /// A text.
+    /// A text, which may be long.
     Text(String),
+    /// A few words, which stay in a line.
+    Words(String),
     /// A number.
     Number(String),
 }
 
-use Cell::{Badge, Number, Text, Wide};
+use Cell::{Badge, Number, Text, Wide, Words};
 
 impl Page {
     /// Connections that are about something; then those that wait.
@@ -101,7 +103,7 @@ impl Page {
                     _ => "stopped",
                 }),
                 Wide(format!("<b>{}</b>", escaped(one.name.as_bytes()))),
-                Text(format!("{} of {} to {}", one.processes.len(), one.least, one.most)),
+                Words(format!("{} of {} to {}", one.processes.len(), one.least, one.most)),
                 Number(number(one.requests)),
                 Number(String::new()),
                 Number(bytes(one.processes.iter().map(|process| process.usage.memory).sum())),
@@ -140,7 +142,7 @@ impl Page {
                 Text(route),
                 Number(active),
                 Number(kept),
-                Text(failed.map_or_else(String::new, |ago| format!("not reached {} ago", span(ago)))),
+                Words(failed.map_or_else(String::new, |ago| format!("not reached {} ago", span(ago)))),
             ]
         };
         let one = |one: &BackendState| {
@@ -166,6 +168,10 @@ impl Page {
             rows.push(vec![
                 Text(String::new()),
                 Wide(format!("<b>{}</b>", escaped(balancer.name.as_bytes()))),
+                Text(String::new()),
+                Number(String::new()),
+                Number(String::new()),
+                Text(String::new()),
             ]);
             let members = balancer.members.iter().take(ROWS);
             rows.extend(members.map(|one| {
@@ -274,9 +280,10 @@ impl Page {
                 match cell {
                     Badge(name) => self.raw(format_args!("<td><span class=\"b {name}\">{name}</span></td>")),
                     Wide(html) => self.raw(format_args!("<td class=\"w\">{html}</td>")),
-                    Text(text) if text.is_empty() => self.raw("<td></td>"),
+                    Words(text) if !text.is_empty() => self.raw(format_args!("<td class=\"o\">{text}</td>")),
+                    Text(text) | Words(text) if text.is_empty() => self.raw("<td></td>"),
                     Number(text) if text.is_empty() => self.raw("<td class=\"n\"></td>"),
-                    Text(text) => self.raw(format_args!("<td>{text}</td>")),
+                    Text(text) | Words(text) => self.raw(format_args!("<td>{text}</td>")),
                     Number(text) => self.raw(format_args!("<td class=\"n\" data-n=\"{column}\">{text}</td>")),
                 }
             }
