@@ -1,4 +1,4 @@
-//! `lychgate fcgiwrap` behind nginx, Apache, lighttpd and lychgate itself, and asked by clients of our own, good and bad. What they
+//! `lychgate fcgiwrap` behind nginx, Apache, lighttpd, Caddy and lychgate itself, and asked by clients of our own, good and bad. What they
 //! need is in `tests/run`.
 
 mod fronts;
@@ -48,6 +48,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         test("apache_runs_scripts", fronts::apache_runs_scripts),
         test("lighttpd_runs_scripts", fronts::lighttpd_runs_scripts),
+        test("caddy_runs_scripts", fronts::caddy_runs_scripts),
         test("lychgate_runs_scripts", fronts::lychgate_runs_scripts),
         test(
             "one_connection_carries_many_requests",
@@ -118,7 +119,7 @@ impl Wrap {
         server::hand_over(&root, false)?;
         let socket = root.join("fcgi.sock");
         let mut command = program(&root, options)?;
-        command.arg("-s").arg(format!("unix:{}", socket.display()));
+        command.arg("--socket").arg(&socket);
         command.envs(environment.iter().copied());
         let server = Server::boot_fcgiwrap(&root, command)?;
         Ok(Wrap { root, socket, server })
@@ -384,7 +385,7 @@ fn sockets_that_are_given_are_used() -> Result<Completion, Failed> {
     }
     let output = server::run(&root, program(&root, &[])?, PATIENCE)?;
     if output.status.code() != Some(2)
-        || !show(&output.stderr).contains("no socket was given; say with -s where to listen")
+        || !show(&output.stderr).contains("no socket was given; say with -s (--socket) where to listen")
     {
         return Err(format!("without a socket: {output:?}").into());
     }

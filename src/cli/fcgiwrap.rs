@@ -46,7 +46,7 @@ pub(super) fn run(wrap: &Fcgiwrap) -> ExitCode {
         (None, None) => {
             return told(
                 2,
-                "no socket was given; say with -s where to listen: unix:/path or tcp:127.0.0.1:9000",
+                "no socket was given; say with -s (--socket) where to listen: /path or tcp:127.0.0.1:9000",
             );
         }
     };

@@ -390,3 +390,30 @@ pub(super) fn lighttpd_runs_scripts() -> Result<Completion, Failed> {
     drop(lighttpd);
     wrap.end(TOLD)
 }
+
+/// Caddy takes a path apart by the endings it is told; where scripts have none it is given whole.
+pub(super) fn caddy_runs_scripts() -> Result<Completion, Failed> {
+    let program = Path::new("/usr/bin/caddy");
+    if !program.exists() {
+        return absent("caddy");
+    }
+    let wrap = Wrap::boot("fcgiwrap-caddy", &[])?;
+    let (root, port) = (wrap.root.join("caddy"), server::free_port());
+    let (here, socket) = (wrap.root.display(), wrap.socket.display());
+    let text = format!(
+        "{{\n admin off\n auto_https off\n storage file_system {here}/caddy/data\n}}\n\
+         http://:{port} {{\n bind 127.0.0.1\n reverse_proxy unix/{socket} {{\n  transport fastcgi {{\n   root {here}\n\
+         env SCRIPT_FILENAME {here}{{http.request.uri.path}}\n env SCRIPT_NAME {{http.request.uri.path}}\n env PATH_INFO \"\"\n\
+         }}\n }}\n}}\n"
+    );
+    server::write(&root.join("Caddyfile"), text.as_bytes())?;
+    server::hand_over(&root, false)?;
+    let mut command = server::program_at(program, &root, false, &[])?;
+    command.env("HOME", &root).args(["run", "--config"]);
+    command.arg(root.join("Caddyfile"));
+    let address = format!("127.0.0.1:{port}");
+    let caddy = Server::boot_silent(&root, command, &address)?;
+    scripts_answer(&address)?;
+    drop(caddy);
+    wrap.end(TOLD)
+}

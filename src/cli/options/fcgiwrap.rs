@@ -21,8 +21,9 @@ pub(super) fn command() -> Command {
                 "socket",
                 's',
                 "URL",
-                "unix:/path, tcp:127.0.0.1:9000 or tcp6:[::1]:9000 [default: the socket at standard input, or the service manager's]",
+                "/path or unix:/path, tcp:127.0.0.1:9000 or tcp6:[::1]:9000 [default: the socket at standard input, or the service manager's]",
             )
+            .long("socket")
             .value_parser(SocketUrl::read),
             given("place", 'p', "PATH", "A script that may be run, or a directory of scripts; may be repeated")
                 .value_parser(path())

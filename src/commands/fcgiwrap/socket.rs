@@ -18,7 +18,7 @@ use crate::process::listening;
 /// So many connections may wait to be accepted, as at our other listeners.
 const BACKLOG: i32 = 511;
 
-/// Where to listen: `unix:/path`, `tcp:ADDRESS:PORT` or `tcp6:[ADDRESS]:PORT`.
+/// Where to listen: `/path` or `unix:/path`, `tcp:ADDRESS:PORT` or `tcp6:[ADDRESS]:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketUrl {
     /// A Unix socket.
@@ -58,8 +58,11 @@ struct Made {
 impl SocketUrl {
     /// Reads it. The error is a sentence.
     pub fn read(word: &str) -> Result<SocketUrl, String> {
-        let wrong = || "write unix:/path, tcp:127.0.0.1:9000 or tcp6:[::1]:9000".to_owned();
+        let wrong = || "write /path or unix:/path, tcp:127.0.0.1:9000 or tcp6:[::1]:9000".to_owned();
         let address = |text: &str| text.parse::<SocketAddr>().map_err(|_| wrong());
+        if word.starts_with('/') {
+            return Ok(SocketUrl::Unix(PathBuf::from(word)));
+        }
         match word.split_once(':') {
             Some(("unix", path)) if path.starts_with('/') => Ok(SocketUrl::Unix(PathBuf::from(path))),
             Some(("tcp", text)) => address(text).map(SocketUrl::Tcp),
