@@ -192,7 +192,7 @@ impl Log {
         let mut buffer = vec![0; 64 * 1024];
         match self.0.recv(&mut buffer) {
             Ok(n) => Ok(Some(String::from_utf8_lossy(&buffer[..n]).into_owned())),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
             Err(error) => Err(error.to_string()),
         }
     }
