@@ -20,7 +20,7 @@ WATCHDOG = 1
 OTHERS = 1.10
 ROUNDS = 5
 # What a look ahead may cost a file that is served in front of another server.
-FIRST = 1.25
+FIRST = 1.5
 TICK = os.sysconf("SC_CLK_TCK")
 
 CONF = """\
