@@ -1,5 +1,6 @@
 //! `ErrorLog syslog`: what reaches a socket in the place of the system's log, which is started again, or does not read.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -173,8 +174,8 @@ fn ask_on(wire: &mut Wire, path: &str) -> Result<(), String> {
     wire.reply(Judge::Strict).map(|_reply| ())
 }
 
-/// The socket, in the place of the system's log.
-struct Log(UnixDatagram);
+/// The socket, in the place of the system's log, and what was read while something else was looked for.
+struct Log(UnixDatagram, RefCell<Vec<String>>);
 
 impl Log {
     fn open(root: &Path) -> Result<Log, String> {
@@ -184,7 +185,7 @@ impl Log {
         socket
             .set_read_timeout(Some(Duration::from_millis(200)))
             .map_err(|error| error.to_string())?;
-        Ok(Log(socket))
+        Ok(Log(socket, RefCell::default()))
     }
 
     /// The next message, if one comes soon.
@@ -197,11 +198,15 @@ impl Log {
         }
     }
 
-    /// Reads until a message looks so.
+    /// Reads until a message looks so, unless one did before: which process is heard first is nobody's to say.
     fn until(&self, want: &str) -> Result<(), String> {
         let want = Regex::new(want).map_err(|error| error.to_string())?;
         let until = Instant::now() + PATIENCE;
-        let mut seen = Vec::new();
+        let mut seen = self.1.borrow_mut();
+        if let Some(at) = seen.iter().position(|message| want.is_match(message)) {
+            seen.remove(at);
+            return Ok(());
+        }
         while Instant::now() < until {
             let Some(message) = self.next()? else { continue };
             if want.is_match(&message) {
