@@ -4,7 +4,7 @@ use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
 use crate::config::directives::foreign::depends::{identity_check, off_only};
 use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, V, foreign};
 
-const AUTH: &str = "not supported by this version; users are known by AuthType Basic with AuthUserFile: use that, or keep the place behind a server that asks";
+const AUTH: &str = "not supported by this version; users are known by AuthType Basic or Digest with AuthUserFile: use that, or keep the place behind a server that asks";
 const DIGEST: &str = "nonces are signed, and no memory is needed for them";
 const NOAUTH: &str = "it has no effect: verified passwords are remembered anyhow";
 const NOLDAP: &str = "it has no effect: nobody is looked up in a directory service";

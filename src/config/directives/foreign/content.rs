@@ -6,10 +6,10 @@ use crate::config::directives::foreign::{D, DH, Foreign, S, SV, SVD, SVDH, forei
 
 const CHANGE: &str = "not supported by this version; let a script change the text";
 const DUMP: &str = "nothing is dumped; use a tool that reads packets";
-const FCGI: &str = "not supported by this version; run the program as a CGI script";
-const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
+const NOCACHE: &str =
+    "there is no cache to be told: files are read anew, and the system keeps in memory what is read often";
 const NODAV: &str = "it has no effect: WebDAV is not served by this version";
-const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
+const NOPROXY: &str = "it has no effect: pages are not rewritten";
 const NO_CHARSET: &str = "it has no effect without CharsetSourceEnc, which is refused";
 const NO_IMAGE_MAP: &str = "it has no effect: there is no imap-file handler";
 const NO_META: &str = "it has no effect without `MetaFiles on`, which is refused";
@@ -69,8 +69,8 @@ foreign! {
     "DumpIOInput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "DumpIOOutput" "mod_dumpio" S None "On|Off" => Warned(DUMP);
     "Example" "mod_example_hooks" SVDH None "" => Ignored("there is nothing to show");
-    "ExtFilterDefine" "mod_ext_filter" S None "filtername parameters" => Refused(FCGI);
-    "ExtFilterOptions" "mod_ext_filter" D None "option [option] ..." => Refused(FCGI);
+    "ExtFilterDefine" "mod_ext_filter" S None "filtername parameters" => Refused(CHANGE);
+    "ExtFilterOptions" "mod_ext_filter" D None "option [option] ..." => Refused(CHANGE);
     "ForensicLog" "mod_log_forensic" SV None "filename|pipe" =>
         Refused("not supported by this version; write a CustomLog with the fields that matter");
     "ImapBase" "mod_imagemap" SVDH Indexes "map|referer|URL" => Ignored(NO_IMAGE_MAP);

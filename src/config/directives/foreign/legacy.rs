@@ -4,14 +4,15 @@ use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
 use crate::config::directives::foreign::depends::{second_file, server_type};
 use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, foreign};
 
-const AUTH: &str = "not supported by this version; no passwords are asked for: write `Require all denied` for the place, or keep it behind a server that asks";
+const AUTH: &str = "not supported by this version; users are known by AuthType Basic or Digest with AuthUserFile: use that, or keep the place behind a server that asks";
 const AUTHORITY: &str = "it has no effect: whether modules pass a decision on is not asked here";
 const BUILT_IN: &str = "what lychgate has is built in";
 const BOUND: &str =
     "requests wait for no free worker; MaxConnections bounds connections, CGIMaxScripts scripts that run at once";
 const MPM: &str = "lychgate sizes its processes and threads itself";
 const DIGEST: &str = "Apache has never done it, and has it no more; nonces have one form";
-const NOCACHE: &str = "lychgate keeps hot files in memory by itself";
+const NOCACHE: &str =
+    "there is no cache to be told: files are read anew, and the system keeps in memory what is read often";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
 const NO_LOCK: &str = "nothing is shared that needs a lock";
 const NO_TLS: &str = "it has no effect without TLSEngine, which is refused";
@@ -68,7 +69,7 @@ foreign! {
     "CookieLog" "mod_log_config" SV None "file" =>
         Refused("it left Apache with 2.4; write `CustomLog FILE \"%{Cookie}n %r %t\"`");
     "FancyIndexing" "mod_autoindex" SVDH Any "on|off" =>
-        Ignored("listings of directories are plain in this version");
+        Ignored("it left Apache with 2.4; write `IndexOptions FancyIndexing`");
     "LockFile" "mpm" S None "method|file" => Ignored(NO_LOCK);
     "MaxClients" "mpm" S None "number" => Ignored(BOUND);
     "MaxRequestsPerChild" "mpm" S None "number" => Ignored(RENEWED);

@@ -7,7 +7,7 @@ use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, V, forei
 const APPLICATION: &str =
     "not supported by this version; applications do not run inside the server: keep the server that runs them in front";
 const AS_WRITTEN: &str = "pages are sent as they are written";
-const AUTH: &str = "not supported by this version; no passwords are asked for: write `Require all denied` for the place, or keep it behind a server that asks";
+const AUTH: &str = "not supported by this version; users are known by AuthType Basic or Digest with AuthUserFile: use that, or keep the place behind a server that asks";
 const FCGID_DIR: &str = "the sockets are where ServiceDir says";
 const FCGID_OLD: &str = "it is the name of old versions of mod_fcgid, which is not taken; write it with `Fcgid` before it, as its manual says";
 const FCGID_OLD_WRAPPER: &str = "not supported by this version under its old name; write FcgidWrapper";
@@ -18,7 +18,7 @@ const FCGID_SCORE: &str = "a program is started when a request has no process, u
 const FCGID_STREAMS: &str = "bodies are passed on as they come";
 const FCGID_TABLE: &str = "processes are kept in memory";
 const FCGID_WIN32: &str = "processes end with the server";
-const FCGI: &str = "not supported by this version; run the program as a CGI script";
+const FCGI: &str = "not supported by this version; start the program as a `<Service>`, or name its socket with ProxyPass and `scgi://`";
 const FLOODS: &str = "floods of requests are not counted by address; use the packet filter";
 const JK: &str =
     "not supported by this version; nothing is passed on to servlet containers: keep the server that does it in front";
@@ -37,7 +37,7 @@ const PERL_HANDLER: &str =
 const PHP: &str = "PHP does not run inside the server: write the setting into .user.ini beside the scripts, or into the pool of php-fpm";
 const PHPA: &str = "PHP does not run inside the server: write the setting into the pool of php-fpm, as php_admin_value";
 const PY: &str = "not supported by this version; Python does not run inside the server: run the application as a CGI script (wsgiref.handlers.CGIHandler)";
-const REMOTE_ADDR: &str = "not supported by this version; scripts and logs have the address of the connection: take REMOTE_ADDR there for the proxy's";
+const REMOTE_ADDR: &str = "not supported by this version; write RemoteIPHeader and RemoteIPInternalProxy";
 const SEC: &str = "not supported by this version; no rules look at requests: keep the firewall in front";
 const SECOND: &str =
     "not supported by this version; scripts run as the server's User: start a second lychgate as that user";

@@ -7,7 +7,7 @@ use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, for
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
 const NOCERT: &str = "it has no effect: certificates are not obtained by this version";
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
-const NOPROXY: &str = "it has no effect: nothing is proxied by this version";
+const NOPROXY: &str = "it has no effect: servers behind are asked over plain HTTP, and an https:// address is refused";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
 const ONLY_TLS: &str = "not supported by this version; nothing is served over TLS: keep the place out, or deny it with `Require all denied`";
 const WINDOWS: &str = "it concerns other systems than Linux";
