@@ -8,9 +8,11 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::config::directives::server::Listen;
 use crate::config::error::{ConfigError, Severity};
+use crate::config::keyring::Keyring;
 use crate::config::load::Loaded;
 use crate::config::node::{Node, Settings};
 use crate::config::words::{below, shown};
+use crate::net::tls::Engines;
 use crate::process::identity::Identity;
 
 /// The Listen lines that name an address another one has named; an error in Apache too. Port 0 is another each time.
@@ -29,6 +31,16 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
         }
     }
     repeated
+}
+
+/// Reads the files that TLS needs, and tries what they have.
+pub(super) fn keys(loaded: &mut Loaded) {
+    let (keyring, mut faults) = Keyring::read(&loaded.config);
+    if faults.is_empty() {
+        faults = Engines::new(&loaded.config, &keyring).err().unwrap_or_default();
+    }
+    loaded.keyring = keyring;
+    loaded.complaints.extend(faults);
 }
 
 /// The programs of `<Service>` sections that are not there, and the users that nobody knows. Programs of one that has a root of

@@ -217,7 +217,8 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
     }
     launcher::run(Launch {
         load: &mut || {
-            let loaded = load_text("lychgate serve", &serve.configuration()?, Path::new("/"));
+            let mut loaded = load_text("lychgate serve", &serve.configuration()?, Path::new("/"));
+            checks::keys(&mut loaded);
             if loaded.is_fatal() {
                 return Err(complaints::lines(&loaded.complaints, Severity::Error).join("\n"));
             }
@@ -243,6 +244,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(10);
 /// Reads the configuration and looks for what it names.
 pub(super) fn read(options: &Options, source: &Source) -> Loaded {
     let mut loaded = load(source);
+    checks::keys(&mut loaded);
     let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
     loaded.complaints.extend(repeated);
     let unfit = checks::unfit_services(&loaded.settings);

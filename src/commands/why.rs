@@ -166,6 +166,7 @@ async fn served(
         client: asked.peer,
         earlier_requests: 0,
         opened: 0,
+        tls: None,
     };
     let mut ex = Exchange::new(config, connection, head, RequestBody::none(), Began::now());
     ex.trail = Some(Rc::clone(trail));

@@ -322,6 +322,7 @@ impl<'a> Launcher<'a> {
         let making = Making {
             number: self.begun,
             settings,
+            keys: &plan.keys,
             worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
             spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
             listeners,

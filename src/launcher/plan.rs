@@ -44,6 +44,8 @@ pub struct Plan {
     pub threads: usize,
     /// The settings' text, which each role parses again.
     pub settings: Vec<u8>,
+    /// The keys of TLS, packed, which the worker alone is given.
+    pub keys: Vec<u8>,
     /// GracefulShutdownTimeout; zero is unlimited.
     pub graceful_limit: Duration,
     /// Worth a line in the error log when serving begins.

@@ -1,6 +1,8 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
+mod heads;
 mod proxied;
+mod secured;
 mod shown;
 mod tunnel;
 
@@ -17,8 +19,8 @@ use bytes::Buf;
 use tokio::time::Instant;
 
 use crate::base::date::HttpDate;
-use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
-use crate::config::site::{Config, Site};
+use crate::config::directives::site::StageTimeout;
+use crate::config::site::Site;
 use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
@@ -26,12 +28,11 @@ use crate::exchange::response::{AfterResponse, Body, Origin, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::{append_line, list_has_token};
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{
-    self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
-};
+use crate::http::head::{ParseError, Progress, RequestHead, Version};
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
+use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
 use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
@@ -40,6 +41,8 @@ use crate::worker::roster::Seat;
 use crate::worker::serve;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
+
+pub use heads::{limits_of, options_of};
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -71,6 +74,10 @@ pub struct Conn {
     peer: SocketAddr,
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
+    /// What was agreed upon, where the connection is within TLS.
+    tls: Option<Rc<Secured>>,
+    /// The client speaks plain HTTP where TLS is spoken.
+    speaks_plainly: bool,
     requests: u32,
     /// When, in microseconds since 1970.
     opened: u64,
@@ -112,6 +119,8 @@ impl Conn {
             local,
             peer,
             proxied: None,
+            tls: None,
+            speaks_plainly: false,
             requests: 0,
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
@@ -124,6 +133,9 @@ impl Conn {
     async fn serve_all(&mut self) {
         if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
+        }
+        if self.begins_with_tls() && !Box::pin(self.secure()).await {
+            return Box::pin(self.close()).await;
         }
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
@@ -143,6 +155,10 @@ impl Conn {
 
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
     fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
+        let next = match (next, self.plainness()) {
+            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, fail),
+            (next, _) => next,
+        };
         match next {
             Next::Head(head, began) => Some(Box::pin(self.request(head, began))),
             Next::Broken(head, began, fail) => Some(Box::pin(self.refused(head, began, fail))),
@@ -328,6 +344,7 @@ impl Conn {
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
             opened: self.opened,
+            tls: self.tls.clone(),
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();
@@ -540,37 +557,6 @@ fn timeout_of(site: &Site) -> Duration {
 /// What becomes of a request whose head cannot be read.
 pub fn broken(error: ParseError) -> Fail {
     Fail::client(error.status(), error.to_string()).closing()
-}
-
-/// The limits that a site sets to heads.
-pub fn limits_of(site: &Site) -> HeadLimits {
-    let core = &site.settings.core;
-    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    HeadLimits {
-        line: bytes(core.limit_request_line.or(8190)),
-        field_size: bytes(core.limit_request_field_size.or(8190)),
-        fields: bytes(core.limit_request_fields.or(100)),
-    }
-}
-
-/// What a site lets pass of odd syntax.
-pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
-    let protocol = &site.settings.core.protocol;
-    ProtocolOptions {
-        syntax: match protocol.strictness.or(Strictness::Strict) {
-            Strictness::Strict => Syntax::Strict,
-            Strictness::Unsafe => Syntax::Unsafe,
-        },
-        http09: match protocol.simple_requests.or(SimpleRequests::Allowed) {
-            SimpleRequests::Allowed => Http09::Allow,
-            SimpleRequests::Refused => Http09::Refuse,
-        },
-        methods: match protocol.methods.or(Methods::Lenient) {
-            Methods::Lenient => head::Methods::Lenient,
-            Methods::Registered => head::Methods::Registered,
-        },
-        more_methods: &config.server.core.methods,
-    }
 }
 
 #[cfg(test)]

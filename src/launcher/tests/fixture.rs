@@ -70,6 +70,7 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         service_dir: place.join("services"),
         threads: 2,
         settings,
+        keys: Vec::new(),
         graceful_limit: Duration::ZERO,
         remark: None,
     })
@@ -80,6 +81,7 @@ pub(super) fn worker(inherited: Inherited) {
     static BUSY: AtomicUsize = AtomicUsize::new(0);
     let Inherited {
         settings,
+        keys: _,
         launcher,
         scripts,
         listeners,
