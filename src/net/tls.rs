@@ -9,6 +9,8 @@ mod engines;
 #[cfg(feature = "tls")]
 mod handshake;
 #[cfg(feature = "tls")]
+mod remarks;
+#[cfg(feature = "tls")]
 mod session;
 
 #[cfg(not(feature = "tls"))]

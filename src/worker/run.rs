@@ -70,7 +70,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
     let started = Arc::new(ground::started(config)?);
-    let engines = Arc::new(ground::engines(config, &inherited.keys)?);
+    let engines = Arc::new(ground::engines(config, inherited.keys)?);
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();

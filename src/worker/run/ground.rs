@@ -1,6 +1,7 @@
 //! What a worker prepares before it is confined and serves.
 
 use crate::backend::on_demand::OnDemand;
+use crate::base::secret::Secret;
 use crate::config::keyring::Keyring;
 use crate::config::services;
 use crate::config::site::Config;
@@ -9,9 +10,10 @@ use crate::process::capabilities;
 use crate::process::identity::Identity;
 use crate::process::jail;
 
-/// What the sites need for TLS, from the keys that the launcher has read.
-pub(super) fn engines(config: &Config, keys: &[u8]) -> Result<Engines, String> {
-    let keyring = Keyring::unpack(keys).ok_or("the keys of TLS came in pieces")?;
+/// What the sites need for TLS, from the keys that the launcher has read, which are wiped behind.
+pub(super) fn engines(config: &Config, keys: Secret) -> Result<Engines, String> {
+    let keyring = Keyring::unpack(&keys).ok_or("the keys of TLS came in pieces")?;
+    drop(keys);
     Engines::new(config, &keyring).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         faults.join("\n")
