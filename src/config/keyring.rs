@@ -10,12 +10,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::config::directives::tls::{Named, SiteTls};
+use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::ConfigError;
 use crate::config::site::Config;
+use crate::config::tls_behind;
 
 /// The contents of files, by their absolute paths. A directory's are those of its files, one behind the other.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keyring(BTreeMap<Vec<u8>, Vec<u8>>);
+
+/// What stands in the place of a path for the certificates that the system trusts.
+const TRUSTED: &[u8] = b"trusted by the system";
 
 /// The files of one site: the directive that names each, and what it says.
 fn needed(tls: &SiteTls) -> impl Iterator<Item = (&'static str, &Named)> {
@@ -55,7 +60,10 @@ impl Keyring {
         let mut ring = Keyring::default();
         let mut faults = Vec::new();
         let sites = config.sites.iter().map(|site| &site.settings.tls);
-        for (directive, file) in sites.filter(|tls| tls.is_on()).flat_map(needed) {
+        let behind = tls_behind::confs(config);
+        let of_servers_behind = behind.iter().flat_map(TlsProxy::files);
+        let of_sites = sites.filter(|tls| tls.is_on()).flat_map(needed);
+        for (directive, file) in of_sites.chain(of_servers_behind) {
             if ring.0.contains_key(&file.path) {
                 continue;
             }
@@ -69,7 +77,18 @@ impl Keyring {
                 }
             }
         }
+        if let Some(asking) = behind.iter().find(|tls| tls.trusts_the_system()) {
+            match tls_behind::trusted_by_the_system() {
+                Some(text) => ring.0.extend([(TRUSTED.to_vec(), text)]),
+                None => faults.extend(tls_behind::nothing_is_trusted(asking)),
+            }
+        }
         (ring, faults)
+    }
+
+    /// The certificates that the system trusts, in PEM form, where they are needed.
+    pub fn trusted_by_the_system(&self) -> Option<&[u8]> {
+        self.contents(TRUSTED)
     }
 
     /// What a file has.

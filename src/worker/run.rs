@@ -80,7 +80,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
-    let backends = Arc::new(Backends::new(config));
+    let backends = Arc::new(Backends::new(config, ground::clients(config, &inherited.keys)?));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let board = Arc::new(Board::new(Arc::clone(&crowd), Arc::clone(&slots), count));
     let launcher = Arc::new(inherited.launcher);

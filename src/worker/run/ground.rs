@@ -4,7 +4,7 @@ use crate::backend::on_demand::OnDemand;
 use crate::config::keyring::Keyring;
 use crate::config::services;
 use crate::config::site::Config;
-use crate::net::tls::Engines;
+use crate::net::tls::{Clients, Engines};
 use crate::process::capabilities;
 use crate::process::identity::Identity;
 use crate::process::jail;
@@ -13,6 +13,15 @@ use crate::process::jail;
 pub(super) fn engines(config: &Config, keys: &[u8]) -> Result<Engines, String> {
     let keyring = Keyring::unpack(keys).ok_or("the keys of TLS came in pieces")?;
     Engines::new(config, &keyring).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        faults.join("\n")
+    })
+}
+
+/// What is needed to ask servers over TLS, likewise.
+pub(super) fn clients(config: &Config, keys: &[u8]) -> Result<Clients, String> {
+    let keyring = Keyring::unpack(keys).ok_or("the keys of TLS came in pieces")?;
+    Clients::new(config, keyring).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         faults.join("\n")
     })
