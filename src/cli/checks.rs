@@ -14,7 +14,7 @@ use crate::config::keyring::Keyring;
 use crate::config::load::Loaded;
 use crate::config::node::{Node, Settings};
 use crate::config::words::{below, shown};
-use crate::net::tls::Engines;
+use crate::net::tls::{Clients, Engines};
 use crate::process::identity::Identity;
 
 /// The Listen lines that name an address another one has named; an error in Apache too. Port 0 is another each time.
@@ -50,6 +50,9 @@ pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
     let (keyring, mut faults) = Keyring::read(&loaded.config, denied);
     if faults.iter().all(|fault| fault.severity < Severity::Error) {
         faults.extend(Engines::remarks(&loaded.config, &keyring));
+    }
+    if faults.is_empty() {
+        faults = Clients::new(&loaded.config, keyring.clone()).err().unwrap_or_default();
     }
     loaded.keyring = keyring;
     loaded.complaints.extend(faults);
