@@ -45,6 +45,14 @@ impl Socket {
         }
     }
 
+    /// That of the file system, where it is one.
+    pub(super) fn unix(&self) -> Option<&UnixStream> {
+        match self {
+            Socket::Unix(unix) => Some(unix),
+            Socket::Tcp(_) => None,
+        }
+    }
+
     /// Writes what there is room for, from several pieces.
     pub(super) fn try_write(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
         match self {

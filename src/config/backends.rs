@@ -23,11 +23,19 @@ pub enum Scheme {
     Http,
     /// `ws:`, which is HTTP to a server of WebSockets.
     WebSocket,
+    /// `handoff:`: a service takes the client's connection itself.
+    HandOff,
 }
 
 impl Scheme {
     /// All there are.
-    pub const ALL: [Scheme; 4] = [Scheme::FastCgi, Scheme::Scgi, Scheme::Http, Scheme::WebSocket];
+    pub const ALL: [Scheme; 5] = [
+        Scheme::FastCgi,
+        Scheme::Scgi,
+        Scheme::Http,
+        Scheme::WebSocket,
+        Scheme::HandOff,
+    ];
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
@@ -36,6 +44,7 @@ impl Scheme {
             Scheme::Scgi => "scgi",
             Scheme::Http => "http",
             Scheme::WebSocket => "ws",
+            Scheme::HandOff => "handoff",
         }
     }
 
@@ -44,7 +53,8 @@ impl Scheme {
         match self {
             Scheme::FastCgi => 8000,
             Scheme::Scgi => 4000,
-            Scheme::Http | Scheme::WebSocket => 80,
+            // Nobody listens at a port for connections to be handed over.
+            Scheme::Http | Scheme::WebSocket | Scheme::HandOff => 80,
         }
     }
 
@@ -59,6 +69,7 @@ impl Scheme {
             Scheme::FastCgi => "proxy_fcgi",
             Scheme::Scgi => "proxy_scgi",
             Scheme::Http | Scheme::WebSocket => "proxy_http",
+            Scheme::HandOff => "proxy",
         }
     }
 
@@ -168,6 +179,13 @@ impl Target {
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
         let scheme = Scheme::parse(name).ok_or_else(|| Scheme::unknown(name))?;
+        if scheme == Scheme::HandOff && socket.is_none() {
+            return Err(format!(
+                "{} has no socket; descriptors travel over those of the file system alone: write \
+                 `unix:/run/app.sock|handoff:`",
+                shown(url)
+            ));
+        }
         let authority = rest.strip_prefix(b"//");
         let (host, path) = match authority {
             // Of a socket, the host says nothing.
@@ -413,14 +431,15 @@ pub fn terms(site: &Site, target: &Target) -> Terms {
     terms
 }
 
-/// Every address that a site's own settings name, each once.
-pub fn of(site: &Site) -> Vec<Address> {
+/// Every address that a site's own settings name, each once with each of what is spoken there.
+pub fn of(site: &Site) -> Vec<(Scheme, Address)> {
     let mut addresses = Vec::new();
     let mut add = |url: &[u8]| {
-        if let Ok(target) = Target::parse(url)
-            && !addresses.contains(&target.address)
-        {
-            addresses.push(target.address);
+        if let Ok(target) = Target::parse(url) {
+            let named = (target.scheme, target.address);
+            if !addresses.contains(&named) {
+                addresses.push(named);
+            }
         }
     };
     let members = site.balancers.iter().flat_map(|balancer| &balancer.members);
@@ -500,6 +519,7 @@ mod tests {
                 "/srv/a",
             ),
             ("unix:/run/PHP.sock|fcgi:/srv/a", socket(), "fcgi://localhost", "/srv/a"),
+            ("unix:/run/PHP.sock|handoff:", socket(), "handoff://localhost", ""),
         ] {
             let target = Target::parse(url.as_bytes()).expect(url);
             assert_eq!(target.address, address, "{url}");
@@ -510,12 +530,15 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
-        let ajp = "`ajp:` is not supported by this version, which speaks `fcgi:`, `scgi:`, `http:`, `ws:`; keep the server \
-                   that does it in front";
+        let ajp = "`ajp:` is not supported by this version, which speaks `fcgi:`, `scgi:`, `http:`, `ws:`, `handoff:`; keep \
+                   the server that does it in front";
+        let by_port = "`handoff://localhost:1/` has no socket; descriptors travel over those of the file system alone: write \
+                       `unix:/run/app.sock|handoff:`";
         let tls =
             "`https:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`";
         for (url, said) in [
             ("ajp://localhost:8080/", ajp),
+            ("handoff://localhost:1/", by_port),
             ("unix:/run/app.sock|https://localhost/", tls),
             ("fcgi:/x", "`fcgi:/x` has no host; write `fcgi://host:port`"),
             ("fcgi://a:0/", "`fcgi://a:0/` has no host that could be"),

@@ -1,5 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
+mod handoff;
+pub mod limits;
 mod proxied;
 mod shown;
 mod tunnel;
@@ -17,8 +19,8 @@ use bytes::Buf;
 use tokio::time::Instant;
 
 use crate::base::date::HttpDate;
-use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
-use crate::config::site::{Config, Site};
+use crate::config::directives::site::StageTimeout;
+use crate::config::site::Site;
 use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
@@ -26,13 +28,13 @@ use crate::exchange::response::{AfterResponse, Body, Origin, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::{append_line, list_has_token};
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{
-    self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
-};
+use crate::http::head::{ParseError, Progress, RequestHead, Version};
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::worker::accept::Counted;
+use crate::worker::conn::handoff::Hand;
+use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
@@ -54,7 +56,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub fn run(connection: Conn) -> impl Future<Output = ()> {
     // A block, because the arguments of an async function are kept twice.
     let mut connection = connection;
-    async move { connection.serve_all().await }
+    async move {
+        loop {
+            connection.serve_all().await;
+            let Some(away) = connection.away() else { return };
+            // A connection that a service has comes back, or does not.
+            match Box::pin(away.until_back()).await {
+                Some(back) => connection = back,
+                None => return,
+            }
+        }
+    }
 }
 
 /// A connection at work.
@@ -76,7 +88,10 @@ pub struct Conn {
     opened: u64,
     /// Its place among those that are shown.
     seat: Seat,
-    _counted: Counted,
+    /// Until a service has it.
+    counted: Option<Counted>,
+    /// Where services may take connections: what is needed for that.
+    hand: Option<Box<Hand>>,
 }
 
 /// What came instead of nothing.
@@ -93,6 +108,8 @@ enum Then {
     Close,
     /// The response was cut; the client must see it.
     Reset,
+    /// A service has it.
+    Away,
 }
 
 impl Conn {
@@ -117,12 +134,14 @@ impl Conn {
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             seat,
-            _counted: counted,
+            counted: Some(counted),
+            hand: None,
         })
     }
 
     async fn serve_all(&mut self) {
-        if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
+        // One that a service has given back has had its requests.
+        if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
         }
         loop {
@@ -137,6 +156,7 @@ impl Conn {
                 Then::GoOn => {}
                 Then::Close => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
+                Then::Away => return,
             }
         }
     }
@@ -158,7 +178,7 @@ impl Conn {
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
-                    self.reader.borrow_mut().buffer.advance(consumed);
+                    self.take_head(consumed);
                     return Next::Head(head, began.unwrap_or_else(Began::now));
                 }
                 Ok(Progress::Partial) => {}
@@ -182,6 +202,14 @@ impl Conn {
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
+    }
+
+    fn take_head(&mut self, length: usize) {
+        let buffer = &mut self.reader.borrow_mut().buffer;
+        if self.thread.config.gives_away {
+            self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
+        }
+        buffer.advance(length);
     }
 
     fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
@@ -340,6 +368,10 @@ impl Conn {
     /// Sends a response: head, then body, and logs it.
     async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
         self.last_site = ex.site;
+        if let Body::HandOff(hand_off) = response.body {
+            response.body = Body::Empty;
+            return Box::pin(self.hand_off(ex, response, *hand_off)).await;
+        }
         self.writer.timeout = timeout_of(ex.site);
         let before = self.writer.bytes_out + self.writer.head().len() as u64;
         let body_before = self.writer.body_bytes;
@@ -537,42 +569,6 @@ fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
 }
 
-/// What becomes of a request whose head cannot be read.
-pub fn broken(error: ParseError) -> Fail {
-    Fail::client(error.status(), error.to_string()).closing()
-}
-
-/// The limits that a site sets to heads.
-pub fn limits_of(site: &Site) -> HeadLimits {
-    let core = &site.settings.core;
-    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    HeadLimits {
-        line: bytes(core.limit_request_line.or(8190)),
-        field_size: bytes(core.limit_request_field_size.or(8190)),
-        fields: bytes(core.limit_request_fields.or(100)),
-    }
-}
-
-/// What a site lets pass of odd syntax.
-pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
-    let protocol = &site.settings.core.protocol;
-    ProtocolOptions {
-        syntax: match protocol.strictness.or(Strictness::Strict) {
-            Strictness::Strict => Syntax::Strict,
-            Strictness::Unsafe => Syntax::Unsafe,
-        },
-        http09: match protocol.simple_requests.or(SimpleRequests::Allowed) {
-            SimpleRequests::Allowed => Http09::Allow,
-            SimpleRequests::Refused => Http09::Refuse,
-        },
-        methods: match protocol.methods.or(Methods::Lenient) {
-            Methods::Lenient => head::Methods::Lenient,
-            Methods::Registered => head::Methods::Registered,
-        },
-        more_methods: &config.server.core.methods,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[test]
@@ -584,7 +580,7 @@ mod tests {
             println!("{what}: {size} bytes");
             assert!(size <= most, "{what} has {size} bytes");
         }
-        small("the connection's future", output(super::run), 640);
+        small("the connection's future", output(super::run), 656);
         small("its reader", size_of::<super::Reader>(), 128);
     }
 }

@@ -2,6 +2,7 @@
 //! segments are its arguments: `/cgi-bin/testapp/bytes/1000`. As `nph-testapp` it writes the whole reply itself.
 
 mod fastcgi;
+mod handoff;
 mod http;
 mod scgi;
 
@@ -46,6 +47,12 @@ fn main() -> ExitCode {
             .is_some_and(|ending| ending == "fcgi")
     {
         let end = fastcgi::serve_inherited(Serves::Many);
+        return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if let [_, mode, socket] = arguments.as_slice()
+        && mode == "--handoff"
+    {
+        let end = handoff::serve(socket);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     if let [_, mode, socket, port @ ..] = arguments.as_slice()
