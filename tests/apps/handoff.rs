@@ -19,10 +19,19 @@ use rustix::net::{
 pub fn serve(socket: &str) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
-    let behaviour = std::path::Path::new(socket).file_stem().unwrap_or_default().to_owned();
+    let behaviour = std::path::Path::new(socket).file_stem().unwrap_or_default();
+    serve_all(&listener, &behaviour.to_string_lossy())
+}
+
+/// The same on descriptor 0.
+pub fn serve_inherited() -> io::Result<()> {
+    serve_all(&UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?), "")
+}
+
+fn serve_all(listener: &UnixListener, behaviour: &str) -> io::Result<()> {
     for errand in listener.incoming() {
         let errand = errand?;
-        let behaviour = behaviour.to_string_lossy().into_owned();
+        let behaviour = behaviour.to_owned();
         spawn(move || {
             let _broken_off = take(errand, &behaviour);
         });
@@ -144,7 +153,7 @@ impl Served {
                 }
                 "much" => {
                     send(&self.errand, b"BACK 70000\n", &[self.connection.as_fd()])?;
-                    return self.errand.write_all(&[b'x'; 70000]);
+                    return self.errand.write_all(&vec![b'x'; 70000]);
                 }
                 // It goes on until a request comes that is not its own, or the errand ends.
                 _ => {}
@@ -179,7 +188,8 @@ impl Served {
     fn answer(&mut self, request: &str) -> io::Result<()> {
         let body = format!("{}\n\n{request}", self.fields);
         let head = format!(
-            "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nServer: service\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nServer: service\r\nRequest-Length: {}\r\nContent-Length: {}\r\n\r\n",
+            request.len(),
             body.len()
         );
         self.connection.write_all(format!("{head}{body}").as_bytes())

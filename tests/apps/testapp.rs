@@ -41,6 +41,11 @@ fn main() -> ExitCode {
         let end = fastcgi::serve_inherited(serves);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    if let [_, mode] = arguments.as_slice()
+        && mode == "--handoff"
+    {
+        return handoff::serve_inherited().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     if let [name] = arguments.as_slice()
         && std::path::Path::new(name)
             .extension()
