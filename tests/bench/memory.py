@@ -91,11 +91,15 @@ def start_lines(bench, found, rounds, singles):
     yield from broken
 
 
+def affordable(others):
+    """So many idle connections, beside so many others: lighttpd holds no more connections than half its files."""
+    return min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - others)
+
+
 def idle_lines(bench, found, singles):
     """Memory with idle connections."""
     row = next(row for row in rows.ROWS if row.name == "static-8k")
-    # lighttpd holds no more connections than half its files.
-    most = min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 100)
+    most = affordable(100)
     yield from IDLE_HEADING
     for server in found:
         server.start(bench.directory, [bench.server_core], bench.who)
