@@ -20,6 +20,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -195,6 +196,8 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
+        /// What is kept of files.
+        file_cache: file_cache::FileCache,
     }
 }
 
@@ -220,6 +223,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
