@@ -51,6 +51,7 @@ pub mod static_first;
 pub mod status;
 pub mod suexec;
 pub mod tls;
+pub mod tls_proxy;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -128,6 +129,8 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// Servers that are asked over TLS.
+        tls_proxy: tls_proxy::TlsProxy,
     }
 }
 
@@ -246,6 +249,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     status::DIRECTIVES,
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
+    tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];
