@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::config::directives::tls::{Named, SiteTls};
+use crate::config::directives::SiteSettings;
+use crate::config::directives::tls::Named;
 use crate::config::error::ConfigError;
 use crate::config::site::Config;
 
@@ -18,13 +19,15 @@ use crate::config::site::Config;
 pub struct Keyring(BTreeMap<Vec<u8>, Vec<u8>>);
 
 /// The files of one site: the directive that names each, and what it says.
-fn needed(tls: &SiteTls) -> impl Iterator<Item = (&'static str, &Named)> {
+fn needed(site: &SiteSettings) -> impl Iterator<Item = (&'static str, &Named)> {
+    let tls = &site.tls;
     let certificates = tls.certificates.value().into_iter().flatten();
     let keys = tls.keys.value().into_iter().flatten();
     certificates
         .map(|file| ("SSLCertificateFile", file))
         .chain(keys.map(|file| ("SSLCertificateKeyFile", file)))
         .chain(tls.chain.value().map(|file| ("SSLCertificateChainFile", file)))
+        .chain(site.tls_clients.files())
 }
 
 /// Reads a file, or all files of a directory in the order of their names.
@@ -54,8 +57,8 @@ impl Keyring {
     pub fn read(config: &Config) -> (Keyring, Vec<ConfigError>) {
         let mut ring = Keyring::default();
         let mut faults = Vec::new();
-        let sites = config.sites.iter().map(|site| &site.settings.tls);
-        for (directive, file) in sites.filter(|tls| tls.is_on()).flat_map(needed) {
+        let sites = config.sites.iter().map(|site| &site.settings);
+        for (directive, file) in sites.filter(|site| site.tls.is_on()).flat_map(needed) {
             if ring.0.contains_key(&file.path) {
                 continue;
             }

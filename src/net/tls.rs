@@ -3,19 +3,25 @@
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
+mod asking;
+#[cfg(feature = "tls")]
 mod certificates;
 #[cfg(feature = "tls")]
 mod engines;
 #[cfg(feature = "tls")]
 mod handshake;
+mod secured;
 #[cfg(feature = "tls")]
 mod session;
+#[cfg(feature = "tls")]
+mod trust;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Below, Engine, Engines, Hello, Secured, Session, begin};
+pub use absent::{Below, Engine, Engines, Hello, Session, begin};
 #[cfg(feature = "tls")]
 pub use engines::{Engine, Engines};
 #[cfg(feature = "tls")]
-pub use handshake::{Hello, Secured, begin};
+pub use handshake::{Hello, begin};
+pub use secured::{Cipher, Doubt, Known, Protocol, Resumption, Secured, Verified};
 #[cfg(feature = "tls")]
 pub use session::{Below, Session};

@@ -51,6 +51,8 @@ pub mod static_first;
 pub mod status;
 pub mod suexec;
 pub mod tls;
+pub mod tls_access;
+pub mod tls_clients;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -128,6 +130,8 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// What is made of TLS.
+        tls_access: tls_access::TlsAccess,
     }
 }
 
@@ -162,6 +166,8 @@ settings! {
         ssi: ssi::SsiSite,
         /// TLS.
         tls: tls::SiteTls,
+        /// Clients' certificates.
+        tls_clients: tls_clients::TlsClients,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -246,6 +252,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     status::DIRECTIVES,
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
+    tls_access::DIRECTIVES,
+    tls_clients::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

@@ -15,7 +15,15 @@ use crate::config::keyring::Keyring;
 
 /// Those of a site, in the order of the settings.
 #[derive(Debug)]
-pub(super) struct Certificates(Vec<Arc<CertifiedKey>>);
+pub(super) struct Certificates(Vec<Shown>);
+
+/// One of them.
+#[derive(Debug)]
+struct Shown {
+    key: Arc<CertifiedKey>,
+    /// The server's own, for those who ask what was shown.
+    own: Option<Arc<[u8]>>,
+}
 
 impl Certificates {
     /// Those that the settings of a site name. The errors say what is wrong with which file.
@@ -30,7 +38,10 @@ impl Certificates {
         let mut faults = Vec::new();
         for (number, file) in files.iter().enumerate() {
             match certified(file, keys.get(number), tls.chain.value(), keyring, provider) {
-                Ok(key) => certificates.push(Arc::new(key)),
+                Ok(key) => certificates.push(Shown {
+                    own: key.cert.first().map(|certificate| Arc::from(certificate.as_ref())),
+                    key: Arc::new(key),
+                }),
                 Err(fault) => faults.push(fault),
             }
         }
@@ -104,14 +115,25 @@ fn certified(
     }
 }
 
-impl ResolvesServerCert for Certificates {
+impl Certificates {
     /// The first whose key the client can verify; where none is, the first of all, for the client to refuse.
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let fits = |certified: &&Arc<CertifiedKey>| {
-            certified.key.choose_scheme(hello.signature_schemes()).is_some()
-                && has_suite_for(&hello, certified.key.algorithm())
+    fn fitting(&self, hello: &ClientHello<'_>) -> Option<&Shown> {
+        let fits = |shown: &&Shown| {
+            shown.key.key.choose_scheme(hello.signature_schemes()).is_some()
+                && has_suite_for(hello, shown.key.key.algorithm())
         };
-        self.0.iter().find(fits).or_else(|| self.0.first()).cloned()
+        self.0.iter().find(fits).or_else(|| self.0.first())
+    }
+
+    /// The certificate that a client is shown, in DER.
+    pub(super) fn shown_to(&self, hello: &ClientHello<'_>) -> Option<Arc<[u8]>> {
+        self.fitting(hello)?.own.clone()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.fitting(&hello).map(|shown| Arc::clone(&shown.key))
     }
 }
 
