@@ -1,6 +1,9 @@
 //! What TLS has to do with who may come in (mod_ssl): whether it is spoken at all, the client's certificate, the conditions of
 //! SSLRequire, and the user's name.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::config::directives::tls_access::{TlsOptions, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -11,6 +14,7 @@ use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::lang::tls_variable;
 use crate::net::tls::{Doubt, Verified};
+use crate::phases::authn;
 
 /// How much a refusal weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,4 +104,40 @@ fn name_user(ex: &mut Exchange, variable: &str) {
             ex.rewriting.lines.push(Level::Warn, "ssl", text);
         }
     }
+}
+
+/// The password that goes with a certificate's subject.
+const PASSWORD: &[u8] = b"password";
+
+/// FakeBasicAuth: who has shown a good certificate asks in its subject's name. Nobody else may ask in the name of a subject.
+pub(super) fn take_certificate(ex: &mut Exchange, place: &Place) -> Result<(), Fail> {
+    let forbidden = |why: &str| Fail::site(Status::FORBIDDEN, why.to_owned()).of_module("ssl");
+    let subject = ex.believed_subject();
+    if let Some((user, password)) = authn::credentials(ex)
+        && user.first() == Some(&b'/')
+        && password == PASSWORD
+    {
+        // A pass before this one may have put it there.
+        if subject.as_ref() == Some(&user) {
+            return Ok(());
+        }
+        let user = String::from_utf8_lossy(&user).into_owned();
+        return Err(forbidden(&format!(
+            "the subject of a certificate was given as a name with its password: {user}"
+        )));
+    }
+    let options = place.conf.tls_access.options.in_force();
+    let Some(subject) = subject.filter(|_| options.has(TlsOptions::FAKE_BASIC_AUTH)) else {
+        return Ok(());
+    };
+    if subject.contains(&b':') {
+        return Err(forbidden(
+            "the subject of the client's certificate has a colon, as no user's name may",
+        ));
+    }
+    ex.trace(|| Step::User(format!("FakeBasicAuth makes it {}", String::from_utf8_lossy(&subject))));
+    let encoded = STANDARD.encode([subject.as_slice(), b":", PASSWORD].concat());
+    ex.head
+        .set_field(b"Authorization", &[b"Basic ", encoded.as_bytes()].concat());
+    Ok(())
 }

@@ -213,7 +213,7 @@ what an outer section says, a word without replaces all that was said.",
         summary: "Let only those in for whom an expression holds.",
         manual: "It is asked of requests within TLS alone: SSLRequireSSL keeps out the others. The language is that of Require expr, which \
 is to be preferred; but whatever a comparison is called, it puts the shorter of two texts first, and goes by the letters where both are \
-of one length, so that numbers without zeros before them compare as numbers. PeerExtList() is not understood.",
+of one length, so that numbers without zeros before them compare as numbers. The function PeerExtList is not understood.",
         set: Set::Dir(require),
     },
     Directive {
@@ -236,7 +236,7 @@ of one length, so that numbers without zeros before them compare as numbers. Pee
         module: "mod_ssl",
         syntax: "variable",
         words: Words::exactly(1),
-        allowed: DIRECTORY.or(HTACCESS),
+        allowed: ANYWHERE,
         overrides: Override::AuthConfig,
         default: "",
         summary: "Take the user's name from a variable of TLS.",
