@@ -1,15 +1,20 @@
-//! TLS on the side of the clients: what each site needs for its handshakes, and the bytes of a connection behind one.
+//! TLS: what each site needs for its handshakes with clients, what servers behind are asked with, and the bytes of a
+//! connection behind a handshake.
 
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
 mod asking;
 #[cfg(feature = "tls")]
+mod behind;
+#[cfg(feature = "tls")]
 mod certificates;
 #[cfg(feature = "tls")]
 mod engines;
 #[cfg(feature = "tls")]
 mod handshake;
+#[cfg(feature = "tls")]
+mod remarks;
 mod secured;
 #[cfg(feature = "tls")]
 mod session;
@@ -17,7 +22,9 @@ mod session;
 mod trust;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Below, Engine, Engines, Hello, Session, begin};
+pub use absent::{Below, Client, Clients, Engine, Engines, Hello, Partner, Session, begin, disagreement};
+#[cfg(feature = "tls")]
+pub use behind::{Client, Clients, Partner, disagreement};
 #[cfg(feature = "tls")]
 pub use engines::{Engine, Engines};
 #[cfg(feature = "tls")]

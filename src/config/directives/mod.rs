@@ -53,6 +53,7 @@ pub mod suexec;
 pub mod tls;
 pub mod tls_access;
 pub mod tls_clients;
+pub mod tls_proxy;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -132,6 +133,8 @@ settings! {
         suexec: suexec::Suexec,
         /// What is made of TLS.
         tls_access: tls_access::TlsAccess,
+        /// Servers that are asked over TLS.
+        tls_proxy: tls_proxy::TlsProxy,
     }
 }
 
@@ -254,6 +257,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     tls::DIRECTIVES,
     tls_access::DIRECTIVES,
     tls_clients::DIRECTIVES,
+    tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];
