@@ -1,7 +1,10 @@
-//! TLS on the side of the clients: what each site needs for its handshakes, and the bytes of a connection behind one.
+//! TLS: what each site needs for its handshakes with clients, what servers behind are asked with, and the bytes of a
+//! connection behind a handshake.
 
 #[cfg(not(feature = "tls"))]
 mod absent;
+#[cfg(feature = "tls")]
+mod behind;
 #[cfg(feature = "tls")]
 mod certificates;
 #[cfg(feature = "tls")]
@@ -9,10 +12,14 @@ mod engines;
 #[cfg(feature = "tls")]
 mod handshake;
 #[cfg(feature = "tls")]
+mod remarks;
+#[cfg(feature = "tls")]
 mod session;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Below, Engine, Engines, Hello, Secured, Session, begin};
+pub use absent::{Below, Client, Clients, Engine, Engines, Hello, Partner, Secured, Session, begin, disagreement};
+#[cfg(feature = "tls")]
+pub use behind::{Client, Clients, Partner, disagreement};
 #[cfg(feature = "tls")]
 pub use engines::{Engine, Engines};
 #[cfg(feature = "tls")]

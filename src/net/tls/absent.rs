@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 
+use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
@@ -45,6 +46,11 @@ impl Engines {
         Ok(Engines)
     }
 
+    /// Nothing.
+    pub fn remarks(_: &Config, _: &Keyring) -> Vec<ConfigError> {
+        Vec::new()
+    }
+
     /// Never.
     pub fn are_there(&self) -> bool {
         false
@@ -54,4 +60,47 @@ impl Engines {
     pub fn of(&self, _: &Site) -> Option<&Engine> {
         None
     }
+}
+
+/// What is needed to ask servers over TLS: nothing, since none can be named.
+#[derive(Debug, Default)]
+pub struct Clients;
+
+/// What is needed under some settings.
+#[derive(Clone, Debug)]
+pub struct Client(Infallible);
+
+/// A server that is asked over TLS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partner(Infallible);
+
+impl Clients {
+    /// Nothing.
+    pub fn new(_: &Config, _: Keyring) -> Result<Clients, Vec<ConfigError>> {
+        Ok(Clients)
+    }
+
+    /// None.
+    pub fn of(&self, _: &TlsProxy) -> Result<Client, Vec<ConfigError>> {
+        Err(Vec::new())
+    }
+}
+
+impl Client {
+    /// None.
+    pub fn partner(&self, _: &[u8]) -> Result<Partner, String> {
+        match self.0 {}
+    }
+}
+
+impl Partner {
+    /// Never.
+    pub fn begin(&self) -> io::Result<Session> {
+        match self.0 {}
+    }
+}
+
+/// Never.
+pub fn disagreement(error: &io::Error) -> String {
+    error.to_string()
 }
