@@ -46,6 +46,7 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod sni;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
@@ -168,6 +169,8 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// Names in handshakes.
+        sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
         /// Clients' certificates.
@@ -204,6 +207,8 @@ settings! {
         confine: confine::Confine,
         /// What is kept of files.
         file_cache: file_cache::FileCache,
+        /// Names in handshakes.
+        sni: sni::Sni,
     }
 }
 
@@ -252,6 +257,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
+    sni::DIRECTIVES,
     site::SERVER_WIDE,
     speling::DIRECTIVES,
     ssi::DIRECTIVES,
