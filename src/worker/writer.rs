@@ -90,6 +90,11 @@ impl Writer {
         !self.out.is_empty()
     }
 
+    /// Whether so much waits to be sent that no more is to be collected.
+    pub fn is_full(&self) -> bool {
+        self.out.len() >= COLLECT
+    }
+
     /// Sends all that was collected.
     pub async fn flush(&mut self) -> Result<(), Cut> {
         self.flush_with(More::Nothing).await
@@ -166,7 +171,7 @@ impl Writer {
             return self.discard(body).await;
         }
         match body {
-            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Ok(()),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) | Body::HandOff(_) => Ok(()),
             Body::Bytes(bytes) => self.bytes(bytes).await,
             Body::File(file) => self.file(file).await,
             Body::Stream(stream, _) => self.streamed(stream.as_mut(), framing).await,

@@ -20,6 +20,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -200,6 +201,8 @@ settings! {
         confine: confine::Confine,
         /// Names in handshakes.
         sni: sni::Sni,
+        /// What is kept of files.
+        file_cache: file_cache::FileCache,
     }
 }
 
@@ -225,6 +228,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
