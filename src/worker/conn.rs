@@ -1,6 +1,9 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
+mod handoff;
+pub mod limits;
 mod proxied;
+mod secured;
 mod shown;
 mod tunnel;
 
@@ -17,8 +20,8 @@ use bytes::Buf;
 use tokio::time::Instant;
 
 use crate::base::date::HttpDate;
-use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
-use crate::config::site::{Config, Site};
+use crate::config::directives::site::StageTimeout;
+use crate::config::site::Site;
 use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
@@ -26,13 +29,14 @@ use crate::exchange::response::{AfterResponse, Body, Origin, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::{append_line, list_has_token};
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{
-    self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
-};
+use crate::http::head::{ParseError, Progress, RequestHead, Version};
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
+use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
+use crate::worker::conn::handoff::Hand;
+use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
@@ -54,7 +58,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub fn run(connection: Conn) -> impl Future<Output = ()> {
     // A block, because the arguments of an async function are kept twice.
     let mut connection = connection;
-    async move { connection.serve_all().await }
+    async move {
+        loop {
+            connection.serve_all().await;
+            let Some(away) = connection.away() else { return };
+            // A connection that a service has comes back, or does not.
+            match Box::pin(away.until_back()).await {
+                Some(back) => connection = back,
+                None => return,
+            }
+        }
+    }
 }
 
 /// A connection at work.
@@ -71,12 +85,19 @@ pub struct Conn {
     peer: SocketAddr,
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
+    /// What was agreed upon, where the connection is within TLS.
+    tls: Option<Rc<Secured>>,
+    /// The client speaks plain HTTP where TLS is spoken.
+    speaks_plainly: bool,
     requests: u32,
     /// When, in microseconds since 1970.
     opened: u64,
     /// Its place among those that are shown.
     seat: Seat,
-    _counted: Counted,
+    /// Until a service has it.
+    counted: Option<Counted>,
+    /// Where services may take connections: what is needed for that.
+    hand: Option<Box<Hand>>,
 }
 
 /// What came instead of nothing.
@@ -93,6 +114,8 @@ enum Then {
     Close,
     /// The response was cut; the client must see it.
     Reset,
+    /// A service has it.
+    Away,
 }
 
 impl Conn {
@@ -112,18 +135,25 @@ impl Conn {
             local,
             peer,
             proxied: None,
+            tls: None,
+            speaks_plainly: false,
             requests: 0,
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             seat,
-            _counted: counted,
+            counted: Some(counted),
+            hand: None,
         })
     }
 
     async fn serve_all(&mut self) {
-        if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
+        // One that a service has given back has had its requests.
+        if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
+        }
+        if self.begins_with_tls() && !Box::pin(self.secure()).await {
+            return Box::pin(self.close()).await;
         }
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
@@ -137,12 +167,17 @@ impl Conn {
                 Then::GoOn => {}
                 Then::Close => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
+                Then::Away => return,
             }
         }
     }
 
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
     fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
+        let next = match (next, self.plainness()) {
+            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, fail),
+            (next, _) => next,
+        };
         match next {
             Next::Head(head, began) => Some(Box::pin(self.request(head, began))),
             Next::Broken(head, began, fail) => Some(Box::pin(self.refused(head, began, fail))),
@@ -158,7 +193,7 @@ impl Conn {
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
-                    self.reader.borrow_mut().buffer.advance(consumed);
+                    self.take_head(consumed);
                     return Next::Head(head, began.unwrap_or_else(Began::now));
                 }
                 Ok(Progress::Partial) => {}
@@ -182,6 +217,14 @@ impl Conn {
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
+    }
+
+    fn take_head(&mut self, length: usize) {
+        let buffer = &mut self.reader.borrow_mut().buffer;
+        if self.thread.config.gives_away {
+            self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
+        }
+        buffer.advance(length);
     }
 
     fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
@@ -328,6 +371,7 @@ impl Conn {
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
             opened: self.opened,
+            tls: self.tls.clone(),
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();
@@ -340,6 +384,10 @@ impl Conn {
     /// Sends a response: head, then body, and logs it.
     async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
         self.last_site = ex.site;
+        if let Body::HandOff(hand_off) = response.body {
+            response.body = Body::Empty;
+            return Box::pin(self.hand_off(ex, response, *hand_off)).await;
+        }
         self.writer.timeout = timeout_of(ex.site);
         let before = self.writer.bytes_out + self.writer.head().len() as u64;
         let body_before = self.writer.body_bytes;
@@ -537,42 +585,6 @@ fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
 }
 
-/// What becomes of a request whose head cannot be read.
-pub fn broken(error: ParseError) -> Fail {
-    Fail::client(error.status(), error.to_string()).closing()
-}
-
-/// The limits that a site sets to heads.
-pub fn limits_of(site: &Site) -> HeadLimits {
-    let core = &site.settings.core;
-    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    HeadLimits {
-        line: bytes(core.limit_request_line.or(8190)),
-        field_size: bytes(core.limit_request_field_size.or(8190)),
-        fields: bytes(core.limit_request_fields.or(100)),
-    }
-}
-
-/// What a site lets pass of odd syntax.
-pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
-    let protocol = &site.settings.core.protocol;
-    ProtocolOptions {
-        syntax: match protocol.strictness.or(Strictness::Strict) {
-            Strictness::Strict => Syntax::Strict,
-            Strictness::Unsafe => Syntax::Unsafe,
-        },
-        http09: match protocol.simple_requests.or(SimpleRequests::Allowed) {
-            SimpleRequests::Allowed => Http09::Allow,
-            SimpleRequests::Refused => Http09::Refuse,
-        },
-        methods: match protocol.methods.or(Methods::Lenient) {
-            Methods::Lenient => head::Methods::Lenient,
-            Methods::Registered => head::Methods::Registered,
-        },
-        more_methods: &config.server.core.methods,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[test]
@@ -584,7 +596,7 @@ mod tests {
             println!("{what}: {size} bytes");
             assert!(size <= most, "{what} has {size} bytes");
         }
-        small("the connection's future", output(super::run), 640);
+        small("the connection's future", output(super::run), 656);
         small("its reader", size_of::<super::Reader>(), 128);
     }
 }

@@ -50,6 +50,8 @@ pub mod ssi;
 pub mod static_first;
 pub mod status;
 pub mod suexec;
+pub mod tls;
+pub mod tls_proxy;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -127,6 +129,8 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// Servers that are asked over TLS.
+        tls_proxy: tls_proxy::TlsProxy,
     }
 }
 
@@ -159,6 +163,8 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// TLS.
+        tls: tls::SiteTls,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -242,6 +248,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     static_first::DIRECTIVES,
     status::DIRECTIVES,
     suexec::DIRECTIVES,
+    tls::DIRECTIVES,
+    tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];
