@@ -53,6 +53,8 @@ pub mod static_first;
 pub mod status;
 pub mod suexec;
 pub mod tls;
+pub mod tls_access;
+pub mod tls_clients;
 pub mod tls_proxy;
 pub mod userdir;
 pub mod vhost_alias;
@@ -131,6 +133,8 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// What is made of TLS.
+        tls_access: tls_access::TlsAccess,
         /// Servers that are asked over TLS.
         tls_proxy: tls_proxy::TlsProxy,
     }
@@ -169,6 +173,8 @@ settings! {
         sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
+        /// Clients' certificates.
+        tls_clients: tls_clients::TlsClients,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -259,6 +265,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     status::DIRECTIVES,
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
+    tls_access::DIRECTIVES,
+    tls_clients::DIRECTIVES,
     tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
