@@ -38,8 +38,17 @@ const USUAL: u64 = 4096;
 pub struct Door {
     /// The address it was sent to.
     pub local: SocketAddr,
-    /// Within TLS, the number of the site that was agreed upon, and whether the client had named it.
-    pub agreed: Option<(usize, bool)>,
+    /// Within TLS, for which site.
+    pub agreed: Option<Agreed>,
+}
+
+/// What the client and the server agreed upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The number of the site.
+    pub site: usize,
+    /// Whether the client named a server.
+    pub by_name: bool,
 }
 
 thread_local! {

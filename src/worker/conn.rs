@@ -216,9 +216,8 @@ impl Conn {
                     continue;
                 }
                 Ok(Progress::Partial) if !self.begins_as_tls() => {}
-                Ok(Progress::Partial) => return Conn::broken(head, began, unexpected_tls()),
-                Err(_) if self.begins_as_tls() => return Conn::broken(head, began, unexpected_tls()),
-                Err(error) => return Conn::broken(head, began, broken(error)),
+                Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -240,18 +239,18 @@ impl Conn {
         }
     }
 
-    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
-    /// for the end of a line.
-    fn begins_as_tls(&self) -> bool {
-        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
-    }
-
     fn take_head(&mut self, length: usize) {
         let buffer = &mut self.reader.borrow_mut().buffer;
         if self.thread.config.gives_away {
             self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
         }
         buffer.advance(length);
+    }
+
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
     }
 
     /// A head that ends here.
