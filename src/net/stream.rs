@@ -120,10 +120,26 @@ impl Stream {
 
     /// Reads what is there into `buffer`; 0 is the end.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp.try_read(buffer),
-            Socket::Unix(unix) => unix.try_read(buffer),
-        }
+        let mut read = None;
+        let recv = || match rustix::net::recv(self, &mut *buffer, RecvFlags::empty()) {
+            Ok((n, _)) => {
+                read = Some(n);
+                // There was no more than that: what comes next is a new event, and nobody needs to ask in vain until then.
+                // Tokio's own `poll_read` does the same.
+                let is_all = n > 0 && n < buffer.len();
+                if is_all {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(n)
+                }
+            }
+            Err(errno) => Err(errno.into()),
+        };
+        let tried = match &self.socket {
+            Socket::Tcp(tcp) => tcp.try_io(Interest::READABLE, recv),
+            Socket::Unix(unix) => unix.try_io(Interest::READABLE, recv),
+        };
+        read.map_or(tried, Ok)
     }
 
     /// Writes what there is room for.
