@@ -15,6 +15,8 @@ mod handshake;
 mod remarks;
 #[cfg(feature = "tls")]
 mod session;
+#[cfg(feature = "tls")]
+mod tickets;
 
 #[cfg(not(feature = "tls"))]
 pub use absent::{Below, Client, Clients, Engine, Engines, Hello, Partner, Secured, Session, begin, disagreement};

@@ -52,6 +52,7 @@ pub mod status;
 pub mod suexec;
 pub mod tls;
 pub mod tls_proxy;
+pub mod tls_sessions;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -165,6 +166,8 @@ settings! {
         ssi: ssi::SsiSite,
         /// TLS.
         tls: tls::SiteTls,
+        /// Sessions of TLS that are taken up again.
+        tls_sessions: tls_sessions::TlsSessions,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -250,6 +253,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
     tls_proxy::DIRECTIVES,
+    tls_sessions::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

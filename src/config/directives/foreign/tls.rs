@@ -124,10 +124,7 @@ foreign! {
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
     "SSLRequire" "mod_ssl" DH AuthConfig "expression" => Refused(ONLY_TLS);
     "SSLRequireSSL" "mod_ssl" DH AuthConfig "" => Refused(ONLY_TLS);
-    "SSLSessionCache" "mod_ssl" S None "type" => Ignored(NOSSL);
-    "SSLSessionCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLSessionTicketKeyFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLSessionTickets" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
+    "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
     "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Ignored(NOSSL);
     "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
     "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSSL);
