@@ -15,7 +15,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::base::secret::Secret;
-use crate::config::directives::tls::{Named, SiteTls};
+use crate::config::directives::SiteSettings;
+use crate::config::directives::tls::Named;
 use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::{ConfigError, Severity};
 use crate::config::site::{Config, Site};
@@ -36,13 +37,15 @@ const TRUSTED: &[u8] = b"trusted by the system";
 const SECRET: &[u8] = b"shared by the workers";
 
 /// The files of one site: the directive that names each, and what it says.
-fn needed(tls: &SiteTls) -> impl Iterator<Item = (&'static str, &Named)> {
+fn needed(site: &SiteSettings) -> impl Iterator<Item = (&'static str, &Named)> {
+    let tls = &site.tls;
     let certificates = tls.certificates.value().into_iter().flatten();
     let keys = tls.keys.value().into_iter().flatten();
     certificates
         .map(|file| ("SSLCertificateFile", file))
         .chain(keys.map(|file| ("SSLCertificateKeyFile", file)))
         .chain(tls.chain.value().map(|file| ("SSLCertificateChainFile", file)))
+        .chain(site.tls_clients.files())
 }
 
 /// The secret of a site's tickets.
@@ -99,10 +102,10 @@ impl Keyring {
     pub fn read(config: &Config, denied: Severity) -> (Keyring, Vec<ConfigError>) {
         let mut ring = Keyring::default();
         let mut faults = Vec::new();
-        let sites = config.sites.iter().map(|site| &site.settings.tls);
+        let sites = config.sites.iter().map(|site| &site.settings);
         let behind = tls_behind::confs(config);
         let of_servers_behind = behind.iter().flat_map(TlsProxy::files);
-        let of_sites = sites.filter(|tls| tls.is_on()).flat_map(needed);
+        let of_sites = sites.filter(|site| site.tls.is_on()).flat_map(needed);
         let of_tickets = config.sites.iter().filter_map(ticket_key);
         for (directive, file) in of_sites.chain(of_tickets).chain(of_servers_behind) {
             if ring.0.contains_key(&file.path) {
@@ -139,7 +142,7 @@ impl Keyring {
 
     /// Whether a file that this site needs was not read.
     pub fn lacks(&self, site: &Site) -> bool {
-        let mut files = needed(&site.settings.tls).chain(ticket_key(site));
+        let mut files = needed(&site.settings).chain(ticket_key(site));
         files.any(|(_, file)| !self.0.contains_key(&file.path))
     }
 
@@ -153,12 +156,12 @@ impl Keyring {
         self.contents(SECRET)
     }
 
-    /// Other bytes as soon as anything is otherwise that is said of TLS for a site, or that is in its files.
-    pub fn fingerprint(&self, site: &Site) -> [u8; 32] {
-        let tls = &site.settings.tls;
+    /// Other bytes as soon as anything is otherwise that is said of TLS for a site, or that is in its files, or `more`.
+    pub fn fingerprint(&self, site: &Site, more: &impl fmt::Debug) -> [u8; 32] {
+        let settings = &site.settings;
         let mut hash = Sha256::new();
-        hash.update(format!("{tls:?}"));
-        for (_, file) in needed(tls).chain(ticket_key(site)) {
+        hash.update(format!("{:?}{:?}{more:?}", settings.tls, settings.tls_clients));
+        for (_, file) in needed(settings).chain(ticket_key(site)) {
             hash.update(Sha256::digest(self.contents(&file.path).unwrap_or_default()));
         }
         hash.finalize().into()
@@ -166,8 +169,7 @@ impl Keyring {
 
     /// Whether any file is needed.
     pub fn is_needed(config: &Config) -> bool {
-        let mut sites = config.sites.iter().map(|site| &site.settings.tls);
-        sites.any(SiteTls::is_on) || !tls_behind::confs(config).is_empty()
+        config.sites.iter().any(|site| site.settings.tls.is_on()) || !tls_behind::confs(config).is_empty()
     }
 
     /// The part of it that servers behind are asked with; `None` where a file was not read.

@@ -20,6 +20,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -45,12 +46,15 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod sni;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
 pub mod status;
 pub mod suexec;
 pub mod tls;
+pub mod tls_access;
+pub mod tls_clients;
 pub mod tls_proxy;
 pub mod tls_sessions;
 pub mod userdir;
@@ -130,6 +134,8 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// What is made of TLS.
+        tls_access: tls_access::TlsAccess,
         /// Servers that are asked over TLS.
         tls_proxy: tls_proxy::TlsProxy,
     }
@@ -164,8 +170,12 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// Names in handshakes.
+        sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
+        /// Clients' certificates.
+        tls_clients: tls_clients::TlsClients,
         /// Sessions of TLS that are taken up again.
         tls_sessions: tls_sessions::TlsSessions,
         /// Users' own pages.
@@ -198,6 +208,10 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
+        /// What is kept of files.
+        file_cache: file_cache::FileCache,
+        /// Names in handshakes.
+        sni: sni::Sni,
     }
 }
 
@@ -223,6 +237,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
@@ -245,6 +260,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
+    sni::DIRECTIVES,
     site::SERVER_WIDE,
     speling::DIRECTIVES,
     ssi::DIRECTIVES,
@@ -252,6 +268,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     status::DIRECTIVES,
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
+    tls_access::DIRECTIVES,
+    tls_clients::DIRECTIVES,
     tls_proxy::DIRECTIVES,
     tls_sessions::DIRECTIVES,
     userdir::DIRECTIVES,

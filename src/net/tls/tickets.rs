@@ -47,8 +47,8 @@ impl KeyType for Length {
 }
 
 impl Tickets {
-    /// Those of a site; `None` where it has none.
-    pub(super) fn new(site: &Site, keyring: &Keyring) -> Result<Option<Tickets>, ConfigError> {
+    /// Those of a site, which asks for certificates of clients in this manner; `None` where it has none.
+    pub(super) fn new(site: &Site, asks: &impl fmt::Debug, keyring: &Keyring) -> Result<Option<Tickets>, ConfigError> {
         let settings = &site.settings.tls_sessions;
         if !settings.tickets.or(true) {
             return Ok(None);
@@ -78,7 +78,7 @@ impl Tickets {
         };
         Ok(Some(Tickets {
             secret: Salt::new(HKDF_SHA256, b"lychgate session tickets").extract(secret),
-            site: keyring.fingerprint(site),
+            site: keyring.fingerprint(site, asks),
             lifetime: settings.lifetime.or(LIFETIME),
         }))
     }
