@@ -91,7 +91,7 @@ impl Asking {
     }
 
     /// In which manner; another one cannot do with the sessions of this one.
-    pub(super) fn manner(&self) -> impl std::fmt::Debug {
+    pub(super) fn manner(&self) -> impl std::fmt::Debug + use<> {
         self.manner
     }
 
