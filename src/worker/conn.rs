@@ -44,6 +44,7 @@ use crate::worker::roster::Seat;
 use crate::worker::serve;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
+use secured::unexpected_tls;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -196,8 +197,16 @@ impl Conn {
                     self.take_head(consumed);
                     return Next::Head(head, began.unwrap_or_else(Began::now));
                 }
-                Ok(Progress::Partial) => {}
-                Err(error) => return Next::Broken(head, began.unwrap_or_else(Began::now), broken(error)),
+                Ok(Progress::Partial) if !self.begins_as_tls() => {}
+                Ok(Progress::Partial) => return Next::Broken(head, began.unwrap_or_else(Began::now), unexpected_tls()),
+                Err(error) => {
+                    let fail = if self.begins_as_tls() {
+                        unexpected_tls()
+                    } else {
+                        broken(error)
+                    };
+                    return Next::Broken(head, began.unwrap_or_else(Began::now), fail);
+                }
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -225,6 +234,12 @@ impl Conn {
             self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
         }
         buffer.advance(length);
+    }
+
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
     }
 
     fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {

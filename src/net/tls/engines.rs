@@ -60,7 +60,7 @@ impl Engines {
     pub fn remarks(config: &Config, keyring: &Keyring) -> Vec<ConfigError> {
         let provider = Arc::new(ring::default_provider());
         let mut found: Vec<ConfigError> = Vec::new();
-        for site in config.sites.iter().filter(|site| !keyring.lacks(&site.settings.tls)) {
+        for site in config.sites.iter().filter(|site| !keyring.lacks(&site.settings)) {
             match Engine::new(site, keyring, &provider) {
                 Ok(None) => {}
                 Ok(Some(_)) => found.extend(remarks::of(site, keyring)),

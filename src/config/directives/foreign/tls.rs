@@ -128,7 +128,5 @@ foreign! {
     "SSLStaplingResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLStaplingReturnResponderErrors" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLStaplingStandardCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLStrictSNIVHostCheck" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLUseStapling" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLVHostSNIPolicy" "mod_ssl" S None "strict|secure|authonly|insecure" => Ignored(NOSSL);
 }
