@@ -5,7 +5,9 @@ pub(super) mod sandbox;
 use std::net::SocketAddr;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::process::DumpableBehavior;
 
+use super::privileges::Asker;
 use crate::config::directives::server::Listen;
 use crate::config::error::{ConfigError, Severity};
 use crate::config::keyring::Keyring;
@@ -33,11 +35,21 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
     repeated
 }
 
-/// Reads the files that TLS needs, and tries what they have.
-pub(super) fn keys(loaded: &mut Loaded) {
-    let (keyring, mut faults) = Keyring::read(&loaded.config);
-    if faults.is_empty() {
-        faults = Engines::new(&loaded.config, &keyring).err().unwrap_or_default();
+/// Reads the files that TLS needs, and tries what they have. Who holds keys is not looked into: no core file of this process
+/// is written, and what it has open is nobody's but root's.
+pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
+    if !loaded.config.sites.iter().any(|site| site.settings.tls.is_on()) {
+        return;
+    }
+    // No kernel refuses it (prctl(2)).
+    let _never_fails = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let denied = match asker {
+        Asker::Checker if !Identity::process_is_root() => Severity::Warning,
+        Asker::Checker | Asker::Server => Severity::Error,
+    };
+    let (keyring, mut faults) = Keyring::read(&loaded.config, denied);
+    if faults.iter().all(|fault| fault.severity < Severity::Error) {
+        faults.extend(Engines::remarks(&loaded.config, &keyring));
     }
     if faults.is_empty() {
         faults = Clients::new(&loaded.config, keyring.clone()).err().unwrap_or_default();

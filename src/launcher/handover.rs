@@ -18,6 +18,7 @@ use super::generation::Generation;
 use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, SystemLog};
 use super::services::Services;
 use super::{Change, Launcher, whole_environment};
+use crate::base::secret::Secret;
 use crate::base::syslog::Header;
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
@@ -220,7 +221,7 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         service_dir: PathBuf::new(),
         threads: 1,
         settings: Vec::new(),
-        keys: Vec::new(),
+        keys: Secret::default(),
         graceful_limit,
         remark: None,
     })

@@ -12,6 +12,8 @@ mod engines;
 #[cfg(feature = "tls")]
 mod handshake;
 #[cfg(feature = "tls")]
+mod remarks;
+#[cfg(feature = "tls")]
 mod session;
 
 #[cfg(not(feature = "tls"))]

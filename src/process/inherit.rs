@@ -12,6 +12,7 @@ use rustix::io::FdFlags;
 use super::channel::Channel;
 use super::memfd;
 use super::wire::{Malformed, Reader, Writer};
+use crate::base::secret::Secret;
 
 /// What a re-executed process is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub struct Inherited {
     /// What all workers share and nobody else knows.
     pub secret: Vec<u8>,
     /// The keys of TLS, as they were packed; empty where there are none.
-    pub keys: Vec<u8>,
+    pub keys: Secret,
 }
 
 impl Role {
@@ -150,7 +151,7 @@ impl Inherited {
             listeners,
             logs,
             secret: contents.secret,
-            keys: keys.transpose()?.unwrap_or_default(),
+            keys: keys.transpose()?.map_or_else(Secret::default, Secret::from),
         })
     }
 }
@@ -230,6 +231,7 @@ mod tests {
     use std::os::fd::{AsFd, OwnedFd};
 
     use super::{Inherited, Outfit, Role};
+    use crate::base::secret::Secret;
     use crate::process::memfd;
 
     #[test]
@@ -264,7 +266,7 @@ mod tests {
         assert_eq!((inherited.scripts.len(), inherited.logs.len()), (2, 1));
         assert_eq!(
             (inherited.secret, inherited.keys),
-            (b"between us".to_vec(), b"a key".to_vec())
+            (b"between us".to_vec(), Secret::from(b"a key".to_vec()))
         );
         assert_eq!(inherited.listeners.iter().map(Vec::len).collect::<Vec<_>>(), [2, 3]);
         for cut in 0..table.len() {

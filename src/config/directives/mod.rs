@@ -45,6 +45,7 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod sni;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
@@ -163,6 +164,8 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// Names in handshakes.
+        sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
         /// Users' own pages.
@@ -195,6 +198,8 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
+        /// Names in handshakes.
+        sni: sni::Sni,
     }
 }
 
@@ -242,6 +247,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
+    sni::DIRECTIVES,
     site::SERVER_WIDE,
     speling::DIRECTIVES,
     ssi::DIRECTIVES,

@@ -46,6 +46,11 @@ impl Engines {
         Ok(Engines)
     }
 
+    /// Nothing.
+    pub fn remarks(_: &Config, _: &Keyring) -> Vec<ConfigError> {
+        Vec::new()
+    }
+
     /// Never.
     pub fn are_there(&self) -> bool {
         false

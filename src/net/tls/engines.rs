@@ -1,5 +1,6 @@
 //! What the sites need for their handshakes, made once from the settings and the contents of their files.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio_rustls::rustls::ServerConfig;
@@ -7,6 +8,7 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use super::certificates::Certificates;
+use super::remarks;
 use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
@@ -47,6 +49,23 @@ impl Engines {
         }
     }
 
+    /// What is wrong with the files of the sites, and what is odd about them although they serve. Sites that a file of was not
+    /// read are passed over.
+    pub fn remarks(config: &Config, keyring: &Keyring) -> Vec<ConfigError> {
+        let provider = Arc::new(ring::default_provider());
+        let mut found: Vec<ConfigError> = Vec::new();
+        for site in config.sites.iter().filter(|site| !keyring.lacks(&site.settings.tls)) {
+            match Engine::new(site, keyring, &provider) {
+                Ok(None) => {}
+                Ok(Some(_)) => found.extend(remarks::of(site, keyring)),
+                Err(faults) => found.extend(faults),
+            }
+        }
+        let mut known = HashSet::new();
+        found.retain(|remark| known.insert(remark.to_string()));
+        found
+    }
+
     /// Whether any site has to do with TLS.
     pub fn are_there(&self) -> bool {
         self.0.iter().any(Option::is_some)
@@ -69,7 +88,7 @@ impl Engine {
             let span = tls.engine_at.value().unwrap_or(&unknown);
             vec![ConfigError::error(span, directive, what.to_string())]
         };
-        let certificates = Certificates::new(tls, keyring, provider)?;
+        let certificates = Certificates::new(tls, keyring)?;
         if certificates.is_empty() {
             let what = "the site has no certificate; name one with SSLCertificateFile";
             return Err(fault("SSLEngine", &what));
@@ -97,3 +116,6 @@ impl Engine {
         Arc::clone(if is_known { &self.named } else { &self.unnamed })
     }
 }
+
+#[cfg(test)]
+mod tests;

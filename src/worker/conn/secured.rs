@@ -69,15 +69,13 @@ impl Conn {
     fn agreement<'t>(&mut self, own: &'t Engine) -> impl Future<Output = io::Result<(Session, Secured)>> + use<'t> {
         let first = self.reader.borrow_mut().buffer.split().freeze();
         let unsecured = Unsecured::new(Rc::clone(&self.stream), first);
-        let (thread, local, site) = (Rc::clone(&self.thread), self.local, self.site);
+        let (thread, local) = (Rc::clone(&self.thread), self.local);
         async move {
             let hello = begin(unsecured).await?;
             let named = hello.server_name();
             let named = thread.config.site_for(local, named.as_deref(), b"");
-            match thread.engines.of(named) {
-                Some(engine) => hello.agree(engine, named.number).await,
-                None => hello.agree(own, site.number).await,
-            }
+            // A site without TLS is reached over that of its address, as in Apache.
+            hello.agree(thread.engines.of(named).unwrap_or(own), named.number).await
         }
     }
 

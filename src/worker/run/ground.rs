@@ -1,6 +1,8 @@
 //! What a worker prepares before it is confined and serves.
 
 use crate::backend::on_demand::OnDemand;
+use crate::base::secret::Secret;
+use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
 use crate::config::services;
 use crate::config::site::Config;
@@ -9,22 +11,19 @@ use crate::process::capabilities;
 use crate::process::identity::Identity;
 use crate::process::jail;
 
-/// What the sites need for TLS, from the keys that the launcher has read.
-pub(super) fn engines(config: &Config, keys: &[u8]) -> Result<Engines, String> {
-    let keyring = Keyring::unpack(keys).ok_or("the keys of TLS came in pieces")?;
-    Engines::new(config, &keyring).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        faults.join("\n")
-    })
+/// What TLS needs towards clients and towards servers behind, from the keys that the launcher has read, which are wiped
+/// behind.
+pub(super) fn tls(config: &Config, keys: Secret) -> Result<(Engines, Clients), String> {
+    let keyring = Keyring::unpack(&keys).ok_or("the keys of TLS came in pieces")?;
+    drop(keys);
+    let engines = Engines::new(config, &keyring).map_err(|faults| told(&faults))?;
+    let clients = Clients::new(config, keyring).map_err(|faults| told(&faults))?;
+    Ok((engines, clients))
 }
 
-/// What is needed to ask servers over TLS, likewise.
-pub(super) fn clients(config: &Config, keys: &[u8]) -> Result<Clients, String> {
-    let keyring = Keyring::unpack(keys).ok_or("the keys of TLS came in pieces")?;
-    Clients::new(config, keyring).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        faults.join("\n")
-    })
+fn told(faults: &[ConfigError]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("\n")
 }
 
 /// The sockets of FastCGI programs that are started when they are wanted: a confined worker could make none.
