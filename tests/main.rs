@@ -10,6 +10,7 @@
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
 //! - `fcgid`: Debian's packages whose programs speak FastCGI, and what they say of it
 //! - `fcgiwrap`: scripts for nginx, Apache and others
+//! - `handoff`: services that have taken connections over
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
@@ -56,6 +57,7 @@ mod debian;
 mod fastcgi;
 mod fcgid;
 mod fcgiwrap;
+mod handoff;
 mod house;
 mod htaccess;
 mod identity;
@@ -121,6 +123,7 @@ fn main() -> ExitCode {
         trials.extend(fcgid::trials());
         trials.extend(fcgiwrap::trials());
         trials.extend(house::trials());
+        trials.extend(handoff::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());
         trials.extend(import::trials());

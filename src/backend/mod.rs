@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod conversation;
 pub mod fastcgi;
+pub mod handoff;
 pub mod http;
 pub mod on_demand;
 pub mod pool;

@@ -114,6 +114,14 @@ impl Socket {
         }
     }
 
+    /// That of the file system, where it is one.
+    pub(super) fn unix(&self) -> Option<&UnixStream> {
+        match self.bare() {
+            Bare::Unix(unix) => Some(unix),
+            Bare::Tcp(_) => None,
+        }
+    }
+
     /// Sends what was written and waits for room in encrypted form; an error of the kind `WouldBlock` when that is not all.
     pub(super) fn try_push(&self) -> io::Result<()> {
         match &self.tls {

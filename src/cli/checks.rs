@@ -13,6 +13,7 @@ use crate::config::error::{ConfigError, Severity};
 use crate::config::keyring::Keyring;
 use crate::config::load::Loaded;
 use crate::config::node::{Node, Settings};
+use crate::config::tls_behind;
 use crate::config::words::{below, shown};
 use crate::net::tls::{Clients, Engines};
 use crate::process::identity::Identity;
@@ -38,7 +39,8 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
 /// Reads the files that TLS needs, and tries what they have. Who holds keys is not looked into: no core file of this process
 /// is written, and what it has open is nobody's but root's.
 pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
-    if !loaded.config.sites.iter().any(|site| site.settings.tls.is_on()) {
+    let is_served = loaded.config.sites.iter().any(|site| site.settings.tls.is_on());
+    if !is_served && tls_behind::confs(&loaded.config).is_empty() {
         return;
     }
     // No kernel refuses it (prctl(2)).
@@ -51,8 +53,8 @@ pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
     if faults.iter().all(|fault| fault.severity < Severity::Error) {
         faults.extend(Engines::remarks(&loaded.config, &keyring));
     }
-    if faults.is_empty() {
-        faults = Clients::new(&loaded.config, keyring.clone()).err().unwrap_or_default();
+    if faults.iter().all(|fault| fault.severity < Severity::Error) {
+        faults.extend(Clients::new(&loaded.config, &keyring).err().into_iter().flatten());
     }
     loaded.keyring = keyring;
     loaded.complaints.extend(faults);

@@ -27,17 +27,20 @@ pub enum Scheme {
     WebSocket,
     /// `wss:`, the same within TLS.
     SecureWebSocket,
+    /// `handoff:`: a service takes the client's connection itself.
+    HandOff,
 }
 
 impl Scheme {
     /// All there are.
-    pub const ALL: [Scheme; 6] = [
+    pub const ALL: [Scheme; 7] = [
         Scheme::FastCgi,
         Scheme::Scgi,
         Scheme::Http,
         Scheme::Https,
         Scheme::WebSocket,
         Scheme::SecureWebSocket,
+        Scheme::HandOff,
     ];
 
     /// Its name, in lower case.
@@ -49,6 +52,7 @@ impl Scheme {
             Scheme::Https => "https",
             Scheme::WebSocket => "ws",
             Scheme::SecureWebSocket => "wss",
+            Scheme::HandOff => "handoff",
         }
     }
 
@@ -57,7 +61,8 @@ impl Scheme {
         match self {
             Scheme::FastCgi => 8000,
             Scheme::Scgi => 4000,
-            Scheme::Http | Scheme::WebSocket => 80,
+            // Nobody listens at a port for connections to be handed over.
+            Scheme::Http | Scheme::WebSocket | Scheme::HandOff => 80,
             Scheme::Https | Scheme::SecureWebSocket => 443,
         }
     }
@@ -83,6 +88,7 @@ impl Scheme {
             Scheme::FastCgi => "proxy_fcgi",
             Scheme::Scgi => "proxy_scgi",
             Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => "proxy_http",
+            Scheme::HandOff => "proxy",
         }
     }
 
@@ -208,6 +214,13 @@ impl Target {
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
         let scheme = Scheme::parse(name)?;
+        if scheme == Scheme::HandOff && socket.is_none() {
+            return Err(format!(
+                "{} has no socket; descriptors travel over those of the file system alone: write \
+                 `unix:/run/app.sock|handoff:`",
+                shown(url)
+            ));
+        }
         let authority = rest.strip_prefix(b"//");
         let (host, path) = match authority {
             // Of a socket, the host says nothing.
@@ -453,12 +466,13 @@ pub fn terms(site: &Site, target: &Target) -> Terms {
     terms
 }
 
-/// Every address that a site's own settings name, each once.
-pub fn of(site: &Site) -> Vec<Address> {
+/// Every address that a site's own settings name, each once with each of what is spoken there.
+pub fn of(site: &Site) -> Vec<(Scheme, Address)> {
     let mut addresses = Vec::new();
     for target in targets(site) {
-        if !addresses.contains(&target.address) {
-            addresses.push(target.address);
+        let named = (target.scheme, target.address);
+        if !addresses.contains(&named) {
+            addresses.push(named);
         }
     }
     addresses

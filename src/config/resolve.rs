@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::backends;
+use crate::config::backends::{self, Scheme};
 use crate::config::balancers;
 use crate::config::directives::authz::Rules;
 use crate::config::directives::balancer;
@@ -376,7 +376,12 @@ impl Resolver {
                 }
             }
             site.agreements = backends::agreements(site);
-            site.backends = backends::of(site);
+            for (scheme, address) in backends::of(site) {
+                config.gives_away |= scheme == Scheme::HandOff;
+                if !site.backends.contains(&address) {
+                    site.backends.push(address);
+                }
+            }
             let old = config.server.old_fastcgi.programs.iter();
             for address in old.map(|program| &program.target.address) {
                 if !site.backends.contains(address) {

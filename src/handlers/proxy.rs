@@ -160,7 +160,7 @@ fn secured(ex: &Exchange, place: &Place, target: &Target, backends: &Backends) -
 }
 
 /// Who is asked, and for which path: the URL that ProxyPass or a rule has come to, or a handler's with the file's name behind it (as in Apache without PATH_INFO).
-fn asked(place: &Place) -> Result<Target, Fail> {
+pub(in crate::handlers) fn asked(place: &Place) -> Result<Target, Fail> {
     let parsed = |name: &[u8]| {
         let url = backends::of_handler(name).unwrap_or_default();
         Target::parse(url).map_err(|why| Fail::internal(why).of_module(MODULE))

@@ -195,6 +195,14 @@ impl Stream {
         let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
     }
 
+    /// The connection itself, for somebody else to speak on.
+    pub fn plain(&self) -> io::Result<BorrowedFd<'_>> {
+        match &self.socket {
+            Socket::Tcp(tcp) => Ok(tcp.as_fd()),
+            Socket::Unix(unix) => Ok(unix.as_fd()),
+        }
+    }
+
     /// Whether bytes wait to be read.
     pub fn has_bytes(&self) -> bool {
         if self.tls.get().is_some_and(|tls| tls.has_plaintext()) {

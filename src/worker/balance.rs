@@ -20,6 +20,7 @@ pub async fn ask(thread: &Thread, ex: &mut Exchange, place: &mut Place) -> Resul
             Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => {
                 thread.ask_server(ex, place).await
             }
+            Scheme::HandOff => thread.hand_over(ex, place).await,
         };
         match turn.judge(outcome) {
             Judged::Final(outcome) => return outcome,

@@ -1,6 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
-mod heads;
+mod handoff;
+pub mod limits;
 mod proxied;
 mod secured;
 mod shown;
@@ -34,6 +35,8 @@ use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
+use crate::worker::conn::handoff::Hand;
+use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
@@ -41,8 +44,6 @@ use crate::worker::roster::Seat;
 use crate::worker::serve;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
-
-pub use heads::{limits_of, options_of};
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -57,7 +58,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub fn run(connection: Conn) -> impl Future<Output = ()> {
     // A block, because the arguments of an async function are kept twice.
     let mut connection = connection;
-    async move { connection.serve_all().await }
+    async move {
+        loop {
+            connection.serve_all().await;
+            let Some(away) = connection.away() else { return };
+            // A connection that a service has comes back, or does not.
+            match Box::pin(away.until_back()).await {
+                Some(back) => connection = back,
+                None => return,
+            }
+        }
+    }
 }
 
 /// A connection at work.
@@ -83,7 +94,10 @@ pub struct Conn {
     opened: u64,
     /// Its place among those that are shown.
     seat: Seat,
-    _counted: Counted,
+    /// Until a service has it.
+    counted: Option<Counted>,
+    /// Where services may take connections: what is needed for that.
+    hand: Option<Box<Hand>>,
 }
 
 /// What came instead of nothing.
@@ -100,6 +114,8 @@ enum Then {
     Close,
     /// The response was cut; the client must see it.
     Reset,
+    /// A service has it.
+    Away,
 }
 
 impl Conn {
@@ -126,12 +142,14 @@ impl Conn {
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             seat,
-            _counted: counted,
+            counted: Some(counted),
+            hand: None,
         })
     }
 
     async fn serve_all(&mut self) {
-        if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
+        // One that a service has given back has had its requests.
+        if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
         }
         if self.begins_with_tls() && !Box::pin(self.secure()).await {
@@ -149,6 +167,7 @@ impl Conn {
                 Then::GoOn => {}
                 Then::Close => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
+                Then::Away => return,
             }
         }
     }
@@ -174,7 +193,7 @@ impl Conn {
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
-                    self.reader.borrow_mut().buffer.advance(consumed);
+                    self.take_head(consumed);
                     return Next::Head(head, began.unwrap_or_else(Began::now));
                 }
                 Ok(Progress::Partial) => {}
@@ -198,6 +217,14 @@ impl Conn {
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
+    }
+
+    fn take_head(&mut self, length: usize) {
+        let buffer = &mut self.reader.borrow_mut().buffer;
+        if self.thread.config.gives_away {
+            self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
+        }
+        buffer.advance(length);
     }
 
     fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
@@ -357,6 +384,10 @@ impl Conn {
     /// Sends a response: head, then body, and logs it.
     async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
         self.last_site = ex.site;
+        if let Body::HandOff(hand_off) = response.body {
+            response.body = Body::Empty;
+            return Box::pin(self.hand_off(ex, response, *hand_off)).await;
+        }
         self.writer.timeout = timeout_of(ex.site);
         let before = self.writer.bytes_out + self.writer.head().len() as u64;
         let body_before = self.writer.body_bytes;
@@ -554,11 +585,6 @@ fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
 }
 
-/// What becomes of a request whose head cannot be read.
-pub fn broken(error: ParseError) -> Fail {
-    Fail::client(error.status(), error.to_string()).closing()
-}
-
 #[cfg(test)]
 mod tests {
     #[test]
@@ -570,7 +596,7 @@ mod tests {
             println!("{what}: {size} bytes");
             assert!(size <= most, "{what} has {size} bytes");
         }
-        small("the connection's future", output(super::run), 640);
+        small("the connection's future", output(super::run), 656);
         small("its reader", size_of::<super::Reader>(), 128);
     }
 }

@@ -166,7 +166,7 @@ impl Writer {
             return self.discard(body).await;
         }
         match body {
-            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Ok(()),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) | Body::HandOff(_) => Ok(()),
             Body::Bytes(bytes) => self.bytes(bytes).await,
             Body::File(file) => self.file(file).await,
             Body::Stream(stream, _) => self.streamed(stream.as_mut(), framing).await,

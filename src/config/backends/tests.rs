@@ -49,6 +49,7 @@ fn urls_of_applications_are_read_as_apache_reads_them() {
             "/srv/a",
         ),
         ("unix:/run/PHP.sock|fcgi:/srv/a", socket(), "fcgi://localhost", "/srv/a"),
+        ("unix:/run/PHP.sock|handoff:", socket(), "handoff://localhost", ""),
     ] {
         let target = Target::parse(url.as_bytes()).expect(url);
         assert_eq!(target.address, address, "{url}");
@@ -59,10 +60,13 @@ fn urls_of_applications_are_read_as_apache_reads_them() {
 
 #[test]
 fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
-    let ajp = "`ajp:` is not supported by this version, which speaks `fcgi:`, `scgi:`, `http:`, `https:`, `ws:`, `wss:`; \
-               keep the server that does it in front";
+    let ajp = "`ajp:` is not supported by this version, which speaks `fcgi:`, `scgi:`, `http:`, `https:`, `ws:`, `wss:`, \
+               `handoff:`; keep the server that does it in front";
+    let by_port = "`handoff://localhost:1/` has no socket; descriptors travel over those of the file system alone: write \
+                   `unix:/run/app.sock|handoff:`";
     for (url, said) in [
         ("ajp://localhost:8080/", ajp),
+        ("handoff://localhost:1/", by_port),
         ("fcgi:/x", "`fcgi:/x` has no host; write `fcgi://host:port`"),
         ("fcgi://a:0/", "`fcgi://a:0/` has no host that could be"),
         ("fcgi://a:70000/", "`fcgi://a:70000/` has no host that could be"),

@@ -25,6 +25,7 @@ use crate::config::tls_behind;
 /// What is needed to ask servers over TLS, for each of the settings under which one may be asked.
 #[derive(Debug, Default)]
 pub struct Clients {
+    /// What settings are made of that are met only with a request.
     keyring: Keyring,
     known: Mutex<Vec<(TlsProxy, Client)>>,
 }
@@ -49,17 +50,31 @@ impl PartialEq for Partner {
 
 impl Clients {
     /// Those of all settings. The errors say what is wrong with which file.
-    pub fn new(config: &Config, keyring: Keyring) -> Result<Clients, Vec<ConfigError>> {
-        let clients = Clients {
-            keyring,
-            known: Mutex::default(),
-        };
+    pub fn new(config: &Config, keyring: &Keyring) -> Result<Clients, Vec<ConfigError>> {
+        let mut known = Vec::new();
         let mut faults = Vec::new();
-        for conf in tls_behind::confs(config) {
-            faults.extend(clients.of(&conf).err().into_iter().flatten());
+        let confs = tls_behind::confs(config);
+        // Whoever only tries the settings may not be able to read a file, and has said so.
+        let is_read = |conf: &&TlsProxy| conf.files().all(|(_, file)| keyring.contents(&file.path).is_some());
+        for conf in confs.iter().filter(is_read) {
+            match Client::new(conf, keyring) {
+                Ok(client) => known.push((conf.clone(), client)),
+                Err(found) => faults.extend(found),
+            }
         }
         faults.dedup_by_key(|fault| fault.to_string());
-        if faults.is_empty() { Ok(clients) } else { Err(faults) }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let keyring = if tls_behind::sections_meet(config) {
+            keyring.with_files(confs.iter().flat_map(TlsProxy::files))
+        } else {
+            Keyring::default()
+        };
+        Ok(Clients {
+            keyring,
+            known: Mutex::new(known),
+        })
     }
 
     /// That of these settings. Those that several sections make together are met for the first time with a request.

@@ -17,7 +17,7 @@ pub(super) fn tls(config: &Config, keys: Secret) -> Result<(Engines, Clients), S
     let keyring = Keyring::unpack(&keys).ok_or("the keys of TLS came in pieces")?;
     drop(keys);
     let engines = Engines::new(config, &keyring).map_err(|faults| told(&faults))?;
-    let clients = Clients::new(config, keyring).map_err(|faults| told(&faults))?;
+    let clients = Clients::new(config, &keyring).map_err(|faults| told(&faults))?;
     Ok((engines, clients))
 }
 
