@@ -15,6 +15,7 @@
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
+//! - `keys`: private keys, who has them, and other certificates while requests come in
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `manual`: Apache's own manual in three languages, beside Apache
@@ -62,6 +63,7 @@ mod house;
 mod htaccess;
 mod identity;
 mod import;
+mod keys;
 mod load;
 mod logs;
 mod manual;
@@ -127,6 +129,7 @@ fn main() -> ExitCode {
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());
         trials.extend(import::trials());
+        trials.extend(keys::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(system_log::trials());

@@ -121,6 +121,24 @@ impl Keyring {
         needed(tls).any(|(_, file)| !self.0.contains_key(&file.path))
     }
 
+    /// Whether any file is needed.
+    pub fn is_needed(config: &Config) -> bool {
+        let mut sites = config.sites.iter().map(|site| &site.settings.tls);
+        sites.any(SiteTls::is_on) || !tls_behind::confs(config).is_empty()
+    }
+
+    /// The part of it that servers behind are asked with; `None` where a file was not read.
+    pub fn for_servers_behind(&self, config: &Config) -> Option<Keyring> {
+        let confs = tls_behind::confs(config);
+        let mut part = Keyring::default();
+        for (_, file) in confs.iter().flat_map(TlsProxy::files) {
+            part.0.insert(file.path.clone(), self.0.get(&file.path)?.clone());
+        }
+        let trusted = self.0.get_key_value(TRUSTED);
+        part.0.extend(trusted.map(|(name, text)| (name.clone(), text.clone())));
+        Some(part)
+    }
+
     /// The certificates that the system trusts, in PEM form, where they are needed.
     pub fn trusted_by_the_system(&self) -> Option<&[u8]> {
         self.contents(TRUSTED)
