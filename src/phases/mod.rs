@@ -26,6 +26,7 @@ pub mod rewrite;
 mod speling;
 mod static_first;
 pub mod target;
+mod tls_access;
 pub mod translate;
 mod user_dir;
 pub mod vhost;

@@ -21,6 +21,7 @@ use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::{system_log, targets};
 use crate::config::site::Config;
+use crate::fs::cache;
 use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
@@ -361,6 +362,7 @@ fn serve(part: Part) -> Result<(), String> {
                     logs.flush();
                 }
             });
+            cache::end_turn();
         })
         .build()
         .map_err(|e| format!("cannot start the event loop: {e}"))?;

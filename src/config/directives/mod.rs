@@ -20,6 +20,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -52,6 +53,8 @@ pub mod static_first;
 pub mod status;
 pub mod suexec;
 pub mod tls;
+pub mod tls_access;
+pub mod tls_clients;
 pub mod tls_proxy;
 pub mod userdir;
 pub mod vhost_alias;
@@ -130,6 +133,8 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// What is made of TLS.
+        tls_access: tls_access::TlsAccess,
         /// Servers that are asked over TLS.
         tls_proxy: tls_proxy::TlsProxy,
     }
@@ -168,6 +173,8 @@ settings! {
         sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
+        /// Clients' certificates.
+        tls_clients: tls_clients::TlsClients,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -198,8 +205,13 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
+<<<<<<< HEAD
         /// Names in handshakes.
         sni: sni::Sni,
+=======
+        /// What is kept of files.
+        file_cache: file_cache::FileCache,
+>>>>>>> main
     }
 }
 
@@ -225,6 +237,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
@@ -255,6 +268,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     status::DIRECTIVES,
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
+    tls_access::DIRECTIVES,
+    tls_clients::DIRECTIVES,
     tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
