@@ -13,7 +13,6 @@ use crate::config::error::{ConfigError, Severity};
 use crate::config::keyring::Keyring;
 use crate::config::load::Loaded;
 use crate::config::node::{Node, Settings};
-use crate::config::tls_behind;
 use crate::config::words::{below, shown};
 use crate::net::tls::{Clients, Engines};
 use crate::process::identity::Identity;
@@ -39,15 +38,9 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
 /// Reads the files that TLS needs, and tries what they have. Who holds keys is not looked into: no core file of this process
 /// is written, and what it has open is nobody's but root's.
 pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
-<<<<<<< HEAD
-    let is_served = loaded.config.sites.iter().any(|site| site.settings.tls.is_on());
-    if !is_served && tls_behind::confs(&loaded.config).is_empty() {
-        return;
-=======
     if Keyring::is_needed(&loaded.config) {
         // No kernel refuses it (prctl(2)).
         let _never_fails = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
->>>>>>> t4
     }
     let denied = match asker {
         Asker::Checker if !Identity::process_is_root() => Severity::Warning,
@@ -57,14 +50,9 @@ pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
     if faults.iter().all(|fault| fault.severity < Severity::Error) {
         faults.extend(Engines::remarks(&loaded.config, &keyring));
     }
-<<<<<<< HEAD
-    if faults.iter().all(|fault| fault.severity < Severity::Error) {
-        faults.extend(Clients::new(&loaded.config, &keyring).err().into_iter().flatten());
-=======
     let is_right = faults.iter().all(|fault| fault.severity < Severity::Error);
     if let Some(behind) = keyring.for_servers_behind(&loaded.config).filter(|_| is_right) {
         faults.extend(Clients::new(&loaded.config, behind).err().into_iter().flatten());
->>>>>>> t4
     }
     loaded.keyring = keyring;
     loaded.complaints.extend(faults);

@@ -151,14 +151,6 @@ impl Keyring {
         self.0.get(path).map(|text| &**text)
     }
 
-    /// These files of it alone, and what the system trusts.
-    #[must_use]
-    pub fn with_files<'f>(&self, files: impl Iterator<Item = (&'static str, &'f Named)>) -> Keyring {
-        let paths = files.map(|(_, file)| file.path.as_slice()).chain([TRUSTED]);
-        let known = paths.filter_map(|path| Some((path.to_vec(), self.0.get(path)?.clone())));
-        Keyring(known.collect())
-    }
-
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

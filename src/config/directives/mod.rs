@@ -205,13 +205,10 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
-<<<<<<< HEAD
         /// Names in handshakes.
         sni: sni::Sni,
-=======
         /// What is kept of files.
         file_cache: file_cache::FileCache,
->>>>>>> main
     }
 }
 

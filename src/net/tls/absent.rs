@@ -114,7 +114,7 @@ pub struct Partner(Infallible);
 
 impl Clients {
     /// Nothing.
-    pub fn new(_: &Config, _: &Keyring) -> Result<Clients, Vec<ConfigError>> {
+    pub fn new(_: &Config, _: Keyring) -> Result<Clients, Vec<ConfigError>> {
         Ok(Clients)
     }
 

@@ -50,15 +50,12 @@ impl PartialEq for Partner {
 
 impl Clients {
     /// Those of all settings. The errors say what is wrong with which file.
-    pub fn new(config: &Config, keyring: &Keyring) -> Result<Clients, Vec<ConfigError>> {
+    pub fn new(config: &Config, keyring: Keyring) -> Result<Clients, Vec<ConfigError>> {
         let mut known = Vec::new();
         let mut faults = Vec::new();
-        let confs = tls_behind::confs(config);
-        // Whoever only tries the settings may not be able to read a file, and has said so.
-        let is_read = |conf: &&TlsProxy| conf.files().all(|(_, file)| keyring.contents(&file.path).is_some());
-        for conf in confs.iter().filter(is_read) {
-            match Client::new(conf, keyring) {
-                Ok(client) => known.push((conf.clone(), client)),
+        for conf in tls_behind::confs(config) {
+            match Client::new(&conf, &keyring) {
+                Ok(client) => known.push((conf, client)),
                 Err(found) => faults.extend(found),
             }
         }
@@ -66,11 +63,8 @@ impl Clients {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let keyring = if tls_behind::sections_meet(config) {
-            keyring.with_files(confs.iter().flat_map(TlsProxy::files))
-        } else {
-            Keyring::default()
-        };
+        let is_kept = tls_behind::sections_meet(config);
+        let keyring = if is_kept { keyring } else { Keyring::default() };
         Ok(Clients {
             keyring,
             known: Mutex::new(known),

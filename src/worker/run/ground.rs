@@ -17,12 +17,8 @@ pub(super) fn tls(config: &Config, keys: Secret) -> Result<(Engines, Clients), S
     let keyring = Keyring::unpack(&keys).ok_or("the keys of TLS came in pieces")?;
     drop(keys);
     let engines = Engines::new(config, &keyring).map_err(|faults| told(&faults))?;
-<<<<<<< HEAD
-    let clients = Clients::new(config, &keyring).map_err(|faults| told(&faults))?;
-=======
     let behind = keyring.for_servers_behind(config);
     let clients = Clients::new(config, behind.unwrap_or_default()).map_err(|faults| told(&faults))?;
->>>>>>> t4
     Ok((engines, clients))
 }
 

@@ -128,14 +128,5 @@ foreign! {
     "SSLStaplingResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLStaplingReturnResponderErrors" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLStaplingStandardCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-<<<<<<< HEAD
-    "SSLUserName" "mod_ssl" SDH AuthConfig "varname" => Ignored(NOSSL);
     "SSLUseStapling" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLVerifyClient" "mod_ssl" SVDH AuthConfig "level" => By(ssl_verify_client);
-    "SSLVerifyDepth" "mod_ssl" SVDH AuthConfig "number" => Ignored(NOSSL);
-=======
-    "SSLStrictSNIVHostCheck" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLUseStapling" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLVHostSNIPolicy" "mod_ssl" S None "strict|secure|authonly|insecure" => Ignored(NOSSL);
->>>>>>> main
 }
