@@ -7,10 +7,12 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{CertificateError, ClientConfig, ClientConnection, Error};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, ClientConnection, Error, SupportedCipherSuite, SupportedProtocolVersion,
+};
 
 use self::own::OwnCertificates;
 use self::verify::Verifier;
@@ -21,6 +23,7 @@ use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
 use crate::config::site::Config;
 use crate::config::tls_behind;
+use crate::tls::protocol::Versions;
 
 /// What is needed to ask servers over TLS, for each of the settings under which one may be asked.
 #[derive(Debug, Default)]
@@ -91,13 +94,44 @@ fn fault(conf: &TlsProxy, directive: &'static str, file: Option<&Named>, what: &
     ConfigError::error(span.unwrap_or(&unknown), directive, format!("{shown}{what}"))
 }
 
+/// What is offered, in its order.
+fn with_suites(conf: &TlsProxy) -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    let is_13 = |suite: &SupportedCipherSuite| suite.tls13().is_some();
+    for (setting, of_13) in [(&conf.suites13, true), (&conf.suites, false)] {
+        let Some(numbers) = setting.value() else { continue };
+        let (of_version, mut others): (Vec<_>, Vec<_>) = provider
+            .cipher_suites
+            .into_iter()
+            .partition(|suite| is_13(suite) == of_13);
+        for number in numbers {
+            others.extend(of_version.iter().filter(|suite| u16::from(suite.suite()) == *number));
+        }
+        provider.cipher_suites = others;
+    }
+    provider.cipher_suites.sort_by_key(|suite| !is_13(suite));
+    provider
+}
+
+fn versions(conf: &TlsProxy) -> &'static [&'static SupportedProtocolVersion] {
+    match conf.versions.or(Versions::Both) {
+        Versions::Both => &BOTH,
+        Versions::Tls12 => &ONLY12,
+        Versions::Tls13 => &ONLY13,
+    }
+}
+
+static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+static ONLY12: [&SupportedProtocolVersion; 1] = [&TLS12];
+static ONLY13: [&SupportedProtocolVersion; 1] = [&TLS13];
+
 impl Client {
     fn new(conf: &TlsProxy, keyring: &Keyring) -> Result<Client, Vec<ConfigError>> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(with_suites(conf));
         let verifier = Verifier::new(conf, keyring, &provider)?;
         let own = OwnCertificates::new(conf, keyring, &provider)?;
         let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])
+            .with_protocol_versions(versions(conf))
             .map_err(|error| vec![fault(conf, "SSLProxyProtocol", None, &error)])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
