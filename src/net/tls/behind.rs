@@ -18,7 +18,7 @@ use self::own::OwnCertificates;
 use self::verify::Verifier;
 use super::session::Session;
 use crate::config::directives::tls::Named;
-use crate::config::directives::tls_proxy::TlsProxy;
+use crate::config::directives::tls_proxy::{TlsProxy, Verify};
 use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
 use crate::config::site::Config;
@@ -125,7 +125,36 @@ static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 static ONLY12: [&SupportedProtocolVersion; 1] = [&TLS12];
 static ONLY13: [&SupportedProtocolVersion; 1] = [&TLS13];
 
+/// Whom a command of ours believes to be who they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    /// Those whose certificates the system trusts.
+    Trusted,
+    /// Everybody.
+    Anybody,
+}
+
 impl Client {
+    /// For a command of ours, which has no settings. The error is a sentence.
+    pub fn of_command(belief: Belief) -> Result<Client, String> {
+        let mut conf = TlsProxy::default();
+        let keyring = match belief {
+            Belief::Trusted => {
+                Keyring::of_the_system().ok_or("the system has no list of certificates that it trusts")?
+            }
+            Belief::Anybody => {
+                conf.verify.set(Verify::Nothing);
+                conf.check_name.set(false);
+                conf.check_time.set(false);
+                Keyring::default()
+            }
+        };
+        Client::new(&conf, &keyring).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            faults.join("; ")
+        })
+    }
+
     fn new(conf: &TlsProxy, keyring: &Keyring) -> Result<Client, Vec<ConfigError>> {
         let provider = Arc::new(with_suites(conf));
         let verifier = Verifier::new(conf, keyring, &provider)?;
