@@ -16,6 +16,7 @@ pub mod hosts;
 pub mod htaccess;
 pub mod include;
 mod inside;
+pub mod keyring;
 pub mod lines;
 pub mod links;
 pub mod load;

@@ -84,6 +84,8 @@ fn check(ex: &Exchange, address: &Address) -> Result<(), Fail> {
         "a request that was made inside the server, as for an error document, is on no connection that could be given away"
     } else if ex.head.version() == Version::V09 {
         "HTTP/0.9 is not handed over"
+    } else if ex.is_secure() {
+        "a connection within TLS cannot be handed over"
     } else if !ex.config.gives_away {
         "the server's own files name it for another protocol alone"
     } else {

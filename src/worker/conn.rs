@@ -1,8 +1,9 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
 mod handoff;
-pub mod limits;
+mod heads;
 mod proxied;
+mod secured;
 mod shown;
 mod tunnel;
 
@@ -15,7 +16,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use bytes::Buf;
 use tokio::time::Instant;
 
 use crate::base::date::HttpDate;
@@ -32,9 +32,9 @@ use crate::http::head::{ParseError, Progress, RequestHead, Version};
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
+use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
-use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
@@ -42,6 +42,8 @@ use crate::worker::roster::Seat;
 use crate::worker::serve;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
+
+pub use heads::{broken, limits_of, options_of};
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -83,6 +85,10 @@ pub struct Conn {
     peer: SocketAddr,
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
+    /// What was agreed upon, where the connection is within TLS.
+    tls: Option<Rc<Secured>>,
+    /// The client speaks plain HTTP where TLS is spoken.
+    speaks_plainly: bool,
     requests: u32,
     /// When, in microseconds since 1970.
     opened: u64,
@@ -129,6 +135,8 @@ impl Conn {
             local,
             peer,
             proxied: None,
+            tls: None,
+            speaks_plainly: false,
             requests: 0,
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
@@ -143,6 +151,9 @@ impl Conn {
         // One that a service has given back has had its requests.
         if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
+        }
+        if self.begins_with_tls() && !Box::pin(self.secure()).await {
+            return Box::pin(self.close()).await;
         }
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
@@ -163,6 +174,10 @@ impl Conn {
 
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
     fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
+        let next = match (next, self.plainness()) {
+            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, fail),
+            (next, _) => next,
+        };
         match next {
             Next::Head(head, began) => Some(Box::pin(self.request(head, began))),
             Next::Broken(head, began, fail) => Some(Box::pin(self.refused(head, began, fail))),
@@ -202,14 +217,6 @@ impl Conn {
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
-    }
-
-    fn take_head(&mut self, length: usize) {
-        let buffer = &mut self.reader.borrow_mut().buffer;
-        if self.thread.config.gives_away {
-            self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
-        }
-        buffer.advance(length);
     }
 
     fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
@@ -356,6 +363,7 @@ impl Conn {
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
             opened: self.opened,
+            tls: self.tls.clone(),
         };
         let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
         ex.unique_id = self.thread.unique_id();
@@ -580,7 +588,7 @@ mod tests {
             println!("{what}: {size} bytes");
             assert!(size <= most, "{what} has {size} bytes");
         }
-        small("the connection's future", output(super::run), 656);
+        small("the connection's future", output(super::run), 664);
         small("its reader", size_of::<super::Reader>(), 128);
     }
 }

@@ -135,7 +135,10 @@ impl Writer {
         if self.out.capacity() > 2 * COLLECT {
             self.out = Vec::new();
         }
-        Poll::Ready(Ok(()))
+        match self.stream.try_push() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            pushed => Poll::Ready(pushed.map_err(Cut::from)),
+        }
     }
 
     async fn room(&self) -> Result<(), Cut> {

@@ -50,6 +50,7 @@ pub mod ssi;
 pub mod static_first;
 pub mod status;
 pub mod suexec;
+pub mod tls;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -159,6 +160,8 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// TLS.
+        tls: tls::SiteTls,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -242,6 +245,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     static_first::DIRECTIVES,
     status::DIRECTIVES,
     suexec::DIRECTIVES,
+    tls::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
 use super::{Conn, Then};
@@ -57,6 +57,15 @@ pub(super) struct Away {
 }
 
 impl Conn {
+    /// Takes a head off what was read, and keeps it where services may take connections.
+    pub(super) fn take_head(&mut self, length: usize) {
+        let buffer = &mut self.reader.borrow_mut().buffer;
+        if self.thread.config.gives_away {
+            self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
+        }
+        buffer.advance(length);
+    }
+
     /// Gives the connection to the service that is ready for it. What the client gets from now on is unknown here, so that the
     /// request is logged at once.
     pub(super) async fn hand_off(&mut self, ex: &mut Exchange, response: Response, hand_off: HandOff) -> Then {

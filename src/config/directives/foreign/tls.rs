@@ -1,7 +1,7 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, ssl_engine, ssl_verify_client};
+use crate::config::directives::foreign::depends::{off_only, ssl_verify_client};
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
@@ -98,13 +98,9 @@ foreign! {
     "SSLCARevocationCheck" "mod_ssl" SV None "chain|leaf|none [flags ...]" => Ignored(NOSSL);
     "SSLCARevocationFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
     "SSLCARevocationPath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
-    "SSLCertificateChainFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCertificateFile" "mod_ssl" SV None "file-path|certid" => Ignored(NOSSL);
-    "SSLCertificateKeyFile" "mod_ssl" SV None "file-path|keyid" => Ignored(NOSSL);
     "SSLCipherSuite" "mod_ssl" SVDH AuthConfig "[protocol] cipher-spec" => Ignored(NOSSL);
     "SSLCompression" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLCryptoDevice" "mod_ssl" S None "engine" => Ignored(NOSSL);
-    "SSLEngine" "mod_ssl" SV None "on|off" => By(ssl_engine);
     "SSLFIPS" "mod_ssl" S None "on|off" => By(off_only);
     "SSLHonorCipherOrder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
