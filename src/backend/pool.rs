@@ -271,10 +271,15 @@ impl Pool {
         locked(&self.idle).clear();
     }
 
-    /// The kept connection that was used last, if any is still good.
+    /// The kept connection that was used last, by this thread if there is one of its own, if any is still good.
     fn kept_one(&self) -> Option<Socket> {
         loop {
-            let idle = locked(&self.idle).pop()?;
+            let idle = {
+                let mut list = locked(&self.idle);
+                let own = list.iter().rposition(|idle| idle.parked.is_at_home());
+                let last = own.or(list.len().checked_sub(1))?;
+                list.remove(last)
+            };
             if idle.parked.is_quiet()
                 && let Ok(socket) = idle.parked.unpark()
             {
@@ -553,10 +558,10 @@ impl Lease {
         if keep == Keep::No || pool.closing.load(Ordering::Acquire) {
             return;
         }
-        let Ok(parked) = socket.park() else { return };
         let mut list = locked(&pool.idle);
         if pool.may_keep() && list.len() < MOST_IDLE {
             let until = Instant::now() + idle;
+            let parked = socket.park();
             list.push(Idle { parked, until });
         }
     }

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll};
+use std::thread::{self, ThreadId};
 
 use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connection of this thread's event loop.
@@ -19,11 +21,12 @@ pub(super) enum Socket {
     Tcp(TcpStream),
 }
 
-/// A connection of no event loop.
+/// A connection that waits for a request. It stays with the event loop of the thread that has used it, which mostly is the one
+/// that uses it next: to leave it and to enter it again would be two system calls a request.
 #[derive(Debug)]
-pub(super) enum Parked {
-    Unix(std::os::unix::net::UnixStream),
-    Tcp(std::net::TcpStream),
+pub(super) struct Parked {
+    socket: Socket,
+    home: ThreadId,
 }
 
 impl Socket {
@@ -38,10 +41,10 @@ impl Socket {
         Ok(Socket::Tcp(tcp))
     }
 
-    pub(super) fn park(self) -> io::Result<Parked> {
-        match self {
-            Socket::Unix(unix) => unix.into_std().map(Parked::Unix),
-            Socket::Tcp(tcp) => tcp.into_std().map(Parked::Tcp),
+    pub(super) fn park(self) -> Parked {
+        Parked {
+            socket: self,
+            home: thread::current().id(),
         }
     }
 
@@ -63,10 +66,25 @@ impl Socket {
 
     /// Reads what is there; 0 is the end.
     pub(super) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        match self {
+        let room = buffer.capacity() - buffer.len();
+        let read = match self {
             Socket::Unix(unix) => unix.try_read_buf(buffer),
             Socket::Tcp(tcp) => tcp.try_read_buf(buffer),
+        };
+        if read.as_ref().is_ok_and(|count| (1..room).contains(count)) {
+            self.is_drained();
         }
+        read
+    }
+
+    /// A read that has not filled its buffer has taken all there was: the event loop tells of more, or of the end.
+    fn is_drained(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        // It says what it was told to say.
+        let _nothing = match self {
+            Socket::Unix(unix) => unix.try_io(Interest::READABLE, nothing),
+            Socket::Tcp(tcp) => tcp.try_io(Interest::READABLE, nothing),
+        };
     }
 
     /// Tells the other side that no more comes; it may still send.
@@ -95,14 +113,24 @@ impl Socket {
 }
 
 impl Parked {
+    /// The connection, for this thread.
     pub(super) fn unpark(self) -> io::Result<Socket> {
-        match self {
-            Parked::Unix(unix) => UnixStream::from_std(unix).map(Socket::Unix),
-            Parked::Tcp(tcp) => TcpStream::from_std(tcp).map(Socket::Tcp),
+        if self.is_at_home() {
+            return Ok(self.socket);
+        }
+        match self.socket {
+            Socket::Unix(unix) => UnixStream::from_std(unix.into_std()?).map(Socket::Unix),
+            Socket::Tcp(tcp) => TcpStream::from_std(tcp.into_std()?).map(Socket::Tcp),
         }
     }
 
-    /// Whether nothing has come on it: a connection that was closed, or on which something was said unasked, is of no use.
+    /// Whether this thread has used it.
+    pub(super) fn is_at_home(&self) -> bool {
+        self.home == thread::current().id()
+    }
+
+    /// Whether nothing has come on it: a connection that was closed, or on which something was said unasked, is of no use. The
+    /// system is asked: what the event loop knows is as old as its last turn.
     pub(super) fn is_quiet(&self) -> bool {
         let mut byte = [0_u8];
         let peeked = rustix::net::recv(self.as_fd(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
@@ -112,9 +140,9 @@ impl Parked {
 
 impl AsFd for Parked {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Parked::Unix(unix) => unix.as_fd(),
-            Parked::Tcp(tcp) => tcp.as_fd(),
+        match &self.socket {
+            Socket::Unix(unix) => unix.as_fd(),
+            Socket::Tcp(tcp) => tcp.as_fd(),
         }
     }
 }

@@ -239,12 +239,29 @@ impl AsFd for Stream {
     }
 }
 
+impl Socket {
+    /// A read that has not filled its buffer has taken all there was: the event loop tells of more, or of the end, and no read
+    /// has to find out that there is nothing.
+    fn is_drained(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        // It says what it was told to say.
+        let _nothing = match self {
+            Socket::Tcp(tcp) => tcp.try_io(Interest::READABLE, nothing),
+            Socket::Unix(unix) => unix.try_io(Interest::READABLE, nothing),
+        };
+    }
+}
+
 impl Below for Socket {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
+        let read = match self {
             Socket::Tcp(tcp) => tcp.try_read(buffer),
             Socket::Unix(unix) => unix.try_read(buffer),
+        };
+        if read.as_ref().is_ok_and(|count| (1..buffer.len()).contains(count)) {
+            self.is_drained();
         }
+        read
     }
 
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
