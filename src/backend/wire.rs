@@ -188,7 +188,7 @@ impl Wire {
 
     /// Whether all that was to be written is.
     pub(super) fn is_drained(&self) -> bool {
-        self.unsent.is_empty()
+        self.unsent.is_empty() && self.lease.socket().is_pushed()
     }
 
     /// The silence so far is not the application's fault.
@@ -251,13 +251,17 @@ impl Wire {
 
     /// Writes what there is room for. An application that reads no more may still have answered, so that is no trouble yet.
     fn write(&mut self, cx: &mut Context<'_>) {
-        while !self.unsent.is_empty() {
+        while !self.is_drained() {
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let count = self.unsent.len().min(PIECES);
             for (piece, unsent) in pieces.iter_mut().zip(&self.unsent) {
                 *piece = IoSlice::new(unsent);
             }
-            match self.lease.socket().try_write(pieces.get(..count).unwrap_or_default()) {
+            let written = match pieces.get(..count).unwrap_or_default() {
+                [] => self.lease.socket().try_push().map(|()| 0),
+                pieces => self.lease.socket().try_write(pieces),
+            };
+            match written {
                 Ok(count) => {
                     self.last_heard = Instant::now();
                     self.written(count);
@@ -275,6 +279,7 @@ impl Wire {
                         Stdin::Begun | Stdin::Ended => Touched::Yes,
                         Stdin::Unwanted(touched) => touched,
                     });
+                    return;
                 }
             }
         }

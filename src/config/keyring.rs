@@ -13,9 +13,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::base::secret::Secret;
-use crate::config::directives::tls::{Named, SiteTls};
+use crate::config::directives::SiteSettings;
+use crate::config::directives::tls::Named;
+use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::{ConfigError, Severity};
 use crate::config::site::Config;
+use crate::config::tls_behind;
 
 /// More than this is no file of keys or certificates; no directive moves it.
 const MOST: usize = 16 * 1024 * 1024;
@@ -25,14 +28,19 @@ const MOST: usize = 16 * 1024 * 1024;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keyring(BTreeMap<Vec<u8>, Secret>);
 
+/// What stands in the place of a path for the certificates that the system trusts.
+const TRUSTED: &[u8] = b"trusted by the system";
+
 /// The files of one site: the directive that names each, and what it says.
-fn needed(tls: &SiteTls) -> impl Iterator<Item = (&'static str, &Named)> {
+fn needed(site: &SiteSettings) -> impl Iterator<Item = (&'static str, &Named)> {
+    let tls = &site.tls;
     let certificates = tls.certificates.value().into_iter().flatten();
     let keys = tls.keys.value().into_iter().flatten();
     certificates
         .map(|file| ("SSLCertificateFile", file))
         .chain(keys.map(|file| ("SSLCertificateKeyFile", file)))
         .chain(tls.chain.value().map(|file| ("SSLCertificateChainFile", file)))
+        .chain(site.tls_clients.files())
 }
 
 /// Reads a file, or all files of a directory in the order of their names.
@@ -75,8 +83,11 @@ impl Keyring {
     pub fn read(config: &Config, denied: Severity) -> (Keyring, Vec<ConfigError>) {
         let mut ring = Keyring::default();
         let mut faults = Vec::new();
-        let sites = config.sites.iter().map(|site| &site.settings.tls);
-        for (directive, file) in sites.filter(|tls| tls.is_on()).flat_map(needed) {
+        let sites = config.sites.iter().map(|site| &site.settings);
+        let behind = tls_behind::confs(config);
+        let of_servers_behind = behind.iter().flat_map(TlsProxy::files);
+        let of_sites = sites.filter(|site| site.tls.is_on()).flat_map(needed);
+        for (directive, file) in of_sites.chain(of_servers_behind) {
             if ring.0.contains_key(&file.path) {
                 continue;
             }
@@ -99,12 +110,40 @@ impl Keyring {
                 Err(error) => faults.push(ConfigError::error(&file.span, directive, format!("{shown}: {error}"))),
             }
         }
+        if let Some(asking) = behind.iter().find(|tls| tls.trusts_the_system()) {
+            match tls_behind::trusted_by_the_system() {
+                Some(text) => ring.0.extend([(TRUSTED.to_vec(), text.into())]),
+                None => faults.extend(tls_behind::nothing_is_trusted(asking)),
+            }
+        }
         (ring, faults)
     }
 
     /// Whether a file that this site needs was not read.
-    pub fn lacks(&self, tls: &SiteTls) -> bool {
-        needed(tls).any(|(_, file)| !self.0.contains_key(&file.path))
+    pub fn lacks(&self, site: &SiteSettings) -> bool {
+        needed(site).any(|(_, file)| !self.0.contains_key(&file.path))
+    }
+
+    /// Whether any file is needed.
+    pub fn is_needed(config: &Config) -> bool {
+        config.sites.iter().any(|site| site.settings.tls.is_on()) || !tls_behind::confs(config).is_empty()
+    }
+
+    /// The part of it that servers behind are asked with; `None` where a file was not read.
+    pub fn for_servers_behind(&self, config: &Config) -> Option<Keyring> {
+        let confs = tls_behind::confs(config);
+        let mut part = Keyring::default();
+        for (_, file) in confs.iter().flat_map(TlsProxy::files) {
+            part.0.insert(file.path.clone(), self.0.get(&file.path)?.clone());
+        }
+        let trusted = self.0.get_key_value(TRUSTED);
+        part.0.extend(trusted.map(|(name, text)| (name.clone(), text.clone())));
+        Some(part)
+    }
+
+    /// The certificates that the system trusts, in PEM form, where they are needed.
+    pub fn trusted_by_the_system(&self) -> Option<&[u8]> {
+        self.contents(TRUSTED)
     }
 
     /// What a file has.

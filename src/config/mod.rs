@@ -38,4 +38,5 @@ pub mod setting;
 pub mod site;
 pub mod suggest;
 pub mod table;
+pub mod tls_behind;
 pub mod words;

@@ -30,6 +30,7 @@ use crate::config::services;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
 use crate::config::table::{SERVER, Set, VHOST, Words};
+use crate::config::tls_behind;
 use crate::config::words::{self, Args, Pattern, shown};
 use crate::lang::expr::Trust;
 
@@ -361,7 +362,10 @@ impl Resolver {
                 balancer.number = balancers::numbered(&mut config.balancers, balancer.clone());
                 site.balancers.push(balancer);
             }
-            for warning in balancers::without_members(site) {
+            for warning in balancers::without_members(site)
+                .into_iter()
+                .chain(tls_behind::switched_off(site))
+            {
                 // What the main server says is every virtual host's too.
                 if !self
                     .complaints

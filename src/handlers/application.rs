@@ -135,7 +135,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
                 let length = input.length().unwrap_or(0);
                 Conversation::Scgi(scgi::Conversation::begin(lease, pairs, length, silence))
             }
-            Scheme::Http | Scheme::WebSocket | Scheme::HandOff => {
+            Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket | Scheme::HandOff => {
                 break Err(Fail::internal("what is behind is no application of this handler").of_module(module));
             }
         };

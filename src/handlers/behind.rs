@@ -62,12 +62,18 @@ impl Behind {
     }
 
     fn unreachable(self, address: &Address, why: &NoLease) -> Fail {
+        let status = match why {
+            NoLease::Disagreed(_) => Status::BAD_GATEWAY,
+            NoLease::SlowHandshake(_) => Status::GATEWAY_TIMEOUT,
+            _ => Status::SERVICE_UNAVAILABLE,
+        };
         let fail = Fail::new(
-            Status::SERVICE_UNAVAILABLE,
+            status,
             Blame::Backend,
             format!("{} `{address}`: {why}{}", self.word(), self.cure(address, why)),
         );
         match why {
+            NoLease::Disagreed(_) | NoLease::SlowHandshake(_) => fail.telling("The server behind this one failed."),
             NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
             _ => fail.with_field("Retry-After", "5"),
         }

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use crate::http::depends;
+
 /// A request as the little languages see it. What is not answered here is asked of the request beneath, and where there is
 /// none the answer is "nothing there".
 pub trait Vars {
@@ -33,6 +35,11 @@ pub trait Vars {
     /// A server variable; `None` when it has no value for this request. `TIME*` are never asked.
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
         self.beneath()?.variable(variable)
+    }
+
+    /// One of mod_ssl's own variables by its whole name (`SSL_PROTOCOL`), in any case; `None` without TLS.
+    fn tls(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.tls(name)
     }
 
     /// The client's address, after mod_remoteip's rules.
@@ -99,6 +106,7 @@ pub trait Vars {
 
     /// The time that `%{TIME}` and its parts tell.
     fn now(&self) -> SystemTime {
+        depends::on_more();
         self.beneath().map_or_else(SystemTime::now, Vars::now)
     }
 }
@@ -266,6 +274,7 @@ pub(crate) mod testing {
         pub(crate) os_env: Pairs,
         pub(crate) variables: Pairs,
         pub(crate) files: Pairs,
+        pub(crate) tls: Pairs,
     }
 
     fn find<'t>(pairs: &'t Pairs, name: &str) -> Option<Cow<'t, [u8]>> {
@@ -290,6 +299,9 @@ pub(crate) mod testing {
         }
         fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
             find(&self.variables, variable.name())
+        }
+        fn tls(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            find_field(&self.tls, name)
         }
         fn client_ip(&self) -> Option<IpAddr> {
             let address = find(&self.variables, "REMOTE_ADDR")?;

@@ -11,10 +11,12 @@ use crate::exchange::client::Question;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
+use crate::http::depends;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::phases::authorizer::ByProgram;
 use crate::phases::authz::{self, Found};
+use crate::phases::tls_access::{self, Weight};
 use crate::phases::{authn, authorizer, host_name};
 
 /// Why a place is not open, or not yet.
@@ -71,6 +73,11 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
 fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     let lists = place.conf.compat.lists.value();
     let satisfy = lists.map_or(Satisfy::All, |lists| lists.satisfy(ex.method));
+    let by_tls = match tls_access::run(ex, place) {
+        Err((fail, Weight::Strict)) => return Err(fail.into()),
+        Err((fail, Weight::Usual)) => Err(fail),
+        Ok(()) => Ok(()),
+    };
     let by_address = match (methods(ex, place), lists) {
         (Ok(()), Some(lists)) => by_lists(ex, place, lists, satisfy)?,
         (allowed, _) => allowed,
@@ -79,6 +86,7 @@ fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         Ok(()) => by_checker(ex, place)?,
         refused => refused,
     };
+    let by_address = by_tls.and(by_address);
     match satisfy {
         Satisfy::All => by_address?,
         Satisfy::Any if by_address.is_ok() => {
@@ -238,7 +246,10 @@ fn is_on<'a>(ex: &Exchange, list: &str, froms: impl Iterator<Item = &'a From>) -
             From::All => true,
             From::Env(name) => ex.variables.contains_key(name),
             From::NotEnv(name) => !ex.variables.contains_key(name),
-            From::Network(network) => network.contains(ex.connection.client.ip()),
+            From::Network(network) => {
+                depends::on_client();
+                network.contains(ex.connection.client.ip())
+            }
             From::Name(name) => host_name::of(ex)?.is_some_and(|host| host_name::ends_with(host, name)),
         };
         if is_meant {

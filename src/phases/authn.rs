@@ -13,14 +13,17 @@ use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
+use crate::http::depends;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
 use crate::phases::authorizer::{self, ByProgram, Checked};
-use crate::phases::{answers, auth_files, digest};
+use crate::phases::{answers, auth_files, digest, tls_access};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
 pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
+    depends::on_more();
+    tls_access::take_certificate(ex, place)?;
     if let Some(Some(check)) = place.conf.authorizer.check.value()
         && let Checked::Known = authorizer::check(ex, place, check)?
     {
@@ -88,6 +91,7 @@ fn failed(note: impl Into<String>) -> Fail {
 
 /// 401 with a challenge; `note` is for the log.
 pub(super) fn challenge(ex: &Exchange, place: &Place, note: impl Into<String>) -> Fail {
+    depends::on_more();
     let auth_type = place.conf.authn.auth_type.or(AuthType::None);
     if auth_type == AuthType::Digest {
         return digest::challenge(ex, place, note);
@@ -136,12 +140,13 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The name and the password that the request has.
-fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(super) fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
     parse(ex.head.field(b"Authorization")?)
 }
 
 /// The same, where the place asks for them by AuthType Basic.
 pub(super) fn basic_credentials(ex: &Exchange, place: &Place) -> Option<(Vec<u8>, Vec<u8>)> {
+    depends::on_more();
     if is_basic(place) { credentials(ex) } else { None }
 }
 

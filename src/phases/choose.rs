@@ -262,7 +262,7 @@ fn parsed(name: &[u8]) -> Result<Target, Fail> {
 fn speaks(scheme: Scheme) -> Handler {
     match scheme {
         Scheme::FastCgi | Scheme::Scgi => Handler::Application,
-        Scheme::Http | Scheme::WebSocket => Handler::Proxy,
+        Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => Handler::Proxy,
         Scheme::HandOff => Handler::HandOff,
     }
 }

@@ -21,6 +21,7 @@ use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::{system_log, targets};
 use crate::config::site::Config;
+use crate::fs::cache;
 use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
@@ -70,7 +71,8 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
     let started = Arc::new(ground::started(config)?);
-    let engines = Arc::new(ground::engines(config, inherited.keys)?);
+    let (engines, clients) = ground::tls(config, inherited.keys)?;
+    let engines = Arc::new(engines);
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
@@ -80,7 +82,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
-    let backends = Arc::new(Backends::new(config));
+    let backends = Arc::new(Backends::new(config, clients));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let board = Arc::new(Board::new(Arc::clone(&crowd), Arc::clone(&slots), count));
     let launcher = Arc::new(inherited.launcher);
@@ -360,6 +362,7 @@ fn serve(part: Part) -> Result<(), String> {
                     logs.flush();
                 }
             });
+            cache::end_turn();
         })
         .build()
         .map_err(|e| format!("cannot start the event loop: {e}"))?;

@@ -20,6 +20,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -45,12 +46,16 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod sni;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
 pub mod status;
 pub mod suexec;
 pub mod tls;
+pub mod tls_access;
+pub mod tls_clients;
+pub mod tls_proxy;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -128,6 +133,10 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// What is made of TLS.
+        tls_access: tls_access::TlsAccess,
+        /// Servers that are asked over TLS.
+        tls_proxy: tls_proxy::TlsProxy,
     }
 }
 
@@ -160,8 +169,12 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// Names in handshakes.
+        sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
+        /// Clients' certificates.
+        tls_clients: tls_clients::TlsClients,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -192,6 +205,10 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
+        /// What is kept of files.
+        file_cache: file_cache::FileCache,
+        /// Names in handshakes.
+        sni: sni::Sni,
     }
 }
 
@@ -217,6 +234,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
@@ -239,6 +257,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
+    sni::DIRECTIVES,
     site::SERVER_WIDE,
     speling::DIRECTIVES,
     ssi::DIRECTIVES,
@@ -246,6 +265,9 @@ const BY_FEATURE: &[&[Directive]] = &[
     status::DIRECTIVES,
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
+    tls_access::DIRECTIVES,
+    tls_clients::DIRECTIVES,
+    tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

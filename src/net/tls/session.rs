@@ -1,9 +1,10 @@
 //! The bytes of a connection behind its handshake: records in and out, without waiting.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 
-use tokio_rustls::rustls::ServerConnection;
+use tokio_rustls::rustls::{ClientConnection, Connection, ServerConnection};
 
 /// So many bytes may wait for room in encrypted form; what is handed over beyond that is not taken.
 const WAITING: usize = 64 * 1024;
@@ -18,9 +19,25 @@ pub trait Below {
 
 /// The state of a connection's TLS.
 pub struct Session {
-    connection: RefCell<ServerConnection>,
+    connection: RefCell<Connection>,
     /// Bytes wait here that the socket below knows nothing of.
     has_plaintext: Cell<bool>,
+    unannounced: Unannounced,
+}
+
+/// What a connection is that ends without a word of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unannounced {
+    /// It has ended: what is within tells its own end.
+    End,
+    /// It is cut.
+    Cut,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
 }
 
 struct Socket<'a, B>(&'a B);
@@ -45,7 +62,7 @@ impl<B: Below> Write for Socket<'_, B> {
     }
 }
 
-fn push(connection: &mut ServerConnection, below: &impl Below) -> io::Result<()> {
+fn push(connection: &mut Connection, below: &impl Below) -> io::Result<()> {
     while connection.wants_write() {
         match connection.write_tls(&mut Socket(below)) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -64,8 +81,43 @@ impl Session {
         Session {
             // Whether something came with the last of the handshake is found out by the first read.
             has_plaintext: Cell::new(true),
-            connection: RefCell::new(connection),
+            connection: RefCell::new(connection.into()),
+            unannounced: Unannounced::End,
         }
+    }
+
+    /// Begins with a server behind, whose handshake is still to come.
+    pub(super) fn with_server(mut connection: ClientConnection) -> Session {
+        connection.set_buffer_limit(Some(WAITING));
+        Session {
+            has_plaintext: Cell::new(true),
+            connection: RefCell::new(connection.into()),
+            unannounced: Unannounced::Cut,
+        }
+    }
+
+    /// Goes on with the handshake; an error of the kind `WouldBlock` when that is not its end.
+    pub fn try_agree(&self, below: &impl Below) -> io::Result<()> {
+        let mut connection = self.connection.borrow_mut();
+        loop {
+            push(&mut connection, below)?;
+            if !connection.is_handshaking() {
+                return Ok(());
+            }
+            if connection.read_tls(&mut Socket(below))? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Err(error) = connection.process_new_packets() {
+                // As below.
+                let _unsent = push(&mut connection, below);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+    }
+
+    /// Whether something waits to be sent.
+    pub fn wants_to_send(&self) -> bool {
+        self.connection.borrow().wants_write()
     }
 
     /// Whether bytes can be read although the socket below has none.
@@ -83,7 +135,9 @@ impl Session {
                     self.has_plaintext.set(count == buffer.len());
                     return Ok(count);
                 }
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.unannounced == Unannounced::End => {
+                    return Ok(0);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.has_plaintext.set(false),
                 Err(error) => return Err(error),
             }
@@ -93,11 +147,9 @@ impl Session {
                 let _unsent = push(&mut connection, below);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
-            // What TLS itself has to say goes out with what is written next, if it does not now.
-            match push(&mut connection, below) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                _ => {}
-            }
+            // What TLS itself has to say goes out with what is written next, if it does not now. Of a peer that reads no more,
+            // what it has said before is still of use.
+            let _unsent = push(&mut connection, below);
         }
     }
 

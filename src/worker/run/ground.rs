@@ -2,22 +2,29 @@
 
 use crate::backend::on_demand::OnDemand;
 use crate::base::secret::Secret;
+use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
 use crate::config::services;
 use crate::config::site::Config;
-use crate::net::tls::Engines;
+use crate::net::tls::{Clients, Engines};
 use crate::process::capabilities;
 use crate::process::identity::Identity;
 use crate::process::jail;
 
-/// What the sites need for TLS, from the keys that the launcher has read, which are wiped behind.
-pub(super) fn engines(config: &Config, keys: Secret) -> Result<Engines, String> {
+/// What TLS needs towards clients and towards servers behind, from the keys that the launcher has read, which are wiped
+/// behind.
+pub(super) fn tls(config: &Config, keys: Secret) -> Result<(Engines, Clients), String> {
     let keyring = Keyring::unpack(&keys).ok_or("the keys of TLS came in pieces")?;
     drop(keys);
-    Engines::new(config, &keyring).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        faults.join("\n")
-    })
+    let engines = Engines::new(config, &keyring).map_err(|faults| told(&faults))?;
+    let behind = keyring.for_servers_behind(config);
+    let clients = Clients::new(config, behind.unwrap_or_default()).map_err(|faults| told(&faults))?;
+    Ok((engines, clients))
+}
+
+fn told(faults: &[ConfigError]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("\n")
 }
 
 /// The sockets of FastCGI programs that are started when they are wanted: a confined worker could make none.

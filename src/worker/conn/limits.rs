@@ -1,9 +1,14 @@
-//! What the settings of a site let pass in the heads of requests.
+//! What a site lets pass of heads, and what becomes of those that it does not.
 
 use crate::config::directives::site::{Methods, SimpleRequests, Strictness};
 use crate::config::site::{Config, Site};
 use crate::exchange::fail::Fail;
 use crate::http::head::{self, HeadLimits, Http09, ParseError, ProtocolOptions, Syntax};
+
+/// What becomes of a request whose head cannot be read.
+pub fn broken(error: ParseError) -> Fail {
+    Fail::client(error.status(), error.to_string()).closing()
+}
 
 /// The limits that a site sets to heads.
 pub fn limits_of(site: &Site) -> HeadLimits {
@@ -34,9 +39,4 @@ pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
         },
         more_methods: &config.server.core.methods,
     }
-}
-
-/// What becomes of a request whose head cannot be read.
-pub fn broken(error: ParseError) -> Fail {
-    Fail::client(error.status(), error.to_string()).closing()
 }
