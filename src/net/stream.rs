@@ -197,6 +197,9 @@ impl Stream {
 
     /// The connection itself, for somebody else to speak on.
     pub fn plain(&self) -> io::Result<BorrowedFd<'_>> {
+        if self.is_secure() {
+            return Err(io::Error::other("it is within TLS"));
+        }
         match &self.socket {
             Socket::Tcp(tcp) => Ok(tcp.as_fd()),
             Socket::Unix(unix) => Ok(unix.as_fd()),
