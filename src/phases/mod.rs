@@ -17,6 +17,7 @@ pub mod early;
 pub mod fixup;
 mod host_name;
 pub mod locate;
+pub mod misdirected;
 mod negotiate;
 pub mod proxy_pass;
 pub mod redirect;

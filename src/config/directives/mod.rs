@@ -46,6 +46,7 @@ pub mod server;
 pub mod service;
 pub mod setenvif;
 pub mod site;
+pub mod sni;
 pub mod speling;
 pub mod ssi;
 pub mod static_first;
@@ -55,6 +56,7 @@ pub mod tls;
 pub mod tls_access;
 pub mod tls_clients;
 pub mod tls_proxy;
+pub mod tls_sessions;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -168,10 +170,14 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// Names in handshakes.
+        sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
         /// Clients' certificates.
         tls_clients: tls_clients::TlsClients,
+        /// Sessions of TLS that are taken up again.
+        tls_sessions: tls_sessions::TlsSessions,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -204,6 +210,8 @@ settings! {
         confine: confine::Confine,
         /// What is kept of files.
         file_cache: file_cache::FileCache,
+        /// Names in handshakes.
+        sni: sni::Sni,
     }
 }
 
@@ -252,6 +260,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     service::DIRECTIVES,
     setenvif::DIRECTIVES,
     site::DIRECTIVES,
+    sni::DIRECTIVES,
     site::SERVER_WIDE,
     speling::DIRECTIVES,
     ssi::DIRECTIVES,
@@ -262,6 +271,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     tls_access::DIRECTIVES,
     tls_clients::DIRECTIVES,
     tls_proxy::DIRECTIVES,
+    tls_sessions::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];
