@@ -107,7 +107,6 @@ foreign! {
     "SSLOCSPResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOpenSSLConfCmd" "mod_ssl" SV None "command-name command-value" => Ignored(NOSSL);
-    "SSLPassPhraseDialog" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
     "SSLProxyCipherSuite" "mod_ssl" SVD None "[protocol] cipher-spec" => Ignored(NOPROXY);
     "SSLProxyProtocol" "mod_ssl" SVD None "[+|-]protocol ..." => Ignored(NOPROXY);
