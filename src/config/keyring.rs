@@ -146,6 +146,13 @@ impl Keyring {
         files.any(|(_, file)| !self.0.contains_key(&file.path))
     }
 
+    /// Puts this text before that of a file.
+    pub fn put_before(&mut self, path: &[u8], text: &[u8]) {
+        if let Some(old) = self.0.get_mut(path) {
+            *old = Secret::joined(&[text, &*old]);
+        }
+    }
+
     /// Adds the secret that all workers share and nobody else knows.
     pub fn add_secret(&mut self, secret: &[u8]) {
         self.0.insert(SECRET.to_vec(), Secret::joined(&[secret]));

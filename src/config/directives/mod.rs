@@ -55,6 +55,7 @@ pub mod suexec;
 pub mod tls;
 pub mod tls_access;
 pub mod tls_clients;
+pub mod tls_pass_phrase;
 pub mod tls_proxy;
 pub mod tls_sessions;
 pub mod userdir;
@@ -212,6 +213,8 @@ settings! {
         file_cache: file_cache::FileCache,
         /// Names in handshakes.
         sni: sni::Sni,
+        /// Who knows pass phrases.
+        pass_phrases: tls_pass_phrase::PassPhrases,
     }
 }
 
@@ -270,6 +273,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     tls::DIRECTIVES,
     tls_access::DIRECTIVES,
     tls_clients::DIRECTIVES,
+    tls_pass_phrase::DIRECTIVES,
     tls_proxy::DIRECTIVES,
     tls_sessions::DIRECTIVES,
     userdir::DIRECTIVES,

@@ -106,7 +106,6 @@ foreign! {
     "SSLOCSPResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOpenSSLConfCmd" "mod_ssl" SV None "command-name command-value" => Ignored(NOSSL);
-    "SSLPassPhraseDialog" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
     "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" => Ignored(NOSSL);
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
