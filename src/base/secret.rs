@@ -40,7 +40,9 @@ impl Secret {
     pub fn joined(pieces: &[&[u8]]) -> Secret {
         let length = pieces.iter().map(|piece| piece.len()).sum();
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
-        pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        for piece in pieces {
+            bytes.extend_from_slice(piece);
+        }
         Secret(bytes)
     }
 }

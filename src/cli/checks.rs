@@ -38,11 +38,10 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
 /// Reads the files that TLS needs, and tries what they have. Who holds keys is not looked into: no core file of this process
 /// is written, and what it has open is nobody's but root's.
 pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
-    if !loaded.config.sites.iter().any(|site| site.settings.tls.is_on()) {
-        return;
+    if Keyring::is_needed(&loaded.config) {
+        // No kernel refuses it (prctl(2)).
+        let _never_fails = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
-    // No kernel refuses it (prctl(2)).
-    let _never_fails = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let denied = match asker {
         Asker::Checker if !Identity::process_is_root() => Severity::Warning,
         Asker::Checker | Asker::Server => Severity::Error,
@@ -51,8 +50,9 @@ pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
     if faults.iter().all(|fault| fault.severity < Severity::Error) {
         faults.extend(Engines::remarks(&loaded.config, &keyring));
     }
-    if faults.is_empty() {
-        faults = Clients::new(&loaded.config, keyring.clone()).err().unwrap_or_default();
+    let is_right = faults.iter().all(|fault| fault.severity < Severity::Error);
+    if let Some(behind) = keyring.for_servers_behind(&loaded.config).filter(|_| is_right) {
+        faults.extend(Clients::new(&loaded.config, behind).err().into_iter().flatten());
     }
     loaded.keyring = keyring;
     loaded.complaints.extend(faults);

@@ -8,6 +8,7 @@ use crate::base::date::HttpDate;
 use crate::base::version;
 use crate::config::directives::tls_access::TlsOptions;
 use crate::exchange::Exchange;
+use crate::http::depends;
 use crate::net::tls::{Doubt, Secured, Verified};
 use crate::tls::certificate::{Certificate, Owner};
 use crate::tls::name::DnForm;
@@ -50,6 +51,8 @@ impl Exchange {
             _ => {}
         }
         let secured = self.connection.tls.as_deref()?;
+        // Of one client, or of one handshake.
+        depends::on_more();
         let number = |number: u16| Some(Cow::Owned(number.to_string().into_bytes()));
         match upper.as_str() {
             "SSL_PROTOCOL" => text(secured.protocol.name()),
@@ -109,6 +112,7 @@ impl Exchange {
         let Some(secured) = self.connection.tls.as_deref() else {
             return Verified::Nothing;
         };
+        depends::on_more();
         let own = &self.site.settings.tls_clients;
         let shown_to = self
             .config

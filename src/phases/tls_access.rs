@@ -77,14 +77,15 @@ fn refused(ex: &Exchange, why: &str) -> Fail {
 
 /// What the client's certificate lacks.
 fn lacks(ex: &Exchange, verify: Verify, depth: usize) -> Option<&'static str> {
+    if verify == Verify::None {
+        return None;
+    }
     let verified = match ex.verified() {
         Verified::Good(known) if known.depth > depth => Verified::Doubtful(Doubt::of(Doubt::TOO_LONG)),
         verified => verified,
     };
     match (verify, verified) {
-        (Verify::None, _) | (Verify::Optional | Verify::OptionalNoCa, Verified::Nothing) | (_, Verified::Good(_)) => {
-            None
-        }
+        (Verify::None | Verify::Optional | Verify::OptionalNoCa, Verified::Nothing) | (_, Verified::Good(_)) => None,
         (Verify::OptionalNoCa, Verified::Doubtful(doubt)) if doubt.leads_nowhere => None,
         (Verify::Require, Verified::Nothing) => Some("client certificate missing"),
         (_, Verified::Doubtful(doubt)) => Some(doubt.why),

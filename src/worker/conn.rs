@@ -2,8 +2,10 @@
 
 mod handoff;
 pub mod limits;
+mod persistence;
 mod proxied;
 mod secured;
+mod short;
 mod shown;
 mod tunnel;
 
@@ -11,7 +13,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -19,18 +21,16 @@ use std::time::{Duration, SystemTime};
 use bytes::Buf;
 use tokio::time::Instant;
 
-use crate::base::date::HttpDate;
 use crate::config::directives::site::StageTimeout;
 use crate::config::site::Site;
 use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
-use crate::exchange::response::{AfterResponse, Body, Origin, Response};
+use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
-use crate::http::fields::{append_line, list_has_token};
+use crate::http::depends::{self, Depends};
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
 use crate::http::head::{ParseError, Progress, RequestHead, Version};
-use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
@@ -38,10 +38,13 @@ use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
+use crate::worker::heads::Borrowed;
+use crate::worker::patience::Patience;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
 use crate::worker::roster::Seat;
 use crate::worker::serve;
+use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
 use secured::unexpected_tls;
@@ -91,6 +94,8 @@ pub struct Conn {
     /// The client speaks plain HTTP where TLS is spoken.
     speaks_plainly: bool,
     requests: u32,
+    /// How long the client is waited for.
+    patience: Patience,
     /// When, in microseconds since 1970.
     opened: u64,
     /// Its place among those that are shown.
@@ -103,8 +108,10 @@ pub struct Conn {
 
 /// What came instead of nothing.
 enum Next {
-    Head(RequestHead, Began),
-    Broken(RequestHead, Began, Fail),
+    Head(Borrowed, Began),
+    Broken(Borrowed, Began, Box<Fail>),
+    /// It was answered already, and the connection is not to go on.
+    Answered(Then),
     Closed,
 }
 
@@ -139,6 +146,7 @@ impl Conn {
             tls: None,
             speaks_plainly: false,
             requests: 0,
+            patience: Patience::default(),
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
@@ -161,8 +169,8 @@ impl Conn {
             tokio::task::consume_budget().await;
             let next = self.next_head().await;
             let then = match self.serving(next) {
-                Some(serving) => serving.await,
-                None => Then::Close,
+                Ok(serving) => serving.await,
+                Err(then) => then,
             };
             match then {
                 Then::GoOn => {}
@@ -174,39 +182,46 @@ impl Conn {
     }
 
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
-    fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
+    fn serving(&mut self, next: Next) -> Result<Pin<Box<dyn Future<Output = Then> + '_>>, Then> {
         let next = match (next, self.plainness()) {
-            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, fail),
+            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, Box::new(fail)),
             (next, _) => next,
         };
         match next {
-            Next::Head(head, began) => Some(Box::pin(self.request(head, began))),
-            Next::Broken(head, began, fail) => Some(Box::pin(self.refused(head, began, fail))),
-            Next::Closed => None,
+            Next::Head(head, began) => Ok(Box::pin(self.request(head.into_head(), began))),
+            Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
+            Next::Answered(then) => Err(then),
+            Next::Closed => Err(Then::Close),
         }
     }
 
     /// Reads until a head is whole, broken, or too late. What was collected for the client goes out before any wait.
     async fn next_head(&mut self) -> Next {
-        let mut head = RequestHead::new();
+        let mut head = None;
         // What came together with the last request has come now.
         let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.take_head(consumed);
-                    return Next::Head(head, began.unwrap_or_else(Began::now));
+                    let mut whole = head.take().unwrap_or_else(Borrowed::new);
+                    let came = began.take().unwrap_or_else(Began::now);
+                    match self.short_way(&mut whole, &came) {
+                        None => return Next::Head(whole, came),
+                        Some(Then::GoOn) => drop(whole),
+                        Some(then) => return Next::Answered(then),
+                    }
+                    // What was collected must not grow without bounds, nor one client have the thread to itself.
+                    if self.writer.is_full() && Box::pin(self.writer.flush()).await.is_err() {
+                        return Next::Closed;
+                    }
+                    tokio::task::consume_budget().await;
+                    began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
+                    continue;
                 }
                 Ok(Progress::Partial) if !self.begins_as_tls() => {}
-                Ok(Progress::Partial) => return Next::Broken(head, began.unwrap_or_else(Began::now), unexpected_tls()),
-                Err(error) => {
-                    let fail = if self.begins_as_tls() {
-                        unexpected_tls()
-                    } else {
-                        broken(error)
-                    };
-                    return Next::Broken(head, began.unwrap_or_else(Began::now), fail);
-                }
+                Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -221,7 +236,7 @@ impl Conn {
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
-                    return Next::Broken(head, began, fail);
+                    return Conn::broken(head, Some(began), fail);
                 }
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
@@ -242,7 +257,18 @@ impl Conn {
         self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
     }
 
-    fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
+    /// A head that ends here.
+    fn broken(head: Option<Borrowed>, began: Option<Began>, fail: Fail) -> Next {
+        let began = began.unwrap_or_else(Began::now);
+        Next::Broken(head.unwrap_or_else(Borrowed::new), began, Box::new(fail))
+    }
+
+    /// Reads on in a head, which is borrowed as soon as there is something to read.
+    fn parse(&self, head: &mut Option<Borrowed>) -> Result<Progress, ParseError> {
+        if head.is_none() && self.reader.borrow().buffer.is_empty() {
+            return Ok(Progress::Partial);
+        }
+        let head = head.get_or_insert_with(Borrowed::new);
         let (limits, options) = (limits_of(self.site), options_of(self.site, self.thread.config));
         head.parse(&self.reader.borrow().buffer, &limits, options)
     }
@@ -280,10 +306,10 @@ impl Conn {
             self.thread.roster.reads(self.seat);
         }
         self.writer.rest();
-        let mut sleep = pin!(tokio::time::sleep_until(deadline));
-        poll_fn(|cx| match self.reader.borrow_mut().poll_fill(cx) {
+        let (reader, patience) = (&self.reader, &mut self.patience);
+        poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
             Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
-            Poll::Pending => sleep.as_mut().poll(cx).map(|()| Waited::TooLate),
+            Poll::Pending => patience.poll_over(cx, deadline).map(|()| Waited::TooLate),
         })
         .await
     }
@@ -301,6 +327,7 @@ impl Conn {
             }
         };
         let expectation = Expectation::of(&head);
+        let may_be_kept = thread.cache.is_some() && shortcut::host_of(&head).is_some();
         let mark = self
             .reader
             .borrow_mut()
@@ -310,6 +337,7 @@ impl Conn {
         if expectation == Expectation::Continue && self.writer.flush().await.is_err() {
             return Then::Close;
         }
+        let mut depends = None;
         let response = if expectation == Expectation::Unknown {
             let fail = Fail::client(
                 Status::EXPECTATION_FAILED,
@@ -318,13 +346,19 @@ impl Conn {
             serve::refuse(&mut ex, &self.thread, fail).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
-            let Ok(response) = self.answer(&mut ex).await else {
+            let Ok((response, noted)) = self.answer(&mut ex).await else {
                 return Then::Close;
             };
+            depends = noted.filter(|_| may_be_kept);
             response
         };
-        let then = if let Some(response) = response {
-            self.send(&mut ex, response).await
+        let then = if let Some(mut response) = response {
+            depends = depends.filter(|_| shortcut::may_be_kept(&ex, &response, &thread.logs));
+            let then = self.send(&mut ex, &mut response).await;
+            if let (Then::GoOn | Then::Close, Some(depends)) = (then, depends) {
+                shortcut::keep(&thread, ex, response, depends);
+            }
+            then
         } else {
             self.thread.log_request(&ex, None, &Sent::nothing());
             Then::Reset
@@ -357,15 +391,17 @@ impl Conn {
 
     /// Serves a request. Should that take its time, earlier responses that were collected go out first: their clients wait,
     /// and nothing else may be sent before them.
-    async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
+    ///
+    /// Of an answer that is there at once it is told what it depends on.
+    async fn answer(&mut self, ex: &mut Exchange) -> Result<(Option<Response>, Option<Depends>), Cut> {
         let thread = Rc::clone(&self.thread);
         let mut serving = std::pin::pin!(serve::serve(ex, &thread));
-        let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
+        let (at_once, depends) = poll_fn(|cx| Poll::Ready(depends::record(|| serving.as_mut().poll(cx)))).await;
         if let Poll::Ready(response) = at_once {
-            return Ok(response);
+            return Ok((response, Some(depends)));
         }
         self.writer.flush().await?;
-        Ok(serving.await)
+        Ok((serving.await, None))
     }
 
     /// Answers what could not be read as a request, and closes.
@@ -374,22 +410,25 @@ impl Conn {
         let mut ex = self.exchange(head, began, RequestBody::none());
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
-            self.send(&mut ex, response).await;
+            self.send(&mut ex, &mut response).await;
         }
         Then::Close
     }
 
-    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
-        let connection = Connection {
+    fn connection(&self) -> Connection {
+        Connection {
             local: self.local,
             peer: self.peer,
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
             opened: self.opened,
             tls: self.tls.clone(),
-        };
-        let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
-        ex.unique_id = self.thread.unique_id();
+        }
+    }
+
+    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
+        let mut ex = Exchange::new(self.thread.config, self.connection(), head, body, began);
+        ex.unique_id = self.thread.unique_id(began.wall);
         if self.thread.has_authorizers {
             ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
         }
@@ -397,10 +436,11 @@ impl Conn {
     }
 
     /// Sends a response: head, then body, and logs it.
-    async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
+    async fn send(&mut self, ex: &mut Exchange, response: &mut Response) -> Then {
         self.last_site = ex.site;
-        if let Body::HandOff(hand_off) = response.body {
-            response.body = Body::Empty;
+        if matches!(response.body, Body::HandOff(_))
+            && let Body::HandOff(hand_off) = std::mem::replace(&mut response.body, Body::Empty)
+        {
             return Box::pin(self.hand_off(ex, response, *hand_off)).await;
         }
         self.writer.timeout = timeout_of(ex.site);
@@ -417,7 +457,7 @@ impl Conn {
         let stays = if ends {
             Persistence::Close
         } else {
-            self.persistence(ex, &response, framing)
+            self.persistence(ex, response, framing)
         };
         ex.began.first_byte = Some(ex.began.instant.elapsed());
         let filler = match framing {
@@ -427,7 +467,7 @@ impl Conn {
         let interim = self.reader.borrow_mut().begin_response(filler);
         self.writer.head().extend_from_slice(&interim);
         if !raw {
-            self.put_head(ex, &mut response, framing, stays);
+            self.put_head(ex, response, framing, stays);
         }
         let sent = match &mut response.body {
             Body::Tunnel(tunnel) => Box::pin(self.tunnel(tunnel.as_mut())).await,
@@ -446,78 +486,8 @@ impl Conn {
             stays: then == Then::GoOn,
             aborted,
         };
-        self.thread.log_request(ex, Some(&response), &sent);
+        self.thread.log_request(ex, Some(response), &sent);
         then
-    }
-
-    /// Whether the connection goes on behind this response.
-    fn persistence(&self, ex: &Exchange, response: &Response, framing: ResponseFraming) -> Persistence {
-        let core = &ex.site.settings.core;
-        let most = core.max_keep_alive_requests.or(100);
-        let willing = core.keep_alive.or(true)
-            && ex.variable(b"nokeepalive").is_none()
-            && (most == 0 || u64::from(self.requests) < most)
-            && response.connection == AfterResponse::Keep
-            && !drops_connection(response.head.status)
-            && !self.thread.drain.is_asked()
-            && self.reader.borrow().worth_draining();
-        let ours = if willing {
-            Persistence::KeepAlive
-        } else {
-            Persistence::Close
-        };
-        Persistence::asked_by(&ex.head).and(framing.persistence()).and(ours)
-    }
-
-    fn put_head(&mut self, ex: &Exchange, response: &mut Response, framing: ResponseFraming, stays: Persistence) {
-        let version = ex.head.version();
-        if version == Version::V09 {
-            return;
-        }
-        let fields = &mut response.head.fields;
-        // These two are the server's own to say, whatever a script has said, but for another server's.
-        let [has_date, has_server] = ["Date", "Server"].map(|name| {
-            let is_theirs = response.origin == Origin::Behind && fields.contains(name);
-            if !is_theirs {
-                fields.remove(name);
-            }
-            is_theirs
-        });
-        framing.set_fields(fields);
-        let asked_to_stay = ex
-            .head
-            .values(b"connection")
-            .any(|value| list_has_token(value, b"keep-alive"));
-        if let Body::Tunnel(tunnel) = &response.body {
-            fields.set("Upgrade", tunnel.protocol());
-            fields.set("Connection", "Upgrade");
-        } else if stays == Persistence::KeepAlive && asked_to_stay {
-            let core = &ex.site.settings.core;
-            let timeout = core.keep_alive_timeout.or(KEEP_ALIVE).as_secs();
-            let value = match core.max_keep_alive_requests.or(100) {
-                0 => format!("timeout={timeout}"),
-                most => format!(
-                    "timeout={timeout}, max={}",
-                    most.saturating_sub(u64::from(self.requests))
-                ),
-            };
-            fields.append("Keep-Alive", value);
-            fields.append("Connection", "Keep-Alive");
-        } else {
-            stays.append_field(version, fields);
-        }
-        let out = self.writer.head();
-        append_status_line(out, response.head.status, response.head.reason());
-        if !has_date {
-            out.extend_from_slice(b"Date: ");
-            HttpDate::from(SystemTime::now()).append_to(out);
-            out.extend_from_slice(b"\r\n");
-        }
-        if !has_server {
-            append_line(out, b"Server", &self.thread.server_field);
-        }
-        response.head.fields.append_to(out);
-        out.extend_from_slice(b"\r\n");
     }
 
     /// Closes so that the client can read the last response: first our sending side, then, when it has stopped sending,
@@ -582,11 +552,6 @@ fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -
     }
 }
 
-/// The statuses behind which Apache closes: the request, or our state, cannot be trusted any further.
-fn drops_connection(status: Status) -> bool {
-    matches!(status.code(), 400 | 408 | 411 | 413 | 414 | 431 | 500 | 501 | 503)
-}
-
 /// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
 fn interim(ex: &Exchange) -> Filler {
     if ex.head.version() == Version::V11 {
@@ -611,7 +576,7 @@ mod tests {
             println!("{what}: {size} bytes");
             assert!(size <= most, "{what} has {size} bytes");
         }
-        small("the connection's future", output(super::run), 656);
+        small("the connection's future", output(super::run), 640);
         small("its reader", size_of::<super::Reader>(), 128);
     }
 }

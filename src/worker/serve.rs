@@ -21,6 +21,7 @@ use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
+use crate::http::depends;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -276,6 +277,9 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
+    if handler != Handler::StaticFile {
+        depends::on_more();
+    }
     let mut outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::AsIs => handlers::as_is::run(ex, &place)?,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::directives::server::Tokens;
 use crate::config::site::{Config, Site};
@@ -12,7 +13,9 @@ use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
 use crate::exchange::tally::{Answered, Tally};
+use crate::fs::cache::FileCache;
 use crate::handlers::application::Applications;
+use crate::http::depends;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
 use crate::net::tls::Engines;
@@ -24,6 +27,7 @@ use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
 use crate::worker::roster::{Detail, Roster};
+use crate::worker::shortcut::{self, Ready};
 use crate::worker::unique_id::UniqueIds;
 
 /// What the clients of a worker speak.
@@ -75,6 +79,8 @@ pub struct Thread {
     pub board: Arc<Board>,
     /// Its connections.
     pub(super) roster: Roster,
+    /// The answers that it keeps.
+    pub(super) cache: Option<FileCache<Ready>>,
     /// What it has answered.
     pub(super) tally: RefCell<Tally>,
     /// What the sites need for TLS.
@@ -104,6 +110,7 @@ impl Thread {
         board: Arc<Board>,
     ) -> Thread {
         Thread {
+            cache: shortcut::cache(config, board.threads()),
             config,
             protocol,
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
@@ -123,8 +130,8 @@ impl Thread {
     }
 
     /// A name for a request that no other request has.
-    pub fn unique_id(&self) -> [u8; 24] {
-        self.ids.next()
+    pub fn unique_id(&self, now: SystemTime) -> [u8; 24] {
+        self.ids.next(now)
     }
 
     /// The site of what is outside of all others.
@@ -147,6 +154,7 @@ impl Thread {
         if lines.is_empty() {
             return;
         }
+        depends::on_more();
         let facts = error_facts::of(ex);
         for line in lines {
             let mut entry = Entry::new(line.level, line.module, Message::Bytes(line.text.as_bytes()));
@@ -168,6 +176,7 @@ impl Thread {
         if !ex.conf().core.log_level.allow(level, fail.module) {
             return;
         }
+        depends::on_more();
         let facts = error_facts::of(ex);
         self.logs.error_of(ex.site).write(&Entry {
             level,

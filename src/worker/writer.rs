@@ -90,6 +90,11 @@ impl Writer {
         !self.out.is_empty()
     }
 
+    /// Whether so much waits to be sent that no more is to be collected.
+    pub fn is_full(&self) -> bool {
+        self.out.len() >= COLLECT
+    }
+
     /// Sends all that was collected.
     pub async fn flush(&mut self) -> Result<(), Cut> {
         self.flush_with(More::Nothing).await

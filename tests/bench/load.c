@@ -16,7 +16,7 @@
  *
  * Prints name=value pairs: requests, seconds, connections, errors, kept connections that were closed instead of an answer
  * (their requests are asked again), answers before the end of -d, and the quantiles of the time from a request to the end of its
- * response in microseconds; then the first error in words. Long bodies are dropped in the kernel (MSG_TRUNC). */
+ * response in microseconds; then the first error in words. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -439,33 +439,22 @@ static size_t step(struct connection *c, const char *at, size_t length)
 /* Whether there may be more. */
 static int readable(struct connection *c)
 {
-    size_t room = BUFFER, there = c->part_length;
-    ssize_t got;
-    if (c->stage == BODY && c->left > COMPARED / 4 && c->of[c->first]->body > COMPARED && !tls) {
-        got = recv(c->fd, buffer, c->left < (4 << 20) ? c->left : 4 << 20, MSG_TRUNC);
-        if (got > 0) {
-            c->done += (size_t)got;
-            c->left -= (size_t)got;
-            if (c->left == 0)
-                complete(c);
-        }
-    } else {
-        memcpy(buffer, c->part, there);
-        got = take(c, buffer + there, room);
-        c->part_length = 0;
-        if (got > 0) {
-            size_t from = 0, used;
-            there += (size_t)got;
-            while (from < there && (used = step(c, buffer + from, there - from)) > 0)
-                from += used;
-            if (c->stage != CLOSING && from < there) {
-                if (there - from > PART)
-                    fail(c, "a head that is too long");
-                else if (!c->part && !(c->part = malloc(PART)))
-                    die("malloc");
-                c->part_length = c->stage == CLOSING ? 0 : there - from;
-                memcpy(c->part, buffer + from, c->part_length);
-            }
+    size_t there = c->part_length;
+    memcpy(buffer, c->part, there);
+    ssize_t got = take(c, buffer + there, BUFFER);
+    c->part_length = 0;
+    if (got > 0) {
+        size_t from = 0, used;
+        there += (size_t)got;
+        while (from < there && (used = step(c, buffer + from, there - from)) > 0)
+            from += used;
+        if (c->stage != CLOSING && there - from > PART)
+            fail(c, "a head that is too long");
+        if (c->stage != CLOSING && from < there) {
+            if (!c->part && !(c->part = malloc(PART)))
+                die("malloc");
+            c->part_length = there - from;
+            memcpy(c->part, buffer + from, c->part_length);
         }
     }
     if (got < 0 && errno == EAGAIN) {

@@ -158,3 +158,20 @@ class Goals:
         self.add("16 deep, rate to 1 deep", self.between("static-100", "pipelined-16", "rate"), 2.5, least=True)
         for row in ("cores-cgi", "cores-8k"):
             self.add(f"{row}, rate of two cores to one", self.between(f"{row}-1", f"{row}-2", "rate"), 1.7, least=True)
+
+
+# The order of the columns of the summary.
+SERVERS = ["floor", "lychgate", "lighttpd", "h2o", "nginx", "apache"]
+
+
+def summary(figures):
+    """CPU ms per 1,000 requests of everybody in one table: what the README shows."""
+    rows = {name: some for name, some in figures.items() if "lychgate" in some.cpus and set(map(is_peer, some.cpus)) == {True, False}}
+    if not rows:
+        return
+    there = [name for name in SERVERS if any(name in some.cpus for some in rows.values())]
+    yield "| CPU ms per 1,000 requests | " + " | ".join(there) + " | to the best peer |"
+    yield "|---|" + "--:|" * (len(there) + 1)
+    for name, some in rows.items():
+        cells = [shown(some.cpus[server], ".1f") if some.cpus.get(server) else "–" for server in there]
+        yield f"| {name} | " + " | ".join(cells) + f" | {shown(ratio(some.cpus['lychgate'], some.best_cpu()), '.2f')} |"

@@ -6,6 +6,7 @@ a server needs by itself; tls; one and two, cores that is.
 """
 
 import os
+import resource
 import shutil
 import subprocess
 
@@ -170,7 +171,7 @@ server.document-root = "{dir}/htdocs"
 server.errorlog = "{dir}/{label}.error.log"
 server.max-keep-alive-requests = 65535
 server.max-keep-alive-idle = 300
-server.max-fds = 16384
+server.max-fds = {files}
 server.max-connections = 12288
 server.listen-backlog = 4096
 server.upload-dirs = ( "{dir}" )
@@ -359,7 +360,8 @@ def nginxes(binary, place, variant):
 def lighttpd(binary, place, variant):
     server = Server("lighttpd", [], free_port(), {"static", "cgi", "proxy"}, variant)
     text = LIGHTTPD + ("" if variant == "nolog" else LIGHTTPD_LOG) + (LIGHTTPD_TLS if variant == "tls" else "")
-    conf = place.finish(server, text, modules=', "mod_openssl"' if variant == "tls" else "")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    conf = place.finish(server, text, files=min(files, 32768), modules=', "mod_openssl"' if variant == "tls" else "")
     server.commands = [[binary, "-D", "-f", conf]]
     return [server] if answers(binary, "-tt", "-f", conf) else []
 

@@ -6,7 +6,7 @@
 //! ours: why                       Apache cannot be asked
 //! needs perl git                  programs without which the case cannot run
 //! application NAME                our FastCGI responder (`testapp`) on $ROOT/app.sock and $APPPORT, or `php-fpm` on
-//!                                 $ROOT/php.sock; see `applications.rs` (`testapp --scgi`, `testapp --http`,
+//!                                 $ROOT/php.sock; see `applications.rs` (`testapp --scgi`, `testapp --http`, `testapp --https`,
 //!                                 `testapp --fastcgi b.sock`)
 //! as root                         run the server as root (else as nobody when the tests run as root)
 //! loose                           do not judge reply heads (what `nph-` scripts write is theirs)
@@ -87,6 +87,8 @@ pub struct Case {
     pub as_root: bool,
     /// Do not judge reply heads.
     pub loose: bool,
+    /// The server speaks TLS, and so do all connections to it: a case that says nothing of that is played a second time.
+    pub within_tls: bool,
     /// Seconds that one wait may last.
     pub patience: u64,
     /// Variables of the server's own environment.
@@ -245,6 +247,16 @@ impl Step {
                 | Step::Grep(..)
                 | Step::Tolerate(_)
         )
+    }
+}
+
+impl Case {
+    /// What it expects in lines of replies.
+    pub fn expectations(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|(_, step)| match step {
+            Step::Line(Want::Line(text) | Want::Match(text)) => Some(text.as_str()),
+            _ => None,
+        })
     }
 }
 

@@ -20,6 +20,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -55,6 +56,7 @@ pub mod tls;
 pub mod tls_access;
 pub mod tls_clients;
 pub mod tls_proxy;
+pub mod tls_sessions;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -174,6 +176,8 @@ settings! {
         tls: tls::SiteTls,
         /// Clients' certificates.
         tls_clients: tls_clients::TlsClients,
+        /// Sessions of TLS that are taken up again.
+        tls_sessions: tls_sessions::TlsSessions,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -204,6 +208,8 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
+        /// What is kept of files.
+        file_cache: file_cache::FileCache,
         /// Names in handshakes.
         sni: sni::Sni,
     }
@@ -231,6 +237,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
@@ -264,6 +271,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     tls_access::DIRECTIVES,
     tls_clients::DIRECTIVES,
     tls_proxy::DIRECTIVES,
+    tls_sessions::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

@@ -2,6 +2,9 @@
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
+use std::marker::PhantomData;
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::ConfigError;
@@ -25,7 +28,7 @@ pub struct Engines;
 pub struct Engine(Infallible);
 
 /// What a client said first.
-pub struct Hello(Infallible);
+pub struct Hello<S>(Infallible, PhantomData<S>);
 
 /// The state of a connection's TLS.
 pub struct Session(Infallible);
@@ -49,6 +52,51 @@ impl Engines {
     /// None.
     pub fn of(&self, _: &Site) -> Option<&Engine> {
         None
+    }
+}
+
+/// Nobody comes here: no site has an engine.
+pub async fn begin<S: AsyncRead + AsyncWrite + Unpin>(_: S) -> io::Result<Hello<S>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl<S> Hello<S> {
+    /// None.
+    pub fn server_name(&self) -> Option<Vec<u8>> {
+        match self.0 {}
+    }
+
+    /// Never.
+    #[expect(clippy::unused_async, reason = "with TLS it waits")]
+    pub async fn agree(self, _: &Engine, _: usize) -> io::Result<(Session, Secured)> {
+        match self.0 {}
+    }
+}
+
+impl Session {
+    /// Never.
+    pub fn has_plaintext(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn try_read(&self, _: &impl Below, _: &mut [u8]) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn try_write(&self, _: &impl Below, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn try_push(&self, _: &impl Below) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn end(&self, _: &impl Below) {
+        match self.0 {}
     }
 }
 
@@ -76,7 +124,21 @@ impl Clients {
     }
 }
 
+/// Whom a command of ours believes to be who they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    /// Those whose certificates the system trusts.
+    Trusted,
+    /// Everybody.
+    Anybody,
+}
+
 impl Client {
+    /// None.
+    pub fn of_command(_: Belief) -> Result<Client, String> {
+        Err("this program was built without TLS".to_owned())
+    }
+
     /// None.
     pub fn partner(&self, _: &[u8]) -> Result<Partner, String> {
         match self.0 {}

@@ -90,6 +90,11 @@ impl Asking {
         }))
     }
 
+    /// In which manner; another one cannot do with the sessions of this one.
+    pub(super) fn manner(&self) -> impl std::fmt::Debug + use<> {
+        self.manner
+    }
+
     /// What is to be thought of the certificates of a client, its own first.
     pub(super) fn verdict(&self, chain: &[CertificateDer<'_>]) -> Verified {
         let Some((own, sent)) = chain.split_first() else {
@@ -242,7 +247,7 @@ mod tests {
                     ("misfit", "unsuitable certificate purpose"),
                     ("stranger", FIRST),
                     ("lone", "self-signed certificate"),
-                    ("revoked", "good, 1"),
+                    ("dismissed", "good, 1"),
                     ("ca", "good, 0"),
                 ][..],
             ),
@@ -255,10 +260,10 @@ mod tests {
             // A link that leads to nothing is no authority.
             ("SSLCACertificateFile link.pem\nSSLVerifyDepth 2", &[("client", FIRST)]),
             (
-                "SSLCACertificateFile ca.pem\nSSLCARevocationFile revoked.crl\nSSLCARevocationCheck leaf",
+                "SSLCACertificateFile ca.pem\nSSLCARevocationFile dismissed.crl\nSSLCARevocationCheck leaf",
                 &[
                     ("client", "good, 1"),
-                    ("revoked", "certificate revoked"),
+                    ("dismissed", "certificate revoked"),
                     ("far", "unable to get certificate CRL"),
                 ],
             ),

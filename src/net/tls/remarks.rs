@@ -58,8 +58,8 @@ fn replaced(site: &Site, keyring: &Keyring) -> Vec<ConfigError> {
         .collect();
     let mut found = Vec::new();
     for (number, (file, kind)) in kinds.iter().enumerate() {
-        let later = kinds.iter().skip(number + 1);
-        if let Some((other, _)) = later.filter(|(_, other)| other == kind).last() {
+        let mut later = kinds.iter().skip(number + 1);
+        if let Some((other, _)) = later.rfind(|(_, other)| other == kind) {
             let what = format!(
                 "{} has another one for the same kind of key, which takes its place",
                 other.file.span
@@ -92,8 +92,10 @@ fn out_of_order(chain: &[(&Link<'_>, Certificate)]) -> Option<ConfigError> {
     let pairs = chain.iter().zip(chain.iter().skip(1));
     let mut wrong = pairs.filter(|((_, one), (_, next))| one.tbs_certificate.issuer != next.tbs_certificate.subject);
     let (_, (link, _)) = wrong.next()?;
-    let line = link.line;
-    let what = format!("the certificate on line {line} has not signed the one that is sent before it");
+    let what = format!(
+        "the certificate on line {} has not signed the one that is sent before it",
+        link.line
+    );
     Some(warning(link.source, &what))
 }
 

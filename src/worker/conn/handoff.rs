@@ -59,7 +59,7 @@ pub(super) struct Away {
 impl Conn {
     /// Gives the connection to the service that is ready for it. What the client gets from now on is unknown here, so that the
     /// request is logged at once.
-    pub(super) async fn hand_off(&mut self, ex: &mut Exchange, response: Response, hand_off: HandOff) -> Then {
+    pub(super) async fn hand_off(&mut self, ex: &mut Exchange, response: &Response, hand_off: HandOff) -> Then {
         if self.writer.flush().await.is_err() {
             return Then::Close;
         }
@@ -75,7 +75,7 @@ impl Conn {
         };
         match self.give(&mut errand, &about, Instant::now() + patience).await {
             Ok(()) => {
-                self.thread.log_request(ex, Some(&response), &sent);
+                self.thread.log_request(ex, Some(response), &sent);
                 if let Some(hand) = &mut self.hand {
                     hand.errand = Some(errand);
                 }
@@ -85,14 +85,14 @@ impl Conn {
                 let fail = failed(ex, &format!("the connection could not be given: {error}"));
                 drop(errand);
                 match serve::refuse(ex, &self.thread, Fail::Reply(fail)).await {
-                    Some(response) => Box::pin(self.send(ex, response)).await,
+                    Some(mut response) => Box::pin(self.send(ex, &mut response)).await,
                     None => Then::Close,
                 }
             }
             Err(NotGiven::Whole(error)) => {
                 let why = format!("the connection was given, but not all that was read of it: {error}");
                 self.thread.record(ex, &failed(ex, &why));
-                self.thread.log_request(ex, Some(&response), &Sent::nothing());
+                self.thread.log_request(ex, Some(response), &Sent::nothing());
                 Then::Reset
             }
         }
