@@ -34,7 +34,7 @@ impl Exchange {
         let bytes = |bytes: &'_ [u8]| Some(Cow::Owned(bytes.to_vec()));
         match variable {
             Variable::RequestMethod => bytes(self.head.method_bytes()),
-            Variable::RequestScheme => text("http"),
+            Variable::RequestScheme => Some(Cow::Borrowed(self.scheme())),
             Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
             Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),
             Variable::ScriptUser => bytes(user(self.file_status()?.st_uid)?.as_bytes()),
@@ -52,7 +52,8 @@ impl Exchange {
             },
             Variable::QueryString => bytes(self.target.query.as_deref().unwrap_or(b"")),
             Variable::IsSubreq => text(if self.is_subrequest() { "true" } else { "false" }),
-            Variable::Http2 | Variable::Https => text("off"),
+            Variable::Http2 => text("off"),
+            Variable::Https => text(if self.is_secure() { "on" } else { "off" }),
             Variable::TheRequest => bytes(self.head.request_line()),
             Variable::RemoteAddr => bytes(self.client_ip().as_bytes()),
             Variable::ConnRemoteAddr => {

@@ -33,6 +33,24 @@ const COARSE: Duration = Duration::from_millis(2100);
 /// Of so many bytes an answer takes part in the estimate of how many answers there will be.
 const USUAL: u64 = 4096;
 
+/// Where a request comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The address it was sent to.
+    pub local: SocketAddr,
+    /// Within TLS, for which site.
+    pub agreed: Option<Agreed>,
+}
+
+/// What the client and the server agreed upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The number of the site.
+    pub site: usize,
+    /// Whether the client named a server.
+    pub by_name: bool,
+}
+
 thread_local! {
     static TURNS: Cell<u64> = const { Cell::new(0) };
 }
@@ -46,14 +64,14 @@ pub fn end_turn() {
 #[derive(Clone, Copy)]
 pub struct Name<'a> {
     hash: u64,
-    local: SocketAddr,
+    door: Door,
     line: &'a [u8],
     host: &'a [u8],
 }
 
 struct Key {
     hash: u64,
-    local: SocketAddr,
+    door: Door,
     line: usize,
     text: Box<[u8]>,
 }
@@ -62,7 +80,7 @@ impl Key {
     fn new(name: &Name<'_>) -> Key {
         Key {
             hash: name.hash,
-            local: name.local,
+            door: name.door,
             line: name.line.len(),
             text: [name.line, name.host].concat().into_boxed_slice(),
         }
@@ -71,7 +89,7 @@ impl Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Key) -> bool {
-        (self.line, self.local) == (other.line, other.local) && self.text == other.text
+        (self.line, self.door) == (other.line, other.door) && self.text == other.text
     }
 }
 
@@ -91,7 +109,7 @@ impl Hash for Name<'_> {
 
 impl Equivalent<Key> for Name<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        key.text.split_at_checked(key.line) == Some((self.line, self.host)) && key.local == self.local
+        key.text.split_at_checked(key.line) == Some((self.line, self.host)) && key.door == self.door
     }
 }
 
@@ -183,13 +201,13 @@ impl<V> FileCache<V> {
     }
 
     /// What a request is kept under.
-    pub fn name<'a>(&self, local: SocketAddr, line: &'a [u8], host: &'a [u8]) -> Name<'a> {
+    pub fn name<'a>(&self, door: Door, line: &'a [u8], host: &'a [u8]) -> Name<'a> {
         let mut hasher = self.seed.build_hasher();
         hasher.write(line);
         hasher.write(host);
         Name {
             hash: hasher.finish(),
-            local,
+            door,
             line,
             host,
         }

@@ -1,7 +1,10 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
+mod handoff;
+pub mod limits;
 mod persistence;
 mod proxied;
+mod secured;
 mod short;
 mod shown;
 mod tunnel;
@@ -18,8 +21,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Buf;
 use tokio::time::Instant;
 
-use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
-use crate::config::site::{Config, Site};
+use crate::config::directives::site::StageTimeout;
+use crate::config::site::Site;
 use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
@@ -27,12 +30,13 @@ use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::depends::{self, Depends};
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{
-    self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
-};
+use crate::http::head::{ParseError, Progress, RequestHead, Version};
 use crate::http::status::Status;
 use crate::net::stream::Stream;
+use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
+use crate::worker::conn::handoff::Hand;
+use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
@@ -43,6 +47,7 @@ use crate::worker::serve;
 use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
+use secured::unexpected_tls;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -57,7 +62,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub fn run(connection: Conn) -> impl Future<Output = ()> {
     // A block, because the arguments of an async function are kept twice.
     let mut connection = connection;
-    async move { connection.serve_all().await }
+    async move {
+        loop {
+            connection.serve_all().await;
+            let Some(away) = connection.away() else { return };
+            // A connection that a service has comes back, or does not.
+            match Box::pin(away.until_back()).await {
+                Some(back) => connection = back,
+                None => return,
+            }
+        }
+    }
 }
 
 /// A connection at work.
@@ -74,6 +89,10 @@ pub struct Conn {
     peer: SocketAddr,
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
+    /// What was agreed upon, where the connection is within TLS.
+    tls: Option<Rc<Secured>>,
+    /// The client speaks plain HTTP where TLS is spoken.
+    speaks_plainly: bool,
     requests: u32,
     /// How long the client is waited for.
     patience: Patience,
@@ -81,7 +100,10 @@ pub struct Conn {
     opened: u64,
     /// Its place among those that are shown.
     seat: Seat,
-    _counted: Counted,
+    /// Until a service has it.
+    counted: Option<Counted>,
+    /// Where services may take connections: what is needed for that.
+    hand: Option<Box<Hand>>,
 }
 
 /// What came instead of nothing.
@@ -100,6 +122,8 @@ enum Then {
     Close,
     /// The response was cut; the client must see it.
     Reset,
+    /// A service has it.
+    Away,
 }
 
 impl Conn {
@@ -119,19 +143,26 @@ impl Conn {
             local,
             peer,
             proxied: None,
+            tls: None,
+            speaks_plainly: false,
             requests: 0,
             patience: Patience::default(),
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             seat,
-            _counted: counted,
+            counted: Some(counted),
+            hand: None,
         })
     }
 
     async fn serve_all(&mut self) {
-        if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
+        // One that a service has given back has had its requests.
+        if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
+        }
+        if self.begins_with_tls() && !Box::pin(self.secure()).await {
+            return Box::pin(self.close()).await;
         }
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
@@ -145,12 +176,17 @@ impl Conn {
                 Then::GoOn => {}
                 Then::Close => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
+                Then::Away => return,
             }
         }
     }
 
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
     fn serving(&mut self, next: Next) -> Result<Pin<Box<dyn Future<Output = Then> + '_>>, Then> {
+        let next = match (next, self.plainness()) {
+            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, Box::new(fail)),
+            (next, _) => next,
+        };
         match next {
             Next::Head(head, began) => Ok(Box::pin(self.request(head.into_head(), began))),
             Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
@@ -167,7 +203,7 @@ impl Conn {
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
-                    self.reader.borrow_mut().buffer.advance(consumed);
+                    self.take_head(consumed);
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
                     match self.short_way(&mut whole, &came) {
@@ -183,8 +219,9 @@ impl Conn {
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
                     continue;
                 }
-                Ok(Progress::Partial) => {}
-                Err(error) => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) if !self.begins_as_tls() => {}
+                Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -204,6 +241,20 @@ impl Conn {
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
+    }
+
+    fn take_head(&mut self, length: usize) {
+        let buffer = &mut self.reader.borrow_mut().buffer;
+        if self.thread.config.gives_away {
+            self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
+        }
+        buffer.advance(length);
+    }
+
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
     }
 
     /// A head that ends here.
@@ -371,6 +422,7 @@ impl Conn {
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
             opened: self.opened,
+            tls: self.tls.clone(),
         }
     }
 
@@ -386,6 +438,11 @@ impl Conn {
     /// Sends a response: head, then body, and logs it.
     async fn send(&mut self, ex: &mut Exchange, response: &mut Response) -> Then {
         self.last_site = ex.site;
+        if matches!(response.body, Body::HandOff(_))
+            && let Body::HandOff(hand_off) = std::mem::replace(&mut response.body, Body::Empty)
+        {
+            return Box::pin(self.hand_off(ex, response, *hand_off)).await;
+        }
         self.writer.timeout = timeout_of(ex.site);
         let before = self.writer.bytes_out + self.writer.head().len() as u64;
         let body_before = self.writer.body_bytes;
@@ -508,42 +565,6 @@ fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
 }
 
-/// What becomes of a request whose head cannot be read.
-pub fn broken(error: ParseError) -> Fail {
-    Fail::client(error.status(), error.to_string()).closing()
-}
-
-/// The limits that a site sets to heads.
-pub fn limits_of(site: &Site) -> HeadLimits {
-    let core = &site.settings.core;
-    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    HeadLimits {
-        line: bytes(core.limit_request_line.or(8190)),
-        field_size: bytes(core.limit_request_field_size.or(8190)),
-        fields: bytes(core.limit_request_fields.or(100)),
-    }
-}
-
-/// What a site lets pass of odd syntax.
-pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
-    let protocol = &site.settings.core.protocol;
-    ProtocolOptions {
-        syntax: match protocol.strictness.or(Strictness::Strict) {
-            Strictness::Strict => Syntax::Strict,
-            Strictness::Unsafe => Syntax::Unsafe,
-        },
-        http09: match protocol.simple_requests.or(SimpleRequests::Allowed) {
-            SimpleRequests::Allowed => Http09::Allow,
-            SimpleRequests::Refused => Http09::Refuse,
-        },
-        methods: match protocol.methods.or(Methods::Lenient) {
-            Methods::Lenient => head::Methods::Lenient,
-            Methods::Registered => head::Methods::Registered,
-        },
-        more_methods: &config.server.core.methods,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[test]
@@ -555,7 +576,7 @@ mod tests {
             println!("{what}: {size} bytes");
             assert!(size <= most, "{what} has {size} bytes");
         }
-        small("the connection's future", output(super::run), 600);
+        small("the connection's future", output(super::run), 640);
         small("its reader", size_of::<super::Reader>(), 128);
     }
 }

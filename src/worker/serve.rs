@@ -69,6 +69,9 @@ pub trait Outside {
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 
+    /// Finds the service that takes the client's connection.
+    fn hand_over(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
     /// The text of the settings.
     fn settings(&self) -> &[u8];
 
@@ -117,6 +120,10 @@ impl Outside for Thread {
         handlers::proxy::run(ex, place, &self.applications).await
     }
 
+    async fn hand_over(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::handoff::run(ex, place, &self.applications).await
+    }
+
     fn settings(&self) -> &[u8] {
         self.board.survey.settings()
     }
@@ -132,7 +139,7 @@ impl Outside for Thread {
 
 /// Serves one request: from parsed head to response. `None` when the client has left.
 pub async fn serve<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Option<Response> {
-    let answer = match phases::vhost::run(ex) {
+    let answer = match phases::vhost::run(ex).and_then(|()| phases::misdirected::run(ex)) {
         Ok(()) => {
             phases::client_address::run(ex);
             let core = &ex.site.settings.core;
@@ -283,6 +290,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::Application => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
+        Handler::HandOff => outside.hand_over(ex, &place).await?,
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
         Handler::Status => handlers::status::run(ex, &outside.state().await?),
         Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),

@@ -15,7 +15,7 @@ use crate::exchange::Began;
 use crate::exchange::body::RequestBody;
 use crate::exchange::response::{Body, FileBody, Origin, Response};
 use crate::exchange::{Connection, Exchange};
-use crate::fs::cache::FileCache;
+use crate::fs::cache::{Agreed, Door, FileCache};
 use crate::http::depends::Depends;
 use crate::http::fields::{Fields, append_line};
 use crate::http::framing::ResponseFraming;
@@ -71,7 +71,7 @@ impl Ready {
         let mut scene = self.scene.borrow_mut();
         let Scene { ex, response } = &mut *scene;
         std::mem::swap(&mut ex.head, head);
-        ex.connection = occasion.connection;
+        ex.connection = occasion.connection.clone();
         ex.began = occasion.began;
         ex.unique_id = occasion.unique_id;
         let done = act(ex, response);
@@ -87,6 +87,17 @@ pub fn cache(config: &Config, threads: usize) -> Option<FileCache<Ready>> {
     (bytes > 0)
         .then(|| FileCache::new(bytes, settings.check.or(Check::Turn)))
         .flatten()
+}
+
+/// Where a connection's requests come in.
+pub fn door(connection: &Connection) -> Door {
+    Door {
+        local: connection.local,
+        agreed: connection.tls.as_ref().map(|tls| Agreed {
+            site: tls.site,
+            by_name: tls.server_name.is_some(),
+        }),
+    }
 }
 
 /// The host that a request names whose answer may be kept or given again, as far as its head tells: it asks to see something, and
@@ -147,7 +158,7 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
     };
     let head = std::mem::take(&mut ex.head);
     let Some(host) = host_of(&head) else { return };
-    let name = cache.name(ex.connection.local, head.request_line(), host);
+    let name = cache.name(door(&ex.connection), head.request_line(), host);
     // These are of one request; and a body's handle would keep its connection.
     ex.body = RequestBody::none();
     ex.client.gate = None;

@@ -18,6 +18,7 @@ use crate::handlers::application::Applications;
 use crate::http::depends;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
+use crate::net::tls::Engines;
 use crate::scripts::Scripts;
 use crate::worker::board::{Board, InHand};
 use crate::worker::crowd::Idlers;
@@ -82,6 +83,8 @@ pub struct Thread {
     pub(super) cache: Option<FileCache<Ready>>,
     /// What it has answered.
     pub(super) tally: RefCell<Tally>,
+    /// What the sites need for TLS.
+    pub engines: Arc<Engines>,
     ids: UniqueIds,
 }
 
@@ -98,7 +101,7 @@ fn detail(config: &Config) -> Detail {
 impl Thread {
     /// The thread that these idle connections are of.
     pub fn new(
-        (config, protocol): (&'static Config, Protocol),
+        (config, protocol, engines): (&'static Config, Protocol, Arc<Engines>),
         logs: Rc<Logs>,
         scripts: Rc<Scripts>,
         applications: Rc<Applications>,
@@ -117,6 +120,7 @@ impl Thread {
             applications,
             has_authorizers: config.server.authorizers.providers.iter().next().is_some() || !config.programs.is_empty(),
             maps,
+            engines,
             ids: UniqueIds::new(idlers.number()),
             idlers,
             board,

@@ -140,7 +140,10 @@ impl Writer {
         if self.out.capacity() > 2 * COLLECT {
             self.out = Vec::new();
         }
-        Poll::Ready(Ok(()))
+        match self.stream.try_push() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            pushed => Poll::Ready(pushed.map_err(Cut::from)),
+        }
     }
 
     async fn room(&self) -> Result<(), Cut> {
@@ -168,7 +171,7 @@ impl Writer {
             return self.discard(body).await;
         }
         match body {
-            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Ok(()),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) | Body::HandOff(_) => Ok(()),
             Body::Bytes(bytes) => self.bytes(bytes).await,
             Body::File(file) => self.file(file).await,
             Body::Stream(stream, _) => self.streamed(stream.as_mut(), framing).await,

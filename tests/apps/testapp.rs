@@ -2,7 +2,9 @@
 //! segments are its arguments: `/cgi-bin/testapp/bytes/1000`. As `nph-testapp` it writes the whole reply itself.
 
 mod fastcgi;
+mod handoff;
 mod http;
+mod https;
 mod scgi;
 
 use std::env;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal, raise};
 
 use crate::fastcgi::Serves;
+use crate::http::Within;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
@@ -40,6 +43,11 @@ fn main() -> ExitCode {
         let end = fastcgi::serve_inherited(serves);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    if let [_, mode] = arguments.as_slice()
+        && mode == "--handoff"
+    {
+        return handoff::serve_inherited().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     if let [name] = arguments.as_slice()
         && std::path::Path::new(name)
             .extension()
@@ -48,14 +56,20 @@ fn main() -> ExitCode {
         let end = fastcgi::serve_inherited(Serves::Many);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    if let [_, mode, socket] = arguments.as_slice()
+        && mode == "--handoff"
+    {
+        let end = handoff::serve(socket);
+        return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     if let [_, mode, socket, port @ ..] = arguments.as_slice()
-        && let "--http" | "--scgi" = mode.as_str()
+        && let "--http" | "--https" | "--scgi" = mode.as_str()
     {
         let port = port.first().map(String::as_str);
-        let end = if mode == "--http" {
-            http::serve(socket, port)
-        } else {
-            scgi::serve(socket, port)
+        let end = match mode.as_str() {
+            "--http" => http::serve(socket, port, Within::Nothing),
+            "--https" => http::serve(socket, port, Within::Tls),
+            _ => scgi::serve(socket, port),
         };
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }

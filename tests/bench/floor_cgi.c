@@ -2,7 +2,8 @@
  *
  *     floor_cgi SECONDS PROGRAM LOOPS
  *
- * Prints: how many in all, seconds passed, seconds of CPU time with the children's. */
+ * Prints: how many in all, seconds passed, seconds of CPU time with the children's, and the median of what one takes in
+ * microseconds: with one loop that of a script that is alone. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <spawn.h>
@@ -51,16 +52,34 @@ static size_t run_once(char *program)
     return total;
 }
 
-/* One loop; how many it ran, or 0. */
-static unsigned long loop(char *program, double end)
+#define KEPT 100000
+
+/* How many a loop ran, 0 where one failed, and their median. */
+struct ran {
+    unsigned long count;
+    double median;
+};
+
+static int smaller(const void *one, const void *other)
 {
-    unsigned long count = 0;
-    while (now() < end) {
+    double a = *(const double *)one, b = *(const double *)other;
+    return (a > b) - (a < b);
+}
+
+static struct ran loop(char *program, double end)
+{
+    static double taken[KEPT];
+    struct ran ran = {0, 0};
+    for (double before = now(), after; before < end; before = after) {
         if (run_once(program) == 0)
-            return 0;
-        count++;
+            return (struct ran){0, 0};
+        after = now();
+        taken[ran.count++ % KEPT] = after - before;
     }
-    return count;
+    size_t kept = ran.count < KEPT ? ran.count : KEPT;
+    qsort(taken, kept, sizeof *taken, smaller);
+    ran.median = taken[kept / 2] * 1e6;
+    return ran;
 }
 
 int main(int argc, char **argv)
@@ -76,19 +95,22 @@ int main(int argc, char **argv)
         if (pid < 0)
             return perror("floor_cgi: fork"), 1;
         if (pid == 0) {
-            unsigned long count = loop(argv[2], end);
-            return write(ends[1], &count, sizeof count) == (ssize_t)sizeof count ? 0 : 1;
+            struct ran ran = loop(argv[2], end);
+            return write(ends[1], &ran, sizeof ran) == (ssize_t)sizeof ran ? 0 : 1;
         }
     }
     close(ends[1]);
-    unsigned long total = 0, count;
+    unsigned long total = 0;
+    double medians = 0;
+    struct ran ran;
     for (int n = 0; n < loops; n++) {
-        if (read(ends[0], &count, sizeof count) != (ssize_t)sizeof count || count == 0)
+        if (read(ends[0], &ran, sizeof ran) != (ssize_t)sizeof ran || ran.count == 0)
             return fprintf(stderr, "floor_cgi: %s wrote nothing\n", argv[2]), 1;
-        total += count;
+        total += ran.count;
+        medians += ran.median;
     }
     while (wait(NULL) > 0)
         continue;
-    printf("%lu %.6f %.6f\n", total, now() - start, spent(RUSAGE_SELF) + spent(RUSAGE_CHILDREN));
+    printf("%lu %.6f %.6f %.1f\n", total, now() - start, spent(RUSAGE_SELF) + spent(RUSAGE_CHILDREN), medians / loops);
     return 0;
 }

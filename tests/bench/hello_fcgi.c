@@ -1,5 +1,5 @@
 /* The FastCGI application of the bench, with the library of the FastCGI Development Kit: one request at a time, as most are.
- * A name that ends in 64k gets 64 KiB, every other a line. */
+ * A request for a name that ends in 64k gets 64 KiB, every other a line. */
 #include <fcgiapp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ int main(void)
     if (FCGX_Init() != 0 || FCGX_InitRequest(&request, 0, 0) != 0)
         return 1;
     while (FCGX_Accept_r(&request) == 0) {
-        const char *name = FCGX_GetParam("SCRIPT_NAME", request.envp);
+        const char *name = FCGX_GetParam("REQUEST_URI", request.envp);
         size_t length = name ? strlen(name) : 0;
         FCGX_PutS("Content-Type: text/plain\r\n\r\n", request.out);
         if (length >= 3 && strcmp(name + length - 3, "64k") == 0)

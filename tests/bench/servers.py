@@ -1,52 +1,62 @@
-"""The servers that are compared, each with a configuration of its own in the bench's directory.
+"""The servers that are compared, each with configurations of its own in the bench's directory.
 
 lychgate and Apache read the same httpd.conf; Apache's modules are named in a file of their own that it reads before.
+Configurations are: full, with everything behind it; nolog, without an access log; plain, with nothing behind it, for what
+a server needs by itself; tls; one and two, cores that is.
 """
 
 import os
+import resource
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
 
 import applications
+from processes import Server, free_port
 
 HTTPD = """\
 ServerRoot "{dir}"
 ServerName localhost
 Listen 127.0.0.1:{port}
-PidFile "{dir}/{name}.pid"
+PidFile "{dir}/{label}.pid"
 DocumentRoot "{dir}/htdocs"
 ScriptAlias "/cgi-bin/" "{dir}/cgi-bin/"
 TypesConfig "{dir}/mime.types"
 KeepAlive On
 MaxKeepAliveRequests 0
-KeepAliveTimeout 30
-ErrorLog "{dir}/{name}.error.log"
+KeepAliveTimeout 300
+ErrorLog "{dir}/{label}.error.log"
 LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\"" combined
-CustomLog "{dir}/{name}.access.log" combined
 <Directory "{dir}">
     Options FollowSymLinks
     AllowOverride None
     Require all granted
 </Directory>
-# Two directories in which a .htaccess file is looked for, and none is found.
+# A directory in which .htaccess files are looked for, and none is found.
 <Directory "{dir}/htdocs/htaccess">
+    AllowOverride All
+</Directory>
+# One with WordPress' own.
+<Directory "{dir}/htdocs/wp">
     AllowOverride All
 </Directory>
 """
 
-# Applications and another server behind it.
-BEHIND = """\
-ProxyPass "/fcgi/" "unix:{dir}/{name}.fcgi.sock|fcgi://localhost/"{terms}
-<FilesMatch "\\.php$">
-    SetHandler "proxy:unix:{dir}/{name}.php.sock|fcgi://php"
-</FilesMatch>
+HTTPD_LOG = """\
+CustomLog "{dir}/{label}.access.log" combined
 """
 
-ORIGIN = """\
+HTTPD_TLS = """\
+SSLEngine on
+SSLCertificateFile "{dir}/certificate.pem"
+SSLCertificateKeyFile "{dir}/key.pem"
+"""
+
+# Applications and another server behind it.
+BEHIND = """\
+ProxyPass "/fcgi/" "unix:{dir}/{label}.fcgi.sock|fcgi://localhost/"{terms}
+<FilesMatch "\\.php$">
+    SetHandler "proxy:unix:{dir}/{label}.php.sock|fcgi://php"
+</FilesMatch>
 ProxyPass "/proxy/" "http://127.0.0.1:{origin}/"
 """
 
@@ -70,7 +80,7 @@ PLACES = {
     "tree": "CGIProcessTree kill",
 }
 
-# 64 connections at once and a few more, in one process: there is one core.
+# One process: there is one core. Idle connections wait in its listener, so many for each thread.
 APACHE = """\
 {load}
 <IfModule mpm_event_module>
@@ -79,38 +89,40 @@ APACHE = """\
     ThreadLimit 128
     ThreadsPerChild 128
     MaxRequestWorkers 128
+    AsyncRequestWorkerFactor 100
 </IfModule>
 <IfModule mpm_prefork_module>
-    StartServers 64
+    StartServers 16
     MinSpareServers 1
     MaxSpareServers 128
     ServerLimit 128
     MaxRequestWorkers 128
 </IfModule>
 <IfModule cgid_module>
-    ScriptSock "{dir}/{name}.sock"
+    ScriptSock "{dir}/{label}.sock"
 </IfModule>
 """
 
 NGINX = """\
 daemon off;
 worker_processes 1;
-pid {dir}/{name}.pid;
-error_log {dir}/{name}.error.log;
-events {{ worker_connections 1024; }}
+pid {dir}/{label}.pid;
+error_log {dir}/{label}.error.log;
+events {{ worker_connections {connections}; }}
 http {{
     types {{ text/html html; text/plain txt; }}
     default_type application/octet-stream;
-    access_log {dir}/{name}.access.log combined;
+    access_log {log};
     sendfile on;
     tcp_nopush on;
     keepalive_requests 1000000000;
-    client_body_temp_path {dir}/{name}-1;
-    proxy_temp_path {dir}/{name}-2;
-    fastcgi_temp_path {dir}/{name}-3;
-    uwsgi_temp_path {dir}/{name}-4;
-    scgi_temp_path {dir}/{name}-5;
-    upstream php {{ server unix:{dir}/{name}.php.sock; keepalive 4; }}
+    keepalive_timeout 300;
+    client_body_temp_path {dir}/{label}-1;
+    proxy_temp_path {dir}/{label}-2;
+    fastcgi_temp_path {dir}/{label}-3;
+    uwsgi_temp_path {dir}/{label}-4;
+    scgi_temp_path {dir}/{label}-5;
+    upstream php {{ server unix:{dir}/{label}.php.sock; keepalive 4; }}
     upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; }}
     fastcgi_param QUERY_STRING $query_string;
     fastcgi_param REQUEST_METHOD $request_method;
@@ -129,13 +141,13 @@ http {{
     fastcgi_param SERVER_PORT $server_port;
     fastcgi_param SERVER_NAME $server_name;
     server {{
-        listen 127.0.0.1:{port} backlog=511;
+        listen 127.0.0.1:{port} backlog=4096{tls};
         root {dir}/htdocs;
         location /cgi-bin/ {{
             root {dir};
-            fastcgi_pass unix:{dir}/{name}.wrap.sock;
+            fastcgi_pass unix:{dir}/{label}.wrap.sock;
         }}
-        location /fcgi/ {{ fastcgi_pass unix:{dir}/{name}.fcgi.sock; }}
+        location /fcgi/ {{ fastcgi_pass unix:{dir}/{label}.fcgi.sock; }}
         location /proxy/ {{
             proxy_pass http://origin/;
             proxy_http_version 1.1;
@@ -149,24 +161,86 @@ http {{
 }}
 """
 
+NGINX_TLS = " ssl; ssl_certificate {dir}/certificate.pem; ssl_certificate_key {dir}/key.pem"
+
 LIGHTTPD = """\
-server.modules = ( "mod_accesslog", "mod_alias", "mod_cgi", "mod_fastcgi", "mod_proxy" )
+server.modules = ( "mod_accesslog", "mod_alias", "mod_cgi", "mod_fastcgi", "mod_proxy"{modules} )
 server.bind = "127.0.0.1"
 server.port = {port}
 server.document-root = "{dir}/htdocs"
-server.errorlog = "{dir}/lighttpd.error.log"
+server.errorlog = "{dir}/{label}.error.log"
 server.max-keep-alive-requests = 65535
-server.max-fds = 4096
+server.max-keep-alive-idle = 300
+server.max-fds = {files}
+server.max-connections = 12288
+server.listen-backlog = 4096
 server.upload-dirs = ( "{dir}" )
-accesslog.filename = "{dir}/lighttpd.access.log"
 mimetype.assign = ( ".html" => "text/html", ".txt" => "text/plain" )
 alias.url = ( "/cgi-bin/" => "{dir}/cgi-bin/" )
 $HTTP["url"] =~ "^/cgi-bin/" {{ cgi.assign = ( "" => "" ) }}
 fastcgi.server = (
-    "/fcgi/" => (( "socket" => "{dir}/{name}.fcgi.sock", "check-local" => "disable" )),
-    ".php" => (( "socket" => "{dir}/{name}.php.sock" ))
+    "/fcgi/" => (( "socket" => "{dir}/{label}.fcgi.sock", "check-local" => "disable" )),
+    ".php" => (( "socket" => "{dir}/{label}.php.sock" ))
 )
 $HTTP["url"] =~ "^/proxy/" {{ proxy.server = ( "" => (( "host" => "127.0.0.1", "port" => {origin} )) ) }}
+"""
+
+LIGHTTPD_LOG = """\
+accesslog.filename = "{dir}/{label}.access.log"
+"""
+
+LIGHTTPD_TLS = """\
+ssl.engine = "enable"
+ssl.pemfile = "{dir}/certificate.pem"
+ssl.privkey = "{dir}/key.pem"
+"""
+
+# It speaks to scripts by a program of its own.
+H2O = """\
+num-threads: 1
+max-connections: 12288
+pid-file: {dir}/{label}.pid
+error-log: {dir}/{label}.error.log
+http1-request-timeout: 300
+{log}
+listen:
+  host: 127.0.0.1
+  port: {port}
+{tls}
+file.mime.settypes:
+  text/html: .html
+  text/plain: .txt
+hosts:
+  default:
+    paths:
+      /:
+        file.dir: {dir}/htdocs
+"""
+
+H2O_BEHIND = """\
+      /cgi-bin:
+        file.dir: {dir}/cgi-bin
+        file.custom-handler:
+          extension: .cgi
+          fastcgi.spawn: "exec {cgi}"
+      /fcgi:
+        fastcgi.connect:
+          type: unix
+          port: {dir}/{label}.fcgi.sock
+      /proxy:
+        proxy.reverse.url: http://127.0.0.1:{origin}/
+file.custom-handler:
+  extension: .php
+  fastcgi.connect:
+    type: unix
+    port: {dir}/{label}.php.sock
+"""
+
+H2O_TLS = """\
+  ssl:
+    certificate-file: {dir}/certificate.pem
+    key-file: {dir}/key.pem
+    minimum-version: TLSv1.2
 """
 
 MODULE_PLACES = ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules"]
@@ -175,7 +249,8 @@ MODULE_PLACES = ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/l
 PEERS = {
     "nginx": ("nginx-light fcgiwrap", ["nginx"]),
     "apache": ("apache2-bin", ["apache2", "httpd"]),
-    "lighttpd": ("lighttpd", ["lighttpd"]),
+    "lighttpd": ("lighttpd lighttpd-mod-openssl", ["lighttpd"]),
+    "h2o": ("h2o", ["h2o"]),
 }
 
 
@@ -185,249 +260,141 @@ def program(names):
     return next(filter(None, (shutil.which(name, path=path) for name in names)), None)
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Server:
-    """One server: its processes, its port, and the words that started it."""
-
-    def __init__(self, name, commands, port, kinds=("static", "cgi")):
-        self.name, self.commands, self.port, self.kinds = name, commands, port, set(kinds)
-        # Programs behind it with their standard inputs, and sockets that must be there before it is asked.
-        self.beside, self.sockets, self.started = [], [], []
-        self.asked = 0
-
-    def with_applications(self, directory, found):
-        """The same in front of applications of its own."""
-        commands, sockets = applications.beside(directory, self.name, found)
-        self.beside += commands
-        self.sockets += sockets
-        self.kinds |= found
-        return self
-
-    def is_up(self):
-        """Whether it and what is behind it can be connected to."""
-        for path in self.sockets:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(path)
-        if self.port:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-
-    def start(self, directory, core, as_whom):
-        with open(f"{directory}/{self.name}.out", "wb") as out:
-            for command, given in [(command, subprocess.DEVNULL) for command in self.commands] + self.beside:
-                # The server ends when the bench does, however that ends.
-                words = ["setpriv", "--pdeathsig", "TERM", *as_whom, "taskset", "-c", str(core), *command]
-                self.started.append(subprocess.Popen(words, stdin=given, stdout=out, stderr=out, cwd=directory))
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            ended = [process for process in self.started if process.poll() is not None]
-            if ended:
-                break
-            try:
-                self.is_up()
-                return
-            except OSError:
-                time.sleep(0.05)
-        with open(f"{directory}/{self.name}.out", errors="replace") as out:
-            sys.exit(f"tests/bench/run: {self.name} does not start:\n{out.read()[-2000:]}")
-
-    def stop(self):
-        """Ends what was started, at last by force; what it started itself ends with it."""
-        below = [pid for process in self.started for pid in tree(process.pid)]
-        for process in self.started:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.started:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for pid, born in below:
-            if birth(pid) == born:
-                os.kill(pid, signal.SIGKILL)
-                print(f"{self.name}: process {pid} was left and is ended by force", file=sys.stderr)
-
-    def cpu_seconds(self):
-        """User and system time of all its processes and of the children they have waited for."""
-        pids = [pid for process in self.started for pid, _ in tree(process.pid)]
-        return sum(map(cpu_seconds_of, pids))
-
-    def loses_children_time(self):
-        """Whether a process ignores SIGCHLD: the kernel then drops the time of its children."""
-        for process in self.started:
-            for pid, _ in tree(process.pid):
-                try:
-                    with open(f"/proc/{pid}/status") as status:
-                        ignored = next(line.split()[1] for line in status if line.startswith("SigIgn:"))
-                except (OSError, StopIteration):
-                    continue
-                if int(ignored, 16) >> (signal.SIGCHLD - 1) & 1:
-                    return True
-        return False
-
-
-def stat(pid):
-    """The fields of /proc/PID/stat from the state on; none for a process that is gone."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()
-    except OSError:
-        return None
-
-
-def cpu_seconds_of(pid):
-    """A process and the children it has waited for. Clock ticks are coarse, so its threads are asked for nanoseconds;
-    those that have ended are in the ticks alone."""
-    fields = stat(pid)
-    if not fields:
-        return 0
-    tick = os.sysconf("SC_CLK_TCK")
-    own = (int(fields[11]) + int(fields[12])) / tick
-    exact = 0
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
-                exact += int(file.read().split()[0])
-    except (OSError, IndexError):
-        exact = 0
-    return max(own, exact / 1e9) + (int(fields[13]) + int(fields[14])) / tick
-
-
-def birth(pid):
-    fields = stat(pid)
-    return fields[19] if fields else None
-
-
-def tree(root):
-    """A process and all below it, with their birth times."""
-    parents = {}
-    for name in os.listdir("/proc"):
-        fields = stat(name) if name.isdigit() else None
-        if fields:
-            parents.setdefault(int(fields[1]), []).append((int(name), fields[19]))
-    found, new = [], [(root, birth(root))]
-    while new:
-        found += new
-        new = [child for pid, _ in new for child in parents.get(pid, [])]
-    return found
-
-
 def write(path, text):
     with open(path, "w") as file:
         file.write(text)
     return path
 
 
-def apache(binary, place, mpm, cgi, name):
+class Place:
+    """Where the servers are laid out, the port of the origin server, which applications there are, and lychgate."""
+
+    def __init__(self, directory, origin, found, lychgate_binary):
+        self.directory, self.origin, self.found, self.lychgate = directory, origin, found, lychgate_binary
+
+    def finish(self, server, text, **more):
+        """Writes a server's configuration; what is behind it is there in its full configuration alone."""
+        if server.variant == "full" and more.pop("behind", True):
+            server.with_applications(self.directory, self.found)
+        values = {"dir": self.directory, "label": server.label, "port": server.port, "origin": self.origin} | more
+        return write(f"{self.directory}/{server.label}.conf", text.format(**values))
+
+
+def lychgate(place, variant):
+    server = Server("lychgate", [], free_port(), {"static", "cgi", "htaccess"}, variant)
+    text = HTTPD + ("" if variant == "nolog" else HTTPD_LOG)
+    if variant == "full":
+        values = {"dir": "{dir}"}
+        text += "".join(PLACE.format(name=name, line=line, **values) for name, line in PLACES.items())
+        text += BEHIND + KEPT
+        server.kinds.add("proxy")
+    if variant == "tls":
+        text += HTTPD_TLS
+    conf = place.finish(server, text, terms=" enablereuse=on")
+    server.commands = [[place.lychgate, "-f", conf, "-D", "FOREGROUND"]]
+    told = subprocess.run([place.lychgate, "-t", "-f", conf], capture_output=True, text=True)
+    if told.returncode != 0:
+        print(f"lychgate has no part in the rows of `{variant}`: {told.stderr.strip().splitlines()[:1]}")
+        return []
+    return [server]
+
+
+def apache(binary, place, variant, mpm="mpm_event", cgi="cgid", name="apache"):
     """Apache with one of its process models and one of its CGI modules; none if a module is missing."""
     modules = next(filter(os.path.isdir, MODULE_PLACES), "")
-    wanted = [mpm, "authz_core", "unixd", "mime", "alias", "log_config", cgi, "proxy", "proxy_fcgi", "proxy_http"]
-    load = ""
-    for module in wanted:
-        file = f"{modules}/mod_{module}.so"
-        if os.path.exists(file):
-            load += f"LoadModule {module}_module {file}\n"
-        elif module in (mpm, cgi):
-            return None
-    directory, port = place.directory, free_port()
-    before = write(f"{directory}/{name}.load", APACHE.format(load=load, dir=directory, name=name))
-    text = HTTPD.format(dir=directory, name=name, port=port)
-    proxies = mpm == "mpm_event" and "mod_proxy_fcgi.so" in load
-    if proxies:
-        text += BEHIND.format(dir=directory, name=name, terms="") + ORIGIN.format(origin=place.origin)
-    conf = write(f"{directory}/{name}.conf", text)
-    server = Server(name, [[binary, "-C", f"Include {before}", "-f", conf, "-D", "FOREGROUND"]], port)
-    if not proxies:
-        return server
-    server.kinds.add("proxy")
-    return server.with_applications(directory, place.found)
+    wanted = [mpm, "authz_core", "unixd", "mime", "alias", "log_config", "rewrite", cgi, "proxy", "proxy_fcgi", "proxy_http"]
+    wanted += ["ssl"] if variant == "tls" else []
+    files = {module: f"{modules}/mod_{module}.so" for module in wanted}
+    # Some are part of the program.
+    files = {module: file for module, file in files.items() if os.path.exists(file)}
+    if mpm not in files or cgi not in files:
+        return []
+    load = "".join(f"LoadModule {module}_module {file}\n" for module, file in files.items())
+    server = Server(name, [], free_port(), {"static", "cgi", "htaccess", "proxy"}, variant, "apache")
+    if mpm != "mpm_event":
+        server.kinds = {"cgi"}
+    before = write(
+        f"{place.directory}/{server.label}.load", APACHE.format(load=load, dir=place.directory, label=server.label)
+    )
+    text = HTTPD + ("" if variant == "nolog" else HTTPD_LOG)
+    behind = variant == "full" and mpm == "mpm_event"
+    text += BEHIND if behind else ""
+    text += HTTPD_TLS if variant == "tls" else ""
+    conf = place.finish(server, text, terms="", behind=behind)
+    server.commands = [[binary, "-C", f"Include {before}", "-f", conf, "-D", "FOREGROUND"]]
+    return [server]
 
 
-def nginx(binary, place, name):
-    directory, port = place.directory, free_port()
-    conf = write(f"{directory}/{name}.conf", NGINX.format(dir=directory, name=name, port=port, origin=place.origin))
-    return Server(name, [[binary, "-c", conf, "-p", directory, "-e", f"{directory}/{name}.error.log"]], port, {"static", "proxy"})
+def apaches(binary, place, variant):
+    found = apache(binary, place, variant)
+    return found + (apache(binary, place, variant, "mpm_prefork", "cgi", "apache-prefork") if variant == "full" else [])
 
 
-def nginx_with_fcgiwrap(binary, place):
-    server = nginx(binary, place, "nginx").with_applications(place.directory, place.found)
+def nginx(binary, place, variant, name="nginx"):
+    server = Server(name, [], free_port(), {"static", "proxy"}, variant, "nginx")
+    log = "off" if variant == "nolog" else f"{place.directory}/{server.label}.access.log combined"
+    tls = NGINX_TLS.format(dir=place.directory) if variant == "tls" else ""
+    conf = place.finish(server, NGINX, log=log, tls=tls, connections=12288 if variant == "plain" else 4096)
+    server.commands = [[binary, "-c", conf, "-p", place.directory, "-e", f"{place.directory}/{server.label}.error.log"]]
+    return server
+
+
+def nginxes(binary, place, variant):
+    """nginx with fcgiwrap where there is one; and with `lychgate fcgiwrap`, for rows of its own."""
+    directory, first = place.directory, nginx(binary, place, variant)
+    if variant != "full":
+        return [first]
     fcgiwrap = program(["fcgiwrap"])
     if fcgiwrap:
         # As `fcgiwrap -c 8` does it, but all of them our own children.
-        given = applications.listener(f"{place.directory}/nginx.wrap.sock")
-        server.beside += [([fcgiwrap], given)] * 8
-        server.kinds |= {"cgi", "wrapped"}
-    return server
+        given = applications.listener(f"{directory}/nginx.wrap.sock")
+        first.beside += [([fcgiwrap], given)] * 8
+        first.kinds |= {"cgi", "wrapped"}
+    second = nginx(binary, Place(directory, place.origin, set(), None), variant, "nginx+lychgate")
+    given = applications.listener(f"{directory}/{second.label}.wrap.sock")
+    second.beside = [([place.lychgate, "fcgiwrap", "-c", "8", "-p", f"{directory}/cgi-bin"], given)]
+    second.kinds = {"wrapped"}
+    return [first, second]
 
 
-def nginx_with_lychgate(binary, place, lychgate_binary):
-    """The same with `lychgate fcgiwrap`, for rows of their own."""
-    server = nginx(binary, place, "nginx+lychgate")
-    directory = place.directory
-    given = applications.listener(f"{directory}/{server.name}.wrap.sock")
-    server.beside = [([lychgate_binary, "fcgiwrap", "-c", "8", "-p", f"{directory}/cgi-bin"], given)]
-    server.kinds = {"wrapped"}
-    return server
+def lighttpd(binary, place, variant):
+    server = Server("lighttpd", [], free_port(), {"static", "cgi", "proxy"}, variant)
+    text = LIGHTTPD + ("" if variant == "nolog" else LIGHTTPD_LOG) + (LIGHTTPD_TLS if variant == "tls" else "")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    conf = place.finish(server, text, files=min(files, 32768), modules=', "mod_openssl"' if variant == "tls" else "")
+    server.commands = [[binary, "-D", "-f", conf]]
+    return [server] if answers(binary, "-tt", "-f", conf) else []
 
 
-def lighttpd(binary, place):
-    directory, port = place.directory, free_port()
-    text = LIGHTTPD.format(dir=directory, name="lighttpd", port=port, origin=place.origin)
-    conf = write(f"{directory}/lighttpd.conf", text)
-    server = Server("lighttpd", [[binary, "-D", "-f", conf]], port, {"static", "cgi", "proxy"})
-    return server.with_applications(directory, place.found)
+def h2o(binary, place, variant):
+    server = Server("h2o", [], free_port(), {"static", "cgi", "proxy"}, variant)
+    values = {"dir": place.directory, "label": server.label}
+    log = "" if variant == "nolog" else "access-log: {dir}/{label}.access.log".format(**values)
+    tls = H2O_TLS.format(**values) if variant == "tls" else ""
+    cgi = os.path.join(os.path.dirname(os.path.dirname(binary)), "share/h2o/fastcgi-cgi")
+    conf = place.finish(server, H2O + (H2O_BEHIND if variant == "full" else ""), log=log, tls=tls, cgi=cgi)
+    server.commands = [[binary, "-c", conf]]
+    return [server]
 
 
-def lychgate(binary, place):
-    directory, port = place.directory, free_port()
-    text = HTTPD.format(dir=directory, name="lychgate", port=port)
-    text += "".join(PLACE.format(dir=directory, name=name, line=line) for name, line in PLACES.items())
-    text += BEHIND.format(dir=directory, name="lychgate", terms=" enablereuse=on") + KEPT
-    conf, kinds = write(f"{directory}/lychgate.conf", text), {"static", "cgi"}
-    # A version that speaks no HTTP to others says so.
-    with_origin = write(f"{directory}/lychgate-proxy.conf", text + ORIGIN.format(origin=place.origin))
-    if subprocess.run([binary, "-t", "-f", with_origin], capture_output=True).returncode == 0:
-        conf = with_origin
-        kinds.add("proxy")
-    server = Server("lychgate", [[binary, "-f", conf, "-D", "FOREGROUND"]], port, kinds)
-    return server.with_applications(directory, place.found)
+def answers(*command):
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
-class Place:
-    """Where the servers are laid out, the port of the origin server, and which applications there are."""
-
-    def __init__(self, directory, origin, found):
-        self.directory, self.origin, self.found = directory, origin, found
+MAKERS = {"nginx": nginxes, "apache": apaches, "lighttpd": lighttpd, "h2o": h2o}
 
 
-def all_servers(place, lychgate_binary, alone):
-    """lychgate and, unless it is alone, every peer that is installed; says what could be installed besides."""
-    found = [lychgate(lychgate_binary, place)]
-    if alone:
-        return found
-    missing = []
-    for name, (package, programs) in PEERS.items():
-        binary = program(programs)
-        if not binary:
-            missing.append(package)
-        elif name == "nginx":
-            found += [nginx_with_fcgiwrap(binary, place), nginx_with_lychgate(binary, place, lychgate_binary)]
-            missing += [] if "cgi" in found[-2].kinds else ["fcgiwrap"]
-        elif name == "lighttpd":
-            found.append(lighttpd(binary, place))
-        else:
-            found += filter(
-                None,
-                [
-                    apache(binary, place, "mpm_event", "cgid", "apache"),
-                    apache(binary, place, "mpm_prefork", "cgi", "apache-prefork"),
-                ],
-            )
-    if missing:
-        print("not measured, not installed: apt-get install --no-install-recommends " + " ".join(missing))
+def missing():
+    """Debian's names of what could be measured besides."""
+    found = [package for package, programs in PEERS.values() if not program(programs)]
+    return found + ([] if program(["fcgiwrap"]) else ["fcgiwrap"])
+
+
+def all_servers(place, variant, alone):
+    """lychgate and, unless it is alone, every peer that is installed, in this configuration."""
+    found = lychgate(place, variant)
+    if not alone and variant not in ("one", "two"):
+        for name, (_, programs) in PEERS.items():
+            binary = program(programs)
+            found += MAKERS[name](binary, place, variant) if binary else []
     return found

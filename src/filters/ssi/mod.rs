@@ -54,7 +54,7 @@ pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) ->
     say_its_age(response, &place);
     if matches!(
         response.body,
-        Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_)
+        Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_) | Body::HandOff(_)
     ) {
         return Verdict::new("there is no body");
     }

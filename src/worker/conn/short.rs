@@ -18,11 +18,14 @@ use crate::worker::shortcut::{self, Occasion};
 impl Conn {
     /// Answers a request by what is kept, if that can be: the answer is collected, and the request logged.
     pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Option<Then> {
+        if self.speaks_plainly {
+            return None;
+        }
         let thread = Rc::clone(&self.thread);
         let cache = thread.cache.as_ref()?;
         let host = shortcut::host_of(head)?;
         let connection = self.connection();
-        let name = cache.name(self.local, head.request_line(), host);
+        let name = cache.name(shortcut::door(&connection), head.request_line(), host);
         let client = connection.client.ip();
         let kept = cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall))?;
         let ready = &kept.value;

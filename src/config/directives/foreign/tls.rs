@@ -1,15 +1,13 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, ssl_engine, ssl_verify_client};
+use crate::config::directives::foreign::depends::off_only;
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
 const NOCERT: &str = "it has no effect: certificates are not obtained by this version";
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
-const NOPROXY: &str = "it has no effect: servers behind are asked over plain HTTP, and an https:// address is refused";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
-const ONLY_TLS: &str = "not supported by this version; nothing is served over TLS: keep the place out, or deny it with `Require all denied`";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -91,20 +89,9 @@ foreign! {
     "NWSSLUpgradeable" "mod_nw_ssl" S None "[IP-address:]portnumber" => Ignored(WINDOWS);
     "SecureListen" "mod_nw_ssl" S None "[IP-address:]portnumber Certificate-Name [MUTUAL]" =>
         Refused("it concerns NetWare; write Listen");
-    "SSLCACertificateFile" "mod_ssl" SVDH AuthConfig "file-path" => Ignored(NOSSL);
-    "SSLCACertificatePath" "mod_ssl" SVDH AuthConfig "directory-path" => Ignored(NOSSL);
-    "SSLCADNRequestFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCADNRequestPath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
-    "SSLCARevocationCheck" "mod_ssl" SV None "chain|leaf|none [flags ...]" => Ignored(NOSSL);
-    "SSLCARevocationFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCARevocationPath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
-    "SSLCertificateChainFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCertificateFile" "mod_ssl" SV None "file-path|certid" => Ignored(NOSSL);
-    "SSLCertificateKeyFile" "mod_ssl" SV None "file-path|keyid" => Ignored(NOSSL);
     "SSLCipherSuite" "mod_ssl" SVDH AuthConfig "[protocol] cipher-spec" => Ignored(NOSSL);
     "SSLCompression" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLCryptoDevice" "mod_ssl" S None "engine" => Ignored(NOSSL);
-    "SSLEngine" "mod_ssl" SV None "on|off" => By(ssl_engine);
     "SSLFIPS" "mod_ssl" S None "on|off" => By(off_only);
     "SSLHonorCipherOrder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
@@ -119,33 +106,11 @@ foreign! {
     "SSLOCSPResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOpenSSLConfCmd" "mod_ssl" SV None "command-name command-value" => Ignored(NOSSL);
-    "SSLOptions" "mod_ssl" SVDH Options "[+|-]option ..." => Ignored(NOSSL);
     "SSLPassPhraseDialog" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
-    "SSLProxyCACertificateFile" "mod_ssl" SVD None "file-path" => Ignored(NOPROXY);
-    "SSLProxyCACertificatePath" "mod_ssl" SVD None "directory-path" => Ignored(NOPROXY);
-    "SSLProxyCARevocationCheck" "mod_ssl" SVD None "chain|leaf|none" => Ignored(NOPROXY);
-    "SSLProxyCARevocationFile" "mod_ssl" SVD None "file-path" => Ignored(NOPROXY);
-    "SSLProxyCARevocationPath" "mod_ssl" SVD None "directory-path" => Ignored(NOPROXY);
-    "SSLProxyCheckPeerCN" "mod_ssl" SVD None "on|off" => Ignored(NOPROXY);
-    "SSLProxyCheckPeerExpire" "mod_ssl" SVD None "on|off" => Ignored(NOPROXY);
-    "SSLProxyCheckPeerName" "mod_ssl" SVD None "on|off" => Ignored(NOPROXY);
-    "SSLProxyCipherSuite" "mod_ssl" SVD None "[protocol] cipher-spec" => Ignored(NOPROXY);
-    "SSLProxyEngine" "mod_ssl" SVD None "on|off" => By(off_only);
-    "SSLProxyMachineCertificateChainFile" "mod_ssl" SVD None "filename" => Ignored(NOPROXY);
-    "SSLProxyMachineCertificateFile" "mod_ssl" SVD None "filename" => Ignored(NOPROXY);
-    "SSLProxyMachineCertificatePath" "mod_ssl" SVD None "directory" => Ignored(NOPROXY);
-    "SSLProxyProtocol" "mod_ssl" SVD None "[+|-]protocol ..." => Ignored(NOPROXY);
-    "SSLProxyVerify" "mod_ssl" SVD None "level" => Ignored(NOPROXY);
-    "SSLProxyVerifyDepth" "mod_ssl" SVD None "number" => Ignored(NOPROXY);
     "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" => Ignored(NOSSL);
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
-    "SSLRequire" "mod_ssl" DH AuthConfig "expression" => Refused(ONLY_TLS);
-    "SSLRequireSSL" "mod_ssl" DH AuthConfig "" => Refused(ONLY_TLS);
-    "SSLSessionCache" "mod_ssl" S None "type" => Ignored(NOSSL);
-    "SSLSessionCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLSessionTicketKeyFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLSessionTickets" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
+    "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
     "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Ignored(NOSSL);
     "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
     "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSSL);
@@ -157,10 +122,5 @@ foreign! {
     "SSLStaplingResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLStaplingReturnResponderErrors" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLStaplingStandardCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLStrictSNIVHostCheck" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLUserName" "mod_ssl" SDH AuthConfig "varname" => Ignored(NOSSL);
     "SSLUseStapling" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLVerifyClient" "mod_ssl" SVDH AuthConfig "level" => By(ssl_verify_client);
-    "SSLVerifyDepth" "mod_ssl" SVDH AuthConfig "number" => Ignored(NOSSL);
-    "SSLVHostSNIPolicy" "mod_ssl" S None "strict|secure|authonly|insecure" => Ignored(NOSSL);
 }
