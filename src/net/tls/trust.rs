@@ -153,13 +153,12 @@ impl Trust {
             None,
         );
         match path {
-            Ok(_) if itself.is_some() => Ok(Known { depth: 0 }),
+            // What is an authority was found to be in its time before.
+            Ok(_) | Err(Error::CaUsedAsEndEntity) if itself.is_some() => Ok(Known { depth: 0 }),
             Ok(path) if self.is_over(path.anchor(), now) => Err(Doubt::of(EXPIRED)),
             Ok(path) => Ok(Known {
                 depth: 1 + path.intermediate_certificates().count(),
             }),
-            // It was found to be in its time before.
-            Err(Error::CaUsedAsEndEntity) if itself.is_some() => Ok(Known { depth: 0 }),
             Err(Error::UnknownIssuer) => Err(leading_nowhere(own, sent)),
             Err(error) => Err(doubt(&error)),
         }
