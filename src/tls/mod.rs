@@ -2,6 +2,8 @@
 
 pub mod certificate;
 pub mod ciphers;
+#[cfg(feature = "tls")]
+pub mod decrypt;
 mod der;
 pub mod name;
 mod object;

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -39,6 +39,7 @@ use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
 use crate::worker::heads::Borrowed;
+use crate::worker::patience::Patience;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
 use crate::worker::roster::Seat;
@@ -46,6 +47,7 @@ use crate::worker::serve;
 use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
+use secured::unexpected_tls;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -92,6 +94,8 @@ pub struct Conn {
     /// The client speaks plain HTTP where TLS is spoken.
     speaks_plainly: bool,
     requests: u32,
+    /// How long the client is waited for.
+    patience: Patience,
     /// When, in microseconds since 1970.
     opened: u64,
     /// Its place among those that are shown.
@@ -142,6 +146,7 @@ impl Conn {
             tls: None,
             speaks_plainly: false,
             requests: 0,
+            patience: Patience::default(),
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
@@ -214,8 +219,9 @@ impl Conn {
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
                     continue;
                 }
-                Ok(Progress::Partial) => {}
-                Err(error) => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) if !self.begins_as_tls() => {}
+                Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -243,6 +249,12 @@ impl Conn {
             self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
         }
         buffer.advance(length);
+    }
+
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
     }
 
     /// A head that ends here.
@@ -294,10 +306,10 @@ impl Conn {
             self.thread.roster.reads(self.seat);
         }
         self.writer.rest();
-        let mut sleep = pin!(tokio::time::sleep_until(deadline));
-        poll_fn(|cx| match self.reader.borrow_mut().poll_fill(cx) {
+        let (reader, patience) = (&self.reader, &mut self.patience);
+        poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
             Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
-            Poll::Pending => sleep.as_mut().poll(cx).map(|()| Waited::TooLate),
+            Poll::Pending => patience.poll_over(cx, deadline).map(|()| Waited::TooLate),
         })
         .await
     }
@@ -416,7 +428,7 @@ impl Conn {
 
     fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
         let mut ex = Exchange::new(self.thread.config, self.connection(), head, body, began);
-        ex.unique_id = self.thread.unique_id();
+        ex.unique_id = self.thread.unique_id(began.wall);
         if self.thread.has_authorizers {
             ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
         }

@@ -56,6 +56,7 @@ pub mod tls;
 pub mod tls_access;
 pub mod tls_clients;
 pub mod tls_proxy;
+pub mod tls_sessions;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -175,6 +176,8 @@ settings! {
         tls: tls::SiteTls,
         /// Clients' certificates.
         tls_clients: tls_clients::TlsClients,
+        /// Sessions of TLS that are taken up again.
+        tls_sessions: tls_sessions::TlsSessions,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -205,10 +208,10 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
-        /// Names in handshakes.
-        sni: sni::Sni,
         /// What is kept of files.
         file_cache: file_cache::FileCache,
+        /// Names in handshakes.
+        sni: sni::Sni,
     }
 }
 
@@ -268,6 +271,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     tls_access::DIRECTIVES,
     tls_clients::DIRECTIVES,
     tls_proxy::DIRECTIVES,
+    tls_sessions::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

@@ -110,10 +110,7 @@ foreign! {
     "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
     "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" => Ignored(NOSSL);
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
-    "SSLSessionCache" "mod_ssl" S None "type" => Ignored(NOSSL);
-    "SSLSessionCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLSessionTicketKeyFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLSessionTickets" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
+    "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
     "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Ignored(NOSSL);
     "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
     "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSSL);
