@@ -201,6 +201,12 @@ impl Keyring {
         self.contents(TRUSTED)
     }
 
+    /// One of what the system trusts alone, if it says what that is.
+    pub fn of_the_system() -> Option<Keyring> {
+        let text = tls_behind::trusted_by_the_system()?;
+        Some(Keyring([(TRUSTED.to_vec(), text.into())].into()))
+    }
+
     /// What a file has.
     pub fn contents(&self, path: &[u8]) -> Option<&[u8]> {
         self.0.get(path).map(|text| &**text)

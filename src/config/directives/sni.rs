@@ -43,6 +43,9 @@ impl Policy {
             Policy::Insecure => None,
             Policy::Strict => Some("it is another site, and SSLVHostSNIPolicy is strict"),
             _ if wanted.is_on() != agreed.is_on() => Some("the site is not served over TLS"),
+            _ if !handshake.settings.tls_clients.asks_as(&request.settings.tls_clients) => {
+                Some("its clients need other certificates")
+            }
             Policy::Secure if !has_same_certificates(agreed, wanted) => Some("its certificates or keys are others"),
             Policy::Secure | Policy::AuthOnly => None,
         }
