@@ -1,13 +1,14 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, off_only_ocsp};
+use crate::config::directives::foreign::depends::{off_only, off_only_ocsp, use_stapling};
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
 const NOCERT: &str = "it has no effect: certificates are not obtained by this version";
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
+const NOSTAPLE: &str = "it has no effect: answers of OCSP are not stapled by this version";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -91,7 +92,8 @@ foreign! {
         Refused("it concerns NetWare; write Listen");
     "SSLCipherSuite" "mod_ssl" SVDH AuthConfig "[protocol] cipher-spec" => Ignored(NOSSL);
     "SSLCompression" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLCryptoDevice" "mod_ssl" S None "engine" => Ignored(NOSSL);
+    "SSLCryptoDevice" "mod_ssl" S None "engine" =>
+        Ignored("the processor's own instructions are used");
     "SSLFIPS" "mod_ssl" S None "on|off" => By(off_only);
     "SSLHonorCipherOrder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
@@ -107,19 +109,21 @@ foreign! {
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOpenSSLConfCmd" "mod_ssl" SV None "command-name command-value" => Ignored(NOSSL);
     "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
-    "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" => Ignored(NOSSL);
-    "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
+    "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" =>
+        Ignored("random numbers are the kernel's");
+    "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" =>
+        Ignored("there is no renegotiation, for which bodies would wait");
     "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
     "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Ignored(NOSSL);
     "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSSL);
-    "SSLStaplingErrorCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLStaplingFakeTryLater" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLStaplingForceURL" "mod_ssl" SV None "uri" => Ignored(NOSSL);
-    "SSLStaplingResponderTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLStaplingResponseMaxAge" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLStaplingResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLStaplingReturnResponderErrors" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLStaplingStandardCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLUseStapling" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
+    "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSTAPLE);
+    "SSLStaplingErrorCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
+    "SSLStaplingFakeTryLater" "mod_ssl" SV None "on|off" => Ignored(NOSTAPLE);
+    "SSLStaplingForceURL" "mod_ssl" SV None "uri" => Ignored(NOSTAPLE);
+    "SSLStaplingResponderTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
+    "SSLStaplingResponseMaxAge" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
+    "SSLStaplingResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
+    "SSLStaplingReturnResponderErrors" "mod_ssl" SV None "on|off" => Ignored(NOSTAPLE);
+    "SSLStaplingStandardCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
+    "SSLUseStapling" "mod_ssl" SV None "on|off" => By(use_stapling);
 }
