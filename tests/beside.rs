@@ -20,7 +20,6 @@
 //! ```
 //!
 //! Over TLS, an agreement that comes to nothing is an answer too: its status is 000, and `X-TLS` has what the server's alert says.
-//!
 //! Compared are the status, the fields that clients act upon, and the body of every answer that is no page of the server's
 //! own; bodies that are compressed are compared as what they are without. A difference that has a reason is what stands in the parentheses (our status, fields, `body`), no less and no more.
 //!
@@ -287,7 +286,6 @@ impl Pair {
             begun.ok_or("Apache never says that it has begun".to_owned())
         })?;
         let harmless = ["notice]", "info]", "debug]", "trace1]", "trace2]", "trace3]", "trace8]"];
-        // No session is kept where nobody asked for it.
         let is_harmless =
             |line: &str| harmless.iter().any(|level| line.contains(&format!(":{level}"))) || line.contains("AH01873:");
         let lines: Vec<&str> = log.lines().filter(|line| !is_harmless(line)).collect();
@@ -415,11 +413,8 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut text = format!("{method} {target} {version}\r\n");
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
-        if field.starts_with("digest=") {
-            continue;
-        }
-        if field == "nohost" {
-            has_host = true;
+        has_host |= field == "nohost";
+        if field == "nohost" || field.starts_with("digest=") {
             continue;
         }
         if let Some(content) = field.strip_prefix("body=") {

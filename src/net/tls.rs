@@ -19,6 +19,8 @@ mod secured;
 #[cfg(feature = "tls")]
 mod session;
 #[cfg(feature = "tls")]
+mod terms;
+#[cfg(feature = "tls")]
 mod trust;
 
 #[cfg(not(feature = "tls"))]

@@ -54,6 +54,7 @@ pub mod status;
 pub mod suexec;
 pub mod tls;
 pub mod tls_access;
+pub mod tls_agreement;
 pub mod tls_clients;
 pub mod tls_proxy;
 pub mod userdir;
@@ -173,6 +174,8 @@ settings! {
         sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
+        /// What handshakes may come to.
+        tls_agreement: tls_agreement::TlsAgreement,
         /// Clients' certificates.
         tls_clients: tls_clients::TlsClients,
         /// Users' own pages.
@@ -266,6 +269,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
     tls_access::DIRECTIVES,
+    tls_agreement::DIRECTIVES,
     tls_clients::DIRECTIVES,
     tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,

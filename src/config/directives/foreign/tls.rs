@@ -1,7 +1,9 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::off_only;
+use crate::config::directives::foreign::depends::{
+    crypto_device, fips, insecure_renegotiation, off_only, tls_compression,
+};
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
@@ -9,6 +11,7 @@ const NOCERT: &str = "it has no effect: certificates are not obtained by this ve
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
 const NOPROXY: &str = "it has no effect: servers behind are asked over plain HTTP, and an https:// address is refused";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
+const NOSRP: &str = "not supported; keys are not agreed upon by passwords (SRP): ask clients for certificates, or for passwords within TLS";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -90,12 +93,10 @@ foreign! {
     "NWSSLUpgradeable" "mod_nw_ssl" S None "[IP-address:]portnumber" => Ignored(WINDOWS);
     "SecureListen" "mod_nw_ssl" S None "[IP-address:]portnumber Certificate-Name [MUTUAL]" =>
         Refused("it concerns NetWare; write Listen");
-    "SSLCipherSuite" "mod_ssl" SVDH AuthConfig "[protocol] cipher-spec" => Ignored(NOSSL);
-    "SSLCompression" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLCryptoDevice" "mod_ssl" S None "engine" => Ignored(NOSSL);
-    "SSLFIPS" "mod_ssl" S None "on|off" => By(off_only);
-    "SSLHonorCipherOrder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
+    "SSLCompression" "mod_ssl" SV None "on|off" => By(tls_compression);
+    "SSLCryptoDevice" "mod_ssl" S None "engine" => By(crypto_device);
+    "SSLFIPS" "mod_ssl" S None "on|off" => By(fips);
+    "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => By(insecure_renegotiation);
     "SSLOCSPDefaultResponder" "mod_ssl" SV None "uri" => Ignored(NOSSL);
     "SSLOCSPEnable" "mod_ssl" SV None "on|leaf|off [flags]" => Ignored(NOSSL);
     "SSLOCSPNoverify" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
@@ -106,19 +107,18 @@ foreign! {
     "SSLOCSPResponseMaxAge" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLOpenSSLConfCmd" "mod_ssl" SV None "command-name command-value" => Ignored(NOSSL);
     "SSLPassPhraseDialog" "mod_ssl" S None "type" => Ignored(NOSSL);
-    "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
     "SSLProxyCipherSuite" "mod_ssl" SVD None "[protocol] cipher-spec" => Ignored(NOPROXY);
     "SSLProxyProtocol" "mod_ssl" SVD None "[+|-]protocol ..." => Ignored(NOPROXY);
-    "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" => Ignored(NOSSL);
-    "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
+    "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" =>
+        Ignored("it has no effect: random numbers are the kernel's");
+    "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored("it has no effect: there is no renegotiation");
     "SSLSessionCache" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLSessionCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLSessionTicketKeyFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
     "SSLSessionTickets" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Ignored(NOSSL);
-    "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
+    "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Refused(NOSRP);
+    "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Refused(NOSRP);
     "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLStaplingErrorCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLStaplingFakeTryLater" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
