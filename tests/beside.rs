@@ -281,7 +281,6 @@ impl Pair {
             begun.ok_or("Apache never says that it has begun".to_owned())
         })?;
         let harmless = ["notice]", "info]", "debug]", "trace1]", "trace2]", "trace3]", "trace8]"];
-        // No session is kept where nobody asked for it.
         let is_harmless =
             |line: &str| harmless.iter().any(|level| line.contains(&format!(":{level}"))) || line.contains("AH01873:");
         let lines: Vec<&str> = log.lines().filter(|line| !is_harmless(line)).collect();
@@ -409,11 +408,8 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let mut text = format!("{method} {target} {version}\r\n");
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
-        if field.starts_with("digest=") {
-            continue;
-        }
-        if field == "nohost" {
-            has_host = true;
+        has_host |= field == "nohost";
+        if field == "nohost" || field.starts_with("digest=") {
             continue;
         }
         if let Some(content) = field.strip_prefix("body=") {

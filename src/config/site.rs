@@ -241,6 +241,17 @@ pub struct Hosts {
 }
 
 impl Hosts {
+    /// The first virtual host of an address of this one, if that is another.
+    pub fn first_beside(&self, number: usize) -> Option<usize> {
+        let lists = self.exact.values().chain(self.any.values());
+        let with_it = lists.filter(|list| list.contains(&number));
+        with_it
+            .filter_map(|list| list.first())
+            .copied()
+            .min()
+            .filter(|first| *first != number)
+    }
+
     /// The virtual hosts for connections to `local`; none means the main server.
     pub fn at(&self, local: SocketAddr) -> &[usize] {
         let (address, port) = (local.ip().to_canonical(), local.port());

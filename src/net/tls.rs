@@ -19,6 +19,7 @@ mod secured;
 #[cfg(feature = "tls")]
 mod session;
 #[cfg(feature = "tls")]
+mod terms;
 mod tickets;
 #[cfg(feature = "tls")]
 mod trust;

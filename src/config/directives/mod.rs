@@ -54,6 +54,7 @@ pub mod status;
 pub mod suexec;
 pub mod tls;
 pub mod tls_access;
+pub mod tls_agreement;
 pub mod tls_clients;
 pub mod tls_pass_phrase;
 pub mod tls_proxy;
@@ -175,6 +176,8 @@ settings! {
         sni: sni::SiteSni,
         /// TLS.
         tls: tls::SiteTls,
+        /// What handshakes may come to.
+        tls_agreement: tls_agreement::TlsAgreement,
         /// Clients' certificates.
         tls_clients: tls_clients::TlsClients,
         /// Sessions of TLS that are taken up again.
@@ -272,6 +275,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     suexec::DIRECTIVES,
     tls::DIRECTIVES,
     tls_access::DIRECTIVES,
+    tls_agreement::DIRECTIVES,
     tls_clients::DIRECTIVES,
     tls_pass_phrase::DIRECTIVES,
     tls_proxy::DIRECTIVES,

@@ -29,8 +29,6 @@ pub enum Engine {
     Off,
     /// Nothing else is.
     On,
-    /// A client may change to it on a connection that began without (RFC 2817).
-    Optional,
 }
 
 /// A file, and where it was named.
@@ -63,7 +61,11 @@ fn add(list: &mut Setting<Vec<Named>>, args: &Args) {
 }
 
 fn engine(site: &mut SiteSettings, args: &Args) -> Said<()> {
-    let choices = [("on", Engine::On), ("off", Engine::Off), ("optional", Engine::Optional)];
+    if args.keyword(0) == "optional" {
+        let why = "`optional` is not supported, nor by Apache since 2.4.64: an attacker could put requests before the change to TLS";
+        return Err(format!("{why}; write `on`, and give plain HTTP a port of its own"));
+    }
+    let choices = [("on", Engine::On), ("off", Engine::Off)];
     let engine = args.choice(0, &choices)?;
     if engine != Engine::Off && !cfg!(feature = "tls") {
         return Err("this program was built without TLS, and plain HTTP never takes its place".into());
@@ -126,13 +128,14 @@ first SSLCertificateFile, the second to the second.",
     Directive {
         name: "SSLEngine",
         module: "mod_ssl",
-        syntax: "on|off|optional",
+        syntax: "on|off",
         words: Words::exactly(1),
         allowed: SITES,
         overrides: Override::None,
         default: "off",
         summary: "Say whether a site is served over TLS.",
-        manual: "It usually stands in the <VirtualHost> of port 443. What is said to such an address without TLS is answered with 400.",
+        manual: "It usually stands in the <VirtualHost> of port 443. What is said to such an address without TLS is answered with 400. \
+`optional` (RFC 2817) is refused, as by Apache since 2.4.64.",
         set: Set::Site(engine),
     },
 ];

@@ -7,7 +7,7 @@ use tokio_rustls::rustls::crypto::ring::sign::any_supported_type;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
-use tokio_rustls::rustls::{CipherSuite, Error, InconsistentKeys, SignatureAlgorithm};
+use tokio_rustls::rustls::{CipherSuite, Error, InconsistentKeys, SignatureAlgorithm, SupportedCipherSuite};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::directives::tls::{Named, SiteTls};
@@ -17,7 +17,11 @@ use crate::tls::pem::{self, Block, KeyForm, Kind};
 
 /// Those of a site, one for each kind of key.
 #[derive(Debug)]
-pub(super) struct Certificates(Vec<Shown>);
+pub(super) struct Certificates {
+    shown: Vec<Shown>,
+    /// The cipher suites that the site agrees to.
+    suites: Vec<CipherSuite>,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -145,7 +149,10 @@ impl Certificates {
             }
         }
         if faults.is_empty() {
-            Ok(Certificates(certificates))
+            Ok(Certificates {
+                shown: certificates,
+                suites: Vec::new(),
+            })
         } else {
             Err(faults)
         }
@@ -153,7 +160,7 @@ impl Certificates {
 
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.shown.is_empty()
     }
 }
 
@@ -207,15 +214,33 @@ fn certified(
 }
 
 impl Certificates {
+    /// The same for a site that agrees to these suites.
+    pub(super) fn for_suites(self, suites: &[SupportedCipherSuite]) -> Certificates {
+        let suites = suites.iter().map(|suite| suite.suite()).collect();
+        Certificates { suites, ..self }
+    }
+
     /// The one whose signatures the client likes best, as in Apache; where it can verify none, the first, for it to refuse.
     fn fitting(&self, hello: &ClientHello<'_>) -> Option<&Shown> {
         let signs = |shown: &&Shown, scheme| {
             let key = &shown.key.key;
-            key.choose_scheme(&[scheme]).is_some() && has_suite_for(hello, key.algorithm())
+            key.choose_scheme(&[scheme]).is_some() && self.has_suite_for(hello, key.algorithm())
         };
         let mut liked = hello.signature_schemes().iter();
-        let found = liked.find_map(|scheme| self.0.iter().find(|shown| signs(shown, *scheme)));
-        found.or_else(|| self.0.first())
+        let found = liked.find_map(|scheme| self.shown.iter().find(|shown| signs(shown, *scheme)));
+        found.or_else(|| self.shown.first())
+    }
+
+    /// Whether client and site have a cipher suite in common that goes with a key: in TLS 1.2 a suite names the kind of key, in
+    /// TLS 1.3 it does not.
+    fn has_suite_for(&self, hello: &ClientHello<'_>, algorithm: SignatureAlgorithm) -> bool {
+        let both = |suite: &&CipherSuite| hello.cipher_suites().contains(suite) && self.suites.contains(suite);
+        let has = |wanted: &[CipherSuite]| wanted.iter().any(|suite| both(&suite));
+        has(&TLS13)
+            || match algorithm {
+                SignatureAlgorithm::RSA => has(&TLS12_RSA),
+                _ => has(&TLS12_ECDSA),
+            }
     }
 
     /// The certificate that a client is shown, in DER.
@@ -228,17 +253,6 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.fitting(&hello).map(|shown| Arc::clone(&shown.key))
     }
-}
-
-/// Whether the client has a cipher suite that goes with a key: in TLS 1.2 a suite names the kind of key, in TLS 1.3 it does not.
-fn has_suite_for(hello: &ClientHello<'_>, algorithm: SignatureAlgorithm) -> bool {
-    let suites = hello.cipher_suites();
-    let has = |wanted: &[CipherSuite]| suites.iter().any(|suite| wanted.contains(suite));
-    has(&TLS13)
-        || match algorithm {
-            SignatureAlgorithm::RSA => has(&TLS12_RSA),
-            _ => has(&TLS12_ECDSA),
-        }
 }
 
 const TLS13: [CipherSuite; 3] = [

@@ -7,12 +7,12 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage};
-use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use super::asking::Asking;
 use super::certificates::Certificates;
 use super::remarks;
 use super::secured::Verified;
+use super::terms::Terms;
 use super::tickets::Tickets;
 use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
@@ -43,7 +43,7 @@ impl Engines {
         let mut engines = Vec::new();
         let mut faults = Vec::new();
         for site in &config.sites {
-            match Engine::new(site, keyring, &provider) {
+            match Engine::new(config, site, keyring, &provider) {
                 Ok(engine) => engines.push(engine),
                 Err(found) => faults.extend(found),
             }
@@ -62,7 +62,7 @@ impl Engines {
         let provider = Arc::new(ring::default_provider());
         let mut found: Vec<ConfigError> = Vec::new();
         for site in config.sites.iter().filter(|site| !keyring.lacks(site)) {
-            match Engine::new(site, keyring, &provider) {
+            match Engine::new(config, site, keyring, &provider) {
                 Ok(None) => {}
                 Ok(Some(_)) => found.extend(remarks::of(site, keyring)),
                 Err(faults) => found.extend(faults),
@@ -85,7 +85,12 @@ impl Engines {
 }
 
 impl Engine {
-    fn new(site: &Site, keyring: &Keyring, provider: &Arc<CryptoProvider>) -> Result<Option<Engine>, Vec<ConfigError>> {
+    fn new(
+        config: &Config,
+        site: &Site,
+        keyring: &Keyring,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Option<Engine>, Vec<ConfigError>> {
         let tls = &site.settings.tls;
         if !tls.is_on() {
             return Ok(None);
@@ -100,16 +105,23 @@ impl Engine {
             let what = "the site has no certificate; name one with SSLCertificateFile";
             return Err(fault("SSLEngine", &what));
         }
-        let certificates = Arc::new(certificates);
-        let versions = ServerConfig::builder_with_provider(Arc::clone(provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| fault("SSLProtocol", &error))?;
+        let terms = Terms::of(config, site, provider);
+        let certificates = Arc::new(certificates.for_suites(&terms.provider.cipher_suites));
+        let versions = ServerConfig::builder_with_provider(Arc::clone(&terms.provider))
+            .with_protocol_versions(&terms.versions)
+            .map_err(|_| {
+                fault(
+                    "SSLProtocol",
+                    &"no cipher is left for the protocols that are spoken (SSLCipherSuite)",
+                )
+            })?;
         let asking = Asking::new(site, keyring, provider)?.map(Arc::new);
         let versions = match &asking {
             Some(asking) => versions.with_client_cert_verifier(Arc::<Asking>::clone(asking)),
             None => versions.with_no_client_auth(),
         };
         let mut unnamed = versions.with_cert_resolver(Arc::<Certificates>::clone(&certificates));
+        unnamed.ignore_client_order = terms.ignores_client_order;
         // Sessions are taken up again by tickets alone.
         unnamed.session_storage = Arc::new(NoServerSessionStorage {});
         let asks = asking.as_ref().map(|asking| asking.manner());

@@ -113,6 +113,38 @@ SSLCARevocationFile with SSLCARevocationCheck";
     unless(words, &["off"], refusal)
 }
 
+pub(super) fn tls_compression(words: &[Vec<u8>]) -> Answer {
+    if word(words, 0) == "off" {
+        Ignored("it asks for what holds anyway")
+    } else {
+        Warned("TLS does not compress here, for that gives secrets away (CRIME); Content-Encoding does")
+    }
+}
+
+pub(super) fn insecure_renegotiation(words: &[Vec<u8>]) -> Answer {
+    if word(words, 0) == "off" {
+        Ignored("it asks for what holds anyway")
+    } else {
+        Warned("there is no renegotiation, and TLS 1.2 is spoken with clients of any kind without it")
+    }
+}
+
+pub(super) fn crypto_device(words: &[Vec<u8>]) -> Answer {
+    if word(words, 0) == "builtin" {
+        Ignored("it asks for what holds anyway")
+    } else {
+        Warned("keys are worked with by the processor, and by no device")
+    }
+}
+
+pub(super) fn fips(words: &[Vec<u8>]) -> Answer {
+    unless(
+        words,
+        &["off"],
+        "not supported; the cryptography here (ring) is not validated by FIPS 140: write `off`",
+    )
+}
+
 pub(super) fn second_file(words: &[Vec<u8>]) -> Answer {
     unless(
         words,

@@ -1,7 +1,9 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, off_only_ocsp, use_stapling};
+use crate::config::directives::foreign::depends::{
+    crypto_device, fips, insecure_renegotiation, off_only, off_only_ocsp, tls_compression, use_stapling,
+};
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
@@ -9,6 +11,7 @@ const NOCERT: &str = "it has no effect: certificates are not obtained by this ve
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
 const NOSTAPLE: &str = "it has no effect: answers of OCSP are not stapled by this version";
+const NOSRP: &str = "not supported; keys are not agreed upon by passwords (SRP): ask clients for certificates, or for passwords within TLS";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -90,13 +93,10 @@ foreign! {
     "NWSSLUpgradeable" "mod_nw_ssl" S None "[IP-address:]portnumber" => Ignored(WINDOWS);
     "SecureListen" "mod_nw_ssl" S None "[IP-address:]portnumber Certificate-Name [MUTUAL]" =>
         Refused("it concerns NetWare; write Listen");
-    "SSLCipherSuite" "mod_ssl" SVDH AuthConfig "[protocol] cipher-spec" => Ignored(NOSSL);
-    "SSLCompression" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLCryptoDevice" "mod_ssl" S None "engine" =>
-        Ignored("the processor's own instructions are used");
-    "SSLFIPS" "mod_ssl" S None "on|off" => By(off_only);
-    "SSLHonorCipherOrder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
+    "SSLCompression" "mod_ssl" SV None "on|off" => By(tls_compression);
+    "SSLCryptoDevice" "mod_ssl" S None "engine" => By(crypto_device);
+    "SSLFIPS" "mod_ssl" S None "on|off" => By(fips);
+    "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => By(insecure_renegotiation);
     "SSLOCSPDefaultResponder" "mod_ssl" SV None "uri" => Ignored(NOSSL);
     "SSLOCSPEnable" "mod_ssl" SV None "on|leaf|off [flags]" => By(off_only_ocsp);
     "SSLOCSPNoverify" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
@@ -107,15 +107,13 @@ foreign! {
     "SSLOCSPResponseMaxAge" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLOpenSSLConfCmd" "mod_ssl" SV None "command-name command-value" => Ignored(NOSSL);
-    "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
     "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" =>
         Ignored("random numbers are the kernel's");
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" =>
         Ignored("there is no renegotiation, for which bodies would wait");
     "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
-    "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Ignored(NOSSL);
-    "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
+    "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Refused(NOSRP);
+    "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Refused(NOSRP);
     "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSTAPLE);
     "SSLStaplingErrorCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
     "SSLStaplingFakeTryLater" "mod_ssl" SV None "on|off" => Ignored(NOSTAPLE);
