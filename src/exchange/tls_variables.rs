@@ -144,7 +144,10 @@ impl Exchange {
         let secured: &Secured = self.connection.tls.as_deref()?;
         match name {
             "HTTPS" => Some(b"on"),
-            "SSL_TLS_SNI" => secured.server_name.as_deref(),
+            "SSL_TLS_SNI" => {
+                depends::on_more();
+                secured.server_name.as_deref()
+            }
             _ => None,
         }
     }

@@ -4,13 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FileCache, Name, end_turn};
+use super::{Agreed, Door, FileCache, Name, end_turn};
 use crate::config::directives::file_cache::Check;
 use crate::fs::open;
 use crate::http::depends::{self, Asked};
 use crate::http::head::{HeadLimits, ProtocolOptions, RequestHead};
 
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+const DOOR: Door = Door {
+    local: LOCAL,
+    agreed: None,
+};
 
 fn head(fields: &str) -> RequestHead {
     let mut head = RequestHead::new();
@@ -36,7 +40,7 @@ fn line(number: usize) -> String {
 /// As a request does: takes what is there, or makes it and keeps it.
 fn request(cache: &FileCache<usize>, number: usize, at: Instant) -> bool {
     let line = line(number);
-    let name = cache.name(LOCAL, line.as_bytes(), b"a");
+    let name = cache.name(DOOR, line.as_bytes(), b"a");
     if let Some(kept) = cache.find(&name, at, |_| true) {
         assert_eq!(kept.value, number);
         return true;
@@ -81,19 +85,29 @@ fn time_alone_drives_nothing_out() {
 #[test]
 fn two_names_with_one_hash_are_two() {
     let (cache, now) = (cache(1 << 20, Check::Turn), Instant::now());
-    let with = |line, host, local| Name {
+    let with = |line, host, door| Name {
         hash: 7,
-        local,
+        door,
         line,
         host,
     };
-    let other = SocketAddr::new(LOCAL.ip(), 81);
-    let names: [Name; 5] = [
-        with(b"GET /a HTTP/1.1", b"h", LOCAL),
-        with(b"GET /b HTTP/1.1", b"h", LOCAL),
-        with(b"GET /a HTTP/1.1", b"i", LOCAL),
-        with(b"GET /a HTTP/1.1h", b"", LOCAL),
-        with(b"GET /a HTTP/1.1", b"h", other),
+    let port = Door {
+        local: SocketAddr::new(LOCAL.ip(), 81),
+        agreed: None,
+    };
+    let agreed = |site, by_name| Door {
+        local: LOCAL,
+        agreed: Some(Agreed { site, by_name }),
+    };
+    let names: [Name; 8] = [
+        with(b"GET /a HTTP/1.1", b"h", DOOR),
+        with(b"GET /b HTTP/1.1", b"h", DOOR),
+        with(b"GET /a HTTP/1.1", b"i", DOOR),
+        with(b"GET /a HTTP/1.1h", b"", DOOR),
+        with(b"GET /a HTTP/1.1", b"h", port),
+        with(b"GET /a HTTP/1.1", b"h", agreed(0, true)),
+        with(b"GET /a HTTP/1.1", b"h", agreed(0, false)),
+        with(b"GET /a HTTP/1.1", b"h", agreed(1, true)),
     ];
     for (number, name) in names.iter().enumerate() {
         assert!(cache.find(name, now, |_| true).is_none(), "{number}");
@@ -108,7 +122,7 @@ fn two_names_with_one_hash_are_two() {
 #[test]
 fn four_variants_of_a_name_are_kept_and_not_more() {
     let (cache, now) = (cache(1 << 20, Check::Turn), Instant::now());
-    let name = cache.name(LOCAL, b"GET / HTTP/1.1", b"a");
+    let name = cache.name(DOOR, b"GET / HTTP/1.1", b"a");
     let heads: Vec<_> = (0..6).map(|n| head(&format!("Accept: {n}\r\n"))).collect();
     for (number, head) in heads.iter().enumerate() {
         let (_, depends) = depends::record(|| head.field(b"accept").is_some());
@@ -135,7 +149,7 @@ fn files_are_looked_at_once_a_turn_a_request_or_a_time() {
         (Check::Every(Duration::from_secs(60)), true, true, false),
     ] {
         let (cache, now) = (cache(1 << 20, check), Instant::now());
-        let name = cache.name(LOCAL, b"GET / HTTP/1.1", b"a");
+        let name = cache.name(DOOR, b"GET / HTTP/1.1", b"a");
         let later = now + Duration::from_secs(61);
         for (what, want, at, turns) in [
             ("the same turn", in_turn, now, 0),
@@ -145,12 +159,18 @@ fn files_are_looked_at_once_a_turn_a_request_or_a_time() {
             let _ = std::fs::remove_file(&path);
             let looks = asked(|| assert!(open::stat(missing).is_err()));
             cache.keep(&name, looks, 10, (SystemTime::now(), now), ());
-            assert!(cache.find(&name, now, |_| true).is_some(), "{check:?}: nothing has changed");
+            assert!(
+                cache.find(&name, now, |_| true).is_some(),
+                "{check:?}: nothing has changed"
+            );
             std::fs::write(&path, "now it is there").expect("written");
             (0..turns).for_each(|_| end_turn());
             let found = cache.find(&name, at, |_| true).is_some();
             assert_eq!(found, want, "{check:?}, {what}");
-            assert!(found || cache.find(&name, at, |_| true).is_none(), "what is stale stays so");
+            assert!(
+                found || cache.find(&name, at, |_| true).is_none(),
+                "what is stale stays so"
+            );
         }
     }
     let _ = std::fs::remove_file(&path);
@@ -161,8 +181,10 @@ fn what_has_just_changed_is_not_kept() {
     let path = std::env::temp_dir().join(format!("lychgate-fresh-{}", std::process::id()));
     std::fs::write(&path, "one").expect("written");
     let (cache, now) = (cache(1 << 20, Check::Request), Instant::now());
-    let name = cache.name(LOCAL, b"GET / HTTP/1.1", b"a");
-    let written = std::fs::metadata(&path).and_then(|meta| meta.modified()).expect("a time");
+    let name = cache.name(DOOR, b"GET / HTTP/1.1", b"a");
+    let written = std::fs::metadata(&path)
+        .and_then(|meta| meta.modified())
+        .expect("a time");
     for (age, want) in [(Duration::ZERO, false), (Duration::from_secs(3), true)] {
         let looks = asked(|| assert!(open::stat(path.as_os_str().as_bytes()).is_ok()));
         cache.keep(&name, looks, 10, (written + age, now), ());
