@@ -91,23 +91,23 @@ fn two_names_with_one_hash_are_two() {
         line,
         host,
     };
-    let other = Door {
+    let port = Door {
         local: SocketAddr::new(LOCAL.ip(), 81),
         agreed: None,
     };
-    let within = |site, by_name| Door {
+    let agreed = |site, by_name| Door {
+        local: LOCAL,
         agreed: Some(Agreed { site, by_name }),
-        ..DOOR
     };
     let names: [Name; 8] = [
-        with(b"GET /a HTTP/1.1", b"h", within(0, true)),
-        with(b"GET /a HTTP/1.1", b"h", within(0, false)),
-        with(b"GET /a HTTP/1.1", b"h", within(1, true)),
         with(b"GET /a HTTP/1.1", b"h", DOOR),
         with(b"GET /b HTTP/1.1", b"h", DOOR),
         with(b"GET /a HTTP/1.1", b"i", DOOR),
         with(b"GET /a HTTP/1.1h", b"", DOOR),
-        with(b"GET /a HTTP/1.1", b"h", other),
+        with(b"GET /a HTTP/1.1", b"h", port),
+        with(b"GET /a HTTP/1.1", b"h", agreed(0, true)),
+        with(b"GET /a HTTP/1.1", b"h", agreed(0, false)),
+        with(b"GET /a HTTP/1.1", b"h", agreed(1, true)),
     ];
     for (number, name) in names.iter().enumerate() {
         assert!(cache.find(name, now, |_| true).is_none(), "{number}");
