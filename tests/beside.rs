@@ -20,7 +20,6 @@
 //! ```
 //!
 //! Over TLS, an agreement that comes to nothing is an answer too: its status is 000, and `X-TLS` has what the server's alert says.
-//!
 //! Compared are the status, the fields that clients act upon, and the body of every answer that is no page of the server's
 //! own; bodies that are compressed are compared as what they are without. A difference that has a reason is what stands in the parentheses (our status, fields, `body`), no less and no more.
 //!
@@ -148,9 +147,7 @@ pub struct Pair {
 pub struct Request {
     /// Where it stands.
     pub line: usize,
-    /// What is sent.
     pub bytes: Vec<u8>,
-    /// By whom.
     pub digest: Option<digest::Credentials>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
@@ -268,12 +265,9 @@ impl Pair {
             return Ok(());
         }
         let log = |who: &str| fs::read_to_string(root.join(format!("{who}.error.log"))).unwrap_or_default();
-        Err(format!(
-            "{}\n--- error log\n{}--- Apache's\n{}",
-            faults.join("\n"),
-            log("lychgate"),
-            log("apache")
-        ))
+        let (ours, theirs) = (log("lychgate"), log("apache"));
+        let faults = faults.join("\n");
+        Err(format!("{faults}\n--- error log\n{ours}--- Apache's\n{theirs}"))
     }
 
     /// What Apache finds wrong with the site before it is asked for anything, against what it may.
@@ -313,12 +307,6 @@ impl Pair {
 }
 
 impl Request {
-    /// The same over TLS, in a way that the words say.
-    pub fn over_tls(self, words: &str) -> Request {
-        let over = Some(words.to_owned());
-        Request { over, ..self }
-    }
-
     /// Reads line `number`; nothing if it is no request.
     pub fn parse(line: &str, number: usize, bodies: bool) -> Option<Request> {
         let (line, traces_differ) = with_reason(line, " ~~ ");

@@ -227,6 +227,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("mod_setenvif.c", "setenvif_module"),
     ("mod_slotmem_shm.c", "slotmem_shm_module"),
     ("mod_speling.c", "speling_module"),
+    #[cfg(feature = "tls")]
+    ("mod_ssl.c", "ssl_module"),
     ("mod_status.c", "status_module"),
     ("mod_suexec.c", "suexec_module"),
     ("mod_unique_id.c", "unique_id_module"),

@@ -107,6 +107,12 @@ pub(super) fn gnutls_enable(words: &[Vec<u8>]) -> Answer {
     unless(words, &["off"], refusal)
 }
 
+pub(super) fn off_only_ocsp(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; nobody is asked whether a client's certificate was revoked: write `off`, and \
+SSLCARevocationFile with SSLCARevocationCheck";
+    unless(words, &["off"], refusal)
+}
+
 pub(super) fn second_file(words: &[Vec<u8>]) -> Answer {
     unless(
         words,

@@ -1,7 +1,7 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, use_stapling};
+use crate::config::directives::foreign::depends::{off_only, off_only_ocsp, use_stapling};
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
@@ -98,7 +98,7 @@ foreign! {
     "SSLHonorCipherOrder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOCSPDefaultResponder" "mod_ssl" SV None "uri" => Ignored(NOSSL);
-    "SSLOCSPEnable" "mod_ssl" SV None "on|leaf|off [flags]" => Ignored(NOSSL);
+    "SSLOCSPEnable" "mod_ssl" SV None "on|leaf|off [flags]" => By(off_only_ocsp);
     "SSLOCSPNoverify" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOCSPOverrideResponder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOCSPProxyURL" "mod_ssl" SV None "url" => Ignored(NOSSL);
