@@ -9,6 +9,8 @@ mod fcgiwrap;
 mod import;
 mod listing;
 mod options;
+#[cfg(feature = "tls")]
+mod pass_phrases;
 mod place;
 mod plan;
 mod privileges;

@@ -311,6 +311,12 @@ impl Pair {
 }
 
 impl Request {
+    /// The same over TLS, in a way that the words say.
+    pub fn over_tls(self, words: &str) -> Request {
+        let over = Some(words.to_owned());
+        Request { over, ..self }
+    }
+
     /// Reads line `number`; nothing if it is no request.
     pub fn parse(line: &str, number: usize, bodies: bool) -> Option<Request> {
         let (line, traces_differ) = with_reason(line, " ~~ ");

@@ -43,6 +43,10 @@ pub fn trials() -> Vec<Trial> {
             "another_program_takes_over_with_the_keys",
             another_program_takes_over_with_the_keys,
         ),
+        keys(
+            "openssl_takes_sessions_up_again_behind_a_reload",
+            openssl_takes_sessions_up_again,
+        ),
     ];
     if privileged() {
         trials.push(keys(
@@ -317,6 +321,56 @@ fn another_program_takes_over_with_the_keys() -> Result<(), String> {
         return Err(format!("{shown} is shown"));
     }
     drop(wire);
+    end(&root, server)
+}
+
+/// What the client of OpenSSL has been given is good for another worker, and for the one behind a reload.
+fn openssl_takes_sessions_up_again() -> Result<(), String> {
+    let (root, server) = boot("keys-openssl", &["ServerThreads 2".into()], None)?;
+    for version in ["-tls1_2", "-tls1_3"] {
+        let kept = root.join(version);
+        let ask = |arguments: [&str; 2]| -> Result<String, String> {
+            let mut command = Command::new("openssl");
+            command.args([
+                "s_client",
+                "-connect",
+                &server.listeners[0],
+                version,
+                "-ign_eof",
+                arguments[0],
+            ]);
+            command.arg(kept.with_extension(arguments[1]));
+            // Its end comes with ours, behind the tickets of TLS 1.3.
+            let request = "GET /file.vers HTTP/1.0\r\n\r\n";
+            let asked = root.join("asked");
+            server::write(&asked, request.as_bytes())?;
+            command
+                .stdin(File::open(asked).map_err(|e| e.to_string())?)
+                .stderr(std::process::Stdio::null());
+            let output = command.output().map_err(|e| format!("openssl: {e}"))?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            if text.contains("\r\n\r\ncontent\n") {
+                Ok(text)
+            } else {
+                Err(text)
+            }
+        };
+        let text = ask(["-sess_out", "session"])?;
+        if !text.contains("\nNew, ") {
+            return Err(text);
+        }
+        for _ in 0..4 {
+            let text = ask(["-sess_in", "session"])?;
+            if !text.contains("\nReused, ") {
+                return Err(text);
+            }
+        }
+        done(&control(&root, &["-k", "graceful"])?)?;
+        let text = ask(["-sess_in", "session"])?;
+        if !text.contains("\nReused, ") {
+            return Err(text);
+        }
+    }
     end(&root, server)
 }
 

@@ -12,7 +12,8 @@ use crate::beside::{self, Booted, FIELDS, Request};
 use crate::fastcgi::{ask, boot, chunked, end, get};
 use crate::programs::absent;
 use crate::support::applications::Application;
-use crate::support::server;
+use crate::support::server::{self, Server};
+use crate::support::tls;
 use crate::support::wire::{Reply, show};
 
 const PYTHON: &str = "/usr/bin/python3";
@@ -21,7 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
     vec![
-        Trial::ignorable_test("proxy::apache_answers_through_us_as_directly", through_us_as_directly),
+        Trial::ignorable_test("proxy::apache_answers_through_us_as_directly", || {
+            through_us_as_directly(Over::Plain)
+        }),
+        Trial::ignorable_test("proxy::apache_answers_over_tls_through_us_as_directly", || {
+            through_us_as_directly(Over::Tls)
+        }),
+        Trial::ignorable_test("proxy::nginx_knows_us_over_tls", nginx_knows_us),
         Trial::ignorable_test("proxy::pythons_http_server", pythons_http_server),
         Trial::ignorable_test("proxy::pythons_websockets", pythons_websockets),
     ]
@@ -52,11 +59,23 @@ GET /cgi-bin/testapp/exit/1
 GET /moved
 "#;
 
-fn through_us_as_directly() -> Result<Completion, Failed> {
+/// How Apache is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Plain,
+    Tls,
+}
+
+fn through_us_as_directly(over: Over) -> Result<Completion, Failed> {
     if !Path::new("/usr/sbin/apache2").exists() {
         return absent("apache2");
     }
-    let root = server::fresh_root("apache-behind");
+    let (name, scheme) = match over {
+        Over::Plain => ("apache-behind", "http"),
+        Over::Tls => ("apache-behind-tls", "https"),
+    };
+    let root = server::fresh_root(name);
+    let tls = tls::directory().display().to_string();
     let files = [
         ("htdocs/index.html", "<html>index</html>\n"),
         ("htdocs/file.txt", "0123456789\n"),
@@ -68,7 +87,7 @@ fn through_us_as_directly() -> Result<Completion, Failed> {
     }
     server::write(&root.join("htdocs/large"), &vec![b'x'; 1_000_000])?;
     let apps = server::bench().directory.join("apps");
-    let behind = [
+    let mut behind = vec![
         format!("ScriptAlias /cgi-bin/ \"{}/\"", apps.display()),
         "Redirect /moved http://localhost/elsewhere".to_owned(),
         "<Directory />".to_owned(),
@@ -76,14 +95,23 @@ fn through_us_as_directly() -> Result<Completion, Failed> {
         "Require all granted".to_owned(),
         "</Directory>".to_owned(),
     ];
+    if over == Over::Tls {
+        behind.extend([
+            "SSLEngine on".to_owned(),
+            format!("SSLCertificateFile {tls}/server.pem"),
+            format!("SSLCertificateKeyFile {tls}/server.key"),
+        ]);
+    }
     server::write_config(&root, &behind, "127.0.0.1:0")?;
     server::hand_over(&root, false)?;
     // Long enough ago for entity tags that stay as they are.
     beside::age(&root, SystemTime::now() - Duration::from_secs(100_000))?;
     let apache = Booted::new(&root, "apache")?;
     let lines = [
-        format!("ProxyPass / http://{}/", apache.address),
+        format!("ProxyPass / {scheme}://{}/", apache.address),
         "ProxyPreserveHost On".to_owned(),
+        "SSLProxyEngine on".to_owned(),
+        format!("SSLProxyCACertificateFile {tls}/ca.pem"),
     ];
     server::write_config(&root, &lines, "127.0.0.1:0")?;
     server::hand_over(&root, false)?;
@@ -91,7 +119,11 @@ fn through_us_as_directly() -> Result<Completion, Failed> {
     let mut faults = Vec::new();
     for (number, line) in REQUESTS.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
         let request = Request::parse(line, number, true).ok_or("not a request")?;
-        let (through, direct) = (ours.ask(&request)?, apache.ask(&request)?);
+        let through = ours.ask(&request)?;
+        let direct = apache.ask(&match over {
+            Over::Plain => request,
+            Over::Tls => request.over_tls(""),
+        })?;
         let (here, there) = (told(&through, line), told(&direct, line));
         if here != there || through.body != direct.body {
             faults.push(format!("{line}: {here:#?} not {there:#?}"));
@@ -104,6 +136,66 @@ fn through_us_as_directly() -> Result<Completion, Failed> {
     }
     let _left_for_the_end_of_the_run = fs::remove_dir_all(&root);
     Ok(Completion::Completed)
+}
+
+/// nginx, which asks who we are: it is shown our certificate, and finds the session of before again.
+fn nginx_knows_us() -> Result<Completion, Failed> {
+    const NGINX: &str = "/usr/sbin/nginx";
+    if !Path::new(NGINX).exists() {
+        return absent("nginx");
+    }
+    let root = server::fresh_root("nginx-behind");
+    let (at, port) = (root.display(), server::free_port());
+    let tls = tls::directory().display().to_string();
+    let temporary: Vec<String> = ["client_body", "fastcgi", "proxy", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {at}/{name};"))
+        .collect();
+    let text = format!(
+        "daemon off;\nworker_processes 1;\npid {at}/nginx.pid;\nerror_log {at}/nginx.log;\nevents {{ }}\nhttp {{\naccess_log off;\n{}\n\
+         server {{\nlisten 127.0.0.1:{port} ssl;\nssl_certificate {tls}/server.pem;\nssl_certificate_key {tls}/server.key;\n\
+         ssl_client_certificate {tls}/ca.pem;\nssl_verify_client on;\nssl_session_cache builtin:100;\n\
+         location /who {{ return 200 \"$ssl_client_verify $ssl_client_s_dn $ssl_session_reused $ssl_server_name $ssl_protocol\"; }}\n\
+         location / {{ root {at}/htdocs; }}\n}}\n}}\n",
+        temporary.join("\n")
+    );
+    server::write(&root.join("nginx.conf"), text.as_bytes())?;
+    server::write(&root.join("htdocs/large"), &vec![b'x'; 2_000_000])?;
+    let key = |end: &str| fs::read(tls::directory().join(format!("client.{end}"))).map_err(|error| error.to_string());
+    server::write(&root.join("own.pem"), &[key("key")?, key("pem")?].concat())?;
+    server::set_mode(&root.join("own.pem"), 0o600)?;
+    server::hand_over(&root, false)?;
+    let mut command = server::program_at(Path::new(NGINX), &root, false, &[])?;
+    let log = root.join("nginx.log");
+    command
+        .arg("-p")
+        .arg(&root)
+        .arg("-c")
+        .arg(root.join("nginx.conf"))
+        .arg("-e")
+        .arg(log);
+    let nginx = Server::boot_silent(&root, command, &format!("127.0.0.1:{port}"))?;
+    let lines = [
+        "SSLProxyEngine on".to_owned(),
+        format!("SSLProxyCACertificateFile {tls}/ca.pem"),
+        format!("SSLProxyMachineCertificateFile {at}/own.pem"),
+        format!("ProxyPass / https://localhost:{port}/ disablereuse=on"),
+    ];
+    let server = boot(&root, &lines)?;
+    let ann = "SUCCESS emailAddress=ann@example,CN=Ann,OU=Users,O=Tests";
+    for (path, part) in [
+        ("/who", format!("{ann} . localhost TLSv1.")),
+        ("/who", format!("{ann} r localhost TLSv1.")),
+        ("/large", "x".repeat(2_000_000)),
+    ] {
+        let body = ask(&server, &get(path))?;
+        if !body.contains(&part) {
+            let shown: String = body.chars().take(200).collect();
+            return Err(format!("{path}: {shown}").into());
+        }
+    }
+    nginx.stop()?;
+    end(&root, server, &[])
 }
 
 /// Status and phrase, the fields that clients act upon, and who says to have answered. How long a script's answer is Apache

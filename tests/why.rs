@@ -426,7 +426,6 @@ fn what_cannot_be_asked_is_said() -> Result<(), String> {
             2,
             "neither a URL nor a path",
         ),
-        (&["-f", "httpd.conf", "GET", "https://a.example/"], 2, "no TLS"),
         (
             &["-f", "httpd.conf", "GET", "/", "--header", "no colon"],
             2,

@@ -287,12 +287,14 @@ impl Pool {
         locked(&self.idle).clear();
     }
 
-    /// The kept connection to the same partner that was used last, if any is still good.
+    /// The kept connection to the same partner that was used last, by this thread if it can be, if any is still good.
     fn kept_one(&self, partner: Option<&Partner>) -> Option<Socket> {
         loop {
             let idle = {
                 let mut list = locked(&self.idle);
-                let at = list.iter().rposition(|idle| idle.parked.partner() == partner)?;
+                let is_it = |idle: &Idle| idle.parked.partner() == partner;
+                let own = list.iter().rposition(|idle| idle.parked.is_at_home() && is_it(idle));
+                let at = own.or_else(|| list.iter().rposition(is_it))?;
                 list.remove(at)
             };
             if idle.parked.is_quiet()
@@ -582,10 +584,9 @@ impl Lease {
         if keep == Keep::No || pool.closing.load(Ordering::Acquire) {
             return;
         }
-        let Ok(parked) = socket.park() else { return };
         let mut list = locked(&pool.idle);
         if pool.may_keep() && list.len() < MOST_IDLE {
-            let until = Instant::now() + idle;
+            let (until, parked) = (Instant::now() + idle, socket.park());
             list.push(Idle { parked, until });
         }
     }

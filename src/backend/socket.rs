@@ -2,23 +2,28 @@
 
 use std::ffi::OsStr;
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll, ready};
+use std::thread::{self, ThreadId};
 
 use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::net::tls::{Below, Partner, Session};
 
+/// So much room is made ready for what comes out of TLS at one time.
+const ROOM: usize = 32 * 1024;
+
 /// A connection of this thread's event loop.
 #[derive(Debug)]
 pub(super) struct Socket {
-    /// It is gone where the connection was parked.
+    /// It is gone while the connection goes from one event loop to another.
     bare: Option<Bare>,
     tls: Option<Box<Tls>>,
 }
@@ -36,17 +41,12 @@ struct Tls {
     partner: Partner,
 }
 
-/// A connection of no event loop.
+/// A connection that waits for a request. It stays with the event loop of the thread that has used it, which mostly is the one
+/// that uses it next: to leave it and to enter it again would be two system calls a request.
 #[derive(Debug)]
 pub(super) struct Parked {
-    bare: ParkedBare,
-    tls: Option<Box<Tls>>,
-}
-
-#[derive(Debug)]
-enum ParkedBare {
-    Unix(std::os::unix::net::UnixStream),
-    Tcp(std::net::TcpStream),
+    socket: Socket,
+    home: ThreadId,
 }
 
 impl Socket {
@@ -92,18 +92,15 @@ impl Socket {
         Ok(())
     }
 
-    pub(super) fn park(mut self) -> io::Result<Parked> {
-        let bare = match self.bare.take() {
-            Some(Bare::Unix(unix)) => unix.into_std().map(ParkedBare::Unix),
-            Some(Bare::Tcp(tcp)) => tcp.into_std().map(ParkedBare::Tcp),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }?;
-        let tls = self.tls.take();
-        Ok(Parked { bare, tls })
+    pub(super) fn park(self) -> Parked {
+        Parked {
+            socket: self,
+            home: thread::current().id(),
+        }
     }
 
     fn bare(&self) -> &Bare {
-        self.bare.as_ref().expect("only what is parked and so gone has none")
+        self.bare.as_ref().expect("only what leaves an event loop has none")
     }
 
     /// Writes what there is room for, from several pieces. Within TLS some of it may wait still: see [`Socket::try_push`].
@@ -138,12 +135,18 @@ impl Socket {
     /// Reads what is there into the room of the buffer; 0 is the end.
     pub(super) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         let Some(tls) = &self.tls else {
-            return match self.bare() {
+            let room = buffer.capacity() - buffer.len();
+            let read = match self.bare() {
                 Bare::Unix(unix) => unix.try_read_buf(buffer),
                 Bare::Tcp(tcp) => tcp.try_read_buf(buffer),
             };
+            if read.as_ref().is_ok_and(|count| (1..room).contains(count)) {
+                self.bare().is_drained();
+            }
+            return read;
         };
-        let (length, room) = (buffer.len(), buffer.capacity());
+        let length = buffer.len();
+        let room = buffer.capacity().min(length + ROOM);
         buffer.resize(room, 0);
         let read = tls
             .session
@@ -187,6 +190,16 @@ impl Drop for Socket {
 }
 
 impl Bare {
+    /// A read that has not filled its buffer has taken all there was: the event loop tells of more, or of the end.
+    fn is_drained(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        // It says what it was told to say.
+        let _nothing = match self {
+            Bare::Unix(unix) => unix.try_io(Interest::READABLE, nothing),
+            Bare::Tcp(tcp) => tcp.try_io(Interest::READABLE, nothing),
+        };
+    }
+
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Bare::Unix(unix) => unix.poll_read_ready(cx),
@@ -219,29 +232,40 @@ impl Below for Bare {
 }
 
 impl Parked {
-    pub(super) fn unpark(self) -> io::Result<Socket> {
-        let bare = match self.bare {
-            ParkedBare::Unix(unix) => UnixStream::from_std(unix).map(Bare::Unix),
-            ParkedBare::Tcp(tcp) => TcpStream::from_std(tcp).map(Bare::Tcp),
+    /// The connection, for this thread.
+    pub(super) fn unpark(mut self) -> io::Result<Socket> {
+        if self.is_at_home() {
+            return Ok(self.socket);
+        }
+        let bare = match self.socket.bare.take() {
+            Some(Bare::Unix(unix)) => Bare::Unix(UnixStream::from_std(unix.into_std()?)?),
+            Some(Bare::Tcp(tcp)) => Bare::Tcp(TcpStream::from_std(tcp.into_std()?)?),
+            None => return Err(io::ErrorKind::NotConnected.into()),
         };
-        let tls = self.tls;
-        bare.map(|bare| Socket { bare: Some(bare), tls })
+        self.socket.bare = Some(bare);
+        Ok(self.socket)
+    }
+
+    /// Whether this thread has used it.
+    pub(super) fn is_at_home(&self) -> bool {
+        self.home == thread::current().id()
     }
 
     /// With whom there is an agreement, if within TLS.
     pub(super) fn partner(&self) -> Option<&Partner> {
-        self.tls.as_ref().map(|tls| &tls.partner)
+        self.socket.tls.as_ref().map(|tls| &tls.partner)
     }
 
-    /// Whether nothing has come on it: a connection that was closed, or on which something was said unasked, is of no use.
-    /// What TLS itself has to say, as a ticket for the next session, is nothing.
+    /// Whether nothing has come on it: a connection that was closed, or on which something was said unasked, is of no use. The
+    /// system is asked: what the event loop knows is as old as its last turn. What TLS itself has to say, as a ticket for the
+    /// next session, is nothing.
     pub(super) fn is_quiet(&self) -> bool {
         let mut byte = [0_u8];
         let peeked = rustix::net::recv(self.as_fd(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        match (peeked, &self.tls) {
+        match (peeked, &self.socket.tls) {
             (Err(Errno::AGAIN), _) => true,
             (Ok((1.., _)), Some(tls)) => {
-                let read = tls.session.try_read(&self.bare, &mut byte);
+                let read = tls.session.try_read(&Direct(self.as_fd()), &mut byte);
                 read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             }
             _ => false,
@@ -251,26 +275,22 @@ impl Parked {
 
 impl AsFd for Parked {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.bare {
-            ParkedBare::Unix(unix) => unix.as_fd(),
-            ParkedBare::Tcp(tcp) => tcp.as_fd(),
+        match self.socket.bare() {
+            Bare::Unix(unix) => unix.as_fd(),
+            Bare::Tcp(tcp) => tcp.as_fd(),
         }
     }
 }
 
-/// The sockets of a connection that waits do not block, as those of an event loop do not.
-impl Below for ParkedBare {
+/// A socket whatever its event loop knows of it. It does not block.
+struct Direct<'s>(BorrowedFd<'s>);
+
+impl Below for Direct<'_> {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            ParkedBare::Unix(unix) => (&mut &*unix).read(buffer),
-            ParkedBare::Tcp(tcp) => (&mut &*tcp).read(buffer),
-        }
+        Ok(rustix::io::read(self.0, buffer)?)
     }
 
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            ParkedBare::Unix(unix) => (&mut &*unix).write_vectored(pieces),
-            ParkedBare::Tcp(tcp) => (&mut &*tcp).write_vectored(pieces),
-        }
+        Ok(rustix::io::writev(self.0, pieces)?)
     }
 }

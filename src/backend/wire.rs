@@ -1,6 +1,7 @@
 //! The bytes of one request on a connection to an application, whatever it speaks: what it is told goes out as fast as it
 //! reads, and what it says comes in as it is asked for. Both at once, so that neither side waits for the other for ever.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -15,8 +16,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::backend::pool::{Lease, STARVING};
 use crate::gateway::fastcgi::answers::Fault;
 
-/// So much is read at one time.
+/// So much is read at one time, at least.
 const READ: usize = 32 * 1024;
+
+/// So much of a thread's buffer is used before it is to begin anew: with memory that nobody reads any more, or with other memory.
+const BUFFERED: usize = 4 * READ;
+
+thread_local! {
+    /// Where answers arrive; what came is shared, not copied.
+    static BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
 
 /// So many pieces are written at one time.
 const PIECES: usize = 8;
@@ -63,7 +72,6 @@ pub(super) struct Wire {
     /// Whether some of the request's own words are still unsent.
     head: Head,
     stdin: Stdin,
-    buffer: BytesMut,
     heard: bool,
     silence: Duration,
     last_heard: Instant,
@@ -129,7 +137,6 @@ impl Wire {
             unsent: VecDeque::from([head]),
             head: Head::Unsent,
             stdin: Stdin::Untouched,
-            buffer: BytesMut::new(),
             heard: false,
             silence,
             last_heard: now,
@@ -194,14 +201,13 @@ impl Wire {
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Trouble>> {
         loop {
             self.write(cx);
-            self.buffer.reserve(READ);
-            match self.lease.socket().try_read(&mut self.buffer) {
-                Ok(0) => return Poll::Ready(Ok(None)),
-                Ok(_) => {
+            match self.read() {
+                Ok(bytes) if bytes.is_empty() => return Poll::Ready(Ok(None)),
+                Ok(bytes) => {
                     self.heard = true;
                     self.last_heard = Instant::now();
                     self.lease.is_answered();
-                    return Poll::Ready(Ok(Some(self.buffer.split().freeze())));
+                    return Poll::Ready(Ok(Some(bytes)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.lease.socket().poll_readable(cx).is_pending() {
@@ -212,6 +218,16 @@ impl Wire {
                 Err(error) => return Poll::Ready(Err(Trouble::Io(error))),
             }
         }
+    }
+
+    fn read(&self) -> io::Result<Bytes> {
+        BUFFER.with_borrow_mut(|buffer| {
+            if buffer.capacity() < READ {
+                buffer.reserve(BUFFERED);
+            }
+            self.lease.socket().try_read(buffer)?;
+            Ok(buffer.split().freeze())
+        })
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Trouble>> {
@@ -236,12 +252,14 @@ impl Wire {
     /// Writes what there is room for. An application that reads no more may still have answered, so that is no trouble yet.
     fn write(&mut self, cx: &mut Context<'_>) {
         while !self.is_drained() {
-            let pieces = self.unsent.iter().take(PIECES).map(|piece| IoSlice::new(piece));
-            let pieces: Vec<IoSlice<'_>> = pieces.collect();
-            let written = if pieces.is_empty() {
-                self.lease.socket().try_push().map(|()| 0)
-            } else {
-                self.lease.socket().try_write(&pieces)
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = self.unsent.len().min(PIECES);
+            for (piece, unsent) in pieces.iter_mut().zip(&self.unsent) {
+                *piece = IoSlice::new(unsent);
+            }
+            let written = match pieces.get(..count).unwrap_or_default() {
+                [] => self.lease.socket().try_push().map(|()| 0),
+                pieces => self.lease.socket().try_write(pieces),
             };
             match written {
                 Ok(count) => {

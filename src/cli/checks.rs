@@ -46,7 +46,10 @@ pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
         Asker::Checker if !Identity::process_is_root() => Severity::Warning,
         Asker::Checker | Asker::Server => Severity::Error,
     };
-    let (keyring, mut faults) = Keyring::read(&loaded.config, denied);
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there are no keys to open"))]
+    let (mut keyring, mut faults) = Keyring::read(&loaded.config, denied);
+    #[cfg(feature = "tls")]
+    faults.extend(super::pass_phrases::open(&loaded.config, &mut keyring));
     if faults.iter().all(|fault| fault.severity < Severity::Error) {
         faults.extend(Engines::remarks(&loaded.config, &keyring));
     }

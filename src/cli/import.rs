@@ -51,6 +51,7 @@ fn report(options: &Options, import: &Import) -> Result<Verdict, String> {
     let mut loaded = start::read(options, &source);
     loaded.complaints.extend(stranger(&loaded));
     import::unreadable(&mut loaded);
+    import::verified(&mut loaded);
     import::server(&import, &source, &root, &loaded, &mut io::stdout())
 }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::http::fields::{is_field_name, is_field_value};
 use crate::http::method::Method;
+use crate::net::tls::Belief;
 use crate::process::signal::{Signal, Signals};
 
 use client::Server;
@@ -35,6 +36,8 @@ pub struct Compare {
     pub new: String,
     /// The log; `-` is the standard input.
     pub log: PathBuf,
+    /// Who is believed to be who they say, over TLS.
+    pub belief: Belief,
     /// The Host for lines that name none.
     pub host: Option<Vec<u8>>,
     /// More fields, `Name: value`.
@@ -109,7 +112,10 @@ pub fn run(compare: &Compare, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     {
         return Err(format!("--host {}: not a host", String::from_utf8_lossy(host)));
     }
-    let servers = [Server::of(&compare.old)?, Server::of(&compare.new)?];
+    let servers = [
+        Server::of(&compare.old, compare.belief)?,
+        Server::of(&compare.new, compare.belief)?,
+    ];
     let requests = log_file::read(&compare.log, compare.urls)?;
     let mut asked: Vec<Asked> = requests
         .distinct
@@ -186,6 +192,8 @@ fn checked(fields: &[Vec<u8>]) -> Result<Vec<u8>, String> {
 /// What is sent, and how the answers are read.
 struct Question {
     method: Method,
+    /// The hosts that are asked for.
+    hosts: [Vec<u8>; 2],
     requests: [Vec<u8>; 2],
     reading: Reading,
 }
@@ -213,6 +221,7 @@ impl Question {
             } else {
                 Method::Get
             },
+            hosts: [old, new].map(|server| host.cloned().unwrap_or_else(|| server.authority().into_bytes())),
             requests: [request(old), request(new)],
             reading: Reading {
                 own_names: [own_names(old, host), own_names(new, host)],
@@ -224,8 +233,9 @@ impl Question {
     fn ask(&self, servers: &[Server; 2], timeout: Duration) -> Outcome {
         let [old, new] = servers;
         let [to_old, to_new] = &self.requests;
-        let one = old.ask(to_old, self.method, timeout);
-        let other = new.ask(to_new, self.method, timeout);
+        let [old_host, new_host] = &self.hosts;
+        let one = old.ask(old_host, to_old, self.method, timeout);
+        let other = new.ask(new_host, to_new, self.method, timeout);
         let (one, other) = match (one, other) {
             (Ok(one), Ok(other)) => (one, other),
             (one, other) => return Outcome::Unanswered([one.err(), other.err()]),
@@ -233,7 +243,7 @@ impl Question {
         let mut found = between(&one, &other, &self.reading);
         let mut changing = Vec::new();
         if !found.is_empty()
-            && let Ok(again) = old.ask(to_old, self.method, timeout)
+            && let Ok(again) = old.ask(old_host, to_old, self.method, timeout)
         {
             let own = Reading {
                 own_names: [self.reading.own_names[0].clone(), self.reading.own_names[0].clone()],
@@ -331,6 +341,7 @@ fn collect(results: &Receiver<(usize, Outcome)>, signals: &Signals, asked: &mut 
 mod tests {
     use super::{checked, own_names};
     use crate::commands::compare::client::Server;
+    use crate::net::tls::Belief;
 
     #[test]
     fn fields_that_would_make_another_request_are_refused() {
@@ -352,7 +363,7 @@ mod tests {
     #[test]
     fn a_server_is_known_by_its_address_and_by_the_host_that_was_asked() {
         let told = |url: &str, host: Option<&str>| -> Vec<String> {
-            let server = Server::of(url).expect("a URL");
+            let server = Server::of(url, Belief::Anybody).expect("a URL");
             let names = own_names(&server, host.map(|host| host.as_bytes().to_vec()).as_ref());
             names
                 .iter()

@@ -209,9 +209,41 @@ const FILES: &[&str] = &[
     "AuthUserFile",
     "AuthGroupFile",
     "AuthDigestFile",
+    "SSLCACertificateFile",
+    "SSLCARevocationFile",
+    "SSLCertificateChainFile",
     "SSLCertificateFile",
     "SSLCertificateKeyFile",
+    "SSLProxyCACertificateFile",
+    "SSLProxyCARevocationFile",
+    "SSLProxyMachineCertificateFile",
 ];
+
+/// Adds that servers behind are verified where Apache would believe everybody.
+pub fn verified(loaded: &mut Loaded) {
+    let named = |node: &&Node, name: &str| node.name().eq_ignore_ascii_case(name);
+    let all = flat(&loaded.settings.nodes);
+    if all.iter().any(|node| named(node, "SSLProxyVerify")) {
+        return;
+    }
+    let is_on = |node: &&&Node| {
+        let word = node.words().first();
+        named(node, "SSLProxyEngine") && word.is_some_and(|word| word.eq_ignore_ascii_case(b"on"))
+    };
+    let sentence = "unlike in Apache, the certificates of servers behind must lead to one that is trusted; name it with \
+                    SSLProxyCACertificateFile, or write `SSLProxyVerify none` where anybody may answer";
+    let notes = all.iter().filter(is_on);
+    let notes: Vec<ConfigError> = notes
+        .map(|node| ConfigError::note(node.span(), node.name(), sentence))
+        .collect();
+    loaded.complaints.extend(notes);
+}
+
+/// All nodes, and those in them.
+fn flat(nodes: &[Node]) -> Vec<&Node> {
+    let with_its_own = |node| std::iter::once(node).chain(flat(Node::children(node)));
+    nodes.iter().flat_map(with_its_own).collect()
+}
 
 fn look(nodes: &[Node], server_root: &[u8], complaints: &mut Vec<ConfigError>) {
     for node in nodes {

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use crate::config::directives::confine::Reading;
+use crate::config::directives::tls::Engine;
 use crate::config::load::Loaded;
 use crate::config::site::{Config, Site};
 use crate::exchange::authorizers::Gate;
@@ -23,13 +24,15 @@ use crate::exchange::response::Response;
 use crate::exchange::trace::Trail;
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::head::{Progress, RequestHead};
+use crate::http::host::Host;
+use crate::net::tls::Secured;
 use crate::process::identity::{Identity, shown_user};
 use crate::process::jail::{self, Guise};
 use crate::spawner::{self, Asked, Rules};
 use crate::worker::conn::limits;
 use crate::worker::serve;
 
-use ask::request;
+use ask::{Over, request};
 use outside::{StandIn, Stopped};
 use page::Page;
 use steps::{Rights, Telling};
@@ -122,6 +125,20 @@ fn tell_request(page: &mut Page, config: &Config, asked: &ask::Asked, is_guised:
             None,
         );
     }
+    let speaks = config.site_for(local, None, b"").settings.tls.engine.value() == Some(&Engine::On);
+    let note = match (asked.over, speaks) {
+        (Over::Tls, false) => {
+            "nothing speaks TLS at this address: a client of https would not be understood; explained without it"
+        }
+        (Over::Plain, true) => {
+            "this address speaks TLS: what is said without it is answered with 400; write https; explained without it"
+        }
+        (Over::Tls | Over::Whatever, true) => "within TLS, by a client that has no certificate",
+        (Over::Plain | Over::Whatever, false) => "",
+    };
+    if !note.is_empty() {
+        page.line("note", 0, note, None);
+    }
     let us = shown_user(rustix::process::geteuid().as_raw());
     if is_guised {
         page.line("note", 0, &format!("with the rights of {us}, the server's User"), None);
@@ -150,6 +167,23 @@ fn head_line<'a>(head: &'a [u8], begin: &[u8]) -> &'a [u8] {
     lines.find(begins).unwrap_or_default()
 }
 
+/// What would have been agreed upon with the client, where the address speaks TLS and the URL does not say otherwise. The site
+/// is that of the name it would have asked for.
+fn secured(config: &Config, asked: &ask::Asked) -> Option<Rc<Secured>> {
+    let named = head_line(&asked.head, b"host:")
+        .get(b"host:".len()..)
+        .unwrap_or_default();
+    let host = Host::parse(named.trim_ascii()).ok()?;
+    let name = host.name().to_ascii_lowercase();
+    let is_address = name.starts_with(b"[") || name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let name = Some(name.into_boxed_slice()).filter(|_| !is_address);
+    let first = config.site_for(asked.local, None, b"");
+    let speaks = first.settings.tls.engine.value() == Some(&Engine::On);
+    let site = config.site_for(asked.local, name.as_deref(), b"");
+    let is_within = speaks && asked.over != Over::Plain;
+    is_within.then(|| Rc::new(Secured::assumed(name, site.number)))
+}
+
 /// Has the request served, with nobody to answer.
 async fn served(
     config: &'static Config,
@@ -170,7 +204,7 @@ async fn served(
         client: asked.peer,
         earlier_requests: 0,
         opened: 0,
-        tls: None,
+        tls: secured(config, asked),
     };
     let mut ex = Exchange::new(config, connection, head, RequestBody::none(), Began::now());
     ex.trail = Some(Rc::clone(trail));

@@ -240,15 +240,8 @@ impl Target {
             host
         };
         let (host, port) = host_and_port(host).ok_or_else(|| format!("{} has no host that could be", shown(url)))?;
-        let mut base = format!("{}://", scheme.name()).into_bytes();
-        base.extend_from_slice(
-            if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host.clone()
-            }
-            .as_bytes(),
-        );
+        let [open, close] = if host.contains(':') { ["[", "]"] } else { ["", ""] };
+        let mut base = [scheme.name(), "://", open, &host, close].concat().into_bytes();
         if let Some(port) = port.filter(|port| *port != scheme.port()) {
             base.extend_from_slice(format!(":{port}").as_bytes());
         }

@@ -12,12 +12,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use crate::base::secret::Secret;
 use crate::config::directives::SiteSettings;
 use crate::config::directives::tls::Named;
 use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::{ConfigError, Severity};
-use crate::config::site::Config;
+use crate::config::site::{Config, Site};
 use crate::config::tls_behind;
 
 /// More than this is no file of keys or certificates; no directive moves it.
@@ -31,6 +33,9 @@ pub struct Keyring(BTreeMap<Vec<u8>, Secret>);
 /// What stands in the place of a path for the certificates that the system trusts.
 const TRUSTED: &[u8] = b"trusted by the system";
 
+/// What stands there for the secret that all workers share.
+const SECRET: &[u8] = b"shared by the workers";
+
 /// The files of one site: the directive that names each, and what it says.
 fn needed(site: &SiteSettings) -> impl Iterator<Item = (&'static str, &Named)> {
     let tls = &site.tls;
@@ -41,6 +46,17 @@ fn needed(site: &SiteSettings) -> impl Iterator<Item = (&'static str, &Named)> {
         .chain(keys.map(|file| ("SSLCertificateKeyFile", file)))
         .chain(tls.chain.value().map(|file| ("SSLCertificateChainFile", file)))
         .chain(site.tls_clients.files())
+}
+
+/// The secret of a site's tickets.
+fn ticket_key(site: &Site) -> Option<(&'static str, &Named)> {
+    let key = site
+        .settings
+        .tls_sessions
+        .key
+        .value()
+        .filter(|_| site.settings.tls.is_on())?;
+    Some(("SSLSessionTicketKeyFile", key))
 }
 
 /// Reads a file, or all files of a directory in the order of their names.
@@ -72,9 +88,12 @@ fn file(path: &Path) -> io::Result<Secret> {
     Secret::read(file, usize::try_from(length).unwrap_or(MOST), MOST)
 }
 
-/// Whether somebody's private key is in it.
-fn has_key(text: &[u8]) -> bool {
-    memchr::memmem::find(text, b" PRIVATE KEY-----").is_some()
+/// What is in a file that nobody else should read.
+fn secret_in(directive: &str, text: &[u8]) -> Option<&'static str> {
+    if directive == "SSLSessionTicketKeyFile" {
+        return Some("secret");
+    }
+    memchr::memmem::find(text, b" PRIVATE KEY-----").map(|_| "private key")
 }
 
 impl Keyring {
@@ -87,7 +106,8 @@ impl Keyring {
         let behind = tls_behind::confs(config);
         let of_servers_behind = behind.iter().flat_map(TlsProxy::files);
         let of_sites = sites.filter(|site| site.tls.is_on()).flat_map(needed);
-        for (directive, file) in of_sites.chain(of_servers_behind) {
+        let of_tickets = config.sites.iter().filter_map(ticket_key);
+        for (directive, file) in of_sites.chain(of_tickets).chain(of_servers_behind) {
             if ring.0.contains_key(&file.path) {
                 continue;
             }
@@ -95,9 +115,10 @@ impl Keyring {
             let shown = path.display();
             match contents(path) {
                 Ok(text) => {
-                    if let Some(readers) = has_key(&text).then(|| openness::readers(path)).flatten() {
+                    let secret = secret_in(directive, &text);
+                    if let Some((secret, readers)) = secret.zip(secret.and_then(|_| openness::readers(path))) {
                         let sentence =
-                            format!("{shown}: {readers} can read the private key in it; `chmod 600` keeps it secret");
+                            format!("{shown}: {readers} can read the {secret} in it; `chmod 600` keeps it secret");
                         faults.push(ConfigError::warning(&file.span, directive, sentence));
                     }
                     ring.0.insert(file.path.clone(), text);
@@ -120,8 +141,37 @@ impl Keyring {
     }
 
     /// Whether a file that this site needs was not read.
-    pub fn lacks(&self, site: &SiteSettings) -> bool {
-        needed(site).any(|(_, file)| !self.0.contains_key(&file.path))
+    pub fn lacks(&self, site: &Site) -> bool {
+        let mut files = needed(&site.settings).chain(ticket_key(site));
+        files.any(|(_, file)| !self.0.contains_key(&file.path))
+    }
+
+    /// Puts this text before that of a file.
+    pub fn put_before(&mut self, path: &[u8], text: &[u8]) {
+        if let Some(old) = self.0.get_mut(path) {
+            *old = Secret::joined(&[text, &*old]);
+        }
+    }
+
+    /// Adds the secret that all workers share and nobody else knows.
+    pub fn add_secret(&mut self, secret: &[u8]) {
+        self.0.insert(SECRET.to_vec(), Secret::joined(&[secret]));
+    }
+
+    /// That secret, in a worker.
+    pub fn secret(&self) -> Option<&[u8]> {
+        self.contents(SECRET)
+    }
+
+    /// Other bytes as soon as anything is otherwise that is said of TLS for a site, or that is in its files, or `more`.
+    pub fn fingerprint(&self, site: &Site, more: &impl fmt::Debug) -> [u8; 32] {
+        let settings = &site.settings;
+        let mut hash = Sha256::new();
+        hash.update(format!("{:?}{:?}{more:?}", settings.tls, settings.tls_clients));
+        for (_, file) in needed(settings).chain(ticket_key(site)) {
+            hash.update(Sha256::digest(self.contents(&file.path).unwrap_or_default()));
+        }
+        hash.finalize().into()
     }
 
     /// Whether any file is needed.
@@ -144,6 +194,12 @@ impl Keyring {
     /// The certificates that the system trusts, in PEM form, where they are needed.
     pub fn trusted_by_the_system(&self) -> Option<&[u8]> {
         self.contents(TRUSTED)
+    }
+
+    /// One of what the system trusts alone, if it says what that is.
+    pub fn of_the_system() -> Option<Keyring> {
+        let text = tls_behind::trusted_by_the_system()?;
+        Some(Keyring([(TRUSTED.to_vec(), text.into())].into()))
     }
 
     /// What a file has.

@@ -7,7 +7,7 @@ use crate::config::directives::proxy::Pass;
 use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::{ConfigError, Span};
 use crate::config::setting::Merge;
-use crate::config::site::{Config, Site};
+use crate::config::site::{Config, Section, Site};
 
 /// Where distributions have the certificates that the system trusts, all in one file; the first that is there counts.
 const TRUSTED: [&str; 4] = [
@@ -27,6 +27,13 @@ pub fn confs(config: &Config) -> Vec<TlsProxy> {
         }
     }
     confs
+}
+
+/// Whether a request may have settings of several `<Proxy>` sections, which [`confs`] does not tell of.
+pub fn sections_meet(config: &Config) -> bool {
+    let says_something = |section: &&Section| section.conf.tls_proxy != TlsProxy::default();
+    let mut sites = config.sites.iter().filter(|site| asks(site));
+    sites.any(|site| site.proxies.iter().filter(says_something).count() > 1)
 }
 
 /// Whether the site's settings name a server that is asked over TLS.

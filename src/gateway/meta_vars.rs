@@ -1,8 +1,9 @@
 //! The environment a script is given: the meta-variables of RFC 3875 section 4.1, those Apache 2.4 adds, the variables
 //! the configuration sets, and the rules for which of them wins.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::ops::Range;
 
 use crate::gateway::refused::is_refused;
 use crate::gateway::request::{Configured, Credentials, Redirect, Request, Scheme, Script, Transport};
@@ -13,6 +14,9 @@ mod tests;
 /// PATH for scripts when the server itself has none.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 
+/// What all values of a usual request take, in bytes.
+const USUAL: usize = 2048;
+
 /// Facts of a request that are computed even when they come out as "none": a configured value would be a lie about the
 /// body or the path. Apache lets these through when it has none of its own.
 const NEVER_CONFIGURED: &[&str] = &["CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "PATH_TRANSLATED"];
@@ -20,9 +24,14 @@ const NEVER_CONFIGURED: &[&str] = &["CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO
 /// The finished environment, in the order of names.
 #[derive(Clone, Debug, Default)]
 pub struct MetaVars {
-    vars: BTreeMap<Vec<u8>, Vec<u8>>,
+    vars: BTreeMap<Name, Range<usize>>,
+    /// The values one behind the other, so that each does not ask for memory of its own.
+    values: Vec<u8>,
     ignored: Vec<Ignored>,
 }
+
+/// A variable's name; most are known beforehand.
+type Name = Cow<'static, [u8]>;
 
 /// A configured variable that the script does not see as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +56,10 @@ pub enum WhyIgnored {
 impl MetaVars {
     /// Everything a script is to know about `request`.
     pub fn of(request: &Request<'_>) -> Self {
-        let mut meta_vars = Self::default();
+        let mut meta_vars = Self {
+            values: Vec::with_capacity(USUAL),
+            ..Self::default()
+        };
         meta_vars.fields(request);
         meta_vars.request(request);
         meta_vars.place(&request.place);
@@ -65,14 +77,16 @@ impl MetaVars {
 
     /// The value of one variable.
     pub fn find(&self, name: &[u8]) -> Option<&[u8]> {
-        self.vars.get(name).map(Vec::as_slice)
+        self.vars.get(name).map(|range| self.value(range))
+    }
+
+    fn value(&self, range: &Range<usize>) -> &[u8] {
+        self.values.get(range.clone()).unwrap_or_default()
     }
 
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.vars
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        self.vars.iter().map(|(name, value)| (&**name, self.value(value)))
     }
 
     /// The environment block: each variable as `NAME=value`, without a NUL anywhere.
@@ -82,7 +96,22 @@ impl MetaVars {
 
     /// All names and values, to be kept.
     pub fn into_pairs(self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.vars.into_iter().collect()
+        let (vars, values) = (self.vars, self.values);
+        let value = |range| values.get::<Range<usize>>(range).unwrap_or_default().to_vec();
+        vars.into_iter()
+            .map(|(name, range)| (name.into_owned(), value(range)))
+            .collect()
+    }
+
+    /// The same with these variables besides, where they are not there yet.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
+        for (name, value) in more {
+            if !self.vars.contains_key(name.as_slice()) {
+                self.put(Cow::Owned(name), &value);
+            }
+        }
+        self
     }
 
     /// The configured variables that had no effect, for a warning.
@@ -108,13 +137,11 @@ impl MetaVars {
                 continue;
             }
             let separator: &[u8] = if variable == b"HTTP_COOKIE" { b"; " } else { b", " };
-            match self.vars.entry(variable) {
-                Entry::Vacant(place) => {
-                    place.insert(value.to_vec());
-                }
-                Entry::Occupied(mut there) => {
-                    there.get_mut().extend_from_slice(separator);
-                    there.get_mut().extend_from_slice(value);
+            match self.find(&variable) {
+                None => self.put(Cow::Owned(variable), value),
+                Some(before) => {
+                    let joined = [before, separator, value].concat();
+                    self.put(Cow::Owned(variable), &joined);
                 }
             }
         }
@@ -186,7 +213,7 @@ impl MetaVars {
     fn redirect(&mut self, redirect: &Redirect<'_>, user: Option<&[u8]>) {
         for (name, value) in &redirect.before {
             if let Some(name) = variable_name(&[b"REDIRECT_", *name].concat()) {
-                self.insert(name, value, Replace::Yes);
+                self.insert(Cow::Owned(name), value, Replace::Yes);
             }
         }
         self.set("REDIRECT_STATUS", redirect.status.to_string().as_bytes(), Replace::Yes);
@@ -212,7 +239,7 @@ impl MetaVars {
             }
         }
         for (name, value) in chosen {
-            self.insert(name, value, Replace::No);
+            self.insert(Cow::Owned(name), value, Replace::No);
         }
     }
 
@@ -228,23 +255,29 @@ impl MetaVars {
         }
     }
 
-    fn set_some(&mut self, name: &str, value: Option<&[u8]>) {
+    fn set_some(&mut self, name: &'static str, value: Option<&[u8]>) {
         if let Some(value) = value {
             self.set(name, value, Replace::Yes);
         }
     }
 
-    fn set(&mut self, name: &str, value: &[u8], replace: Replace) {
-        self.insert(name.as_bytes().to_vec(), value, replace);
+    fn set(&mut self, name: &'static str, value: &[u8], replace: Replace) {
+        self.insert(Cow::Borrowed(name.as_bytes()), value, replace);
     }
 
     /// A value ends at its first NUL, where the script would see its end anyway; nothing we compute holds one.
-    fn insert(&mut self, name: Vec<u8>, value: &[u8], replace: Replace) {
+    fn insert(&mut self, name: Name, value: &[u8], replace: Replace) {
         if replace == Replace::No && self.vars.contains_key(&name) {
             return;
         }
         let end = memchr::memchr(0, value).unwrap_or(value.len());
-        self.vars.insert(name, value.get(..end).unwrap_or_default().to_vec());
+        self.put(name, value.get(..end).unwrap_or_default());
+    }
+
+    fn put(&mut self, name: Name, value: &[u8]) {
+        let start = self.values.len();
+        self.values.extend_from_slice(value);
+        self.vars.insert(name, start..self.values.len());
     }
 }
 

@@ -91,11 +91,8 @@ pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), F
         return Err(Behind::Application.not_named(&asked.target));
     }
     let variables = asked.variables(ex, place, None, None);
-    let mut variables = Asked::changed(ex, place, variables);
-    Ok((
-        address,
-        variables.remove(b"SCRIPT_FILENAME".as_slice()).unwrap_or_default(),
-    ))
+    let variables = Asked::changed(ex, place, variables);
+    Ok((address, variables.find(b"SCRIPT_FILENAME").unwrap_or_default().to_vec()))
 }
 
 /// Asks the application of `place` and answers with what it says.
@@ -115,10 +112,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
     let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
     environment::warn_ignored(&variables, is_news, &notes);
-    let mut variables = Asked::changed(ex, place, variables);
-    for (name, value) in on_demand::passed(ex, &asked.pass_headers) {
-        variables.entry(name).or_insert(value);
-    }
+    let variables = Asked::changed(ex, place, variables).with(on_demand::passed(ex, &asked.pass_headers));
     let terms = asked.terms.unwrap_or_else(|| backends::terms(ex.site, &asked.target));
     let usual = patience(ex);
     let silence = terms.timeout.unwrap_or(usual);
@@ -132,9 +126,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
             Ok(lease) => lease,
             Err(fail) => break Err(fail),
         };
-        let pairs = variables
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let pairs = variables.iter();
         let conversation = match asked.target.scheme {
             Scheme::FastCgi => {
                 Conversation::FastCgi(fastcgi::Conversation::begin(lease, Role::Responder, pairs, silence))
@@ -162,7 +154,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     };
     if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
         // What comes next learns all that this application was told, with REDIRECT_ before it.
-        ex.variables.extend(variables);
+        ex.variables.extend(variables.into_pairs());
     }
     outcome
 }

@@ -45,18 +45,34 @@ const MODULE: &str = "proxy_http";
 /// The longest line of a response's head, in bytes; `responsefieldsize` moves it.
 const LINE: u64 = 8192;
 
+/// Who would be asked, and for what.
+pub struct Explained {
+    /// Where it listens.
+    pub address: Address,
+    /// The path and query.
+    pub path: Vec<u8>,
+    /// The host that its certificate must name, where it is asked over TLS.
+    pub tls: Option<Vec<u8>>,
+}
+
 /// Who would be asked, and for what; nobody is.
-pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), Fail> {
+pub fn explain(ex: &mut Exchange, place: &Place) -> Result<Explained, Fail> {
     let target = asked(place)?;
     if !ex.site.backends.contains(&target.address) {
         return Err(Behind::Server.not_named(&target));
+    }
+    let mut tls = None;
+    if target.scheme.is_secure() {
+        is_switched_on(place, &target)?;
+        tls = Some(request::tls_host(ex, place, &target).to_vec());
     }
     let mut path = target.path;
     if let Some(query) = &ex.target.query {
         path.push(b'?');
         path.extend_from_slice(query);
     }
-    Ok((target.address, path))
+    let address = target.address;
+    Ok(Explained { address, path, tls })
 }
 
 /// Asks the server of `place` and answers with what it says.
@@ -142,16 +158,22 @@ fn agreed(ex: &Exchange, target: &Target, terms: &Terms) -> (Agreed, Duration, V
     (agreed, terms.timeout.unwrap_or(usual), version)
 }
 
+/// Whether servers may be asked over TLS.
+fn is_switched_on(place: &Place, target: &Target) -> Result<(), Fail> {
+    if place.conf.tls_proxy.is_on() {
+        return Ok(());
+    }
+    let note = format!(
+        "server `{}` is asked over TLS, which is not switched on: `SSLProxyEngine on` would",
+        target.address
+    );
+    Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note).of_module(MODULE))
+}
+
 /// With whom TLS is spoken.
 fn secured(ex: &Exchange, place: &Place, target: &Target, backends: &Backends) -> Result<Partner, Fail> {
+    is_switched_on(place, target)?;
     let conf = &place.conf.tls_proxy;
-    if !conf.is_on() {
-        let note = format!(
-            "server `{}` is asked over TLS, which is not switched on: `SSLProxyEngine on` would",
-            target.address
-        );
-        return Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note).of_module(MODULE));
-    }
     let host = request::tls_host(ex, place, target);
     backends.partner(conf, host).map_err(|why| {
         let note = format!("server `{}`: TLS: {why}", target.address);

@@ -197,6 +197,9 @@ impl Stream {
 
     /// The connection itself, for somebody else to speak on.
     pub fn plain(&self) -> io::Result<BorrowedFd<'_>> {
+        if self.is_secure() {
+            return Err(io::Error::other("it is within TLS"));
+        }
         match &self.socket {
             Socket::Tcp(tcp) => Ok(tcp.as_fd()),
             Socket::Unix(unix) => Ok(unix.as_fd()),
@@ -229,7 +232,13 @@ impl Stream {
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
+        self.socket.as_fd()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
             Socket::Tcp(tcp) => tcp.as_fd(),
             Socket::Unix(unix) => unix.as_fd(),
         }
@@ -238,10 +247,26 @@ impl AsFd for Stream {
 
 impl Below for Socket {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(tcp) => tcp.try_read(buffer),
-            Socket::Unix(unix) => unix.try_read(buffer),
-        }
+        let mut read = None;
+        let recv = || match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::empty()) {
+            Ok((n, _)) => {
+                read = Some(n);
+                // There was no more than that: what comes next is a new event, and nobody needs to ask in vain until then.
+                // Tokio's own `poll_read` does the same.
+                let is_all = n > 0 && n < buffer.len();
+                if is_all {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(n)
+                }
+            }
+            Err(errno) => Err(errno.into()),
+        };
+        let tried = match self {
+            Socket::Tcp(tcp) => tcp.try_io(Interest::READABLE, recv),
+            Socket::Unix(unix) => unix.try_io(Interest::READABLE, recv),
+        };
+        read.map_or(tried, Ok)
     }
 
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -21,12 +21,14 @@ mod session;
 #[cfg(feature = "tls")]
 mod terms;
 #[cfg(feature = "tls")]
+mod tickets;
+#[cfg(feature = "tls")]
 mod trust;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Below, Client, Clients, Engine, Engines, Hello, Partner, Session, begin, disagreement};
+pub use absent::{Belief, Below, Client, Clients, Engine, Engines, Hello, Partner, Session, begin, disagreement};
 #[cfg(feature = "tls")]
-pub use behind::{Client, Clients, Partner, disagreement};
+pub use behind::{Belief, Client, Clients, Partner, disagreement};
 #[cfg(feature = "tls")]
 pub use engines::{Engine, Engines};
 #[cfg(feature = "tls")]

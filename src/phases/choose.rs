@@ -120,12 +120,16 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     let named = place.types.handler.as_deref();
     let script = match (place.alias, named) {
         (Alias::Proxied, _) => {
-            proxy_pass::goes_through_no_file(ex, place)?;
             let url = backends::of_handler(&place.path).unwrap_or_default();
-            if balancers::split(url).is_some() {
+            if let Some((name, rest)) = balancers::split(url) {
+                for member in ex.site.members_of(&name) {
+                    proxy_pass::goes_through_no_file(ex, place, &member.target.with_path(rest))?;
+                }
                 return Ok(Handler::Balancer);
             }
-            return Ok(speaks(parsed(&place.path)?.scheme));
+            let target = parsed(&place.path)?;
+            proxy_pass::goes_through_no_file(ex, place, &target)?;
+            return Ok(speaks(target.scheme));
         }
         (Alias::Scripts, Some(named)) if handlers::is_on_demand(named) => {
             if !needs_no_file(place) {

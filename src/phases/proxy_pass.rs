@@ -138,27 +138,19 @@ fn keeps_slashes(ex: &Exchange) -> EncodedSlash {
 
 /// Refuses a path that goes through a regular file which nobody would give to the application by its own name: of
 /// /upload.jpg/x.php, php-fpm would run upload.jpg. It is asked of applications that are php-fpm and see our files.
-pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place) -> Result<(), Fail> {
-    let url = backends::of_handler(&place.path).unwrap_or_default();
-    let targets: Vec<Target> = match balancers::split(url) {
-        Some((name, rest)) => ex
-            .site
-            .members_of(&name)
-            .map(|member| member.target.with_path(rest))
-            .collect(),
-        None => Target::parse(url).into_iter().collect(),
-    };
+pub(super) fn goes_through_no_file(ex: &Exchange, place: &Place, target: &Target) -> Result<(), Fail> {
     let is_fpm = place.conf.fastcgi.backend.or(Backend::Fpm) == Backend::Fpm;
-    let mut asked = targets
-        .iter()
-        .filter(|target| is_fpm && target.scheme == Scheme::FastCgi && target.address.is_local());
-    asked.try_for_each(|target| goes_through_none(ex, &target.path))
+    if is_fpm && target.scheme == Scheme::FastCgi && target.address.is_local() {
+        return goes_through_none(ex, &target.path);
+    }
+    Ok(())
 }
 
 fn goes_through_none(ex: &Exchange, path: &[u8]) -> Result<(), Fail> {
     // php-fpm takes the path as it is or decoded, by its version and settings.
     let decoded = percent_decode(path, target::EncodedSlashes::On).unwrap_or_default();
-    let mut names = [decoded.as_slice(), path].into_iter();
+    let as_it_is = (decoded != path).then_some(path);
+    let mut names = [decoded.as_slice()].into_iter().chain(as_it_is);
     let Some(file) = names.find_map(|name| goes_through(ex, name)) else {
         return Ok(());
     };
@@ -175,6 +167,8 @@ fn goes_through_none(ex: &Exchange, path: &[u8]) -> Result<(), Fail> {
 
 /// The file that a name goes through though nobody would give it to the application by its own name.
 fn goes_through<'n>(ex: &Exchange, name: &'n [u8]) -> Option<&'n [u8]> {
+    // What is behind a file is behind a slash, and the disk need not be asked.
+    name.get(1..).and_then(|name| memchr::memchr(b'/', name))?;
     // Whatever is not there is the application's to say.
     let extent = open::extent(name)
         .ok()

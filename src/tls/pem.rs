@@ -6,6 +6,9 @@ use std::fmt::{self, Display, Formatter};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use crate::base::secret::Secret;
 
 #[cfg(test)]
 mod tests;
@@ -122,6 +125,19 @@ pub fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     }
 }
 
+/// A private key as a block of its own.
+pub fn key_block(form: KeyForm, key: &[u8]) -> Secret {
+    let label = match form {
+        KeyForm::Pkcs8 => "PRIVATE KEY",
+        KeyForm::Pkcs1 => "RSA PRIVATE KEY",
+        KeyForm::Sec1 => "EC PRIVATE KEY",
+    };
+    let text = Secret::from(base64::engine::general_purpose::STANDARD.encode(key).into_bytes());
+    let head = format!("-----BEGIN {label}-----\n");
+    let foot = format!("\n-----END {label}-----\n");
+    Secret::joined(&[head.as_bytes(), &text, foot.as_bytes()])
+}
+
 /// The lines of a text, by line feed, carriage return and line feed, or carriage return.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lone_returns = !text.contains(&b'\n');
@@ -219,7 +235,9 @@ impl<'a> Open<'a> {
     /// The bytes of all lines but the first `head`.
     fn decode(&self, head: usize, end: usize) -> Result<Vec<u8>, PemError> {
         let body = self.lines.get(head..).unwrap_or_default();
-        let mut text: Vec<u8> = Vec::with_capacity(body.len() * 64);
+        let length = body.iter().map(|(_, line)| line.len()).sum();
+        // It may be that of a key. It has room from the start, so that no copy stays behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(length));
         for (number, line) in body {
             let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/= \t\r".contains(byte);
             if !line.iter().all(known) {
@@ -229,7 +247,7 @@ impl<'a> Open<'a> {
         }
         let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
         let bytes = GeneralPurpose::new(&STANDARD, lenient)
-            .decode(&text)
+            .decode(text.as_slice())
             .map_err(|_| PemError::NotBase64(end))?;
         if bytes.is_empty() {
             return Err(PemError::Empty(self.line));

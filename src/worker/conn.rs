@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -39,6 +39,7 @@ use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
 use crate::worker::heads::Borrowed;
+use crate::worker::patience::Patience;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
 use crate::worker::roster::Seat;
@@ -93,6 +94,8 @@ pub struct Conn {
     /// The client speaks plain HTTP where TLS is spoken.
     speaks_plainly: bool,
     requests: u32,
+    /// How long the client is waited for.
+    patience: Patience,
     /// When, in microseconds since 1970.
     opened: u64,
     /// Its place among those that are shown.
@@ -143,6 +146,7 @@ impl Conn {
             tls: None,
             speaks_plainly: false,
             requests: 0,
+            patience: Patience::default(),
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
@@ -302,10 +306,10 @@ impl Conn {
             self.thread.roster.reads(self.seat);
         }
         self.writer.rest();
-        let mut sleep = pin!(tokio::time::sleep_until(deadline));
-        poll_fn(|cx| match self.reader.borrow_mut().poll_fill(cx) {
+        let (reader, patience) = (&self.reader, &mut self.patience);
+        poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
             Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
-            Poll::Pending => sleep.as_mut().poll(cx).map(|()| Waited::TooLate),
+            Poll::Pending => patience.poll_over(cx, deadline).map(|()| Waited::TooLate),
         })
         .await
     }
@@ -424,7 +428,7 @@ impl Conn {
 
     fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
         let mut ex = Exchange::new(self.thread.config, self.connection(), head, body, began);
-        ex.unique_id = self.thread.unique_id();
+        ex.unique_id = self.thread.unique_id(began.wall);
         if self.thread.has_authorizers {
             ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
         }

@@ -10,7 +10,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -205,7 +205,7 @@ impl FcgiConn {
         let asked = Wrapped {
             variables,
             body: RequestBody::new(Rc::clone(&self.input) as Rc<RefCell<_>>),
-            unique_id: thread.unique_id(),
+            unique_id: thread.unique_id(SystemTime::now()),
         };
         let mut running = pin!(wrapped::run(asked, &means));
         let answer = loop {

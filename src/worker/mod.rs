@@ -12,6 +12,7 @@ mod heads;
 pub mod logs;
 mod looks;
 mod maps;
+mod patience;
 pub mod pulse;
 pub mod reader;
 pub mod record;

@@ -25,6 +25,15 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
 }
 
+/// What a kept buffer has room for: more than most heads.
+const SPARE_ROOM: usize = 1024;
+/// So many empty buffers are kept for the connections of a thread that have something to read.
+const SPARES: usize = 64;
+
+thread_local! {
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
 /// More than this of later requests is not taken in while one is being answered.
 const AHEAD: usize = 64 * 1024;
 
@@ -200,9 +209,21 @@ impl Reader {
         self.request += 1;
         self.body = BodyState::Done;
         self.timing = None;
-        if self.buffer.is_empty() {
-            // An idle connection keeps no buffer.
-            self.buffer = BytesMut::new();
+        self.rest();
+    }
+
+    /// Gives an empty buffer back: an idle connection keeps none.
+    fn rest(&mut self) {
+        if self.buffer.is_empty() && self.buffer.capacity() > 0 {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            // What stands in it may belong to others still; then it begins anew, or is let go.
+            if buffer.try_reclaim(SPARE_ROOM) && buffer.capacity() <= READ {
+                SPARE.with_borrow_mut(|spare| {
+                    if spare.len() < SPARES {
+                        spare.push(buffer);
+                    }
+                });
+            }
         }
     }
 
@@ -210,6 +231,10 @@ impl Reader {
     pub fn fill(&mut self) -> io::Result<usize> {
         let n = SCRATCH.with_borrow_mut(|scratch| {
             let n = self.stream.try_read(scratch)?;
+            if self.buffer.capacity() == 0 && n > 0 {
+                let spare = SPARE.with_borrow_mut(Vec::pop);
+                self.buffer = spare.unwrap_or_else(|| BytesMut::with_capacity(n.max(SPARE_ROOM)));
+            }
             self.buffer.extend_from_slice(scratch.get(..n).unwrap_or_default());
             io::Result::Ok(n)
         })?;

@@ -14,9 +14,11 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::auth::nonce::SECRET;
 use crate::backend::Backends;
 use crate::backend::on_demand::OnDemand;
 use crate::backend::service::News;
+use crate::base::secret::Secret;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::{system_log, targets};
@@ -64,14 +66,15 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let config: &'static Config = Box::leak(Box::new(load::from_text(&inherited.settings)?));
     say_to(system_log(config));
     let sinks = sinks(config, inherited.logs)?;
-    if let Ok(secret) = inherited.secret.try_into() {
+    let secret = Secret::from(inherited.secret);
+    if let Ok(secret) = <[u8; SECRET]>::try_from(&*secret) {
         phases::digest::sign_with(secret);
     }
     ground::take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
     let started = Arc::new(ground::started(config)?);
-    let (engines, clients) = ground::tls(config, inherited.keys)?;
+    let (engines, clients) = ground::tls(config, inherited.keys, &secret)?;
     let engines = Arc::new(engines);
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);

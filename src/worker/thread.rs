@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::directives::server::Tokens;
 use crate::config::site::{Config, Site};
@@ -129,8 +130,8 @@ impl Thread {
     }
 
     /// A name for a request that no other request has.
-    pub fn unique_id(&self) -> [u8; 24] {
-        self.ids.next()
+    pub fn unique_id(&self, now: SystemTime) -> [u8; 24] {
+        self.ids.next(now)
     }
 
     /// The site of what is outside of all others.

@@ -29,10 +29,11 @@ impl UniqueIds {
     }
 
     /// The next: 24 characters that can stand in a URL and in a log, made of the time, the seed, the thread and a count.
-    pub fn next(&self) -> [u8; 24] {
+    pub fn next(&self, now: SystemTime) -> [u8; 24] {
         let count = self.count.get().wrapping_add(1);
         self.count.set(count);
-        let seconds = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since.map_or(0, |since| since.as_secs());
         let mut bytes = [0; 18];
         let parts = seconds
             .to_be_bytes()
@@ -60,13 +61,16 @@ impl UniqueIds {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::time::SystemTime;
 
     use super::UniqueIds;
 
     #[test]
     fn no_two_requests_have_the_same_name() {
         let (one, other) = (UniqueIds::new(0), UniqueIds::new(1));
-        let ids: HashSet<_> = (0..10_000).flat_map(|_| [one.next(), other.next()]).collect();
+        let ids: HashSet<_> = (0..10_000)
+            .flat_map(|_| [one.next(SystemTime::UNIX_EPOCH), other.next(SystemTime::UNIX_EPOCH)])
+            .collect();
         assert_eq!(ids.len(), 20_000);
     }
 }

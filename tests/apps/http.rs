@@ -1,7 +1,7 @@
 //! The same program as a server of HTTP: `testapp --http SOCKET [PORT]`, on a Unix socket and a port of 127.0.0.1. The query
 //! names the behaviour, good or bad, and its arguments: `/x?bytes/1000`. Files are below the directory it runs in.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -9,23 +9,44 @@ use std::path::Path;
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
+use crate::https::{Link, Secure};
 use crate::to_say;
 
+/// What is around the bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    Nothing,
+    Tls,
+}
+
+/// Talks to whoever has come.
+fn talk<S: Link>(stream: S, within: Within) {
+    match within {
+        Within::Nothing => Talk::new(stream).serve(),
+        // Who does not agree is not served.
+        Within::Tls => {
+            if let Ok(secure) = Secure::new(stream) {
+                Talk::new(secure).serve();
+            }
+        }
+    }
+}
+
 /// Serves until it is ended.
-pub fn serve(socket: &str, port: Option<&str>) -> io::Result<()> {
+pub fn serve(socket: &str, port: Option<&str>, within: Within) -> io::Result<()> {
     let unix = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
     if let Some(port) = port.and_then(|port| port.parse::<u16>().ok()) {
         let tcp = TcpListener::bind(("127.0.0.1", port))?;
         spawn(move || {
             for stream in tcp.incoming().flatten() {
-                spawn(move || Talk::new(stream).serve());
+                spawn(move || talk(stream, within));
             }
         });
     }
     for stream in unix.incoming() {
         let stream = stream?;
-        spawn(move || Talk::new(stream).serve());
+        spawn(move || talk(stream, within));
     }
     Ok(())
 }
@@ -59,7 +80,7 @@ fn closed() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }
 
-impl<S: Read + Write> Talk<S> {
+impl<S: Link> Talk<S> {
     fn new(stream: S) -> Talk<S> {
         Talk {
             stream,
@@ -243,6 +264,19 @@ impl<S: Read + Write> Talk<S> {
                 let length = request.field("Content-Length").unwrap_or("none");
                 let coding = request.field("Transfer-Encoding").unwrap_or("none");
                 self.text(format!("read {} of {length}, {coding}\n", body.len()).as_bytes())?;
+            }
+            "tls" => {
+                let facts = self.stream.facts();
+                self.text(facts.as_bytes())?;
+            }
+            "handshake" => {
+                let handshake = self.stream.handshake();
+                self.text(handshake.as_bytes())?;
+            }
+            "torn" => {
+                self.say(b"HTTP/1.1 200 OK\r\n\r\nhalf of it")?;
+                self.stream.tear();
+                return Ok(false);
             }
             "lastword" => {
                 self.is_ending = true;

@@ -4,6 +4,7 @@
 mod fastcgi;
 mod handoff;
 mod http;
+mod https;
 mod scgi;
 
 use std::env;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal, raise};
 
 use crate::fastcgi::Serves;
+use crate::http::Within;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
@@ -61,13 +63,13 @@ fn main() -> ExitCode {
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     if let [_, mode, socket, port @ ..] = arguments.as_slice()
-        && let "--http" | "--scgi" = mode.as_str()
+        && let "--http" | "--https" | "--scgi" = mode.as_str()
     {
         let port = port.first().map(String::as_str);
-        let end = if mode == "--http" {
-            http::serve(socket, port)
-        } else {
-            scgi::serve(socket, port)
+        let end = match mode.as_str() {
+            "--http" => http::serve(socket, port, Within::Nothing),
+            "--https" => http::serve(socket, port, Within::Tls),
+            _ => scgi::serve(socket, port),
         };
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 
 use crate::support::processes;
 use crate::support::server::{self, bench, kill, poll, server_uid};
+use crate::support::tls;
 
 /// An application that runs.
 pub struct Application {
@@ -97,6 +98,7 @@ impl Application {
     fn spawned(mut command: Command, root: &Path, as_root: bool, stdin: Stdio) -> Result<Child, String> {
         command
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("TLS", tls::directory())
             .current_dir(root)
             .stdin(stdin)
             .stdout(Stdio::null())

@@ -6,7 +6,7 @@
 //! ours: why                       Apache cannot be asked
 //! needs perl git                  programs without which the case cannot run
 //! application NAME                our FastCGI responder (`testapp`) on $ROOT/app.sock and $APPPORT, or `php-fpm` on
-//!                                 $ROOT/php.sock; see `applications.rs` (`testapp --scgi`, `testapp --http`,
+//!                                 $ROOT/php.sock; see `applications.rs` (`testapp --scgi`, `testapp --http`, `testapp --https`,
 //!                                 `testapp --fastcgi b.sock`)
 //! as root                         run the server as root (else as nobody when the tests run as root)
 //! loose                           do not judge reply heads (what `nph-` scripts write is theirs)

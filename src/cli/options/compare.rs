@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::commands::compare::{Compare, Form, MOST_JOBS, Urls};
+use crate::net::tls::Belief;
 
 /// So many requests are sent where `--limit` does not say how many.
 const LIMIT: usize = 1000;
@@ -21,7 +22,10 @@ pub(super) fn command() -> Command {
     Command::new("compare")
         .about("Ask two servers the safe requests of a log, and show in what their answers differ")
         .args([
-            url("OLD-URL", "The server that is right: http://host:port"),
+            url(
+                "OLD-URL",
+                "The server that is right: http://host:port, or https://host:port",
+            ),
             url("NEW-URL", "The other one"),
         ])
         .args(of_requests())
@@ -36,6 +40,11 @@ pub(super) fn command() -> Command {
                 .value_name("SECONDS")
                 .help("How long an answer may take [default: 30]")
                 .value_parser(value_parser!(u64).range(1..=3600)),
+            Arg::new("insecure")
+                .long("insecure")
+                .short('k')
+                .help("Take any certificate of a server of https")
+                .action(ArgAction::SetTrue),
             Arg::new("json")
                 .long("json")
                 .help("One object of JSON")
@@ -97,6 +106,11 @@ pub(super) fn compare(matches: &ArgMatches) -> Compare {
         old: text("OLD-URL"),
         new: text("NEW-URL"),
         log: matches.get_one("log").cloned().unwrap_or_default(),
+        belief: if matches.get_flag("insecure") {
+            Belief::Anybody
+        } else {
+            Belief::Trusted
+        },
         host: bytes("host").next(),
         fields: bytes("header").collect(),
         ignored: matches

@@ -1,6 +1,6 @@
 //! One request to a server over a connection of its own, and its answer. Everything has to be there before one deadline.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use crate::http::chunked::{Decoder, Step};
 use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::received::{BadLine, BodyEnd, HeadReader, Received};
+use crate::net::tls::{Belief, Below, Client, Session, disagreement};
 
 /// So much of a body is kept and compared with its differences shown; of what is behind it, length and digest are.
 const KEPT: usize = 4 * 1024 * 1024;
@@ -27,17 +28,18 @@ pub struct Server {
     /// Its port.
     pub port: u16,
     addresses: Vec<SocketAddr>,
+    /// What TLS needs, where it is spoken.
+    tls: Option<Client>,
 }
 
 impl Server {
-    /// The server of a URL of plain HTTP without a path; its name is looked up. An error is a sentence.
-    pub fn of(url: &str) -> Result<Server, String> {
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return Err(format!(
-                    "{url}: TLS is not spoken by this version; name the server's plain HTTP"
-                ));
+    /// The server of a URL without a path; its name is looked up. An error is a sentence.
+    pub fn of(url: &str, belief: Belief) -> Result<Server, String> {
+        let (rest, tls) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (rest, None),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => {
+                let client = Client::of_command(belief).map_err(|error| format!("{url}: {error}"))?;
+                (rest, Some(client))
             }
             _ => return Err(format!("{url}: not a URL; write `http://host:port`")),
         };
@@ -50,7 +52,7 @@ impl Server {
                 let port = port.parse().map_err(|_| format!("{url}: `{port}` is not a port"))?;
                 (host, port)
             }
-            _ => (authority, 80),
+            _ => (authority, if tls.is_some() { 443 } else { 80 }),
         };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = (bare, port)
@@ -61,13 +63,15 @@ impl Server {
             host: host.to_owned(),
             port,
             addresses: addresses.collect(),
+            tls,
         })
     }
 
     /// The Host field for it.
     pub fn authority(&self) -> String {
         match self.port {
-            80 => self.host.clone(),
+            80 if self.tls.is_none() => self.host.clone(),
+            443 if self.tls.is_some() => self.host.clone(),
             port => format!("{}:{port}", self.host),
         }
     }
@@ -84,18 +88,26 @@ impl Server {
         Err(last)
     }
 
-    /// The answer to a request, whose bytes are a head. An error is a sentence.
-    pub fn ask(&self, request: &[u8], method: Method, patience: Duration) -> Result<Answer, String> {
+    /// The answer to a request, whose bytes are a head; over TLS, `host` is asked for and must be named by the certificate,
+    /// whatever its port. An error is a sentence.
+    pub fn ask(&self, host: &[u8], request: &[u8], method: Method, patience: Duration) -> Result<Answer, String> {
+        let told = |error: &std::io::Error| error.to_string();
+        let stream = self.connect(patience)?;
+        let timeouts = stream
+            .set_write_timeout(Some(patience))
+            .and_then(|()| stream.set_read_timeout(Some(patience)));
+        timeouts.map_err(|error| told(&error))?;
+        let session = match &self.tls {
+            Some(client) => Some(agreed(client, host, &stream).map_err(|why| format!("TLS: {why}"))?),
+            None => None,
+        };
         let mut wire = Wire {
             deadline: Instant::now() + patience,
-            stream: self.connect(patience)?,
+            line: Line { stream, session },
             input: Vec::new(),
+            is_torn: false,
         };
-        let told = |error: &std::io::Error| error.to_string();
-        wire.stream
-            .set_write_timeout(Some(patience))
-            .map_err(|error| told(&error))?;
-        wire.stream.write_all(request).map_err(|error| told(&error))?;
+        wire.line.send(request).map_err(|error| told(&error))?;
         let received = wire.head()?;
         let end = received
             .body_end(method)
@@ -163,10 +175,70 @@ enum Cut {
     Not,
 }
 
-struct Wire {
+/// Comes to an agreement on a connection that waits.
+fn agreed(client: &Client, host: &[u8], stream: &TcpStream) -> Result<Session, String> {
+    let session = client.partner(without_port(host))?.begin();
+    let session = session.map_err(|error| error.to_string())?;
+    session
+        .try_agree(&Waiting(stream))
+        .map_err(|error| disagreement(&error))?;
+    Ok(session)
+}
+
+/// A host's name or address alone.
+fn without_port(host: &[u8]) -> &[u8] {
+    match host.strip_prefix(b"[") {
+        Some(rest) => rest.split(|byte| *byte == b']').next().unwrap_or_default(),
+        None => host.split(|byte| *byte == b':').next().unwrap_or_default(),
+    }
+}
+
+/// A socket that waits for as long as it was told.
+struct Waiting<'a>(&'a TcpStream);
+
+impl Below for Waiting<'_> {
+    fn read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        (&mut &*self.0).read(buffer)
+    }
+
+    fn write(&self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        (&mut &*self.0).write_vectored(pieces)
+    }
+}
+
+/// A connection, bare or within TLS.
+struct Line {
     stream: TcpStream,
+    session: Option<Session>,
+}
+
+impl Line {
+    fn send(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
+        let Some(session) = &self.session else {
+            return self.stream.write_all(bytes);
+        };
+        let below = Waiting(&self.stream);
+        while !bytes.is_empty() {
+            let count = session.try_write(&below, &[IoSlice::new(bytes)])?;
+            bytes = bytes.get(count..).unwrap_or_default();
+        }
+        session.try_push(&below)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match &self.session {
+            Some(session) => session.try_read(&Waiting(&self.stream), buffer),
+            None => self.stream.read(buffer),
+        }
+    }
+}
+
+struct Wire {
+    line: Line,
     deadline: Instant,
     input: Vec<u8>,
+    /// Nothing within TLS has said that it ends.
+    is_torn: bool,
 }
 
 impl Wire {
@@ -178,10 +250,11 @@ impl Wire {
             if left.is_zero() {
                 return Err("it took too long (--timeout)".to_owned());
             }
-            self.stream
+            self.line
+                .stream
                 .set_read_timeout(Some(left))
                 .map_err(|error| error.to_string())?;
-            match self.stream.read(&mut buffer) {
+            match self.line.read(&mut buffer) {
                 Ok(length) => {
                     self.input.extend_from_slice(buffer.get(..length).unwrap_or_default());
                     return Ok(length > 0);
@@ -189,6 +262,11 @@ impl Wire {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     return Err("it took too long (--timeout)".to_owned());
+                }
+                // A connection that is torn off within TLS is one that ends early, as a bare one.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    self.is_torn = true;
+                    return Ok(false);
                 }
                 Err(error) => return Err(error.to_string()),
             }
@@ -230,7 +308,8 @@ impl Wire {
                         return Ok(Cut::Not);
                     }
                     if !self.more()? {
-                        return Ok(if end == BodyEnd::Close { Cut::Not } else { Cut::Early });
+                        let is_whole = end == BodyEnd::Close && !self.is_torn;
+                        return Ok(if is_whole { Cut::Not } else { Cut::Early });
                     }
                 }
             }
@@ -266,18 +345,17 @@ mod tests {
 
     use super::{Answer, Server};
     use crate::http::method::Method;
+    use crate::net::tls::Belief;
 
     #[test]
-    fn a_url_is_a_server_of_plain_http() {
+    fn a_url_is_a_server_of_http() {
         for (url, want) in [
             ("http://127.0.0.1:8080", Ok("127.0.0.1:8080")),
             ("HTTP://127.0.0.1/", Ok("127.0.0.1")),
             ("http://[::1]:81/", Ok("[::1]:81")),
             ("http://[::1]", Ok("[::1]")),
-            (
-                "https://a/",
-                Err("https://a/: TLS is not spoken by this version; name the server's plain HTTP"),
-            ),
+            ("https://127.0.0.1/", Ok("127.0.0.1")),
+            ("https://127.0.0.1:80/", Ok("127.0.0.1:80")),
             ("localhost:80", Err("localhost:80: not a URL; write `http://host:port`")),
             (
                 "http://a/b",
@@ -289,7 +367,7 @@ mod tests {
             ),
             ("http://127.0.0.1:x/", Err("http://127.0.0.1:x/: `x` is not a port")),
         ] {
-            let told = Server::of(url).map(|server| server.authority());
+            let told = Server::of(url, Belief::Anybody).map(|server| server.authority());
             assert_eq!(told.as_deref().map_err(String::as_str), want, "{url}");
         }
     }
@@ -304,8 +382,8 @@ mod tests {
             stream.read_exact(&mut request).expect("it asks");
             stream.write_all(bytes).expect("it reads");
         });
-        let server = Server::of(&format!("http://{address}")).expect("a URL");
-        let answer = server.ask(b"ask\n", method, Duration::from_secs(30));
+        let server = Server::of(&format!("http://{address}"), Belief::Trusted).expect("a URL");
+        let answer = server.ask(b"localhost", b"ask\n", method, Duration::from_secs(30));
         thread.join().expect("it answered");
         answer
     }

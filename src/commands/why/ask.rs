@@ -38,6 +38,19 @@ pub struct Asked {
     pub local: SocketAddr,
     /// The client's end.
     pub peer: SocketAddr,
+    /// What the URL says of TLS.
+    pub over: Over,
+}
+
+/// How a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Bare, by `http://`.
+    Plain,
+    /// Within TLS, by `https://`.
+    Tls,
+    /// As the address has it.
+    Whatever,
 }
 
 /// The port of a client that nobody is. Clients have some port above 1023.
@@ -51,7 +64,7 @@ pub fn request(question: &Question, listen: &[Listen]) -> Result<Asked, String> 
             shown(&question.method)
         ));
     }
-    let (authority, target) = parted(&question.url)?;
+    let (over, authority, target) = parted(&question.url)?;
     let host = match (&question.host, authority) {
         (Some(_), Some(_)) => {
             return Err("the URL names a host already; leave --host out, or write the path alone".into());
@@ -61,7 +74,7 @@ pub fn request(question: &Question, listen: &[Listen]) -> Result<Asked, String> 
         (None, None) => b"localhost".to_vec(),
     };
     let known = Host::parse(&host).map_err(|_| format!("{} is not the name of a host", shown(&host)))?;
-    let local = question.local.unwrap_or_else(|| local(&known, listen));
+    let local = question.local.unwrap_or_else(|| local(over, &known, listen));
     let ip = question.from.unwrap_or(match local {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         SocketAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
@@ -93,11 +106,12 @@ pub fn request(question: &Question, listen: &[Listen]) -> Result<Asked, String> 
         head,
         local,
         peer: SocketAddr::new(ip, CLIENT_PORT),
+        over,
     })
 }
 
-/// The host of a URL, if it names one, and what follows it. A fragment stays with the client.
-fn parted(url: &[u8]) -> Result<(Option<&[u8]>, &[u8]), String> {
+/// The scheme and the host of a URL, if it names them, and what follows it. A fragment stays with the client.
+fn parted(url: &[u8]) -> Result<(Over, Option<&[u8]>, &[u8]), String> {
     if url.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
         let hint = "it has a space or a control character; write %20 or the like";
         return Err(format!("{} is not a URL: {hint}", shown(url)));
@@ -108,20 +122,21 @@ fn parted(url: &[u8]) -> Result<(Option<&[u8]>, &[u8]), String> {
         url.get(..scheme.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
-    if begins(b"https://") {
-        return Err("this version speaks no TLS, so that nothing answers https; write http".into());
-    }
-    if !begins(b"http://") {
+    let (over, length) = if begins(b"https://") {
+        (Over::Tls, 8)
+    } else if begins(b"http://") {
+        (Over::Plain, 7)
+    } else {
         return match url.first() {
-            Some(b'/') => Ok((None, url)),
-            _ if url == b"*" => Ok((None, url)),
+            Some(b'/') => Ok((Over::Whatever, None, url)),
+            _ if url == b"*" => Ok((Over::Whatever, None, url)),
             _ => Err(format!(
                 "{} is neither a URL nor a path; write `http://host/path`, or `/path`",
                 shown(url)
             )),
         };
-    }
-    let rest = url.get(7..).unwrap_or_default();
+    };
+    let rest = url.get(length..).unwrap_or_default();
     let end = rest
         .iter()
         .position(|byte| matches!(byte, b'/' | b'?'))
@@ -131,8 +146,8 @@ fn parted(url: &[u8]) -> Result<(Option<&[u8]>, &[u8]), String> {
         return Err("a name and a password in a URL are not sent as such; write --user NAME:PASSWORD".into());
     }
     match target.first() {
-        Some(b'/') => Ok((Some(host), target)),
-        None => Ok((Some(host), b"/")),
+        Some(b'/') => Ok((over, Some(host), target)),
+        None => Ok((over, Some(host), b"/")),
         Some(_) => Err(format!(
             "{} has a query and no path; write a slash before it",
             shown(url)
@@ -163,10 +178,15 @@ fn field(line: &[u8]) -> Result<&[u8], String> {
 }
 
 /// Where the request would arrive: at the address that the URL names, or where the server listens on its port.
-fn local(host: &Host, listen: &[Listen]) -> SocketAddr {
+fn local(over: Over, host: &Host, listen: &[Listen]) -> SocketAddr {
     let ports = || listen.iter().map(|line| line.port);
-    let usual = ports().find(|port| *port == 80).or_else(|| ports().next());
-    let port = host.port.or(usual).unwrap_or(80);
+    let port = host.port.unwrap_or_else(|| match over {
+        Over::Tls => 443,
+        Over::Plain | Over::Whatever => {
+            let usual = ports().find(|port| *port == 80).or_else(|| ports().next());
+            usual.unwrap_or(80)
+        }
+    });
     let text = std::str::from_utf8(host.name()).unwrap_or_default();
     let literal = text
         .trim_start_matches('[')
@@ -244,6 +264,14 @@ mod tests {
             ("/x", &["192.0.2.7:8080"], "GET /x ", "localhost", "192.0.2.7:8080"),
             ("*", &["80"], "GET * ", "localhost", "127.0.0.1:80"),
             ("/", &[], "GET / ", "localhost", "127.0.0.1:80"),
+            (
+                "https://a.example/x",
+                &["80", "192.0.2.7:443"],
+                "GET /x ",
+                "a.example",
+                "192.0.2.7:443",
+            ),
+            ("https://a.example", &["80"], "GET / ", "a.example", "127.0.0.1:443"),
         ] {
             let made = request(&asked(url), &listen(lines)).expect(url);
             let text = String::from_utf8(made.head).expect("text");
@@ -258,7 +286,6 @@ mod tests {
     fn what_cannot_be_sent_is_said() {
         for (change, want) in [
             (asked("a.example/"), "neither a URL nor a path"),
-            (asked("https://a.example/"), "no TLS"),
             (asked("http://a.example/a b"), "a space or a control character"),
             (asked("/a\r\nX: y"), "a space or a control character"),
             (asked("http://u:p@a.example/"), "--user"),

@@ -170,10 +170,13 @@ impl Outside for StandIn {
     }
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        let (address, path) = proxy::explain(ex, place)?;
+        let proxy::Explained { address, path, tls } = proxy::explain(ex, place)?;
         let path = String::from_utf8_lossy(&path);
+        let over = tls.map_or_else(String::new, |host| {
+            format!(" over TLS, as `{}`,", String::from_utf8_lossy(&host))
+        });
         Err(self.stop(format!(
-            "server `{address}` is asked for `{path}`; nobody is asked here, so that what it answers is not known"
+            "server `{address}` is asked{over} for `{path}`; nobody is asked here, so that what it answers is not known"
         )))
     }
 
@@ -199,7 +202,14 @@ impl Outside for StandIn {
         let members: Vec<String> = balancer
             .members
             .iter()
-            .map(|member| format!("`{}`", member.target.address))
+            .map(|member| {
+                let over = if member.target.scheme.is_secure() {
+                    " over TLS"
+                } else {
+                    ""
+                };
+                format!("`{}`{over}", member.target.address)
+            })
             .collect();
         Err(self.stop(format!(
             "one of the members of `{}` is asked: {}; nobody is asked here, so that what it answers is not known",

@@ -56,7 +56,9 @@ pub mod tls;
 pub mod tls_access;
 pub mod tls_agreement;
 pub mod tls_clients;
+pub mod tls_pass_phrase;
 pub mod tls_proxy;
+pub mod tls_sessions;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -178,6 +180,8 @@ settings! {
         tls_agreement: tls_agreement::TlsAgreement,
         /// Clients' certificates.
         tls_clients: tls_clients::TlsClients,
+        /// Sessions of TLS that are taken up again.
+        tls_sessions: tls_sessions::TlsSessions,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -212,6 +216,8 @@ settings! {
         file_cache: file_cache::FileCache,
         /// Names in handshakes.
         sni: sni::Sni,
+        /// Who knows pass phrases.
+        pass_phrases: tls_pass_phrase::PassPhrases,
     }
 }
 
@@ -271,7 +277,9 @@ const BY_FEATURE: &[&[Directive]] = &[
     tls_access::DIRECTIVES,
     tls_agreement::DIRECTIVES,
     tls_clients::DIRECTIVES,
+    tls_pass_phrase::DIRECTIVES,
     tls_proxy::DIRECTIVES,
+    tls_sessions::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

@@ -271,10 +271,10 @@ that is named here may be named in .htaccess files and in expressions.",
         manual: "The URL is http://host:port/path of a server that speaks HTTP, or fcgi:// or scgi:// of an application; \
 unix:/socket|http://host/path reaches one by a socket in the file system. What follows the path in the request is added to it. With ! the paths stay here: \
 such a line must stand before a wider one. In a <Location> it stands without the path. nocanon adds the path as the client has written it; \
-otherwise it is decoded and escaped again. https:// and other schemes are refused by this version.\n\nOf a FastCGI application it becomes \
+otherwise it is decoded and escaped again. https:// and wss:// need SSLProxyEngine; other schemes are refused by this version.\n\nOf a FastCGI application it becomes \
 SCRIPT_FILENAME, as ProxyFCGIBackendType says. An SCGI application learns it from SCRIPT_NAME, and from \
 PATH_INFO where `SetEnvIf Request_URI . proxy-scgi-pathinfo` stands. A server of HTTP is asked for it as Apache asks; its answer comes back as it is, \
-with its own Date and Server. ws:// is http:// with upgrade=WebSocket. A service that \
+with its own Date and Server. ws:// is http:// with upgrade=WebSocket, and wss:// is https:// with it. A service that \
 unix:/socket|handoff: names takes the client's connection over, and answers on it itself: lychgate-handoff(7).\n\nParameters: \
 connections to a server of HTTP are kept for further requests unless enablereuse=off or disablereuse=on; \
 those to an application are with enablereuse=on, which one \

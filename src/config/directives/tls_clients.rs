@@ -73,6 +73,13 @@ impl TlsClients {
         pairs.iter().all(|(own, others)| path(own) == path(others)) && self.crl_check == other.crl_check
     }
 
+    /// Whether clients are asked for the same certificates, and those are believed by the same rules.
+    pub fn asks_as(&self, other: &TlsClients) -> bool {
+        self.verify.or(Verify::None) == other.verify.or(Verify::None)
+            && self.depth == other.depth
+            && self.believes_as(other)
+    }
+
     /// The files and directories, each with the directive that names it.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &Named)> {
         [

@@ -6,6 +6,8 @@ use crate::config::error::Span;
 use crate::config::setting::{Setting, settings};
 use crate::config::table::{Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Said};
+use crate::tls::ciphers;
+use crate::tls::protocol::{Protocols, Versions};
 
 settings! {
     /// How servers behind this one are asked over TLS.
@@ -35,6 +37,12 @@ settings! {
         check_common_name: Setting<bool>,
         /// `SSLProxyCheckPeerExpire`.
         check_time: Setting<bool>,
+        /// `SSLProxyProtocol`.
+        versions: Setting<Versions>,
+        /// `SSLProxyCipherSuite`: the suites of TLS 1.2 by their numbers, in the order of preference.
+        suites: Setting<Vec<u16>>,
+        /// The same for TLS 1.3.
+        suites13: Setting<Vec<u16>>,
         /// `SSLProxyMachineCertificateFile`.
         own_file: Setting<Named>,
         /// `SSLProxyMachineCertificatePath`.
@@ -129,6 +137,43 @@ fn named(args: &Args) -> Named {
         path: args.path(0),
         span: args.span.clone(),
     }
+}
+
+fn protocols(conf: &mut DirConf, args: &Args) -> Said<()> {
+    let said = Protocols::parse(args.words.iter().map(Vec::as_slice)).map_err(|error| error.to_string())?;
+    if !said.in_vain.is_empty() {
+        args.remark(format!(
+            "`{}` is not spoken, being broken or old",
+            said.in_vain.join("`, `")
+        ));
+    }
+    of(conf, args)?.versions.set(said.versions);
+    Ok(())
+}
+
+fn suites(conf: &mut DirConf, args: &Args) -> Said<()> {
+    let (is_of_13, list) = match args.words {
+        [list] => (false, list),
+        [protocol, list] if protocol.eq_ignore_ascii_case(b"SSL") => (false, list),
+        [protocol, list] if protocol.eq_ignore_ascii_case(b"TLSv1.3") => (true, list),
+        _ => return Err("takes `SSL` or `TLSv1.3` before the suites".into()),
+    };
+    let chosen = if is_of_13 {
+        ciphers::tls13(list)
+    } else {
+        ciphers::tls12(list).map_err(|error| error.to_string())?
+    };
+    if chosen.suites.is_empty() {
+        let version = if is_of_13 { "1.3" } else { "1.2" };
+        args.remark(format!(
+            "none of these suites is spoken here, and so no TLS {version} is with servers behind"
+        ));
+    }
+    let numbers = chosen.suites.iter().map(|suite| suite.id).collect();
+    let tls = of(conf, args)?;
+    let setting = if is_of_13 { &mut tls.suites13 } else { &mut tls.suites };
+    setting.set(numbers);
+    Ok(())
 }
 
 const fn entry(
@@ -269,6 +314,20 @@ compared, and of one without any its common names; `*.` at the beginning stands 
             Ok(())
         },
     ),
+    Directive {
+        words: Words::Between(1, 2),
+        ..entry(
+            "SSLProxyCipherSuite",
+            "[SSL|TLSv1.3] list",
+            "",
+            [
+                "Choose the cipher suites that servers behind are offered.",
+                "The list is one of OpenSSL's, as SSLCipherSuite takes it. Of what it chooses, those suites are offered that this server \
+has: the ones of TLS 1.2 with a key of one session (ECDHE) and an authenticated cipher, and those of TLS 1.3, for which TLSv1.3 stands before the list.",
+            ],
+            suites,
+        )
+    },
     entry(
         "SSLProxyEngine",
         "on|off",
@@ -333,6 +392,19 @@ it names none; where none fits it is shown none. The file is read by root where 
             Ok(())
         },
     ),
+    Directive {
+        words: Words::AtLeast(1),
+        ..entry(
+            "SSLProxyProtocol",
+            "[+|-]protocol ...",
+            "all",
+            [
+                "Say which versions of TLS are spoken with servers behind.",
+                "all is TLSv1.2 and TLSv1.3; there are no others here, so that a server that speaks only older ones cannot be asked.",
+            ],
+            protocols,
+        )
+    },
     entry(
         "SSLProxyVerify",
         "none|optional|require|optional_no_ca",

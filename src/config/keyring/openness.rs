@@ -22,9 +22,13 @@ const KEYS: &str = "ssl-cert";
 const GROUP: u32 = 0o40;
 const OTHERS: u32 = 0o4;
 
-/// Those who can read this file and should not; `None` is nobody. Behind links it is the file itself that counts.
+/// Those who can read this file and should not; `None` is nobody. Behind links it is the file itself that counts, of a directory its files.
 pub(super) fn readers(path: &Path) -> Option<Readers> {
     let path = path.canonicalize().ok()?;
+    if path.is_dir() {
+        let files = fs::read_dir(&path).ok()?.flatten().map(|entry| entry.path());
+        return files.filter(|file| file.is_file()).find_map(|file| readers(&file));
+    }
     let file = fs::metadata(&path).ok()?;
     let way: Vec<Metadata> = path
         .ancestors()

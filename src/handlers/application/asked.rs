@@ -178,18 +178,18 @@ impl Asked {
     }
 
     /// The same when ProxyFCGISetEnvIf has had the last word.
-    pub(super) fn changed(ex: &mut Exchange, place: &Place, variables: MetaVars) -> Variables {
-        let variables: Variables = variables.into_pairs().into_iter().collect();
+    pub(super) fn changed(ex: &mut Exchange, place: &Place, variables: MetaVars) -> MetaVars {
         let fixups = &place.conf.fastcgi.fixups;
         if fixups.is_empty() {
             return variables;
         }
+        let variables: Variables = variables.into_pairs().into_iter().collect();
         // The expressions see what the application would.
         let own = std::mem::replace(&mut ex.variables, variables);
         for fixup in fixups.iter().filter(|fixup| may_change(fixup)) {
             apply(ex, fixup);
         }
-        std::mem::replace(&mut ex.variables, own)
+        MetaVars::default().with(std::mem::replace(&mut ex.variables, own))
     }
 }
 

@@ -207,7 +207,7 @@ fn document(ex: &Exchange, talk: Talk, address: &Address, mut reply: ScriptReply
     } else {
         reply.content_length.map_or(Length::Open, Length::Promised)
     };
-    let stream = ReplyStream::new(talk, address.to_string(), first, length);
+    let stream = ReplyStream::new(talk, address.clone(), first, length);
     response.body = Body::Stream(Box::new(stream), reply.content_length);
     response
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use crate::config::backends::Address;
 use crate::exchange::response::{BodyStream, Broken};
 use crate::handlers::application::talk::{Event, Talk};
 use crate::scripts::notes::{Notes, Weight};
@@ -28,7 +29,7 @@ pub(super) enum Length {
 pub(super) struct ReplyStream {
     /// The conversation; `None` when it is over, or nobody listens to it any more.
     talk: Option<Talk>,
-    address: String,
+    address: Address,
     /// What came with the head.
     first: Bytes,
     length: Length,
@@ -36,7 +37,7 @@ pub(super) struct ReplyStream {
 }
 
 impl ReplyStream {
-    pub(super) fn new(talk: Talk, address: String, first: Bytes, length: Length) -> ReplyStream {
+    pub(super) fn new(talk: Talk, address: Address, first: Bytes, length: Length) -> ReplyStream {
         ReplyStream {
             talk: Some(talk),
             address,
@@ -114,7 +115,7 @@ impl ReplyStream {
     }
 }
 
-fn note(notes: &Notes, address: &str, why: &str) {
+fn note(notes: &Notes, address: &Address, why: &str) {
     notes.note(Weight::Error, None, &format!("application `{address}`: {why}"));
 }
 

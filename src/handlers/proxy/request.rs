@@ -207,13 +207,13 @@ fn forwarded(ex: &Exchange, place: &Place, fields: &mut Fields) {
         add(
             fields,
             "Forwarded",
-            &forwarded_element(ex.connection.client.ip(), asked),
+            &forwarded_element(ex.connection.client.ip(), asked, ex.is_secure()),
         );
     }
 }
 
 /// One element of Forwarded (RFC 7239 section 4).
-fn forwarded_element(client: IpAddr, host: Option<&[u8]>) -> Vec<u8> {
+fn forwarded_element(client: IpAddr, host: Option<&[u8]>, is_secure: bool) -> Vec<u8> {
     let mut element = match client.to_canonical() {
         IpAddr::V4(ip) => format!("for={ip}"),
         IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
@@ -234,7 +234,7 @@ fn forwarded_element(client: IpAddr, host: Option<&[u8]>) -> Vec<u8> {
             element.push(b'"');
         }
     }
-    element.extend_from_slice(b";proto=http");
+    element.extend_from_slice(if is_secure { b";proto=https" } else { b";proto=http" });
     element
 }
 
@@ -331,7 +331,7 @@ mod tests {
                 "for=192.0.2.1;host=\"a:8080\";proto=http",
             ),
         ] {
-            let got = forwarded_element(ip.parse().expect("an address"), host.map(str::as_bytes));
+            let got = forwarded_element(ip.parse().expect("an address"), host.map(str::as_bytes), false);
             assert_eq!(String::from_utf8_lossy(&got), want);
         }
     }

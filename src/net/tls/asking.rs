@@ -90,6 +90,11 @@ impl Asking {
         }))
     }
 
+    /// In which manner; another one cannot do with the sessions of this one.
+    pub(super) fn manner(&self) -> impl std::fmt::Debug + use<> {
+        self.manner
+    }
+
     /// What is to be thought of the certificates of a client, its own first.
     pub(super) fn verdict(&self, chain: &[CertificateDer<'_>]) -> Verified {
         let Some((own, sent)) = chain.split_first() else {

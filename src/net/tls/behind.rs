@@ -7,24 +7,28 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{CertificateError, ClientConfig, ClientConnection, Error};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, ClientConnection, Error, SupportedCipherSuite, SupportedProtocolVersion,
+};
 
 use self::own::OwnCertificates;
 use self::verify::Verifier;
 use super::session::Session;
 use crate::config::directives::tls::Named;
-use crate::config::directives::tls_proxy::TlsProxy;
+use crate::config::directives::tls_proxy::{TlsProxy, Verify};
 use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
 use crate::config::site::Config;
 use crate::config::tls_behind;
+use crate::tls::protocol::Versions;
 
 /// What is needed to ask servers over TLS, for each of the settings under which one may be asked.
 #[derive(Debug, Default)]
 pub struct Clients {
+    /// What settings are made of that are met only with a request.
     keyring: Keyring,
     known: Mutex<Vec<(TlsProxy, Client)>>,
 }
@@ -50,16 +54,24 @@ impl PartialEq for Partner {
 impl Clients {
     /// Those of all settings. The errors say what is wrong with which file.
     pub fn new(config: &Config, keyring: Keyring) -> Result<Clients, Vec<ConfigError>> {
-        let clients = Clients {
-            keyring,
-            known: Mutex::default(),
-        };
+        let mut known = Vec::new();
         let mut faults = Vec::new();
         for conf in tls_behind::confs(config) {
-            faults.extend(clients.of(&conf).err().into_iter().flatten());
+            match Client::new(&conf, &keyring) {
+                Ok(client) => known.push((conf, client)),
+                Err(found) => faults.extend(found),
+            }
         }
         faults.dedup_by_key(|fault| fault.to_string());
-        if faults.is_empty() { Ok(clients) } else { Err(faults) }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let is_kept = tls_behind::sections_meet(config);
+        let keyring = if is_kept { keyring } else { Keyring::default() };
+        Ok(Clients {
+            keyring,
+            known: Mutex::new(known),
+        })
     }
 
     /// That of these settings. Those that several sections make together are met for the first time with a request.
@@ -82,13 +94,73 @@ fn fault(conf: &TlsProxy, directive: &'static str, file: Option<&Named>, what: &
     ConfigError::error(span.unwrap_or(&unknown), directive, format!("{shown}{what}"))
 }
 
+/// What is offered, in its order.
+fn with_suites(conf: &TlsProxy) -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    let is_13 = |suite: &SupportedCipherSuite| suite.tls13().is_some();
+    for (setting, of_13) in [(&conf.suites13, true), (&conf.suites, false)] {
+        let Some(numbers) = setting.value() else { continue };
+        let (of_version, mut others): (Vec<_>, Vec<_>) = provider
+            .cipher_suites
+            .into_iter()
+            .partition(|suite| is_13(suite) == of_13);
+        for number in numbers {
+            others.extend(of_version.iter().filter(|suite| u16::from(suite.suite()) == *number));
+        }
+        provider.cipher_suites = others;
+    }
+    provider.cipher_suites.sort_by_key(|suite| !is_13(suite));
+    provider
+}
+
+fn versions(conf: &TlsProxy) -> &'static [&'static SupportedProtocolVersion] {
+    match conf.versions.or(Versions::Both) {
+        Versions::Both => &BOTH,
+        Versions::Tls12 => &ONLY12,
+        Versions::Tls13 => &ONLY13,
+    }
+}
+
+static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+static ONLY12: [&SupportedProtocolVersion; 1] = [&TLS12];
+static ONLY13: [&SupportedProtocolVersion; 1] = [&TLS13];
+
+/// Whom a command of ours believes to be who they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    /// Those whose certificates the system trusts.
+    Trusted,
+    /// Everybody.
+    Anybody,
+}
+
 impl Client {
+    /// For a command of ours, which has no settings. The error is a sentence.
+    pub fn of_command(belief: Belief) -> Result<Client, String> {
+        let mut conf = TlsProxy::default();
+        let keyring = match belief {
+            Belief::Trusted => {
+                Keyring::of_the_system().ok_or("the system has no list of certificates that it trusts")?
+            }
+            Belief::Anybody => {
+                conf.verify.set(Verify::Nothing);
+                conf.check_name.set(false);
+                conf.check_time.set(false);
+                Keyring::default()
+            }
+        };
+        Client::new(&conf, &keyring).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            faults.join("; ")
+        })
+    }
+
     fn new(conf: &TlsProxy, keyring: &Keyring) -> Result<Client, Vec<ConfigError>> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(with_suites(conf));
         let verifier = Verifier::new(conf, keyring, &provider)?;
         let own = OwnCertificates::new(conf, keyring, &provider)?;
         let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])
+            .with_protocol_versions(versions(conf))
             .map_err(|error| vec![fault(conf, "SSLProxyProtocol", None, &error)])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));

@@ -110,7 +110,7 @@ fn key(source: Source<'_>, keyring: &Keyring) -> Result<Arc<dyn SigningKey>, Con
     }
     let Some((form, bytes)) = found else {
         return Err(source.fault(if is_encrypted {
-            "its private key is encrypted, and nobody is asked for a pass phrase; decrypt it with `openssl pkey`"
+            "its private key is encrypted"
         } else {
             "there is no private key in it, in PEM form"
         }));

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::server::ClientHello;
+use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage};
 
 use super::asking::Asking;
 use super::certificates::Certificates;
 use super::remarks;
 use super::secured::Verified;
 use super::terms::Terms;
+use super::tickets::Tickets;
 use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
@@ -60,7 +61,7 @@ impl Engines {
     pub fn remarks(config: &Config, keyring: &Keyring) -> Vec<ConfigError> {
         let provider = Arc::new(ring::default_provider());
         let mut found: Vec<ConfigError> = Vec::new();
-        for site in config.sites.iter().filter(|site| !keyring.lacks(&site.settings)) {
+        for site in config.sites.iter().filter(|site| !keyring.lacks(site)) {
             match Engine::new(config, site, keyring, &provider) {
                 Ok(None) => {}
                 Ok(Some(_)) => found.extend(remarks::of(site, keyring)),
@@ -121,7 +122,14 @@ impl Engine {
         };
         let mut unnamed = versions.with_cert_resolver(Arc::<Certificates>::clone(&certificates));
         unnamed.ignore_client_order = terms.ignores_client_order;
-        unnamed.ticketer = ring::Ticketer::new().map_err(|error| fault("SSLSessionTickets", &error))?;
+        // Sessions are taken up again by tickets alone.
+        unnamed.session_storage = Arc::new(NoServerSessionStorage {});
+        let asks = asking.as_ref().map(|asking| asking.manner());
+        if let Some(tickets) = Tickets::new(site, &asks, keyring).map_err(|fault| vec![fault])? {
+            unnamed.ticketer = Arc::new(tickets);
+        } else {
+            unnamed.send_tls13_tickets = 0;
+        }
         let mut named = unnamed.clone();
         named.alpn_protocols = vec![HTTP.to_vec()];
         Ok(Some(Engine {

@@ -26,6 +26,24 @@ pub struct Secured {
     pub verified: Verified,
 }
 
+impl Secured {
+    /// What would be agreed upon with a client of today that has no certificate.
+    pub fn assumed(server_name: Option<Box<[u8]>>, site: usize) -> Secured {
+        Secured {
+            server_name,
+            site,
+            protocol: Protocol::Tls13,
+            // TLS_AES_128_GCM_SHA256
+            suite: 0x1301,
+            session: [0; 32],
+            resumption: Resumption::Initial,
+            own: None,
+            chain: Vec::new(),
+            verified: Verified::Nothing,
+        }
+    }
+}
+
 /// What is to be thought of a client's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verified {

@@ -34,7 +34,7 @@ impl Conn {
         let mut occasion = Occasion {
             connection,
             began: *began,
-            unique_id: thread.unique_id(),
+            unique_id: thread.unique_id(began.wall),
         };
         let passed = began.instant.elapsed();
         occasion.began.first_byte = Some(passed);

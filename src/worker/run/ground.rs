@@ -13,9 +13,10 @@ use crate::process::jail;
 
 /// What TLS needs towards clients and towards servers behind, from the keys that the launcher has read, which are wiped
 /// behind.
-pub(super) fn tls(config: &Config, keys: Secret) -> Result<(Engines, Clients), String> {
-    let keyring = Keyring::unpack(&keys).ok_or("the keys of TLS came in pieces")?;
+pub(super) fn tls(config: &Config, keys: Secret, secret: &[u8]) -> Result<(Engines, Clients), String> {
+    let mut keyring = Keyring::unpack(&keys).ok_or("the keys of TLS came in pieces")?;
     drop(keys);
+    keyring.add_secret(secret);
     let engines = Engines::new(config, &keyring).map_err(|faults| told(&faults))?;
     let behind = keyring.for_servers_behind(config);
     let clients = Clients::new(config, behind.unwrap_or_default()).map_err(|faults| told(&faults))?;

@@ -9,7 +9,6 @@ use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, for
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
 const NOCERT: &str = "it has no effect: certificates are not obtained by this version";
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
-const NOPROXY: &str = "it has no effect: servers behind are asked over plain HTTP, and an https:// address is refused";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
 const NOSRP: &str = "not supported; keys are not agreed upon by passwords (SRP): ask clients for certificates, or for passwords within TLS";
 const WINDOWS: &str = "it concerns other systems than Linux";
@@ -107,16 +106,10 @@ foreign! {
     "SSLOCSPResponseMaxAge" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLPassPhraseDialog" "mod_ssl" S None "type" => Ignored(NOSSL);
-    "SSLProxyCipherSuite" "mod_ssl" SVD None "[protocol] cipher-spec" => Ignored(NOPROXY);
-    "SSLProxyProtocol" "mod_ssl" SVD None "[+|-]protocol ..." => Ignored(NOPROXY);
     "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" =>
         Ignored("it has no effect: random numbers are the kernel's");
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored("it has no effect: there is no renegotiation");
-    "SSLSessionCache" "mod_ssl" S None "type" => Ignored(NOSSL);
-    "SSLSessionCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLSessionTicketKeyFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLSessionTickets" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
+    "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
     "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Refused(NOSRP);
     "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Refused(NOSRP);
     "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSSL);

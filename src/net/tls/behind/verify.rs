@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::error::Error as StdError;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,17 +200,12 @@ impl Verifier {
             NameCheck::CommonName => common_names.first().is_some_and(|named| covers(named, &host)),
             NameCheck::Name => {
                 let parsed = EndEntityCert::try_from(leaf).map_err(|error| why(&error))?;
-                let mut others = match (alternative_names(certificate), name) {
-                    (None, _) => common_names.iter(),
+                let named = match (alternative_names(certificate), name) {
+                    (Some(names), ServerName::DnsName(_)) => names,
                     // Some write an address as if it were a name.
-                    (Some(_), ServerName::IpAddress(_)) => common_names.iter(),
-                    (Some(_), _) => [].iter(),
+                    (names, _) => [names.unwrap_or_default(), common_names.clone()].concat(),
                 };
-                parsed.verify_is_valid_for_subject_name(name).is_ok()
-                    || others.any(|named| covers(named, &host))
-                    || matches!(name, ServerName::IpAddress(_))
-                        && alternative_names(certificate)
-                            .is_some_and(|names| names.iter().any(|named| **named == *host))
+                parsed.verify_is_valid_for_subject_name(name).is_ok() || named.iter().any(|named| covers(named, &host))
             }
         };
         if is_named {
@@ -255,15 +251,13 @@ fn common_names(certificate: &Certificate) -> Vec<String> {
         .collect()
 }
 
-/// Whether a common name is the host's; `*.` stands for one label.
+/// Whether a name in a certificate is the host's. As in Apache, `*.` stands for one label, whatever follows; an address has none.
 fn covers(named: &str, host: &str) -> bool {
-    if named.eq_ignore_ascii_case(host) {
-        return true;
-    }
-    let (Some(suffix), Some((label, rest))) = (named.strip_prefix("*."), host.split_once('.')) else {
-        return false;
+    let below = |suffix: &str| {
+        let (label, rest) = host.split_once('.')?;
+        Some(!label.is_empty() && rest.eq_ignore_ascii_case(suffix) && host.parse::<IpAddr>().is_err())
     };
-    !label.is_empty() && rest.contains('.') && rest.eq_ignore_ascii_case(suffix)
+    named.eq_ignore_ascii_case(host) || named.strip_prefix("*.").and_then(below) == Some(true)
 }
 
 fn not_yet(from: Duration) -> String {
@@ -420,7 +414,7 @@ mod tests {
             ("*.example.org", "a.example.org", true),
             ("*.example.org", "example.org", false),
             ("*.example.org", "a.b.example.org", false),
-            ("*.org", "example.org", false),
+            ("*.org", "example.org", true),
             ("a*.example.org", "ab.example.org", false),
             ("*.0.0.1", "127.0.0.1", false),
         ] {

@@ -137,8 +137,7 @@ fn files_that_cannot_serve_are_told_with_their_lines() {
         (
             certificate.clone(),
             key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
-            "a.conf:4: SSLCertificateKeyFile: k.pem: its private key is encrypted, and nobody is asked for a pass phrase; decrypt it \
-             with `openssl pkey`",
+            "a.conf:4: SSLCertificateKeyFile: k.pem: its private key is encrypted",
         ),
     ] {
         directory.write("c.pem", &[&c]).write("k.pem", &[&k]);
