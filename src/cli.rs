@@ -14,6 +14,7 @@ mod pass_phrases;
 mod place;
 mod plan;
 mod privileges;
+mod serve;
 mod start;
 mod terminal;
 
@@ -68,7 +69,7 @@ fn perform(options: &Options) -> ExitCode {
         Task::Check => start::check(options),
         Task::Run => start::run(options),
         Task::Signal(verb) => start::signal(options, *verb),
-        Task::Serve(serve) => start::serve(serve),
+        Task::Serve(serve) => serve::serve(serve),
         Task::Fcgiwrap(wrap) => return fcgiwrap::run(wrap),
         Task::Ctl(call) => return start::control(options, call),
         Task::Import(import) => return import::run(options, import),

@@ -147,9 +147,7 @@ pub struct Pair {
 pub struct Request {
     /// Where it stands.
     pub line: usize,
-    /// What is sent.
     pub bytes: Vec<u8>,
-    /// By whom.
     pub digest: Option<digest::Credentials>,
     /// What Apache answers, where the pair says so.
     status: Option<String>,
@@ -267,12 +265,9 @@ impl Pair {
             return Ok(());
         }
         let log = |who: &str| fs::read_to_string(root.join(format!("{who}.error.log"))).unwrap_or_default();
-        Err(format!(
-            "{}\n--- error log\n{}--- Apache's\n{}",
-            faults.join("\n"),
-            log("lychgate"),
-            log("apache")
-        ))
+        let (ours, theirs) = (log("lychgate"), log("apache"));
+        let faults = faults.join("\n");
+        Err(format!("{faults}\n--- error log\n{ours}--- Apache's\n{theirs}"))
     }
 
     /// What Apache finds wrong with the site before it is asked for anything, against what it may.
@@ -311,12 +306,6 @@ impl Pair {
 }
 
 impl Request {
-    /// The same over TLS, in a way that the words say.
-    pub fn over_tls(self, words: &str) -> Request {
-        let over = Some(words.to_owned());
-        Request { over, ..self }
-    }
-
     /// Reads line `number`; nothing if it is no request.
     pub fn parse(line: &str, number: usize, bodies: bool) -> Option<Request> {
         let (line, traces_differ) = with_reason(line, " ~~ ");

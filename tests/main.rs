@@ -12,6 +12,7 @@
 //! - `fcgiwrap`: scripts for nginx, Apache and others
 //! - `handoff`: services that have taken connections over
 //! - `htaccess`: access files of any bytes
+//! - `file_cache`: files that are replaced under their readers
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
@@ -46,6 +47,7 @@
 //! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
 //! every case that says nothing of it.
 //! The cases of some rooms are played a second time with every connection within TLS, as `within_tls/`.
+//! `FILE_CACHE=off` plays the cases with nothing kept of files, to see that the answers are the same.
 //! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod auth;
@@ -59,6 +61,7 @@ mod debian;
 mod fastcgi;
 mod fcgid;
 mod fcgiwrap;
+mod file_cache;
 mod handoff;
 mod house;
 mod htaccess;
@@ -132,6 +135,7 @@ fn main() -> ExitCode {
         trials.extend(fcgiwrap::trials());
         trials.extend(house::trials());
         trials.extend(handoff::trials());
+        trials.extend(file_cache::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());
         trials.extend(import::trials());

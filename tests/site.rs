@@ -17,6 +17,7 @@ use regex::Regex;
 use crate::programs::absent;
 use crate::support::applications;
 use crate::support::server::{self, Server};
+use crate::support::tls::Over;
 use crate::support::wire::{Judge, Reply, Wire, show};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,6 +33,7 @@ pub fn trials() -> Vec<Trial> {
         site("error_pages_are_pages_of_the_site", error_pages_are_pages_of_the_site),
         site("what_is_private_stays_private", what_is_private_stays_private),
         site("serve_a_directory", serve_a_directory),
+        site("serve_over_tls", serve_over_tls),
         site(
             "serve_with_scripts_of_another_place",
             serve_with_scripts_of_another_place,
@@ -214,6 +216,39 @@ fn serve_a_directory() -> Result<(), String> {
         return Err("/.git/config is shown".into());
     }
     site.end_saying(&[".*"])
+}
+
+/// Over TLS, with a certificate whose fingerprint is what the server says it is.
+fn serve_over_tls() -> Result<(), String> {
+    let root = copied("serve-tls", "")?;
+    server::hand_over(&root, false)?;
+    let mut command = server::program(&root, false, &[])?;
+    command.args(["serve", "htdocs", "--tls", "--listen", "0"]);
+    let server = Server::boot_as(&root, command, "")?;
+    let url = format!("https://{}/", server.listeners[0]);
+    let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
+    wire.secure(&Over::parse("any")?)?;
+    wire.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let reply = wire.reply(Judge::Strict)?;
+    drop(wire);
+    let shown = std::process::Command::new("sh")
+        .args(["-c", "openssl s_client -connect $0 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 -ext subjectAltName"])
+        .arg(&server.listeners[0])
+        .output()
+        .map_err(|e| e.to_string())?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let named = [
+        "DNS:localhost",
+        "IP Address:127.0.0.1",
+        "IP Address:0:0:0:0:0:0:0:1",
+        "sha256 Fingerprint=",
+    ];
+    if !reply.status_line.ends_with(b" 200 OK") || !named.iter().all(|name| shown.contains(name)) {
+        return Err(format!("{url}: {reply:?}: {shown}"));
+    }
+    server.stop()?;
+    let _left_for_the_end_of_the_run = fs::remove_dir_all(&root);
+    Ok(())
 }
 
 fn serve_with_scripts_of_another_place() -> Result<(), String> {

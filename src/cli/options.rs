@@ -10,7 +10,7 @@ use crate::commands::compare::Compare;
 use crate::commands::ctl::Call;
 use crate::commands::fcgiwrap::Fcgiwrap;
 use crate::commands::import::Import;
-use crate::commands::serve::{ListenAddress, Serve};
+use crate::commands::serve::{ListenAddress, Scheme, Serve};
 use crate::commands::why::Question;
 use crate::config::error::Severity;
 
@@ -245,6 +245,11 @@ fn serve_options(matches: &ArgMatches) -> Serve {
         directory: matches.get_one("directory").cloned().unwrap_or_default(),
         listen: matches.get_one("listen").copied().unwrap_or_default(),
         scripts: matches.get_one("cgi-bin").cloned(),
+        scheme: if matches.get_flag("tls") {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        },
     }
 }
 
@@ -409,6 +414,10 @@ fn serve_command() -> Command {
                 .value_name("DIR")
                 .help(scripts)
                 .value_parser(value_parser!(PathBuf)),
+            Arg::new("tls")
+                .long("tls")
+                .help("Serve over HTTPS, with a certificate that is made for the moment")
+                .action(ArgAction::SetTrue),
         ])
 }
 

@@ -13,16 +13,14 @@ use rustix::fs::Access;
 use rustix::process::Signal;
 
 use crate::commands::ctl::{self, Call, Where};
-use crate::commands::serve::Serve;
 use crate::commands::why::{self, Question, Trouble};
 use crate::config::dump;
 use crate::config::error::Severity;
-use crate::config::load::{Loaded, Source, from_text, load, load_text};
+use crate::config::load::{Loaded, Source, from_text, load};
 use crate::launcher::{
     self, CommandLine, ControlSocket, Detached, Launch, LogTarget, NotRunning, Outcome, Plan, StandardError,
     ask_running, detach, signal_running,
 };
-use crate::process::identity::Identity;
 use crate::process::inherit::Role;
 use crate::process::pidfile::{Holder, holder};
 use crate::process::say::{Weight, say};
@@ -208,34 +206,6 @@ pub(super) fn control(options: &Options, call: &Call) -> ExitCode {
         (_, Some(_)) => Where::default(),
     };
     ExitCode::from(ctl::run(call, &place, &mut io::stdout(), &mut io::stderr()).0)
-}
-
-/// `lychgate serve DIR`.
-pub(super) fn serve(serve: &Serve) -> Result<(), String> {
-    if serve.listen.is_public() && Identity::process_is_root() {
-        return Err("started as root, it serves this machine only; start it as another user".to_owned());
-    }
-    launcher::run(Launch {
-        load: &mut || {
-            let mut loaded = load_text("lychgate serve", &serve.configuration()?, Path::new("/"));
-            checks::keys(&mut loaded, Asker::Server);
-            if loaded.is_fatal() {
-                return Err(complaints::lines(&loaded.complaints, Severity::Error).join("\n"));
-            }
-            let mut plan = plan::of(&loaded, Threads::Configured)?;
-            plan.pid_file = None;
-            plan.control = ControlSocket::None;
-            Ok(plan)
-        },
-        check: &|| (Vec::new(), true),
-        role_argv,
-        ready: &mut say_where,
-        stderr: StandardError::Log,
-        silence: Some(SILENCE),
-        command: None,
-        socket: None,
-        handed_over: None,
-    })
 }
 
 /// How long a worker may give no sign of life.
@@ -430,11 +400,15 @@ fn role_argv_debugged(role: Role) -> Vec<CString> {
 
 /// The one line that a server in the foreground prints.
 fn say_where(addresses: &[SocketAddr]) {
-    terminal::out(&where_it_listens(addresses));
+    terminal::out(&where_it_listens("http", addresses));
 }
 
-fn where_it_listens(addresses: &[SocketAddr]) -> String {
-    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}/")).collect();
+/// `scheme` is that of URLs.
+pub(super) fn where_it_listens(scheme: &str, addresses: &[SocketAddr]) -> String {
+    let urls: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("{scheme}://{address}/"))
+        .collect();
     format!("lychgate: listening on {}", urls.join(", "))
 }
 
@@ -446,7 +420,7 @@ mod tests {
     fn one_line_says_where_it_listens() {
         let addresses = ["127.0.0.1:8080", "[::]:80"].map(|text| text.parse().expect("an address"));
         assert_eq!(
-            where_it_listens(&addresses),
+            where_it_listens("http", &addresses),
             "lychgate: listening on http://127.0.0.1:8080/, http://[::]:80/"
         );
     }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,31 @@ pub struct Serve {
     pub listen: ListenAddress,
     /// The directory of scripts; without one, `cgi-bin` below the directory, if it is there.
     pub scripts: Option<PathBuf>,
+    /// What is spoken.
+    pub scheme: Scheme,
+}
+
+/// What `lychgate serve` speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP.
+    #[default]
+    Http,
+    /// The same within TLS, with a certificate that is made for the moment: `--tls`.
+    Https,
+}
+
+/// Where the settings have the certificate that is made: in no file. What is at hand is found there.
+pub const MADE: &str = "/made by lychgate serve";
+
+impl Scheme {
+    /// As URLs begin.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
 }
 
 /// Where `lychgate serve` listens: `--listen`.
@@ -64,6 +89,27 @@ impl ListenAddress {
         !self.address.is_some_and(|address| address.is_loopback())
     }
 
+    /// Who it is asked as: names, and addresses as far as they are known.
+    pub fn names(self) -> (Vec<String>, Vec<IpAddr>) {
+        let machine = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .to_ascii_lowercase();
+        let is_name = !machine.is_empty()
+            && machine
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+        let mut names = vec!["localhost".to_owned()];
+        names.extend(Some(machine).filter(|machine| is_name && machine != "localhost"));
+        let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        match self.address {
+            Some(address) if !addresses.contains(&address) => addresses.push(address),
+            Some(_) => {}
+            None => addresses.extend(outgoing()),
+        }
+        (names, addresses)
+    }
+
     /// As `Listen` takes it.
     fn directive(self) -> String {
         match self.address {
@@ -83,12 +129,27 @@ impl Serve {
         };
         let mut text = format!("Listen {}\n", self.listen.directive()).into_bytes();
         text.extend_from_slice(FIXED.as_bytes());
+        if self.scheme == Scheme::Https {
+            text.extend_from_slice(format!("SSLEngine on\nSSLCertificateFile \"{MADE}\"\n").as_bytes());
+        }
         append(&mut text, "DocumentRoot", &directory, b"")?;
         if let Some(scripts) = scripts {
             append(&mut text, "ScriptAlias /cgi-bin/", &scripts, b"/")?;
         }
         Ok(text)
     }
+}
+
+/// The addresses that this machine has for others: those it would ask them from. Nothing is sent.
+fn outgoing() -> Vec<IpAddr> {
+    let own = |from: &str, to: &str| {
+        let socket = UdpSocket::bind(from).ok()?;
+        socket.connect(to).ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    };
+    // Addresses of documentation (RFC 5737, RFC 3849), behind the way to everybody.
+    let found = [own("0.0.0.0:0", "192.0.2.1:9"), own("[::]:0", "[2001:db8::1]:9")];
+    found.into_iter().flatten().collect()
 }
 
 /// What does not depend on the command line. Names that begin with a dot are not served: they hold settings, passwords

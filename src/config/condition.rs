@@ -2,6 +2,7 @@
 //! `<IfDirective>`, `<IfSection>`.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -22,9 +23,20 @@ pub trait Modules {
 /// What a condition can ask for.
 pub(crate) struct Facts<'a> {
     pub modules: &'a dyn Modules,
+    /// Those that LoadModule has named so far: `ssl_module`.
+    pub loaded: &'a HashSet<Vec<u8>>,
     pub defines: &'a Defines,
     pub version: [u32; 3],
     pub server_root: &'a [u8],
+}
+
+impl Facts<'_> {
+    /// Whether a module counts only where LoadModule names it, and other modules are named, but this is not: what is meant for
+    /// TLS would be done without it, such as Debian's `Listen 443`.
+    fn is_left_out(&self, module: &str) -> bool {
+        let is_of_tls = matches!(module, "mod_ssl.c" | "ssl_module");
+        is_of_tls && !self.loaded.is_empty() && !self.loaded.contains(&b"ssl_module"[..])
+    }
 }
 
 /// The sections that are conditions.
@@ -73,7 +85,7 @@ impl Condition {
         let word = word.ok_or_else(|| self.missing().to_owned())?;
         let text = String::from_utf8_lossy(&word);
         let holds = match self {
-            Condition::Module => facts.modules.has(&text),
+            Condition::Module => facts.modules.has(&text) && !facts.is_left_out(&text),
             Condition::Directive => facts.modules.has_directive(&text),
             Condition::Section => facts.modules.has_directive(&format!("<{text}")),
             Condition::Define => facts.defines.has(&word),

@@ -140,6 +140,11 @@ impl Keyring {
         (ring, faults)
     }
 
+    /// One that has this text under a name, in the place of a file.
+    pub fn of(name: &[u8], text: Secret) -> Keyring {
+        Keyring(BTreeMap::from([(name.to_vec(), text)]))
+    }
+
     /// Whether a file that this site needs was not read.
     pub fn lacks(&self, site: &Site) -> bool {
         let mut files = needed(&site.settings).chain(ticket_key(site));

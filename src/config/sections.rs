@@ -88,6 +88,7 @@ impl Reader<'_> {
         } else if let Some(condition) = Condition::named(name) {
             let facts = Facts {
                 modules: self.language.modules,
+                loaded: &self.loaded,
                 defines: &self.defines,
                 version: self.language.version,
                 server_root: &self.server_root,

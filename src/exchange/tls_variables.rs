@@ -13,6 +13,9 @@ use crate::net::tls::{Doubt, Secured, Verified};
 use crate::tls::certificate::{Certificate, Owner};
 use crate::tls::name::DnForm;
 
+/// The name of the server that the client has asked for.
+pub const SNI: &str = "SSL_TLS_SNI";
+
 /// SSL_VERSION_LIBRARY.
 const LIBRARY: &str = "rustls/0.23";
 
@@ -64,7 +67,7 @@ impl Exchange {
             "SSL_SESSION_ID" => Some(Cow::Owned(hex(&secured.session))),
             "SSL_SESSION_RESUMED" => text(secured.resumption.name()),
             "SSL_CLIENT_VERIFY" => Some(self.client_verify()),
-            "SSL_TLS_SNI" => secured.server_name.as_deref().map(Cow::Borrowed),
+            SNI => secured.server_name.as_deref().map(Cow::Borrowed),
             _ => self.of_certificate(secured, name, &upper).map(Cow::Owned),
         }
     }
@@ -144,7 +147,10 @@ impl Exchange {
         let secured: &Secured = self.connection.tls.as_deref()?;
         match name {
             "HTTPS" => Some(b"on"),
-            "SSL_TLS_SNI" => secured.server_name.as_deref(),
+            SNI => {
+                depends::on_more();
+                secured.server_name.as_deref()
+            }
             _ => None,
         }
     }
@@ -152,9 +158,15 @@ impl Exchange {
     /// The variables that SSLOptions gives the environment of a request.
     pub fn exported_tls_variables(&self, options: TlsOptions) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut all = Vec::new();
-        let Some(secured) = self.connection.tls.as_deref() else {
+        let Some(secured) = self
+            .connection
+            .tls
+            .as_deref()
+            .filter(|_| options != TlsOptions::default())
+        else {
             return all;
         };
+        depends::on_more();
         let own = secured.own.as_deref().map(|own| (SERVER, Owner::Server, own));
         let client = secured
             .chain

@@ -307,3 +307,6 @@ fn has_settled(probe: &Probe, now: SystemTime) -> bool {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(changed) > if nanos == 0 { COARSE } else { SETTLED }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,6 +77,10 @@ fn refused(ex: &Exchange, why: &str) -> Fail {
 
 /// What the client's certificate lacks.
 fn lacks(ex: &Exchange, verify: Verify, depth: usize) -> Option<&'static str> {
+    // Not to have looked lets the answer be given to others.
+    if verify == Verify::None {
+        return None;
+    }
     if verify == Verify::None {
         return None;
     }
@@ -95,16 +99,13 @@ fn lacks(ex: &Exchange, verify: Verify, depth: usize) -> Option<&'static str> {
 /// SSLUserName.
 fn name_user(ex: &mut Exchange, variable: &str) {
     let value = tls_variable::lookup(variable, &View { ex, response: None }).map(|value| value.into_owned());
-    match value {
-        Some(user) => {
-            ex.trace(|| Step::User(format!("{}, by SSLUserName {variable}", String::from_utf8_lossy(&user))));
-            ex.client.user = Some(user);
-        }
-        None => {
-            let text = format!("SSLUserName: `{variable}` has no value; nobody is the user");
-            ex.rewriting.lines.push(Level::Warn, "ssl", text);
-        }
-    }
+    let Some(user) = value else {
+        let text = format!("SSLUserName: `{variable}` has no value; nobody is the user");
+        ex.rewriting.lines.push(Level::Warn, "ssl", text);
+        return;
+    };
+    ex.trace(|| Step::User(format!("{}, by SSLUserName {variable}", String::from_utf8_lossy(&user))));
+    ex.client.user = Some(user);
 }
 
 /// The password that goes with a certificate's subject.

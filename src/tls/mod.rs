@@ -5,6 +5,8 @@ pub mod ciphers;
 #[cfg(feature = "tls")]
 pub mod decrypt;
 mod der;
+#[cfg(feature = "tls")]
+pub mod made;
 pub mod name;
 mod object;
 pub mod pem;

@@ -76,6 +76,7 @@ impl Ready {
         ex.unique_id = occasion.unique_id;
         let done = act(ex, response);
         std::mem::swap(&mut ex.head, head);
+        ex.connection.tls = None;
         done
     }
 }
@@ -162,6 +163,7 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
     // These are of one request; and a body's handle would keep its connection.
     ex.body = RequestBody::none();
     ex.client.gate = None;
+    ex.connection.tls = None;
     response.parsable = None;
     response.body = Body::Empty;
     for name in ["Connection", "Keep-Alive"] {

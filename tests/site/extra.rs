@@ -5,9 +5,11 @@ use std::process::Command;
 
 use libtest_mimic::Trial;
 
-use super::{Site, copied, expect, site};
+use super::{PATIENCE, Site, copied, expect, site};
 use crate::support::applications::{self, Application};
 use crate::support::server;
+use crate::support::tls::{self, Over};
+use crate::support::wire::{Judge, Reply, Wire};
 
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
@@ -19,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         site("extra_static_first_serves", extra_static_first_serves),
         site("extra_services_serve", extra_services_serve),
         site("extra_status_serves", extra_status_serves),
+        site("extra_tls_serves", extra_tls_serves),
         site("extra_fcgid_serves", extra_fcgid_serves),
     ]
 }
@@ -224,4 +227,69 @@ fn extra_fcgid_serves() -> Result<(), String> {
     expect("a wrapper", &site.fetch(variable)?, 200, "500")?;
     expect("a member", &site.fetch("/members/x")?, 401, "Unauthorized")?;
     site.end_saying(&[])
+}
+
+/// With the certificates of the tests, and with what is there for clients with certificates.
+fn extra_tls_serves() -> Result<(), String> {
+    let root = copied("extra-tls", "Include conf/extra/tls.conf\n")?;
+    let conf = root.join("conf/extra/tls.conf");
+    let text = fs::read_to_string(&conf).map_err(|e| e.to_string())?;
+    let (plain, secure) = (server::free_port().to_string(), server::free_port().to_string());
+    let certificates = tls::directory().display().to_string();
+    let live = "/etc/letsencrypt/live/www.example.com";
+    let text = text
+        .replace("Listen 80", &format!("Listen 127.0.0.1:{plain}"))
+        .replace("Listen 443", &format!("Listen 127.0.0.1:{secure}"))
+        .replace("*:80>", &format!("*:{plain}>"))
+        .replace("*:443>", &format!("*:{secure}>"))
+        .replace("www.example.com\n", "www.example\n")
+        .replace(&format!("{live}/fullchain.pem"), &format!("{certificates}/server.pem"))
+        .replace(&format!("{live}/privkey.pem"), &format!("{certificates}/server.key"))
+        .replace("/etc/ssl/company.pem", &format!("{certificates}/ca.pem"))
+        .replace("/srv/www/example.com", &format!("{}/www", root.display()))
+        .replace("    #SSL", "    SSL")
+        .replace("    #<", "    <")
+        .replace("    #    SSL", "        SSL")
+        .replace("    #</", "    </");
+    server::write(&conf, text.as_bytes())?;
+    server::write(&root.join("www/htdocs/index.html"), b"<p>page</p>\n")?;
+    server::write(&root.join("www/htdocs/internal/index.html"), b"<p>ours</p>\n")?;
+    server::write(&root.join("www/htdocs/.well-known/acme-challenge/proof"), b"proof\n")?;
+    server::hand_over(&root, false)?;
+    let site = Site::start(root)?;
+    let ask = |port: &str, over: Option<&str>, path: &str| -> Result<Reply, String> {
+        let mut wire = Wire::connect(&format!("127.0.0.1:{port}"), PATIENCE)?;
+        if let Some(words) = over {
+            wire.secure(&Over::parse(words)?)?;
+        }
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: www.example\r\n\r\n").as_bytes())?;
+        wire.reply(Judge::Strict)
+    };
+    let page = "sni=www.example";
+    expect(
+        "plain",
+        &ask(&plain, None, "/a?b")?,
+        301,
+        "Location: https://www.example/a?b",
+    )?;
+    expect(
+        "proof",
+        &ask(&plain, None, "/.well-known/acme-challenge/proof")?,
+        200,
+        "proof",
+    )?;
+    expect(
+        "page",
+        &ask(&secure, Some(page), "/")?,
+        200,
+        "Strict-Transport-Security: max-age=63072000",
+    )?;
+    expect("nobody", &ask(&secure, Some(page), "/internal/")?, 403, "")?;
+    expect(
+        "somebody",
+        &ask(&secure, Some("sni=www.example client=client"), "/internal/")?,
+        200,
+        "ours",
+    )?;
+    site.end_saying(&[".*"])
 }

@@ -208,9 +208,12 @@ pub fn write_config(root: &Path, lines: &[String], listen: &str) -> Result<(), S
     // To see that what a case shows does not change with it.
     let tree = std::env::var("PROCESS_TREE").ok().filter(|_| !bench().oracle);
     let tree = tree.map(|word| ("cgiprocesstree", format!("CGIProcessTree {word}")));
+    let cache = std::env::var("FILE_CACHE").ok().filter(|_| !bench().oracle);
+    let cache = cache.map(|size| ("filecachesize", format!("FileCacheSize {size}")));
     let missing = defaults
         .into_iter()
         .chain(tree)
+        .chain(cache)
         .filter(|(name, _)| !said.iter().any(|s| s == name))
         .map(|(_, line)| line);
     let confined = confinement(root)

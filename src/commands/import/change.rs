@@ -188,18 +188,18 @@ mod tests {
     #[test]
     fn what_guards_is_never_left_out_alone() {
         for (n, (text, want)) in [
-            ("SSLEngine on\n", Change::ByHand),
+            ("MDomain a.example\n", Change::ByHand),
             ("RegexDefaultOptions -DOTALL\n", Change::ByHand),
             ("JkMount /*.jsp a\n", Change::ByHand),
             ("SecRuleEngine On\n", Change::ByHand),
             ("PerlAccessHandler A\n", Change::ByHand),
-            ("<Location />\nSSLRequireSSL\n</Location>\n", Change::ByHand),
+            ("<Location />\nAuthDBMUserFile x\n</Location>\n", Change::ByHand),
             (
-                "<VirtualHost *:443>\nSSLEngine on\n</VirtualHost>\n",
+                "<VirtualHost *:443>\nMDomain a.example\n</VirtualHost>\n",
                 Change::LeaveOutHost { first: 1, last: 3 },
             ),
             (
-                "\n<VirtualHost *:443>\n<Location />\nSSLRequireSSL\n</Location>\n</VirtualHost>\n",
+                "\n<VirtualHost *:443>\n<Location />\nAuthDBMUserFile x\n</Location>\n</VirtualHost>\n",
                 Change::LeaveOutHost { first: 2, last: 6 },
             ),
             ("<Directory />\nAuthDBMUserFile x\n</Directory>\n", Change::ByHand),

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_port_of_tls_alone_is_told() {
-        const TLS: &str = "<VirtualHost *:443>\nSSLEngine on\n</VirtualHost>\n";
+        const TLS: &str = "<VirtualHost *:443>\nSSLEngine on\nMDomain a.example\n</VirtualHost>\n";
         for (name, more, want) in [
             ("alone", "", vec!["2"]),
             ("beside", "<VirtualHost *:443>\n</VirtualHost>\n", vec![]),

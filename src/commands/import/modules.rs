@@ -153,12 +153,12 @@ mod tests {
 
     #[test]
     fn what_apache_has_follows_from_its_lines() {
-        let text = b"LoadModule ssl_module a.so\nLoadModule mpm_event_module b.so\nLoadModule alias_module c.so\n\
-                     LoadModule ssl_module a.so\n";
+        let text = b"LoadModule dav_module a.so\nLoadModule mpm_event_module b.so\nLoadModule alias_module c.so\n\
+                     LoadModule dav_module a.so\n";
         let modules = Modules::of(&load_text("a.conf", text, Path::new("/")).settings.nodes);
         assert_eq!(modules.counts(), [1, 1, 1]);
         assert_eq!(
-            modules.find("mod_ssl.c").map(|found| found.presence),
+            modules.find("mod_dav.c").map(|found| found.presence),
             Some(Presence::Missing)
         );
         assert_eq!(modules.apache_has("mod_alias.c"), Some(true));

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{ListenAddress, Serve};
+use super::{ListenAddress, Scheme, Serve};
 use crate::config::directives::alias::AliasKind;
 use crate::config::load::load_text;
 use crate::config::site::document_root;
@@ -39,6 +39,7 @@ fn every_name_of_a_directory_is_read_back_as_it_is() {
             directory: directory.clone(),
             listen: ListenAddress::default(),
             scripts: None,
+            scheme: Scheme::Http,
         };
         let text = serve.configuration().expect("it is there");
         let loaded = load_text("serve", &text, Path::new("/"));
@@ -69,6 +70,7 @@ fn what_cannot_be_served_is_named() {
         directory: top.join(directory),
         listen: ListenAddress::default(),
         scripts: scripts.map(|scripts| top.join(scripts)),
+        scheme: Scheme::Http,
     };
     for (serve, why) in [
         (asked("gone", None), "gone: No such file or directory"),

@@ -432,8 +432,8 @@ optional_no_ca accepts those of unknown issuers. In any case SSLProxyCheckPeerNa
         "",
         [
             "Say how many certificates may stand above that of a server behind.",
-            "0 lets pass what is trusted itself, 1 what a trusted certificate has signed, 2 what has one between, and so on. Without it, there \
-is no such bound; Apache's default is 1.",
+            "0 lets pass what is trusted itself, 1 what a trusted certificate has signed, 2 what has one between, and so on. Without it there \
+is no such bound, where Apache has 1.",
         ],
         |conf, args| {
             let depth = usize::try_from(args.number(0, 0..=100)?).unwrap_or(usize::MAX);

@@ -5,6 +5,7 @@ use crate::config::directives::cgi::RequestUri;
 use crate::config::places::confs;
 use crate::config::site::Config;
 use crate::exchange::place::Place;
+use crate::exchange::tls_variables::SNI;
 use crate::exchange::{Exchange, Previous};
 use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
 use crate::gateway::refused::is_refused;
@@ -159,7 +160,6 @@ fn configured(ex: &Exchange) -> Vec<Configured<'_>> {
         value,
         origin: origin(ex.config, name, value),
     };
-    const SNI: &str = "SSL_TLS_SNI";
     let own = ex.tls_environment(SNI).map(|name| (SNI.as_bytes(), name));
     let variables = ex.variables.iter();
     variables

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::escape;
 use super::{AccessRecord, ConnectionState, Item, Listed, Moment, Pass, Statuses, TimeForm, Value, Which};
+use crate::base::ascii::append_decimal;
 use crate::lang::local_time;
 use crate::lang::tls_variable;
 
@@ -114,11 +115,20 @@ fn text(text: Option<&[u8]>, out: &mut Vec<u8>) {
 }
 
 pub(super) fn address(address: IpAddr, out: &mut Vec<u8>) {
-    formatted(format_args!("{address}"), out);
+    let IpAddr::V4(address) = address else {
+        return formatted(format_args!("{address}"), out);
+    };
+    // Most lines begin with one; the standard library's way takes five times as long.
+    for (n, octet) in address.octets().into_iter().enumerate() {
+        if n > 0 {
+            out.push(b'.');
+        }
+        append_decimal(out, octet.into());
+    }
 }
 
 pub(super) fn number(value: u64, out: &mut Vec<u8>) {
-    formatted(format_args!("{value}"), out);
+    append_decimal(out, value);
 }
 
 pub(super) fn formatted(arguments: std::fmt::Arguments<'_>, out: &mut Vec<u8>) {

@@ -85,7 +85,7 @@ impl Run<'_> {
                 let value = seen.env(name).or_else(|| self.host.os_env(name));
                 value.map(Cow::into_owned)
             }
-            Variable::Ssl(name) => tls_variable::lookup(name, self.host).map(Cow::into_owned),
+            Variable::Ssl(name) => tls_variable::lookup(name, &self.seen()).map(Cow::into_owned),
             Variable::Time(format) => {
                 let value = formatted(self.host.now(), format);
                 if format.len() > "%Y".len() {

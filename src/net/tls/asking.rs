@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::secured::{Doubt, Known, Verified};
-use super::trust::Trust;
+use super::trust::{self, Trust};
 use crate::config::directives::tls_access::Verify;
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
@@ -168,9 +168,114 @@ impl ClientCertVerifier for Asking {
 /// The error that gives the client the alert it knows from other servers.
 fn told(doubt: Doubt) -> CertificateError {
     match doubt.why {
-        "certificate has expired" => CertificateError::Expired,
-        "certificate revoked" => CertificateError::Revoked,
+        trust::EXPIRED => CertificateError::Expired,
+        trust::REVOKED => CertificateError::Revoked,
+        trust::UNLISTED => CertificateError::UnknownRevocationStatus,
+        trust::UNSUITABLE => CertificateError::InvalidPurpose,
         _ if doubt.leads_nowhere => CertificateError::UnknownIssuer,
         _ => CertificateError::Other(OtherError(Arc::new(Disbelieved(doubt)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::pki_types::CertificateDer;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+    use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+
+    use super::Asking;
+    use crate::config::error::Severity;
+    use crate::config::keyring::Keyring;
+    use crate::config::load::load_text;
+    use crate::net::tls::secured::{Known, Verified};
+
+    const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
+
+    fn asking(text: &str) -> Asking {
+        let text = format!("SSLEngine on\nSSLCertificateFile server.pem\nSSLVerifyClient optional_no_ca\n{text}");
+        let loaded = load_text("a.conf", text.as_bytes(), Path::new(FILES));
+        assert!(!loaded.is_fatal(), "{:?}", loaded.complaints);
+        let (keyring, _) = Keyring::read(&loaded.config, Severity::Error);
+        let asking = Asking::new(&loaded.config.sites[0], &keyring, &Arc::new(ring::default_provider()));
+        asking.expect("the files are right").expect("the site asks")
+    }
+
+    fn verdict(asking: &Asking, name: &str) -> String {
+        let file = Path::new(FILES).join(format!("{name}.pem"));
+        let read = CertificateDer::pem_file_iter(file).expect("there");
+        let chain: Vec<_> = read.map(|certificate| certificate.expect("whole")).collect();
+        match asking.verdict(&chain) {
+            Verified::Good(Known { depth }) => format!("good, {depth}"),
+            Verified::Doubtful(doubt) => doubt.why.to_owned(),
+            Verified::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn clients_are_told_whose_certificates_are_wanted() {
+        for (text, named, unnamed) in [
+            ("SSLCACertificateFile ca.pem", "Authority of the tests", "Lone"),
+            (
+                "SSLCACertificateFile ca.pem\nSSLCADNRequestFile lone.pem",
+                "Lone",
+                "Authority of the tests",
+            ),
+        ] {
+            let asking = asking(text);
+            let tells = |name: &str| {
+                let mut subjects = asking.root_hint_subjects().iter();
+                subjects.any(|subject| subject.as_ref().windows(name.len()).any(|part| part == name.as_bytes()))
+            };
+            assert!(tells(named) && !tells(unnamed), "{text}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_believed_by_the_rules_of_openssl() {
+        const FIRST: &str = "unable to verify the first certificate";
+        for (text, verdicts) in [
+            (
+                "SSLCACertificateFile ca.pem",
+                &[
+                    ("client", "good, 1"),
+                    ("far", "certificate chain too long"),
+                    ("late", "certificate has expired"),
+                    ("misfit", "unsuitable certificate purpose"),
+                    ("stranger", FIRST),
+                    ("lone", "self-signed certificate"),
+                    ("dismissed", "good, 1"),
+                    ("ca", "good, 0"),
+                ][..],
+            ),
+            ("SSLCACertificateFile ca.pem\nSSLVerifyDepth 2", &[("far", "good, 2")]),
+            // One that has signed itself and is no authority is believed itself, and not what it has signed.
+            (
+                "SSLCACertificateFile lone.pem",
+                &[("lone", "good, 0"), ("stranger", FIRST), ("client", FIRST)],
+            ),
+            // A link that leads to nothing is no authority.
+            ("SSLCACertificateFile link.pem\nSSLVerifyDepth 2", &[("client", FIRST)]),
+            (
+                "SSLCACertificateFile ca.pem\nSSLCARevocationFile dismissed.crl\nSSLCARevocationCheck leaf",
+                &[
+                    ("client", "good, 1"),
+                    ("dismissed", "certificate revoked"),
+                    ("far", "unable to get certificate CRL"),
+                ],
+            ),
+            (
+                "SSLCACertificateFile ca.pem\nSSLCARevocationCheck chain",
+                &[("client", "unable to get certificate CRL")],
+            ),
+        ] {
+            let asking = asking(text);
+            for (name, want) in verdicts {
+                assert_eq!(verdict(&asking, name), *want, "{text}: {name}");
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! whose certificates is revoked.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -12,18 +13,20 @@ use webpki::{
 };
 
 use super::secured::{Doubt, Known};
+use crate::base::date::HttpDate;
 use crate::config::directives::SiteSettings;
 use crate::config::directives::tls::Named;
 use crate::config::directives::tls_clients::{self, Revocation, RevocationOf, WithoutList};
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
+use crate::tls::certificate::Certificate;
 
 /// Whom a site believes.
 pub(super) struct Trust {
-    /// The certificate authorities.
+    /// The certificates that have signed themselves.
+    roots: Vec<Root>,
+    /// Those of them that may sign others.
     anchors: Vec<TrustAnchor<'static>>,
-    /// Their certificates, which clients may have themselves.
-    roots: Vec<CertificateDer<'static>>,
     /// Certificates that may lie between.
     between: Vec<CertificateDer<'static>>,
     /// The subjects that clients are told, in DER without the outermost header.
@@ -31,6 +34,14 @@ pub(super) struct Trust {
     revocation: Revocation,
     lists: Vec<CertRevocationList<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// A certificate that has signed itself, and is believed.
+struct Root {
+    der: CertificateDer<'static>,
+    anchor: TrustAnchor<'static>,
+    /// The last moment at which it is good.
+    end: Option<HttpDate>,
 }
 
 impl fmt::Debug for Trust {
@@ -88,8 +99,15 @@ impl Trust {
                 self.subjects.push(anchor.subject.to_vec());
             }
             if is_its_own_issuer(&certificate) {
-                self.anchors.push(anchor);
-                self.roots.push(certificate);
+                let end = Certificate::from_der(&certificate).ok().and_then(|read| read.end());
+                if is_authority(&certificate, end, self.algorithms) {
+                    self.anchors.push(anchor.clone());
+                }
+                self.roots.push(Root {
+                    der: certificate,
+                    anchor,
+                    end,
+                });
             } else {
                 self.between.push(certificate);
             }
@@ -123,26 +141,34 @@ impl Trust {
         between.extend(self.between.iter().map(|known| CertificateDer::from(known.as_ref())));
         let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
         let algorithms = self.algorithms.all;
+        let itself = self.roots.iter().find(|root| root.der == *own);
+        let anchors = itself.map_or(&self.anchors[..], |root| std::slice::from_ref(&root.anchor));
         let path = end.verify_for_usage(
             algorithms,
-            &self.anchors,
+            anchors,
             &between,
             now,
             KeyUsage::client_auth(),
             self.options(&lists)?,
             None,
         );
-        let is_root = self.roots.iter().any(|root| root == own);
         match path {
-            Ok(_) if is_root => Ok(Known { depth: 0 }),
+            // What is an authority was found to be in its time before.
+            Ok(_) | Err(Error::CaUsedAsEndEntity) if itself.is_some() => Ok(Known { depth: 0 }),
+            Ok(path) if self.is_over(path.anchor(), now) => Err(Doubt::of(EXPIRED)),
             Ok(path) => Ok(Known {
                 depth: 1 + path.intermediate_certificates().count(),
             }),
-            // It was found to be in its time before.
-            Err(Error::CaUsedAsEndEntity) if is_root => Ok(Known { depth: 0 }),
             Err(Error::UnknownIssuer) => Err(leading_nowhere(own, sent)),
             Err(error) => Err(doubt(&error)),
         }
+    }
+
+    /// Whether the time of an authority's certificate is over.
+    fn is_over(&self, anchor: &TrustAnchor<'_>, now: UnixTime) -> bool {
+        let root = self.roots.iter().find(|root| root.anchor == *anchor);
+        let end = root.and_then(|root| root.end);
+        end.is_some_and(|end| u64::try_from(end.seconds()).unwrap_or(0) < now.as_secs())
     }
 
     fn options<'l>(
@@ -167,7 +193,7 @@ impl Trust {
                     .build(),
             )),
             Err(_) if self.revocation.without_list == WithoutList::Believed => Ok(None),
-            Err(_) => Err(Doubt::of("unable to get certificate CRL")),
+            Err(_) => Err(Doubt::of(UNLISTED)),
         }
     }
 }
@@ -196,6 +222,33 @@ fn is_its_own_issuer(certificate: &CertificateDer<'_>) -> bool {
     }
 }
 
+/// Whether a certificate that has signed itself may sign others: its basic constraints say so (RFC 5280 section 4.2.1.9), or it
+/// is of version 1, which has none.
+fn is_authority(
+    certificate: &CertificateDer<'_>,
+    end: Option<HttpDate>,
+    algorithms: WebPkiSupportedAlgorithms,
+) -> bool {
+    let Ok(read) = EndEntityCert::try_from(certificate) else {
+        return true;
+    };
+    let end = end.and_then(|end| u64::try_from(end.seconds()).ok()).unwrap_or(0);
+    let end = UnixTime::since_unix_epoch(Duration::from_secs(end));
+    // As a client's it would be refused for the very reason that it is one.
+    let usage = KeyUsage::client_auth();
+    let found = read.verify_for_usage(algorithms.all, &[], &[], end, usage, None, None);
+    matches!(found, Err(Error::CaUsedAsEndEntity))
+}
+
+/// The time of a certificate is over.
+pub(super) const EXPIRED: &str = "certificate has expired";
+/// It has been taken back.
+pub(super) const REVOKED: &str = "certificate revoked";
+/// It is not known whether it has.
+pub(super) const UNLISTED: &str = "unable to get certificate CRL";
+/// It is for something else.
+pub(super) const UNSUITABLE: &str = "unsuitable certificate purpose";
+
 /// How a certificate leads nowhere, in the words of OpenSSL.
 fn leading_nowhere(own: &CertificateDer<'_>, sent: &[CertificateDer<'_>]) -> Doubt {
     Doubt::leading_nowhere(match sent.last() {
@@ -209,13 +262,13 @@ fn leading_nowhere(own: &CertificateDer<'_>, sent: &[CertificateDer<'_>]) -> Dou
 /// What else is wrong with a certificate, likewise.
 fn doubt(error: &Error) -> Doubt {
     Doubt::of(match error {
-        Error::CertExpired { .. } => "certificate has expired",
+        Error::CertExpired { .. } => EXPIRED,
         Error::CertNotValidYet { .. } => "certificate is not yet valid",
-        Error::CertRevoked => "certificate revoked",
-        Error::UnknownRevocationStatus => "unable to get certificate CRL",
+        Error::CertRevoked => REVOKED,
+        Error::UnknownRevocationStatus => UNLISTED,
         Error::CrlExpired { .. } => "CRL has expired",
         Error::InvalidCrlSignatureForPublicKey => "CRL signature failure",
-        Error::EmptyEkuExtension | Error::RequiredEkuNotFoundContext(_) => "unsuitable certificate purpose",
+        Error::EmptyEkuExtension | Error::RequiredEkuNotFoundContext(_) => UNSUITABLE,
         Error::InvalidSignatureForPublicKey => "certificate signature failure",
         Error::CaUsedAsEndEntity => "certificate of a certificate authority",
         Error::EndEntityUsedAsCa => "invalid CA certificate",

@@ -54,6 +54,17 @@ pub(super) fn protocol(words: &[Vec<u8>]) -> Answer {
     )
 }
 
+/// Clients ask themselves, or do without.
+pub(super) fn use_stapling(words: &[Vec<u8>]) -> Answer {
+    if words.iter().all(|word| word.eq_ignore_ascii_case(b"off")) {
+        Ignored("it asks for what holds anyway")
+    } else {
+        Warned(
+            "not supported by this version; no answer of OCSP is sent along, and clients refuse a certificate that says it must be (RFC 7633)",
+        )
+    }
+}
+
 /// Clients choose among what is offered, so fewer protocols serve them all the same.
 pub(super) fn protocols(words: &[Vec<u8>]) -> Answer {
     if words.iter().all(|word| word.eq_ignore_ascii_case(b"http/1.1")) {
@@ -93,6 +104,12 @@ pub(super) fn identity_check(words: &[Vec<u8>]) -> Answer {
 
 pub(super) fn gnutls_enable(words: &[Vec<u8>]) -> Answer {
     let refusal = "not supported; TLS is mod_ssl's here: write SSLEngine, SSLCertificateFile and SSLCertificateKeyFile";
+    unless(words, &["off"], refusal)
+}
+
+pub(super) fn off_only_ocsp(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported by this version; nobody is asked whether a client's certificate was revoked: write `off`, and \
+SSLCARevocationFile with SSLCARevocationCheck";
     unless(words, &["off"], refusal)
 }
 

@@ -13,7 +13,7 @@ const MPM: &str = "lychgate sizes its processes and threads itself";
 const DIGEST: &str = "Apache has never done it, and has it no more; nonces have one form";
 const NOCACHE: &str =
     "there is no cache to be told: files are read anew, and the system keeps in memory what is read often";
-const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
+const NOSSL: &str = "it has no effect: Apache 2.4 knows it no more";
 const NO_LOCK: &str = "nothing is shared that needs a lock";
 const NO_TLS: &str = "it has no effect without TLSEngine, which is refused";
 const RENEWED: &str = "the serving process is not renewed by a count; a reload renews it";
