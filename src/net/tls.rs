@@ -20,6 +20,7 @@ mod secured;
 mod session;
 #[cfg(feature = "tls")]
 mod terms;
+#[cfg(feature = "tls")]
 mod tickets;
 #[cfg(feature = "tls")]
 mod trust;

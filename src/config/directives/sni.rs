@@ -1,7 +1,6 @@
 //! What the server's name in a handshake has to do with the Host of requests: `mod_ssl`.
 
 use crate::config::directives::tls::SiteTls;
-use crate::config::directives::tls_access::Verify;
 use crate::config::setting::{Setting, settings};
 use crate::config::site::Site;
 use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
@@ -44,21 +43,14 @@ impl Policy {
             Policy::Insecure => None,
             Policy::Strict => Some("it is another site, and SSLVHostSNIPolicy is strict"),
             _ if wanted.is_on() != agreed.is_on() => Some("the site is not served over TLS"),
-            _ if !asks_the_same_of_clients(handshake, request) => {
-                Some("it asks something else of clients' certificates")
+            _ if !handshake.settings.tls_clients.asks_as(&request.settings.tls_clients) => {
+                Some("its clients need other certificates")
             }
             Policy::Secure if !has_same_certificates(agreed, wanted) => Some("its certificates or keys are others"),
             Policy::Secure if !agrees_to_the_same(handshake, request) => Some("its protocols or ciphers are others"),
             Policy::Secure | Policy::AuthOnly => None,
         }
     }
-}
-
-fn asks_the_same_of_clients(one: &Site, other: &Site) -> bool {
-    let (one, other) = (&one.settings.tls_clients, &other.settings.tls_clients);
-    one.verify.or(Verify::None) == other.verify.or(Verify::None)
-        && one.depth.value() == other.depth.value()
-        && one.believes_as(other)
 }
 
 fn agrees_to_the_same(one: &Site, other: &Site) -> bool {
