@@ -86,8 +86,6 @@ fn check(ex: &Exchange, address: &Address) -> Result<(), Fail> {
         "a connection within TLS cannot be given away: its keys are here"
     } else if ex.head.version() == Version::V09 {
         "HTTP/0.9 is not handed over"
-    } else if ex.is_secure() {
-        "a connection within TLS cannot be handed over"
     } else if !ex.config.gives_away {
         "the server's own files name it for another protocol alone"
     } else {
