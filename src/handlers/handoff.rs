@@ -83,7 +83,7 @@ fn check(ex: &Exchange, address: &Address) -> Result<(), Fail> {
     let why = if !ex.body.is_the_clients_own() || ex.is_subrequest() {
         "a request that was made inside the server, as for an error document, is on no connection that could be given away"
     } else if ex.is_secure() {
-        "a connection within TLS cannot be given away: its keys are here"
+        "a connection within TLS cannot be handed over"
     } else if ex.head.version() == Version::V09 {
         "HTTP/0.9 is not handed over"
     } else if !ex.config.gives_away {

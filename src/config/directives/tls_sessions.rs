@@ -20,7 +20,7 @@ settings! {
 }
 
 /// How long a ticket is good without SSLSessionCacheTimeout.
-pub const LIFETIME: Duration = Duration::from_mins(5);
+pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 /// How long one may be good at most (RFC 8446 section 4.6.1).
 const LONGEST: u64 = 7 * 24 * 60 * 60;

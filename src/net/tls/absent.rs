@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::secured::Secured;
 use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
@@ -31,6 +32,7 @@ pub struct Engine(Infallible);
 pub struct Hello<S>(Infallible, PhantomData<S>);
 
 /// The state of a connection's TLS.
+#[derive(Debug)]
 pub struct Session(Infallible);
 
 impl Engines {
@@ -74,6 +76,16 @@ impl<S> Hello<S> {
 }
 
 impl Session {
+    /// Never.
+    pub fn try_agree(&self, _: &impl Below) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn wants_to_send(&self) -> bool {
+        match self.0 {}
+    }
+
     /// Never.
     pub fn has_plaintext(&self) -> bool {
         match self.0 {}
