@@ -398,7 +398,6 @@ def handed_over(server):
 # What is asked for, by what it is called.
 GIVEN = {
     "by a service that has the connection": "/own/stay",
-    "by one that ends it behind each": "/own/leave",
     "by one that gives it back behind each": "/own/once",
     "by FastCGI, a connection each": "/fcgi/x?ok",
     "by FastCGI, kept connections": "/kept/x?ok",
