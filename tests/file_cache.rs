@@ -142,7 +142,7 @@ fn ask(client: &mut TcpStream) -> Result<(), String> {
 
 /// The body of an answer, which has its length told.
 fn answer(client: &mut TcpStream) -> Result<Vec<u8>, String> {
-    let (mut got, mut piece) = (Vec::new(), [0; 64 * 1024]);
+    let (mut got, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
         let end = memchr::memmem::find(&got, b"\r\n\r\n").map(|at| at + 4);
         if let Some(end) = end {

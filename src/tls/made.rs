@@ -59,6 +59,8 @@ fn date(days: i64) -> (i32, u8, u8) {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+    use sha2::{Digest, Sha256};
+
     use super::made;
     use crate::tls::pem::{Kind, blocks};
 

@@ -110,8 +110,11 @@ pub fn request(question: &Question, listen: &[Listen]) -> Result<Asked, String> 
     })
 }
 
-/// The scheme and the host of a URL, if it names them, and what follows it. A fragment stays with the client.
-fn parted(url: &[u8]) -> Result<(Over, Option<&[u8]>, &[u8]), String> {
+/// The scheme and the host of a URL, if it names them, and what follows it.
+type Parted<'u> = (Over, Option<&'u [u8]>, &'u [u8]);
+
+/// Parts a URL. A fragment stays with the client.
+fn parted(url: &[u8]) -> Result<Parted<'_>, String> {
     if url.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
         let hint = "it has a space or a control character; write %20 or the like";
         return Err(format!("{} is not a URL: {hint}", shown(url)));

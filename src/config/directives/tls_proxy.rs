@@ -459,8 +459,12 @@ mod tests {
             (Some(false), Some(false), NameCheck::Nothing),
         ] {
             let mut tls = TlsProxy::default();
-            name.into_iter().for_each(|on| tls.check_name.set(on));
-            common.into_iter().for_each(|on| tls.check_common_name.set(on));
+            if let Some(on) = name {
+                tls.check_name.set(on);
+            }
+            if let Some(on) = common {
+                tls.check_common_name.set(on);
+            }
             assert_eq!(tls.names(), want, "{name:?} {common:?}");
         }
     }
