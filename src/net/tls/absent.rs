@@ -10,6 +10,7 @@ use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
+use crate::net::tls::secured::Secured;
 
 /// What reads from and writes to the socket below, without waiting.
 pub trait Below {
@@ -31,6 +32,7 @@ pub struct Engine(Infallible);
 pub struct Hello<S>(Infallible, PhantomData<S>);
 
 /// The state of a connection's TLS.
+#[derive(Debug)]
 pub struct Session(Infallible);
 
 impl Engines {
@@ -74,6 +76,16 @@ impl<S> Hello<S> {
 }
 
 impl Session {
+    /// Never.
+    pub fn try_agree(&self, _: &impl Below) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn wants_to_send(&self) -> bool {
+        match self.0 {}
+    }
+
     /// Never.
     pub fn has_plaintext(&self) -> bool {
         match self.0 {}
