@@ -11,7 +11,7 @@
 //! | 4 | `exchange` | the request in progress |
 //! | 3 | `backend` `fs` `net` `log` `scripts` | live things: connections, descriptors, caches, children |
 //! | 2 | `config` | Apache syntax to typed settings |
-//! | 1 | `http` `gateway` `lang` `auth` `process` | bytes in, values out; and system calls |
+//! | 1 | `http` `gateway` `lang` `auth` `tls` `process` | bytes in, values out; and system calls |
 //! | 0 | `base` | small facts about text, time and paths |
 
 pub mod base;
@@ -21,6 +21,7 @@ pub mod gateway;
 pub mod http;
 pub mod lang;
 pub mod process;
+pub mod tls;
 
 pub mod config;
 

@@ -13,9 +13,12 @@
 //! GET /path                         ~~ why their traces differ here, and may
 //! !traces                           what mod_rewrite traces of all requests is compared too
 //! !bodies                           bodies are not compared in what follows
+//! !over tls sni=NAME                what follows goes over TLS, in a way that the words say (see support/tls.rs); `!over plain` ends that
 //! !refused why                      most of the requests are refused
 //! !complains AH00671                what Apache says when it starts, and may
 //! ```
+//!
+//! Over TLS, an agreement that comes to nothing is an answer too: its status is 000, and `X-TLS` has what the server's alert says.
 //!
 //! Compared are the status, the fields that clients act upon, and the body of every answer that is no page of the server's
 //! own; bodies that are compressed are compared as what they are without. A difference that has a reason is what stands in the parentheses (our status, fields, `body`), no less and no more.
@@ -39,6 +42,7 @@ use libtest_mimic::{Failed, Trial};
 use crate::support::case::{self, Case};
 use crate::support::play;
 use crate::support::server::{self, Server};
+use crate::support::tls::Over;
 use crate::support::wire::{Judge, Reply, Wire, show};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -152,6 +156,8 @@ pub struct Request {
     meant: Option<Meant>,
     traces_differ: Option<String>,
     bodies: bool,
+    /// How it goes over TLS, if it does.
+    over: Option<String>,
 }
 
 /// A difference that has a reason.
@@ -170,7 +176,7 @@ impl Pair {
         let (site, rest) = text.split_once("\nrequests\n").ok_or("no line `requests`")?;
         let site_lines = site.lines().count() + 1;
         let (mut bodies, mut refused, mut traces) = (true, None, false);
-        let (mut complaints, mut requests) = (Vec::new(), Vec::new());
+        let (mut complaints, mut requests, mut over) = (Vec::new(), Vec::new(), None);
         for (number, line) in rest.lines().enumerate() {
             let line_number = site_lines + number + 1;
             if line.trim().is_empty() || line.starts_with('#') {
@@ -180,13 +186,17 @@ impl Pair {
                 refused = Some(why.to_owned());
             } else if let Some(words) = line.strip_prefix("!complains ") {
                 complaints.push(words.to_owned());
+            } else if let Some(words) = line.strip_prefix("!over ") {
+                over = words.strip_prefix("tls").map(ToOwned::to_owned);
             } else if line == "!traces" {
                 traces = true;
             } else if line == "!bodies" {
                 bodies = false;
             } else {
-                requests
-                    .push(Request::parse(line, line_number, bodies).ok_or(format!("{line_number}: not a request"))?);
+                let request = Request::parse(line, line_number, bodies);
+                let request = request.ok_or(format!("{line_number}: not a request"))?;
+                let over = over.clone();
+                requests.push(Request { over, ..request });
             }
         }
         Ok(Pair {
@@ -276,10 +286,10 @@ impl Pair {
             begun.ok_or("Apache never says that it has begun".to_owned())
         })?;
         let harmless = ["notice]", "info]", "debug]", "trace1]", "trace2]", "trace3]", "trace8]"];
-        let lines: Vec<&str> = log
-            .lines()
-            .filter(|line| !harmless.iter().any(|level| line.contains(&format!(":{level}"))))
-            .collect();
+        // No session is kept where nobody asked for it.
+        let is_harmless =
+            |line: &str| harmless.iter().any(|level| line.contains(&format!(":{level}"))) || line.contains("AH01873:");
+        let lines: Vec<&str> = log.lines().filter(|line| !is_harmless(line)).collect();
         let is_meant = |line: &str| self.complaints.iter().any(|words| line.contains(words.as_str()));
         let has = |words: &str| lines.iter().any(|line| line.contains(words));
         let unheard = self.complaints.iter().filter(|words| !has(words));
@@ -330,6 +340,7 @@ impl Request {
             meant,
             traces_differ,
             bodies,
+            over: None,
         })
     }
 
@@ -486,9 +497,18 @@ impl Booted {
 
     fn send(&self, request: &Request, bytes: &[u8]) -> Result<Reply, String> {
         let mut wire = Wire::connect(&self.address, PATIENCE)?;
+        if let Some(words) = &request.over {
+            wire.secure(&Over::parse(words)?)?;
+        }
         wire.send(bytes)?;
-        wire.reply(Judge::Loose)
-            .map_err(|error| format!("line {}: {}: {error}", request.line, self.address))
+        match (wire.reply(Judge::Loose), wire.fault()) {
+            (Err(_), Some(fault)) => Ok(Reply {
+                status_line: b"HTTP/1.1 000 none".to_vec(),
+                fields: vec![format!("X-TLS: {fault}").into_bytes()],
+                ..Reply::default()
+            }),
+            (reply, _) => reply.map_err(|error| format!("line {}: {}: {error}", request.line, self.address)),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::trial;
 /// A room and the rooms that it may import.
 type Wall = (&'static str, &'static [&'static str]);
 
-const PURE: &[&str] = &["base", "http", "gateway", "lang", "auth", "process", "config"];
+const PURE: &[&str] = &["base", "http", "gateway", "lang", "auth", "tls", "process", "config"];
 const LIVE: &[&str] = &["fs", "net", "log", "scripts", "backend", "wasm"];
 const REQUEST: &[&str] = &["exchange"];
 const STEPS: &[&str] = &["phases", "handlers", "filters"];
@@ -26,12 +26,16 @@ const WALLS: &[Wall] = &[
     ("gateway", &["base", "http"]),
     ("lang", &["base", "http"]),
     ("auth", &["base"]),
+    ("tls", &["base"]),
     ("process", &["base"]),
-    ("config", &["base", "http", "lang", "auth"]),
+    ("config", &["base", "http", "lang", "auth", "tls"]),
     ("fs", &["base", "http", "config"]),
-    ("net", &["base", "config", "process"]),
+    ("net", &["base", "tls", "config", "process"]),
     ("log", &["base", "http", "lang", "config", "process"]),
-    ("backend", &["base", "http", "gateway", "config", "net", "process"]),
+    (
+        "backend",
+        &["base", "http", "gateway", "tls", "config", "net", "process"],
+    ),
     ("wasm", &["base", "config"]),
     ("scripts", &["base", "gateway", "config", "net", "process", "log"]),
     (

@@ -10,10 +10,12 @@
 //! - `fastcgi`: applications in C, Perl, Python and PHP behind the server
 //! - `fcgid`: Debian's packages whose programs speak FastCGI, and what they say of it
 //! - `fcgiwrap`: scripts for nginx, Apache and others
+//! - `handoff`: services that have taken connections over
 //! - `htaccess`: access files of any bytes
 //! - `house`: the walls between the rooms, sizes, words
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
+//! - `keys`: private keys, who has them, and other certificates while requests come in
 //! - `load`: many scripts, large bodies, log readers
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `manual`: Apache's own manual in three languages, beside Apache
@@ -56,10 +58,12 @@ mod debian;
 mod fastcgi;
 mod fcgid;
 mod fcgiwrap;
+mod handoff;
 mod house;
 mod htaccess;
 mod identity;
 mod import;
+mod keys;
 mod load;
 mod logs;
 mod manual;
@@ -121,9 +125,11 @@ fn main() -> ExitCode {
         trials.extend(fcgid::trials());
         trials.extend(fcgiwrap::trials());
         trials.extend(house::trials());
+        trials.extend(handoff::trials());
         trials.extend(htaccess::trials());
         trials.extend(identity::trials());
         trials.extend(import::trials());
+        trials.extend(keys::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(system_log::trials());

@@ -361,11 +361,17 @@ impl Line {
 
     /// Writes all of `bytes`, or as much as there is room for.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>> {
-        while !bytes.is_empty() {
-            match self.lease.socket().try_write(&[IoSlice::new(bytes)]) {
+        let socket = self.lease.socket();
+        while !bytes.is_empty() || !socket.is_pushed() {
+            let written = if bytes.is_empty() {
+                socket.try_push().map(|()| 0)
+            } else {
+                socket.try_write(&[IoSlice::new(bytes)])
+            };
+            match written {
                 Ok(count) => bytes.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.lease.socket().poll_writable(cx).is_pending() {
+                    if socket.poll_writable(cx).is_pending() {
                         return Poll::Pending;
                     }
                 }

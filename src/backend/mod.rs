@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod conversation;
 pub mod fastcgi;
+pub mod handoff;
 pub mod http;
 pub mod on_demand;
 pub mod pool;
@@ -25,21 +26,24 @@ use crate::backend::pool::Pool;
 use crate::backend::service::{News, Processes};
 use crate::config::backends::{Address, Scheme};
 use crate::config::balancers::Balancer;
+use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::services;
 use crate::config::site::Config;
+use crate::net::tls::{Clients, Partner};
 
 /// All application servers that may be talked to: those that the server's own files name.
 pub struct Backends {
     pools: Vec<(Scheme, Arc<Pool>)>,
     balances: Vec<Arc<Balance>>,
     services: Vec<(Scheme, Processes)>,
+    clients: Clients,
     /// A process has had enough requests for the launcher to know.
     news: Arc<Notify>,
 }
 
 impl Backends {
-    /// Those of the settings.
-    pub fn new(config: &Config) -> Backends {
+    /// Those of the settings, and what is needed to ask them over TLS.
+    pub fn new(config: &Config, clients: Clients) -> Backends {
         let of_address = |address: &Address| {
             let pool = |scheme| (scheme, Arc::new(Pool::new(address.clone())));
             Scheme::ALL.map(pool)
@@ -55,6 +59,7 @@ impl Backends {
             pools: pools.collect(),
             balances: balances.collect(),
             services,
+            clients,
             news,
         }
     }
@@ -68,6 +73,15 @@ impl Backends {
         }
         let mut pools = self.pools.iter();
         pools.find_map(|(spoken, pool)| (*spoken == scheme && pool.address() == address).then_some(pool))
+    }
+
+    /// The server of this host, to be asked over TLS under these settings. The error is a sentence.
+    pub fn partner(&self, conf: &TlsProxy, host: &[u8]) -> Result<Partner, String> {
+        let client = self.clients.of(conf).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            faults.join("; ")
+        })?;
+        client.partner(host)
     }
 
     /// What is known of a balancer's members.

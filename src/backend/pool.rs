@@ -20,6 +20,7 @@ use crate::backend::service::{Owed, Process};
 use crate::backend::socket::{Parked, Socket};
 use crate::config::backends::{Address, Scheme};
 use crate::config::directives::proxy::Terms;
+use crate::net::tls::{Partner, disagreement};
 
 /// How long a kept connection may be idle, where no `ttl` says it.
 const IDLE: Duration = Duration::from_secs(60);
@@ -46,7 +47,7 @@ const FULL_QUEUE: Duration = Duration::from_millis(10);
 const QUEUE_STAYS_FULL: Duration = Duration::from_millis(200);
 
 /// On which terms a request is given to an application.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Agreed {
     /// Whether the connection is kept behind it.
     pub keep: Keep,
@@ -60,6 +61,10 @@ pub struct Agreed {
     pub most: u64,
     /// How long a kept connection may be idle.
     pub idle: Duration,
+    /// Whom TLS is spoken with, where it is.
+    pub tls: Option<Partner>,
+    /// How long coming to an agreement with them may take.
+    pub handshake: Duration,
 }
 
 /// Whether connections are kept.
@@ -85,6 +90,8 @@ impl Agreed {
             retry: terms.retry.unwrap_or(retry),
             most: terms.max.unwrap_or(0),
             idle: terms.ttl.unwrap_or(IDLE),
+            tls: None,
+            handshake: terms.timeout.unwrap_or(patience),
         }
     }
 }
@@ -111,6 +118,10 @@ pub enum NoLease {
     Resting,
     /// As many connections wait for it as may (`Queue`).
     QueueFull,
+    /// There is no agreement on TLS, and why.
+    Disagreed(String),
+    /// There was none within this time.
+    SlowHandshake(Duration),
 }
 
 impl fmt::Display for NoLease {
@@ -125,6 +136,8 @@ impl fmt::Display for NoLease {
                 write!(f, "it did not take the connection within {limit:?} (connectiontimeout)")
             }
             NoLease::QueueFull => f.write_str("its queue is full (Queue)"),
+            NoLease::Disagreed(why) => write!(f, "TLS: {why}"),
+            NoLease::SlowHandshake(limit) => write!(f, "TLS: no agreement within {limit:?} (ProxyTimeout)"),
             NoLease::Resting => f.write_str("it could not be reached a short while ago, and is left alone (retry)"),
         }
     }
@@ -229,15 +242,18 @@ impl Pool {
             process.is_given();
         }
         if which == Which::Any
-            && let Some(socket) = self.kept_one()
+            && let Some(socket) = self.kept_one(agreed.tls.as_ref())
         {
             return Ok(Lease::new(turn, socket, agreed, Origin::Kept).owing(owed));
         }
         self.is_rested(agreed)?;
         let waiting = Unanswered::new(self);
         match timeout_at(Instant::now() + agreed.connect, self.connected()).await {
-            Ok(Ok(socket)) => {
+            Ok(Ok(mut socket)) => {
                 *locked(&self.failed) = None;
+                if let Some(partner) = &agreed.tls {
+                    secured(&mut socket, partner, agreed.handshake).await?;
+                }
                 Ok(Lease::new(turn, socket, agreed, Origin::New(waiting)).owing(owed))
             }
             Ok(Err(error)) if self.process.is_some() && error.kind() == io::ErrorKind::WouldBlock => {
@@ -271,10 +287,14 @@ impl Pool {
         locked(&self.idle).clear();
     }
 
-    /// The kept connection that was used last, if any is still good.
-    fn kept_one(&self) -> Option<Socket> {
+    /// The kept connection to the same partner that was used last, if any is still good.
+    fn kept_one(&self, partner: Option<&Partner>) -> Option<Socket> {
         loop {
-            let idle = locked(&self.idle).pop()?;
+            let idle = {
+                let mut list = locked(&self.idle);
+                let at = list.iter().rposition(|idle| idle.parked.partner() == partner)?;
+                list.remove(at)
+            };
             if idle.parked.is_quiet()
                 && let Ok(socket) = idle.parked.unpark()
             {
@@ -369,6 +389,15 @@ impl Pool {
         let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
         *locked(&self.found) = Some((Instant::now(), found.clone()));
         Ok(found)
+    }
+}
+
+/// Comes to an agreement with the server at the other end.
+async fn secured(socket: &mut Socket, partner: &Partner, patience: Duration) -> Result<(), NoLease> {
+    match timeout_at(Instant::now() + patience, socket.secure(partner)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(NoLease::Disagreed(disagreement(&error))),
+        Err(_) => Err(NoLease::SlowHandshake(patience)),
     }
 }
 

@@ -1,112 +1,276 @@
-//! One connection to an application, over a Unix socket or TCP.
+//! One connection to an application, over a Unix socket or TCP; bare, or within TLS.
 
 use std::ffi::OsStr;
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::net::tls::{Below, Partner, Session};
+
 /// A connection of this thread's event loop.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) struct Socket {
+    /// It is gone where the connection was parked.
+    bare: Option<Bare>,
+    tls: Option<Box<Tls>>,
+}
+
+#[derive(Debug)]
+enum Bare {
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
+/// What is around the bytes.
+#[derive(Debug)]
+struct Tls {
+    session: Session,
+    partner: Partner,
+}
+
 /// A connection of no event loop.
 #[derive(Debug)]
-pub(super) enum Parked {
+pub(super) struct Parked {
+    bare: ParkedBare,
+    tls: Option<Box<Tls>>,
+}
+
+#[derive(Debug)]
+enum ParkedBare {
     Unix(std::os::unix::net::UnixStream),
     Tcp(std::net::TcpStream),
 }
 
 impl Socket {
     pub(super) async fn to_path(path: &[u8]) -> io::Result<Socket> {
-        UnixStream::connect(OsStr::from_bytes(path)).await.map(Socket::Unix)
+        let unix = UnixStream::connect(OsStr::from_bytes(path)).await?;
+        Ok(Socket {
+            bare: Some(Bare::Unix(unix)),
+            tls: None,
+        })
     }
 
     pub(super) async fn to_address(address: SocketAddr) -> io::Result<Socket> {
         let tcp = TcpStream::connect(address).await?;
         // Records are written whole, so waiting for more to put in a packet would only cost time.
         tcp.set_nodelay(true)?;
-        Ok(Socket::Tcp(tcp))
+        Ok(Socket {
+            bare: Some(Bare::Tcp(tcp)),
+            tls: None,
+        })
     }
 
-    pub(super) fn park(self) -> io::Result<Parked> {
-        match self {
-            Socket::Unix(unix) => unix.into_std().map(Parked::Unix),
-            Socket::Tcp(tcp) => tcp.into_std().map(Parked::Tcp),
+    /// Comes to an agreement with the server: from then on what is read and written is within TLS. The caller bounds the time.
+    pub(super) async fn secure(&mut self, partner: &Partner) -> io::Result<()> {
+        let session = partner.begin()?;
+        poll_fn(|cx| {
+            loop {
+                match session.try_agree(self.bare()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if session.wants_to_send() {
+                            ready!(self.bare().poll_writable(cx))?;
+                        } else {
+                            ready!(self.bare().poll_readable(cx))?;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    agreed => return Poll::Ready(agreed),
+                }
+            }
+        })
+        .await?;
+        let partner = partner.clone();
+        self.tls = Some(Box::new(Tls { session, partner }));
+        Ok(())
+    }
+
+    pub(super) fn park(mut self) -> io::Result<Parked> {
+        let bare = match self.bare.take() {
+            Some(Bare::Unix(unix)) => unix.into_std().map(ParkedBare::Unix),
+            Some(Bare::Tcp(tcp)) => tcp.into_std().map(ParkedBare::Tcp),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }?;
+        let tls = self.tls.take();
+        Ok(Parked { bare, tls })
+    }
+
+    fn bare(&self) -> &Bare {
+        self.bare.as_ref().expect("only what is parked and so gone has none")
+    }
+
+    /// Writes what there is room for, from several pieces. Within TLS some of it may wait still: see [`Socket::try_push`].
+    pub(super) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.tls {
+            Some(tls) => tls.session.try_write(self.bare(), pieces),
+            None => self.bare().write(pieces),
         }
     }
 
-    /// Writes what there is room for, from several pieces.
-    pub(super) fn try_write(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Socket::Unix(unix) => unix.try_write_vectored(pieces),
-            Socket::Tcp(tcp) => tcp.try_write_vectored(pieces),
+    /// That of the file system, where it is one.
+    pub(super) fn unix(&self) -> Option<&UnixStream> {
+        match self.bare() {
+            Bare::Unix(unix) => Some(unix),
+            Bare::Tcp(_) => None,
         }
     }
 
-    /// Reads what is there; 0 is the end.
+    /// Sends what was written and waits for room in encrypted form; an error of the kind `WouldBlock` when that is not all.
+    pub(super) fn try_push(&self) -> io::Result<()> {
+        match &self.tls {
+            Some(tls) => tls.session.try_push(self.bare()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nothing waits for room.
+    pub(super) fn is_pushed(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| !tls.session.wants_to_send())
+    }
+
+    /// Reads what is there into the room of the buffer; 0 is the end.
     pub(super) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        match self {
-            Socket::Unix(unix) => unix.try_read_buf(buffer),
-            Socket::Tcp(tcp) => tcp.try_read_buf(buffer),
-        }
+        let Some(tls) = &self.tls else {
+            return match self.bare() {
+                Bare::Unix(unix) => unix.try_read_buf(buffer),
+                Bare::Tcp(tcp) => tcp.try_read_buf(buffer),
+            };
+        };
+        let (length, room) = (buffer.len(), buffer.capacity());
+        buffer.resize(room, 0);
+        let read = tls
+            .session
+            .try_read(self.bare(), buffer.get_mut(length..).unwrap_or_default());
+        buffer.truncate(length + read.as_ref().copied().unwrap_or(0));
+        read
     }
 
     /// Tells the other side that no more comes; it may still send.
     pub(super) fn shut_down_sending(&self) {
+        if let Some(tls) = &self.tls {
+            tls.session.end(self.bare());
+        }
         let how = rustix::net::Shutdown::Write;
         // A connection that is gone already has nobody to be told.
-        let _ = match self {
-            Socket::Unix(unix) => rustix::net::shutdown(unix, how),
-            Socket::Tcp(tcp) => rustix::net::shutdown(tcp, how),
+        let _ = match self.bare() {
+            Bare::Unix(unix) => rustix::net::shutdown(unix, how),
+            Bare::Tcp(tcp) => rustix::net::shutdown(tcp, how),
         };
     }
 
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Unix(unix) => unix.poll_read_ready(cx),
-            Socket::Tcp(tcp) => tcp.poll_read_ready(cx),
+        if self.tls.as_ref().is_some_and(|tls| tls.session.has_plaintext()) {
+            return Poll::Ready(Ok(()));
         }
+        self.bare().poll_readable(cx)
     }
 
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.bare().poll_writable(cx)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // A server that is not told takes it for an attack, and keeps the session from being taken up again.
+        if let (Some(tls), Some(bare)) = (&self.tls, &self.bare) {
+            tls.session.end(bare);
+        }
+    }
+}
+
+impl Bare {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Socket::Unix(unix) => unix.poll_write_ready(cx),
-            Socket::Tcp(tcp) => tcp.poll_write_ready(cx),
+            Bare::Unix(unix) => unix.poll_read_ready(cx),
+            Bare::Tcp(tcp) => tcp.poll_read_ready(cx),
+        }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Bare::Unix(unix) => unix.poll_write_ready(cx),
+            Bare::Tcp(tcp) => tcp.poll_write_ready(cx),
+        }
+    }
+}
+
+impl Below for Bare {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Bare::Unix(unix) => unix.try_read(buffer),
+            Bare::Tcp(tcp) => tcp.try_read(buffer),
+        }
+    }
+
+    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Bare::Unix(unix) => unix.try_write_vectored(pieces),
+            Bare::Tcp(tcp) => tcp.try_write_vectored(pieces),
         }
     }
 }
 
 impl Parked {
     pub(super) fn unpark(self) -> io::Result<Socket> {
-        match self {
-            Parked::Unix(unix) => UnixStream::from_std(unix).map(Socket::Unix),
-            Parked::Tcp(tcp) => TcpStream::from_std(tcp).map(Socket::Tcp),
-        }
+        let bare = match self.bare {
+            ParkedBare::Unix(unix) => UnixStream::from_std(unix).map(Bare::Unix),
+            ParkedBare::Tcp(tcp) => TcpStream::from_std(tcp).map(Bare::Tcp),
+        };
+        let tls = self.tls;
+        bare.map(|bare| Socket { bare: Some(bare), tls })
+    }
+
+    /// With whom there is an agreement, if within TLS.
+    pub(super) fn partner(&self) -> Option<&Partner> {
+        self.tls.as_ref().map(|tls| &tls.partner)
     }
 
     /// Whether nothing has come on it: a connection that was closed, or on which something was said unasked, is of no use.
+    /// What TLS itself has to say, as a ticket for the next session, is nothing.
     pub(super) fn is_quiet(&self) -> bool {
         let mut byte = [0_u8];
         let peeked = rustix::net::recv(self.as_fd(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        matches!(peeked, Err(Errno::AGAIN))
+        match (peeked, &self.tls) {
+            (Err(Errno::AGAIN), _) => true,
+            (Ok((1.., _)), Some(tls)) => {
+                let read = tls.session.try_read(&self.bare, &mut byte);
+                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            _ => false,
+        }
     }
 }
 
 impl AsFd for Parked {
     fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.bare {
+            ParkedBare::Unix(unix) => unix.as_fd(),
+            ParkedBare::Tcp(tcp) => tcp.as_fd(),
+        }
+    }
+}
+
+/// The sockets of a connection that waits do not block, as those of an event loop do not.
+impl Below for ParkedBare {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Parked::Unix(unix) => unix.as_fd(),
-            Parked::Tcp(tcp) => tcp.as_fd(),
+            ParkedBare::Unix(unix) => (&mut &*unix).read(buffer),
+            ParkedBare::Tcp(tcp) => (&mut &*tcp).read(buffer),
+        }
+    }
+
+    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            ParkedBare::Unix(unix) => (&mut &*unix).write_vectored(pieces),
+            ParkedBare::Tcp(tcp) => (&mut &*tcp).write_vectored(pieces),
         }
     }
 }

@@ -29,6 +29,8 @@ const AGREED: Agreed = Agreed {
     retry: Duration::ZERO,
     most: 0,
     idle: LONG,
+    tls: None,
+    handshake: Duration::from_secs(10),
 };
 
 /// A socket of a test, and the pool of connections to it.

@@ -181,7 +181,7 @@ impl Wire {
 
     /// Whether all that was to be written is.
     pub(super) fn is_drained(&self) -> bool {
-        self.unsent.is_empty()
+        self.unsent.is_empty() && self.lease.socket().is_pushed()
     }
 
     /// The silence so far is not the application's fault.
@@ -235,14 +235,15 @@ impl Wire {
 
     /// Writes what there is room for. An application that reads no more may still have answered, so that is no trouble yet.
     fn write(&mut self, cx: &mut Context<'_>) {
-        while !self.unsent.is_empty() {
-            let pieces: Vec<IoSlice<'_>> = self
-                .unsent
-                .iter()
-                .take(PIECES)
-                .map(|piece| IoSlice::new(piece))
-                .collect();
-            match self.lease.socket().try_write(&pieces) {
+        while !self.is_drained() {
+            let pieces = self.unsent.iter().take(PIECES).map(|piece| IoSlice::new(piece));
+            let pieces: Vec<IoSlice<'_>> = pieces.collect();
+            let written = if pieces.is_empty() {
+                self.lease.socket().try_push().map(|()| 0)
+            } else {
+                self.lease.socket().try_write(&pieces)
+            };
+            match written {
                 Ok(count) => {
                     self.last_heard = Instant::now();
                     self.written(count);
@@ -260,6 +261,7 @@ impl Wire {
                         Stdin::Begun | Stdin::Ended => Touched::Yes,
                         Stdin::Unwanted(touched) => touched,
                     });
+                    return;
                 }
             }
         }

@@ -7,6 +7,7 @@ pub mod json;
 pub mod natural;
 pub mod path;
 pub mod quote;
+pub mod secret;
 pub mod size;
 pub mod syslog;
 #[cfg(test)]

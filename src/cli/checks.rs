@@ -5,12 +5,16 @@ pub(super) mod sandbox;
 use std::net::SocketAddr;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::process::DumpableBehavior;
 
+use super::privileges::Asker;
 use crate::config::directives::server::Listen;
 use crate::config::error::{ConfigError, Severity};
+use crate::config::keyring::Keyring;
 use crate::config::load::Loaded;
 use crate::config::node::{Node, Settings};
 use crate::config::words::{below, shown};
+use crate::net::tls::{Clients, Engines};
 use crate::process::identity::Identity;
 
 /// The Listen lines that name an address another one has named; an error in Apache too. Port 0 is another each time.
@@ -29,6 +33,29 @@ pub(super) fn repeated_listeners(lines: &[Listen]) -> Vec<ConfigError> {
         }
     }
     repeated
+}
+
+/// Reads the files that TLS needs, and tries what they have. Who holds keys is not looked into: no core file of this process
+/// is written, and what it has open is nobody's but root's.
+pub(super) fn keys(loaded: &mut Loaded, asker: Asker) {
+    if Keyring::is_needed(&loaded.config) {
+        // No kernel refuses it (prctl(2)).
+        let _never_fails = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+    let denied = match asker {
+        Asker::Checker if !Identity::process_is_root() => Severity::Warning,
+        Asker::Checker | Asker::Server => Severity::Error,
+    };
+    let (keyring, mut faults) = Keyring::read(&loaded.config, denied);
+    if faults.iter().all(|fault| fault.severity < Severity::Error) {
+        faults.extend(Engines::remarks(&loaded.config, &keyring));
+    }
+    let is_right = faults.iter().all(|fault| fault.severity < Severity::Error);
+    if let Some(behind) = keyring.for_servers_behind(&loaded.config).filter(|_| is_right) {
+        faults.extend(Clients::new(&loaded.config, behind).err().into_iter().flatten());
+    }
+    loaded.keyring = keyring;
+    loaded.complaints.extend(faults);
 }
 
 /// The programs of `<Service>` sections that are not there, and the users that nobody knows. Programs of one that has a root of

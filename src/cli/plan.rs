@@ -79,6 +79,7 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Result<
             Threads::Configured => configured_threads(config),
         },
         settings: loaded.to_text(),
+        keys: loaded.keyring.pack(),
         graceful_limit: core.graceful_shutdown.or(Duration::ZERO),
         remark: loaded.envvars.as_ref().map(|file| {
             let file = file.display();

@@ -217,7 +217,8 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
     }
     launcher::run(Launch {
         load: &mut || {
-            let loaded = load_text("lychgate serve", &serve.configuration()?, Path::new("/"));
+            let mut loaded = load_text("lychgate serve", &serve.configuration()?, Path::new("/"));
+            checks::keys(&mut loaded, Asker::Server);
             if loaded.is_fatal() {
                 return Err(complaints::lines(&loaded.complaints, Severity::Error).join("\n"));
             }
@@ -243,6 +244,11 @@ pub(super) const SILENCE: Duration = Duration::from_secs(10);
 /// Reads the configuration and looks for what it names.
 pub(super) fn read(options: &Options, source: &Source) -> Loaded {
     let mut loaded = load(source);
+    let asker = match options.task {
+        Task::Check | Task::Import(_) => Asker::Checker,
+        _ => Asker::Server,
+    };
+    checks::keys(&mut loaded, asker);
     let repeated = checks::repeated_listeners(&loaded.config.server.core.listen);
     loaded.complaints.extend(repeated);
     let unfit = checks::unfit_services(&loaded.settings);
@@ -260,10 +266,6 @@ pub(super) fn read(options: &Options, source: &Source) -> Loaded {
         let missing = checks::missing_document_roots(&loaded.settings, jail);
         loaded.complaints.extend(missing);
     }
-    let asker = match options.task {
-        Task::Check | Task::Import(_) => Asker::Checker,
-        _ => Asker::Server,
-    };
     let unmet = privileges::unmet(&loaded.settings, &loaded.config, asker);
     loaded.complaints.extend(unmet);
     loaded

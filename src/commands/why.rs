@@ -26,7 +26,7 @@ use crate::http::head::{Progress, RequestHead};
 use crate::process::identity::{Identity, shown_user};
 use crate::process::jail::{self, Guise};
 use crate::spawner::{self, Asked, Rules};
-use crate::worker::conn;
+use crate::worker::conn::limits;
 use crate::worker::serve;
 
 use ask::request;
@@ -159,13 +159,18 @@ async fn served(
 ) -> (Exchange, Option<Response>) {
     let first: &Site = config.site_for(asked.local, None, b"");
     let mut head = RequestHead::new();
-    let parsed = head.parse(&asked.head, &conn::limits_of(first), conn::options_of(first, config));
+    let parsed = head.parse(
+        &asked.head,
+        &limits::limits_of(first),
+        limits::options_of(first, config),
+    );
     let connection = Connection {
         local: asked.local,
         peer: asked.peer,
         client: asked.peer,
         earlier_requests: 0,
         opened: 0,
+        tls: None,
     };
     let mut ex = Exchange::new(config, connection, head, RequestBody::none(), Began::now());
     ex.trail = Some(Rc::clone(trail));
@@ -173,7 +178,7 @@ async fn served(
     let broken = match parsed {
         Ok(Progress::Complete { .. }) => None,
         Ok(Progress::Partial) => Some(Fail::internal("the head is not whole")),
-        Err(error) => Some(conn::broken(error)),
+        Err(error) => Some(limits::broken(error)),
     };
     let response = match broken {
         None => serve::serve(&mut ex, stand_in).await,

@@ -21,13 +21,27 @@ pub enum Scheme {
     Scgi,
     /// `http:`
     Http,
+    /// `https:`
+    Https,
     /// `ws:`, which is HTTP to a server of WebSockets.
     WebSocket,
+    /// `wss:`, the same within TLS.
+    SecureWebSocket,
+    /// `handoff:`: a service takes the client's connection itself.
+    HandOff,
 }
 
 impl Scheme {
     /// All there are.
-    pub const ALL: [Scheme; 4] = [Scheme::FastCgi, Scheme::Scgi, Scheme::Http, Scheme::WebSocket];
+    pub const ALL: [Scheme; 7] = [
+        Scheme::FastCgi,
+        Scheme::Scgi,
+        Scheme::Http,
+        Scheme::Https,
+        Scheme::WebSocket,
+        Scheme::SecureWebSocket,
+        Scheme::HandOff,
+    ];
 
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
@@ -35,7 +49,10 @@ impl Scheme {
             Scheme::FastCgi => "fcgi",
             Scheme::Scgi => "scgi",
             Scheme::Http => "http",
+            Scheme::Https => "https",
             Scheme::WebSocket => "ws",
+            Scheme::SecureWebSocket => "wss",
+            Scheme::HandOff => "handoff",
         }
     }
 
@@ -44,13 +61,25 @@ impl Scheme {
         match self {
             Scheme::FastCgi => 8000,
             Scheme::Scgi => 4000,
-            Scheme::Http | Scheme::WebSocket => 80,
+            // Nobody listens at a port for connections to be handed over.
+            Scheme::Http | Scheme::WebSocket | Scheme::HandOff => 80,
+            Scheme::Https | Scheme::SecureWebSocket => 443,
         }
     }
 
-    /// Whether it is HTTP.
+    /// Whether it is HTTP, bare or within TLS.
     pub fn is_http(self) -> bool {
-        matches!(self, Scheme::Http | Scheme::WebSocket)
+        !matches!(self, Scheme::FastCgi | Scheme::Scgi)
+    }
+
+    /// Whether it is spoken within TLS.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Scheme::Https | Scheme::SecureWebSocket)
+    }
+
+    /// Whether it is for WebSockets.
+    pub fn is_for_web_sockets(self) -> bool {
+        matches!(self, Scheme::WebSocket | Scheme::SecureWebSocket)
     }
 
     /// The module that has it in Apache, without `mod_`.
@@ -58,17 +87,13 @@ impl Scheme {
         match self {
             Scheme::FastCgi => "proxy_fcgi",
             Scheme::Scgi => "proxy_scgi",
-            Scheme::Http | Scheme::WebSocket => "proxy_http",
+            Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => "proxy_http",
+            Scheme::HandOff => "proxy",
         }
     }
 
     fn unknown(name: &[u8]) -> String {
         let shown = name.escape_ascii();
-        if name.eq_ignore_ascii_case(b"https") || name.eq_ignore_ascii_case(b"wss") {
-            return format!(
-                "`{shown}:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`"
-            );
-        }
         let known: Vec<String> = Scheme::ALL
             .iter()
             .map(|scheme| format!("`{}:`", scheme.name()))
@@ -79,9 +104,19 @@ impl Scheme {
         )
     }
 
-    fn parse(name: &[u8]) -> Option<Scheme> {
+    fn parse(name: &[u8]) -> Said<Scheme> {
         let is_it = |scheme: &Scheme| scheme.name().as_bytes().eq_ignore_ascii_case(name);
-        Scheme::ALL.into_iter().find(is_it)
+        let scheme = Scheme::ALL
+            .into_iter()
+            .find(is_it)
+            .ok_or_else(|| Scheme::unknown(name))?;
+        if scheme.is_secure() && !cfg!(feature = "tls") {
+            let shown = name.escape_ascii();
+            return Err(format!(
+                "`{shown}:` needs TLS, which this program was built without; plain HTTP never takes its place"
+            ));
+        }
+        Ok(scheme)
     }
 }
 
@@ -162,12 +197,30 @@ impl Target {
         }
     }
 
+    /// The host of the URL, without a port and brackets.
+    pub fn host(&self) -> &[u8] {
+        let base = &self.base;
+        let at = memchr::memmem::find(base, b"://").map_or(0, |at| at + 3);
+        let host = base.get(at..).unwrap_or_default();
+        match host.strip_prefix(b"[") {
+            Some(rest) => rest.split(|byte| *byte == b']').next().unwrap_or_default(),
+            None => host.split(|byte| *byte == b':').next().unwrap_or_default(),
+        }
+    }
+
     /// Reads a URL. The error is a sentence.
     pub fn parse(text: &[u8]) -> Said<Target> {
         let (socket, url) = of_socket(text)?;
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
-        let scheme = Scheme::parse(name).ok_or_else(|| Scheme::unknown(name))?;
+        let scheme = Scheme::parse(name)?;
+        if scheme == Scheme::HandOff && socket.is_none() {
+            return Err(format!(
+                "{} has no socket; descriptors travel over those of the file system alone: write \
+                 `unix:/run/app.sock|handoff:`",
+                shown(url)
+            ));
+        }
         let authority = rest.strip_prefix(b"//");
         let (host, path) = match authority {
             // Of a socket, the host says nothing.
@@ -413,16 +466,22 @@ pub fn terms(site: &Site, target: &Target) -> Terms {
     terms
 }
 
-/// Every address that a site's own settings name, each once.
-pub fn of(site: &Site) -> Vec<Address> {
+/// Every address that a site's own settings name, each once with each of what is spoken there.
+pub fn of(site: &Site) -> Vec<(Scheme, Address)> {
     let mut addresses = Vec::new();
-    let mut add = |url: &[u8]| {
-        if let Ok(target) = Target::parse(url)
-            && !addresses.contains(&target.address)
-        {
-            addresses.push(target.address);
+    for target in targets(site) {
+        let named = (target.scheme, target.address);
+        if !addresses.contains(&named) {
+            addresses.push(named);
         }
-    };
+    }
+    addresses
+}
+
+/// Every application server that a site's own settings name.
+pub fn targets(site: &Site) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let mut add = |url: &[u8]| targets.extend(Target::parse(url));
     let members = site.balancers.iter().flat_map(|balancer| &balancer.members);
     members.for_each(|member| add(&member.target.url()));
     let fallback = site.settings.static_first.to.value().and_then(Option::as_ref);
@@ -449,106 +508,8 @@ pub fn of(site: &Site) -> Vec<Address> {
         let rules = conf.rewrite.list();
         rules.iter().filter_map(|rule| rule.proxied()).for_each(&mut add);
     }
-    addresses
+    targets
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Address, Target};
-
-    fn tcp(host: &str, port: u16) -> Address {
-        Address::Tcp {
-            host: host.to_owned(),
-            port,
-        }
-    }
-
-    #[test]
-    fn urls_of_applications_are_read_as_apache_reads_them() {
-        let socket = || Address::Unix(b"/run/PHP.sock".to_vec());
-        for (url, address, base, path) in [
-            ("fcgi://localhost", tcp("localhost", 8000), "fcgi://localhost", ""),
-            (
-                "FCGI://LocalHost:9000/a/b",
-                tcp("localhost", 9000),
-                "fcgi://localhost:9000",
-                "/a/b",
-            ),
-            (
-                "fcgi://127.0.0.1:8000//x",
-                tcp("127.0.0.1", 8000),
-                "fcgi://127.0.0.1",
-                "//x",
-            ),
-            ("fcgi://[::1]:9000/", tcp("::1", 9000), "fcgi://[::1]:9000", "/"),
-            ("unix:/run/PHP.sock|fcgi://localhost", socket(), "fcgi://localhost", ""),
-            (
-                "unix:/run/PHP.sock|fcgi://x:1/srv/a.php",
-                socket(),
-                "fcgi://x:1",
-                "/srv/a.php",
-            ),
-            ("HTTP://Web:80/a?b", tcp("web", 80), "http://web", "/a?b"),
-            ("ws://web:8080", tcp("web", 8080), "ws://web:8080", ""),
-            ("unix:/run/PHP.sock|http://x/y", socket(), "http://x", "/y"),
-            ("unix:/run/PHP.sock|fcgi:", socket(), "fcgi://localhost", ""),
-            ("unix:/run/PHP.sock|fcgi://", socket(), "fcgi://localhost", ""),
-            (
-                "unix:/run/PHP.sock|fcgi:///srv/a",
-                socket(),
-                "fcgi://localhost",
-                "/srv/a",
-            ),
-            ("unix:/run/PHP.sock|fcgi:/srv/a", socket(), "fcgi://localhost", "/srv/a"),
-        ] {
-            let target = Target::parse(url.as_bytes()).expect(url);
-            assert_eq!(target.address, address, "{url}");
-            assert_eq!(String::from_utf8_lossy(&target.base), base, "{url}");
-            assert_eq!(String::from_utf8_lossy(&target.path), path, "{url}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_url_of_an_application_is_refused_with_a_sentence() {
-        let ajp = "`ajp:` is not supported by this version, which speaks `fcgi:`, `scgi:`, `http:`, `ws:`; keep the server \
-                   that does it in front";
-        let tls =
-            "`https:` needs TLS, which this version does not speak; ask for the same without it, as `http://host:port`";
-        for (url, said) in [
-            ("ajp://localhost:8080/", ajp),
-            ("unix:/run/app.sock|https://localhost/", tls),
-            ("fcgi:/x", "`fcgi:/x` has no host; write `fcgi://host:port`"),
-            ("fcgi://a:0/", "`fcgi://a:0/` has no host that could be"),
-            ("fcgi://a:70000/", "`fcgi://a:70000/` has no host that could be"),
-            ("fcgi://u:p@a/", "`fcgi://u:p@a/` has no host that could be"),
-            ("fcgi://[::1/", "`fcgi://[::1/` has no host that could be"),
-            ("fcgi://a b/", "`fcgi://a b/` has no host that could be"),
-            ("localhost", "`localhost` is not a URL; write `fcgi://host:port`"),
-            (
-                "unix:/run/app.sock",
-                "`unix:/run/app.sock` has no URL; write `unix:/path|fcgi://localhost`",
-            ),
-            (
-                "unix:app.sock|fcgi://localhost",
-                "`app.sock` is not the name of a socket; write an absolute one, as \
-                 `unix:/run/php/php-fpm.sock|fcgi://localhost`",
-            ),
-        ] {
-            assert_eq!(Target::parse(url.as_bytes()), Err(said.to_owned()), "{url}");
-        }
-    }
-
-    #[test]
-    fn local_is_what_sees_the_same_files() {
-        for (address, local) in [
-            (Address::Unix(b"/run/x".to_vec()), true),
-            (tcp("localhost", 1), true),
-            (tcp("127.0.0.2", 1), true),
-            (tcp("::1", 1), true),
-            (tcp("192.0.2.1", 1), false),
-            (tcp("php", 9000), false),
-        ] {
-            assert_eq!(address.is_local(), local, "{address}");
-        }
-    }
-}
+mod tests;

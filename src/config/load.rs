@@ -17,6 +17,7 @@ use crate::config::dump;
 use crate::config::envvars::EnvVars;
 use crate::config::error::{ConfigError, Span};
 use crate::config::file;
+use crate::config::keyring::Keyring;
 use crate::config::node::Settings;
 use crate::config::proxies;
 use crate::config::reader::{self, Decided, Included, Language, Origin};
@@ -52,6 +53,8 @@ pub struct Loaded {
     pub included: Vec<Included>,
     /// The conditions that were decided.
     pub decided: Vec<Decided>,
+    /// What TLS needs, once it was read.
+    pub keyring: Keyring,
     /// The types file, if there is one; it may be empty.
     types: Option<Vec<u8>>,
 }
@@ -123,6 +126,7 @@ fn checked(mut reading: reader::Reading) -> Loaded {
         envvars: None,
         included: reading.included,
         decided: reading.decided,
+        keyring: Keyring::default(),
         types: types.into_inner(),
     }
 }

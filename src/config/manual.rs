@@ -408,9 +408,11 @@ mod tests {
         let privileges = include_str!("../../man/lychgate-privileges.7").to_owned();
         let written = include_str!("../../man/lychgate.8").to_owned();
         let fcgiwrap = include_str!("../../man/lychgate-fcgiwrap.8").to_owned();
+        let handoff = include_str!("../../man/lychgate-handoff.7").to_owned();
         for (file, made) in [
             ("lychgate.8", written),
             ("lychgate-fcgiwrap.8", fcgiwrap),
+            ("lychgate-handoff.7", handoff),
             ("lychgate-privileges.7", privileges),
             ("lychgate.conf.5", conf_page()),
             ("lychgate-apache.7", apache_page()),

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::backends;
+use crate::config::backends::{self, Scheme};
 use crate::config::balancers;
 use crate::config::directives::authz::Rules;
 use crate::config::directives::balancer;
@@ -30,6 +30,7 @@ use crate::config::services;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
 use crate::config::table::{SERVER, Set, VHOST, Words};
+use crate::config::tls_behind;
 use crate::config::words::{self, Args, Pattern, shown};
 use crate::lang::expr::Trust;
 
@@ -361,7 +362,10 @@ impl Resolver {
                 balancer.number = balancers::numbered(&mut config.balancers, balancer.clone());
                 site.balancers.push(balancer);
             }
-            for warning in balancers::without_members(site) {
+            for warning in balancers::without_members(site)
+                .into_iter()
+                .chain(tls_behind::switched_off(site))
+            {
                 // What the main server says is every virtual host's too.
                 if !self
                     .complaints
@@ -372,7 +376,12 @@ impl Resolver {
                 }
             }
             site.agreements = backends::agreements(site);
-            site.backends = backends::of(site);
+            for (scheme, address) in backends::of(site) {
+                config.gives_away |= scheme == Scheme::HandOff;
+                if !site.backends.contains(&address) {
+                    site.backends.push(address);
+                }
+            }
             let old = config.server.old_fastcgi.programs.iter();
             for address in old.map(|program| &program.target.address) {
                 if !site.backends.contains(address) {

@@ -29,6 +29,8 @@ pub struct Config {
     pub hosts: Hosts,
     /// Whether any site expects a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Whether services are named that take connections over.
+    pub gives_away: bool,
     /// Media types by extension (lower case, no dot), from the file that TypesConfig names.
     pub media_types: HashMap<Vec<u8>, Arc<[u8]>>,
     /// The targets of ScriptAlias: what lies there is never shown.

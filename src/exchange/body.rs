@@ -116,6 +116,11 @@ impl RequestBody {
         }
     }
 
+    /// Whether nobody has changed it: a redirect inside the server takes it away.
+    pub fn is_the_clients_own(&self) -> bool {
+        self.given
+    }
+
     fn given(&self) -> Option<&Rc<RefCell<dyn Incoming>>> {
         self.incoming.as_ref().filter(|_| self.given)
     }

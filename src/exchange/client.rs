@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::auth::hash::Hash;
 use crate::config::directives::DirConf;
 use crate::exchange::authorizers::{Authorizing, Gate, Refusal, Whom};
+use crate::http::depends;
 
 /// A client.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +82,7 @@ pub enum Answer {
 impl Client {
     /// The answer to a question, if it was asked.
     pub fn answer(&self, question: &Question) -> Option<&Answer> {
+        depends::on_more();
         let known = self.answers.iter().find(|(asked, _)| asked == question);
         known.map(|(_, answer)| answer)
     }
@@ -112,6 +114,7 @@ impl Client {
 
     /// Leaves a question for later.
     pub fn want(&self, question: Question) {
+        depends::on_more();
         self.wanted.borrow_mut().push(question);
     }
 

@@ -45,6 +45,7 @@ use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::target::CleanPath;
+use crate::net::tls::Secured;
 
 /// A request in progress.
 pub struct Exchange {
@@ -104,7 +105,7 @@ pub struct Landed {
 pub type Variables = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The connection a request came on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Connection {
     /// Our end.
     pub local: SocketAddr,
@@ -116,6 +117,8 @@ pub struct Connection {
     pub earlier_requests: u32,
     /// When it was opened, in microseconds since 1970.
     pub opened: u64,
+    /// What was agreed upon with the client, where the connection is within TLS.
+    pub tls: Option<Rc<Secured>>,
 }
 
 /// When a request began, by the calendar and by the stopwatch.
@@ -357,7 +360,7 @@ impl Exchange {
     pub fn look_ahead(&self) -> Exchange {
         let mut look = Exchange::new(
             self.config,
-            self.connection,
+            self.connection.clone(),
             self.head.clone(),
             self.body.without_data(),
             self.began,

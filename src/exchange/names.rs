@@ -43,15 +43,16 @@ impl Exchange {
             .use_canonical_physical_port
             .or(false)
             .then(|| self.connection.local.port());
-        match core.use_canonical_name.or(CanonicalName::Off) {
-            CanonicalName::On => own.or(physical).unwrap_or(80),
-            CanonicalName::Off | CanonicalName::Dns => asked.or(physical).or(own).unwrap_or(80),
-        }
+        let port = match core.use_canonical_name.or(CanonicalName::Off) {
+            CanonicalName::On => own.or(physical),
+            CanonicalName::Off | CanonicalName::Dns => asked.or(physical).or(own),
+        };
+        port.unwrap_or(self.usual_port())
     }
 
     /// The port of the site as the settings tell it, for `%p`: ServerName's, whatever the client asked for.
     pub fn canonical_port(&self) -> u16 {
-        self.own_port().unwrap_or(80)
+        self.own_port().unwrap_or(self.usual_port())
     }
 
     /// ServerName's port. A virtual host without a name is known by the address that it is at.
@@ -62,12 +63,33 @@ impl Exchange {
         self.site.settings.core.name.value().and_then(|name| name.port)
     }
 
+    /// Whether the client speaks TLS with us.
+    pub fn is_secure(&self) -> bool {
+        self.connection.tls.is_some()
+    }
+
+    /// The scheme of the site's own URLs: https where it speaks TLS, else what ServerName says, else http.
+    pub fn scheme(&self) -> &'static [u8] {
+        let settings = &self.site.settings;
+        let named = settings.core.name.value().and_then(|name| name.scheme.as_deref());
+        if settings.tls.is_on() || named == Some(b"https") {
+            b"https"
+        } else {
+            b"http"
+        }
+    }
+
+    /// The port that a URL of that scheme does not name.
+    fn usual_port(&self) -> u16 {
+        if self.scheme() == b"https" { 443 } else { 80 }
+    }
+
     /// A full URL of this server for a path that is already escaped, as redirects need it.
     pub fn own_url(&self, escaped_path: &[u8]) -> Vec<u8> {
-        let mut url = b"http://".to_vec();
+        let mut url = [self.scheme(), b"://"].concat();
         url.extend_from_slice(self.server_name());
         let port = self.server_port();
-        if port != 80 {
+        if port != self.usual_port() {
             url.extend_from_slice(format!(":{port}").as_bytes());
         }
         url.extend_from_slice(escaped_path);

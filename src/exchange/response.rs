@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::backend::handoff::Errand;
 use crate::exchange::Again;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::subrequest::Subrequests;
 use crate::fs::open::OpenFile;
+use crate::gateway::handoff::About;
 use crate::http::fields::Fields;
 use crate::http::response::ResponseHead;
 use crate::http::status::Status;
@@ -104,6 +106,18 @@ pub enum Body {
     Raw(Box<dyn BodyStream>),
     /// None; another protocol is spoken behind the head.
     Tunnel(Box<dyn Tunnel>),
+    /// None of ours, nor a head: a service takes the connection and answers itself.
+    HandOff(Box<HandOff>),
+}
+
+/// A connection that is about to be given away.
+pub struct HandOff {
+    /// The way to the service, which is ready to take it.
+    pub errand: Errand,
+    /// What the service is told.
+    pub about: About,
+    /// How long giving may take.
+    pub patience: Duration,
 }
 
 /// Parts of one open file.
@@ -190,7 +204,7 @@ impl Body {
     /// Its length, where that is known before it is sent.
     pub fn length(&self) -> Option<u64> {
         match self {
-            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Some(0),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) | Body::HandOff(_) => Some(0),
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::File(file) => Some(file.length()),
             Body::Stream(_, length) => *length,

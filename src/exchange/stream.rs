@@ -18,7 +18,7 @@ impl Body {
     /// made yet, and a tunnel are no bytes.
     pub fn into_stream(self, patience: Duration) -> Box<dyn BodyStream> {
         match self {
-            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Box::new(Whole(Bytes::new())),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) | Body::HandOff(_) => Box::new(Whole(Bytes::new())),
             Body::Bytes(bytes) => Box::new(Whole(bytes)),
             Body::File(file) => Box::new(FileStream {
                 file,

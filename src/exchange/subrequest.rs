@@ -83,7 +83,7 @@ impl Exchange {
         Exchange {
             config: self.config,
             site: self.site,
-            connection: self.connection,
+            connection: self.connection.clone(),
             head: self.head.clone(),
             host: self.host.clone(),
             host_port: self.host_port,

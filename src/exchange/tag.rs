@@ -1,12 +1,13 @@
 //! Entity tags of files and directories as Apache writes them (`FileETag`).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use sha1::Digest;
 
 use crate::config::directives::DirConf;
 use crate::fs::open::{Meta, OpenFile};
+use crate::http::depends;
 
 /// The entity tag of a file: inode, size and time of change in hexadecimal, the last in microseconds, or a digest of the
 /// content. Weak while the file may still change within the same second.
@@ -54,7 +55,12 @@ fn weak(mtime: i128, now: SystemTime) -> &'static str {
     let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i128::try_from(since.as_micros()).unwrap_or(0));
-    if now - mtime <= 1_000_000 { "W/" } else { "" }
+    if now - mtime > 1_000_000 {
+        return "";
+    }
+    let until = u64::try_from(mtime + 1_000_001).unwrap_or(0);
+    depends::on_time(SystemTime::UNIX_EPOCH + Duration::from_micros(until));
+    "W/"
 }
 
 /// The content's SHA-1 in base64; without it (the file cannot be read to its end) there is no tag.

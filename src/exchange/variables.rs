@@ -8,6 +8,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 use crate::base::version;
 use crate::config::directives::server::Tokens;
 use crate::exchange::Exchange;
+use crate::http::depends;
 use crate::lang::local_time;
 use crate::lang::vars::Variable;
 
@@ -33,7 +34,7 @@ impl Exchange {
         let bytes = |bytes: &'_ [u8]| Some(Cow::Owned(bytes.to_vec()));
         match variable {
             Variable::RequestMethod => bytes(self.head.method_bytes()),
-            Variable::RequestScheme => text("http"),
+            Variable::RequestScheme => Some(Cow::Borrowed(self.scheme())),
             Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
             Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),
             Variable::ScriptUser => bytes(user(self.file_status()?.st_uid)?.as_bytes()),
@@ -51,11 +52,18 @@ impl Exchange {
             },
             Variable::QueryString => bytes(self.target.query.as_deref().unwrap_or(b"")),
             Variable::IsSubreq => text(if self.is_subrequest() { "true" } else { "false" }),
-            Variable::Http2 | Variable::Https => text("off"),
+            Variable::Http2 => text("off"),
+            Variable::Https => text(if self.is_secure() { "on" } else { "off" }),
             Variable::TheRequest => bytes(self.head.request_line()),
             Variable::RemoteAddr => bytes(self.client_ip().as_bytes()),
-            Variable::ConnRemoteAddr => bytes(self.connection.peer.ip().to_canonical().to_string().as_bytes()),
-            Variable::RemotePort => bytes(self.connection.client.port().to_string().as_bytes()),
+            Variable::ConnRemoteAddr => {
+                depends::on_more();
+                bytes(self.connection.peer.ip().to_canonical().to_string().as_bytes())
+            }
+            Variable::RemotePort => {
+                depends::on_more();
+                bytes(self.connection.client.port().to_string().as_bytes())
+            }
             Variable::RemoteHost => match &self.client.host {
                 Some(host) => bytes(host),
                 None => bytes(self.client_ip().as_bytes()),
@@ -71,12 +79,15 @@ impl Exchange {
             )),
             Variable::DocumentRoot => bytes(&self.document_root()),
             Variable::Handler => Some(Cow::Borrowed(self.handler.as_slice())).filter(|handler| !handler.is_empty()),
-            Variable::Ipv6 => text(if self.connection.client.ip().to_canonical().is_ipv6() {
-                "on"
-            } else {
-                "off"
-            }),
-            Variable::RequestLogId => bytes(&self.unique_id),
+            Variable::Ipv6 => {
+                depends::on_client();
+                let is_it = self.connection.client.ip().to_canonical().is_ipv6();
+                text(if is_it { "on" } else { "off" })
+            }
+            Variable::RequestLogId => {
+                depends::on_more();
+                bytes(&self.unique_id)
+            }
             Variable::ApiVersion => text("20120211:133"),
             _ => None,
         }
@@ -84,11 +95,13 @@ impl Exchange {
 
     /// What the system knows of the file that the request has landed on.
     fn file_status(&self) -> Option<rustix::fs::Stat> {
+        depends::on_more();
         rustix::fs::stat(self.file.as_slice()).ok()
     }
 
     /// The client's address as text; an IPv4 client of an IPv6 socket is told as IPv4.
     pub fn client_ip(&self) -> String {
+        depends::on_client();
         self.connection.client.ip().to_canonical().to_string()
     }
 }

@@ -12,6 +12,8 @@ use rustix::fs::{Access, access};
 
 use crate::exchange::response::Response;
 use crate::exchange::{Exchange, Previous};
+use crate::fs::open::{self, Kind};
+use crate::http::depends;
 use crate::http::status::Status;
 use crate::lang::vars::{Accessible, FileTest, Variable, Vars};
 
@@ -77,6 +79,7 @@ impl Vars for View<'_> {
     }
 
     fn client_ip(&self) -> Option<IpAddr> {
+        depends::on_client();
         Some(self.ex.connection.client.ip().to_canonical())
     }
 
@@ -85,23 +88,32 @@ impl Vars for View<'_> {
     }
 
     fn file_is(&self, test: FileTest, path: &[u8]) -> bool {
-        let path = Path::new(OsStr::from_bytes(path));
+        let meta = || open::stat(path);
         match test {
-            FileTest::Exists => path.exists(),
-            FileTest::Directory => path.is_dir(),
-            FileTest::Regular => path.is_file(),
-            FileTest::NotEmpty => path.metadata().is_ok_and(|meta| meta.len() > 0),
-            FileTest::Symlink => path.is_symlink(),
-            FileTest::Executable => access(path, Access::EXEC_OK).is_ok(),
+            FileTest::Exists => meta().is_ok(),
+            FileTest::Directory => meta().is_ok_and(|meta| meta.kind == Kind::Directory),
+            FileTest::Regular => meta().is_ok_and(|meta| meta.kind == Kind::File),
+            FileTest::NotEmpty => {
+                // How large a directory is, is not looked at again.
+                depends::on_more();
+                meta().is_ok_and(|meta| meta.size > 0)
+            }
+            FileTest::Symlink => open::is_link(path),
+            FileTest::Executable => {
+                depends::on_more();
+                access(Path::new(OsStr::from_bytes(path)), Access::EXEC_OK).is_ok()
+            }
         }
     }
 
     fn file_size(&self, path: &[u8]) -> Option<u64> {
+        depends::on_more();
         let meta = std::fs::metadata(OsStr::from_bytes(path)).ok()?;
         meta.is_file().then_some(meta.len())
     }
 
     fn file_contents(&self, path: &[u8]) -> Option<Vec<u8>> {
+        depends::on_more();
         self.file_size(path).filter(|size| *size <= FILE_LIMIT)?;
         let mut text = Vec::new();
         let file = std::fs::File::open(OsStr::from_bytes(path)).ok()?;

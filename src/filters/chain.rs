@@ -67,7 +67,11 @@ enum Asked<'c> {
 
 /// Passes an answer through its filters. What the server says itself (errors, redirects) passes none, as in Apache.
 pub async fn apply(ex: &mut Exchange, response: &mut Response, made: Made) -> Coded {
-    let is_own = made == Made::ByServer || matches!(response.body, Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_));
+    let is_own = made == Made::ByServer
+        || matches!(
+            response.body,
+            Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_) | Body::HandOff(_)
+        );
     if is_own || ex.method == Method::Trace || !are_there(ex) || is_refused(response) {
         return Coded::No;
     }

@@ -9,6 +9,7 @@ use crate::config::directives::expires::{Base, Expires, Lifetime};
 use crate::exchange::Exchange;
 use crate::exchange::response::Response;
 use crate::filters::tables::Tables;
+use crate::http::depends;
 
 /// Whether there is anything to do.
 pub fn concern(ex: &Exchange) -> bool {
@@ -50,9 +51,13 @@ fn lifetime(expires: &Expires, media_type: Option<&[u8]>) -> Option<Lifetime> {
 
 /// When the lifetime ends, but not before the request; nothing where it counts from a file that is not there.
 fn until(ex: &Exchange, lifetime: Lifetime) -> Option<SystemTime> {
+    depends::on_second(ex.began.wall);
     let base = match lifetime.base {
         Base::Access => ex.began.wall,
-        Base::Modification => std::fs::metadata(OsStr::from_bytes(&ex.file)).ok()?.modified().ok()?,
+        Base::Modification => {
+            depends::on_more();
+            std::fs::metadata(OsStr::from_bytes(&ex.file)).ok()?.modified().ok()?
+        }
     };
     let length = Duration::from_secs(lifetime.seconds.unsigned_abs());
     let until = if lifetime.seconds < 0 {

@@ -3,6 +3,7 @@
 use crate::base::date::HttpDate;
 use crate::exchange::Exchange;
 use crate::exchange::response::Response;
+use crate::http::depends;
 use crate::http::fields::Fields;
 
 /// Puts the fields before the others.
@@ -25,6 +26,7 @@ pub fn apply(ex: &Exchange, response: &mut Response) {
 /// Says that the answer is old already, to a client of HTTP/1.0 that would keep it for others.
 pub fn expire(ex: &Exchange, response: &mut Response) {
     if ex.rewriting.negotiated.is_old && !response.head.fields.contains("Expires") {
+        depends::on_second(ex.began.wall);
         let now = HttpDate::from(ex.began.wall);
         response.head.fields.append("Expires", now.to_bytes());
     }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 
 use crate::fs::open::{Kind, Meta, OpenFile};
+use crate::http::depends;
 
 /// More names than this are not read, so that a listing stays below some 40 MB of memory; the page, or the error log, says so.
 pub const MOST_ENTRIES: usize = 100_000;
@@ -32,6 +33,7 @@ pub struct Beginning {
 /// The names in a directory that go on behind `beginning`, but for those of directories; `most` of them at the most. A
 /// directory of more than [`MOST_ENTRIES`] names is not read to its end.
 pub fn beginning_with(directory: &[u8], beginning: &[u8], most: usize) -> io::Result<Beginning> {
+    depends::on_more();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(CWD, OsStr::from_bytes(directory), flags, Mode::empty())?;
     let mut found = Beginning::default();
@@ -55,6 +57,7 @@ pub fn beginning_with(directory: &[u8], beginning: &[u8], most: usize) -> io::Re
 /// Reads the names of an open directory, in byte order, without `.` and `..`, files and directories only. What cannot be
 /// looked at is left out.
 pub fn read(directory: &OpenFile) -> io::Result<Vec<Entry>> {
+    depends::on_more();
     let mut entries = Vec::new();
     let mut dir = Dir::read_from(directory.fd())?;
     while let Some(entry) = dir.read() {

@@ -1,5 +1,6 @@
-//! Files under a root: opened safely, listed, spooled.
+//! Files under a root: opened safely, listed, spooled, and remembered.
 
+pub mod cache;
 pub mod cold;
 pub mod dirlist;
 pub mod open;

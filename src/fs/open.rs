@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::http::depends::{self, Links, Stamp};
+
 /// What a directory allows of the symbolic links in it (`Options`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
@@ -34,6 +36,8 @@ pub struct Meta {
     pub size: u64,
     /// When its content last changed: seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
+    /// When anything of it last changed.
+    pub ctime: (i64, u32),
     /// Its file system.
     pub device: u64,
     /// Its number there.
@@ -73,6 +77,7 @@ impl Meta {
             kind,
             size: u64::try_from(stat.st_size).unwrap_or(0),
             mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            ctime: (stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or(0)),
             device: stat.st_dev,
             inode: stat.st_ino,
             mode: stat.st_mode & 0o7777,
@@ -86,6 +91,28 @@ impl Meta {
         match u64::try_from(self.mtime.0) {
             Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
             Err(_) => SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// What tells this state of the file from others.
+    pub fn stamp(&self) -> Stamp {
+        let kind = match self.kind {
+            Kind::File => 1,
+            Kind::Directory => 2,
+            Kind::Other => 3,
+        };
+        // What lies in a directory is looked at by itself.
+        let (size, modified, changed) = match self.kind {
+            Kind::Directory => (0, (0, 0), (0, 0)),
+            Kind::File | Kind::Other => (self.size, self.mtime, self.ctime),
+        };
+        Stamp {
+            file: (self.device, self.inode),
+            mode: kind << 12 | self.mode,
+            owners: (self.owner, self.group),
+            size,
+            modified,
+            changed,
         }
     }
 
@@ -111,7 +138,7 @@ pub struct Seen {
     /// What it is.
     pub meta: Meta,
     name: Vec<u8>,
-    links: Links,
+    links: Policy,
 }
 
 /// A file open for reading; clones share the descriptor.
@@ -126,6 +153,11 @@ impl OpenFile {
     /// The descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Whether it is as it was when it was opened.
+    pub fn is_unchanged(&self) -> bool {
+        Meta::of(self.fd()).is_ok_and(|now| now == self.meta)
     }
 
     /// Up to `buffer.len()` bytes from `offset` on; less only at the file's end.
@@ -196,7 +228,7 @@ impl OpenError {
 
 /// The link policy for the directories of one name.
 #[derive(Clone, Debug)]
-enum Links {
+enum Policy {
     /// Every directory follows.
     Follow,
     /// By directory: the policy for what lies in the directory whose name is so long (1 for the root).
@@ -236,8 +268,53 @@ pub fn extent(name: &[u8]) -> Result<Extent, OpenError> {
 
 /// What is under the absolute name, following links.
 pub fn stat(name: &[u8]) -> Result<Meta, OpenError> {
-    let stat = rustix::fs::statat(CWD, OsStr::from_bytes(name), AtFlags::empty()).map_err(OpenError::from_errno)?;
-    Ok(Meta::from_stat(&stat))
+    let found = match rustix::fs::statat(CWD, OsStr::from_bytes(name), AtFlags::empty()) {
+        Ok(stat) => Ok(Meta::from_stat(&stat)),
+        Err(errno) => Err(OpenError::from_errno(errno)),
+    };
+    told(name, Links::Followed, found.as_ref());
+    found
+}
+
+/// Whether a symbolic link has the absolute name.
+pub fn is_link(name: &[u8]) -> bool {
+    match rustix::fs::lstat(name) {
+        Ok(stat) => {
+            told(name, Links::Seen, Ok(&Meta::from_stat(&stat)));
+            FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+        }
+        Err(errno) => {
+            told(name, Links::Seen, Err(&OpenError::from_errno(errno)));
+            false
+        }
+    }
+}
+
+/// What tells the state of the absolute name, following links, from others; none where it is missing.
+pub fn stamp(name: &[u8]) -> Result<Option<Stamp>, OpenError> {
+    as_stamp(rustix::fs::stat(name))
+}
+
+/// The same, of the link itself where it is one.
+pub fn stamp_of_link(name: &[u8]) -> Result<Option<Stamp>, OpenError> {
+    as_stamp(rustix::fs::lstat(name))
+}
+
+fn as_stamp(found: Result<rustix::fs::Stat, Errno>) -> Result<Option<Stamp>, OpenError> {
+    match found.map_err(OpenError::from_errno) {
+        Ok(stat) => Ok(Some(Meta::from_stat(&stat).stamp())),
+        Err(OpenError::Missing) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells those who want to know what answers depend on.
+fn told(name: &[u8], links: Links, found: Result<&Meta, &OpenError>) {
+    match found {
+        Ok(meta) => depends::on_file(name, links, Some(meta.stamp())),
+        Err(OpenError::Missing) => depends::on_file(name, links, None),
+        Err(_) => depends::on_more(),
+    }
 }
 
 /// Looks at the absolute name under the policies: pairs of a directory name's length (1 for the root) and the policy for
@@ -247,9 +324,10 @@ pub fn stat(name: &[u8]) -> Result<Meta, OpenError> {
 /// would find the same, and [`Seen::open`] judges what it has opened.
 pub fn look(name: &[u8], known: Meta, policies: &[(usize, Symlinks)]) -> Result<Seen, OpenError> {
     let (links, meta) = if policies.iter().all(|(_, policy)| *policy == Symlinks::Follow) {
-        (Links::Follow, known)
+        (Policy::Follow, known)
     } else {
-        let links = Links::PerDirectory(policies.into());
+        depends::on_more();
+        let links = Policy::PerDirectory(policies.into());
         let fd = open(name, &links, OFlags::PATH)?;
         let meta = Meta::of(fd.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
         (links, meta)
@@ -274,6 +352,7 @@ impl Seen {
             OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
         )?;
         let meta = Meta::of(fd.as_fd()).map_err(|e| OpenError::System(e.raw_os_error().unwrap_or(0)))?;
+        told(&self.name, Links::Followed, Ok(&meta));
         if meta.kind != self.meta.kind {
             return Err(OpenError::Kind);
         }
@@ -292,8 +371,15 @@ impl Seen {
     /// The regular file of the same name with `suffix` behind it, under the same policy of links, if there is one.
     pub fn beside(&self, suffix: &[u8]) -> Option<Seen> {
         let name = [self.name.as_slice(), suffix].concat();
-        let fd = open(&name, &self.links, OFlags::PATH).ok()?;
+        let fd = match open(&name, &self.links, OFlags::PATH) {
+            Ok(fd) => fd,
+            Err(error) => {
+                told(&name, Links::Followed, Err(&error));
+                return None;
+            }
+        };
         let meta = Meta::of(fd.as_fd()).ok()?;
+        told(&name, Links::Followed, Ok(&meta));
         (meta.kind == Kind::File).then(|| Seen {
             meta,
             name,
@@ -307,10 +393,10 @@ impl Seen {
     }
 }
 
-fn open(name: &[u8], links: &Links, flags: OFlags) -> Result<OwnedFd, OpenError> {
+fn open(name: &[u8], links: &Policy, flags: OFlags) -> Result<OwnedFd, OpenError> {
     match links {
-        Links::Follow => open_below(CWD, name, flags, ResolveFlags::NO_MAGICLINKS),
-        Links::PerDirectory(policies) => open_by_steps(name, policies, flags),
+        Policy::Follow => open_below(CWD, name, flags, ResolveFlags::NO_MAGICLINKS),
+        Policy::PerDirectory(policies) => open_by_steps(name, policies, flags),
     }
 }
 

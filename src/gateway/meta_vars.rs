@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::gateway::refused::is_refused;
-use crate::gateway::request::{Configured, Credentials, Redirect, Request, Scheme, Script};
+use crate::gateway::request::{Configured, Credentials, Redirect, Request, Scheme, Script, Transport};
 
 #[cfg(test)]
 mod tests;
@@ -132,7 +132,7 @@ impl MetaVars {
             Scheme::Https => b"https",
         };
         self.set("REQUEST_SCHEME", scheme, Replace::Yes);
-        if request.scheme == Scheme::Https {
+        if request.transport == Transport::Tls {
             self.set("HTTPS", b"on", Replace::Yes);
         }
         self.set_some("CONTENT_TYPE", request.content_type);

@@ -12,8 +12,10 @@ pub struct Request<'a> {
     pub request_target: &'a [u8],
     /// SERVER_PROTOCOL, as `HTTP/1.1`; `INCLUDED` for a server-side include.
     pub protocol: &'a [u8],
-    /// REQUEST_SCHEME, and HTTPS for the second.
+    /// REQUEST_SCHEME.
     pub scheme: Scheme,
+    /// HTTPS.
+    pub transport: Transport,
     /// QUERY_STRING, without the `?`; empty when there is none.
     pub query: &'a [u8],
     /// The authority in force, which replaces every Host field when the target was in absolute form.
@@ -44,13 +46,22 @@ pub struct Request<'a> {
     pub redirect: Option<Redirect<'a>>,
 }
 
-/// How the client reached us.
+/// The scheme of the site's own URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// REQUEST_SCHEME=http.
     Http,
-    /// REQUEST_SCHEME=https and HTTPS=on.
+    /// REQUEST_SCHEME=https.
     Https,
+}
+
+/// How the client reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Without TLS: HTTPS is not set.
+    Bare,
+    /// HTTPS=on.
+    Tls,
 }
 
 /// What happens to Authorization and Proxy-Authorization.

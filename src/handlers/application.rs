@@ -143,8 +143,8 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
                 let length = input.length().unwrap_or(0);
                 Conversation::Scgi(scgi::Conversation::begin(lease, pairs, length, silence))
             }
-            Scheme::Http | Scheme::WebSocket => {
-                break Err(Fail::internal("a server of HTTP is no application of this handler").of_module(module));
+            Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket | Scheme::HandOff => {
+                break Err(Fail::internal("what is behind is no application of this handler").of_module(module));
             }
         };
         let limit = place.conf.cgi.stderr_limit.or(65536);

@@ -22,6 +22,8 @@ pub(super) enum Behind {
     Application,
     /// A server that speaks HTTP.
     Server,
+    /// A service that takes the connection itself.
+    Service,
 }
 
 impl Behind {
@@ -29,6 +31,7 @@ impl Behind {
         match self {
             Behind::Application => "application",
             Behind::Server => "server",
+            Behind::Service => "service",
         }
     }
 
@@ -59,12 +62,18 @@ impl Behind {
     }
 
     fn unreachable(self, address: &Address, why: &NoLease) -> Fail {
+        let status = match why {
+            NoLease::Disagreed(_) => Status::BAD_GATEWAY,
+            NoLease::SlowHandshake(_) => Status::GATEWAY_TIMEOUT,
+            _ => Status::SERVICE_UNAVAILABLE,
+        };
         let fail = Fail::new(
-            Status::SERVICE_UNAVAILABLE,
+            status,
             Blame::Backend,
             format!("{} `{address}`: {why}{}", self.word(), self.cure(address, why)),
         );
         match why {
+            NoLease::Disagreed(_) | NoLease::SlowHandshake(_) => fail.telling("The server behind this one failed."),
             NoLease::Unreachable(_) if !matches!(address, Address::Service(_)) => fail,
             _ => fail.with_field("Retry-After", "5"),
         }
@@ -79,7 +88,7 @@ impl Behind {
             }
             (Address::Unix(_), Some(libc::ENOENT)) => match self {
                 Behind::Application => "; is it running, and is that its socket (php-fpm: `listen`)?",
-                Behind::Server => "; is it running, and is that its socket?",
+                Behind::Server | Behind::Service => "; is it running, and is that its socket?",
             },
             (_, Some(libc::ECONNREFUSED)) => "; nobody listens there: is it running?",
             (Address::Unix(_), Some(libc::EACCES)) => match self {
@@ -87,7 +96,7 @@ impl Behind {
                     "; the server's user must be allowed to write to the socket (php-fpm: `listen.owner`, `listen.group`, \
                      `listen.mode`) and to search the directories above it"
                 }
-                Behind::Server => {
+                Behind::Server | Behind::Service => {
                     "; the server's user must be allowed to write to the socket and to search the directories above it"
                 }
             },

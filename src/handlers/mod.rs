@@ -7,6 +7,7 @@ pub mod balance;
 mod behind;
 mod between;
 pub mod cgi;
+pub mod handoff;
 pub mod metrics;
 mod precompressed;
 mod presence;

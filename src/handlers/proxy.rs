@@ -13,6 +13,7 @@ mod talk;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::backend::Backends;
 use crate::backend::http::{Conversation, Expects, Order};
 use crate::backend::pool::{Agreed, Keep, Which};
 use crate::base::ascii;
@@ -21,7 +22,7 @@ use crate::config::backends::{self, Address, Scheme, Target};
 use crate::config::directives::proxy::{Terms, Upgrade};
 use crate::exchange::Exchange;
 use crate::exchange::allowed;
-use crate::exchange::fail::Fail;
+use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::{Body, Outcome, Response};
 use crate::handlers::application::input::Input;
@@ -35,6 +36,7 @@ use crate::http::head::Version;
 use crate::http::method::Method;
 use crate::http::received::BadLine;
 use crate::http::status::Status;
+use crate::net::tls::Partner;
 use crate::scripts::notes::Notes;
 
 /// The module in whose name the log speaks.
@@ -70,7 +72,10 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         Hops::AnswerHere => return Ok(Outcome::Reply(options(ex))),
     };
     let terms = backends::terms(ex.site, &target);
-    let (agreed, silence, version) = agreed(ex, &target, &terms);
+    let (mut agreed, silence, version) = agreed(ex, &target, &terms);
+    if target.scheme.is_secure() {
+        agreed.tls = Some(secured(ex, place, &target, applications.backends())?);
+    }
     let mut input = input::of(ex, place, version).await?;
     // Behind a body nobody could tell where the other protocol begins.
     let may_upgrade = version == Version::V11 && input.is_empty();
@@ -137,8 +142,25 @@ fn agreed(ex: &Exchange, target: &Target, terms: &Terms) -> (Agreed, Duration, V
     (agreed, terms.timeout.unwrap_or(usual), version)
 }
 
+/// With whom TLS is spoken.
+fn secured(ex: &Exchange, place: &Place, target: &Target, backends: &Backends) -> Result<Partner, Fail> {
+    let conf = &place.conf.tls_proxy;
+    if !conf.is_on() {
+        let note = format!(
+            "server `{}` is asked over TLS, which is not switched on: `SSLProxyEngine on` would",
+            target.address
+        );
+        return Err(Fail::site(Status::INTERNAL_SERVER_ERROR, note).of_module(MODULE));
+    }
+    let host = request::tls_host(ex, place, target);
+    backends.partner(conf, host).map_err(|why| {
+        let note = format!("server `{}`: TLS: {why}", target.address);
+        Fail::new(Status::BAD_GATEWAY, Blame::Backend, note).of_module(MODULE)
+    })
+}
+
 /// Who is asked, and for which path: the URL that ProxyPass or a rule has come to, or a handler's with the file's name behind it (as in Apache without PATH_INFO).
-fn asked(place: &Place) -> Result<Target, Fail> {
+pub(in crate::handlers) fn asked(place: &Place) -> Result<Target, Fail> {
     let parsed = |name: &[u8]| {
         let url = backends::of_handler(name).unwrap_or_default();
         Target::parse(url).map_err(|why| Fail::internal(why).of_module(MODULE))
@@ -191,7 +213,7 @@ fn options(ex: &Exchange) -> Response {
 }
 
 fn allowed_upgrade(scheme: Scheme, terms: &Terms) -> Upgrade {
-    let usual = if scheme == Scheme::WebSocket {
+    let usual = if scheme.is_for_web_sockets() {
         Upgrade::WebSocket
     } else {
         Upgrade::Never

@@ -19,6 +19,7 @@ use crate::fs::open::{Found, Meta, OpenFile};
 use crate::handlers::precompressed;
 use crate::http::coding::Coding;
 use crate::http::conditional::{self, Condition, ETag, Validators};
+use crate::http::depends;
 use crate::http::method::Method;
 use crate::http::range::{Bound, ByteRanges, RangeLimits, append_content_range, append_unsatisfied_range};
 use crate::http::status::Status;
@@ -105,6 +106,9 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
     let now = HttpDate::from(SystemTime::now());
     // A time in the future would make a validator of a state that is not there yet (RFC 9110 section 8.8.2.1).
     let modified = HttpDate::from(file.meta.modified().min(SystemTime::now()));
+    if HttpDate::from(file.meta.modified()) >= now {
+        depends::on_more();
+    }
     // What may be parsed for includes is another thing than the file.
     let has_tag = !place.may_be_parsed() || place.conf.ssi.etag.or(false);
     let mut tag = has_tag
@@ -133,7 +137,9 @@ fn answer(ex: &Exchange, place: &Place, file: OpenFile, coding: Option<Coding>) 
     // An error document is shown whatever the client knows of it, and what a page includes as well.
     let is_asked = ex.error_status().is_none() && !ex.is_subrequest();
     if is_asked && (!place.may_be_parsed() || place.is_kept_by_its_mode()) {
-        match conditional::evaluate(ex.method, &ex.head, &validators, now) {
+        let condition = depends::quietly(|| conditional::evaluate(ex.method, &ex.head, &validators, now));
+        depends::on_conditions(&validators, tag.as_deref(), condition);
+        match condition {
             Condition::Proceed => {}
             Condition::NotModified => return Ok(not_modified(response)),
             // As in Apache, there is neither a page about this one nor an ErrorDocument.

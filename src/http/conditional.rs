@@ -125,15 +125,14 @@ pub fn if_range_holds(head: &RequestHead, known: &Validators<'_>, now: HttpDate)
 }
 
 /// Whether one of the tags in the field `name` matches by that comparison; `*` matches any representation.
-fn lists_tag(head: &RequestHead, name: &[u8], etag: Option<ETag<'_>>, comparison: Strength) -> bool {
+fn lists_tag<'a>(head: &'a RequestHead, name: &'a [u8], etag: Option<ETag<'_>>, comparison: Strength) -> bool {
     let matches = |asked: ETag<'_>| match (etag, comparison) {
         (None, _) => false,
         (Some(etag), Strength::Strong) => asked.strongly_matches(etag),
         (Some(etag), Strength::Weak) => asked.weakly_matches(etag),
     };
-    head.fields()
-        .filter(|(known, _)| known.eq_ignore_ascii_case(name))
-        .flat_map(|(_, value)| list_members(value))
+    head.values(name)
+        .flat_map(list_members)
         .any(|member| member == b"*" || ETag::parse(member).is_some_and(matches))
 }
 

@@ -34,8 +34,16 @@ pub enum FieldError {
 
 impl Fields {
     /// No fields.
-    pub fn new() -> Fields {
-        Fields::default()
+    pub const fn new() -> Fields {
+        Fields {
+            text: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// How many bytes it holds memory for.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
     /// Adds a field of ours after those there are. A control byte in the value becomes a space (RFC 9110 §5.5), and a

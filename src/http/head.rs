@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::http::depends;
 use crate::http::fields::{FieldError, Fields};
 use crate::http::method::Method;
 use crate::http::target::{Target, TargetError};
@@ -139,6 +140,19 @@ struct Scan {
     folded: bool,
 }
 
+impl Scan {
+    const START: Scan = Scan {
+        stage: Stage::RequestLine,
+        from: 0,
+        line_start: 0,
+        fields_start: 0,
+        empty_lines: 0,
+        fields: 0,
+        field_size: 0,
+        folded: false,
+    };
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
@@ -161,7 +175,7 @@ impl Default for RequestHead {
 
 impl RequestHead {
     /// An empty head.
-    pub fn new() -> RequestHead {
+    pub const fn new() -> RequestHead {
         RequestHead {
             line: Vec::new(),
             method_end: 0,
@@ -169,8 +183,13 @@ impl RequestHead {
             method: Method::Other,
             version: Version::V11,
             fields: Fields::new(),
-            scan: Scan::default(),
+            scan: Scan::START,
         }
+    }
+
+    /// How many bytes it holds memory for.
+    pub fn capacity(&self) -> usize {
+        self.line.capacity() + self.fields.capacity()
     }
 
     /// Forgets everything but the memory.
@@ -375,46 +394,55 @@ impl RequestHead {
 
     /// The first value of the field `name`, without white space at its ends.
     pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        depends::on_field(name);
         self.fields.value(name)
     }
 
     /// Every value of the field `name`, in order.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        depends::on_field(name);
         self.fields.values(name)
     }
 
     /// All values of the field `name` as one, see [`Fields::joined`].
     pub fn joined(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        depends::on_field(name);
         self.fields.joined(name)
     }
 
     /// Names and values in the order received.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        depends::on_more();
         self.fields.iter()
     }
 
     /// The fields, to be changed; framing and persistence were decided by what came.
     pub fn fields_mut(&mut self) -> &mut Fields {
+        depends::on_more();
         &mut self.fields
     }
 
     /// How many fields there are.
     pub fn field_count(&self) -> usize {
+        depends::on_more();
         self.fields.len()
     }
 
     /// Makes `value` the one value of `name` (`RequestHeader set`).
     pub fn set_field(&mut self, name: &[u8], value: &[u8]) {
+        depends::on_more();
         self.fields.set(name, value);
     }
 
     /// Adds a field after those there are (`RequestHeader add`).
     pub fn append_field(&mut self, name: &[u8], value: &[u8]) {
+        depends::on_more();
         self.fields.append(name, value);
     }
 
     /// Takes every field of that name out; tells whether there was one.
     pub fn remove_field(&mut self, name: &[u8]) -> bool {
+        depends::on_more();
         self.fields.remove(name)
     }
 }

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod chunked;
 pub mod coding;
 pub mod conditional;
+pub mod depends;
 pub mod fields;
 pub mod framing;
 pub mod head;

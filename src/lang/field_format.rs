@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::http::depends;
 use crate::lang::vars::Vars;
 
 /// A value, parsed when settings are read.
@@ -65,6 +66,9 @@ impl FieldFormat {
     pub fn value(&self, vars: &dyn Vars, facts: &Facts) -> Vec<u8> {
         let mut value = Vec::new();
         for part in &self.parts {
+            if !matches!(part, Part::Text(_) | Part::Env(_) | Part::Tls) {
+                depends::on_more();
+            }
             match part {
                 Part::Text(text) => value.extend_from_slice(text),
                 Part::Duration => value.extend_from_slice(format!("D={}", facts.elapsed.as_micros()).as_bytes()),

@@ -88,6 +88,21 @@ impl LogFormat {
         }
     }
 
+    /// Whether a line has one of these fields of the response.
+    pub fn asks_for_response_field(&self, names: &[&str]) -> bool {
+        let is_one = |item: &Item| match item {
+            Item::Value {
+                value: Value::ResponseField(asked),
+                ..
+            } => names.iter().any(|name| asked.eq_ignore_ascii_case(name)),
+            Item::Value { .. } | Item::Literal(_) => false,
+        };
+        match &self.shape {
+            Shape::Items(items) => items.iter().any(is_one),
+            Shape::Json => false,
+        }
+    }
+
     /// Whether a line needs [`AccessRecord::first_byte`] (`%^FB`).
     pub fn wants_first_byte(&self) -> bool {
         match &self.shape {

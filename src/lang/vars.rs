@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use crate::http::depends;
+
 /// A request as the little languages see it. What is not answered here is asked of the request beneath, and where there is
 /// none the answer is "nothing there".
 pub trait Vars {
@@ -99,6 +101,7 @@ pub trait Vars {
 
     /// The time that `%{TIME}` and its parts tell.
     fn now(&self) -> SystemTime {
+        depends::on_more();
         self.beneath().map_or_else(SystemTime::now, Vars::now)
     }
 }

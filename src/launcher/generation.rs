@@ -51,6 +51,8 @@ pub(super) struct Generation {
     /// What its worker says of services.
     pub(super) news: Vec<News>,
     settings: OwnedFd,
+    /// The keys of TLS, for the worker alone.
+    keys: OwnedFd,
     worker_as: Option<Identity>,
     spawner_as: Option<Identity>,
     /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
@@ -77,6 +79,8 @@ pub(super) enum Phase {
 pub(super) struct Making<'a> {
     pub(super) number: u64,
     pub(super) settings: &'a [u8],
+    /// The keys of TLS, packed.
+    pub(super) keys: &'a [u8],
     /// Who the worker is started as, if not who we are.
     pub(super) worker_as: Option<Identity>,
     /// Who the spawner is started as, if not who we are.
@@ -110,6 +114,7 @@ impl Generation {
             questions: Vec::new(),
             news: Vec::new(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
+            keys: memfd::sealed("lychgate keys", making.keys).map_err(told)?,
             worker_as: making.worker_as,
             spawner_as: making.spawner_as,
             lines: lines(making.threads.max(1)).map_err(told)?,
@@ -131,6 +136,7 @@ impl Generation {
             logs: self.logs.descriptors().map(|log| log.as_fd()).collect(),
             stderr: self.logs.error().unwrap_or(&stock.stderr).as_fd(),
             identity: self.worker_as.as_ref(),
+            keys: Some(self.keys.as_fd()),
         };
         self.worker.start(stock, given)?;
         let stderr = self.logs.error().unwrap_or(&stock.stderr).as_fd();
@@ -147,6 +153,7 @@ impl Generation {
             logs: Vec::new(),
             stderr: self.logs.error().unwrap_or(&stock.stderr).as_fd(),
             identity: self.spawner_as.as_ref(),
+            keys: None,
         };
         self.spawner.start(stock, given)
     }

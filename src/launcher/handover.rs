@@ -18,6 +18,7 @@ use super::generation::Generation;
 use super::plan::{ControlSocket, Families, IdentityBy, Listen, LogProgram, LogTarget, Plan, SystemLog};
 use super::services::Services;
 use super::{Change, Launcher, whole_environment};
+use crate::base::secret::Secret;
 use crate::base::syslog::Header;
 use crate::process::handover::{self, Next, Pack, Unpack, Unreadable};
 use crate::process::pidfile::PidFile;
@@ -26,7 +27,7 @@ use crate::process::say::{Weight, say, say_to};
 /// The version of what is handed over, and of the messages between the roles, which a launcher of another version goes on
 /// with: a change of either needs another number. A program that has another does not take over; it must be stopped and
 /// started.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 impl Launcher<'_> {
     /// Executes `program` in this process. It returns only when that does not work, and says why.
@@ -220,6 +221,7 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
         service_dir: PathBuf::new(),
         threads: 1,
         settings: Vec::new(),
+        keys: Secret::default(),
         graceful_limit,
         remark: None,
     })

@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::base::secret::Secret;
 use crate::process::inherit::Role;
 use crate::process::listening;
 use crate::process::message::ToWorker;
@@ -300,7 +301,7 @@ impl<'a> Launcher<'a> {
     }
 
     /// Starts a candidate for these settings.
-    fn begin(&mut self, plan: Plan, change: Change, notes: Notes) -> Result<(), String> {
+    fn begin(&mut self, mut plan: Plan, change: Change, notes: Notes) -> Result<(), String> {
         let identity = who::identity(&plan, notes)?;
         // The addresses come last: where one overlaps an old one, connections for it begin to arrive at once.
         let logs = OpenLogs::open(&plan.logs, plan.error_log, &mut self.programs)?;
@@ -322,6 +323,7 @@ impl<'a> Launcher<'a> {
         let making = Making {
             number: self.begun,
             settings,
+            keys: &plan.keys,
             worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
             spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
             listeners,
@@ -330,6 +332,8 @@ impl<'a> Launcher<'a> {
             threads: plan.threads,
         };
         let generation = Generation::start(&self.stock, making)?;
+        // From now on they are in the memory file alone, which nobody but the worker is given.
+        plan.keys = Secret::default();
         self.candidate = Some(Candidate {
             generation,
             plan,

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::secret::Secret;
 use crate::base::syslog::Header;
 use crate::config::directives::service::CrashLimit;
 use crate::process::identity::Identity;
@@ -44,6 +45,8 @@ pub struct Plan {
     pub threads: usize,
     /// The settings' text, which each role parses again.
     pub settings: Vec<u8>,
+    /// The keys of TLS, packed, which the worker alone is given.
+    pub keys: Secret,
     /// GracefulShutdownTimeout; zero is unlimited.
     pub graceful_limit: Duration,
     /// Worth a line in the error log when serving begins.

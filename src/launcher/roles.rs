@@ -73,6 +73,8 @@ pub(super) struct Given<'a> {
     pub(super) logs: Vec<BorrowedFd<'a>>,
     pub(super) stderr: BorrowedFd<'a>,
     pub(super) identity: Option<&'a Identity>,
+    /// The keys of TLS. None for a spawner.
+    pub(super) keys: Option<BorrowedFd<'a>>,
 }
 
 impl RoleProcess {
@@ -108,6 +110,7 @@ impl RoleProcess {
             logs,
             stderr,
             identity,
+            keys,
         } = given;
         let outfit = Outfit {
             role: self.role,
@@ -120,6 +123,7 @@ impl RoleProcess {
                 Role::Worker => &stock.secret,
                 Role::Spawner => &[],
             },
+            keys,
         };
         let table = outfit.table().map_err(|error| told(&error))?;
         let mut descriptors = vec![stock.null.as_fd(), stock.null.as_fd(), stderr, table.as_fd()];

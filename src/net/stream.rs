@@ -1,23 +1,28 @@
-//! A connection's byte stream, shared by its reading and its writing side, over TCP or a Unix socket. TLS will be another
-//! kind of it.
+//! A connection's byte stream, shared by its reading and its writing side, over TCP or a Unix socket; bare, or within TLS.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::pin::pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::net::{RecvFlags, SendFlags};
-use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
+
+use crate::net::tls::{Below, Session};
 
 /// A connection that bytes are read from and written to without waiting; waiting is its caller's, with a deadline.
 pub struct Stream {
     socket: Socket,
+    /// From the end of its handshake on.
+    tls: OnceCell<Box<Session>>,
     /// Bytes handed to the system.
     sent: Cell<u64>,
 }
@@ -68,6 +73,7 @@ impl Stream {
         };
         Ok(Stream {
             socket,
+            tls: OnceCell::new(),
             sent: Cell::new(0),
         })
     }
@@ -92,8 +98,22 @@ impl Stream {
         }
     }
 
+    /// From now on what is read and written is within TLS. It can be begun once.
+    pub fn secure(&self, session: Session) {
+        // A second handshake within the first is not asked for by anybody.
+        let _first = self.tls.set(Box::new(session));
+    }
+
+    /// Whether it is within TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.get().is_some()
+    }
+
     /// Ready when bytes, the end or an error can be read.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.tls.get().is_some_and(|tls| tls.has_plaintext()) {
+            return Poll::Ready(Ok(()));
+        }
         match &self.socket {
             Socket::Tcp(tcp) => tcp.poll_read_ready(cx),
             Socket::Unix(unix) => unix.poll_read_ready(cx),
@@ -120,14 +140,17 @@ impl Stream {
 
     /// Reads what is there into `buffer`; 0 is the end.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp.try_read(buffer),
-            Socket::Unix(unix) => unix.try_read(buffer),
+        match self.tls.get() {
+            Some(tls) => tls.try_read(&self.socket, buffer),
+            None => self.socket.read(buffer),
         }
     }
 
     /// Writes what there is room for.
     pub fn try_write(&self, bytes: &[u8], more: More) -> io::Result<usize> {
+        if let Some(tls) = self.tls.get() {
+            return self.count(tls.try_write(&self.socket, &[IoSlice::new(bytes)]));
+        }
         self.count(match &self.socket {
             Socket::Tcp(tcp) if more == More::Nothing => tcp.try_write(bytes),
             Socket::Tcp(tcp) => tcp.try_io(Interest::WRITABLE, || {
@@ -139,14 +162,22 @@ impl Stream {
 
     /// Writes what there is room for, from several pieces.
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.count(match &self.socket {
-            Socket::Tcp(tcp) => tcp.try_write_vectored(pieces),
-            Socket::Unix(unix) => unix.try_write_vectored(pieces),
+        self.count(match self.tls.get() {
+            Some(tls) => tls.try_write(&self.socket, pieces),
+            None => self.socket.write(pieces),
         })
     }
 
-    /// Lets the kernel send up to `count` bytes of `file` from `offset` on; 0 is the file's end.
+    /// Sends what was written and waits for room in encrypted form; an error of the kind `WouldBlock` when that is not all.
+    pub fn try_push(&self) -> io::Result<()> {
+        self.tls.get().map_or(Ok(()), |tls| tls.try_push(&self.socket))
+    }
+
+    /// Lets the kernel send up to `count` bytes of `file` from `offset` on; 0 is the file's end. `EINVAL`: it cannot.
     pub fn try_send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+        if self.is_secure() {
+            return Err(rustix::io::Errno::INVAL.into());
+        }
         let mut offset = offset;
         let mut send = || Ok(rustix::fs::sendfile(self, file, Some(&mut offset), count)?);
         self.count(match &self.socket {
@@ -157,12 +188,26 @@ impl Stream {
 
     /// Tells the client that no more comes; it may still send.
     pub fn shut_down_sending(&self) {
+        if let Some(tls) = self.tls.get() {
+            tls.end(&self.socket);
+        }
         // A connection that is gone already has nothing to be told.
         let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
     }
 
+    /// The connection itself, for somebody else to speak on.
+    pub fn plain(&self) -> io::Result<BorrowedFd<'_>> {
+        match &self.socket {
+            Socket::Tcp(tcp) => Ok(tcp.as_fd()),
+            Socket::Unix(unix) => Ok(unix.as_fd()),
+        }
+    }
+
     /// Whether bytes wait to be read.
     pub fn has_bytes(&self) -> bool {
+        if self.tls.get().is_some_and(|tls| tls.has_plaintext()) {
+            return true;
+        }
         let mut byte = [0_u8];
         let peeked = rustix::net::recv(self, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
         matches!(peeked, Ok((1.., _)))
@@ -188,5 +233,74 @@ impl AsFd for Stream {
             Socket::Tcp(tcp) => tcp.as_fd(),
             Socket::Unix(unix) => unix.as_fd(),
         }
+    }
+}
+
+impl Below for Socket {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(tcp) => tcp.try_read(buffer),
+            Socket::Unix(unix) => unix.try_read(buffer),
+        }
+    }
+
+    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(tcp) => tcp.try_write_vectored(pieces),
+            Socket::Unix(unix) => unix.try_write_vectored(pieces),
+        }
+    }
+}
+
+/// A stream during its handshake, with what was read of it already.
+pub struct Unsecured {
+    stream: Rc<Stream>,
+    first: Bytes,
+}
+
+impl Unsecured {
+    /// The stream, of which `first` was read.
+    pub fn new(stream: Rc<Stream>, first: Bytes) -> Unsecured {
+        Unsecured { stream, first }
+    }
+}
+
+impl AsyncRead for Unsecured {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.first.is_empty() {
+            let part = this.first.split_to(this.first.len().min(buffer.remaining()));
+            buffer.put_slice(&part);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match this.stream.try_read(buffer.initialize_unfilled()) {
+                Ok(count) => {
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(this.stream.poll_readable(cx))?,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Unsecured {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.stream.try_write(bytes, More::Nothing) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_writable(cx))?,
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

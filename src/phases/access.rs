@@ -11,6 +11,7 @@ use crate::exchange::client::Question;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
+use crate::http::depends;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::phases::authorizer::ByProgram;
@@ -238,7 +239,10 @@ fn is_on<'a>(ex: &Exchange, list: &str, froms: impl Iterator<Item = &'a From>) -
             From::All => true,
             From::Env(name) => ex.variables.contains_key(name),
             From::NotEnv(name) => !ex.variables.contains_key(name),
-            From::Network(network) => network.contains(ex.connection.client.ip()),
+            From::Network(network) => {
+                depends::on_client();
+                network.contains(ex.connection.client.ip())
+            }
             From::Name(name) => host_name::of(ex)?.is_some_and(|host| host_name::ends_with(host, name)),
         };
         if is_meant {

@@ -22,6 +22,8 @@ use crate::config::htaccess;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::trace::{self, Step};
+use crate::fs::open::Meta;
+use crate::http::depends::{self, Links};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 
@@ -121,9 +123,16 @@ fn see(
 ) -> io::Result<Option<Seen>> {
     let status = match rustix::fs::stat(path) {
         Ok(status) => status,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        Err(error) => return Err(error.into()),
+        Err(Errno::NOENT | Errno::NOTDIR) => {
+            depends::on_file(path, Links::Followed, None);
+            return Ok(None);
+        }
+        Err(error) => {
+            depends::on_more();
+            return Err(error.into());
+        }
     };
+    depends::on_file(path, Links::Followed, Some(Meta::from_stat(&status).stamp()));
     if let Some(read) = remembered(path, identity(&status), overrides) {
         return Ok(Some(Seen {
             identity: identity(&status),

@@ -20,6 +20,7 @@ use crate::exchange::client::{Answer, Question};
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
+use crate::http::depends;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::process::names;
@@ -39,6 +40,7 @@ const REMEMBERED: usize = 4096;
 
 /// Finds the answer to a question and records it.
 pub(super) async fn find(ex: &mut Exchange, question: Question) -> Result<(), Fail> {
+    depends::on_more();
     let answer = match &question {
         Question::HostName | Question::LeadsHere(_) if ex.is_explained() => not_looked_up(ex, &question),
         Question::Password { hash, password } => tried(hash.clone(), password.clone()).await?,

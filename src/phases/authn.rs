@@ -13,6 +13,7 @@ use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
+use crate::http::depends;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
@@ -21,6 +22,7 @@ use crate::phases::{answers, auth_files, digest};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
 pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
+    depends::on_more();
     if let Some(Some(check)) = place.conf.authorizer.check.value()
         && let Checked::Known = authorizer::check(ex, place, check)?
     {
@@ -88,6 +90,7 @@ fn failed(note: impl Into<String>) -> Fail {
 
 /// 401 with a challenge; `note` is for the log.
 pub(super) fn challenge(ex: &Exchange, place: &Place, note: impl Into<String>) -> Fail {
+    depends::on_more();
     let auth_type = place.conf.authn.auth_type.or(AuthType::None);
     if auth_type == AuthType::Digest {
         return digest::challenge(ex, place, note);
@@ -142,6 +145,7 @@ fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
 
 /// The same, where the place asks for them by AuthType Basic.
 pub(super) fn basic_credentials(ex: &Exchange, place: &Place) -> Option<(Vec<u8>, Vec<u8>)> {
+    depends::on_more();
     if is_basic(place) { credentials(ex) } else { None }
 }
 

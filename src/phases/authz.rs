@@ -11,6 +11,7 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::trace::{Finding, Step};
 use crate::exchange::view::View;
+use crate::http::depends;
 use crate::http::method::Method;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
@@ -116,6 +117,7 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement, group_file: Opti
         Requirement::Granted => true,
         Requirement::Denied => false,
         Requirement::Address(networks) => {
+            depends::on_client();
             let address = ex.connection.client.ip();
             networks.iter().any(|network| network.contains(address))
         }
@@ -250,6 +252,7 @@ fn computed(ex: &Exchange, words: &[Word]) -> Vec<Vec<u8>> {
 /// Whether the client is on this machine: a loopback address, or the same address at both ends.
 /// Whether the client is on this machine.
 pub(super) fn is_local(ex: &Exchange) -> bool {
+    depends::on_client();
     let (peer, local) = (
         ex.connection.client.ip().to_canonical(),
         ex.connection.local.ip().to_canonical(),

@@ -40,6 +40,8 @@ pub enum Handler {
     Fcgid,
     /// `handlers::proxy`.
     Proxy,
+    /// `handlers::handoff`.
+    HandOff,
     /// `handlers::balance`, and who it chooses.
     Balancer,
     /// `handlers::status`.
@@ -76,6 +78,7 @@ fn told(place: &Place, handler: Handler) -> Step {
         Handler::Fcgid => ("FastCGI program", "its handler has it started where it does not run"),
         Handler::Application => ("application", "an application server is named for it"),
         Handler::Proxy => ("proxy", "another server is named for it"),
+        Handler::HandOff => ("hand-off", "a service is named that takes the connection itself"),
         Handler::Balancer => ("balancer", "a balancer of application servers is named for it"),
         Handler::Status | Handler::Metrics | Handler::Settings => {
             ("status page", "its handler has the server tell of itself")
@@ -255,7 +258,8 @@ fn parsed(name: &[u8]) -> Result<Target, Fail> {
 fn speaks(scheme: Scheme) -> Handler {
     match scheme {
         Scheme::FastCgi | Scheme::Scgi => Handler::Application,
-        Scheme::Http | Scheme::WebSocket => Handler::Proxy,
+        Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => Handler::Proxy,
+        Scheme::HandOff => Handler::HandOff,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::exchange::place::{Alias, Landing, Place};
 use crate::exchange::response::{Body, Response};
 use crate::exchange::rewriting::Look;
 use crate::exchange::trace::Step;
+use crate::http::depends;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
@@ -108,6 +109,7 @@ fn settings(place: &Place) -> Spelling {
 
 /// The names in the directory that are near, the nearest first; nothing where it has the name itself, or cannot be read.
 fn near(directory: &[u8], wrong: &[u8], place: &Place) -> Option<Vec<(Reason, Vec<u8>)>> {
+    depends::on_more();
     let (mut found, settings) = (Vec::new(), settings(place));
     for entry in std::fs::read_dir(OsStr::from_bytes(directory)).ok()?.take(NAMES) {
         let name = entry.ok()?.file_name();

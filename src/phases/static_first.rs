@@ -13,6 +13,7 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::Alias;
 use crate::exchange::trace::Step;
 use crate::fs::open::{self, Kind, Meta, OpenError, Symlinks};
+use crate::http::depends;
 use crate::http::method::Method;
 use crate::http::range::{Bound, ByteRanges, RangeLimits};
 use crate::http::target::{EncodedSlashes, percent_decode};
@@ -25,6 +26,7 @@ pub(super) fn elsewhere(ex: &Exchange, found: &Translated) -> Result<Option<Tran
     let Some(url) = first.url(&ex.target.raw_path) else {
         return Ok(None);
     };
+    depends::on_more();
     if found.alias == Alias::Scripts || ex.variable(b"no-proxy").is_some() {
         return Ok(None);
     }

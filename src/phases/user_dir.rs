@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::base::path;
 use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
+use crate::http::depends;
 use crate::phases::translate::Translated;
 use crate::process::identity;
 
@@ -29,6 +30,7 @@ pub fn of(ex: &Exchange, url: &[u8]) -> Option<Translated> {
     if dirs.all_disabled.or(false) && dirs.enabled.find(name).is_none() {
         return None;
     }
+    depends::on_more();
     let mut candidates = patterns
         .iter()
         .filter_map(|pattern| directory(pattern, name))

@@ -11,8 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FileType;
-
 use crate::config::directives::DirConf;
 use crate::config::directives::core::{Branch, FilesSection, IfSection};
 use crate::config::directives::options::Options;
@@ -53,7 +51,7 @@ pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
     }
     ex.trace(|| landed.step());
     let found = match landed.kind {
-        Landing::Missing if is_link(landed.path) => return Err(leads_nowhere(ex, landed.path)),
+        Landing::Missing if open::is_link(landed.path) => return Err(leads_nowhere(ex, landed.path)),
         Landing::Missing => Found::Missing,
         Landing::File | Landing::Directory => look(ex, landed.path, extent.meta, &judged)?,
     };
@@ -71,10 +69,6 @@ pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
         context_root: translated.context_root.clone(),
         types: Types::default(),
     })
-}
-
-fn is_link(path: &[u8]) -> bool {
-    rustix::fs::lstat(path).is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Symlink)
 }
 
 /// A link to nothing is refused, not missing, as in Apache.

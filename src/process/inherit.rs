@@ -12,6 +12,7 @@ use rustix::io::FdFlags;
 use super::channel::Channel;
 use super::memfd;
 use super::wire::{Malformed, Reader, Writer};
+use crate::base::secret::Secret;
 
 /// What a re-executed process is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Outfit<'a> {
     pub logs: Vec<BorrowedFd<'a>>,
     /// What all workers share and nobody else knows. Empty for a spawner.
     pub secret: &'a [u8],
+    /// The keys of TLS, in a sealed memory file. None for a spawner.
+    pub keys: Option<BorrowedFd<'a>>,
 }
 
 /// What a role was given, from its own side.
@@ -57,6 +60,8 @@ pub struct Inherited {
     pub logs: Vec<OwnedFd>,
     /// What all workers share and nobody else knows.
     pub secret: Vec<u8>,
+    /// The keys of TLS, as they were packed; empty where there are none.
+    pub keys: Secret,
 }
 
 impl Role {
@@ -89,7 +94,11 @@ impl<'a> Outfit<'a> {
         }
         memfd::sealed(
             "lychgate inherited",
-            &writer.count(self.logs.len()).bytes(self.secret).done(),
+            &writer
+                .count(self.logs.len())
+                .bytes(self.secret)
+                .count(self.keys.iter().len())
+                .done(),
         )
     }
 
@@ -97,7 +106,8 @@ impl<'a> Outfit<'a> {
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'a>> {
         let first = [self.settings, self.launcher].into_iter();
         let listeners = self.listeners.iter().flatten();
-        first.chain(self.scripts.iter().chain(listeners).chain(&self.logs).copied())
+        let lists = self.scripts.iter().chain(listeners).chain(&self.logs);
+        first.chain(lists.chain(&self.keys).copied())
     }
 }
 
@@ -130,6 +140,8 @@ impl Inherited {
             listeners.push((0..copies).map(|_| next()).collect::<io::Result<Vec<_>>>()?);
         }
         let logs = (0..contents.logs).map(|_| next()).collect::<io::Result<Vec<_>>>()?;
+        let keys = (0..contents.keys).map(|_| next()).collect::<io::Result<Vec<_>>>()?;
+        let keys = keys.first().map(|keys| memfd::read(keys.as_fd(), MAX_SETTINGS));
         let settings = memfd::read(settings.as_fd(), MAX_SETTINGS)?;
         Ok(Inherited {
             role: contents.role,
@@ -139,6 +151,7 @@ impl Inherited {
             listeners,
             logs,
             secret: contents.secret,
+            keys: keys.transpose()?.map_or_else(Secret::default, Secret::from),
         })
     }
 }
@@ -166,6 +179,7 @@ struct Contents {
     listeners: Vec<u32>,
     logs: u32,
     secret: Vec<u8>,
+    keys: u32,
 }
 
 impl Contents {
@@ -180,6 +194,7 @@ impl Contents {
         let listeners = reader.list(Reader::u32)?;
         let logs = reader.u32()?;
         let secret = reader.bytes()?;
+        let keys = reader.u32()?;
         reader.end()?;
         Ok(Contents {
             role,
@@ -187,6 +202,7 @@ impl Contents {
             listeners,
             logs,
             secret,
+            keys,
         })
     }
 }
@@ -215,12 +231,14 @@ mod tests {
     use std::os::fd::{AsFd, OwnedFd};
 
     use super::{Inherited, Outfit, Role};
+    use crate::base::secret::Secret;
     use crate::process::memfd;
 
     #[test]
     fn the_table_tells_what_follows_and_every_cut_is_refused() {
         let null: OwnedFd = File::open("/dev/null").expect("it is there").into();
         let settings = memfd::sealed("settings", b"Listen 80\n").expect("memory files work");
+        let keys = memfd::sealed("keys", b"a key").expect("memory files work");
         let outfit = Outfit {
             role: Role::Worker,
             settings: settings.as_fd(),
@@ -229,6 +247,7 @@ mod tests {
             listeners: vec![vec![null.as_fd(); 2], vec![null.as_fd(); 3]],
             logs: vec![null.as_fd()],
             secret: b"between us",
+            keys: Some(keys.as_fd()),
         };
         let table = memfd::read(outfit.table().expect("memory files work").as_fd(), 1000).expect("sealed");
         let unpack = |table: &[u8]| {
@@ -245,7 +264,10 @@ mod tests {
             (Role::Worker, &b"Listen 80\n"[..])
         );
         assert_eq!((inherited.scripts.len(), inherited.logs.len()), (2, 1));
-        assert_eq!(inherited.secret, b"between us");
+        assert_eq!(
+            (inherited.secret, inherited.keys),
+            (b"between us".to_vec(), Secret::from(b"a key".to_vec()))
+        );
         assert_eq!(inherited.listeners.iter().map(Vec::len).collect::<Vec<_>>(), [2, 3]);
         for cut in 0..table.len() {
             assert!(unpack(&table[..cut]).is_err(), "{cut}");

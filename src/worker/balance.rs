@@ -17,7 +17,10 @@ pub async fn ask(thread: &Thread, ex: &mut Exchange, place: &mut Place) -> Resul
         let variables = ex.variables.clone();
         let outcome = match scheme {
             Scheme::FastCgi | Scheme::Scgi => thread.ask_application(ex, place).await,
-            Scheme::Http | Scheme::WebSocket => thread.ask_server(ex, place).await,
+            Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => {
+                thread.ask_server(ex, place).await
+            }
+            Scheme::HandOff => thread.hand_over(ex, place).await,
         };
         match turn.judge(outcome) {
             Judged::Final(outcome) => return outcome,

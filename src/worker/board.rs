@@ -40,6 +40,11 @@ impl Board {
         }
     }
 
+    /// How many threads there are.
+    pub fn threads(&self) -> usize {
+        self.seats.len()
+    }
+
     /// Thread `number` has one more request in hand.
     pub fn take(&self, number: usize) -> InHand<'_> {
         let seat = self.seats.get(number);

@@ -1,6 +1,11 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
+mod handoff;
+pub mod limits;
+mod persistence;
 mod proxied;
+mod secured;
+mod short;
 mod shown;
 mod tunnel;
 
@@ -16,28 +21,29 @@ use std::time::{Duration, SystemTime};
 use bytes::Buf;
 use tokio::time::Instant;
 
-use crate::base::date::HttpDate;
-use crate::config::directives::site::{Methods, SimpleRequests, StageTimeout, Strictness};
-use crate::config::site::{Config, Site};
+use crate::config::directives::site::StageTimeout;
+use crate::config::site::Site;
 use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
-use crate::exchange::response::{AfterResponse, Body, Origin, Response};
+use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
-use crate::http::fields::{append_line, list_has_token};
+use crate::http::depends::{self, Depends};
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{
-    self, HeadLimits, Http09, ParseError, Progress, ProtocolOptions, RequestHead, Syntax, Version,
-};
-use crate::http::response::append_status_line;
+use crate::http::head::{ParseError, Progress, RequestHead, Version};
 use crate::http::status::Status;
 use crate::net::stream::Stream;
+use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
+use crate::worker::conn::handoff::Hand;
+use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::crowd::Awaits;
+use crate::worker::heads::Borrowed;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
 use crate::worker::record::Sent;
 use crate::worker::roster::Seat;
 use crate::worker::serve;
+use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
 
@@ -54,7 +60,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub fn run(connection: Conn) -> impl Future<Output = ()> {
     // A block, because the arguments of an async function are kept twice.
     let mut connection = connection;
-    async move { connection.serve_all().await }
+    async move {
+        loop {
+            connection.serve_all().await;
+            let Some(away) = connection.away() else { return };
+            // A connection that a service has comes back, or does not.
+            match Box::pin(away.until_back()).await {
+                Some(back) => connection = back,
+                None => return,
+            }
+        }
+    }
 }
 
 /// A connection at work.
@@ -71,18 +87,27 @@ pub struct Conn {
     peer: SocketAddr,
     /// The client behind a load balancer that speaks for it.
     proxied: Option<Box<SocketAddr>>,
+    /// What was agreed upon, where the connection is within TLS.
+    tls: Option<Rc<Secured>>,
+    /// The client speaks plain HTTP where TLS is spoken.
+    speaks_plainly: bool,
     requests: u32,
     /// When, in microseconds since 1970.
     opened: u64,
     /// Its place among those that are shown.
     seat: Seat,
-    _counted: Counted,
+    /// Until a service has it.
+    counted: Option<Counted>,
+    /// Where services may take connections: what is needed for that.
+    hand: Option<Box<Hand>>,
 }
 
 /// What came instead of nothing.
 enum Next {
-    Head(RequestHead, Began),
-    Broken(RequestHead, Began, Fail),
+    Head(Borrowed, Began),
+    Broken(Borrowed, Began, Box<Fail>),
+    /// It was answered already, and the connection is not to go on.
+    Answered(Then),
     Closed,
 }
 
@@ -93,6 +118,8 @@ enum Then {
     Close,
     /// The response was cut; the client must see it.
     Reset,
+    /// A service has it.
+    Away,
 }
 
 impl Conn {
@@ -112,57 +139,83 @@ impl Conn {
             local,
             peer,
             proxied: None,
+            tls: None,
+            speaks_plainly: false,
             requests: 0,
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             seat,
-            _counted: counted,
+            counted: Some(counted),
+            hand: None,
         })
     }
 
     async fn serve_all(&mut self) {
-        if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
+        // One that a service has given back has had its requests.
+        if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
+        }
+        if self.begins_with_tls() && !Box::pin(self.secure()).await {
+            return Box::pin(self.close()).await;
         }
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
             let next = self.next_head().await;
             let then = match self.serving(next) {
-                Some(serving) => serving.await,
-                None => Then::Close,
+                Ok(serving) => serving.await,
+                Err(then) => then,
             };
             match then {
                 Then::GoOn => {}
                 Then::Close => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
+                Then::Away => return,
             }
         }
     }
 
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
-    fn serving(&mut self, next: Next) -> Option<Pin<Box<dyn Future<Output = Then> + '_>>> {
+    fn serving(&mut self, next: Next) -> Result<Pin<Box<dyn Future<Output = Then> + '_>>, Then> {
+        let next = match (next, self.plainness()) {
+            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, Box::new(fail)),
+            (next, _) => next,
+        };
         match next {
-            Next::Head(head, began) => Some(Box::pin(self.request(head, began))),
-            Next::Broken(head, began, fail) => Some(Box::pin(self.refused(head, began, fail))),
-            Next::Closed => None,
+            Next::Head(head, began) => Ok(Box::pin(self.request(head.into_head(), began))),
+            Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
+            Next::Answered(then) => Err(then),
+            Next::Closed => Err(Then::Close),
         }
     }
 
     /// Reads until a head is whole, broken, or too late. What was collected for the client goes out before any wait.
     async fn next_head(&mut self) -> Next {
-        let mut head = RequestHead::new();
+        let mut head = None;
         // What came together with the last request has come now.
         let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
-                    self.reader.borrow_mut().buffer.advance(consumed);
-                    return Next::Head(head, began.unwrap_or_else(Began::now));
+                    self.take_head(consumed);
+                    let mut whole = head.take().unwrap_or_else(Borrowed::new);
+                    let came = began.take().unwrap_or_else(Began::now);
+                    match self.short_way(&mut whole, &came) {
+                        None => return Next::Head(whole, came),
+                        Some(Then::GoOn) => drop(whole),
+                        Some(then) => return Next::Answered(then),
+                    }
+                    // What was collected must not grow without bounds, nor one client have the thread to itself.
+                    if self.writer.is_full() && Box::pin(self.writer.flush()).await.is_err() {
+                        return Next::Closed;
+                    }
+                    tokio::task::consume_budget().await;
+                    began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
+                    continue;
                 }
                 Ok(Progress::Partial) => {}
-                Err(error) => return Next::Broken(head, began.unwrap_or_else(Began::now), broken(error)),
+                Err(error) => return Conn::broken(head, began, broken(error)),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -177,14 +230,33 @@ impl Conn {
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
-                    return Next::Broken(head, began, fail);
+                    return Conn::broken(head, Some(began), fail);
                 }
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }
     }
 
-    fn parse(&self, head: &mut RequestHead) -> Result<Progress, ParseError> {
+    fn take_head(&mut self, length: usize) {
+        let buffer = &mut self.reader.borrow_mut().buffer;
+        if self.thread.config.gives_away {
+            self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
+        }
+        buffer.advance(length);
+    }
+
+    /// A head that ends here.
+    fn broken(head: Option<Borrowed>, began: Option<Began>, fail: Fail) -> Next {
+        let began = began.unwrap_or_else(Began::now);
+        Next::Broken(head.unwrap_or_else(Borrowed::new), began, Box::new(fail))
+    }
+
+    /// Reads on in a head, which is borrowed as soon as there is something to read.
+    fn parse(&self, head: &mut Option<Borrowed>) -> Result<Progress, ParseError> {
+        if head.is_none() && self.reader.borrow().buffer.is_empty() {
+            return Ok(Progress::Partial);
+        }
+        let head = head.get_or_insert_with(Borrowed::new);
         let (limits, options) = (limits_of(self.site), options_of(self.site, self.thread.config));
         head.parse(&self.reader.borrow().buffer, &limits, options)
     }
@@ -243,6 +315,7 @@ impl Conn {
             }
         };
         let expectation = Expectation::of(&head);
+        let may_be_kept = thread.cache.is_some() && shortcut::host_of(&head).is_some();
         let mark = self
             .reader
             .borrow_mut()
@@ -252,6 +325,7 @@ impl Conn {
         if expectation == Expectation::Continue && self.writer.flush().await.is_err() {
             return Then::Close;
         }
+        let mut depends = None;
         let response = if expectation == Expectation::Unknown {
             let fail = Fail::client(
                 Status::EXPECTATION_FAILED,
@@ -260,13 +334,19 @@ impl Conn {
             serve::refuse(&mut ex, &self.thread, fail).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
-            let Ok(response) = self.answer(&mut ex).await else {
+            let Ok((response, noted)) = self.answer(&mut ex).await else {
                 return Then::Close;
             };
+            depends = noted.filter(|_| may_be_kept);
             response
         };
-        let then = if let Some(response) = response {
-            self.send(&mut ex, response).await
+        let then = if let Some(mut response) = response {
+            depends = depends.filter(|_| shortcut::may_be_kept(&ex, &response, &thread.logs));
+            let then = self.send(&mut ex, &mut response).await;
+            if let (Then::GoOn | Then::Close, Some(depends)) = (then, depends) {
+                shortcut::keep(&thread, ex, response, depends);
+            }
+            then
         } else {
             self.thread.log_request(&ex, None, &Sent::nothing());
             Then::Reset
@@ -299,15 +379,17 @@ impl Conn {
 
     /// Serves a request. Should that take its time, earlier responses that were collected go out first: their clients wait,
     /// and nothing else may be sent before them.
-    async fn answer(&mut self, ex: &mut Exchange) -> Result<Option<Response>, Cut> {
+    ///
+    /// Of an answer that is there at once it is told what it depends on.
+    async fn answer(&mut self, ex: &mut Exchange) -> Result<(Option<Response>, Option<Depends>), Cut> {
         let thread = Rc::clone(&self.thread);
         let mut serving = std::pin::pin!(serve::serve(ex, &thread));
-        let at_once = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
+        let (at_once, depends) = poll_fn(|cx| Poll::Ready(depends::record(|| serving.as_mut().poll(cx)))).await;
         if let Poll::Ready(response) = at_once {
-            return Ok(response);
+            return Ok((response, Some(depends)));
         }
         self.writer.flush().await?;
-        Ok(serving.await)
+        Ok((serving.await, None))
     }
 
     /// Answers what could not be read as a request, and closes.
@@ -316,20 +398,24 @@ impl Conn {
         let mut ex = self.exchange(head, began, RequestBody::none());
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
-            self.send(&mut ex, response).await;
+            self.send(&mut ex, &mut response).await;
         }
         Then::Close
     }
 
-    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
-        let connection = Connection {
+    fn connection(&self) -> Connection {
+        Connection {
             local: self.local,
             peer: self.peer,
             client: self.proxied.as_deref().copied().unwrap_or(self.peer),
             earlier_requests: self.requests,
             opened: self.opened,
-        };
-        let mut ex = Exchange::new(self.thread.config, connection, head, body, began);
+            tls: self.tls.clone(),
+        }
+    }
+
+    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
+        let mut ex = Exchange::new(self.thread.config, self.connection(), head, body, began);
         ex.unique_id = self.thread.unique_id();
         if self.thread.has_authorizers {
             ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
@@ -338,8 +424,13 @@ impl Conn {
     }
 
     /// Sends a response: head, then body, and logs it.
-    async fn send(&mut self, ex: &mut Exchange, mut response: Response) -> Then {
+    async fn send(&mut self, ex: &mut Exchange, response: &mut Response) -> Then {
         self.last_site = ex.site;
+        if matches!(response.body, Body::HandOff(_))
+            && let Body::HandOff(hand_off) = std::mem::replace(&mut response.body, Body::Empty)
+        {
+            return Box::pin(self.hand_off(ex, response, *hand_off)).await;
+        }
         self.writer.timeout = timeout_of(ex.site);
         let before = self.writer.bytes_out + self.writer.head().len() as u64;
         let body_before = self.writer.body_bytes;
@@ -354,7 +445,7 @@ impl Conn {
         let stays = if ends {
             Persistence::Close
         } else {
-            self.persistence(ex, &response, framing)
+            self.persistence(ex, response, framing)
         };
         ex.began.first_byte = Some(ex.began.instant.elapsed());
         let filler = match framing {
@@ -364,7 +455,7 @@ impl Conn {
         let interim = self.reader.borrow_mut().begin_response(filler);
         self.writer.head().extend_from_slice(&interim);
         if !raw {
-            self.put_head(ex, &mut response, framing, stays);
+            self.put_head(ex, response, framing, stays);
         }
         let sent = match &mut response.body {
             Body::Tunnel(tunnel) => Box::pin(self.tunnel(tunnel.as_mut())).await,
@@ -383,78 +474,8 @@ impl Conn {
             stays: then == Then::GoOn,
             aborted,
         };
-        self.thread.log_request(ex, Some(&response), &sent);
+        self.thread.log_request(ex, Some(response), &sent);
         then
-    }
-
-    /// Whether the connection goes on behind this response.
-    fn persistence(&self, ex: &Exchange, response: &Response, framing: ResponseFraming) -> Persistence {
-        let core = &ex.site.settings.core;
-        let most = core.max_keep_alive_requests.or(100);
-        let willing = core.keep_alive.or(true)
-            && ex.variable(b"nokeepalive").is_none()
-            && (most == 0 || u64::from(self.requests) < most)
-            && response.connection == AfterResponse::Keep
-            && !drops_connection(response.head.status)
-            && !self.thread.drain.is_asked()
-            && self.reader.borrow().worth_draining();
-        let ours = if willing {
-            Persistence::KeepAlive
-        } else {
-            Persistence::Close
-        };
-        Persistence::asked_by(&ex.head).and(framing.persistence()).and(ours)
-    }
-
-    fn put_head(&mut self, ex: &Exchange, response: &mut Response, framing: ResponseFraming, stays: Persistence) {
-        let version = ex.head.version();
-        if version == Version::V09 {
-            return;
-        }
-        let fields = &mut response.head.fields;
-        // These two are the server's own to say, whatever a script has said, but for another server's.
-        let [has_date, has_server] = ["Date", "Server"].map(|name| {
-            let is_theirs = response.origin == Origin::Behind && fields.contains(name);
-            if !is_theirs {
-                fields.remove(name);
-            }
-            is_theirs
-        });
-        framing.set_fields(fields);
-        let asked_to_stay = ex
-            .head
-            .values(b"connection")
-            .any(|value| list_has_token(value, b"keep-alive"));
-        if let Body::Tunnel(tunnel) = &response.body {
-            fields.set("Upgrade", tunnel.protocol());
-            fields.set("Connection", "Upgrade");
-        } else if stays == Persistence::KeepAlive && asked_to_stay {
-            let core = &ex.site.settings.core;
-            let timeout = core.keep_alive_timeout.or(KEEP_ALIVE).as_secs();
-            let value = match core.max_keep_alive_requests.or(100) {
-                0 => format!("timeout={timeout}"),
-                most => format!(
-                    "timeout={timeout}, max={}",
-                    most.saturating_sub(u64::from(self.requests))
-                ),
-            };
-            fields.append("Keep-Alive", value);
-            fields.append("Connection", "Keep-Alive");
-        } else {
-            stays.append_field(version, fields);
-        }
-        let out = self.writer.head();
-        append_status_line(out, response.head.status, response.head.reason());
-        if !has_date {
-            out.extend_from_slice(b"Date: ");
-            HttpDate::from(SystemTime::now()).append_to(out);
-            out.extend_from_slice(b"\r\n");
-        }
-        if !has_server {
-            append_line(out, b"Server", &self.thread.server_field);
-        }
-        response.head.fields.append_to(out);
-        out.extend_from_slice(b"\r\n");
     }
 
     /// Closes so that the client can read the last response: first our sending side, then, when it has stopped sending,
@@ -519,11 +540,6 @@ fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -
     }
 }
 
-/// The statuses behind which Apache closes: the request, or our state, cannot be trusted any further.
-fn drops_connection(status: Status) -> bool {
-    matches!(status.code(), 400 | 408 | 411 | 413 | 414 | 431 | 500 | 501 | 503)
-}
-
 /// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
 fn interim(ex: &Exchange) -> Filler {
     if ex.head.version() == Version::V11 {
@@ -535,42 +551,6 @@ fn interim(ex: &Exchange) -> Filler {
 
 fn timeout_of(site: &Site) -> Duration {
     site.settings.core.timeout.or(TIMEOUT)
-}
-
-/// What becomes of a request whose head cannot be read.
-pub fn broken(error: ParseError) -> Fail {
-    Fail::client(error.status(), error.to_string()).closing()
-}
-
-/// The limits that a site sets to heads.
-pub fn limits_of(site: &Site) -> HeadLimits {
-    let core = &site.settings.core;
-    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    HeadLimits {
-        line: bytes(core.limit_request_line.or(8190)),
-        field_size: bytes(core.limit_request_field_size.or(8190)),
-        fields: bytes(core.limit_request_fields.or(100)),
-    }
-}
-
-/// What a site lets pass of odd syntax.
-pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
-    let protocol = &site.settings.core.protocol;
-    ProtocolOptions {
-        syntax: match protocol.strictness.or(Strictness::Strict) {
-            Strictness::Strict => Syntax::Strict,
-            Strictness::Unsafe => Syntax::Unsafe,
-        },
-        http09: match protocol.simple_requests.or(SimpleRequests::Allowed) {
-            SimpleRequests::Allowed => Http09::Allow,
-            SimpleRequests::Refused => Http09::Refuse,
-        },
-        methods: match protocol.methods.or(Methods::Lenient) {
-            Methods::Lenient => head::Methods::Lenient,
-            Methods::Registered => head::Methods::Registered,
-        },
-        more_methods: &config.server.core.methods,
-    }
 }
 
 #[cfg(test)]

@@ -86,6 +86,16 @@ impl Logs {
         self.sites.get(site.number).map_or(&[], |logs| &logs.access)
     }
 
+    /// Whether the site's access logs say of an answer that is kept what they would say of a new one. Only what the answer says
+    /// of the connection is not kept with it.
+    pub fn are_content_with_kept_answers(&self, site: &Site) -> bool {
+        let asks = |log: &Access| {
+            matches!(log.condition, Some(LogCondition::Expr(_)))
+                || log.format.asks_for_response_field(&["Connection", "Keep-Alive"])
+        };
+        !self.access_of(site).iter().any(asks)
+    }
+
     /// Adds a line to a target's collection.
     pub fn push(&self, target: usize, append: impl FnOnce(&mut Vec<u8>)) {
         if let Some(log) = self.collections.borrow_mut().get_mut(target) {

@@ -59,6 +59,7 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::Application => self.0.ask_application(look, place).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
+            Handler::HandOff => self.0.hand_over(look, place).await?,
             Handler::AsIs => as_is::run(look, place)?,
             Handler::Options
             | Handler::Autoindex

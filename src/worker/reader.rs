@@ -121,6 +121,12 @@ impl Reader {
         }
     }
 
+    /// Bytes that were read of the connection before.
+    pub fn begin_with(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        self.bytes_in += bytes.len() as u64;
+    }
+
     /// Sets out on the body of a request that was just parsed; returns its handle's mark.
     pub fn begin_body(&mut self, framing: Framing, expects_continue: bool) -> u64 {
         self.body = match framing {

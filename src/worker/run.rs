@@ -1,5 +1,7 @@
 //! The worker's life: threads that accept and serve, and the launcher's orders.
 
+mod ground;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -18,18 +20,16 @@ use crate::backend::service::News;
 use crate::config::directives::log::LogTarget;
 use crate::config::load;
 use crate::config::logs::{system_log, targets};
-use crate::config::services;
 use crate::config::site::Config;
+use crate::fs::cache;
 use crate::handlers::application::Applications;
 use crate::lang::log_level::Level;
 use crate::log::sink::Sink;
 use crate::net::accept::Listener;
+use crate::net::tls::Engines;
 use crate::phases;
-use crate::process::capabilities;
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::identity::Identity;
 use crate::process::inherit::Inherited;
-use crate::process::jail;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::process::say::say_to;
 use crate::scripts::client::{self, Spawner};
@@ -67,10 +67,12 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     if let Ok(secret) = inherited.secret.try_into() {
         phases::digest::sign_with(secret);
     }
-    take_ground(config)?;
+    ground::take_ground(config)?;
     // Formats were checked when the settings were; this says so before any thread relies on it.
     let logs = Logs::new(config, &sinks)?;
-    let started = Arc::new(started(config)?);
+    let started = Arc::new(ground::started(config)?);
+    let (engines, clients) = ground::tls(config, inherited.keys)?;
+    let engines = Arc::new(engines);
     confine::enter(config, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
@@ -80,7 +82,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let pulse = Arc::new(Pulse::new(count));
     let accepting = Arc::new(AtomicUsize::new(count));
     let slots = Arc::new(Slots::of(&config.server.scripts));
-    let backends = Arc::new(Backends::new(config));
+    let backends = Arc::new(Backends::new(config, clients));
     let crowd = Arc::new(Crowd::new(said_most(config).unwrap_or(room), count));
     let board = Arc::new(Board::new(Arc::clone(&crowd), Arc::clone(&slots), count));
     let launcher = Arc::new(inherited.launcher);
@@ -112,6 +114,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
             launcher: Arc::clone(&launcher),
             maps: Arc::clone(&maps),
             board: Arc::clone(&board),
+            engines: Arc::clone(&engines),
             questions,
         };
         let thread = std::thread::Builder::new().name(format!("serve {number}"));
@@ -172,32 +175,6 @@ fn finish_logs(sinks: &[Arc<Sink>], logs: &Logs, stopping: &AtomicBool) {
     // Reports may have to wait for room too.
     for sink in sinks {
         sink.finish(&until);
-    }
-}
-
-/// The sockets of FastCGI programs that are started when they are wanted: a confined worker could make none.
-fn started(config: &Config) -> Result<OnDemand, String> {
-    let directory = if services::are_started_on_demand(config) {
-        Some(services::directory(config)?)
-    } else {
-        None
-    };
-    OnDemand::new(&config.server.fcgid, directory.as_deref())
-        .map_err(|error| format!("cannot make the sockets of FastCGI programs in ServiceDir: {error}"))
-}
-
-/// Enters ChrootDir and becomes User and Group, where the launcher could not see to that.
-fn take_ground(config: &Config) -> Result<(), String> {
-    let core = &config.server.core;
-    let identity = Identity::for_root(core.user.value(), core.group.value()).map_err(|e| e.to_string())?;
-    if let Some(root) = core.chroot.value() {
-        jail::enter(root).map_err(|e| format!("ChrootDir: {e}"))?;
-    }
-    match identity {
-        Some(identity) => capabilities::drop_bounding()
-            .and_then(|()| jail::become_identity(&identity))
-            .map_err(|e| format!("User: {e}")),
-        None => Ok(()),
     }
 }
 
@@ -360,6 +337,7 @@ struct Part {
     launcher: Arc<Channel>,
     maps: Arc<MapPrograms>,
     board: Arc<Board>,
+    engines: Arc<Engines>,
     questions: mpsc::UnboundedReceiver<Question>,
 }
 
@@ -384,6 +362,7 @@ fn serve(part: Part) -> Result<(), String> {
                     logs.flush();
                 }
             });
+            cache::end_turn();
         })
         .build()
         .map_err(|e| format!("cannot start the event loop: {e}"))?;
@@ -415,6 +394,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         launcher,
         maps,
         board,
+        engines,
         questions,
         ..
     } = part;
@@ -442,7 +422,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
     ));
     let idlers = Idlers::new(crowd, number);
     let thread = Rc::new(Thread::new(
-        (config, protocol),
+        (config, protocol, engines),
         logs,
         scripts,
         applications,

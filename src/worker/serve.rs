@@ -21,6 +21,7 @@ use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
+use crate::http::depends;
 use crate::http::fields::append_line;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -68,6 +69,9 @@ pub trait Outside {
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
 
+    /// Finds the service that takes the client's connection.
+    fn hand_over(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+
     /// The text of the settings.
     fn settings(&self) -> &[u8];
 
@@ -114,6 +118,10 @@ impl Outside for Thread {
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         handlers::proxy::run(ex, place, &self.applications).await
+    }
+
+    async fn hand_over(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        handlers::handoff::run(ex, place, &self.applications).await
     }
 
     fn settings(&self) -> &[u8] {
@@ -269,6 +277,9 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
+    if handler != Handler::StaticFile {
+        depends::on_more();
+    }
     let mut outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::AsIs => handlers::as_is::run(ex, &place)?,
@@ -279,6 +290,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
         Handler::Application => outside.ask_application(ex, &place).await?,
         Handler::Proxy => outside.ask_server(ex, &place).await?,
+        Handler::HandOff => outside.hand_over(ex, &place).await?,
         Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
         Handler::Status => handlers::status::run(ex, &outside.state().await?),
         Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),

@@ -12,9 +12,12 @@ use crate::exchange::error_facts;
 use crate::exchange::fail::{Blame, Reply};
 use crate::exchange::response::Response;
 use crate::exchange::tally::{Answered, Tally};
+use crate::fs::cache::FileCache;
 use crate::handlers::application::Applications;
+use crate::http::depends;
 use crate::lang::log_level::Level;
 use crate::log::error::{Entry, Message};
+use crate::net::tls::Engines;
 use crate::scripts::Scripts;
 use crate::worker::board::{Board, InHand};
 use crate::worker::crowd::Idlers;
@@ -23,6 +26,7 @@ use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
 use crate::worker::roster::{Detail, Roster};
+use crate::worker::shortcut::{self, Ready};
 use crate::worker::unique_id::UniqueIds;
 
 /// What the clients of a worker speak.
@@ -74,8 +78,12 @@ pub struct Thread {
     pub board: Arc<Board>,
     /// Its connections.
     pub(super) roster: Roster,
+    /// The answers that it keeps.
+    pub(super) cache: Option<FileCache<Ready>>,
     /// What it has answered.
     pub(super) tally: RefCell<Tally>,
+    /// What the sites need for TLS.
+    pub engines: Arc<Engines>,
     ids: UniqueIds,
 }
 
@@ -92,7 +100,7 @@ fn detail(config: &Config) -> Detail {
 impl Thread {
     /// The thread that these idle connections are of.
     pub fn new(
-        (config, protocol): (&'static Config, Protocol),
+        (config, protocol, engines): (&'static Config, Protocol, Arc<Engines>),
         logs: Rc<Logs>,
         scripts: Rc<Scripts>,
         applications: Rc<Applications>,
@@ -101,6 +109,7 @@ impl Thread {
         board: Arc<Board>,
     ) -> Thread {
         Thread {
+            cache: shortcut::cache(config, board.threads()),
             config,
             protocol,
             server_field: crate::base::version::software(config.server.core.tokens.or(Tokens::Full).detail()),
@@ -110,6 +119,7 @@ impl Thread {
             applications,
             has_authorizers: config.server.authorizers.providers.iter().next().is_some() || !config.programs.is_empty(),
             maps,
+            engines,
             ids: UniqueIds::new(idlers.number()),
             idlers,
             board,
@@ -143,6 +153,7 @@ impl Thread {
         if lines.is_empty() {
             return;
         }
+        depends::on_more();
         let facts = error_facts::of(ex);
         for line in lines {
             let mut entry = Entry::new(line.level, line.module, Message::Bytes(line.text.as_bytes()));
@@ -164,6 +175,7 @@ impl Thread {
         if !ex.conf().core.log_level.allow(level, fail.module) {
             return;
         }
+        depends::on_more();
         let facts = error_facts::of(ex);
         self.logs.error_of(ex.site).write(&Entry {
             level,

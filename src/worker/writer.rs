@@ -90,6 +90,11 @@ impl Writer {
         !self.out.is_empty()
     }
 
+    /// Whether so much waits to be sent that no more is to be collected.
+    pub fn is_full(&self) -> bool {
+        self.out.len() >= COLLECT
+    }
+
     /// Sends all that was collected.
     pub async fn flush(&mut self) -> Result<(), Cut> {
         self.flush_with(More::Nothing).await
@@ -135,7 +140,10 @@ impl Writer {
         if self.out.capacity() > 2 * COLLECT {
             self.out = Vec::new();
         }
-        Poll::Ready(Ok(()))
+        match self.stream.try_push() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            pushed => Poll::Ready(pushed.map_err(Cut::from)),
+        }
     }
 
     async fn room(&self) -> Result<(), Cut> {
@@ -163,7 +171,7 @@ impl Writer {
             return self.discard(body).await;
         }
         match body {
-            Body::Empty | Body::BuiltIn | Body::Tunnel(_) => Ok(()),
+            Body::Empty | Body::BuiltIn | Body::Tunnel(_) | Body::HandOff(_) => Ok(()),
             Body::Bytes(bytes) => self.bytes(bytes).await,
             Body::File(file) => self.file(file).await,
             Body::Stream(stream, _) => self.streamed(stream.as_mut(), framing).await,

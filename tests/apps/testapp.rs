@@ -2,6 +2,7 @@
 //! segments are its arguments: `/cgi-bin/testapp/bytes/1000`. As `nph-testapp` it writes the whole reply itself.
 
 mod fastcgi;
+mod handoff;
 mod http;
 mod scgi;
 
@@ -40,12 +41,23 @@ fn main() -> ExitCode {
         let end = fastcgi::serve_inherited(serves);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
+    if let [_, mode] = arguments.as_slice()
+        && mode == "--handoff"
+    {
+        return handoff::serve_inherited().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     if let [name] = arguments.as_slice()
         && std::path::Path::new(name)
             .extension()
             .is_some_and(|ending| ending == "fcgi")
     {
         let end = fastcgi::serve_inherited(Serves::Many);
+        return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if let [_, mode, socket] = arguments.as_slice()
+        && mode == "--handoff"
+    {
+        let end = handoff::serve(socket);
         return end.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     if let [_, mode, socket, port @ ..] = arguments.as_slice()

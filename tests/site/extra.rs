@@ -1,17 +1,19 @@
 //! The examples of application servers in `conf/extra/`, as they stand but for addresses.
 
 use std::fs;
+use std::process::Command;
 
 use libtest_mimic::Trial;
 
 use super::{Site, copied, expect, site};
-use crate::support::applications;
+use crate::support::applications::{self, Application};
 use crate::support::server;
 
 /// All tests of this file.
 pub fn trials() -> Vec<Trial> {
     vec![
         site("extra_scgi_serves", extra_scgi_serves),
+        site("extra_handoff_serves", extra_handoff_serves),
         site("extra_balancer_serves", extra_balancer_serves),
         site("extra_reverse_proxy_serves", extra_reverse_proxy_serves),
         site("extra_static_first_serves", extra_static_first_serves),
@@ -32,6 +34,25 @@ fn extra_scgi_serves() -> Result<(), String> {
     let _application = applications::start("testapp --scgi app.sock", &root, false, 0)?;
     let site = Site::start(root)?;
     expect("its page", &site.fetch("/app/page?env")?, 200, "SCRIPT_NAME=/app/page")?;
+    site.end_saying(&[])
+}
+
+/// The example as it stands, but for the name of the socket, with the service that stands beside it.
+fn extra_handoff_serves() -> Result<(), String> {
+    let root = copied("extra-handoff", "Include conf/extra/handoff.conf\n")?;
+    let conf = root.join("conf/extra/handoff.conf");
+    let text = fs::read_to_string(&conf).map_err(|e| format!("{}: {e}", conf.display()))?;
+    let socket = root.join("echo.sock");
+    let text = text.replace("unix:/run/echo.sock", &format!("unix:{}", socket.display()));
+    server::write(&conf, text.as_bytes())?;
+    server::hand_over(&root, false)?;
+    let mut command = Command::new("python3");
+    command.arg(root.join("conf/extra/handoff.py")).arg(&socket);
+    let _application = Application::begin(command, &root, false, &socket)?;
+    let site = Site::start(root)?;
+    for path in ["/echo/one", "/echo/two"] {
+        expect("its page", &site.fetch(path)?, 200, &format!(" asked for {path}"))?;
+    }
     site.end_saying(&[])
 }
 

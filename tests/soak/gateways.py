@@ -312,10 +312,10 @@ def cpu(pid):
     return total / TICK
 
 
-def cost(port, pid, seconds):
-    """Milliseconds of CPU time for 1,000 requests of 8 KiB."""
+def cost(port, pid, seconds, path="/8k.txt"):
+    """Milliseconds of CPU time for 1,000 requests, of 8 KiB where nothing else is said."""
     before = cpu(pid)
-    command = ["wrk", "-t1", "-c8", f"-d{seconds}s", f"http://127.0.0.1:{port}/8k.txt"]
+    command = ["wrk", "-t1", "-c8", f"-d{seconds}s", f"http://127.0.0.1:{port}{path}"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.search(r"(\d+) requests in", said)
     if not found or "Non-2xx" in said or "Socket errors" in said:
@@ -365,6 +365,46 @@ def compare(alone, first, port, apache):
     return said
 
 
+def handed_over(server):
+    """connections given to a service, and FastCGI: CPU time of the front end for 1,000 requests (OK-4)"""
+    if not shutil.which("wrk"):
+        raise Failed("wrk is missing")
+    binary = os.path.abspath(server.process.args[3])
+    program = os.path.join(os.path.dirname(binary), "examples/testapp")
+    directory = f"{server.directory}/handoff"
+    lines = (
+        f'ProxyPass /own/ "unix:{directory}/own.sock|handoff:/own/"\n'
+        f'ProxyPass /kept/ "unix:{directory}/fcgi.sock|fcgi://kept/" enablereuse=on\n'
+        f'ProxyPass /fcgi/ "unix:{directory}/fcgi.sock|fcgi://localhost/"\n'
+    )
+    with Behind(binary, server.directory, "handoff", lines) as front:
+        programs = []
+        try:
+            for flag, name in (("--handoff", "own"), ("--fastcgi", "fcgi")):
+                command = ["setpriv", "--pdeathsig", "TERM", program, flag, f"{directory}/{name}.sock"]
+                programs.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+            for path in ("/own/leave", "/fcgi/x?ok"):
+                while ask(front.port, path)[0] != [b"200"]:
+                    time.sleep(0.05)
+            front_end = front.process.pid
+            said = {name: cost(front.port, front_end, 10, path) for name, path in GIVEN.items()}
+        finally:
+            for process in programs:
+                process.terminate()
+                process.wait()
+    return ", ".join(f"{ms:.2f} ms {name}" for name, ms in said.items())
+
+
+# What is asked for, by what it is called.
+GIVEN = {
+    "by a service that has the connection": "/own/stay",
+    "by one that ends it behind each": "/own/leave",
+    "by one that gives it back behind each": "/own/once",
+    "by FastCGI, a connection each": "/fcgi/x?ok",
+    "by FastCGI, kept connections": "/kept/x?ok",
+}
+
+
 def ask_head(port, path):
     with socket.create_connection(("127.0.0.1", port), 30) as client:
         client.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
@@ -382,4 +422,4 @@ def wait_for(port):
             time.sleep(0.05)
 
 
-TRIALS = {"killed": killed, "stopped": stopped, "first": static_first}
+TRIALS = {"killed": killed, "stopped": stopped, "first": static_first, "handoff": handed_over}

@@ -29,6 +29,9 @@
 //! leave     reset                 we close the connection altogether, in order or by a reset
 //! >wait TEXT                      wait until TEXT has arrived, before anything more is sent or read
 //! on NAME [ADDRESS]               use (and first open) another connection
+//! over tls [WORDS]                connections that are opened from here on speak TLS, in a way that WORDS say (see `tls.rs`)
+//! over plain                      they do not (any more)
+//! handshake [WORDS]               TLS begins here and now on a connection that is open already
 //!
 //! < HTTP/1.1 200 OK               reads the next reply; the checks below are about it
 //! <~ HTTP/1.1 (200|206)           the same by a regular expression
@@ -41,7 +44,9 @@
 //! <cut                            the reply ends before its framing says so
 //! <open                           the connection serves another request
 //! <close                          the server closes, nothing else follows
-//! <eof                            the same, without a reset
+//! <eof                            the same, without a reset; over TLS, with its word for that
+//! <refused REGEX                  TLS comes to nothing; the fault, or what the server's alert says, matches
+//! <tls FACT      <tls~ REGEX      what was agreed upon, such as `<tls version TLSv1_3`, `<tls certificate ecdsa` (see `tls.rs`)
 //!
 //! log~ regex     log? regex       a warning or error that must (may) be in the error log
 //! !log regex                      must not be in the error log, at any level, until the end
@@ -58,7 +63,7 @@
 //! out TEXT   out~ regex   !out regex   err TEXT   err~ regex   !err regex
 //! ```
 //!
-//! `$PORT` (of the first listener), `$PORT2`, `$APPPORT`, `$ROOT`, `$APPS`, `$CONF`, `$UID` are filled in everywhere, and `${text*9}`
+//! `$PORT` (of the first listener), `$PORT2`, `$APPPORT`, `$ROOT`, `$APPS`, `$TLS` (where the certificates are: `tests/tls/`), `$CONF`, `$UID` are filled in everywhere, and `${text*9}`
 //! is the text nine times. The server that a case gets has only what the case says, and defaults for what it
 //! does not say (see `server.rs`). Anything unexpected in the error log, a process left behind or an open
 //! descriptor too many fails the case.
@@ -160,6 +165,14 @@ pub enum Step {
     WaitFor(String),
     /// Switch to a connection; open it first if new.
     On(String, Option<String>),
+    /// Connections that are opened from here on speak TLS, in a way that these words say, or do not.
+    Over(Option<String>),
+    /// TLS begins on this connection.
+    Handshake(String),
+    /// It comes to nothing, for a reason that matches.
+    Refused(String),
+    /// What was agreed upon.
+    Fact(Want),
     /// Read a reply whose status line is this.
     Reply(Want),
     /// Read all until the end of the connection.
@@ -395,6 +408,12 @@ fn send_step(verb: &str, rest: &str) -> Option<Step> {
         ">eof" => Step::HalfClose,
         "leave" | "reset" => Step::Leave { reset: verb == "reset" },
         ">wait" => Step::WaitFor(rest.into()),
+        "over" if rest == "plain" => Step::Over(None),
+        "over" => match rest.split_once(' ').unwrap_or((rest, "")) {
+            ("tls", words) => Step::Over(Some(words.into())),
+            _ => return None,
+        },
+        "handshake" => Step::Handshake(rest.into()),
         "on" => match rest.split_once(' ') {
             Some((name, address)) => Step::On(name.into(), Some(address.into())),
             None => Step::On(rest.into(), None),
@@ -421,6 +440,9 @@ fn reply_step(verb: &str, rest: &str) -> Option<Step> {
         "<length" => Step::Length(rest.parse().ok()?),
         "<same" => Step::Same(rest.into()),
         "<golden" => Step::Golden(rest.into()),
+        "<refused" => Step::Refused(rest.into()),
+        "<tls" => Step::Fact(Want::Line(rest.into())),
+        "<tls~" => Step::Fact(Want::Match(rest.into())),
         "<cut" => Step::Cut,
         "<open" => Step::Open,
         "<close" => Step::Close { clean: false },

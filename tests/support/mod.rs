@@ -10,5 +10,6 @@ pub mod processes;
 pub mod server;
 pub mod services;
 pub mod site;
+pub mod tls;
 pub mod traffic;
 pub mod wire;

@@ -1,17 +1,20 @@
 //! Plays a case: writes its site, boots the server, walks through the steps, and judges what is left behind.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use regex::bytes::Regex;
 
 use crate::support::applications::{self, Application};
-use crate::support::case::{Case, FileItem, FileKind, Step, Want, unescape};
+use crate::support::case::{Case, FileKind, Step, Want, unescape};
 use crate::support::golden;
 use crate::support::server::{self, Server, bench, poll};
+use crate::support::tls::{self, Over};
 use crate::support::wire::{Judge, Peer, Reply, Wire, show};
 
 /// Plays `case` in a directory of its own; the error tells all that a person needs.
@@ -21,7 +24,7 @@ pub fn play(name: &str, case: &Case) -> Result<(), String> {
     let result = player.run(case);
     drop(player);
     if result.is_ok() {
-        open_up(&root);
+        files::open_up(&root);
         let _left_for_the_end = fs::remove_dir_all(&root);
     }
     result.map_err(|e| {
@@ -52,6 +55,7 @@ struct Player {
     server: Option<Server>,
     wires: BTreeMap<String, Wire>,
     here: String,
+    over: Option<Over>,
     address: String,
     outbox: Vec<u8>,
     reply: Reply,
@@ -82,6 +86,7 @@ impl Player {
             server: None,
             wires: BTreeMap::new(),
             here: "first".into(),
+            over: None,
             address: String::new(),
             outbox: Vec::new(),
             reply: Reply::default(),
@@ -193,9 +198,16 @@ impl Player {
             Step::On(name, address) => {
                 self.here.clone_from(name);
                 if let Some(address) = address {
-                    let wire = Wire::connect(&self.fill(address), self.patience)?;
+                    let wire = self.connect(&self.fill(address))?;
                     self.wires.insert(name.clone(), wire);
                 }
+            }
+            Step::Over(words) => self.over = words.as_deref().map(Over::parse).transpose()?,
+            Step::Handshake(words) => self.wire()?.secure(&Over::parse(words)?)?,
+            Step::Refused(pattern) => self.refused(pattern)?,
+            Step::Fact(want) => {
+                let facts = self.wire()?.facts();
+                self.judge_lines(want, "TLS", &mut facts.iter().map(|fact| fact.as_bytes()))?;
             }
             Step::Reply(_) | Step::Simple | Step::Open | Step::Close { .. } => self.exchange(step, early_end)?,
             Step::Line(_)
@@ -239,9 +251,30 @@ impl Player {
         }
     }
 
+    fn connect(&self, address: &str) -> Result<Wire, String> {
+        let mut wire = Wire::connect(address, self.patience)?;
+        if let Some(over) = &self.over {
+            wire.secure(over)?;
+        }
+        Ok(wire)
+    }
+
+    /// TLS comes to nothing, sooner or later, and says so.
+    fn refused(&mut self, pattern: &str) -> Result<(), String> {
+        let pattern = self.regex(pattern)?;
+        let wire = self.wire()?;
+        let rest = wire.rest()?;
+        let fault = wire.fault().unwrap_or("TLS is agreed upon").to_owned();
+        if pattern.is_match(fault.as_bytes()) {
+            Ok(())
+        } else {
+            Err(format!("not refused so: {fault}; {}", show(&rest.body)))
+        }
+    }
+
     fn wire(&mut self) -> Result<&mut Wire, String> {
         if !self.wires.contains_key(&self.here) {
-            let wire = Wire::connect(&self.address, self.patience)?;
+            let wire = self.connect(&self.address)?;
             self.wires.insert(self.here.clone(), wire);
         }
         self.wires.get_mut(&self.here).ok_or_else(|| "no connection".into())
@@ -273,6 +306,7 @@ impl Player {
             }
             Step::Close { clean } => match self.wire()?.ending().map_err(|e| format!("should close: {e}"))? {
                 Peer::Reset if *clean => Err("the connection was reset".into()),
+                Peer::Torn if *clean => Err("the connection ended, and TLS was not told".into()),
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -358,7 +392,7 @@ impl Player {
 
     /// One GET on a connection of its own.
     fn ask(&self, target: &str) -> Result<Reply, String> {
-        let mut wire = Wire::connect(&self.address, self.patience)?;
+        let mut wire = self.connect(&self.address)?;
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         wire.send(request.as_bytes())?;
         wire.reply(Judge::Loose)
@@ -503,6 +537,7 @@ impl Player {
             ("$PORT", port(0)),
             ("$ROOT", self.root.display().to_string()),
             ("$APPS", bench().directory.join("apps").display().to_string()),
+            ("$TLS", tls::directory().display().to_string()),
             ("$CONF", self.root.join("httpd.conf").display().to_string()),
             ("$UID", server::server_uid(self.as_root).to_string()),
         ] {
@@ -515,63 +550,10 @@ impl Player {
             })
             .into_owned()
     }
-
-    fn make(&self, item: &FileItem) -> Result<(), String> {
-        let path = self.root.join(&item.name);
-        match &item.kind {
-            FileKind::Text { lines, crlf } => {
-                let text = self.fill(lines);
-                let text = if *crlf { text.replace('\n', "\r\n") } else { text };
-                server::write(&path, text.as_bytes())
-            }
-            FileKind::Sized(size) => {
-                let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(*size).collect();
-                server::write(&path, &bytes)
-            }
-            FileKind::Directory => fs::create_dir_all(&path).map_err(|e| e.to_string()),
-            FileKind::Link(target) => {
-                let parent = path.parent().unwrap_or(&path);
-                let made =
-                    fs::create_dir_all(parent).and_then(|()| std::os::unix::fs::symlink(self.fill(target), &path));
-                made.map_err(|e| e.to_string())
-            }
-            FileKind::Fifo => {
-                let mode = rustix::fs::Mode::from_raw_mode(0o644);
-                rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0)
-                    .map_err(|e| e.to_string())
-            }
-            FileKind::Existing => Ok(()),
-        }
-    }
-
-    /// Owner, time and mode, when all files are there and handed over.
-    fn finish(&self, item: &FileItem) -> Result<(), String> {
-        let path = self.root.join(&item.name);
-        let told = |e: std::io::Error| format!("{}: {e}", path.display());
-        if item.owner.is_some() {
-            std::os::unix::fs::lchown(&path, item.owner, item.owner).map_err(told)?;
-        }
-        if let Some(seconds) = item.mtime {
-            let file = fs::File::open(&path).map_err(told)?;
-            file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))
-                .map_err(told)?;
-        }
-        item.mode.map_or(Ok(()), |mode| server::set_mode(&path, mode))
-    }
 }
 
 fn starts_exchange(step: &Step) -> bool {
     matches!(step, Step::Reply(_) | Step::Send { .. } | Step::Simple)
-}
-
-/// Makes everything removable again for a user who is not root.
-fn open_up(path: &Path) {
-    if path.is_dir() && !path.is_symlink() {
-        let _told_by_removal = server::set_mode(path, 0o755);
-        for entry in fs::read_dir(path).into_iter().flatten().filter_map(Result::ok) {
-            open_up(&entry.path());
-        }
-    }
 }
 
 fn tail(root: &Path, name: &str) -> String {

@@ -18,6 +18,7 @@ use nix::unistd::{User, setgroups, setresgid, setresuid};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::support::processes::{self, Process};
+use crate::support::tls;
 
 /// Where all cases of one run work, and what they run.
 pub struct Bench {
@@ -99,6 +100,7 @@ const APACHE_MODULES: &[&str] = &[
     "brotli",
     "status",
     "info",
+    "ssl",
 ];
 
 /// The bench of this run, made at its first use.
@@ -115,6 +117,7 @@ pub fn bench() -> &'static Bench {
             .expect("the directory for temporary files can be written");
         let apps = directory.join("apps");
         fs::create_dir(&apps).expect("it is ours");
+        tls::copy_certificates(&directory.join("tls"), privileged().then_some(NOBODY)).expect("it is ours");
         let oracle = std::env::var_os("ORACLE").is_some_and(|v| v == "apache2");
         let built = Path::new(env!("CARGO_BIN_EXE_lychgate"));
         let testapp = built.with_file_name("examples").join("testapp");
@@ -545,10 +548,14 @@ fn wait_until(child: &mut Child, connect: impl Fn() -> std::io::Result<()>) -> R
     })?
 }
 
-/// Reads `lychgate: listening on http://127.0.0.1:PORT/, …` from its standard output.
+/// Reads `lychgate: listening on http://127.0.0.1:PORT/, …` (or https) from its standard output.
 fn announced_listeners(child: &mut Child) -> Result<Vec<String>, String> {
     let urls = announced(child, "lychgate: listening on ")?;
-    let address = |url: &str| Some(url.trim().strip_prefix("http://")?.strip_suffix('/')?.to_string());
+    let address = |url: &str| {
+        let url = url.trim();
+        let behind = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        Some(behind?.strip_suffix('/')?.to_string())
+    };
     urls.split(", ")
         .map(|u| address(u).ok_or(format!("not a URL: `{u}`")))
         .collect()

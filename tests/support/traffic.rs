@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::support::server;
+use crate::support::tls::Over;
 use crate::support::wire::{Judge, Reply, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,6 +21,8 @@ pub struct Traffic {
 
 struct State {
     address: String,
+    /// How TLS is spoken, if it is.
+    over: Option<Over>,
     ended: AtomicBool,
     /// Settings that a new connection may no longer miss.
     least: AtomicU64,
@@ -67,8 +70,18 @@ pub fn version(root: &Path, number: u64) -> Result<(), String> {
 impl Traffic {
     /// Sets clients of every kind to work.
     pub fn start(address: &str) -> Traffic {
+        Traffic::begin(address, None)
+    }
+
+    /// The same over TLS.
+    pub fn secured(address: &str, over: Over) -> Traffic {
+        Traffic::begin(address, Some(over))
+    }
+
+    fn begin(address: &str, over: Option<Over>) -> Traffic {
         let state = Arc::new(State {
             address: address.to_owned(),
+            over,
             ended: AtomicBool::new(false),
             least: AtomicU64::new(0),
         });
@@ -119,6 +132,12 @@ impl State {
         while !self.ended.load(Ordering::SeqCst) {
             let mut least = self.least.load(Ordering::SeqCst);
             let mut wire = Wire::connect(&self.address, PATIENCE)?;
+            if let Some(over) = &self.over {
+                wire.secure(over)?;
+                if let Some(fault) = wire.fault() {
+                    return Err(format!("request {answered}: {fault}"));
+                }
+            }
             loop {
                 wire.send(request.as_bytes())?;
                 let reply = wire.reply(Judge::Strict)?;

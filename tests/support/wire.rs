@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use regex::bytes::Regex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::support::tls::{Came, Client, Over};
+
 /// How the peer's side of the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -17,8 +19,10 @@ pub enum Peer {
     Open,
     /// The server closed in order.
     Closed,
-    /// The connection was reset.
+    /// The connection was reset, or TLS found a fault.
     Reset,
+    /// The connection ended, and TLS was not told before.
+    Torn,
 }
 
 /// How strictly a reply's head is judged.
@@ -76,6 +80,8 @@ impl Reply {
 /// A connection under test.
 pub struct Wire {
     stream: TcpStream,
+    secure: Option<Box<Client>>,
+    fault: Option<String>,
     incoming: Vec<u8>,
     peer: Peer,
     patience: Duration,
@@ -112,12 +118,51 @@ impl Wire {
         let incoming = Vec::new();
         Ok(Wire {
             stream,
+            secure: None,
+            fault: None,
             incoming,
             peer: Peer::Open,
             patience,
             asked: Vec::new(),
             answered: 0,
         })
+    }
+
+    /// Begins with TLS here, and comes to an agreement. What is wrong with it is told by whatever is read next, and by
+    /// [`Wire::fault`].
+    pub fn secure(&mut self, over: &Over) -> Result<(), String> {
+        let deadline = Instant::now() + self.patience;
+        let ahead = std::mem::take(&mut self.incoming);
+        let mut had_some = !ahead.is_empty();
+        self.secure = Some(Box::new(Client::new(over, ahead)?));
+        while self.peer == Peer::Open && self.secure.as_ref().is_some_and(|client| client.is_handshaking()) {
+            if let Some(client) = &mut self.secure {
+                let _peer_gone_or_busy = client.push(&mut self.stream);
+            }
+            if !std::mem::take(&mut had_some) {
+                self.ready(PollFlags::IN, deadline)
+                    .map_err(|e| format!("handshake: {e}"))?;
+            }
+            self.take_in();
+        }
+        if let Some(client) = &mut self.secure {
+            let _peer_gone_or_busy = client.push(&mut self.stream);
+        }
+        if self.peer != Peer::Open {
+            self.fault
+                .get_or_insert_with(|| "the server ended the handshake".into());
+        }
+        Ok(())
+    }
+
+    /// What is wrong with TLS on this connection, if anything is.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// What was agreed upon, see [`Client::facts`]; nothing without TLS.
+    pub fn facts(&self) -> Vec<String> {
+        self.secure.as_ref().map(|client| client.facts()).unwrap_or_default()
     }
 
     /// Sends `bytes`, reading whatever arrives meanwhile. A peer that no longer listens is no error: its
@@ -127,7 +172,7 @@ impl Wire {
         let deadline = Instant::now() + self.patience;
         let mut rest = bytes;
         while !rest.is_empty() {
-            match self.stream.write(rest) {
+            match self.write(rest) {
                 Ok(n) => rest = &rest[n..],
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     self.ready(PollFlags::IN | PollFlags::OUT, deadline)
@@ -137,14 +182,39 @@ impl Wire {
                 Err(_) => return Ok(()),
             }
         }
+        while let Some(client) = &mut self.secure {
+            match client.push(&mut self.stream) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.ready(PollFlags::IN | PollFlags::OUT, deadline)
+                        .map_err(|e| format!("send: {e}"))?;
+                    self.take_in();
+                }
+                _ => break,
+            }
+        }
         Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let Some(client) = &mut self.secure else {
+            return self.stream.write(bytes);
+        };
+        match client.write(bytes)? {
+            0 => client.push(&mut self.stream).map(|()| 0),
+            count => Ok(count),
+        }
     }
 
     /// Sends `bytes` one at a time, `pause` apart: the slow client.
     pub fn drip(&mut self, bytes: &[u8], pause: Duration) {
         self.note_methods(bytes);
         for byte in bytes {
-            if self.stream.write_all(&[*byte]).is_err() {
+            let pushed = |wire: &mut Wire| {
+                wire.secure
+                    .as_mut()
+                    .map_or(Ok(()), |client| client.push(&mut wire.stream))
+            };
+            if self.write(&[*byte]).is_err() || pushed(self).is_err() {
                 return;
             }
             std::thread::sleep(pause);
@@ -152,7 +222,10 @@ impl Wire {
     }
 
     /// Closes our side only.
-    pub fn half_close(&self) {
+    pub fn half_close(&mut self) {
+        if let Some(client) = &mut self.secure {
+            client.end(&mut self.stream);
+        }
         let _closed_already = self.stream.shutdown(Shutdown::Write);
     }
 
@@ -253,7 +326,7 @@ impl Wire {
         }
         let Some(length) = reply.value("Content-Length") else {
             reply.body = self.rest()?.body;
-            reply.cut = self.peer == Peer::Reset;
+            reply.cut = self.peer != Peer::Closed;
             return Ok(());
         };
         let length: usize = parse(length, 10).ok_or_else(|| format!("bad Content-Length: {}", show(length)))?;
@@ -311,7 +384,11 @@ impl Wire {
         match self.more_or_end(deadline)? {
             Peer::Open => Ok(()),
             Peer::Closed => Err("the server closed the connection".into()),
-            Peer::Reset => Err("the server reset the connection".into()),
+            Peer::Reset => Err(match &self.fault {
+                Some(fault) => format!("TLS: {fault}"),
+                None => "the server reset the connection".into(),
+            }),
+            Peer::Torn => Err("the connection ended, and TLS was not told".into()),
         }
     }
 
@@ -321,7 +398,12 @@ impl Wire {
             self.ready(PollFlags::IN, deadline)?;
             self.take_in();
         }
-        Ok(self.peer)
+        // TLS's word for the end comes with the last bytes.
+        Ok(if self.incoming.len() > before {
+            Peer::Open
+        } else {
+            self.peer
+        })
     }
 
     fn ready(&self, flags: PollFlags, deadline: Instant) -> Result<(), String> {
@@ -335,6 +417,21 @@ impl Wire {
     }
 
     fn take_in(&mut self) {
+        if let Some(client) = &mut self.secure {
+            match client.read(&mut self.stream, &mut self.incoming) {
+                Ok(Came::Bytes) => {}
+                Ok(Came::Ended) => self.peer = Peer::Closed,
+                Ok(Came::Torn) => self.peer = Peer::Torn,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(e) => {
+                    if e.kind() == ErrorKind::InvalidData {
+                        self.fault = Some(e.to_string());
+                    }
+                    self.peer = Peer::Reset;
+                }
+            }
+            return;
+        }
         let mut buffer = vec![0; 64 * 1024];
         match self.stream.read(&mut buffer) {
             Ok(0) => self.peer = Peer::Closed,

@@ -29,6 +29,8 @@ const AGREED: Agreed = Agreed {
     retry: Duration::ZERO,
     most: 0,
     idle: LONG,
+    tls: None,
+    handshake: Duration::from_secs(10),
 };
 
 const HEAD: &[u8] = b"GET / HTTP/1.1\r\n\r\n";

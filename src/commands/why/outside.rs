@@ -16,7 +16,7 @@ use crate::exchange::rewriting::Question;
 use crate::exchange::state::State;
 use crate::exchange::trace::Step;
 use crate::handlers::cgi;
-use crate::handlers::{application, balance, proxy};
+use crate::handlers::{application, balance, handoff, proxy};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::process::jail::Guise;
@@ -174,6 +174,14 @@ impl Outside for StandIn {
         let path = String::from_utf8_lossy(&path);
         Err(self.stop(format!(
             "server `{address}` is asked for `{path}`; nobody is asked here, so that what it answers is not known"
+        )))
+    }
+
+    async fn hand_over(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+        let (address, path) = handoff::explain(ex, place)?;
+        let path = String::from_utf8_lossy(&path);
+        Err(self.stop(format!(
+            "service `{address}` takes the connection for `{path}`; none is given here, so that what it answers is not known"
         )))
     }
 

@@ -20,6 +20,7 @@ pub mod etag;
 pub mod expires;
 pub mod fastcgi;
 pub mod fcgid;
+pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
@@ -50,6 +51,8 @@ pub mod ssi;
 pub mod static_first;
 pub mod status;
 pub mod suexec;
+pub mod tls;
+pub mod tls_proxy;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -127,6 +130,8 @@ settings! {
         ssi: ssi::Ssi,
         /// Whom scripts run as.
         suexec: suexec::Suexec,
+        /// Servers that are asked over TLS.
+        tls_proxy: tls_proxy::TlsProxy,
     }
 }
 
@@ -159,6 +164,8 @@ settings! {
         remote_ip: remote_ip::RemoteIp,
         /// Pages that are parsed for includes.
         ssi: ssi::SsiSite,
+        /// TLS.
+        tls: tls::SiteTls,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -189,6 +196,8 @@ settings! {
         status: status::Status,
         /// What the worker may read.
         confine: confine::Confine,
+        /// What is kept of files.
+        file_cache: file_cache::FileCache,
     }
 }
 
@@ -214,6 +223,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     expires::DIRECTIVES,
     fastcgi::DIRECTIVES,
     fcgid::DIRECTIVES,
+    file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
     language::DIRECTIVES,
@@ -242,6 +252,8 @@ const BY_FEATURE: &[&[Directive]] = &[
     static_first::DIRECTIVES,
     status::DIRECTIVES,
     suexec::DIRECTIVES,
+    tls::DIRECTIVES,
+    tls_proxy::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

@@ -274,7 +274,8 @@ such a line must stand before a wider one. In a <Location> it stands without the
 otherwise it is decoded and escaped again. https:// and other schemes are refused by this version.\n\nOf a FastCGI application it becomes \
 SCRIPT_FILENAME, as ProxyFCGIBackendType says. An SCGI application learns it from SCRIPT_NAME, and from \
 PATH_INFO where `SetEnvIf Request_URI . proxy-scgi-pathinfo` stands. A server of HTTP is asked for it as Apache asks; its answer comes back as it is, \
-with its own Date and Server. ws:// is http:// with upgrade=WebSocket.\n\nParameters: \
+with its own Date and Server. ws:// is http:// with upgrade=WebSocket. A service that \
+unix:/socket|handoff: names takes the client's connection over, and answers on it itself: lychgate-handoff(7).\n\nParameters: \
 connections to a server of HTTP are kept for further requests unless enablereuse=off or disablereuse=on; \
 those to an application are with enablereuse=on, which one \
 that serves one connection at a time should not have: while a connection is kept its process serves nobody else (kept ones are closed where another request \

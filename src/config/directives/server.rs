@@ -180,13 +180,15 @@ lychgate(8), section Control.",
         summary: "Name an address and port to listen on.",
         manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets. Port 0 lets the system \
 choose one. A reload may change these lines as it likes, without a connection refused to those that stay. A socket that a service manager \
-has opened for the very same address is used; others of its sockets are not, with a warning. The protocol http is understood; https needs TLS, which this version does not have, and is refused.",
+has opened for the very same address is used; others of its sockets are not, with a warning. The protocol https is understood and, as in Apache, changes nothing: SSLEngine in the <VirtualHost> does.",
         set: Set::Server(|server, args| {
             match args.keyword(1).as_str() {
                 "" | "http" => {}
+                "https" if cfg!(feature = "tls") => {}
                 "https" => {
                     return Err(
-                        "this version has no TLS; it will not listen in the clear where https is asked for".into(),
+                        "this program was built without TLS; it will not listen in the clear where https is asked for"
+                            .into(),
                     );
                 }
                 _ if args.keyword(1).starts_with("options=") => {}

@@ -67,6 +67,8 @@ pub struct ServerName {
 settings! {
     /// `RequestReadTimeout`, by stage.
     pub struct ReadTimeout {
+        /// For the handshake of TLS.
+        handshake: Setting<StageTimeout>,
         /// For the request's head.
         header: Setting<StageTimeout>,
         /// For the request's body.
@@ -355,14 +357,14 @@ number is for both.",
     Directive {
         name: "RequestReadTimeout",
         module: "mod_reqtimeout",
-        syntax: "[header=time[-most][,MinRate=rate]] [body=time[-most][,MinRate=rate]]",
+        syntax: "[handshake=time[-most][,MinRate=rate]] [header=time[-most][,MinRate=rate]] [body=time[-most][,MinRate=rate]]",
         words: Words::AtLeast(1),
         allowed: SITES,
         overrides: Override::None,
-        default: "header=20-40,MinRate=500 body=20,MinRate=500",
+        default: "handshake=0 header=20-40,MinRate=500 body=20,MinRate=500",
         summary: "Bound how long a client may take to send a request.",
-        manual: "For the head and the body: a time, the most it may grow to, and how many bytes earn one second more. A client that \
-is too slow is answered with 408 and its connection closed. 0 is no bound. The stage handshake is accepted and has no effect.",
+        manual: "For the handshake of TLS, the head and the body: a time, the most it may grow to, and how many bytes earn one second more. A client that \
+is too slow is answered with 408 and its connection closed; in the handshake it is closed without an answer. 0 is no bound but Timeout's.",
         set: Set::Site(set_read_timeout),
     },
     Directive {
@@ -550,7 +552,7 @@ fn set_read_timeout(site: &mut SiteSettings, args: &Args) -> Said<()> {
         match stage {
             "header" => site.core.read_timeout.header.set(times),
             "body" => site.core.read_timeout.body.set(times),
-            "handshake" => {}
+            "handshake" => site.core.read_timeout.handshake.set(times),
             _ => {
                 return Err(format!(
                     "`{stage}` is not a stage; write `header`, `body` or `handshake`"

@@ -25,6 +25,7 @@ use crate::exchange::subrequest::{Local, Main, Shared, Subrequests};
 use crate::filters::chain::{self, Verdict};
 use crate::filters::ssi::page::Page;
 use crate::fs::open::{Found, Meta};
+use crate::http::depends;
 use crate::lang::log_level::Level;
 use crate::lang::ssi::codec;
 use crate::lang::ssi::variables::{Later, Value, Variables};
@@ -37,6 +38,7 @@ const AT_ONCE: usize = 64 * 1024;
 
 /// Has the body parsed.
 pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) -> Verdict {
+    depends::on_more();
     let Some(parsable) = response.parsable.take() else {
         return Verdict::new("it is done already");
     };
@@ -52,7 +54,7 @@ pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) ->
     say_its_age(response, &place);
     if matches!(
         response.body,
-        Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_)
+        Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_) | Body::HandOff(_)
     ) {
         return Verdict::new("there is no body");
     }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::{Ignored, MetaVars, WhyIgnored, is_refused};
-use crate::gateway::request::{Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server};
+use crate::gateway::request::{
+    Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server, Transport,
+};
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("the test's address")
@@ -16,6 +18,7 @@ fn plain() -> Request<'static> {
         request_target: b"/cgi-bin/env",
         protocol: b"HTTP/1.1",
         scheme: Scheme::Http,
+        transport: Transport::Bare,
         query: b"",
         authority: None,
         fields: Vec::new(),
@@ -216,6 +219,7 @@ fn variables_that_are_there_only_sometimes() {
         assert_eq!(value_of(&request, name), None, "{name}");
     }
     request.scheme = Scheme::Https;
+    request.transport = Transport::Tls;
     request.content_length = Some(u64::MAX);
     request.server.time_zone = Some(b"UTC");
     request.server.admin = Some(b"web@h.example");

@@ -113,6 +113,8 @@ pub(super) fn agreed(treatment: &Treatment) -> Agreed {
         retry: Duration::ZERO,
         most: 0,
         idle: Duration::ZERO,
+        tls: None,
+        handshake: Duration::ZERO,
     }
 }
 

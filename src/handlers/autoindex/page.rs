@@ -59,7 +59,7 @@ impl Page {
     pub fn body(&mut self, body: Body) {
         match body {
             // What brings its own head, or is no body, is nothing for a page.
-            Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_) => {}
+            Body::Empty | Body::BuiltIn | Body::Raw(_) | Body::Tunnel(_) | Body::HandOff(_) => {}
             Body::Bytes(bytes) => self.0.push_back(Part::Text(bytes)),
             Body::File(file) => self.file(file.file, Shown::AsItIs),
             Body::Stream(stream, _) => self.0.push_back(Part::Stream(stream)),

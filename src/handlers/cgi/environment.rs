@@ -8,7 +8,9 @@ use crate::exchange::place::Place;
 use crate::exchange::{Exchange, Previous};
 use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
 use crate::gateway::refused::is_refused;
-use crate::gateway::request::{Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server};
+use crate::gateway::request::{
+    Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server, Transport,
+};
 use crate::gateway::script_path::split_path;
 use crate::http::method::Method;
 use crate::scripts::Inherited;
@@ -66,7 +68,16 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
         method: method(ex),
         request_target: &request_target,
         protocol: ex.protocol().as_bytes(),
-        scheme: Scheme::Http,
+        scheme: if ex.scheme() == b"https" {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        },
+        transport: if ex.is_secure() {
+            Transport::Tls
+        } else {
+            Transport::Bare
+        },
         query: ex.target.query.as_deref().unwrap_or_default(),
         authority: ex.head.target().ok().and_then(|target| target.authority()),
         fields: ex.head.fields().collect(),

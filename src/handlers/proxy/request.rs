@@ -141,6 +141,19 @@ fn host<'a>(ex: &'a Exchange, place: &Place, target: &'a Target) -> &'a [u8] {
     base.get(at..).unwrap_or_default()
 }
 
+/// The host that the certificate of a server must name, and that it is asked for: without a port, as in Apache.
+pub(super) fn tls_host<'a>(ex: &'a Exchange, place: &Place, target: &'a Target) -> &'a [u8] {
+    let is_of_all = ex.site.settings.static_first.is_server(target);
+    if !place.conf.proxy_http.preserve_host.or(is_of_all) {
+        return target.host();
+    }
+    let asked = asked_host(ex).unwrap_or(ex.site_name());
+    match asked.strip_prefix(b"[") {
+        Some(rest) => rest.split(|byte| *byte == b']').next().unwrap_or_default(),
+        None => asked.split(|byte| *byte == b':').next().unwrap_or_default(),
+    }
+}
+
 /// Adds a member to a list field, behind all that is said.
 pub(super) fn add(fields: &mut Fields, name: &str, member: &[u8]) {
     let said = fields.joined(name.as_bytes()).map(std::borrow::Cow::into_owned);

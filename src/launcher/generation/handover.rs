@@ -28,7 +28,9 @@ impl Generation {
         pack.option(self.drain_at, |pack, at| {
             pack.number(left(at));
         });
-        pack.descriptor(self.program.as_fd()).descriptor(self.settings.as_fd());
+        pack.descriptor(self.program.as_fd())
+            .descriptor(self.settings.as_fd())
+            .descriptor(self.keys.as_fd());
         for identity in [&self.worker_as, &self.spawner_as] {
             pack.option(identity.as_ref(), pack_identity);
         }
@@ -57,7 +59,7 @@ impl Generation {
         let (number, read) = (unpack.number()?, Duration::from_secs(unpack.number()?));
         let phase = Phase::unpack(unpack)?;
         let drain_at = unpack.option(Unpack::number)?.map(at);
-        let (program, settings) = (unpack.shared()?, unpack.owned()?);
+        let (program, settings, keys) = (unpack.shared()?, unpack.owned()?, unpack.owned()?);
         let (worker_as, spawner_as) = (unpack.option(unpack_identity)?, unpack.option(unpack_identity)?);
         let (log_targets, error_log) = unpack_targets(unpack)?;
         let lines = unpack.list(|unpack| Ok((Channel::from(unpack.owned()?), Channel::from(unpack.owned()?))))?;
@@ -90,6 +92,7 @@ impl Generation {
             drain_limit: Duration::ZERO,
             program,
             settings,
+            keys,
             worker_as,
             spawner_as,
             lines,

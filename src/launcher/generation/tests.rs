@@ -51,6 +51,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         drain_limit: Duration::ZERO,
         program: Rc::clone(&null),
         settings: memfd::sealed("settings", b"").expect("memory files work"),
+        keys: memfd::sealed("keys", b"").expect("memory files work"),
         orphans: Vec::new(),
         questions: Vec::new(),
         news: Vec::new(),

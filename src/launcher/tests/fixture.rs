@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use super::super::{
     ControlSocket, IdentityBy, Listen, LogProgram, LogTarget, Outcome, Plan, Shell, ask_running, signal_running,
 };
+use crate::base::secret::Secret;
 use crate::process::answer::ONE_EAR;
 use crate::process::channel::{Heard, Wait};
 use crate::process::counts::Counts;
@@ -70,6 +71,7 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
         service_dir: place.join("services"),
         threads: 2,
         settings,
+        keys: Secret::default(),
         graceful_limit: Duration::ZERO,
         remark: None,
     })
@@ -80,6 +82,7 @@ pub(super) fn worker(inherited: Inherited) {
     static BUSY: AtomicUsize = AtomicUsize::new(0);
     let Inherited {
         settings,
+        keys: _,
         launcher,
         scripts,
         listeners,

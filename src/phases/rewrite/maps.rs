@@ -14,6 +14,7 @@ use crate::config::directives::rewrite::{Function, Map};
 use crate::config::maps;
 use crate::exchange::Exchange;
 use crate::exchange::rewriting::Question;
+use crate::http::depends;
 use crate::lang::log_level::Level;
 use crate::lang::rewrite::Pending;
 
@@ -80,6 +81,7 @@ fn ask(ex: &Exchange, command: &[u8], identity: Option<&[u8]>, key: &[u8]) -> Re
     let Some(program) = maps::number(ex.config, command, identity) else {
         return Ok(None);
     };
+    depends::on_more();
     let question = Question {
         program,
         key: key.to_vec(),
@@ -89,6 +91,7 @@ fn ask(ex: &Exchange, command: &[u8], identity: Option<&[u8]>, key: &[u8]) -> Re
 
 /// The keys and values of a file. One that cannot be read has none, and the log says so.
 fn values(ex: &Exchange, file: &[u8]) -> Option<Rc<HashMap<Vec<u8>, Vec<u8>>>> {
+    depends::on_more();
     let status = match rustix::fs::stat(file) {
         Ok(status) => status,
         Err(error) => {
@@ -144,6 +147,7 @@ fn parse(text: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
 
 /// One of the alternatives between the bars.
 fn any_of(value: &[u8]) -> Vec<u8> {
+    depends::on_more();
     let alternatives: Vec<&[u8]> = value.split(|byte| *byte == b'|').collect();
     let nanos = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

@@ -91,9 +91,8 @@ pub(super) fn identity_check(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-pub(super) fn ssl_engine(words: &[Vec<u8>]) -> Answer {
-    let refusal = "not supported by this version; TLS is not spoken, and plain HTTP never takes its place: keep the server \
-                   that speaks it in front";
+pub(super) fn gnutls_enable(words: &[Vec<u8>]) -> Answer {
+    let refusal = "not supported; TLS is mod_ssl's here: write SSLEngine, SSLCertificateFile and SSLCertificateKeyFile";
     unless(words, &["off"], refusal)
 }
 

@@ -64,15 +64,6 @@ fn the_answers_that_matter_are_pinned() {
     let span = Span::new(&Arc::from("x.conf"), 7);
     for (line, want) in [
         (
-            "SSLEngine on",
-            "x.conf:7: SSLEngine: not supported by this version; TLS is not spoken, and plain HTTP never takes its place: \
-             keep the server that speaks it in front",
-        ),
-        (
-            "sslengine OFF",
-            "x.conf:7: note: sslengine: ignored: it asks for what holds anyway",
-        ),
-        (
             "StartServers 5",
             "x.conf:7: note: StartServers: ignored: lychgate sizes its processes and threads itself",
         ),

@@ -1,7 +1,7 @@
 //! Modules that are not Apache's own. A name that ends with `*` stands for every name with that beginning.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused, Warned};
-use crate::config::directives::foreign::depends::{off_only_security, off_only_xsendfile, ssl_engine};
+use crate::config::directives::foreign::depends::{gnutls_enable, off_only_security, off_only_xsendfile};
 use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, V, foreign};
 
 const APPLICATION: &str =
@@ -109,7 +109,7 @@ foreign! {
     "GeoIP*" "mod_geoip" SVDH FileInfo "value ..." => Ignored(NO_MAP);
     "GnuTLS*" "mod_gnutls" SV None "value ..." =>
         Ignored("it has no effect without `GnuTLSEnable on`, which is refused");
-    "GnuTLSEnable" "mod_gnutls" SV None "on|off" => By(ssl_engine);
+    "GnuTLSEnable" "mod_gnutls" SV None "on|off" => By(gnutls_enable);
     "GridSite*" "mod_gridsite" SVDH AuthConfig "value ..." => Refused(AUTH);
     "GroupExternal" "mod_auth_*" SVDH AuthConfig "value ..." => Refused(AUTH);
     "Gss*" "mod_auth_*" SVDH AuthConfig "value ..." => Refused(AUTH);

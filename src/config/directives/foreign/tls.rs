@@ -1,7 +1,7 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, ssl_engine, ssl_verify_client};
+use crate::config::directives::foreign::depends::{off_only, ssl_verify_client};
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
@@ -98,13 +98,9 @@ foreign! {
     "SSLCARevocationCheck" "mod_ssl" SV None "chain|leaf|none [flags ...]" => Ignored(NOSSL);
     "SSLCARevocationFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
     "SSLCARevocationPath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
-    "SSLCertificateChainFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCertificateFile" "mod_ssl" SV None "file-path|certid" => Ignored(NOSSL);
-    "SSLCertificateKeyFile" "mod_ssl" SV None "file-path|keyid" => Ignored(NOSSL);
     "SSLCipherSuite" "mod_ssl" SVDH AuthConfig "[protocol] cipher-spec" => Ignored(NOSSL);
     "SSLCompression" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLCryptoDevice" "mod_ssl" S None "engine" => Ignored(NOSSL);
-    "SSLEngine" "mod_ssl" SV None "on|off" => By(ssl_engine);
     "SSLFIPS" "mod_ssl" S None "on|off" => By(off_only);
     "SSLHonorCipherOrder" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLInsecureRenegotiation" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
@@ -122,22 +118,8 @@ foreign! {
     "SSLOptions" "mod_ssl" SVDH Options "[+|-]option ..." => Ignored(NOSSL);
     "SSLPassPhraseDialog" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
-    "SSLProxyCACertificateFile" "mod_ssl" SVD None "file-path" => Ignored(NOPROXY);
-    "SSLProxyCACertificatePath" "mod_ssl" SVD None "directory-path" => Ignored(NOPROXY);
-    "SSLProxyCARevocationCheck" "mod_ssl" SVD None "chain|leaf|none" => Ignored(NOPROXY);
-    "SSLProxyCARevocationFile" "mod_ssl" SVD None "file-path" => Ignored(NOPROXY);
-    "SSLProxyCARevocationPath" "mod_ssl" SVD None "directory-path" => Ignored(NOPROXY);
-    "SSLProxyCheckPeerCN" "mod_ssl" SVD None "on|off" => Ignored(NOPROXY);
-    "SSLProxyCheckPeerExpire" "mod_ssl" SVD None "on|off" => Ignored(NOPROXY);
-    "SSLProxyCheckPeerName" "mod_ssl" SVD None "on|off" => Ignored(NOPROXY);
     "SSLProxyCipherSuite" "mod_ssl" SVD None "[protocol] cipher-spec" => Ignored(NOPROXY);
-    "SSLProxyEngine" "mod_ssl" SVD None "on|off" => By(off_only);
-    "SSLProxyMachineCertificateChainFile" "mod_ssl" SVD None "filename" => Ignored(NOPROXY);
-    "SSLProxyMachineCertificateFile" "mod_ssl" SVD None "filename" => Ignored(NOPROXY);
-    "SSLProxyMachineCertificatePath" "mod_ssl" SVD None "directory" => Ignored(NOPROXY);
     "SSLProxyProtocol" "mod_ssl" SVD None "[+|-]protocol ..." => Ignored(NOPROXY);
-    "SSLProxyVerify" "mod_ssl" SVD None "level" => Ignored(NOPROXY);
-    "SSLProxyVerifyDepth" "mod_ssl" SVD None "number" => Ignored(NOPROXY);
     "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" => Ignored(NOSSL);
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
     "SSLRequire" "mod_ssl" DH AuthConfig "expression" => Refused(ONLY_TLS);

@@ -114,6 +114,7 @@ pub(super) fn exchange(bench: &Bench, request: &str, client: &Rc<RefCell<Client>
         client: SocketAddr::from(([127, 0, 0, 1], 4321)),
         earlier_requests: 0,
         opened: 0,
+        tls: None,
     };
     let began = Began::now();
     let incoming: Rc<RefCell<dyn Incoming>> = Rc::clone(client) as Rc<_>;

@@ -1,0 +1,300 @@
+//! Answers that files give, kept as long as the files stay as they are: what is asked for often earns its place, what was
+//! asked for once competes for one (`quick_cache`, of the S3-FIFO family, with ghosts of what had to go). Time alone drives
+//! nothing out.
+//!
+//! Each thread has a cache of its own, so that a hit locks nothing. An answer is compared with the disk before it is given,
+//! once for all requests of one turn of the thread's event loop, or as `FileCacheCheck` says.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use quick_cache::unsync::{Cache, DefaultLifecycle};
+use quick_cache::{Equivalent, OptionsBuilder, Weighter};
+
+use crate::config::directives::file_cache::Check;
+use crate::fs::open;
+use crate::http::depends::{Asked, Links, Probe};
+
+/// So many answers to one request line are kept, which differ by what else of the requests they depend on. No directive moves
+/// the bound.
+const VARIANTS: usize = 4;
+
+/// A turn of the event loop counts as over after this time: a thread that is never idle has no other end of it.
+const TURN: Duration = Duration::from_millis(1);
+
+/// A file that changed within this time before it was read may change again without a new time of change.
+const SETTLED: Duration = Duration::from_millis(100);
+/// The same on file systems that count whole seconds, or two of them.
+const COARSE: Duration = Duration::from_millis(2100);
+
+/// Of so many bytes an answer takes part in the estimate of how many answers there will be.
+const USUAL: u64 = 4096;
+
+/// Where a request comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The address it was sent to.
+    pub local: SocketAddr,
+    /// The number of the site that TLS was agreed upon for, within TLS.
+    pub agreed: Option<usize>,
+}
+
+thread_local! {
+    static TURNS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A turn of this thread's event loop is over.
+pub fn end_turn() {
+    TURNS.set(TURNS.get().wrapping_add(1));
+}
+
+/// What a request is kept under: our address, its request line, and the host that it names. It is hashed once.
+#[derive(Clone, Copy)]
+pub struct Name<'a> {
+    hash: u64,
+    door: Door,
+    line: &'a [u8],
+    host: &'a [u8],
+}
+
+struct Key {
+    hash: u64,
+    door: Door,
+    line: usize,
+    text: Box<[u8]>,
+}
+
+impl Key {
+    fn new(name: &Name<'_>) -> Key {
+        Key {
+            hash: name.hash,
+            door: name.door,
+            line: name.line.len(),
+            text: [name.line, name.host].concat().into_boxed_slice(),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        (self.line, self.door) == (other.line, other.door) && self.text == other.text
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hash for Name<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<Key> for Name<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        key.text.split_at_checked(key.line) == Some((self.line, self.host)) && key.door == self.door
+    }
+}
+
+/// Hands the hash on that a name has already.
+#[derive(Default)]
+struct Made(u64);
+
+impl Hasher for Made {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// An answer with what it depends on.
+pub struct Kept<V> {
+    asked: Asked,
+    weight: usize,
+    checked: Cell<(u64, Instant)>,
+    is_stale: Cell<bool>,
+    /// The answer.
+    pub value: V,
+}
+
+type Variants<V> = Vec<Rc<Kept<V>>>;
+
+#[derive(Clone, Copy)]
+struct Bytes;
+
+impl<V> Weighter<Key, Variants<V>> for Bytes {
+    fn weight(&self, key: &Key, variants: &Variants<V>) -> u64 {
+        let values: usize = variants.iter().map(|kept| kept.weight).sum();
+        (values + key.text.len() + size_of::<Key>()) as u64
+    }
+}
+
+type Entries<V> = Cache<Key, Variants<V>, Bytes, BuildHasherDefault<Made>, DefaultLifecycle<Key, Variants<V>>>;
+
+/// The answers of one thread.
+pub struct FileCache<V> {
+    entries: RefCell<Entries<V>>,
+    seed: RandomState,
+    check: Check,
+    hits: Cell<u64>,
+    misses: Cell<u64>,
+}
+
+/// What a cache has done and has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that were answered from it.
+    pub hits: u64,
+    /// Requests that it was asked for in vain.
+    pub misses: u64,
+    /// Request lines with their answers.
+    pub entries: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+}
+
+impl<V> FileCache<V> {
+    /// One of so many bytes.
+    pub fn new(bytes: u64, check: Check) -> Option<FileCache<V>> {
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(usize::try_from(bytes / USUAL).unwrap_or(usize::MAX).max(16))
+            .weight_capacity(bytes)
+            // What comes new has a tenth of the room to compete in.
+            .hot_allocation(0.9)
+            .build()
+            .ok()?;
+        let entries = Cache::with_options(
+            options,
+            Bytes,
+            BuildHasherDefault::default(),
+            DefaultLifecycle::default(),
+        );
+        Some(FileCache {
+            entries: RefCell::new(entries),
+            seed: RandomState::new(),
+            check,
+            hits: Cell::new(0),
+            misses: Cell::new(0),
+        })
+    }
+
+    /// What a request is kept under.
+    pub fn name<'a>(&self, door: Door, line: &'a [u8], host: &'a [u8]) -> Name<'a> {
+        let mut hasher = self.seed.build_hasher();
+        hasher.write(line);
+        hasher.write(host);
+        Name {
+            hash: hasher.finish(),
+            door,
+            line,
+            host,
+        }
+    }
+
+    /// The answer to a request whose answers `hold`, if there is one and its files are as they were.
+    pub fn find(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
+        let found = self.look_up(name, now, hold);
+        let count = if found.is_some() { &self.hits } else { &self.misses };
+        count.set(count.get() + 1);
+        found
+    }
+
+    fn look_up(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
+        let entries = self.entries.borrow();
+        let variants = entries.get(name)?;
+        let kept = variants.iter().find(|kept| !kept.is_stale.get() && hold(&kept.asked))?;
+        if self.is_fresh(kept, now) {
+            return Some(Rc::clone(kept));
+        }
+        kept.is_stale.set(true);
+        if variants.iter().all(|kept| kept.is_stale.get()) {
+            drop(entries);
+            self.entries.borrow_mut().remove(name);
+        }
+        None
+    }
+
+    fn is_fresh(&self, kept: &Kept<V>, now: Instant) -> bool {
+        let turn = TURNS.get();
+        let (checked_in, checked_at) = kept.checked.get();
+        let since = now.saturating_duration_since(checked_at);
+        let is_checked = match self.check {
+            Check::Request => false,
+            Check::Turn => checked_in == turn && since < TURN,
+            Check::Every(time) => since < time,
+        };
+        if is_checked {
+            return true;
+        }
+        kept.checked.set((turn, now));
+        is_unchanged(&kept.asked.files)
+    }
+
+    /// Keeps an answer that takes so many bytes of memory and was made at `made`.
+    pub fn keep(&self, name: &Name<'_>, asked: Asked, weight: usize, made: (SystemTime, Instant), value: V) {
+        if !asked.files.iter().all(|probe| has_settled(probe, made.0)) {
+            return;
+        }
+        let weight = weight + asked.weight() + size_of::<Kept<V>>();
+        let kept = Kept {
+            asked,
+            weight,
+            checked: Cell::new((TURNS.get(), made.1)),
+            is_stale: Cell::new(false),
+            value,
+        };
+        let mut entries = self.entries.borrow_mut();
+        let others = entries.peek(name).into_iter().flatten();
+        let others = others.filter(|other| !other.is_stale.get() && !other.asked.is_alike(&kept.asked));
+        let mut variants: Variants<V> = others.take(VARIANTS - 1).map(Rc::clone).collect();
+        variants.insert(0, Rc::new(kept));
+        entries.insert(Key::new(name), variants);
+    }
+
+    /// What it has done and has.
+    pub fn counts(&self) -> Counts {
+        let entries = self.entries.borrow();
+        Counts {
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            entries: entries.len() as u64,
+            bytes: entries.weight(),
+        }
+    }
+}
+
+/// Whether all that was looked at is as it was.
+fn is_unchanged(files: &[Probe]) -> bool {
+    files.iter().all(|probe| {
+        let found = match probe.links {
+            Links::Followed => open::stamp(&probe.name),
+            Links::Seen => open::stamp_of_link(&probe.name),
+        };
+        found == Ok(probe.found)
+    })
+}
+
+/// Whether the file's time of change lies far enough back to tell it from the next.
+fn has_settled(probe: &Probe, now: SystemTime) -> bool {
+    let Some(stamp) = &probe.found else { return true };
+    let (seconds, nanos) = stamp.changed;
+    let Ok(seconds) = u64::try_from(seconds) else {
+        return true;
+    };
+    let changed = Duration::from_secs(seconds) + Duration::from_nanos(nanos.into());
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(changed) > if nanos == 0 { COARSE } else { SETTLED }
+}

@@ -1,0 +1,154 @@
+//! A program that was built without TLS: nothing of it can be there.
+
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::marker::PhantomData;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::config::directives::tls_proxy::TlsProxy;
+use crate::config::error::ConfigError;
+use crate::config::keyring::Keyring;
+use crate::config::site::{Config, Site};
+
+/// What reads from and writes to the socket below, without waiting.
+pub trait Below {
+    /// Reads what is there; 0 is the end.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes what there is room for, from several pieces.
+    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+/// What the sites need: nothing, since none of them can ask for TLS.
+#[derive(Debug, Default)]
+pub struct Engines;
+
+/// What one site needs.
+#[derive(Clone, Debug)]
+pub struct Engine(Infallible);
+
+/// What a client said first.
+pub struct Hello<S>(Infallible, PhantomData<S>);
+
+/// What was agreed upon.
+#[derive(Debug)]
+pub struct Secured {
+    /// The name of the server that the client asked for, lower case.
+    pub server_name: Option<Box<[u8]>>,
+    /// The number of the site whose certificate it was shown.
+    pub site: usize,
+    _never: Infallible,
+}
+
+/// The state of a connection's TLS.
+pub struct Session(Infallible);
+
+impl Engines {
+    /// Nothing.
+    pub fn new(_: &Config, _: &Keyring) -> Result<Engines, Vec<ConfigError>> {
+        Ok(Engines)
+    }
+
+    /// Nothing.
+    pub fn remarks(_: &Config, _: &Keyring) -> Vec<ConfigError> {
+        Vec::new()
+    }
+
+    /// Never.
+    pub fn are_there(&self) -> bool {
+        false
+    }
+
+    /// None.
+    pub fn of(&self, _: &Site) -> Option<&Engine> {
+        None
+    }
+}
+
+/// Nobody comes here: no site has an engine.
+pub async fn begin<S: AsyncRead + AsyncWrite + Unpin>(_: S) -> io::Result<Hello<S>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl<S> Hello<S> {
+    /// None.
+    pub fn server_name(&self) -> Option<Vec<u8>> {
+        match self.0 {}
+    }
+
+    /// Never.
+    #[expect(clippy::unused_async, reason = "with TLS it waits")]
+    pub async fn agree(self, _: &Engine, _: usize) -> io::Result<(Session, Secured)> {
+        match self.0 {}
+    }
+}
+
+impl Session {
+    /// Never.
+    pub fn has_plaintext(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn try_read(&self, _: &impl Below, _: &mut [u8]) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn try_write(&self, _: &impl Below, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn try_push(&self, _: &impl Below) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn end(&self, _: &impl Below) {
+        match self.0 {}
+    }
+}
+
+/// What is needed to ask servers over TLS: nothing, since none can be named.
+#[derive(Debug, Default)]
+pub struct Clients;
+
+/// What is needed under some settings.
+#[derive(Clone, Debug)]
+pub struct Client(Infallible);
+
+/// A server that is asked over TLS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partner(Infallible);
+
+impl Clients {
+    /// Nothing.
+    pub fn new(_: &Config, _: Keyring) -> Result<Clients, Vec<ConfigError>> {
+        Ok(Clients)
+    }
+
+    /// None.
+    pub fn of(&self, _: &TlsProxy) -> Result<Client, Vec<ConfigError>> {
+        Err(Vec::new())
+    }
+}
+
+impl Client {
+    /// None.
+    pub fn partner(&self, _: &[u8]) -> Result<Partner, String> {
+        match self.0 {}
+    }
+}
+
+impl Partner {
+    /// Never.
+    pub fn begin(&self) -> io::Result<Session> {
+        match self.0 {}
+    }
+}
+
+/// Never.
+pub fn disagreement(error: &io::Error) -> String {
+    error.to_string()
+}

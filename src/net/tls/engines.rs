@@ -1,0 +1,121 @@
+//! What the sites need for their handshakes, made once from the settings and the contents of their files.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+
+use super::certificates::Certificates;
+use super::remarks;
+use crate::config::error::{ConfigError, Span};
+use crate::config::keyring::Keyring;
+use crate::config::site::{Config, Site};
+
+/// The protocol that is spoken within (RFC 7301).
+const HTTP: &[u8] = b"http/1.1";
+
+/// What each site needs, by its number.
+#[derive(Debug, Default)]
+pub struct Engines(Vec<Option<Engine>>);
+
+/// What one site needs.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// For a client that knows the protocol's name, or says nothing of protocols.
+    named: Arc<ServerConfig>,
+    /// For one that names others only: it is spoken to as if it had named none, as Apache does.
+    unnamed: Arc<ServerConfig>,
+}
+
+impl Engines {
+    /// Those of all sites that have to do with TLS. The errors say what is wrong with which file.
+    pub fn new(config: &Config, keyring: &Keyring) -> Result<Engines, Vec<ConfigError>> {
+        let provider = Arc::new(ring::default_provider());
+        let mut engines = Vec::new();
+        let mut faults = Vec::new();
+        for site in &config.sites {
+            match Engine::new(site, keyring, &provider) {
+                Ok(engine) => engines.push(engine),
+                Err(found) => faults.extend(found),
+            }
+        }
+        faults.dedup_by_key(|fault| fault.to_string());
+        if faults.is_empty() {
+            Ok(Engines(engines))
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// What is wrong with the files of the sites, and what is odd about them although they serve. Sites that a file of was not
+    /// read are passed over.
+    pub fn remarks(config: &Config, keyring: &Keyring) -> Vec<ConfigError> {
+        let provider = Arc::new(ring::default_provider());
+        let mut found: Vec<ConfigError> = Vec::new();
+        for site in config.sites.iter().filter(|site| !keyring.lacks(&site.settings.tls)) {
+            match Engine::new(site, keyring, &provider) {
+                Ok(None) => {}
+                Ok(Some(_)) => found.extend(remarks::of(site, keyring)),
+                Err(faults) => found.extend(faults),
+            }
+        }
+        let mut known = HashSet::new();
+        found.retain(|remark| known.insert(remark.to_string()));
+        found
+    }
+
+    /// Whether any site has to do with TLS.
+    pub fn are_there(&self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+
+    /// That of a site.
+    pub fn of(&self, site: &Site) -> Option<&Engine> {
+        self.0.get(site.number)?.as_ref()
+    }
+}
+
+impl Engine {
+    fn new(site: &Site, keyring: &Keyring, provider: &Arc<CryptoProvider>) -> Result<Option<Engine>, Vec<ConfigError>> {
+        let tls = &site.settings.tls;
+        if !tls.is_on() {
+            return Ok(None);
+        }
+        let fault = |directive, what: &dyn std::fmt::Display| {
+            let unknown = Span::new(&Arc::from(""), 0);
+            let span = tls.engine_at.value().unwrap_or(&unknown);
+            vec![ConfigError::error(span, directive, what.to_string())]
+        };
+        let certificates = Certificates::new(tls, keyring)?;
+        if certificates.is_empty() {
+            let what = "the site has no certificate; name one with SSLCertificateFile";
+            return Err(fault("SSLEngine", &what));
+        }
+        let versions = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| fault("SSLProtocol", &error))?;
+        let mut unnamed = versions
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(certificates));
+        unnamed.ticketer = ring::Ticketer::new().map_err(|error| fault("SSLSessionTickets", &error))?;
+        let mut named = unnamed.clone();
+        named.alpn_protocols = vec![HTTP.to_vec()];
+        Ok(Some(Engine {
+            named: Arc::new(named),
+            unnamed: Arc::new(unnamed),
+        }))
+    }
+
+    /// What a client is answered with that has named these protocols.
+    pub(super) fn for_protocols<'h>(&self, mut protocols: Option<impl Iterator<Item = &'h [u8]>>) -> Arc<ServerConfig> {
+        let is_known = protocols
+            .as_mut()
+            .is_none_or(|protocols| protocols.any(|name| name == HTTP));
+        Arc::clone(if is_known { &self.named } else { &self.unnamed })
+    }
+}
+
+#[cfg(test)]
+mod tests;

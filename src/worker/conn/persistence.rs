@@ -1,0 +1,96 @@
+//! What a response says of the connection, and whether that goes on; the head that goes out.
+
+use std::time::SystemTime;
+
+use crate::base::date::HttpDate;
+use crate::exchange::Exchange;
+use crate::exchange::response::{AfterResponse, Body, Origin, Response};
+use crate::http::fields::{append_line, list_has_token};
+use crate::http::framing::{Persistence, ResponseFraming};
+use crate::http::head::Version;
+use crate::http::response::append_status_line;
+use crate::http::status::Status;
+use crate::worker::conn::{Conn, KEEP_ALIVE};
+
+impl Conn {
+    /// Whether the connection goes on behind this response.
+    pub(super) fn persistence(&self, ex: &Exchange, response: &Response, framing: ResponseFraming) -> Persistence {
+        let core = &ex.site.settings.core;
+        let most = core.max_keep_alive_requests.or(100);
+        let willing = core.keep_alive.or(true)
+            && ex.variable(b"nokeepalive").is_none()
+            && (most == 0 || u64::from(self.requests) < most)
+            && response.connection == AfterResponse::Keep
+            && !drops_connection(response.head.status)
+            && !self.thread.drain.is_asked()
+            && self.reader.borrow().worth_draining();
+        let ours = if willing {
+            Persistence::KeepAlive
+        } else {
+            Persistence::Close
+        };
+        Persistence::asked_by(&ex.head).and(framing.persistence()).and(ours)
+    }
+
+    pub(super) fn put_head(
+        &mut self,
+        ex: &Exchange,
+        response: &mut Response,
+        framing: ResponseFraming,
+        stays: Persistence,
+    ) {
+        let version = ex.head.version();
+        if version == Version::V09 {
+            return;
+        }
+        let fields = &mut response.head.fields;
+        // These two are the server's own to say, whatever a script has said, but for another server's.
+        let [has_date, has_server] = ["Date", "Server"].map(|name| {
+            let is_theirs = response.origin == Origin::Behind && fields.contains(name);
+            if !is_theirs {
+                fields.remove(name);
+            }
+            is_theirs
+        });
+        framing.set_fields(fields);
+        let asked_to_stay = ex
+            .head
+            .values(b"connection")
+            .any(|value| list_has_token(value, b"keep-alive"));
+        if let Body::Tunnel(tunnel) = &response.body {
+            fields.set("Upgrade", tunnel.protocol());
+            fields.set("Connection", "Upgrade");
+        } else if stays == Persistence::KeepAlive && asked_to_stay {
+            let core = &ex.site.settings.core;
+            let timeout = core.keep_alive_timeout.or(KEEP_ALIVE).as_secs();
+            let value = match core.max_keep_alive_requests.or(100) {
+                0 => format!("timeout={timeout}"),
+                most => format!(
+                    "timeout={timeout}, max={}",
+                    most.saturating_sub(u64::from(self.requests))
+                ),
+            };
+            fields.append("Keep-Alive", value);
+            fields.append("Connection", "Keep-Alive");
+        } else {
+            stays.append_field(version, fields);
+        }
+        let out = self.writer.head();
+        append_status_line(out, response.head.status, response.head.reason());
+        if !has_date {
+            out.extend_from_slice(b"Date: ");
+            HttpDate::from(SystemTime::now()).append_to(out);
+            out.extend_from_slice(b"\r\n");
+        }
+        if !has_server {
+            append_line(out, b"Server", &self.thread.server_field);
+        }
+        response.head.fields.append_to(out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The statuses behind which Apache closes: the request, or our state, cannot be trusted any further.
+fn drops_connection(status: Status) -> bool {
+    matches!(status.code(), 400 | 408 | 411 | 413 | 414 | 431 | 500 | 501 | 503)
+}

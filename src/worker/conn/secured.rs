@@ -1,0 +1,106 @@
+//! The beginning of a connection whose address speaks TLS.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Conn, Waited, timeout_of};
+use crate::config::directives::site::StageTimeout;
+use crate::config::directives::tls;
+use crate::exchange::fail::Fail;
+use crate::http::status::Status;
+use crate::lang::log_level::Level;
+use crate::net::stream::Unsecured;
+use crate::net::tls::{Engine, Secured, Session, begin};
+use crate::worker::reader::allowance;
+
+/// The first byte of a record that carries a handshake (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+
+impl Conn {
+    /// Whether the address speaks TLS from the first byte on.
+    pub(super) fn begins_with_tls(&self) -> bool {
+        self.site.settings.tls.engine.value() == Some(&tls::Engine::On) && self.thread.engines.of(self.site).is_some()
+    }
+
+    /// Comes to an agreement with the client; whether the connection goes on. A client that does not speak TLS is answered
+    /// so that it can read it.
+    pub(super) async fn secure(&mut self) -> bool {
+        let until = self.handshake_deadline();
+        let first = loop {
+            let first = self.reader.borrow().buffer.first().copied();
+            match first {
+                Some(first) => break first,
+                None => match self.wait_for_bytes(until).await {
+                    Waited::Bytes => {}
+                    Waited::TooLate | Waited::Ended => return false,
+                },
+            }
+        };
+        if first != HANDSHAKE {
+            self.speaks_plainly = true;
+            return true;
+        }
+        self.thread.roster.reads(self.seat);
+        let thread = Rc::clone(&self.thread);
+        let Some(engine) = thread.engines.of(self.site) else {
+            return false;
+        };
+        let agreed = timeout_at(until, self.agreement(engine)).await;
+        match agreed {
+            Ok(Ok((session, secured))) => {
+                if let Some(site) = self.thread.config.sites.get(secured.site) {
+                    self.site = site;
+                    self.last_site = site;
+                }
+                self.stream.secure(session);
+                self.tls = Some(Rc::new(secured));
+                true
+            }
+            Ok(Err(error)) => self.disagreed(&error),
+            Err(_) => self.disagreed(&"it took too long (RequestReadTimeout handshake, Timeout)"),
+        }
+    }
+
+    /// The handshake itself. What was read of it already comes first.
+    fn agreement<'t>(&mut self, own: &'t Engine) -> impl Future<Output = io::Result<(Session, Secured)>> + use<'t> {
+        let first = self.reader.borrow_mut().buffer.split().freeze();
+        let unsecured = Unsecured::new(Rc::clone(&self.stream), first);
+        let (thread, local, site) = (Rc::clone(&self.thread), self.local, self.site);
+        async move {
+            let hello = begin(unsecured).await?;
+            let named = hello.server_name();
+            let named = thread.config.site_for(local, named.as_deref(), b"");
+            match thread.engines.of(named) {
+                Some(engine) => hello.agree(engine, named.number).await,
+                None => hello.agree(own, site.number).await,
+            }
+        }
+    }
+
+    fn disagreed(&self, why: &dyn std::fmt::Display) -> bool {
+        let message = format_args!("TLS: no agreement with {}: {why}", self.peer.ip());
+        self.thread.note(Level::Info, message);
+        false
+    }
+
+    /// RequestReadTimeout's stage, and Timeout in any case.
+    fn handshake_deadline(&self) -> Instant {
+        let stage = self.site.settings.core.read_timeout.handshake.or(StageTimeout {
+            first: Duration::ZERO,
+            most: None,
+            min_rate: 0,
+        });
+        let (now, patience) = (Instant::now(), timeout_of(self.site));
+        now + allowance(&stage, 0).map_or(patience, |allowed| allowed.min(patience))
+    }
+
+    /// What is said without TLS to an address that speaks nothing else.
+    pub(super) fn plainness(&self) -> Option<Fail> {
+        self.speaks_plainly
+            .then(|| Fail::client(Status::BAD_REQUEST, "plain HTTP was spoken to an address of TLS").closing())
+    }
+}
