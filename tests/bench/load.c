@@ -1,13 +1,14 @@
 /* The client of the bench: one epoll loop that asks, checks every response, and says how it went.
  *
- *     load [-c CONNECTIONS] [-d SECONDS] [-n CALLS] [-p DEPTH] [-b FILE | -l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]
+ *     load [-c CONNECTIONS] [-d SECONDS] [-n CALLS] [-p DEPTH] [-b FILE] [-l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]
  *
  *     -c  connections at once (1)
  *     -d  how long requests are begun (1); those that are under way then are waited for
  *     -n  requests a connection, the last of which says "Connection: close" (no limit)
  *     -p  so many requests are sent at once, and the next when all are answered (1)
  *     -b  the body that every response must have, byte for byte up to 256 KiB, beyond that in length
- *     -l  instead: a file of lines "PATH LENGTH", asked in a random order that is the same in every run
+ *     -l  a file of lines "PATH LENGTH" instead of PATH, asked in a random order that is the same in every run; the bodies are
+ *         beginnings of that of -b
  *     -r  instead of -c: so many connections a second are opened, answered or not, each for -n calls; then we close, as
  *         httperf does. A reply that takes longer than -w seconds (2) is an error
  *     -i  each connection asks once and is then kept; "ready" is printed when all are, and the end of the standard input
@@ -499,7 +500,7 @@ int main(int argc, char **argv)
         }
     }
     if (argc - optind < 1 || at_once < 1 || depth < 1 || depth > MAX_DEPTH || (!list && argc - optind != 2))
-        return fputs("usage: load [-c N] [-d SECONDS] [-n N] [-p N] [-b FILE | -l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]\n",
+        return fputs("usage: load [-c N] [-d SECONDS] [-n N] [-p N] [-b FILE] [-l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]\n",
                      stderr), 2;
     port = atoi(argv[optind]);
     by_rate = rate > 0;
