@@ -4,6 +4,7 @@
 //! ```text
 //! GET /path?query
 //! GET /path HTTP/1.0
+//! GET /path HTTP/1.0 | nohost         without a Host field
 //! POST /path | Field: value | Other: value
 //! POST /path | body=text            or gzip=text, which is sent compressed, or base64=bytes
 //! GET /path | digest=ann:secret       by the Digest scheme, in answer to a challenge; see digest.rs
@@ -157,7 +158,7 @@ pub struct Request {
     traces_differ: Option<String>,
     bodies: bool,
     /// How it goes over TLS, if it does.
-    over: Option<String>,
+    pub over: Option<String>,
 }
 
 /// A difference that has a reason.
@@ -415,6 +416,10 @@ fn bytes_of(request: &str) -> Option<Vec<u8>> {
     let (mut body, mut has_host) = (Vec::new(), false);
     for field in parts {
         if field.starts_with("digest=") {
+            continue;
+        }
+        if field == "nohost" {
+            has_host = true;
             continue;
         }
         if let Some(content) = field.strip_prefix("body=") {

@@ -45,6 +45,7 @@
 //! too: a case that `differs-from-apache` must then fail. `TESTS_AS=nobody`, given by root, plays the cases as an ordinary
 //! user; those that need root are then left to the run of root's own. `PROCESS_TREE=kill` puts a warden above the scripts of
 //! every case that says nothing of it.
+//! The cases of some rooms are played a second time with every connection within TLS, as `within_tls/`.
 //! `SANDBOX=basic` confines the scripts of every case that says nothing of it, to see that they go on as they are.
 
 mod auth;
@@ -115,6 +116,11 @@ fn main() -> ExitCode {
         .into_iter()
         .filter_map(|(name, case)| case_trial(name, case))
         .collect();
+    trials.extend(
+        within_tls()
+            .into_iter()
+            .filter_map(|(name, case)| case_trial(name, case)),
+    );
     trials.extend(probe::trials());
     if !bench().oracle {
         trials.extend(auth::trials());
@@ -191,6 +197,35 @@ fn cases() -> Vec<(String, Result<Case, String>)> {
             .to_string()
     };
     paths.iter().map(|path| (name(path), case::load(path))).collect()
+}
+
+/// The rooms whose cases are played once more with every connection within TLS.
+const WITHIN_TLS: &[&str] = &["cgi/", "filter/", "http/", "limits/", "static/"];
+
+/// Those cases, but for those that expect a scheme or a port, and one where a connection waits before it is begun with.
+fn within_tls() -> Vec<(String, Result<Case, String>)> {
+    if ordinary_by_wish() {
+        return Vec::new();
+    }
+    let is_chosen =
+        |name: &str| WITHIN_TLS.iter().any(|room| name.starts_with(room)) && name != "limits/max_connections_none_idle";
+    let expects_scheme = |case: &Case| {
+        case.expectations()
+            .any(|text| ["http://", "SERVER_PORT="].iter().any(|word| text.contains(word)))
+    };
+    let all = cases().into_iter().filter(|(name, _)| is_chosen(name));
+    let plain = all.filter_map(|(name, case)| Some((name, case.ok()?)));
+    let fit = plain.filter(|(_, case)| !expects_scheme(case));
+    fit.map(|(name, case)| {
+        (
+            format!("within_tls/{name}"),
+            Ok(Case {
+                within_tls: true,
+                ..case
+            }),
+        )
+    })
+    .collect()
 }
 
 fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {

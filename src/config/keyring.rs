@@ -13,7 +13,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::base::secret::Secret;
-use crate::config::directives::tls::{Named, SiteTls};
+use crate::config::directives::SiteSettings;
+use crate::config::directives::tls::Named;
 use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::{ConfigError, Severity};
 use crate::config::site::Config;
@@ -31,13 +32,15 @@ pub struct Keyring(BTreeMap<Vec<u8>, Secret>);
 const TRUSTED: &[u8] = b"trusted by the system";
 
 /// The files of one site: the directive that names each, and what it says.
-fn needed(tls: &SiteTls) -> impl Iterator<Item = (&'static str, &Named)> {
+fn needed(site: &SiteSettings) -> impl Iterator<Item = (&'static str, &Named)> {
+    let tls = &site.tls;
     let certificates = tls.certificates.value().into_iter().flatten();
     let keys = tls.keys.value().into_iter().flatten();
     certificates
         .map(|file| ("SSLCertificateFile", file))
         .chain(keys.map(|file| ("SSLCertificateKeyFile", file)))
         .chain(tls.chain.value().map(|file| ("SSLCertificateChainFile", file)))
+        .chain(site.tls_clients.files())
 }
 
 /// Reads a file, or all files of a directory in the order of their names.
@@ -80,10 +83,10 @@ impl Keyring {
     pub fn read(config: &Config, denied: Severity) -> (Keyring, Vec<ConfigError>) {
         let mut ring = Keyring::default();
         let mut faults = Vec::new();
-        let sites = config.sites.iter().map(|site| &site.settings.tls);
+        let sites = config.sites.iter().map(|site| &site.settings);
         let behind = tls_behind::confs(config);
         let of_servers_behind = behind.iter().flat_map(TlsProxy::files);
-        let of_sites = sites.filter(|tls| tls.is_on()).flat_map(needed);
+        let of_sites = sites.filter(|site| site.tls.is_on()).flat_map(needed);
         for (directive, file) in of_sites.chain(of_servers_behind) {
             if ring.0.contains_key(&file.path) {
                 continue;
@@ -117,14 +120,13 @@ impl Keyring {
     }
 
     /// Whether a file that this site needs was not read.
-    pub fn lacks(&self, tls: &SiteTls) -> bool {
-        needed(tls).any(|(_, file)| !self.0.contains_key(&file.path))
+    pub fn lacks(&self, site: &SiteSettings) -> bool {
+        needed(site).any(|(_, file)| !self.0.contains_key(&file.path))
     }
 
     /// Whether any file is needed.
     pub fn is_needed(config: &Config) -> bool {
-        let mut sites = config.sites.iter().map(|site| &site.settings.tls);
-        sites.any(SiteTls::is_on) || !tls_behind::confs(config).is_empty()
+        config.sites.iter().any(|site| site.settings.tls.is_on()) || !tls_behind::confs(config).is_empty()
     }
 
     /// The part of it that servers behind are asked with; `None` where a file was not read.

@@ -23,6 +23,7 @@ pub mod stream;
 pub mod subrequest;
 pub mod tag;
 pub mod tally;
+pub mod tls_variables;
 pub mod trace;
 pub mod type_map;
 pub mod variables;

@@ -53,6 +53,7 @@ impl Vars for View<'_> {
     fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let own = self.ex.variable(name.as_bytes()).map(Cow::Borrowed);
         own.or_else(|| redirected(self.ex.previous.as_deref(), name.as_bytes()))
+            .or_else(|| self.ex.tls_environment(name).map(Cow::Borrowed))
     }
 
     fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -69,6 +70,10 @@ impl Vars for View<'_> {
             return self.response_field("Content-Type");
         }
         self.ex.server_variable(variable)
+    }
+
+    fn tls(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.ex.tls_variable(name)
     }
 
     fn depends_on(&self, name: &str) {

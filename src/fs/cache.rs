@@ -38,8 +38,17 @@ const USUAL: u64 = 4096;
 pub struct Door {
     /// The address it was sent to.
     pub local: SocketAddr,
-    /// The number of the site that TLS was agreed upon for, within TLS.
-    pub agreed: Option<usize>,
+    /// Within TLS, for which site.
+    pub agreed: Option<Agreed>,
+}
+
+/// What the client and the server agreed upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The number of the site.
+    pub site: usize,
+    /// Whether the client named a server.
+    pub by_name: bool,
 }
 
 thread_local! {

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::http::depends;
+use crate::lang::tls_variable;
 use crate::lang::vars::Vars;
 
 /// A value, parsed when settings are read.
@@ -26,8 +27,8 @@ enum Part {
     Busy,
     /// `%{NAME}e`
     Env(String),
-    /// `%{NAME}s`: of TLS, which there is none of.
-    Tls,
+    /// `%{NAME}s`
+    Tls(String),
 }
 
 /// What a value may tell of its request besides its variables.
@@ -66,7 +67,7 @@ impl FieldFormat {
     pub fn value(&self, vars: &dyn Vars, facts: &Facts) -> Vec<u8> {
         let mut value = Vec::new();
         for part in &self.parts {
-            if !matches!(part, Part::Text(_) | Part::Env(_) | Part::Tls) {
+            if !matches!(part, Part::Text(_) | Part::Env(_) | Part::Tls(_)) {
                 depends::on_more();
             }
             match part {
@@ -86,11 +87,19 @@ impl FieldFormat {
                 }
                 Part::Busy => value.extend_from_slice(format!("b={}", facts.busy).as_bytes()),
                 Part::Env(name) => value.extend_from_slice(vars.env(name).as_deref().unwrap_or(b"(null)")),
-                Part::Tls => value.extend_from_slice(b"(null)"),
+                Part::Tls(name) => match tls_variable::lookup(name, vars) {
+                    Some(found) => value.extend(found.iter().map(|byte| one_line(*byte))),
+                    None => value.extend_from_slice(b"(null)"),
+                },
             }
         }
         value
     }
+}
+
+/// A certificate's lines, and what else a client wrote into its own, make one line.
+fn one_line(byte: u8) -> u8 {
+    if byte.is_ascii_control() { b' ' } else { byte }
 }
 
 /// What stands behind a `%`, and the rest.
@@ -116,7 +125,7 @@ fn tag(text: &[u8]) -> Result<(Part, &[u8]), String> {
         b'i' => Part::Idle,
         b'b' => Part::Busy,
         b'e' => Part::Env(String::from_utf8_lossy(name).into_owned()),
-        b's' => Part::Tls,
+        b's' => Part::Tls(String::from_utf8_lossy(name).into_owned()),
         other => {
             let other = char::from(other);
             return Err(format!("`%{other}` means nothing here; write `%%` for a percent sign"));

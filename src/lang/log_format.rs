@@ -244,6 +244,10 @@ enum Value {
     BodyBytesOrDash,
     Cookie(Box<str>),
     Env(Box<str>),
+    /// `%{NAME}x`
+    Tls(Box<str>),
+    /// `%{errstr}c`: why the client's certificate was not believed.
+    TlsFault,
     Note(Box<str>),
     RequestField(Box<str>),
     ResponseField(Box<str>),

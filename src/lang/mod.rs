@@ -11,5 +11,6 @@ pub mod log_level;
 pub mod regex;
 pub mod rewrite;
 pub mod ssi;
+pub mod tls_variable;
 pub mod type_map;
 pub mod vars;

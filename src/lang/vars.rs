@@ -37,6 +37,11 @@ pub trait Vars {
         self.beneath()?.variable(variable)
     }
 
+    /// One of mod_ssl's own variables by its whole name (`SSL_PROTOCOL`), in any case; `None` without TLS.
+    fn tls(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.beneath()?.tls(name)
+    }
+
     /// The client's address, after mod_remoteip's rules.
     fn client_ip(&self) -> Option<IpAddr> {
         self.beneath()?.client_ip()
@@ -269,6 +274,7 @@ pub(crate) mod testing {
         pub(crate) os_env: Pairs,
         pub(crate) variables: Pairs,
         pub(crate) files: Pairs,
+        pub(crate) tls: Pairs,
     }
 
     fn find<'t>(pairs: &'t Pairs, name: &str) -> Option<Cow<'t, [u8]>> {
@@ -293,6 +299,9 @@ pub(crate) mod testing {
         }
         fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
             find(&self.variables, variable.name())
+        }
+        fn tls(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            find_field(&self.tls, name)
         }
         fn client_ip(&self) -> Option<IpAddr> {
             let address = find(&self.variables, "REMOTE_ADDR")?;

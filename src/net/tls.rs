@@ -4,6 +4,8 @@
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
+mod asking;
+#[cfg(feature = "tls")]
 mod behind;
 #[cfg(feature = "tls")]
 mod certificates;
@@ -13,16 +15,20 @@ mod engines;
 mod handshake;
 #[cfg(feature = "tls")]
 mod remarks;
+mod secured;
 #[cfg(feature = "tls")]
 mod session;
+#[cfg(feature = "tls")]
+mod trust;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Below, Client, Clients, Engine, Engines, Hello, Partner, Secured, Session, begin, disagreement};
+pub use absent::{Below, Client, Clients, Engine, Engines, Hello, Partner, Session, begin, disagreement};
 #[cfg(feature = "tls")]
 pub use behind::{Client, Clients, Partner, disagreement};
 #[cfg(feature = "tls")]
 pub use engines::{Engine, Engines};
 #[cfg(feature = "tls")]
-pub use handshake::{Hello, Secured, begin};
+pub use handshake::{Hello, begin};
+pub use secured::{Cipher, Doubt, Known, Protocol, Resumption, Secured, Verified};
 #[cfg(feature = "tls")]
 pub use session::{Below, Session};

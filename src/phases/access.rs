@@ -16,6 +16,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::phases::authorizer::ByProgram;
 use crate::phases::authz::{self, Found};
+use crate::phases::tls_access::{self, Weight};
 use crate::phases::{authn, authorizer, host_name};
 
 /// Why a place is not open, or not yet.
@@ -72,6 +73,11 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
 fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     let lists = place.conf.compat.lists.value();
     let satisfy = lists.map_or(Satisfy::All, |lists| lists.satisfy(ex.method));
+    let by_tls = match tls_access::run(ex, place) {
+        Err((fail, Weight::Strict)) => return Err(fail.into()),
+        Err((fail, Weight::Usual)) => Err(fail),
+        Ok(()) => Ok(()),
+    };
     let by_address = match (methods(ex, place), lists) {
         (Ok(()), Some(lists)) => by_lists(ex, place, lists, satisfy)?,
         (allowed, _) => allowed,
@@ -80,6 +86,7 @@ fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         Ok(()) => by_checker(ex, place)?,
         refused => refused,
     };
+    let by_address = by_tls.and(by_address);
     match satisfy {
         Satisfy::All => by_address?,
         Satisfy::Any if by_address.is_ok() => {

@@ -18,11 +18,12 @@ use crate::http::status::Status;
 use crate::lang::log_level::Level;
 use crate::phases::access::Closed;
 use crate::phases::authorizer::{self, ByProgram, Checked};
-use crate::phases::{answers, auth_files, digest};
+use crate::phases::{answers, auth_files, digest, tls_access};
 
 /// Finds out who the client is, where the place asks. Without AuthType nobody is asked, and there is no user.
 pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     depends::on_more();
+    tls_access::take_certificate(ex, place)?;
     if let Some(Some(check)) = place.conf.authorizer.check.value()
         && let Checked::Known = authorizer::check(ex, place, check)?
     {
@@ -139,7 +140,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The name and the password that the request has.
-fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(super) fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
     parse(ex.head.field(b"Authorization")?)
 }
 

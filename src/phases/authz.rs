@@ -14,6 +14,7 @@ use crate::exchange::view::View;
 use crate::http::depends;
 use crate::http::method::Method;
 use crate::lang::log_level::Level;
+use crate::net::tls::Verified;
 use crate::phases::access::Closed;
 use crate::phases::{auth_files, authorizer, host_name};
 
@@ -139,6 +140,8 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement, group_file: Opti
             }
         }
         Requirement::ForwardDns(names) => leads_here(ex, computed(ex, names))?,
+        Requirement::Tls => ex.is_secure(),
+        Requirement::TlsVerified => matches!(ex.verified(), Verified::Good(_)),
         Requirement::Expr(expr, wants) => {
             let holds = expr.eval(&View { ex, response: None }).map_err(|missing| {
                 let path = String::from_utf8_lossy(&missing.path).into_owned();

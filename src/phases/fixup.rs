@@ -43,6 +43,9 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
             at: None,
         });
     }
+    for (name, value) in ex.exported_tls_variables(place.conf.tls_access.options.in_force()) {
+        ex.variables.insert(name, value);
+    }
     if place.alias == Alias::Proxied {
         request_fields::late(ex);
         return Ok(Fixed::Here);

@@ -46,6 +46,7 @@ use crate::worker::serve;
 use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
+use secured::unexpected_tls;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -214,8 +215,9 @@ impl Conn {
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
                     continue;
                 }
-                Ok(Progress::Partial) => {}
-                Err(error) => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) if !self.begins_as_tls() => {}
+                Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -243,6 +245,12 @@ impl Conn {
             self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
         }
         buffer.advance(length);
+    }
+
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
     }
 
     /// A head that ends here.

@@ -139,7 +139,7 @@ impl Outside for Thread {
 
 /// Serves one request: from parsed head to response. `None` when the client has left.
 pub async fn serve<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Option<Response> {
-    let answer = match phases::vhost::run(ex) {
+    let answer = match phases::vhost::run(ex).and_then(|()| phases::misdirected::run(ex)) {
         Ok(()) => {
             phases::client_address::run(ex);
             let core = &ex.site.settings.core;

@@ -15,7 +15,7 @@ use crate::exchange::Began;
 use crate::exchange::body::RequestBody;
 use crate::exchange::response::{Body, FileBody, Origin, Response};
 use crate::exchange::{Connection, Exchange};
-use crate::fs::cache::{Door, FileCache};
+use crate::fs::cache::{Agreed, Door, FileCache};
 use crate::http::depends::Depends;
 use crate::http::fields::{Fields, append_line};
 use crate::http::framing::ResponseFraming;
@@ -93,7 +93,10 @@ pub fn cache(config: &Config, threads: usize) -> Option<FileCache<Ready>> {
 pub fn door(connection: &Connection) -> Door {
     Door {
         local: connection.local,
-        agreed: connection.tls.as_ref().map(|tls| tls.site),
+        agreed: connection.tls.as_ref().map(|tls| Agreed {
+            site: tls.site,
+            by_name: tls.server_name.is_some(),
+        }),
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Case {
     pub as_root: bool,
     /// Do not judge reply heads.
     pub loose: bool,
+    /// The server speaks TLS, and so do all connections to it: a case that says nothing of that is played a second time.
+    pub within_tls: bool,
     /// Seconds that one wait may last.
     pub patience: u64,
     /// Variables of the server's own environment.
@@ -245,6 +247,16 @@ impl Step {
                 | Step::Grep(..)
                 | Step::Tolerate(_)
         )
+    }
+}
+
+impl Case {
+    /// What it expects in lines of replies.
+    pub fn expectations(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|(_, step)| match step {
+            Step::Line(Want::Line(text) | Want::Match(text)) => Some(text.as_str()),
+            _ => None,
+        })
     }
 }
 

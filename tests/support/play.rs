@@ -56,6 +56,7 @@ struct Player {
     wires: BTreeMap<String, Wire>,
     here: String,
     over: Option<Over>,
+    within_tls: bool,
     address: String,
     outbox: Vec<u8>,
     reply: Reply,
@@ -86,12 +87,19 @@ impl Player {
             server: None,
             wires: BTreeMap::new(),
             here: "first".into(),
-            over: None,
+            within_tls: case.within_tls,
+            over: case
+                .within_tls
+                .then(|| Over::parse("sni=none").expect("the words are well-formed")),
             address: String::new(),
             outbox: Vec::new(),
             reply: Reply::default(),
             output: None,
-            tolerated: Vec::new(),
+            tolerated: if case.within_tls {
+                vec![other_names()]
+            } else {
+                Vec::new()
+            },
             // The pipes of a map program come and go with it.
             disturbed: mentions("prg:"),
             app_port: server::free_port(),
@@ -129,7 +137,14 @@ impl Player {
 
     /// Writes the configuration and the files of the case.
     fn lay_out(&mut self, case: &Case, listen: &str) -> Result<(), String> {
-        let lines: Vec<String> = case.config.iter().map(|l| self.fill(l)).collect();
+        let secure = [
+            "SSLEngine on",
+            "SSLCertificateFile $TLS/ecdsa.pem",
+            "SSLCertificateKeyFile $TLS/ecdsa.key",
+        ];
+        let secure = secure.iter().filter(|_| case.within_tls);
+        let lines = case.config.iter().map(String::as_str).chain(secure.copied());
+        let lines: Vec<String> = lines.map(|l| self.fill(l)).collect();
         server::write_config(&self.root, &lines, listen)?;
         for item in &case.files {
             self.make(item).map_err(|e| format!("file {}: {e}", item.name))?;
@@ -253,7 +268,8 @@ impl Player {
 
     fn connect(&self, address: &str) -> Result<Wire, String> {
         let mut wire = Wire::connect(address, self.patience)?;
-        if let Some(over) = &self.over {
+        let is_ours = !self.within_tls || address == self.address;
+        if let Some(over) = self.over.as_ref().filter(|_| is_ours) {
             wire.secure(over)?;
         }
         Ok(wire)
@@ -550,6 +566,11 @@ impl Player {
             })
             .into_owned()
     }
+}
+
+/// What is said of a certificate that is not for the sites of the case.
+fn other_names() -> Regex {
+    Regex::new("SSLCertificateFile: .*: it is not for the ServerName").expect("well-formed")
 }
 
 fn starts_exchange(step: &Step) -> bool {

@@ -36,6 +36,10 @@ pub enum Requirement {
     FileOwner,
     /// `file-group`: the user is in the file's group.
     FileGroup,
+    /// `ssl`: the client speaks TLS.
+    Tls,
+    /// `ssl-verify-client`: it has shown a good certificate.
+    TlsVerified,
     /// `expr`
     Expr(Box<Expr>, Wants),
     /// One of `<AuthzProviderAlias>`, and where it was asked for.
@@ -74,7 +78,7 @@ pub(super) const MANUAL: &str = "Several lines are alternatives, unless they sta
 all granted; all denied; ip with addresses, networks, or the beginnings of IPv4 addresses; host with names or the ends of names, \
 where the client's name must lead back to its address; forward-dns with names that lead to its address; local (a client on this \
 machine); env with variables; method with methods; user with names; valid-user; group with groups of AuthGroupFile; file-owner \
-and file-group (the file belongs to the user, or to a group of the user's); expr with an expression.
+and file-group (the file belongs to the user, or to a group of the user's); ssl (the client speaks TLS); ssl-verify-client (it has shown a certificate that is believed, see SSLVerifyClient); expr with an expression.
 
 Words of user, group, host and forward-dns may hold %{...}. With not, a line refuses instead of granting, and stands in \
 <RequireAll>. The name of an <AuthzProviderAlias> stands for what that says. Kinds \
@@ -113,6 +117,8 @@ const KINDS: &[&[u8]] = &[
     b"group",
     b"file-owner",
     b"file-group",
+    b"ssl",
+    b"ssl-verify-client",
     b"expr",
 ];
 
@@ -129,7 +135,7 @@ pub fn of_kind(kind: &[u8], words: &[u8]) -> Said<Requirement> {
 /// The sentence about a word that is no kind.
 pub fn unknown(kind: &[u8]) -> String {
     let sentence = "is no kind of requirement that is known here; write `all`, `ip`, `host`, `forward-dns`, `local`, `env`, \
-                    `method`, `user`, `valid-user`, `group`, `file-owner`, `file-group` or `expr`";
+                    `method`, `user`, `valid-user`, `group`, `file-owner`, `file-group`, `ssl`, `ssl-verify-client` or `expr`";
     format!("{} {sentence}", shown(kind))
 }
 
@@ -153,6 +159,11 @@ fn requirement(kind: &[u8], rest: &[u8], trust: Trust) -> Said<Requirement> {
         b"group" => Requirement::Group(computed(&words, trust)?),
         b"file-owner" => Requirement::FileOwner,
         b"file-group" => Requirement::FileGroup,
+        b"ssl" | b"ssl-verify-client" if !words.is_empty() => {
+            return Err(format!("{} takes no words behind it", shown(kind)));
+        }
+        b"ssl" => Requirement::Tls,
+        b"ssl-verify-client" => Requirement::TlsVerified,
         b"expr" => expression(rest, trust)?,
         _ => return Err(unknown(kind)),
     })
@@ -230,6 +241,7 @@ mod tests {
             "expr %{",
             "ALL granted",
             "ldap-user x",
+            "ssl on",
         ] {
             assert!(said(text).is_err(), "{text}");
         }

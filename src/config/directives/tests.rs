@@ -126,6 +126,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "RewriteBase",
         "Apache refuses it outside of sections when it reads its words",
     ),
+    (
+        "SSLCACertificateFile",
+        "Apache refuses it in sections when it reads its words",
+    ),
+    (
+        "SSLCACertificatePath",
+        "Apache refuses it in sections when it reads its words",
+    ),
     ("SuexecUserGroup", "ours is for directories too"),
     ("<Macro>", "macros are the administrator's"),
     ("MacroIgnoreBadNesting", "macros are the administrator's"),

@@ -159,9 +159,12 @@ fn configured(ex: &Exchange) -> Vec<Configured<'_>> {
         value,
         origin: origin(ex.config, name, value),
     };
+    const SNI: &str = "SSL_TLS_SNI";
+    let own = ex.tls_environment(SNI).map(|name| (SNI.as_bytes(), name));
     let variables = ex.variables.iter();
     variables
         .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .chain(own)
         .map(variable)
         .collect()
 }

@@ -81,6 +81,10 @@ impl<'v> State<'v> {
                 let order = integer(&self.word(left)?).cmp(&integer(&self.word(right)?));
                 how.allows(order)
             }
+            Condition::Lengths(left, how, right) => {
+                let (left, right) = (self.word(left)?, self.word(right)?);
+                how.allows(left.len().cmp(&right.len()).then_with(|| left.cmp(&right)))
+            }
             Condition::In(needle, list) => {
                 let needle = self.word(needle)?;
                 for word in list {
@@ -135,6 +139,7 @@ impl<'v> State<'v> {
                 Cow::Owned(text)
             }
             Word::Variable(variable) => self.vars.variable(*variable).unwrap_or_else(|| otherwise(*variable)),
+            Word::Tls(name) => self.vars.tls(name).unwrap_or_default(),
             Word::Field(name) => {
                 self.depends_on(name);
                 self.vars.request_field(name).unwrap_or_default()

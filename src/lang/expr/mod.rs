@@ -66,6 +66,13 @@ impl Expr {
         Ok(Expr { condition })
     }
 
+    /// Reads the expression of SSLRequire, whose comparisons, whatever they are called, put the shorter text first and go by
+    /// the letters where the lengths are the same.
+    pub fn parse_of_ssl_require(text: &str, trust: Trust) -> Result<Expr, ExprError> {
+        let condition = parse::of_ssl_require(text, trust).map_err(ExprError)?;
+        Ok(Expr { condition })
+    }
+
     /// Whether it is true of the request.
     pub fn eval(&self, vars: &dyn Vars) -> Result<bool, NoValue> {
         eval::condition(&self.condition, vars).map(|matched| matched.is_some())
@@ -104,6 +111,7 @@ enum Condition {
     Any(Vec<Condition>),
     Strings(Word, Comparison, Word),
     Integers(Word, Comparison, Word),
+    Lengths(Word, Comparison, Word),
     In(Word, Vec<Word>),
     Matches(Word, Box<Regex>),
     Globs(Word, GlobKind, Word),
@@ -138,6 +146,7 @@ enum Word {
     Literal(Vec<u8>),
     Joined(Vec<Word>),
     Variable(Variable),
+    Tls(Box<str>),
     Field(&'static str),
     Time(&'static str),
     Group(u8),

@@ -4,6 +4,7 @@ use super::functions;
 use super::scan::{Scanner, Token, leading_name};
 use super::{Condition, Function, GlobKind, Subnet, Trust, Word};
 use crate::lang::regex::Regex;
+use crate::lang::tls_variable;
 use crate::lang::vars::{self, Accessible, FileTest, Variable};
 
 /// How deep parentheses, negations and calls may nest. (Apache gives up at 20 when it evaluates.)
@@ -11,7 +12,17 @@ const MAX_DEPTH: usize = 40;
 
 /// Reads a boolean expression.
 pub(super) fn boolean(text: &str, trust: Trust) -> Result<Condition, String> {
+    whole(Parser::new(text, trust))
+}
+
+/// Reads the expression of SSLRequire.
+pub(super) fn of_ssl_require(text: &str, trust: Trust) -> Result<Condition, String> {
     let mut parser = Parser::new(text, trust);
+    parser.compares = Compares::ByLength;
+    whole(parser)
+}
+
+fn whole(mut parser: Parser<'_>) -> Result<Condition, String> {
     let condition = parser.any()?;
     match parser.scanner.peek()? {
         Token::End => Ok(condition),
@@ -28,7 +39,17 @@ pub(super) fn string(text: &str, trust: Trust) -> Result<Word, String> {
 struct Parser<'t> {
     scanner: Scanner<'t>,
     trust: Trust,
+    compares: Compares,
     depth: usize,
+}
+
+/// How two words are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compares {
+    /// As texts or as numbers, whatever the operator says.
+    AsSaid,
+    /// As SSLRequire does.
+    ByLength,
 }
 
 /// What ends a string.
@@ -44,6 +65,7 @@ impl<'t> Parser<'t> {
         Parser {
             scanner: Scanner { rest: text },
             trust,
+            compares: Compares::AsSaid,
             depth: 0,
         }
     }
@@ -163,6 +185,9 @@ impl<'t> Parser<'t> {
         let left = self.word()?;
         let before = self.scanner;
         match self.scanner.token()? {
+            Token::Strings(how) | Token::Integers(how) if self.compares == Compares::ByLength => {
+                Ok(Condition::Lengths(left, how, self.word()?))
+            }
             Token::Strings(how) => Ok(Condition::Strings(left, how, self.word()?)),
             Token::Integers(how) => Ok(Condition::Integers(left, how, self.word()?)),
             Token::Matches => Ok(Condition::Matches(left, Box::new(self.regex()?))),
@@ -400,6 +425,9 @@ fn variable(name: &str) -> Result<Word, String> {
     }
     if let Some(format) = vars::time_of_variable(name) {
         return Ok(Word::Time(format));
+    }
+    if tls_variable::is_own(name) {
+        return Ok(Word::Tls(name.into()));
     }
     let unknown = || match name.get(..5).filter(|start| start.eq_ignore_ascii_case("HTTP_")) {
         Some(_) => format!(

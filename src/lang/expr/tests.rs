@@ -398,3 +398,29 @@ fn every_cut_is_read_or_refused() {
         let _ = Expr::parse(&text[end..], Trust::Full);
     }
 }
+
+#[test]
+fn ssl_require_compares_lengths_before_letters() {
+    let vars = Table {
+        tls: vec![("SSL_CIPHER_USEKEYSIZE", b"256")],
+        ..Table::default()
+    };
+    for (text, want) in [
+        ("%{SSL_CIPHER_USEKEYSIZE} >= 128", true),
+        ("%{SSL_CIPHER_USEKEYSIZE} > 56", true),
+        ("%{SSL_CIPHER_USEKEYSIZE} lt 1024", true),
+        ("%{SSL_CIPHER_USEKEYSIZE} -ge 300", false),
+        ("\"b\" < \"aa\"", true),
+        ("\"b\" eq \"b\" and \"01\" ne \"1\"", true),
+        ("%{SSL_CIPHER} == \"\"", true),
+        ("%{SSL_CIPHER_USEKEYSIZE} in { \"128\", \"256\" }", true),
+    ] {
+        let expr = Expr::parse_of_ssl_require(text, Trust::Full).expect(text);
+        assert_eq!(expr.eval(&vars), Ok(want), "{text}");
+    }
+    assert!(Expr::parse("%{SSL_CIPHER_USEKEYSIZE} > 56", Trust::Full).is_ok_and(|expr| expr.eval(&vars) == Ok(false)));
+    for end in 0..40 {
+        let _either_way =
+            Expr::parse_of_ssl_require(&"%{SSL_CIPHER_USEKEYSIZE} in { \"128\", \"x\" }"[..end], Trust::Full);
+    }
+}

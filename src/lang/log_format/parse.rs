@@ -157,11 +157,25 @@ fn value(letter: &str, word: &str) -> Result<Value, String> {
         "U" => Value::Path,
         "v" => Value::ServerName,
         "V" => Value::CanonicalName,
+        "x" => Value::Tls(name()),
+        "c" => old_tls(word),
         "X" => Value::ConnectionState,
         "^FB" => Value::FirstByte,
         "^ti" => Value::RequestTrailer(name()),
         "^to" => Value::ResponseTrailer(name()),
         _ => return Err(unknown(letter)),
+    })
+}
+
+/// `%{…}c`, as mod_ssl took it over from Apache-SSL. What it does not know has no value.
+fn old_tls(word: &str) -> Value {
+    Value::Tls(match word {
+        "version" => "SSL_PROTOCOL".into(),
+        "cipher" => "SSL_CIPHER".into(),
+        "subjectdn" | "clientcert" => "SSL_CLIENT_S_DN".into(),
+        "issuerdn" | "cacert" => "SSL_CLIENT_I_DN".into(),
+        "errstr" => return Value::TlsFault,
+        _ => "".into(),
     })
 }
 
@@ -215,7 +229,6 @@ fn time(word: &str) -> Value {
 
 fn unknown(letter: &str) -> String {
     match letter {
-        "x" | "c" => format!("`%{letter}` belongs to mod_ssl, which this server does not have; leave it out"),
         "E" => "`%E` is for ErrorLogFormat; the status is `%s`".to_owned(),
         _ => format!("`%{letter}` is not a directive of a log format; write `%%` for a percent sign"),
     }

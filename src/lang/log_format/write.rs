@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::escape;
 use super::{AccessRecord, ConnectionState, Item, Listed, Moment, Pass, Statuses, TimeForm, Value, Which};
 use crate::lang::local_time;
+use crate::lang::tls_variable;
 
 /// Appends what `item` writes for the request.
 pub(super) fn item(item: &Item, record: &AccessRecord<'_>, out: &mut Vec<u8>) {
@@ -45,6 +46,14 @@ fn value(value: &Value, record: &AccessRecord<'_>, pass: &Pass<'_>, out: &mut Ve
         Value::BodyBytes | Value::BodyBytesOrDash => number(record.body_bytes, out),
         Value::Cookie(name) => text(vars.cookie(name).as_deref(), out),
         Value::Env(name) => text(vars.env(name).as_deref(), out),
+        Value::Tls(name) => text(tls_variable::lookup(name, vars).as_deref(), out),
+        Value::TlsFault => {
+            let verdict = vars.tls("SSL_CLIENT_VERIFY");
+            text(
+                verdict.as_deref().and_then(|verdict| verdict.strip_prefix(b"FAILED:")),
+                out,
+            );
+        }
         Value::Note(name) => text(vars.note(name).as_deref(), out),
         Value::RequestField(name) => text(vars.request_field(name).as_deref(), out),
         Value::ResponseField(name) => text(vars.response_field(name).as_deref(), out),

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::base::ascii;
 use crate::lang::local_time;
 use crate::lang::regex::group;
+use crate::lang::tls_variable;
 use crate::lang::vars::{self, Vars};
 
 use super::flags::{Escape, Which};
@@ -84,7 +85,7 @@ impl Run<'_> {
                 let value = seen.env(name).or_else(|| self.host.os_env(name));
                 value.map(Cow::into_owned)
             }
-            Variable::Ssl(name) => self.host.ssl(name),
+            Variable::Ssl(name) => tls_variable::lookup(name, self.host).map(Cow::into_owned),
             Variable::Time(format) => {
                 let value = formatted(self.host.now(), format);
                 if format.len() > "%Y".len() {

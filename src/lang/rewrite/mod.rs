@@ -83,11 +83,6 @@ pub trait Host: Vars {
     /// The address the request came to.
     fn server_address(&self) -> Option<Vec<u8>>;
 
-    /// A variable of the TLS connection.
-    fn ssl(&self, _name: &str) -> Option<Vec<u8>> {
-        None
-    }
-
     /// What a map has for a key.
     fn map(&self, map: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Pending>;
 

@@ -30,16 +30,6 @@ pub struct Engine(Infallible);
 /// What a client said first.
 pub struct Hello<S>(Infallible, PhantomData<S>);
 
-/// What was agreed upon.
-#[derive(Debug)]
-pub struct Secured {
-    /// The name of the server that the client asked for, lower case.
-    pub server_name: Option<Box<[u8]>>,
-    /// The number of the site whose certificate it was shown.
-    pub site: usize,
-    _never: Infallible,
-}
-
 /// The state of a connection's TLS.
 pub struct Session(Infallible);
 

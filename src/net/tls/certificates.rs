@@ -17,7 +17,15 @@ use crate::tls::pem::{self, Block, KeyForm, Kind};
 
 /// Those of a site, one for each kind of key.
 #[derive(Debug)]
-pub(super) struct Certificates(Vec<Arc<CertifiedKey>>);
+pub(super) struct Certificates(Vec<Shown>);
+
+/// One of them.
+#[derive(Debug)]
+struct Shown {
+    key: Arc<CertifiedKey>,
+    /// The server's own, for those who ask what was shown.
+    own: Option<Arc<[u8]>>,
+}
 
 /// A file of a site, and the directive that names it.
 #[derive(Clone, Copy)]
@@ -119,13 +127,19 @@ impl Certificates {
     /// Those that the settings of a site name; of each kind of key the last, as in Apache. The errors say what is wrong with
     /// which file.
     pub(super) fn new(tls: &SiteTls, keyring: &Keyring) -> Result<Certificates, Vec<ConfigError>> {
-        let mut certificates: Vec<Arc<CertifiedKey>> = Vec::new();
+        let mut certificates: Vec<Shown> = Vec::new();
         let mut faults = Vec::new();
         for (file, key) in named(tls) {
             match certified(tls, file, key, keyring) {
                 Ok(certified) => {
-                    certificates.retain(|before| before.key.algorithm() != certified.key.algorithm());
-                    certificates.push(Arc::new(certified));
+                    certificates.retain(|before| before.key.key.algorithm() != certified.key.algorithm());
+                    certificates.push(Shown {
+                        own: certified
+                            .cert
+                            .first()
+                            .map(|certificate| Arc::from(certificate.as_ref())),
+                        key: Arc::new(certified),
+                    });
                 }
                 Err(fault) => faults.push(fault),
             }
@@ -192,15 +206,27 @@ fn certified(
     Ok(CertifiedKey::new(links.into_iter().map(|link| link.der).collect(), key))
 }
 
-impl ResolvesServerCert for Certificates {
+impl Certificates {
     /// The one whose signatures the client likes best, as in Apache; where it can verify none, the first, for it to refuse.
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let signs = |certified: &&Arc<CertifiedKey>, scheme| {
-            certified.key.choose_scheme(&[scheme]).is_some() && has_suite_for(&hello, certified.key.algorithm())
+    fn fitting(&self, hello: &ClientHello<'_>) -> Option<&Shown> {
+        let signs = |shown: &&Shown, scheme| {
+            let key = &shown.key.key;
+            key.choose_scheme(&[scheme]).is_some() && has_suite_for(hello, key.algorithm())
         };
         let mut liked = hello.signature_schemes().iter();
-        let found = liked.find_map(|scheme| self.0.iter().find(|certified| signs(certified, *scheme)));
-        found.or_else(|| self.0.first()).cloned()
+        let found = liked.find_map(|scheme| self.0.iter().find(|shown| signs(shown, *scheme)));
+        found.or_else(|| self.0.first())
+    }
+
+    /// The certificate that a client is shown, in DER.
+    pub(super) fn shown_to(&self, hello: &ClientHello<'_>) -> Option<Arc<[u8]>> {
+        self.fitting(hello)?.own.clone()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.fitting(&hello).map(|shown| Arc::clone(&shown.key))
     }
 }
 

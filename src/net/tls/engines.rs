@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::server::ClientHello;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
+use super::asking::Asking;
 use super::certificates::Certificates;
 use super::remarks;
+use super::secured::Verified;
 use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
@@ -27,6 +31,8 @@ pub struct Engine {
     named: Arc<ServerConfig>,
     /// For one that names others only: it is spoken to as if it had named none, as Apache does.
     unnamed: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+    asking: Option<Arc<Asking>>,
 }
 
 impl Engines {
@@ -54,7 +60,7 @@ impl Engines {
     pub fn remarks(config: &Config, keyring: &Keyring) -> Vec<ConfigError> {
         let provider = Arc::new(ring::default_provider());
         let mut found: Vec<ConfigError> = Vec::new();
-        for site in config.sites.iter().filter(|site| !keyring.lacks(&site.settings.tls)) {
+        for site in config.sites.iter().filter(|site| !keyring.lacks(&site.settings)) {
             match Engine::new(site, keyring, &provider) {
                 Ok(None) => {}
                 Ok(Some(_)) => found.extend(remarks::of(site, keyring)),
@@ -93,19 +99,38 @@ impl Engine {
             let what = "the site has no certificate; name one with SSLCertificateFile";
             return Err(fault("SSLEngine", &what));
         }
+        let certificates = Arc::new(certificates);
         let versions = ServerConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| fault("SSLProtocol", &error))?;
-        let mut unnamed = versions
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certificates));
+        let asking = Asking::new(site, keyring, provider)?.map(Arc::new);
+        let versions = match &asking {
+            Some(asking) => versions.with_client_cert_verifier(Arc::<Asking>::clone(asking)),
+            None => versions.with_no_client_auth(),
+        };
+        let mut unnamed = versions.with_cert_resolver(Arc::<Certificates>::clone(&certificates));
         unnamed.ticketer = ring::Ticketer::new().map_err(|error| fault("SSLSessionTickets", &error))?;
         let mut named = unnamed.clone();
         named.alpn_protocols = vec![HTTP.to_vec()];
         Ok(Some(Engine {
             named: Arc::new(named),
             unnamed: Arc::new(unnamed),
+            certificates,
+            asking,
         }))
+    }
+
+    /// The certificate that a client is shown, in DER.
+    pub(super) fn shown_to(&self, hello: &ClientHello<'_>) -> Option<Arc<[u8]>> {
+        self.certificates.shown_to(hello)
+    }
+
+    /// What is to be thought of the certificates of a client, its own first.
+    pub(super) fn verdict(&self, chain: &[CertificateDer<'_>]) -> Verified {
+        match &self.asking {
+            Some(asking) => asking.verdict(chain),
+            None => Verified::Nothing,
+        }
     }
 
     /// What a client is answered with that has named these protocols.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,12 +14,40 @@ use crate::config::directives::tls;
 use crate::exchange::fail::Fail;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
-use crate::net::stream::Unsecured;
+use crate::net::stream::{More, Unsecured};
 use crate::net::tls::{Engine, Secured, Session, begin};
 use crate::worker::reader::allowance;
 
-/// The first byte of a record that carries a handshake (RFC 8446 section 5.1).
-const HANDSHAKE: u8 = 22;
+/// The first bytes of records (RFC 8446 section 5.1); that of a handshake comes first.
+const RECORDS: RangeInclusive<u8> = 20..=24;
+pub(super) const HANDSHAKE: u8 = 22;
+
+/// The alert `protocol_version` (RFC 8446 section 6.2): what a client is told that begins as in SSL 2.0.
+const TOO_OLD: &[u8] = &[21, 3, 3, 0, 2, 2, 70];
+
+/// What a client's first byte is the beginning of.
+enum Greeting {
+    /// A record of TLS.
+    Record,
+    /// A request, or an empty line before one.
+    Request,
+    /// A hello of SSL 2.0.
+    Old,
+    /// Neither.
+    Other,
+}
+
+impl Greeting {
+    fn of(first: u8) -> Greeting {
+        match first {
+            _ if RECORDS.contains(&first) => Greeting::Record,
+            b'\r' | b'\n' => Greeting::Request,
+            _ if first.is_ascii_graphic() => Greeting::Request,
+            0x80.. => Greeting::Old,
+            _ => Greeting::Other,
+        }
+    }
+}
 
 impl Conn {
     /// Whether the address speaks TLS from the first byte on.
@@ -40,9 +69,18 @@ impl Conn {
                 },
             }
         };
-        if first != HANDSHAKE {
-            self.speaks_plainly = true;
-            return true;
+        match Greeting::of(first) {
+            Greeting::Record => {}
+            Greeting::Request => {
+                self.speaks_plainly = true;
+                return true;
+            }
+            Greeting::Old => {
+                // Who does not take it closes anyway.
+                let _unsent = self.stream.try_write(TOO_OLD, More::Nothing);
+                return self.disagreed(&"it begins as in SSL 2.0, or as nothing that is known");
+            }
+            Greeting::Other => return self.disagreed(&"it speaks neither TLS nor HTTP"),
         }
         self.thread.roster.reads(self.seat);
         let thread = Rc::clone(&self.thread);
@@ -69,15 +107,13 @@ impl Conn {
     fn agreement<'t>(&mut self, own: &'t Engine) -> impl Future<Output = io::Result<(Session, Secured)>> + use<'t> {
         let first = self.reader.borrow_mut().buffer.split().freeze();
         let unsecured = Unsecured::new(Rc::clone(&self.stream), first);
-        let (thread, local, site) = (Rc::clone(&self.thread), self.local, self.site);
+        let (thread, local) = (Rc::clone(&self.thread), self.local);
         async move {
             let hello = begin(unsecured).await?;
             let named = hello.server_name();
             let named = thread.config.site_for(local, named.as_deref(), b"");
-            match thread.engines.of(named) {
-                Some(engine) => hello.agree(engine, named.number).await,
-                None => hello.agree(own, site.number).await,
-            }
+            // A site without TLS is reached over that of its address, as in Apache.
+            hello.agree(thread.engines.of(named).unwrap_or(own), named.number).await
         }
     }
 
@@ -100,7 +136,18 @@ impl Conn {
 
     /// What is said without TLS to an address that speaks nothing else.
     pub(super) fn plainness(&self) -> Option<Fail> {
-        self.speaks_plainly
-            .then(|| Fail::client(Status::BAD_REQUEST, "plain HTTP was spoken to an address of TLS").closing())
+        const TOLD: &str = "Reason: You're speaking plain HTTP to an SSL-enabled server port. Instead use the HTTPS scheme to access \
+this URL, please.";
+        self.speaks_plainly.then(|| {
+            let note = "plain HTTP was spoken to an address of TLS (SSLEngine)";
+            let fail = Fail::client(Status::BAD_REQUEST, note).of_module("ssl");
+            fail.telling(TOLD).closing()
+        })
     }
+}
+
+/// What is to be said to a client that begins with TLS where it is not spoken.
+pub(super) fn unexpected_tls() -> Fail {
+    let note = "TLS was spoken to an address without it (SSLEngine is off)";
+    Fail::client(Status::BAD_REQUEST, note).of_module("ssl").closing()
 }

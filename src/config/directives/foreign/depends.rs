@@ -96,12 +96,6 @@ pub(super) fn gnutls_enable(words: &[Vec<u8>]) -> Answer {
     unless(words, &["off"], refusal)
 }
 
-pub(super) fn ssl_verify_client(words: &[Vec<u8>]) -> Answer {
-    let refusal =
-        "not supported by this version; nobody is asked for a certificate: keep the server that asks in front";
-    unless(words, &["none"], refusal)
-}
-
 pub(super) fn second_file(words: &[Vec<u8>]) -> Answer {
     unless(
         words,

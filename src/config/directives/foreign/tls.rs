@@ -1,7 +1,7 @@
 //! TLS, certificates and HTTP/2.
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
-use crate::config::directives::foreign::depends::{off_only, ssl_verify_client};
+use crate::config::directives::foreign::depends::off_only;
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
 const CERTIFICATES: &str = "not supported by this version; obtain certificates with another program";
@@ -9,7 +9,6 @@ const NOCERT: &str = "it has no effect: certificates are not obtained by this ve
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
 const NOPROXY: &str = "it has no effect: servers behind are asked over plain HTTP, and an https:// address is refused";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
-const ONLY_TLS: &str = "not supported by this version; nothing is served over TLS: keep the place out, or deny it with `Require all denied`";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
@@ -91,13 +90,6 @@ foreign! {
     "NWSSLUpgradeable" "mod_nw_ssl" S None "[IP-address:]portnumber" => Ignored(WINDOWS);
     "SecureListen" "mod_nw_ssl" S None "[IP-address:]portnumber Certificate-Name [MUTUAL]" =>
         Refused("it concerns NetWare; write Listen");
-    "SSLCACertificateFile" "mod_ssl" SVDH AuthConfig "file-path" => Ignored(NOSSL);
-    "SSLCACertificatePath" "mod_ssl" SVDH AuthConfig "directory-path" => Ignored(NOSSL);
-    "SSLCADNRequestFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCADNRequestPath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
-    "SSLCARevocationCheck" "mod_ssl" SV None "chain|leaf|none [flags ...]" => Ignored(NOSSL);
-    "SSLCARevocationFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
-    "SSLCARevocationPath" "mod_ssl" SV None "directory-path" => Ignored(NOSSL);
     "SSLCipherSuite" "mod_ssl" SVDH AuthConfig "[protocol] cipher-spec" => Ignored(NOSSL);
     "SSLCompression" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLCryptoDevice" "mod_ssl" S None "engine" => Ignored(NOSSL);
@@ -115,15 +107,12 @@ foreign! {
     "SSLOCSPResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLOCSPUseRequestNonce" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLOpenSSLConfCmd" "mod_ssl" SV None "command-name command-value" => Ignored(NOSSL);
-    "SSLOptions" "mod_ssl" SVDH Options "[+|-]option ..." => Ignored(NOSSL);
     "SSLPassPhraseDialog" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLProtocol" "mod_ssl" SV None "[+|-]protocol ..." => Ignored(NOSSL);
     "SSLProxyCipherSuite" "mod_ssl" SVD None "[protocol] cipher-spec" => Ignored(NOPROXY);
     "SSLProxyProtocol" "mod_ssl" SVD None "[+|-]protocol ..." => Ignored(NOPROXY);
     "SSLRandomSeed" "mod_ssl" S None "context source [bytes]" => Ignored(NOSSL);
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" => Ignored(NOSSL);
-    "SSLRequire" "mod_ssl" DH AuthConfig "expression" => Refused(ONLY_TLS);
-    "SSLRequireSSL" "mod_ssl" DH AuthConfig "" => Refused(ONLY_TLS);
     "SSLSessionCache" "mod_ssl" S None "type" => Ignored(NOSSL);
     "SSLSessionCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLSessionTicketKeyFile" "mod_ssl" SV None "file-path" => Ignored(NOSSL);
@@ -139,10 +128,5 @@ foreign! {
     "SSLStaplingResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
     "SSLStaplingReturnResponderErrors" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
     "SSLStaplingStandardCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSSL);
-    "SSLStrictSNIVHostCheck" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLUserName" "mod_ssl" SDH AuthConfig "varname" => Ignored(NOSSL);
     "SSLUseStapling" "mod_ssl" SV None "on|off" => Ignored(NOSSL);
-    "SSLVerifyClient" "mod_ssl" SVDH AuthConfig "level" => By(ssl_verify_client);
-    "SSLVerifyDepth" "mod_ssl" SVDH AuthConfig "number" => Ignored(NOSSL);
-    "SSLVHostSNIPolicy" "mod_ssl" S None "strict|secure|authonly|insecure" => Ignored(NOSSL);
 }
