@@ -1,13 +1,14 @@
 /* The client of the bench: one epoll loop that asks, checks every response, and says how it went.
  *
- *     load [-c CONNECTIONS] [-d SECONDS] [-n CALLS] [-p DEPTH] [-b FILE | -l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]
+ *     load [-c CONNECTIONS] [-d SECONDS] [-n CALLS] [-p DEPTH] [-b FILE] [-l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]
  *
  *     -c  connections at once (1)
  *     -d  how long requests are begun (1); those that are under way then are waited for
  *     -n  requests a connection, the last of which says "Connection: close" (no limit)
  *     -p  so many requests are sent at once, and the next when all are answered (1)
  *     -b  the body that every response must have, byte for byte up to 256 KiB, beyond that in length
- *     -l  instead: a file of lines "PATH LENGTH", asked in a random order that is the same in every run
+ *     -l  a file of lines "PATH LENGTH" instead of PATH, asked in a random order that is the same in every run; the bodies are
+ *         beginnings of that of -b
  *     -r  instead of -c: so many connections a second are opened, answered or not, each for -n calls; then we close, as
  *         httperf does. A reply that takes longer than -w seconds (2) is an error
  *     -i  each connection asks once and is then kept; "ready" is printed when all are, and the end of the standard input
@@ -24,7 +25,6 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +36,8 @@
 #include <openssl/ssl.h>
 #endif
 
+#include "requests.h"
+
 #define COMPARED (256 * 1024)
 #define BUFFER (512 * 1024)
 #define PART 16384
@@ -43,11 +45,6 @@
 #define SOURCES 8
 
 enum stage { HEAD, BODY, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER, TO_END, CLOSING };
-
-struct request {
-    char *plain, *closing;
-    size_t plain_length, closing_length, body;
-};
 
 struct connection {
     int fd;
@@ -68,14 +65,10 @@ struct connection {
 static int port, calls, depth = 1, by_rate, keeps_idle, tls;
 static double wait_for = 2, deadline;
 static char *expected;
-static struct request *requests;
-static size_t request_count;
-static uint64_t order = 88172645463325252ull;
 static int epoll, running;
 static unsigned long answered, connections, errors, closed, in_time, idle;
 static double started, last_answer;
 static char first_error[512], buffer[PART + BUFFER];
-static unsigned long histogram[64 * 64];
 
 #ifdef TLS
 static SSL_CTX *tls_context;
@@ -86,34 +79,6 @@ static double now(void)
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-/* Buckets of 1.6 % each. */
-static void count_latency(double seconds)
-{
-    uint64_t nanos = (uint64_t)(seconds * 1e9) | 64;
-    int top = 63 - __builtin_clzll(nanos);
-    histogram[top * 64 + (int)(nanos >> (top - 6) & 63)]++;
-}
-
-static double quantile(double share)
-{
-    unsigned long total = 0, wanted, seen = 0;
-    for (int at = 0; at < 64 * 64; at++)
-        total += histogram[at];
-    wanted = (unsigned long)((double)total * share);
-    for (int at = 0; at < 64 * 64; at++) {
-        seen += histogram[at];
-        if (seen > wanted)
-            return (double)((uint64_t)(64 + at % 64) << (at / 64 - 6)) / 1e3;
-    }
-    return 0;
 }
 
 static void open_one(struct connection *c);
@@ -183,19 +148,9 @@ static ssize_t give(struct connection *c, const char *bytes, size_t length)
     return send(c->fd, bytes, length, MSG_NOSIGNAL);
 }
 
-static const struct request *choose(void)
-{
-    if (request_count == 1)
-        return requests;
-    order ^= order << 13;
-    order ^= order >> 7;
-    order ^= order << 17;
-    return &requests[order % request_count];
-}
-
 static void ask(struct connection *c)
 {
-    static char batch[MAX_DEPTH * 512];
+    static char batch[MAX_DEPTH * LONGEST_REQUEST];
     const char *bytes = batch;
     size_t length = 0;
     c->at_once = 0;
@@ -499,48 +454,6 @@ static void handle(struct connection *c)
     }
 }
 
-static struct request compose(const char *path, size_t body)
-{
-    static const char form[] = "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nUser-Agent: load\r\n%s\r\n";
-    struct request made = {.body = body};
-    int plain = asprintf(&made.plain, form, path, port, "");
-    int closing = asprintf(&made.closing, form, path, port, "Connection: close\r\n");
-    if (plain < 0 || closing < 0 || closing > 512)
-        exit(fprintf(stderr, "load: too long a path\n"));
-    made.plain_length = (size_t)plain;
-    made.closing_length = (size_t)closing;
-    return made;
-}
-
-static char *whole(const char *name, size_t *length)
-{
-    FILE *file = fopen(name, "rb");
-    char *bytes;
-    if (!file || fseek(file, 0, SEEK_END) < 0)
-        die(name);
-    *length = (size_t)ftell(file);
-    rewind(file);
-    if (!(bytes = malloc(*length + 1)) || fread(bytes, 1, *length, file) != *length)
-        die(name);
-    bytes[*length] = 0;
-    fclose(file);
-    return bytes;
-}
-
-static void read_list(const char *name)
-{
-    size_t length, size;
-    char *text = whole(name, &length), path[256];
-    for (char *line = text; *line; line = strchr(line, '\n') + 1) {
-        if (request_count % 1024 == 0 && !(requests = realloc(requests, (request_count + 1024) * sizeof *requests)))
-            die("realloc");
-        if (sscanf(line, "%255s %zu", path, &size) != 2 || !strchr(line, '\n'))
-            exit(fprintf(stderr, "load: %s: a line without a path and a length\n", name));
-        requests[request_count++] = compose(path, size);
-    }
-    free(text);
-}
-
 static void print(double seconds)
 {
     printf("requests=%lu seconds=%.6f connections=%lu errors=%lu closed=%lu in_time=%lu p50=%.1f p90=%.1f p99=%.1f max=%.1f\n", answered,
@@ -587,7 +500,7 @@ int main(int argc, char **argv)
         }
     }
     if (argc - optind < 1 || at_once < 1 || depth < 1 || depth > MAX_DEPTH || (!list && argc - optind != 2))
-        return fputs("usage: load [-c N] [-d SECONDS] [-n N] [-p N] [-b FILE | -l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]\n",
+        return fputs("usage: load [-c N] [-d SECONDS] [-n N] [-p N] [-b FILE] [-l FILE] [-r RATE] [-w SECONDS] [-i] [-s] PORT [PATH]\n",
                      stderr), 2;
     port = atoi(argv[optind]);
     by_rate = rate > 0;
@@ -602,14 +515,10 @@ int main(int argc, char **argv)
     if (tls)
         return fputs("load: built without TLS\n", stderr), 2;
 #endif
-    if (list) {
-        read_list(list);
-    } else {
-        static struct request only;
-        only = compose(argv[optind + 1], body);
-        requests = &only;
-        request_count = 1;
-    }
+    if (list)
+        add_listed(list, port);
+    else
+        add_request(argv[optind + 1], body, port);
     if ((epoll = epoll_create1(0)) < 0)
         die("epoll_create1");
     started = now();

@@ -79,7 +79,7 @@ def words_for(bench, row, port):
     words = [f"{bench.directory}/load", f"-c{row.connections}", f"-d{bench.seconds}", f"-n{row.calls}", f"-p{row.depth}"]
     words += ["-s"] if row.tls else []
     if row.listed:
-        return [*words, "-l", f"{bench.directory}/random.list", str(port)]
+        return [*words, "-b", f"{bench.directory}/random.body", "-l", f"{bench.directory}/random.list", str(port)]
     return [*words, "-b", row.expected(bench.directory), str(port), row.path]
 
 

@@ -124,7 +124,7 @@ class Goals:
         self.add("100 MiB, CPU time to lighttpd", self.cpu("static-100m", "lighttpd"), 1)
 
     def settings(self):
-        self.add("no access log, CPU time to that with one", self.between("static-8k", "static-8k-nolog"), 0.94, least=True)
+        self.add("no access log, CPU time to that with one", self.between("static-8k", "static-8k-nolog"), 0.94, ".3f", least=True)
         self.add("AllowOverride All, CPU time to None", self.between("static-8k", "static-8k-htaccess"), 1.05)
         self.add("WordPress' .htaccess, CPU time to none", self.between("static-8k", "static-8k-wordpress"), 1.25)
 

@@ -172,7 +172,10 @@ def lay_out(directory, some):
 def lay_out_listed(directory):
     for number in range(200):
         os.makedirs(f"{directory}/htdocs/random/{number}")
+    # Each is a beginning of this.
     text = letters(16 << 10)
+    with open(f"{directory}/random.body", "wb") as file:
+        file.write(text)
     with open(f"{directory}/random.list", "w") as listing:
         for number, length in enumerate(lengths()):
             with open(f"{directory}/htdocs{listed_path(number)}", "wb") as file:

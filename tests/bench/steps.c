@@ -101,23 +101,35 @@ static int stopped(struct thread *thread, int status, int by_calls)
     return 0;
 }
 
+/* Lets a stopped thread run on by itself, with a signal if one has stopped it. */
+static void release(pid_t id, int how, int status)
+{
+    int signal = WSTOPSIG(status);
+    ptrace(how, id, 0, status >> 16 || (signal & 0x7f) == SIGTRAP ? 0 : signal);
+}
+
+static int is_stopped(pid_t id, int *status, int how)
+{
+    return waitpid(id, status, __WALL | how) == id && WIFSTOPPED(*status);
+}
+
 static void let_go(void)
 {
     struct itimerval never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &never, NULL);
     for (int at = 0, status; at < thread_count; at++) {
-        /* The first time the trap of a last step may be left, and would end the process when we are gone. */
-        for (int time = 0; time < 2; time++) {
-            if (time > 0) {
-                ptrace(PTRACE_CONT, threads[at].id, 0, 0);
-                usleep(20000);
-            }
-            ptrace(PTRACE_INTERRUPT, threads[at].id, 0, 0);
-            while (waitpid(threads[at].id, &status, __WALL) == threads[at].id && WIFSTOPPED(status) && !(status >> 16))
-                ptrace(PTRACE_CONT, threads[at].id, 0, (WSTOPSIG(status) & 0x7f) == SIGTRAP ? 0 : WSTOPSIG(status));
-        }
-        ptrace(PTRACE_DETACH, threads[at].id, 0, 0);
-        hurry(threads[at].id, SCHED_OTHER);
+        pid_t id = threads[at].id;
+        hurry(id, SCHED_OTHER);
+        /* The trap of a last step may be left, and would end the process when we are gone: it has a moment to come. */
+        if (ptrace(PTRACE_INTERRUPT, id, 0, 0) < 0 || !is_stopped(id, &status, 0))
+            continue;
+        release(id, PTRACE_CONT, status);
+        usleep(20000);
+        while (is_stopped(id, &status, WNOHANG))
+            release(id, PTRACE_CONT, status);
+        ptrace(PTRACE_INTERRUPT, id, 0, 0);
+        if (is_stopped(id, &status, 0))
+            release(id, PTRACE_DETACH, status);
     }
 }
 
@@ -137,7 +149,7 @@ int main(int argc, char **argv)
     fcntl(0, F_SETFL, O_NONBLOCK);
     printf("ready\n");
     fflush(stdout);
-    for (;;) {
+    for (int ends = 0; !ends;) {
         int status;
         pid_t id = waitpid(-1, &status, __WALL);
         if (id < 0 && errno == ECHILD)
@@ -146,8 +158,7 @@ int main(int argc, char **argv)
             char byte;
             looks = 0;
             ssize_t got = read(0, &byte, 1);
-            if (got == 0)
-                break;
+            ends = got == 0; /* when the stop at hand is dealt with */
             if (got == 1) {
                 printf("%lu\n", count);
                 fflush(stdout);
