@@ -304,6 +304,7 @@ impl Conn {
         });
         if !nothing_came {
             self.thread.roster.reads(self.seat);
+            self.reader.borrow_mut().tighten();
         }
         self.writer.rest();
         let (reader, patience) = (&self.reader, &mut self.patience);

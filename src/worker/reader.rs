@@ -212,6 +212,16 @@ impl Reader {
         self.rest();
     }
 
+    /// Keeps no more room than what has come needs: its client takes its time.
+    pub fn tighten(&mut self) {
+        if self.buffer.capacity() >= self.buffer.len() * 2 {
+            let bytes = BytesMut::from(self.buffer.as_ref());
+            self.buffer.clear();
+            self.rest();
+            self.buffer = bytes;
+        }
+    }
+
     /// Gives an empty buffer back: an idle connection keeps none.
     fn rest(&mut self) {
         if self.buffer.is_empty() && self.buffer.capacity() > 0 {

@@ -41,8 +41,9 @@ fn play(name: &str, pair: &Pair) -> Result<(), String> {
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(EVERY);
-    // The command has no handshake to ask for.
-    let plain = pair.requests.iter().filter(|request| request.over.is_none());
+    // The command has no handshake to ask for; and what is said plainly to an address of TLS is refused before any of what is told here.
+    let speaks_tls = pair.requests.iter().any(|request| request.over.is_some());
+    let plain = pair.requests.iter().filter(|_| !speaks_tls);
     for request in plain.step_by(every) {
         let Some(words) = words(request) else { continue };
         let reply = ours.ask(request)?;
