@@ -140,9 +140,13 @@ They are asked and their answers sent on as by Apache's mod_proxy_http, but for
 these differences.
 .Bl -dash
 .It
-There is no forward proxy, no
-.Ic ProxyRemote ,
-and no TLS to servers behind.
+There is no forward proxy, and no
+.Ic ProxyRemote .
+.It
+Certificates of servers that are asked over TLS are verified, unless
+.Ic SSLProxyVerify
+says
+.Cm none .
 .It
 A server is asked only if the server's own files name its address for the
 site, as above.
