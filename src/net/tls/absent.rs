@@ -11,7 +11,6 @@ use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
-use crate::net::tls::secured::Secured;
 
 /// What reads from and writes to the socket below, without waiting.
 pub trait Below {
