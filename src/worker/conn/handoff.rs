@@ -84,14 +84,16 @@ impl Conn {
             Err(NotGiven::AtAll(error)) => {
                 let fail = failed(ex, &format!("the connection could not be given: {error}"));
                 drop(errand);
-                match serve::refuse(ex, &self.thread, Fail::Reply(fail)).await {
+                match serve::refuse(ex, &self.thread, fail).await {
                     Some(mut response) => Box::pin(self.send(ex, &mut response)).await,
                     None => Then::Close,
                 }
             }
             Err(NotGiven::Whole(error)) => {
                 let why = format!("the connection was given, but not all that was read of it: {error}");
-                self.thread.record(ex, &failed(ex, &why));
+                if let Fail::Reply(reply) = failed(ex, &why) {
+                    self.thread.record(ex, &reply);
+                }
                 self.thread.log_request(ex, Some(response), &Sent::nothing());
                 Then::Reset
             }
@@ -127,12 +129,9 @@ impl Conn {
     }
 }
 
-fn failed(ex: &Exchange, why: &str) -> crate::exchange::fail::Reply {
+fn failed(ex: &Exchange, why: &str) -> Fail {
     let handler = String::from_utf8_lossy(&ex.handler);
-    match Fail::new(Status::BAD_GATEWAY, Blame::Server, format!("`{handler}`: {why}")).of_module(MODULE) {
-        Fail::Reply(reply) => reply,
-        Fail::ClientGone => unreachable!("it was made as a reply"),
-    }
+    Fail::new(Status::BAD_GATEWAY, Blame::Server, format!("`{handler}`: {why}")).of_module(MODULE)
 }
 
 impl Away {
