@@ -332,7 +332,7 @@ impl Conn {
             Ok(framing) => framing,
             Err(error) => {
                 let fail = Fail::client(error.status(), error.to_string()).closing();
-                return self.refused(head, began, fail).await;
+                return Box::pin(self.refused(head, began, fail)).await;
             }
         };
         let expectation = Expectation::of(&head);
@@ -352,7 +352,7 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &self.thread, fail).await
+            Box::pin(serve::refuse(&mut ex, &self.thread, fail)).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
             let Ok((response, noted)) = self.answer(&mut ex).await else {
