@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::backend::conversation::Conversation;
 use crate::backend::on_demand::OnDemand;
 use crate::backend::pool::Which;
+use crate::backend::wire::Repeatable;
 use crate::backend::{Backends, fastcgi, scgi};
 use crate::config::backends::{Address, Scheme};
 use crate::exchange::Exchange;
@@ -128,7 +129,8 @@ pub async fn run(
         Some(_) => None,
         None => Some(told(ex, place, (known, way), applications, (length, &notes))),
     };
-    let mut which = Which::Any;
+    let is_told_again = words.is_some() && may_repeat(ex.method, Repeatable::IfIdempotent);
+    let mut which = if is_told_again { Which::Likely } else { Which::Any };
     let outcome = loop {
         let lease = match Behind::Application.lease(ex, pool, &way.agreed, which, module).await {
             Ok(lease) => lease,
@@ -157,7 +159,7 @@ pub async fn run(
         match reply::wait(ex, place, talk, target).await {
             Ok(outcome) => break Ok(outcome),
             Err(Unanswered { talk: Some(talk), .. })
-                if which == Which::Any && may_repeat(ex.method, talk.repeatable()) =>
+                if which != Which::New && may_repeat(ex.method, talk.repeatable()) =>
             {
                 input = talk.into_input();
                 which = Which::New;
