@@ -226,16 +226,17 @@ impl Pool {
 
     /// A kept connection for one request, if one is there and as many as may are not at work.
     pub fn lease_kept(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Option<Lease> {
-        if which != Which::Any || self.kept() == 0 {
+        if which == Which::New || self.kept() == 0 {
             return None;
         }
         let turn = Pool::turn_at_once(self, agreed)?;
         let owed = Owed::by(self);
-        let socket = self.kept_one(agreed.tls.as_ref())?;
+        let (socket, live) = self.kept_one(agreed.tls.as_ref(), which)?;
+        self.waiting.is_reused();
         if let Some(process) = &self.process {
             process.is_given();
         }
-        Some(Lease::new(turn, socket, agreed, Origin::Kept).owing(owed))
+        Some(Lease::new(turn, socket, agreed, Origin::Kept(live)).owing(owed))
     }
 
     /// A connection for one request.
