@@ -232,10 +232,10 @@ impl Pool {
         let turn = Pool::turn_at_once(self, agreed)?;
         let owed = Owed::by(self);
         let (socket, live) = self.kept_one(agreed.tls.as_ref(), which)?;
+        self.waiting.is_reused();
         if let Some(process) = &self.process {
             process.is_given();
         }
-        self.waiting.is_reused();
         Some(Lease::new(turn, socket, agreed, Origin::Kept(live)).owing(owed))
     }
 

@@ -37,6 +37,7 @@ use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
+use crate::worker::conn::persistence::behind;
 use crate::worker::conn::short::Shortcut;
 use crate::worker::crowd::Awaits;
 use crate::worker::destination::Destination;
@@ -561,16 +562,6 @@ fn waited(filled: io::Result<usize>) -> Option<Waited> {
         Ok(_) => Some(Waited::Bytes),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         Err(_) => Some(Waited::Ended),
-    }
-}
-
-/// What becomes of the connection behind a body that was sent, or was not.
-fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -> Then {
-    match (sent, framing) {
-        (Ok(()), _) if stays == Persistence::KeepAlive => Then::GoOn,
-        // A body that breaks off before its announced end shows that itself; one that ends with the connection does not.
-        (Err(Cut::Body), ResponseFraming::UntilClose) | (Err(Cut::Client), _) => Then::Reset,
-        (Ok(()) | Err(Cut::Body), _) => Then::Close,
     }
 }
 

@@ -10,7 +10,8 @@ use crate::http::framing::{Persistence, ResponseFraming};
 use crate::http::head::Version;
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
-use crate::worker::conn::{Conn, KEEP_ALIVE};
+use crate::worker::conn::{Conn, KEEP_ALIVE, Then};
+use crate::worker::writer::Cut;
 
 impl Conn {
     /// Whether the connection goes on behind this response.
@@ -87,6 +88,16 @@ impl Conn {
         }
         response.head.fields.append_to(out);
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What becomes of the connection behind a body that was sent, or was not.
+pub(super) fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -> Then {
+    match (sent, framing) {
+        (Ok(()), _) if stays == Persistence::KeepAlive => Then::GoOn,
+        // A body that breaks off before its announced end shows that itself; one that ends with the connection does not.
+        (Err(Cut::Body), ResponseFraming::UntilClose) | (Err(Cut::Client), _) => Then::Reset,
+        (Ok(()) | Err(Cut::Body), _) => Then::Close,
     }
 }
 
