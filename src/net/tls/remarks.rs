@@ -42,7 +42,16 @@ pub(super) fn of(site: &Site, keyring: &Keyring) -> Vec<ConfigError> {
             remarks.push(warning(link.source, &format!("it is not for the ServerName {host}")));
         }
     }
+    remarks.extend(asks_in_vain(site));
     remarks
+}
+
+/// Apache says so when it starts: "you want to request client authentication, but no CAs are known for verification!?"
+fn asks_in_vain(site: &Site) -> Option<ConfigError> {
+    let span = site.settings.tls_clients.asks_in_vain()?;
+    let what = "no certificate of a client will be good, for no authority is known; name some with SSLCACertificateFile or \
+                SSLCACertificatePath";
+    Some(ConfigError::warning(span, "SSLVerifyClient", what))
 }
 
 fn warning(source: Source<'_>, what: &str) -> ConfigError {
