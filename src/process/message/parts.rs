@@ -32,6 +32,15 @@ pub(super) fn read_ended(reader: &mut Reader<'_>) -> Result<Ended, MessageError>
     })
 }
 
+pub(super) fn write_ended(writer: Writer, ended: &Ended) -> Writer {
+    let (kind, number) = match ended.exit {
+        Exit::Code(code) => (0, code),
+        Exit::Signal(signal) => (1, signal),
+    };
+    let writer = writer.u8(kind).i32(number);
+    writer.u64(micros(ended.user)).u64(micros(ended.system))
+}
+
 /// The descriptors of a message, taken in order.
 pub(super) struct Beside(std::vec::IntoIter<OwnedFd>);
 
@@ -67,6 +76,6 @@ pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn micros(time: Duration) -> u64 {
+fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
