@@ -36,10 +36,7 @@ const RETRY: Duration = Duration::from_secs(60);
 const ADDRESSES: Duration = Duration::from_secs(60);
 
 /// A Unix socket whose queue is full refuses at once; it is tried again after so long.
-const FULL_QUEUE: Duration = Duration::from_millis(10);
-
-/// The queue of a service that stays full for so long is too long.
-const QUEUE_STAYS_FULL: Duration = Duration::from_millis(200);
+pub(super) const FULL_QUEUE: Duration = Duration::from_millis(10);
 
 /// On which terms a request is given to an application.
 #[derive(Clone, Debug)]
@@ -227,6 +224,21 @@ impl Pool {
         locked(&self.idle).len()
     }
 
+    /// A kept connection for one request, if one is there and as many as may are not at work.
+    pub fn lease_kept(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Option<Lease> {
+        if which == Which::New || self.kept() == 0 {
+            return None;
+        }
+        let turn = Pool::turn_at_once(self, agreed)?;
+        let owed = Owed::by(self);
+        let (socket, live) = self.kept_one(agreed.tls.as_ref(), which)?;
+        self.waiting.is_reused();
+        if let Some(process) = &self.process {
+            process.is_given();
+        }
+        Some(Lease::new(turn, socket, agreed, Origin::Kept(live)).owing(owed))
+    }
+
     /// A connection for one request.
     pub async fn lease(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, NoLease> {
         let turn = Pool::turn(self, agreed).await?;
@@ -320,22 +332,10 @@ impl Pool {
 
     /// Waits until one request more may be there.
     async fn turn(pool: &Arc<Pool>, agreed: &Agreed) -> Result<Turn, NoLease> {
-        let most = match agreed.most {
-            0 => usize::MAX,
-            most => usize::try_from(most).unwrap_or(usize::MAX),
-        };
-        let take = || {
-            let more = |active| (active < most).then_some(active + 1);
-            let taken = pool.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
-            taken.is_ok().then(|| Turn(Arc::clone(pool)))
-        };
-        if let Some(turn) = take() {
-            return Ok(turn);
-        }
         let until = Instant::now() + agreed.acquire;
         loop {
             let ended = pool.ended.notified();
-            if let Some(turn) = take() {
+            if let Some(turn) = Pool::turn_at_once(pool, agreed) {
                 return Ok(turn);
             }
             if timeout_at(until, ended).await.is_err() {
@@ -344,9 +344,21 @@ impl Pool {
         }
     }
 
+    /// One request more, where that may be.
+    fn turn_at_once(pool: &Arc<Pool>, agreed: &Agreed) -> Option<Turn> {
+        let most = match agreed.most {
+            0 => usize::MAX,
+            most => usize::try_from(most).unwrap_or(usize::MAX),
+        };
+        let taken = pool.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
+            (active < most).then_some(active + 1)
+        });
+        taken.is_ok().then(|| Turn(Arc::clone(pool)))
+    }
+
     async fn connected(&self) -> io::Result<Socket> {
         if let Some(process) = &self.process {
-            return queued(process).await;
+            return process.connect().await;
         }
         match &self.address {
             Address::Service(_) => Err(io::ErrorKind::NotFound.into()),
@@ -392,19 +404,6 @@ async fn secured(socket: &mut Socket, partner: &Partner, patience: Duration) -> 
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(NoLease::Disagreed(disagreement(&error))),
         Err(_) => Err(NoLease::SlowHandshake(patience)),
-    }
-}
-
-/// A connection to a process of a service. The launcher holds its socket whether it runs or not.
-async fn queued(process: &Process) -> io::Result<Socket> {
-    let until = Instant::now() + QUEUE_STAYS_FULL;
-    loop {
-        match Socket::to_path(&process.path).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
-                sleep(FULL_QUEUE).await;
-            }
-            made => return made,
-        }
     }
 }
 

@@ -217,7 +217,8 @@ impl Wire {
 
     fn read(&self) -> io::Result<Bytes> {
         BUFFER.with_borrow_mut(|buffer| {
-            if buffer.capacity() < READ {
+            // Where nobody reads the last answers any more, the next takes their place, which is at hand.
+            if !buffer.try_reclaim(BUFFERED) && buffer.capacity() < READ {
                 buffer.reserve(BUFFERED);
             }
             self.lease.socket().try_read(buffer)?;

@@ -177,6 +177,8 @@ pub fn on_second(now: SystemTime) {
 /// Something was looked at, or done, that cannot be asked again: the time, a die, a user's password.
 pub fn on_more() {
     note(|record| record.more = true);
+    // What else it depends on is of no interest then.
+    IS_RECORDING.set(false);
 }
 
 /// What was looked at so far, where all of it can be asked again.

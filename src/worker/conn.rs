@@ -49,7 +49,6 @@ use crate::worker::serve;
 use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
-use secured::unexpected_tls;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -112,6 +111,8 @@ pub struct Conn {
 enum Next {
     Head(Borrowed, Began, Option<Rc<Destination>>),
     Broken(Borrowed, Began, Box<Fail>),
+    /// The beginning of TLS, where that is left to the client.
+    Tls,
     /// It was answered already, and the connection is not to go on.
     Answered(Then),
     Closed,
@@ -170,6 +171,12 @@ impl Conn {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
             let next = self.next_head().await;
+            if matches!(next, Next::Tls) {
+                if Box::pin(self.secure()).await {
+                    continue;
+                }
+                return Box::pin(self.close()).await;
+            }
             let then = match self.serving(next) {
                 Ok(serving) => serving.await,
                 Err(then) => then,
@@ -193,7 +200,7 @@ impl Conn {
             Next::Head(head, began, leads) => Ok(Box::pin(self.request(head.into_head(), began, leads))),
             Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
             Next::Answered(then) => Err(then),
-            Next::Closed => Err(Then::Close),
+            Next::Tls | Next::Closed => Err(Then::Close),
         }
     }
 
@@ -222,9 +229,10 @@ impl Conn {
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
                     continue;
                 }
+                Ok(Progress::Partial) | Err(_) if self.chooses_tls() => return Next::Tls,
                 Ok(Progress::Partial) if !self.begins_as_tls() => {}
                 Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
-                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, self.unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -327,7 +335,7 @@ impl Conn {
             Ok(framing) => framing,
             Err(error) => {
                 let fail = Fail::client(error.status(), error.to_string()).closing();
-                return self.refused(head, began, fail).await;
+                return Box::pin(self.refused(head, began, fail)).await;
             }
         };
         let expectation = Expectation::of(&head);
@@ -348,7 +356,7 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &self.thread, fail).await
+            Box::pin(serve::refuse(&mut ex, &self.thread, fail)).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
             let Ok((response, noted)) = self.answer(&mut ex, leads.as_deref()).await else {

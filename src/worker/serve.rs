@@ -206,7 +206,7 @@ async fn finish<O: Outside + 'static>(
         Err(Fail::ClientGone) => return None,
         Err(Fail::Reply(fail)) => {
             outside.record(ex, &fail);
-            replaced(ex, outside, &fail).await?
+            Box::pin(replaced(ex, outside, &fail)).await?
         }
     };
     if matches!(response.body, Body::BuiltIn) {
@@ -331,20 +331,21 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     if handler != Handler::StaticFile {
         depends::on_more();
     }
+    // Each in a box of its own: in the future of every request there would be room for the largest, and futures are moved.
     let mut outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::AsIs => handlers::as_is::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
-        Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
-        Handler::TypeMap => handlers::type_map::run(ex, &place, &Around(&**outside)).await?,
-        Handler::Cgi => outside.run_script(ex, &place).await?,
-        Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
-        Handler::Application => outside.ask_application(ex, &place, &Known::default()).await?,
-        Handler::Proxy => outside.ask_server(ex, &place).await?,
-        Handler::HandOff => outside.hand_over(ex, &place).await?,
-        Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
-        Handler::Status => handlers::status::run(ex, &outside.state().await?),
-        Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),
+        Handler::Autoindex => Box::pin(handlers::autoindex::run(ex, &place, &Around(&**outside))).await?,
+        Handler::TypeMap => Box::pin(handlers::type_map::run(ex, &place, &Around(&**outside))).await?,
+        Handler::Cgi => Box::pin(outside.run_script(ex, &place)).await?,
+        Handler::Fcgid => Box::pin(outside.ask_on_demand(ex, &place)).await?,
+        Handler::Application => Box::pin(outside.ask_application(ex, &place, &Known::default())).await?,
+        Handler::Proxy => Box::pin(outside.ask_server(ex, &place)).await?,
+        Handler::HandOff => Box::pin(outside.hand_over(ex, &place)).await?,
+        Handler::Balancer => Box::pin(outside.ask_balancer(ex, &mut place)).await?,
+        Handler::Status => handlers::status::run(ex, &Box::pin(outside.state()).await?),
+        Handler::Metrics => handlers::metrics::run(ex, &Box::pin(outside.state()).await?),
         Handler::Settings => handlers::settings::run(ex, outside.settings())?,
     };
     if let Outcome::Reply(response) = &mut outcome {
@@ -453,6 +454,11 @@ async fn located<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Re
     if !outside.has_map_programs() {
         return searched(ex).await;
     }
+    Box::pin(located_by_answers(ex, outside)).await
+}
+
+/// The same where rules may ask programs.
+async fn located_by_answers<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Result<Place, Stop> {
     for _ in 0..QUESTIONS {
         let (mark, steps) = (ex.mark(), ex.trail_mark());
         let place = searched(ex).await;
@@ -471,7 +477,7 @@ async fn located<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Re
 
 /// The place of the request; none if a search on the way was given up, for nobody knows what it would have forbidden.
 async fn searched(ex: &mut Exchange) -> Result<Place, Stop> {
-    let (place, effort) = effort::watched(phases::locate::run(ex)).await;
+    let (place, effort) = effort::watched(std::pin::pin!(phases::locate::run(ex))).await;
     match effort.gave_up {
         Some(pattern) => Err(Fail::internal(given_up(&pattern)).into()),
         None => place,
