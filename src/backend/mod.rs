@@ -8,6 +8,7 @@ pub mod handoff;
 pub mod http;
 pub mod on_demand;
 pub mod pool;
+pub mod responder;
 pub mod scgi;
 pub mod service;
 mod socket;
