@@ -126,6 +126,13 @@ pub enum FromWorker {
         /// The number of the process.
         process: u32,
     },
+    /// An answer of OCSP that goes with a certificate: the next worker begins with it.
+    Stapled {
+        /// What it is called.
+        name: Vec<u8>,
+        /// Its bytes.
+        answer: Vec<u8>,
+    },
     /// Say [`ToWorker::Server`]: a client wants to know.
     AskServer {
         /// The number that it bears.
@@ -315,6 +322,7 @@ impl Message for FromWorker {
                 requests,
             } => Writer::with_tag(6).bytes(name).u32(*process).u64(*requests),
             FromWorker::ServiceSilent { name, process } => Writer::with_tag(7).bytes(name).u32(*process),
+            FromWorker::Stapled { name, answer } => Writer::with_tag(10).bytes(name).bytes(answer),
             FromWorker::AskServer { number, pids } => pids
                 .iter()
                 .fold(Writer::with_tag(9).u64(*number).count(pids.len()), |writer, pid| {
@@ -347,6 +355,7 @@ impl Message for FromWorker {
                 name: reader.bytes()?,
                 process: reader.u32()?,
             },
+            10 => parts::stapled(&mut reader)?,
             9 => FromWorker::AskServer {
                 number: reader.u64()?,
                 pids: reader.list(Reader::i32)?,

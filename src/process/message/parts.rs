@@ -3,7 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::MessageError;
+use super::{FromWorker, MessageError};
 use crate::process::limits::{Limit, Resource};
 use crate::process::pidfd::{Ended, Exit};
 use crate::process::wire::{Malformed, Reader, Writer};
@@ -78,4 +78,11 @@ pub(super) fn millis(time: Duration) -> u64 {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn stapled(reader: &mut Reader<'_>) -> Result<FromWorker, Malformed> {
+    Ok(FromWorker::Stapled {
+        name: reader.bytes()?,
+        answer: reader.bytes()?,
+    })
 }

@@ -198,8 +198,13 @@ fn messages_of_the_launcher_go_round() {
         name: b"wiki".to_vec(),
         process: 1,
     };
+    let stapled = FromWorker::Stapled {
+        name: b"answer of OCSP".to_vec(),
+        answer: vec![0x30; 70_000],
+    };
     for message in [
         served,
+        stapled,
         stuck,
         FromWorker::Ready,
         FromWorker::AcceptingEnded,
