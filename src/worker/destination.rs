@@ -1,6 +1,6 @@
-//! The short way of a request for an application: what its phases found is kept, and the next request of the same name, whose
-//! answers to their questions are the same, goes to the application at once. Only the way there is kept; every request is
-//! answered by the application itself. Without this file every such request goes through the phases.
+//! The short way of a request for an application or another server: what its phases found is kept, and the next request of the
+//! same name, whose answers to their questions are the same, goes there at once. Only the way is kept; every request is answered
+//! by the application or server itself. Without this file every such request goes through the phases.
 
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use crate::exchange::{Began, Connection, Exchange};
 use crate::handlers::application::Known;
 use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
+use crate::phases::choose::Handler;
 use crate::worker::shortcut::{Kept, door, host_of};
 use crate::worker::thread::Thread;
 
@@ -19,9 +20,11 @@ const AROUND: usize = 4096;
 /// Where requests of one name lead.
 pub struct Destination {
     ex: Exchange,
+    /// Who asks.
+    pub handler: Handler,
     /// The place that the phases found.
     pub place: Place,
-    /// What is known of its application.
+    /// What is known of its application, if it is one.
     pub known: Known,
 }
 
@@ -77,7 +80,7 @@ impl Scene {
     }
 
     /// Keeps where the request with this head has led.
-    pub fn keep(self, thread: &Thread, head: &RequestHead, (place, known): (Place, Known)) {
+    pub fn keep(self, thread: &Thread, head: &RequestHead, (handler, place, known): (Handler, Place, Known)) {
         let (Some(cache), Some(host)) = (&thread.cache, host_of(head)) else {
             return;
         };
@@ -85,7 +88,12 @@ impl Scene {
         let name = cache.name(door(&ex.connection), head.request_line(), host);
         ex.connection.tls = None;
         let made = (ex.began.wall, ex.began.instant);
-        let destination = Destination { ex, place, known };
+        let destination = Destination {
+            ex,
+            handler,
+            place,
+            known,
+        };
         let weight = size_of::<Destination>() + AROUND;
         cache.keep(&name, asked, weight, made, Kept::Destination(Rc::new(destination)));
     }

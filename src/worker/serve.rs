@@ -74,13 +74,13 @@ pub trait Outside {
         known: &Known,
     ) -> impl Future<Output = Result<Outcome, Fail>>;
 
-    /// What may be kept of a request on its way to an application, whose phases depend on this; nothing where nothing is kept.
+    /// What may be kept of a request on its way to who is behind this server, whose phases depend on this; nothing where nothing is kept.
     fn scene(&self, _ex: &Exchange, _depends: Depends) -> Option<Scene> {
         None
     }
 
     /// Keeps where the request with this head has led.
-    fn keep(&self, _scene: Scene, _head: &RequestHead, _found: (Place, Known)) {}
+    fn keep(&self, _scene: Scene, _head: &RequestHead, _found: (Handler, Place, Known)) {}
 
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -136,7 +136,7 @@ impl Outside for Thread {
         self.cache.as_ref().and_then(|_| Scene::of(ex, depends))
     }
 
-    fn keep(&self, scene: Scene, head: &RequestHead, found: (Place, Known)) {
+    fn keep(&self, scene: Scene, head: &RequestHead, found: (Handler, Place, Known)) {
         scene.keep(self, head, found);
     }
 
@@ -169,9 +169,8 @@ pub async fn serve<O: Outside + 'static>(
     leads: Option<&Destination>,
 ) -> Option<Response> {
     if let Some(destination) = leads {
-        let outcome = outside
-            .ask_application(ex, &destination.place, &destination.known)
-            .await;
+        let (place, known) = (&destination.place, &destination.known);
+        let outcome = asked(ex, outside, (destination.handler, place, known)).await;
         let outcome = told_user(ex, outcome).map_err(Stop::from);
         let answer = from_outcome(ex, outside, outcome).await;
         return finish(ex, outside, answer).await;
@@ -325,8 +324,8 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
-    if handler == Handler::Application && !place.may_be_parsed() {
-        return Ok(at_application(ex, outside, place).await?);
+    if matches!(handler, Handler::Application | Handler::Proxy) && !place.may_be_parsed() {
+        return Ok(behind(ex, outside, handler, place).await?);
     }
     if handler != Handler::StaticFile {
         depends::on_more();
@@ -361,10 +360,11 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     })
 }
 
-/// The application's answer. Where it was the way to it that the phases found, that is kept for the next request.
-async fn at_application<O: Outside + 'static>(
+/// The answer of who is behind this server. Where it was the way to them that the phases found, that is kept for the next request.
+async fn behind<O: Outside + 'static>(
     ex: &mut Exchange,
     outside: &Rc<O>,
+    handler: Handler,
     place: Place,
 ) -> Result<Outcome, Fail> {
     let scene = depends::so_far().and_then(|depends| outside.scene(ex, depends));
@@ -373,12 +373,24 @@ async fn at_application<O: Outside + 'static>(
         Some(_) => Known::lasting(),
         None => Known::default(),
     };
-    let outcome = outside.ask_application(ex, &place, &known).await;
+    let outcome = asked(ex, outside, (handler, &place, &known)).await;
     let outcome = told_user(ex, outcome)?;
     if let (Some(scene), Outcome::Reply(_)) = (scene, &outcome) {
-        outside.keep(scene, &ex.head, (place, known));
+        outside.keep(scene, &ex.head, (handler, place, known));
     }
     Ok(outcome)
+}
+
+/// What a server that speaks HTTP answers, or an application of which this is known.
+async fn asked<O: Outside + 'static>(
+    ex: &mut Exchange,
+    outside: &Rc<O>,
+    (handler, place, known): (Handler, &Place, &Known),
+) -> Result<Outcome, Fail> {
+    if handler == Handler::Proxy {
+        return Box::pin(outside.ask_server(ex, place)).await;
+    }
+    Box::pin(outside.ask_application(ex, place, known)).await
 }
 
 fn told_user(ex: &Exchange, mut outcome: Result<Outcome, Fail>) -> Result<Outcome, Fail> {
