@@ -9,6 +9,7 @@ pub mod http;
 pub mod on_demand;
 mod patience;
 pub mod pool;
+pub mod responder;
 pub mod scgi;
 pub mod service;
 mod socket;

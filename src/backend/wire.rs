@@ -15,8 +15,8 @@ use crate::backend::pool::Lease;
 use crate::backend::waiting::STARVING;
 use crate::gateway::fastcgi::answers::Fault;
 
-/// So much is read at one time, at least.
-const READ: usize = 32 * 1024;
+/// So much is read at one time, at least: an answer of 64 KiB in records, if it is there.
+const READ: usize = 72 * 1024;
 
 /// So much of a thread's buffer is used before it is to begin anew: with memory that nobody reads any more, or with other memory.
 const BUFFERED: usize = 4 * READ;

@@ -28,7 +28,7 @@ use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
-use crate::http::depends::{self, Depends};
+use crate::http::depends::Depends;
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
 use crate::http::head::{ParseError, Progress, RequestHead, Version};
 use crate::http::status::Status;
@@ -40,7 +40,7 @@ use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::conn::persistence::behind;
 use crate::worker::conn::short::Shortcut;
 use crate::worker::crowd::Awaits;
-use crate::worker::destination::Destination;
+use crate::worker::destination::{Destination, recorded};
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
@@ -414,9 +414,9 @@ impl Conn {
     ) -> Result<(Option<Response>, Option<Depends>), Cut> {
         let thread = Rc::clone(&self.thread);
         let mut serving = std::pin::pin!(serve::serve(ex, &thread, leads));
-        let (at_once, depends) = poll_fn(|cx| Poll::Ready(depends::record(|| serving.as_mut().poll(cx)))).await;
+        let (at_once, depends) = poll_fn(|cx| Poll::Ready(recorded(leads, || serving.as_mut().poll(cx)))).await;
         if let Poll::Ready(response) = at_once {
-            return Ok((response, Some(depends)));
+            return Ok((response, depends));
         }
         self.writer.flush().await?;
         Ok((serving.await, None))

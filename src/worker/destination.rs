@@ -8,7 +8,7 @@ use crate::exchange::body::RequestBody;
 use crate::exchange::place::Place;
 use crate::exchange::{Began, Connection, Exchange};
 use crate::handlers::application::Known;
-use crate::http::depends::{Asked, Depends};
+use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
 use crate::phases::choose::Handler;
 use crate::worker::shortcut::{Kept, door, host_of};
@@ -39,6 +39,15 @@ impl Destination {
     ) -> Exchange {
         self.ex.repeated(head, connection, body, occasion)
     }
+}
+
+/// Does something for a request, and tells what that depends on, unless it is on a short way already.
+pub fn recorded<T>(leads: Option<&Destination>, make: impl FnOnce() -> T) -> (T, Option<Depends>) {
+    if leads.is_some() {
+        return (make(), None);
+    }
+    let (done, depends) = depends::record(make);
+    (done, Some(depends))
 }
 
 /// A request on its way to an application, before anything of it was told.

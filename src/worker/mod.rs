@@ -21,6 +21,7 @@ mod roster;
 pub mod run;
 pub mod serve;
 mod shortcut;
+mod stapling;
 mod survey;
 pub mod thread;
 pub mod unique_id;

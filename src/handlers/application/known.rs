@@ -21,6 +21,9 @@ use crate::handlers::application::asked::Asked;
 use crate::handlers::application::{Applications, patience};
 use crate::handlers::behind::Behind;
 
+/// The words of a usual request have so many bytes, and glibc keeps pieces of this size at hand.
+const USUAL: usize = 1024;
+
 /// What is known of the application of a place. It is filled in by the requests that go there.
 #[derive(Default)]
 pub struct Known {
@@ -103,7 +106,7 @@ impl Known {
     /// The words of a FastCGI request without a body, standard input's end among them; nothing where they are not known.
     pub(super) fn words(&self, ex: &Exchange, keep: Keep) -> Option<Bytes> {
         let frame = self.frame.get()?.as_ref()?;
-        let mut words = Vec::with_capacity(2048);
+        let mut words = Vec::with_capacity(USUAL);
         let occasion = Occasion {
             peer: ex.connection.client,
             unique_id: &ex.unique_id,
