@@ -30,13 +30,13 @@ use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::depends::Depends;
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{ParseError, Progress, RequestHead, Version};
+use crate::http::head::{ParseError, Progress, RequestHead};
 use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
-use crate::worker::conn::limits::{broken, limits_of, options_of};
+use crate::worker::conn::limits::{broken, interim, limits_of, options_of};
 use crate::worker::conn::short::Shortcut;
 use crate::worker::crowd::Awaits;
 use crate::worker::destination::{Destination, recorded};
@@ -571,15 +571,6 @@ fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -
         // A body that breaks off before its announced end shows that itself; one that ends with the connection does not.
         (Err(Cut::Body), ResponseFraming::UntilClose) | (Err(Cut::Client), _) => Then::Reset,
         (Ok(()) | Err(Cut::Body), _) => Then::Close,
-    }
-}
-
-/// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
-fn interim(ex: &Exchange) -> Filler {
-    if ex.head.version() == Version::V11 {
-        Filler::Interim
-    } else {
-        Filler::None
     }
 }
 

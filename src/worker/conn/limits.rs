@@ -2,8 +2,10 @@
 
 use crate::config::directives::site::{Methods, SimpleRequests, Strictness};
 use crate::config::site::{Config, Site};
+use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
-use crate::http::head::{self, HeadLimits, Http09, ParseError, ProtocolOptions, Syntax};
+use crate::http::head::{self, HeadLimits, Http09, ParseError, ProtocolOptions, Syntax, Version};
+use crate::worker::reader::Filler;
 
 /// What becomes of a request whose head cannot be read.
 pub fn broken(error: ParseError) -> Fail {
@@ -38,5 +40,14 @@ pub fn options_of(site: &Site, config: &'static Config) -> ProtocolOptions {
             Methods::Registered => head::Methods::Registered,
         },
         more_methods: &config.server.core.methods,
+    }
+}
+
+/// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
+pub(super) fn interim(ex: &Exchange) -> Filler {
+    if ex.head.version() == Version::V11 {
+        Filler::Interim
+    } else {
+        Filler::None
     }
 }
