@@ -263,12 +263,6 @@ impl Conn {
         buffer.advance(length);
     }
 
-    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
-    /// for the end of a line.
-    fn begins_as_tls(&self) -> bool {
-        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
-    }
-
     /// A head that ends here.
     fn broken(head: Option<Borrowed>, began: Option<Began>, fail: Fail) -> Next {
         let began = began.unwrap_or_else(Began::now);

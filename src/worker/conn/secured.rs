@@ -20,7 +20,7 @@ use crate::worker::reader::allowance;
 
 /// The first bytes of records (RFC 8446 section 5.1); that of a handshake comes first.
 const RECORDS: RangeInclusive<u8> = 20..=24;
-pub(super) const HANDSHAKE: u8 = 22;
+const HANDSHAKE: u8 = 22;
 
 /// The alert `protocol_version` (RFC 8446 section 6.2): what a client is told that begins as in SSL 2.0.
 const TOO_OLD: &[u8] = &[21, 3, 3, 0, 2, 2, 70];
@@ -58,6 +58,12 @@ impl Conn {
     /// Whether TLS begins now: the address leaves it to its clients, and the first byte of this one's connection says so.
     pub(super) fn chooses_tls(&self) -> bool {
         self.requests == 0 && self.tls.is_none() && self.begins_as_tls() && self.speaks(tls::Engine::Optional)
+    }
+
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    pub(super) fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&HANDSHAKE)
     }
 
     fn speaks(&self, engine: tls::Engine) -> bool {
