@@ -34,6 +34,7 @@
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
+//! - `stapling`: answers of OCSP that go with certificates, and responders good and bad
 //! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `system_log`: the error log that goes into the system's log, a socket of the test's own
@@ -87,6 +88,7 @@ mod service;
 mod services;
 mod site;
 mod snippets;
+mod stapling;
 mod static_first;
 mod status;
 mod support;
@@ -143,6 +145,7 @@ fn main() -> ExitCode {
         trials.extend(identity::trials());
         trials.extend(import::trials());
         trials.extend(keys::trials());
+        trials.extend(stapling::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(system_log::trials());

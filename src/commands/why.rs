@@ -223,7 +223,7 @@ async fn served(
         Err(error) => Some(limits::broken(error)),
     };
     let response = match broken {
-        None => serve::serve(&mut ex, stand_in).await,
+        None => serve::serve(&mut ex, stand_in, None).await,
         Some(fail) => serve::refuse(&mut ex, stand_in, fail).await,
     };
     (ex, response)

@@ -20,9 +20,8 @@ pub fn contradictions(config: &Config) -> Vec<ConfigError> {
         };
         let word = if spoken(first) == Engine::On { "on" } else { "off" };
         let sentence = format!(
-            "`optional` here contradicts the first virtual host of the address, {}, which says `{word}` and so decides what is \
-             spoken there; write the same for both",
-            place
+            "`optional` here contradicts the first virtual host of the address, {place}, which says `{word}` and so decides what is \
+             spoken there; write the same for both"
         );
         found.push(ConfigError::error(span, "SSLEngine", sentence));
     }

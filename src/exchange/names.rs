@@ -77,9 +77,8 @@ impl Exchange {
         match settings.tls.spoken() {
             Engine::On => b"https",
             Engine::Optional if self.is_secure() => b"https",
-            Engine::Optional => b"http",
             Engine::Off if named == Some(b"https") => b"https",
-            Engine::Off => b"http",
+            Engine::Optional | Engine::Off => b"http",
         }
     }
 

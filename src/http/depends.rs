@@ -181,6 +181,12 @@ pub fn on_more() {
     IS_RECORDING.set(false);
 }
 
+/// What was looked at so far, where all of it can be asked again.
+pub fn so_far() -> Option<Depends> {
+    let is_whole = IS_RECORDING.get() && RECORD.with_borrow(|record| !record.more);
+    is_whole.then(|| RECORD.with_borrow(Depends::clone))
+}
+
 impl Depends {
     /// The questions with the answers of this request, if they can be asked again.
     pub fn asked(self, head: &RequestHead, client: IpAddr) -> Option<Asked> {

@@ -12,7 +12,6 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
-use crate::http::depends;
 use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
@@ -129,11 +128,7 @@ enum By {
 async fn judged(ex: &mut Exchange, translated: Translated, by: By) -> Result<Place, Stop> {
     let place = loop {
         let place = match translated.alias {
-            Alias::Proxied => {
-                // What another server says is not ours to say again.
-                depends::on_more();
-                Ok(walk::applications::proxied(ex, &translated))
-            }
+            Alias::Proxied => Ok(walk::applications::proxied(ex, &translated)),
             Alias::None | Alias::Files | Alias::Scripts => walk::run(ex, &translated),
         };
         if settled(ex).await? {

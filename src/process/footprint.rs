@@ -20,6 +20,7 @@ pub fn give_back() {
 
 /// Lets go of the pages of one object's segments that are not writable; stops after the first object, which is the program
 /// itself (dl_iterate_phdr(3)).
+// SAFETY: for the loader alone to call, which shows what is true.
 unsafe extern "C" fn leave_pages(object: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
     // SAFETY: the loader shows a valid description, which lives as long as this call.
     let object = unsafe { &*object };

@@ -45,6 +45,7 @@ use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
+use crate::worker::stapling;
 use crate::worker::survey::{self, Question};
 use crate::worker::thread::{Protocol, Thread};
 
@@ -77,7 +78,8 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let started = Arc::new(ground::started(config)?);
     let (engines, clients) = ground::tls(config, inherited.keys, &secret)?;
     let engines = Arc::new(engines);
-    confine::enter(config, debuggers)?.say();
+    let responders = engines.subjects().iter().map(|subject| subject.responder().port);
+    confine::enter(config, responders, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
     let room = room_for(config, count * OWN_OF_A_THREAD + listening + sinks.len());
@@ -442,7 +444,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
             format_args!("MaxConnections {most}: the limit of open files has room for {room} only"),
         );
     }
-    attend(&thread, questions);
+    attend(&thread, questions, &launcher);
     if number == 0 && backends.have_services() {
         tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
     }
@@ -485,7 +487,10 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
 }
 
 /// Does what other threads ask for: closes idle connections, tells what there is to tell.
-fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>) {
+fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>, launcher: &Arc<Channel>) {
+    if thread.idlers.number() == 0 {
+        tokio::task::spawn_local(stapling::keep(Rc::clone(thread), Arc::clone(launcher)));
+    }
     tokio::task::spawn_local(survey::answer(Rc::clone(thread), questions));
     let evicting = Rc::clone(thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });
