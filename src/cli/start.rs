@@ -244,7 +244,7 @@ pub(super) fn read(options: &Options, source: &Source) -> Loaded {
 }
 
 /// Runs the launcher with the configuration of the command line, read at the start and at every reload.
-fn launch(options: &Options, ready: &mut dyn FnMut(&[(Engine, SocketAddr)])) -> Result<(), String> {
+fn launch(options: &Options, ready: &mut dyn FnMut(&[Spoken])) -> Result<(), String> {
     let source = place::source(options)?;
     let told = |error: io::Error| format!("how this program was started: {error}");
     let mut command = CommandLine::of_this_process(check_argv, take_over_argv).map_err(told)?;
@@ -413,13 +413,16 @@ fn role_argv_debugged(role: Role) -> Vec<CString> {
     argv
 }
 
+/// An address, and what is spoken there.
+type Spoken = (Engine, SocketAddr);
+
 /// The one line that a server in the foreground prints.
-fn say_where(addresses: &[(Engine, SocketAddr)]) {
+fn say_where(addresses: &[Spoken]) {
     terminal::out(&where_it_listens(addresses));
 }
 
 /// In URLs: two for an address that speaks TLS and plain HTTP.
-pub(super) fn where_it_listens(addresses: &[(Engine, SocketAddr)]) -> String {
+pub(super) fn where_it_listens(addresses: &[Spoken]) -> String {
     let urls = addresses.iter().map(|(spoken, address)| match spoken {
         Engine::Off => format!("http://{address}/"),
         Engine::On => format!("https://{address}/"),

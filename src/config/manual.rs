@@ -131,7 +131,7 @@ What there is to size:
 for processors: there is a thread for each, unless it says otherwise.
 .It Ic MaxConnections
 for descriptors and memory: a connection that waits for a request takes one
-descriptor and about 2 KiB.
+descriptor and about 2 KiB, over TLS 9 KiB.
 Without it there may be as many as the limit of open files
 .Po Ql ulimit -n ,
 .Ql LimitNOFILE=
