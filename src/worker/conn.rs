@@ -48,6 +48,7 @@ use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
 use secured::unexpected_tls;
+use short::Short;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -206,10 +207,14 @@ impl Conn {
                     self.take_head(consumed);
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
-                    match self.short_way(&mut whole, &came) {
+                    let then = match self.short_way(&mut whole, &came) {
                         None => return Next::Head(whole, came),
-                        Some(Then::GoOn) => drop(whole),
-                        Some(then) => return Next::Answered(then),
+                        Some(Short::Whole(then)) => then,
+                        Some(Short::Head(ahead)) => Box::pin(self.finish(&mut whole, *ahead)).await,
+                    };
+                    drop(whole);
+                    if then != Then::GoOn {
+                        return Next::Answered(then);
                     }
                     // What was collected must not grow without bounds, nor one client have the thread to itself.
                     if self.writer.is_full() && Box::pin(self.writer.flush()).await.is_err() {

@@ -6,18 +6,45 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::ascii::append_decimal;
 use crate::base::date::HttpDate;
+use crate::exchange::response::{Body, FileBody, Response};
 use crate::exchange::{Began, Exchange};
+use crate::fs::cache::Kept;
 use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
 use crate::http::head::{RequestHead, Version};
-use crate::worker::conn::{Conn, KEEP_ALIVE, Then, timeout_of};
+use crate::worker::conn::{Conn, KEEP_ALIVE, Then, behind, timeout_of};
 use crate::worker::reader::Filler;
 use crate::worker::record::Sent;
-use crate::worker::shortcut::{self, Occasion};
+use crate::worker::shortcut::{self, Occasion, Ready, Source};
+
+/// How far the short way leads.
+pub(super) enum Short {
+    /// To the end: the answer is collected, and the request logged.
+    Whole(Then),
+    /// The head is collected. Its body takes its time.
+    Head(Box<Ahead>),
+}
+
+/// An answer whose head is collected.
+pub(super) struct Ahead {
+    kept: Rc<Kept<Ready>>,
+    occasion: Occasion,
+    body: FileBody,
+    stays: Persistence,
+    /// What the writer had sent or collected before it, of all and of bodies.
+    before: (u64, u64),
+}
+
+/// How much of a body was sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    Cut,
+}
 
 impl Conn {
-    /// Answers a request by what is kept, if that can be: the answer is collected, and the request logged.
-    pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Option<Then> {
+    /// Answers a request by what is kept, if that can be.
+    pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Option<Short> {
         if self.speaks_plainly {
             return None;
         }
@@ -28,6 +55,7 @@ impl Conn {
         let name = cache.name(shortcut::door(&connection), head.request_line(), host);
         let client = connection.client.ip();
         let kept = cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall))?;
+        let source = shortcut::source(&kept)?;
         let ready = &kept.value;
         let _until_sent = thread.take_in_hand();
         self.show(head, began);
@@ -38,37 +66,83 @@ impl Conn {
         };
         let passed = began.instant.elapsed();
         occasion.began.first_byte = Some(passed);
-        let before = self.writer.head().len();
+        let before = (self.writer.taken_over(), self.writer.body_bytes);
         let interim = self.reader.borrow_mut().begin_response(Filler::None);
         self.writer.head().extend_from_slice(&interim);
         let date = date(began.wall + passed);
-        let then = ready.stage(head, &occasion, |ex, response| {
+        let (stays, body) = ready.stage(head, &occasion, |ex, response| {
             self.last_site = ex.site;
             self.writer.timeout = timeout_of(ex.site);
             let stays = self.persistence(ex, response, ready.framing);
             let requests = self.requests;
             let out = self.writer.head();
-            for part in [&ready.front[..], &date, &ready.back] {
+            let (front, back) = ready.head();
+            for part in [front, &date, back] {
                 out.extend_from_slice(part);
             }
             put_connection(out, ex, stays, requests);
             out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(&ready.body);
-            let bytes_out = (out.len() - before) as u64;
-            self.writer.body_bytes += ready.body.len() as u64;
-            let sent = Sent {
-                body_bytes: ready.body.len() as u64,
-                bytes_out,
-                bytes_in: self.reader.borrow_mut().taken(),
-                stays: stays == Persistence::KeepAlive,
-                aborted: false,
-            };
-            thread.log_request(ex, Some(response), &sent);
-            if sent.stays { Then::GoOn } else { Then::Close }
+            match source {
+                Source::Bytes(bytes) => self.writer.put(&bytes),
+                Source::Content(content) => self.writer.put_content(content),
+                Source::File(body) => match self.writer.file_at_once(&body) {
+                    Some(bytes) => shortcut::keep_content(cache, &kept, &body, bytes),
+                    None => return (stays, Some(body)),
+                },
+            }
+            self.log(ex, response, before, stays, End::Whole);
+            (stays, None)
         });
+        let Some(body) = body else {
+            return Some(Short::Whole(self.answered(stays)));
+        };
+        Some(Short::Head(Box::new(Ahead {
+            kept: Rc::clone(&kept),
+            occasion,
+            body,
+            stays,
+            before,
+        })))
+    }
+
+    /// Sends the body of an answer whose head is collected.
+    pub(super) async fn finish(&mut self, head: &mut RequestHead, ahead: Ahead) -> Then {
+        let thread = Rc::clone(&self.thread);
+        let _until_sent = thread.take_in_hand();
+        let framing = ahead.kept.value.framing;
+        let sent = self.writer.body(&mut Body::File(ahead.body), framing).await;
+        let end = if sent.is_ok() { End::Whole } else { End::Cut };
+        let then = behind(sent, framing, ahead.stays);
+        let stays = if then == Then::GoOn {
+            Persistence::KeepAlive
+        } else {
+            Persistence::Close
+        };
+        ahead.kept.value.stage(head, &ahead.occasion, |ex, response| {
+            self.log(ex, response, ahead.before, stays, end);
+        });
+        self.answered(stays);
+        then
+    }
+
+    fn log(&self, ex: &Exchange, response: &Response, before: (u64, u64), stays: Persistence, end: End) {
+        let sent = Sent {
+            body_bytes: self.writer.body_bytes - before.1,
+            bytes_out: self.writer.taken_over() - before.0,
+            bytes_in: self.reader.borrow_mut().taken(),
+            stays: stays == Persistence::KeepAlive,
+            aborted: end == End::Cut,
+        };
+        self.thread.log_request(ex, Some(response), &sent);
+    }
+
+    fn answered(&mut self, stays: Persistence) -> Then {
         self.requests = self.requests.saturating_add(1);
-        thread.roster.answered(self.seat);
-        Some(then)
+        self.thread.roster.answered(self.seat);
+        match stays {
+            Persistence::KeepAlive => Then::GoOn,
+            Persistence::Close => Then::Close,
+        }
     }
 }
 
