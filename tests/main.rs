@@ -14,6 +14,7 @@
 //! - `htaccess`: access files of any bytes
 //! - `file_cache`: files that are replaced under their readers
 //! - `house`: the walls between the rooms, sizes, words
+//! - `https`: sites over TLS as OpenSSL, curl, a browser and those who look for faults see them
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
 //! - `keys`: private keys, who has them, and other certificates while requests come in
@@ -65,6 +66,7 @@ mod file_cache;
 mod handoff;
 mod house;
 mod htaccess;
+mod https;
 mod identity;
 mod import;
 mod keys;
@@ -137,6 +139,7 @@ fn main() -> ExitCode {
         trials.extend(handoff::trials());
         trials.extend(file_cache::trials());
         trials.extend(htaccess::trials());
+        trials.extend(https::trials());
         trials.extend(identity::trials());
         trials.extend(import::trials());
         trials.extend(keys::trials());

@@ -32,6 +32,7 @@ use crate::config::logs::system_log;
 use crate::config::site::Config;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{self, Child};
+use crate::process::footprint;
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::say::{Weight, say, say_to};
@@ -62,6 +63,7 @@ pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
         let mut spawner = Spawner::new(inherited.launcher, inherited.scripts, rules)?;
         powers.settle()?;
         spawner.starter.announce();
+        footprint::give_back();
         spawner.launcher.tell(&FromSpawner::Ready, Wait::Yes)?;
         spawner.serve()
     });

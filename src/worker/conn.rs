@@ -37,7 +37,9 @@ use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
+use crate::worker::conn::short::Shortcut;
 use crate::worker::crowd::Awaits;
+use crate::worker::destination::Destination;
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
@@ -47,8 +49,6 @@ use crate::worker::serve;
 use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
-use secured::unexpected_tls;
-use short::Short;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -109,8 +109,10 @@ pub struct Conn {
 
 /// What came instead of nothing.
 enum Next {
-    Head(Borrowed, Began),
+    Head(Borrowed, Began, Option<Rc<Destination>>),
     Broken(Borrowed, Began, Box<Fail>),
+    /// The beginning of TLS, where that is left to the client.
+    Tls,
     /// It was answered already, and the connection is not to go on.
     Answered(Then),
     Closed,
@@ -169,6 +171,12 @@ impl Conn {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
             let next = self.next_head().await;
+            if matches!(next, Next::Tls) {
+                if Box::pin(self.secure()).await {
+                    continue;
+                }
+                return Box::pin(self.close()).await;
+            }
             let then = match self.serving(next) {
                 Ok(serving) => serving.await,
                 Err(then) => then,
@@ -185,14 +193,14 @@ impl Conn {
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
     fn serving(&mut self, next: Next) -> Result<Pin<Box<dyn Future<Output = Then> + '_>>, Then> {
         let next = match (next, self.plainness()) {
-            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, Box::new(fail)),
+            (Next::Head(head, began, _), Some(fail)) => Next::Broken(head, began, Box::new(fail)),
             (next, _) => next,
         };
         match next {
-            Next::Head(head, began) => Ok(Box::pin(self.request(head.into_head(), began))),
+            Next::Head(head, began, leads) => Ok(Box::pin(self.request(head.into_head(), began, leads))),
             Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
             Next::Answered(then) => Err(then),
-            Next::Closed => Err(Then::Close),
+            Next::Tls | Next::Closed => Err(Then::Close),
         }
     }
 
@@ -208,9 +216,10 @@ impl Conn {
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
                     let then = match self.short_way(&mut whole, &came) {
-                        None => return Next::Head(whole, came),
-                        Some(Short::Whole(then)) => then,
-                        Some(Short::Head(ahead)) => Box::pin(self.finish(&mut whole, *ahead)).await,
+                        Shortcut::None => return Next::Head(whole, came, None),
+                        Shortcut::Leads(destination) => return Next::Head(whole, came, Some(destination)),
+                        Shortcut::Answered(then) => then,
+                        Shortcut::Begun(ahead) => Box::pin(self.finish(&mut whole, *ahead)).await,
                     };
                     drop(whole);
                     if then != Then::GoOn {
@@ -224,9 +233,10 @@ impl Conn {
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
                     continue;
                 }
+                Ok(Progress::Partial) | Err(_) if self.chooses_tls() => return Next::Tls,
                 Ok(Progress::Partial) if !self.begins_as_tls() => {}
                 Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
-                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, self.unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -321,7 +331,7 @@ impl Conn {
     }
 
     /// Serves one request.
-    async fn request(&mut self, head: RequestHead, began: Began) -> Then {
+    async fn request(&mut self, head: RequestHead, began: Began, leads: Option<Rc<Destination>>) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(&head, &began);
@@ -329,7 +339,7 @@ impl Conn {
             Ok(framing) => framing,
             Err(error) => {
                 let fail = Fail::client(error.status(), error.to_string()).closing();
-                return self.refused(head, began, fail).await;
+                return Box::pin(self.refused(head, began, fail)).await;
             }
         };
         let expectation = Expectation::of(&head);
@@ -339,7 +349,8 @@ impl Conn {
             .borrow_mut()
             .begin_body(framing, expectation == Expectation::Continue);
         let body = BodyHandle::new(Rc::clone(&self.reader), mark);
-        let mut ex = self.exchange(head, began, RequestBody::new(Rc::new(RefCell::new(body))));
+        let body = RequestBody::new(Rc::new(RefCell::new(body)));
+        let mut ex = self.exchange(head, began, body, leads.as_deref());
         if expectation == Expectation::Continue && self.writer.flush().await.is_err() {
             return Then::Close;
         }
@@ -349,10 +360,10 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &self.thread, fail).await
+            Box::pin(serve::refuse(&mut ex, &self.thread, fail)).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
-            let Ok((response, noted)) = self.answer(&mut ex).await else {
+            let Ok((response, noted)) = self.answer(&mut ex, leads.as_deref()).await else {
                 return Then::Close;
             };
             depends = noted.filter(|_| may_be_kept);
@@ -399,9 +410,13 @@ impl Conn {
     /// and nothing else may be sent before them.
     ///
     /// Of an answer that is there at once it is told what it depends on.
-    async fn answer(&mut self, ex: &mut Exchange) -> Result<(Option<Response>, Option<Depends>), Cut> {
+    async fn answer(
+        &mut self,
+        ex: &mut Exchange,
+        leads: Option<&Destination>,
+    ) -> Result<(Option<Response>, Option<Depends>), Cut> {
         let thread = Rc::clone(&self.thread);
-        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
+        let mut serving = std::pin::pin!(serve::serve(ex, &thread, leads));
         let (at_once, depends) = poll_fn(|cx| Poll::Ready(depends::record(|| serving.as_mut().poll(cx)))).await;
         if let Poll::Ready(response) = at_once {
             return Ok((response, Some(depends)));
@@ -413,7 +428,7 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         self.show(&head, &began);
-        let mut ex = self.exchange(head, began, RequestBody::none());
+        let mut ex = self.exchange(head, began, RequestBody::none(), None);
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, &mut response).await;
@@ -432,9 +447,14 @@ impl Conn {
         }
     }
 
-    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
-        let mut ex = Exchange::new(self.thread.config, self.connection(), head, body, began);
-        ex.unique_id = self.thread.unique_id(began.wall);
+    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody, leads: Option<&Destination>) -> Exchange {
+        let unique_id = self.thread.unique_id(began.wall);
+        let connection = self.connection();
+        let mut ex = match leads {
+            Some(destination) => destination.exchange(head, connection, body, (began, unique_id)),
+            None => Exchange::new(self.thread.config, connection, head, body, began),
+        };
+        ex.unique_id = unique_id;
         if self.thread.has_authorizers {
             ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
         }
@@ -572,17 +592,4 @@ fn timeout_of(site: &Site) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn an_idle_connection_is_small() {
-        fn output<A, F>(_: impl Fn(A) -> F) -> usize {
-            size_of::<F>()
-        }
-        fn small(what: &str, size: usize, most: usize) {
-            println!("{what}: {size} bytes");
-            assert!(size <= most, "{what} has {size} bytes");
-        }
-        small("the connection's future", output(super::run), 640);
-        small("its reader", size_of::<super::Reader>(), 128);
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ pub mod board;
 pub mod confine;
 pub mod conn;
 pub mod crowd;
+pub mod destination;
 pub mod drain;
 mod fcgi_conn;
 mod heads;

@@ -31,6 +31,7 @@ use crate::net::accept::Listener;
 use crate::net::tls::Engines;
 use crate::phases;
 use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::footprint;
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::process::say::say_to;
@@ -145,6 +146,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
             move || take_orders(&launcher, &all, &stopping)
         })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
+    footprint::give_back();
     let mut result = Ok(());
     for thread in threads {
         let ended = thread.join().unwrap_or_else(|_| Err("a thread panicked".into()));

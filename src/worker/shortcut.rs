@@ -18,7 +18,7 @@ use crate::exchange::Began;
 use crate::exchange::body::RequestBody;
 use crate::exchange::response::{AfterResponse, Body, Copied, FileBody, FilePart, Origin, Response};
 use crate::exchange::{Connection, Exchange};
-use crate::fs::cache::{Agreed, Door, FileCache, Kept};
+use crate::fs::cache::{self, Agreed, Door, FileCache};
 use crate::fs::{contents, open};
 use crate::http::depends::{Asked, Depends, Links};
 use crate::http::fields::{Fields, append_line};
@@ -27,6 +27,7 @@ use crate::http::head::{RequestHead, Version};
 use crate::http::method::Method;
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
+use crate::worker::destination::Destination;
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
 
@@ -41,6 +42,17 @@ const READINGS: u32 = 8;
 
 /// About what an exchange has besides its own size: names of files, variables, the fields of its response.
 const AROUND: usize = 512;
+
+/// What is kept of a request for the next one like it.
+pub enum Kept {
+    /// The answer.
+    Answer(Ready),
+    /// Where it leads.
+    Destination(Rc<Destination>),
+}
+
+/// What is kept, with what it depends on.
+pub type Entry = cache::Kept<Kept>;
 
 /// An answer as it is sent again.
 pub struct Ready {
@@ -157,8 +169,8 @@ impl Scene {
 }
 
 /// Where the body of an answer comes from; none if its file is another by now, and so is its answer.
-pub fn source(kept: &Kept<Ready>) -> Option<Source> {
-    let part = match &kept.value.body {
+pub fn source(kept: &Entry, ready: &Ready) -> Option<Source> {
+    let part = match &ready.body {
         Content::Bytes(bytes) => return Some(Source::Bytes(bytes.clone())),
         Content::File(part) => part,
     };
@@ -179,17 +191,20 @@ pub fn source(kept: &Kept<Ready>) -> Option<Source> {
 }
 
 /// Keeps, now and then, what was read of an answer's file.
-pub fn keep_content(cache: &FileCache<Ready>, kept: &Rc<Kept<Ready>>, body: &FileBody, bytes: &[u8]) {
-    let Content::File(part) = &kept.value.body else { return };
+pub fn keep_content(thread: &Thread, (kept, ready): (&Rc<Entry>, &Ready), body: &FileBody, bytes: &[u8]) {
+    let Content::File(part) = &ready.body else { return };
     let readings = part.readings.get();
     part.readings.set(readings.wrapping_add(1));
-    if readings.is_multiple_of(READINGS) && body.file.is_unchanged() {
+    if let Some(cache) = &thread.cache
+        && readings.is_multiple_of(READINGS)
+        && body.file.is_unchanged()
+    {
         cache.keep_content(kept, bytes);
     }
 }
 
 /// The cache of one of so many threads, if there is to be one.
-pub fn cache(config: &Config, threads: usize) -> Option<FileCache<Ready>> {
+pub fn cache(config: &Config, threads: usize) -> Option<FileCache<Kept>> {
     let settings = &config.server.file_cache;
     let all = settings.size.value().copied().unwrap_or_else(usual_room);
     let bytes = all / threads.max(1) as u64;
@@ -313,7 +328,7 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
         framing,
         scene,
     };
-    cache.keep(&name, (asked, made_of), weight, made, ready);
+    cache.keep(&name, (asked, made_of), weight, made, Kept::Answer(ready));
 }
 
 /// What is kept of a body, nothing of one that is not sent; with the number of its file among those that were looked at.

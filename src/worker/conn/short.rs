@@ -7,27 +7,31 @@ use std::time::{Duration, SystemTime};
 use crate::base::ascii::append_decimal;
 use crate::base::date::HttpDate;
 use crate::exchange::response::{Body, FileBody, Response};
-use crate::exchange::{Began, Exchange};
-use crate::fs::cache::Kept;
+use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
 use crate::http::head::{RequestHead, Version};
 use crate::worker::conn::{Conn, KEEP_ALIVE, Then, behind, timeout_of};
+use crate::worker::destination::Destination;
 use crate::worker::reader::Filler;
 use crate::worker::record::Sent;
-use crate::worker::shortcut::{self, Occasion, Ready, Source};
+use crate::worker::shortcut::{self, Entry, Kept, Occasion, Ready, Source};
 
-/// How far the short way leads.
-pub(super) enum Short {
-    /// To the end: the answer is collected, and the request logged.
-    Whole(Then),
-    /// The head is collected. Its body takes its time.
-    Head(Box<Ahead>),
+/// What is kept for a request.
+pub(super) enum Shortcut {
+    /// Nothing.
+    None,
+    /// Its answer, which is collected.
+    Answered(Then),
+    /// Its answer, of which the head is collected. The body takes its time.
+    Begun(Box<Ahead>),
+    /// Where it leads.
+    Leads(Rc<Destination>),
 }
 
 /// An answer whose head is collected.
 pub(super) struct Ahead {
-    kept: Rc<Kept<Ready>>,
+    kept: Rc<Entry>,
     occasion: Occasion,
     body: FileBody,
     stays: Persistence,
@@ -44,19 +48,38 @@ enum End {
 
 impl Conn {
     /// Answers a request by what is kept, if that can be.
-    pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Option<Short> {
+    pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Shortcut {
         if self.speaks_plainly {
-            return None;
+            return Shortcut::None;
         }
         let thread = Rc::clone(&self.thread);
-        let cache = thread.cache.as_ref()?;
-        let host = shortcut::host_of(head)?;
+        let (Some(cache), Some(host)) = (&thread.cache, shortcut::host_of(head)) else {
+            return Shortcut::None;
+        };
         let connection = self.connection();
         let name = cache.name(shortcut::door(&connection), head.request_line(), host);
         let client = connection.client.ip();
-        let kept = cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall))?;
-        let source = shortcut::source(&kept)?;
-        let ready = &kept.value;
+        let Some(kept) = cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall)) else {
+            return Shortcut::None;
+        };
+        match &kept.value {
+            Kept::Answer(ready) => match shortcut::source(&kept, ready) {
+                Some(source) => self.give_kept((&kept, ready, source), connection, head, began),
+                None => Shortcut::None,
+            },
+            Kept::Destination(destination) => Shortcut::Leads(Rc::clone(destination)),
+        }
+    }
+
+    /// Gives an answer that is kept, and is logged unless its body takes its time.
+    fn give_kept(
+        &mut self,
+        (kept, ready, source): (&Rc<Entry>, &Ready, Source),
+        connection: Connection,
+        head: &mut RequestHead,
+        began: &Began,
+    ) -> Shortcut {
+        let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(head, began);
         let mut occasion = Occasion {
@@ -86,7 +109,7 @@ impl Conn {
                 Source::Bytes(bytes) => self.writer.put(&bytes),
                 Source::Content(content) => self.writer.put_content(content),
                 Source::File(body) => match self.writer.file_at_once(&body) {
-                    Some(bytes) => shortcut::keep_content(cache, &kept, &body, bytes),
+                    Some(bytes) => shortcut::keep_content(&thread, (kept, ready), &body, bytes),
                     None => return (stays, Some(body)),
                 },
             }
@@ -94,22 +117,25 @@ impl Conn {
             (stays, None)
         });
         let Some(body) = body else {
-            return Some(Short::Whole(self.answered(stays)));
+            return Shortcut::Answered(self.answered(stays));
         };
-        Some(Short::Head(Box::new(Ahead {
-            kept: Rc::clone(&kept),
+        Shortcut::Begun(Box::new(Ahead {
+            kept: Rc::clone(kept),
             occasion,
             body,
             stays,
             before,
-        })))
+        }))
     }
 
     /// Sends the body of an answer whose head is collected.
     pub(super) async fn finish(&mut self, head: &mut RequestHead, ahead: Ahead) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
-        let framing = ahead.kept.value.framing;
+        let Kept::Answer(ready) = &ahead.kept.value else {
+            return Then::Reset;
+        };
+        let framing = ready.framing;
         let sent = self.writer.body(&mut Body::File(ahead.body), framing).await;
         let end = if sent.is_ok() { End::Whole } else { End::Cut };
         let then = behind(sent, framing, ahead.stays);
@@ -118,7 +144,7 @@ impl Conn {
         } else {
             Persistence::Close
         };
-        ahead.kept.value.stage(head, &ahead.occasion, |ex, response| {
+        ready.stage(head, &ahead.occasion, |ex, response| {
             self.log(ex, response, ahead.before, stays, end);
         });
         self.answered(stays);
