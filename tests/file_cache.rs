@@ -9,6 +9,7 @@ use std::time::Duration;
 use libtest_mimic::{Failed, Trial};
 
 use crate::support::server::{self, Server};
+use crate::support::site;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// So many read at one time, each on some connections.
@@ -25,6 +26,13 @@ pub fn trials() -> Vec<Trial> {
         }),
         Trial::test("file_cache::a_replaced_large_file_is_read_whole", || {
             replaced("replaced-large", |state| 20_000 + 997 * state).map_err(Failed::from)
+        }),
+        Trial::test(
+            "file_cache::a_replaced_file_that_the_kernel_sends_is_read_whole",
+            || replaced("replaced-larger", |state| 40_000 + 1009 * state).map_err(Failed::from),
+        ),
+        Trial::test("file_cache::a_large_file_is_sent_without_being_read", || {
+            sent_by_the_kernel().map_err(Failed::from)
         }),
         Trial::test("file_cache::a_change_is_seen_by_the_next_request", || {
             seen_at_once().map_err(Failed::from)
@@ -127,6 +135,73 @@ fn seen_at_once() -> Result<(), String> {
     server.stop()?;
     let _left_for_the_end_of_the_run = std::fs::remove_dir_all(root);
     Ok(())
+}
+
+/// A sparse file of this size.
+const LARGE: u64 = 256 << 20;
+
+/// The worker's memory does not grow by it, and there are fewer calls that read, sendfile(2) among them, than it takes to read it
+/// by 64 KiB.
+fn sent_by_the_kernel() -> Result<(), String> {
+    let (root, server) = boot("sent-by-the-kernel")?;
+    let file = std::fs::File::create(root.join("htdocs/a.txt")).map_err(|e| e.to_string())?;
+    file.set_len(LARGE).map_err(|e| e.to_string())?;
+    let mut client = connect(&server.listeners[0])?;
+    let pid = site::role(&server, "worker")?.as_raw_nonzero().get();
+    let mut memory = None;
+    for round in 0..3 {
+        let calls = number_in(pid, "io", "syscr:")?;
+        ask(&mut client)?;
+        let length = read_away(&mut client)?;
+        if length != LARGE {
+            return Err(format!("{length} bytes"));
+        }
+        let calls = number_in(pid, "io", "syscr:")? - calls;
+        if calls >= LARGE / (64 << 10) {
+            return Err(format!("{calls} reads in round {round}"));
+        }
+        // What the first answer needs is there from then on.
+        let now = number_in(pid, "status", "RssAnon:")?;
+        let before = *memory.get_or_insert(now);
+        if now > before + 1024 {
+            return Err(format!("from {before} to {now} KiB of memory"));
+        }
+    }
+    drop(client);
+    server.settle(PATIENCE)?;
+    server.stop()?;
+    let _left_for_the_end_of_the_run = std::fs::remove_dir_all(root);
+    Ok(())
+}
+
+/// A number from a file of /proc.
+fn number_in(pid: i32, file: &str, name: &str) -> Result<u64, String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|e| e.to_string())?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).ok_or(text)
+}
+
+/// Reads an answer, and tells the length of its body.
+fn read_away(client: &mut TcpStream) -> Result<u64, String> {
+    let (mut head, mut piece) = (Vec::new(), vec![0; 256 * 1024]);
+    let mut rest = loop {
+        let n = client.read(&mut piece).map_err(|e| e.to_string())?;
+        if n == 0 {
+            return Err("the connection ended within the head".into());
+        }
+        head.extend_from_slice(&piece[..n]);
+        if let Some(end) = memchr::memmem::find(&head, b"\r\n\r\n") {
+            break (head.len() - end - 4) as u64;
+        }
+    };
+    while rest < LARGE {
+        match client.read(&mut piece).map_err(|e| e.to_string())? {
+            0 => return Err(format!("the connection ended after {rest} bytes")),
+            n => rest += n as u64,
+        }
+    }
+    Ok(rest)
 }
 
 fn connect(address: &str) -> Result<TcpStream, String> {

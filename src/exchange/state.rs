@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::backend::states::{BackendState, BalancerState};
 use crate::exchange::tally::Tally;
+use crate::fs::cache::Counts;
 use crate::process::report::ServerReport;
 use crate::process::usage::Usage;
 
@@ -48,6 +49,8 @@ pub struct Work {
     pub accepted: u64,
     /// How many scripts they have started.
     pub scripts_started: u64,
+    /// What they keep of files, unless nothing is to be kept.
+    pub cache: Option<Counts>,
     /// Their connections by phase.
     pub phases: Phases,
     /// Some of their connections, those with a request first.
@@ -157,6 +160,10 @@ impl Work {
         self.tally.join(&other.tally);
         self.accepted += other.accepted;
         self.scripts_started += other.scripts_started;
+        self.cache = match (self.cache, other.cache) {
+            (Some(ours), Some(theirs)) => Some(ours.and(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
         for phase in Phase::ALL {
             self.phases.0[phase as usize] += other.phases.of(phase);
         }

@@ -6,15 +6,17 @@
 //! once for all requests of one turn of the thread's event loop, or as `FileCacheCheck` says.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, OptionsBuilder, Weighter};
 
 use crate::config::directives::file_cache::Check;
+use crate::fs::contents::{Content, Contents, Slot};
 use crate::fs::open;
 use crate::http::depends::{Asked, Links, Probe};
 
@@ -31,7 +33,7 @@ const SETTLED: Duration = Duration::from_millis(100);
 const COARSE: Duration = Duration::from_millis(2100);
 
 /// Of so many bytes an answer takes part in the estimate of how many answers there will be.
-const USUAL: u64 = 4096;
+const USUAL: u64 = 2048;
 
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,14 +131,42 @@ impl Hasher for Made {
     }
 }
 
+/// A look that many answers depend on: at the `.htaccess` files on the way, most of all. One check serves them all.
+struct Shared {
+    probe: Probe,
+    checked: Cell<(u64, Instant)>,
+    is_stale: Cell<bool>,
+}
+
 /// An answer with what it depends on.
 pub struct Kept<V> {
+    /// Of files there is only the one that the answer is made of.
     asked: Asked,
+    shared: Box<[Rc<Shared>]>,
     weight: usize,
     checked: Cell<(u64, Instant)>,
     is_stale: Cell<bool>,
+    content: Slot,
     /// The answer.
     pub value: V,
+}
+
+impl<V> Kept<V> {
+    /// The file that it is made of, if it is.
+    pub fn file(&self) -> Option<&Probe> {
+        self.asked.files.first()
+    }
+
+    /// The content of the file that it is made of, if that is kept.
+    pub fn content(&self) -> Option<Rc<Content>> {
+        self.content.content()
+    }
+}
+
+impl<V> AsRef<Slot> for Kept<V> {
+    fn as_ref(&self) -> &Slot {
+        &self.content
+    }
 }
 
 type Variants<V> = Vec<Rc<Kept<V>>>;
@@ -153,9 +183,12 @@ impl<V> Weighter<Key, Variants<V>> for Bytes {
 
 type Entries<V> = Cache<Key, Variants<V>, Bytes, BuildHasherDefault<Made>, DefaultLifecycle<Key, Variants<V>>>;
 
-/// The answers of one thread.
+/// The answers of one thread, and contents of files that they are made of.
 pub struct FileCache<V> {
     entries: RefCell<Entries<V>>,
+    contents: Contents<Kept<V>>,
+    shared: RefCell<HashMap<Vec<u8>, Weak<Shared>>>,
+    size: u64,
     seed: RandomState,
     check: Check,
     hits: Cell<u64>,
@@ -171,16 +204,39 @@ pub struct Counts {
     pub misses: u64,
     /// Request lines with their answers.
     pub entries: u64,
-    /// Bytes that they take.
+    /// Bytes that they take, without contents of files.
     pub bytes: u64,
+    /// Contents of files.
+    pub contents: u64,
+    /// Bytes that those take.
+    pub content_bytes: u64,
+    /// Bytes that all may take.
+    pub room: u64,
+}
+
+impl Counts {
+    /// Those of two caches.
+    #[must_use]
+    pub fn and(self, other: Counts) -> Counts {
+        Counts {
+            hits: self.hits + other.hits,
+            misses: self.misses + other.misses,
+            entries: self.entries + other.entries,
+            bytes: self.bytes + other.bytes,
+            contents: self.contents + other.contents,
+            content_bytes: self.content_bytes + other.content_bytes,
+            room: self.room + other.room,
+        }
+    }
 }
 
 impl<V> FileCache<V> {
-    /// One of so many bytes.
+    /// One of so many bytes. Answers have up to three quarters of them, contents what answers leave.
     pub fn new(bytes: u64, check: Check) -> Option<FileCache<V>> {
+        let room = bytes - bytes / 4;
         let options = OptionsBuilder::new()
-            .estimated_items_capacity(usize::try_from(bytes / USUAL).unwrap_or(usize::MAX).max(16))
-            .weight_capacity(bytes)
+            .estimated_items_capacity(usize::try_from(room / USUAL).unwrap_or(usize::MAX).max(16))
+            .weight_capacity(room)
             // What comes new has a tenth of the room to compete in.
             .hot_allocation(0.9)
             .build()
@@ -193,6 +249,9 @@ impl<V> FileCache<V> {
         );
         Some(FileCache {
             entries: RefCell::new(entries),
+            contents: Contents::default(),
+            shared: RefCell::default(),
+            size: bytes,
             seed: RandomState::new(),
             check,
             hits: Cell::new(0),
@@ -237,32 +296,84 @@ impl<V> FileCache<V> {
     }
 
     fn is_fresh(&self, kept: &Kept<V>, now: Instant) -> bool {
+        if self.is_checked(&kept.checked, now) {
+            return true;
+        }
+        let is_stale = |shared: &Shared| {
+            if !self.is_checked(&shared.checked, now) && !is_unchanged(&shared.probe) {
+                shared.is_stale.set(true);
+            }
+            shared.is_stale.get()
+        };
+        !kept.shared.iter().any(|shared| is_stale(shared)) && kept.asked.files.iter().all(is_unchanged)
+    }
+
+    /// Whether a check that was made then still counts; otherwise one is made now.
+    fn is_checked(&self, checked: &Cell<(u64, Instant)>, now: Instant) -> bool {
         let turn = TURNS.get();
-        let (checked_in, checked_at) = kept.checked.get();
+        let (checked_in, checked_at) = checked.get();
         let since = now.saturating_duration_since(checked_at);
-        let is_checked = match self.check {
+        let counts = match self.check {
             Check::Request => false,
             Check::Turn => checked_in == turn && since < TURN,
             Check::Every(time) => since < time,
         };
-        if is_checked {
-            return true;
+        if !counts {
+            checked.set((turn, now));
         }
-        kept.checked.set((turn, now));
-        is_unchanged(&kept.asked.files)
+        counts
     }
 
-    /// Keeps an answer that takes so many bytes of memory and was made at `made`.
-    pub fn keep(&self, name: &Name<'_>, asked: Asked, weight: usize, made: (SystemTime, Instant), value: V) {
+    /// The look that others share, or that this is the first to make.
+    fn share(&self, probe: Probe, checked: (u64, Instant)) -> Rc<Shared> {
+        let mut shared = self.shared.borrow_mut();
+        if shared.len() == shared.capacity() {
+            shared.retain(|_, one| one.strong_count() > 0);
+        }
+        let mut name = probe.name.clone();
+        name.push(u8::from(probe.links == Links::Seen));
+        let known = shared.get(&name).and_then(Weak::upgrade);
+        if let Some(known) = known.filter(|known| known.probe == probe && !known.is_stale.get()) {
+            return known;
+        }
+        let one = Rc::new(Shared {
+            probe,
+            checked: Cell::new(checked),
+            is_stale: Cell::new(false),
+        });
+        shared.insert(name, Rc::downgrade(&one));
+        one
+    }
+
+    /// Keeps an answer that takes so many bytes of memory and was made at `made`, perhaps of one of the files that were looked at.
+    pub fn keep(
+        &self,
+        name: &Name<'_>,
+        (mut asked, made_of): (Asked, Option<usize>),
+        weight: usize,
+        made: (SystemTime, Instant),
+        value: V,
+    ) {
         if !asked.files.iter().all(|probe| has_settled(probe, made.0)) {
             return;
         }
-        let weight = weight + asked.weight() + size_of::<Kept<V>>();
+        let checked = (TURNS.get(), made.1);
+        let mut files: Vec<_> = std::mem::take(&mut asked.files).into_iter().map(Some).collect();
+        let own = made_of.and_then(|number| files.get_mut(number)?.take());
+        asked.files.extend(own);
+        let shared: Box<[_]> = files
+            .into_iter()
+            .flatten()
+            .map(|probe| self.share(probe, checked))
+            .collect();
+        let weight = weight + asked.weight() + size_of_val(&*shared) + size_of::<Kept<V>>();
         let kept = Kept {
             asked,
+            shared,
             weight,
-            checked: Cell::new((TURNS.get(), made.1)),
+            checked: Cell::new(checked),
             is_stale: Cell::new(false),
+            content: Slot::default(),
             value,
         };
         let mut entries = self.entries.borrow_mut();
@@ -273,27 +384,35 @@ impl<V> FileCache<V> {
         entries.insert(Key::new(name), variants);
     }
 
+    /// Keeps the content of the file that an answer is made of.
+    pub fn keep_content(&self, answer: &Rc<Kept<V>>, content: &[u8]) {
+        let room = self.size.saturating_sub(self.entries.borrow().weight());
+        self.contents.keep(answer, content, room);
+    }
+
     /// What it has done and has.
     pub fn counts(&self) -> Counts {
         let entries = self.entries.borrow();
+        let (contents, content_bytes) = self.contents.counts();
         Counts {
             hits: self.hits.get(),
             misses: self.misses.get(),
             entries: entries.len() as u64,
             bytes: entries.weight(),
+            contents,
+            content_bytes,
+            room: self.size,
         }
     }
 }
 
-/// Whether all that was looked at is as it was.
-fn is_unchanged(files: &[Probe]) -> bool {
-    files.iter().all(|probe| {
-        let found = match probe.links {
-            Links::Followed => open::stamp(&probe.name),
-            Links::Seen => open::stamp_of_link(&probe.name),
-        };
-        found == Ok(probe.found)
-    })
+/// Whether what was looked at is as it was.
+fn is_unchanged(probe: &Probe) -> bool {
+    let found = match probe.links {
+        Links::Followed => open::stamp(&probe.name),
+        Links::Seen => open::stamp_of_link(&probe.name),
+    };
+    found == Ok(probe.found)
 }
 
 /// Whether the file's time of change lies far enough back to tell it from the next.

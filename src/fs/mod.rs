@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod cold;
+pub mod contents;
 pub mod dirlist;
 pub mod open;
 pub mod spool;

@@ -38,6 +38,7 @@ impl Page {
         page.durations(state);
         page.sites(ex, state);
         page.connections(state);
+        page.file_cache(state);
         page.scripts(state);
         page.backends(state);
         page.server(state);
@@ -201,6 +202,50 @@ impl Page {
             "Connections that were taken.",
             state.work.accepted,
         );
+    }
+
+    fn file_cache(&mut self, state: &State) {
+        let Some(cache) = &state.work.cache else { return };
+        for (name, kind, help, value) in [
+            (
+                "file_cache_hits_total",
+                Kind::Counter,
+                "Requests answered by what is kept of files.",
+                cache.hits,
+            ),
+            (
+                "file_cache_misses_total",
+                Kind::Counter,
+                "Requests for which nothing was kept that could be given again.",
+                cache.misses,
+            ),
+            (
+                "file_cache_answers",
+                Kind::Gauge,
+                "Answers that are kept.",
+                cache.entries,
+            ),
+            (
+                "file_cache_contents",
+                Kind::Gauge,
+                "Of these, those with the content of their file.",
+                cache.contents,
+            ),
+            (
+                "file_cache_bytes",
+                Kind::Gauge,
+                "Memory that they take.",
+                cache.bytes + cache.content_bytes,
+            ),
+            (
+                "file_cache_room_bytes",
+                Kind::Gauge,
+                "Memory that they may take.",
+                cache.room,
+            ),
+        ] {
+            self.one(name, kind, help, value);
+        }
     }
 
     fn scripts(&mut self, state: &State) {

@@ -103,6 +103,45 @@ impl LogFormat {
         }
     }
 
+    /// Whether a line says nothing of a request that came without a name and was not redirected but what its head, its connection
+    /// and its answer's status and size say.
+    pub fn asks_only_of_the_wire(&self) -> bool {
+        let is_of_it = |item: &Item| match item {
+            Item::Literal(_) => true,
+            Item::Value { value, .. } => matches!(
+                value,
+                Value::ClientAddress
+                    | Value::PeerAddress
+                    | Value::LocalAddress
+                    | Value::BodyBytes
+                    | Value::BodyBytesOrDash
+                    | Value::RequestField(_)
+                    | Value::RemoteHost
+                    | Value::RemoteLogname
+                    | Value::Protocol
+                    | Value::Method
+                    | Value::RequestLine
+                    | Value::Status
+                    | Value::User
+                    | Value::ConnectionState
+                    | Value::LocalPort
+                    | Value::RemotePort
+                    | Value::BytesIn
+                    | Value::BytesOut
+                    | Value::BytesTotal
+                    | Value::FirstByte
+                    | Value::Seconds
+                    | Value::Milliseconds
+                    | Value::Microseconds
+                    | Value::Time(..)
+            ),
+        };
+        match &self.shape {
+            Shape::Items(items) => items.iter().all(is_of_it),
+            Shape::Json => false,
+        }
+    }
+
     /// Whether a line needs [`AccessRecord::first_byte`] (`%^FB`).
     pub fn wants_first_byte(&self) -> bool {
         match &self.shape {

@@ -216,11 +216,15 @@ impl Conn {
                     self.take_head(consumed);
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
-                    match self.short_way(&mut whole, &came) {
+                    let then = match self.short_way(&mut whole, &came) {
                         Shortcut::None => return Next::Head(whole, came, None),
                         Shortcut::Leads(destination) => return Next::Head(whole, came, Some(destination)),
-                        Shortcut::Answered(Then::GoOn) => drop(whole),
-                        Shortcut::Answered(then) => return Next::Answered(then),
+                        Shortcut::Answered(then) => then,
+                        Shortcut::Begun(ahead) => Box::pin(self.finish(&mut whole, *ahead)).await,
+                    };
+                    drop(whole);
+                    if then != Then::GoOn {
+                        return Next::Answered(then);
                     }
                     // What was collected must not grow without bounds, nor one client have the thread to itself.
                     if self.writer.is_full() && Box::pin(self.writer.flush()).await.is_err() {
@@ -573,17 +577,4 @@ fn timeout_of(site: &Site) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn an_idle_connection_is_small() {
-        fn output<A, F>(_: impl Fn(A) -> F) -> usize {
-            size_of::<F>()
-        }
-        fn small(what: &str, size: usize, most: usize) {
-            println!("{what}: {size} bytes");
-            assert!(size <= most, "{what} has {size} bytes");
-        }
-        small("the connection's future", output(super::run), 640);
-        small("its reader", size_of::<super::Reader>(), 128);
-    }
-}
+mod tests;

@@ -95,6 +95,12 @@ impl Scene {
             known,
         };
         let weight = size_of::<Destination>() + AROUND;
-        cache.keep(&name, asked, weight, made, Kept::Destination(Rc::new(destination)));
+        cache.keep(
+            &name,
+            (asked, None),
+            weight,
+            made,
+            Kept::Destination(Rc::new(destination)),
+        );
     }
 }

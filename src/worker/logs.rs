@@ -96,6 +96,12 @@ impl Logs {
         !self.access_of(site).iter().any(asks)
     }
 
+    /// Whether the site's access logs say nothing of a request but what [`LogFormat::asks_only_of_the_wire`] has.
+    pub fn ask_only_of_the_wire(&self, site: &Site) -> bool {
+        let asks = |log: &Access| log.condition.is_none() && log.format.asks_only_of_the_wire();
+        self.access_of(site).iter().all(asks)
+    }
+
     /// Adds a line to a target's collection.
     pub fn push(&self, target: usize, append: impl FnOnce(&mut Vec<u8>)) {
         if let Some(log) = self.collections.borrow_mut().get_mut(target) {

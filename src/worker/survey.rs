@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::exchange::state::{ScriptState, State, Work};
+use crate::fs::cache::FileCache;
 use crate::process::channel::{Channel, Wait};
 use crate::process::message::FromWorker;
 use crate::process::report::ServerReport;
@@ -146,6 +147,7 @@ fn work(thread: &Thread) -> Work {
         tally: thread.tally.borrow().clone(),
         accepted: thread.roster.accepted(),
         scripts_started: thread.scripts.started(),
+        cache: thread.cache.as_ref().map(FileCache::counts),
         phases,
         connections,
         scripts: thread.scripts.running(MOST).into_iter().map(script).collect(),

@@ -27,8 +27,11 @@ settings! {
     }
 }
 
-/// How many bytes all threads keep together, where nothing is said.
-pub const SIZE: u64 = 64 << 20;
+/// How many bytes all threads keep together at most, where nothing is said.
+pub const SIZE: u64 = 256 << 20;
+
+/// Where nothing is said it is no more than one part in so many of the machine's memory.
+pub const SHARE: u64 = 16;
 
 /// The directives of this file, by name.
 pub const DIRECTIVES: &[Directive] = &[
@@ -62,13 +65,14 @@ that was looked at.",
         words: Words::exactly(1),
         allowed: SERVER,
         overrides: Override::None,
-        default: "64M",
+        default: "256M",
         summary: "How much memory answers made of files may take.",
         manual: "The server keeps answers that depend on nothing but files and the request's head, and gives them again as long as \
-those files, and the .htaccess files on the way, are as they were: see FileCacheCheck. Small files are kept whole; of larger ones \
-only the head is kept, and the file stays open. The size, in bytes or with K, M or G behind the number, is that of all threads of \
-the process together. What is asked for often stays; a crawl through a million files does not drive it out. Answers are the \
-same with off, only slower.",
+those files, and the .htaccess files on the way, are as they were: see FileCacheCheck. Of a file up to 32 KiB that is asked for again \
+the content is kept as well, as far as there is room; otherwise the file is opened for each request. The size, in bytes or with K, M \
+or G behind the number, is that of all threads of the process together; where there is no such line it is a sixteenth of the \
+machine's memory, and 256M at most. What is asked for often stays; a crawl through a million files does not drive it out. Answers are \
+the same with off, only slower.",
         set: Set::Server(|server, args| {
             server.file_cache.size.set(size(args.bytes(0))?);
             Ok(())

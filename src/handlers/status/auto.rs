@@ -69,6 +69,19 @@ pub fn lines(ex: &Exchange, state: &State) -> String {
     row("ConnsAsyncWriting", &phases.of(Phase::Answering).to_string());
     row("ConnsAsyncKeepAlive", &phases.of(Phase::Idle).to_string());
     row("ConnsAsyncClosing", &phases.of(Phase::Closing).to_string());
+    if let Some(cache) = &state.work.cache {
+        for (name, count) in [
+            ("FileCacheHits", cache.hits),
+            ("FileCacheMisses", cache.misses),
+            ("FileCacheAnswers", cache.entries),
+            ("FileCacheAnswerBytes", cache.bytes),
+            ("FileCacheContents", cache.contents),
+            ("FileCacheContentBytes", cache.content_bytes),
+            ("FileCacheRoom", cache.room),
+        ] {
+            row(name, &count.to_string());
+        }
+    }
     row("Scoreboard", &scoreboard(state, free));
     out
 }

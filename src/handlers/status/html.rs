@@ -149,6 +149,18 @@ impl Page {
             &format!("of it {} to the first byte", mean(tally.micros_before)),
             None,
         );
+        if let Some(cache) = &work.cache {
+            let given = number(cache.hits);
+            let more = format!(
+                "answers given from memory, {} not; {} kept, {} with contents; {} of {}",
+                number(cache.misses),
+                number(cache.entries),
+                number(cache.contents),
+                bytes(cache.bytes + cache.content_bytes),
+                bytes(cache.room)
+            );
+            self.tile("File cache", &given, &more, None);
+        }
         let [one, five, fifteen] = super::auto::load();
         let used = state.server.as_ref().map(|server| server.used());
         let memory = used.map_or_else(String::new, |used| format!("server's memory {}", bytes(used.memory)));

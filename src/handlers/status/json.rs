@@ -7,6 +7,7 @@ use crate::base::json::Json;
 use crate::base::version::VERSION;
 use crate::exchange::Exchange;
 use crate::exchange::state::{ConnectionState, Phase, ScriptState, State};
+use crate::fs::cache::Counts;
 use crate::process::report::{ProcessReport, ServiceReport};
 
 /// The object, with a line's end.
@@ -22,6 +23,7 @@ pub fn object(ex: &Exchange, state: &State) -> String {
         ("silent_threads", count(state.silent)),
         ("connections", connections(state)),
         ("requests", requests(state)),
+        ("file_cache", state.work.cache.as_ref().map(file_cache).into()),
         ("live", list(&state.work.connections, connection)),
         ("scripts", scripts(state)),
         ("live_scripts", list(&state.work.scripts, |one| script(state, one))),
@@ -66,6 +68,18 @@ fn requests(state: &State) -> Json {
         ("milliseconds", (tally.micros / 1000).into()),
         ("milliseconds_to_first_byte", (tally.micros_before / 1000).into()),
         ("by_method_and_status", Json::List(answers.collect())),
+    ])
+}
+
+fn file_cache(cache: &Counts) -> Json {
+    Json::Object(vec![
+        ("hits", cache.hits.into()),
+        ("misses", cache.misses.into()),
+        ("answers", cache.entries.into()),
+        ("answer_bytes", cache.bytes.into()),
+        ("contents", cache.contents.into()),
+        ("content_bytes", cache.content_bytes.into()),
+        ("room", cache.room.into()),
     ])
 }
 

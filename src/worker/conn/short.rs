@@ -6,15 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::ascii::append_decimal;
 use crate::base::date::HttpDate;
+use crate::exchange::response::{Body, FileBody, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
 use crate::http::head::{RequestHead, Version};
-use crate::worker::conn::{Conn, KEEP_ALIVE, Then, timeout_of};
+use crate::worker::conn::{Conn, KEEP_ALIVE, Then, behind, timeout_of};
 use crate::worker::destination::Destination;
 use crate::worker::reader::Filler;
 use crate::worker::record::Sent;
-use crate::worker::shortcut::{self, Kept, Occasion, Ready};
+use crate::worker::shortcut::{self, Entry, Kept, Occasion, Ready, Source};
 
 /// What is kept for a request.
 pub(super) enum Shortcut {
@@ -22,12 +23,31 @@ pub(super) enum Shortcut {
     None,
     /// Its answer, which is collected.
     Answered(Then),
+    /// Its answer, of which the head is collected. The body takes its time.
+    Begun(Box<Ahead>),
     /// Where it leads.
     Leads(Rc<Destination>),
 }
 
+/// An answer whose head is collected.
+pub(super) struct Ahead {
+    kept: Rc<Entry>,
+    occasion: Occasion,
+    body: FileBody,
+    stays: Persistence,
+    /// What the writer had sent or collected before it, of all and of bodies.
+    before: (u64, u64),
+}
+
+/// How much of a body was sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    Cut,
+}
+
 impl Conn {
-    /// Answers a request by what is kept, if that can be: the answer is collected, and the request logged.
+    /// Answers a request by what is kept, if that can be.
     pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Shortcut {
         if self.speaks_plainly {
             return Shortcut::None;
@@ -43,13 +63,22 @@ impl Conn {
             return Shortcut::None;
         };
         match &kept.value {
-            Kept::Answer(ready) => Shortcut::Answered(self.give_kept(ready, connection, head, began)),
+            Kept::Answer(ready) => match shortcut::source(&kept, ready) {
+                Some(source) => self.give_kept((&kept, ready, source), connection, head, began),
+                None => Shortcut::None,
+            },
             Kept::Destination(destination) => Shortcut::Leads(Rc::clone(destination)),
         }
     }
 
-    /// Gives an answer that is kept.
-    fn give_kept(&mut self, ready: &Ready, connection: Connection, head: &mut RequestHead, began: &Began) -> Then {
+    /// Gives an answer that is kept, and is logged unless its body takes its time.
+    fn give_kept(
+        &mut self,
+        (kept, ready, source): (&Rc<Entry>, &Ready, Source),
+        connection: Connection,
+        head: &mut RequestHead,
+        began: &Began,
+    ) -> Shortcut {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(head, began);
@@ -60,37 +89,86 @@ impl Conn {
         };
         let passed = began.instant.elapsed();
         occasion.began.first_byte = Some(passed);
-        let before = self.writer.head().len();
+        let before = (self.writer.taken_over(), self.writer.body_bytes);
         let interim = self.reader.borrow_mut().begin_response(Filler::None);
         self.writer.head().extend_from_slice(&interim);
         let date = date(began.wall + passed);
-        let then = ready.stage(head, &occasion, |ex, response| {
+        let (stays, body) = ready.stage(head, &occasion, |ex, response| {
             self.last_site = ex.site;
             self.writer.timeout = timeout_of(ex.site);
             let stays = self.persistence(ex, response, ready.framing);
             let requests = self.requests;
             let out = self.writer.head();
-            for part in [&ready.front[..], &date, &ready.back] {
+            let (front, back) = ready.head();
+            for part in [front, &date, back] {
                 out.extend_from_slice(part);
             }
             put_connection(out, ex, stays, requests);
             out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(&ready.body);
-            let bytes_out = (out.len() - before) as u64;
-            self.writer.body_bytes += ready.body.len() as u64;
-            let sent = Sent {
-                body_bytes: ready.body.len() as u64,
-                bytes_out,
-                bytes_in: self.reader.borrow_mut().taken(),
-                stays: stays == Persistence::KeepAlive,
-                aborted: false,
-            };
-            thread.log_request(ex, Some(response), &sent);
-            if sent.stays { Then::GoOn } else { Then::Close }
+            match source {
+                Source::Bytes(bytes) => self.writer.put(&bytes),
+                Source::Content(content) => self.writer.put_content(content),
+                Source::File(body) => match self.writer.file_at_once(&body) {
+                    Some(bytes) => shortcut::keep_content(&thread, (kept, ready), &body, bytes),
+                    None => return (stays, Some(body)),
+                },
+            }
+            self.log(ex, response, before, stays, End::Whole);
+            (stays, None)
         });
-        self.requests = self.requests.saturating_add(1);
-        thread.roster.answered(self.seat);
+        let Some(body) = body else {
+            return Shortcut::Answered(self.answered(stays));
+        };
+        Shortcut::Begun(Box::new(Ahead {
+            kept: Rc::clone(kept),
+            occasion,
+            body,
+            stays,
+            before,
+        }))
+    }
+
+    /// Sends the body of an answer whose head is collected.
+    pub(super) async fn finish(&mut self, head: &mut RequestHead, ahead: Ahead) -> Then {
+        let thread = Rc::clone(&self.thread);
+        let _until_sent = thread.take_in_hand();
+        let Kept::Answer(ready) = &ahead.kept.value else {
+            return Then::Reset;
+        };
+        let framing = ready.framing;
+        let sent = self.writer.body(&mut Body::File(ahead.body), framing).await;
+        let end = if sent.is_ok() { End::Whole } else { End::Cut };
+        let then = behind(sent, framing, ahead.stays);
+        let stays = if then == Then::GoOn {
+            Persistence::KeepAlive
+        } else {
+            Persistence::Close
+        };
+        ready.stage(head, &ahead.occasion, |ex, response| {
+            self.log(ex, response, ahead.before, stays, end);
+        });
+        self.answered(stays);
         then
+    }
+
+    fn log(&self, ex: &Exchange, response: &Response, before: (u64, u64), stays: Persistence, end: End) {
+        let sent = Sent {
+            body_bytes: self.writer.body_bytes - before.1,
+            bytes_out: self.writer.taken_over() - before.0,
+            bytes_in: self.reader.borrow_mut().taken(),
+            stays: stays == Persistence::KeepAlive,
+            aborted: end == End::Cut,
+        };
+        self.thread.log_request(ex, Some(response), &sent);
+    }
+
+    fn answered(&mut self, stays: Persistence) -> Then {
+        self.requests = self.requests.saturating_add(1);
+        self.thread.roster.answered(self.seat);
+        match stays {
+            Persistence::KeepAlive => Then::GoOn,
+            Persistence::Close => Then::Close,
+        }
     }
 }
 
