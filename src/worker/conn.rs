@@ -120,6 +120,8 @@ enum Next {
 enum Then {
     GoOn,
     Close,
+    /// So its client wants it, which sends nothing more.
+    Leave,
     /// The response was cut; the client must see it.
     Reset,
     /// A service has it.
@@ -127,9 +129,19 @@ enum Then {
 }
 
 impl Conn {
-    /// A connection that was just accepted. One that is broken before it began has nobody to be told.
-    pub fn new(thread: Rc<Thread>, counted: Counted, stream: Stream, peer: SocketAddr) -> Option<Conn> {
-        let local = stream.local_addr().ok()??;
+    /// A connection that was just accepted, with our end's address if that is known. One that is broken before it began has
+    /// nobody to be told.
+    pub fn new(
+        thread: Rc<Thread>,
+        counted: Counted,
+        stream: Stream,
+        peer: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> Option<Conn> {
+        let local = match local {
+            Some(local) => local,
+            None => stream.local_addr().ok()??,
+        };
         let stream = Rc::new(stream);
         let site = thread.config.site_for(local, None, b"");
         let seat = thread.roster.enter(&stream, peer);
@@ -174,7 +186,8 @@ impl Conn {
             };
             match then {
                 Then::GoOn => {}
-                Then::Close => return Box::pin(self.close()).await,
+                Then::Leave if self.leave() => return,
+                Then::Close | Then::Leave => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
                 Then::Away => return,
             }
@@ -356,7 +369,7 @@ impl Conn {
         let then = if let Some(mut response) = response {
             depends = depends.filter(|_| shortcut::may_be_kept(&ex, &response, &thread.logs));
             let then = self.send(&mut ex, &mut response).await;
-            if let (Then::GoOn | Then::Close, Some(depends)) = (then, depends) {
+            if let (Then::GoOn | Then::Close | Then::Leave, Some(depends)) = (then, depends) {
                 shortcut::keep(&thread, ex, response, depends);
             }
             then
@@ -478,7 +491,10 @@ impl Conn {
             ex.rewriting.notes.extend(stream.notes());
         }
         let aborted = sent.is_err();
-        let then = behind(sent, framing, stays);
+        let then = match behind(sent, framing, stays) {
+            Then::Close if self.has_heard_the_last(ex) => Then::Leave,
+            then => then,
+        };
         let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;
         let sent = Sent {
             body_bytes: self.writer.body_bytes - body_before,

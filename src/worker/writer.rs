@@ -117,7 +117,8 @@ impl Writer {
         self.try_flush_with(More::Nothing)
     }
 
-    fn try_flush_with(&mut self, more: More) -> Poll<Result<(), Cut>> {
+    /// The same, with what is known of what follows.
+    pub fn try_flush_with(&mut self, more: More) -> Poll<Result<(), Cut>> {
         let mut sent = 0;
         while let Some(rest) = self.out.get(sent..).filter(|rest| !rest.is_empty()) {
             match self.stream.try_write(rest, more) {

@@ -64,7 +64,11 @@ impl Conn {
                 aborted: false,
             };
             thread.log_request(ex, Some(response), &sent);
-            if sent.stays { Then::GoOn } else { Then::Close }
+            match stays {
+                Persistence::KeepAlive => Then::GoOn,
+                Persistence::Close if self.has_heard_the_last(ex) => Then::Leave,
+                Persistence::Close => Then::Close,
+            }
         });
         self.requests = self.requests.saturating_add(1);
         thread.roster.answered(self.seat);
