@@ -40,6 +40,10 @@ pub fn trials() -> Vec<Trial> {
             "fastcgi::one_child_of_php_fpm_serves_many",
             one_child_of_php_fpm_serves_many,
         ),
+        Trial::test(
+            "fastcgi::more_connections_than_processes",
+            more_connections_than_processes,
+        ),
         Trial::ignorable_test("fastcgi::php_fpm_is_started_again", php_fpm_is_started_again),
         Trial::ignorable_test(
             "fastcgi::applications_say_what_they_are_asked_about_themselves",
@@ -402,6 +406,38 @@ fn one_child_of_php_fpm_serves_many() -> Result<Completion, Failed> {
         answer?;
     }
     end(&root, server, &[])
+}
+
+/// Many ask an application that serves one connection at a time: all are answered, whoever has its connection.
+fn more_connections_than_processes() -> Result<(), Failed> {
+    let root = server::fresh_root("one-process");
+    let socket = root.join("app.sock");
+    let line = format!(
+        "ProxyPass /app/ \"unix:{}|fcgi://localhost/\" enablereuse=on ttl=1",
+        socket.display()
+    );
+    let server = boot(&root, &[line])?;
+    let _application = applications::start("testapp --one", &root, false, 0)?;
+    let ask_on = || {
+        for _ in 0..40 {
+            let body = ask(&server, &get("/app/x?connection"))?;
+            if !body.starts_with("request ") {
+                return Err(body);
+            }
+        }
+        Ok(())
+    };
+    let answers: Vec<Result<(), String>> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..16).map(|_| scope.spawn(ask_on)).collect();
+        let ended = asking
+            .into_iter()
+            .map(|thread| thread.join().expect("it does not panic"));
+        ended.collect()
+    });
+    for answer in answers {
+        answer?;
+    }
+    end(&root, server, &[]).map(drop)
 }
 
 /// Connections that were kept are of no use behind a restart of php-fpm, and nobody notices.

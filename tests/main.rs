@@ -14,6 +14,7 @@
 //! - `htaccess`: access files of any bytes
 //! - `file_cache`: files that are replaced under their readers
 //! - `house`: the walls between the rooms, sizes, words
+//! - `https`: sites over TLS as OpenSSL, curl, a browser and those who look for faults see them
 //! - `identity`: who roles and scripts are where root starts the server
 //! - `import`: `lychgate import`, of the trees that Debian and Apache's authors ship
 //! - `keys`: private keys, who has them, and other certificates while requests come in
@@ -33,6 +34,7 @@
 //! - `service`: under a service manager, and as process 1
 //! - `site`: what ships, as it ships
 //! - `snippets`: what Debian's tree serves with them, beside Apache
+//! - `stapling`: answers of OCSP that go with certificates, and responders good and bad
 //! - `status`: what the server tells of itself, beside a count of its log
 //! - `support`: server, wire, traffic, cases, golden files
 //! - `system_log`: the error log that goes into the system's log, a socket of the test's own
@@ -65,6 +67,7 @@ mod file_cache;
 mod handoff;
 mod house;
 mod htaccess;
+mod https;
 mod identity;
 mod import;
 mod keys;
@@ -85,6 +88,7 @@ mod service;
 mod services;
 mod site;
 mod snippets;
+mod stapling;
 mod static_first;
 mod status;
 mod support;
@@ -137,9 +141,11 @@ fn main() -> ExitCode {
         trials.extend(handoff::trials());
         trials.extend(file_cache::trials());
         trials.extend(htaccess::trials());
+        trials.extend(https::trials());
         trials.extend(identity::trials());
         trials.extend(import::trials());
         trials.extend(keys::trials());
+        trials.extend(stapling::trials());
         trials.extend(load::trials());
         trials.extend(logs::trials());
         trials.extend(system_log::trials());

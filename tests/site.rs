@@ -2,7 +2,7 @@
 //! another one, so that the tests share a machine. Every page, every link, every script; then `lychgate serve`, and the
 //! examples in `conf/extra/`.
 
-mod browser;
+pub mod browser;
 mod extra;
 mod scripts;
 

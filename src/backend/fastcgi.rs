@@ -7,13 +7,21 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::pool::{Keep, Lease};
-use crate::backend::wire::{Repeatable, Trouble, Wire};
+use crate::backend::wire::{Repeatable, Serves, Trouble, Wire};
 use crate::gateway::fastcgi::answers::{Answer, Answers, Fault};
 use crate::gateway::fastcgi::params::{self, Pair};
 use crate::gateway::fastcgi::record::{self, Connection, MAX_CONTENT, Message, RecordReader, Role, Stream};
 
 /// The only request on its connection.
-const ID: u16 = 1;
+const ID: u16 = record::ONLY;
+
+/// What the application is told of its connection.
+pub fn connection(keep: Keep) -> Connection {
+    match keep {
+        Keep::Yes => Connection::Keep,
+        Keep::No => Connection::Close,
+    }
+}
 
 /// A request that an application serves.
 #[derive(Debug)]
@@ -33,11 +41,7 @@ impl Conversation {
         silence: Duration,
     ) -> Conversation {
         let mut head = Vec::with_capacity(4096);
-        let connection = match lease.keep() {
-            Keep::Yes => Connection::Keep,
-            Keep::No => Connection::Close,
-        };
-        record::begin(&mut head, ID, role, connection);
+        record::begin(&mut head, ID, role, connection(lease.keep()));
         let mut pairs = Vec::with_capacity(4096);
         for (name, value) in variables {
             let _too_long_for_the_protocol = params::append(&mut pairs, name, value);
@@ -46,6 +50,18 @@ impl Conversation {
         record::stream_header(&mut head, ID, Stream::Params, 0);
         Conversation {
             wire: Wire::new(lease, head, silence),
+            answers: Answers::new(ID),
+            unread: Bytes::new(),
+        }
+    }
+
+    /// Begins a request without standard input, whose words are all there: those of [`record::request`]. The application may be
+    /// silent for `silence`.
+    pub fn begin_with(lease: Lease, words: Bytes, silence: Duration) -> Conversation {
+        let mut wire = Wire::to(Serves::Few, lease, words, silence);
+        let _is_said = wire.end_input();
+        Conversation {
+            wire,
             answers: Answers::new(ID),
             unread: Bytes::new(),
         }

@@ -163,12 +163,19 @@ impl Conversation {
             }
             _ if self.unread.is_empty() && self.head.is_empty() => Ok(None),
             Stage::Head => {
-                self.head.extend_from_slice(&std::mem::take(&mut self.unread));
-                let Some((received, length)) = self.reader.parse(&self.head).map_err(Trouble::Head)? else {
+                // Mostly it comes in one piece, and is read where it is.
+                let whole = if self.head.is_empty() {
+                    std::mem::take(&mut self.unread)
+                } else {
+                    self.head.extend_from_slice(&std::mem::take(&mut self.unread));
+                    Bytes::from(std::mem::take(&mut self.head))
+                };
+                let Some((received, length)) = self.reader.parse(&whole).map_err(Trouble::Head)? else {
+                    self.head = Vec::from(whole);
                     return Ok(None);
                 };
-                let mut head = Bytes::from(std::mem::take(&mut self.head));
-                self.unread = head.split_off(length);
+                self.unread = whole;
+                self.unread.advance(length);
                 self.begun(received).map(Some)
             }
             Stage::Length(left) => {

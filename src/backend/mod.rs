@@ -7,11 +7,14 @@ pub mod fastcgi;
 pub mod handoff;
 pub mod http;
 pub mod on_demand;
+mod patience;
 pub mod pool;
+pub mod responder;
 pub mod scgi;
 pub mod service;
 mod socket;
 pub mod states;
+mod waiting;
 pub mod wire;
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 //!
 //! An application that serves one connection at a time serves nobody while a connection to it is kept. So when a request of
 //! ours has waited on a new connection for a moment without a byte, all kept ones are closed, and none is kept while it
-//! waits: the process that they hold may be the one it waits for. Where that was so, for a while no connection is kept as
-//! long as any request waits on a new one, however short.
+//! waits: the process that they hold may be the one it waits for. See `waiting.rs` for what becomes of it where that was so.
 
 use std::fmt;
 use std::io;
@@ -16,8 +15,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::backend::patience::Patience;
 use crate::backend::service::{Owed, Process};
 use crate::backend::socket::{Parked, Socket};
+use crate::backend::waiting::{Live, Unanswered, Waiting};
 use crate::config::backends::{Address, Scheme};
 use crate::config::directives::proxy::Terms;
 use crate::net::tls::{Partner, disagreement};
@@ -28,12 +29,6 @@ const IDLE: Duration = Duration::from_secs(60);
 /// So many connections of one application are kept at most; more are closed behind their request. `max` moves it down.
 const MOST_IDLE: usize = 256;
 
-/// A request that has had no byte on a new connection for so long may be waiting for a process that a kept one holds.
-pub(super) const STARVING: Duration = Duration::from_millis(50);
-
-/// How long the application is taken for one with few processes, after one was waited for that a kept connection held.
-const TIGHT: Duration = Duration::from_secs(60);
-
 /// How long a server of HTTP that could not be reached is left alone, as by Apache, where no `retry` says it.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -41,10 +36,7 @@ const RETRY: Duration = Duration::from_secs(60);
 const ADDRESSES: Duration = Duration::from_secs(60);
 
 /// A Unix socket whose queue is full refuses at once; it is tried again after so long.
-const FULL_QUEUE: Duration = Duration::from_millis(10);
-
-/// The queue of a service that stays full for so long is too long.
-const QUEUE_STAYS_FULL: Duration = Duration::from_millis(200);
+pub(super) const FULL_QUEUE: Duration = Duration::from_millis(10);
 
 /// On which terms a request is given to an application.
 #[derive(Clone, Debug)]
@@ -101,6 +93,9 @@ impl Agreed {
 pub enum Which {
     /// A kept one, if there is any.
     Any,
+    /// The same for a request that may be told again: that nothing has come on it need be no newer than the event loop's last
+    /// turn.
+    Likely,
     /// A new one.
     New,
 }
@@ -153,12 +148,8 @@ pub struct Pool {
     /// Requests that have a connection or are getting one.
     active: AtomicUsize,
     ended: Notify,
-    /// Requests on new connections that have had no byte of an answer.
-    unanswered: AtomicUsize,
-    /// Those of them that wait for long.
-    starving: AtomicUsize,
-    /// Until when processes are few.
-    tight: Mutex<Option<Instant>>,
+    /// Requests that wait for processes.
+    pub(super) waiting: Waiting,
     /// No connection is kept any more.
     closing: AtomicBool,
     failed: Mutex<Option<Instant>>,
@@ -167,12 +158,13 @@ pub struct Pool {
 
 /// A connection that waits for a request.
 #[derive(Debug)]
-struct Idle {
+pub(super) struct Idle {
     parked: Parked,
     until: Instant,
+    live: Live,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -185,9 +177,7 @@ impl Pool {
             idle: Mutex::default(),
             active: AtomicUsize::new(0),
             ended: Notify::new(),
-            unanswered: AtomicUsize::new(0),
-            starving: AtomicUsize::new(0),
-            tight: Mutex::default(),
+            waiting: Waiting::default(),
             closing: AtomicBool::new(false),
             failed: Mutex::default(),
             found: Mutex::default(),
@@ -234,6 +224,21 @@ impl Pool {
         locked(&self.idle).len()
     }
 
+    /// A kept connection for one request, if one is there and as many as may are not at work.
+    pub fn lease_kept(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Option<Lease> {
+        if which == Which::New || self.kept() == 0 {
+            return None;
+        }
+        let turn = Pool::turn_at_once(self, agreed)?;
+        let owed = Owed::by(self);
+        let (socket, live) = self.kept_one(agreed.tls.as_ref(), which)?;
+        self.waiting.is_reused();
+        if let Some(process) = &self.process {
+            process.is_given();
+        }
+        Some(Lease::new(turn, socket, agreed, Origin::Kept(live)).owing(owed))
+    }
+
     /// A connection for one request.
     pub async fn lease(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, NoLease> {
         let turn = Pool::turn(self, agreed).await?;
@@ -241,12 +246,20 @@ impl Pool {
         if let Some(process) = &self.process {
             process.is_given();
         }
-        if which == Which::Any
-            && let Some(socket) = self.kept_one(agreed.tls.as_ref())
+        if which != Which::New
+            && let Some((socket, live)) = self.kept_one(agreed.tls.as_ref(), which)
         {
-            return Ok(Lease::new(turn, socket, agreed, Origin::Kept).owing(owed));
+            self.waiting.is_reused();
+            return Ok(Lease::new(turn, socket, agreed, Origin::Kept(live)).owing(owed));
         }
         self.is_rested(agreed)?;
+        if which != Which::New
+            && let Some(idle) = self.waiting.for_another().await
+            && let Ok(socket) = idle.parked.unpark()
+        {
+            self.waiting.is_reused();
+            return Ok(Lease::new(turn, socket, agreed, Origin::Kept(idle.live)).owing(owed));
+        }
         let waiting = Unanswered::new(self);
         match timeout_at(Instant::now() + agreed.connect, self.connected()).await {
             Ok(Ok(mut socket)) => {
@@ -282,13 +295,14 @@ impl Pool {
         self.forget();
     }
 
-    /// Closes what is kept.
-    pub fn forget(&self) {
-        locked(&self.idle).clear();
+    /// Closes what is kept; how much that was.
+    pub fn forget(&self) -> usize {
+        let kept = std::mem::take(&mut *locked(&self.idle));
+        kept.len()
     }
 
     /// The kept connection to the same partner that was used last, by this thread if it can be, if any is still good.
-    fn kept_one(&self, partner: Option<&Partner>) -> Option<Socket> {
+    fn kept_one(&self, partner: Option<&Partner>, which: Which) -> Option<(Socket, Live)> {
         loop {
             let idle = {
                 let mut list = locked(&self.idle);
@@ -297,28 +311,13 @@ impl Pool {
                 let at = own.or_else(|| list.iter().rposition(is_it))?;
                 list.remove(at)
             };
-            if idle.parked.is_quiet()
-                && let Ok(socket) = idle.parked.unpark()
+            let Idle { parked, live, .. } = idle;
+            let seems_quiet = which == Which::Likely && parked.seems_quiet();
+            if (seems_quiet || parked.is_quiet())
+                && let Ok(socket) = parked.unpark()
             {
-                return Some(socket);
+                return Some((socket, live));
             }
-        }
-    }
-
-    /// Whether a kept connection would hold up nobody.
-    fn may_keep(&self) -> bool {
-        let waiting = match *locked(&self.tight) {
-            Some(until) if Instant::now() < until => &self.unanswered,
-            _ => &self.starving,
-        };
-        waiting.load(Ordering::Acquire) == 0
-    }
-
-    /// A request waits for long: what is kept may be what it waits for.
-    fn starve(&self) {
-        let kept = std::mem::take(&mut *locked(&self.idle));
-        if !kept.is_empty() {
-            *locked(&self.tight) = Some(Instant::now() + TIGHT);
         }
     }
 
@@ -333,18 +332,11 @@ impl Pool {
 
     /// Waits until one request more may be there.
     async fn turn(pool: &Arc<Pool>, agreed: &Agreed) -> Result<Turn, NoLease> {
-        let most = match agreed.most {
-            0 => usize::MAX,
-            most => usize::try_from(most).unwrap_or(usize::MAX),
-        };
         let until = Instant::now() + agreed.acquire;
         loop {
             let ended = pool.ended.notified();
-            let taken = pool.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
-                (active < most).then_some(active + 1)
-            });
-            if taken.is_ok() {
-                return Ok(Turn(Arc::clone(pool)));
+            if let Some(turn) = Pool::turn_at_once(pool, agreed) {
+                return Ok(turn);
             }
             if timeout_at(until, ended).await.is_err() {
                 return Err(NoLease::Busy(agreed.most));
@@ -352,9 +344,21 @@ impl Pool {
         }
     }
 
+    /// One request more, where that may be.
+    fn turn_at_once(pool: &Arc<Pool>, agreed: &Agreed) -> Option<Turn> {
+        let most = match agreed.most {
+            0 => usize::MAX,
+            most => usize::try_from(most).unwrap_or(usize::MAX),
+        };
+        let taken = pool.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
+            (active < most).then_some(active + 1)
+        });
+        taken.is_ok().then(|| Turn(Arc::clone(pool)))
+    }
+
     async fn connected(&self) -> io::Result<Socket> {
         if let Some(process) = &self.process {
-            return queued(process).await;
+            return process.connect().await;
         }
         match &self.address {
             Address::Service(_) => Err(io::ErrorKind::NotFound.into()),
@@ -403,19 +407,6 @@ async fn secured(socket: &mut Socket, partner: &Partner, patience: Duration) -> 
     }
 }
 
-/// A connection to a process of a service. The launcher holds its socket whether it runs or not.
-async fn queued(process: &Process) -> io::Result<Socket> {
-    let until = Instant::now() + QUEUE_STAYS_FULL;
-    loop {
-        match Socket::to_path(&process.path).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
-                sleep(FULL_QUEUE).await;
-            }
-            made => return made,
-        }
-    }
-}
-
 /// The right to have a request there.
 #[derive(Debug)]
 struct Turn(Arc<Pool>);
@@ -430,53 +421,12 @@ impl Drop for Turn {
     }
 }
 
-/// A request on a new connection that has had no byte of an answer.
-#[derive(Debug)]
-struct Unanswered {
-    pool: Arc<Pool>,
-    patience: Patience,
-}
-
-/// How long it has waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    Short,
-    Long,
-}
-
-impl Unanswered {
-    fn new(pool: &Arc<Pool>) -> Unanswered {
-        pool.unanswered.fetch_add(1, Ordering::AcqRel);
-        Unanswered {
-            pool: Arc::clone(pool),
-            patience: Patience::Short,
-        }
-    }
-
-    fn starves(&mut self) {
-        if self.patience == Patience::Short {
-            self.patience = Patience::Long;
-            self.pool.starving.fetch_add(1, Ordering::AcqRel);
-            self.pool.starve();
-        }
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        self.pool.unanswered.fetch_sub(1, Ordering::AcqRel);
-        if self.patience == Patience::Long {
-            self.pool.starving.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
 /// Where a connection comes from.
 #[derive(Debug)]
 enum Origin {
     New(Unanswered),
     /// It was kept, or has been heard of since it was made.
-    Kept,
+    Kept(Live),
 }
 
 /// A connection that one request has. Dropped, it is closed.
@@ -497,7 +447,7 @@ pub struct Lease {
 impl Lease {
     fn new(turn: Turn, socket: Socket, agreed: &Agreed, origin: Origin) -> Lease {
         Lease {
-            was_kept: matches!(origin, Origin::Kept),
+            was_kept: matches!(origin, Origin::Kept(_)),
             owed: None,
             edition: turn.0.process.as_ref().map_or(0, Process::edition),
             socket,
@@ -545,9 +495,15 @@ impl Lease {
         &self.socket
     }
 
+    pub(super) fn patience(&mut self) -> &mut Patience {
+        self.socket.patience()
+    }
+
     /// The first byte of an answer is there.
     pub(super) fn is_answered(&mut self) {
-        self.origin = Origin::Kept;
+        if matches!(self.origin, Origin::New(_)) {
+            self.origin = Origin::Kept(Live::new(&self.turn.0));
+        }
         self.owed = None;
         if let Some(process) = &self.turn.0.process {
             process.is_heard();
@@ -572,7 +528,7 @@ impl Lease {
             edition,
             ..
         } = self;
-        drop(origin);
+        let Origin::Kept(live) = origin else { return };
         let pool = &turn.0;
         if pool
             .process
@@ -584,10 +540,14 @@ impl Lease {
         if keep == Keep::No || pool.closing.load(Ordering::Acquire) {
             return;
         }
+        if !pool.waiting.may_keep() {
+            return;
+        }
+        let (until, parked) = (Instant::now() + idle, socket.park());
+        let unwanted = pool.waiting.give(Idle { parked, until, live });
         let mut list = locked(&pool.idle);
-        if pool.may_keep() && list.len() < MOST_IDLE {
-            let (until, parked) = (Instant::now() + idle, socket.park());
-            list.push(Idle { parked, until });
+        if list.len() < MOST_IDLE {
+            list.extend(unwanted);
         }
     }
 }

@@ -1,17 +1,22 @@
 //! The processes of services: each has a socket and connections of its own, and a request goes to the one that has fewest.
 //! How they do is told to the launcher, which owns them.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use crate::backend::pool::Pool;
+use crate::backend::pool::{FULL_QUEUE, Pool};
+use crate::backend::socket::Socket;
 use crate::config::backends::Address;
 use crate::config::directives::service::Service;
 use crate::config::services;
+
+/// The queue of a service that stays full for so long is too long.
+const QUEUE_STAYS_FULL: Duration = Duration::from_millis(200);
 
 /// The connections to all processes of a service.
 #[derive(Debug)]
@@ -129,6 +134,19 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// A connection to it. The launcher holds its socket whether it runs or not.
+    pub(super) async fn connect(&self) -> io::Result<Socket> {
+        let until = Instant::now() + QUEUE_STAYS_FULL;
+        loop {
+            match Socket::to_path(&self.path).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
+                    sleep(FULL_QUEUE).await;
+                }
+                made => return made,
+            }
+        }
+    }
+
     /// One that a worker has started itself.
     pub(super) fn on_demand(path: Vec<u8>, freed: Arc<Notify>) -> Process {
         Process {

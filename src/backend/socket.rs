@@ -15,6 +15,7 @@ use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::backend::patience::Patience;
 use crate::net::tls::{Below, Partner, Session};
 
 /// So much room is made ready for what comes out of TLS at one time.
@@ -26,6 +27,7 @@ pub(super) struct Socket {
     /// It is gone while the connection goes from one event loop to another.
     bare: Option<Bare>,
     tls: Option<Box<Tls>>,
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -49,12 +51,21 @@ pub(super) struct Parked {
     home: ThreadId,
 }
 
+/// This thread.
+fn here() -> ThreadId {
+    thread_local! {
+        static HERE: ThreadId = thread::current().id();
+    }
+    HERE.with(|here| *here)
+}
+
 impl Socket {
     pub(super) async fn to_path(path: &[u8]) -> io::Result<Socket> {
         let unix = UnixStream::connect(OsStr::from_bytes(path)).await?;
         Ok(Socket {
             bare: Some(Bare::Unix(unix)),
             tls: None,
+            patience: Patience::default(),
         })
     }
 
@@ -65,6 +76,7 @@ impl Socket {
         Ok(Socket {
             bare: Some(Bare::Tcp(tcp)),
             tls: None,
+            patience: Patience::default(),
         })
     }
 
@@ -95,8 +107,13 @@ impl Socket {
     pub(super) fn park(self) -> Parked {
         Parked {
             socket: self,
-            home: thread::current().id(),
+            home: here(),
         }
+    }
+
+    /// The timer for what is waited for on it.
+    pub(super) fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 
     fn bare(&self) -> &Bare {
@@ -243,17 +260,29 @@ impl Parked {
             None => return Err(io::ErrorKind::NotConnected.into()),
         };
         self.socket.bare = Some(bare);
+        self.socket.patience.forget();
         Ok(self.socket)
     }
 
     /// Whether this thread has used it.
     pub(super) fn is_at_home(&self) -> bool {
-        self.home == thread::current().id()
+        self.home == here()
     }
 
     /// With whom there is an agreement, if within TLS.
     pub(super) fn partner(&self) -> Option<&Partner> {
         self.socket.tls.as_ref().map(|tls| &tls.partner)
+    }
+
+    /// Whether nothing has come on it that this thread's event loop knows of, without a question to the system.
+    pub(super) fn seems_quiet(&self) -> bool {
+        let something = || Ok(());
+        self.is_at_home()
+            && self.socket.tls.is_none()
+            && match self.socket.bare() {
+                Bare::Unix(unix) => unix.try_io(Interest::READABLE, something).is_err(),
+                Bare::Tcp(tcp) => tcp.try_io(Interest::READABLE, something).is_err(),
+            }
     }
 
     /// Whether nothing has come on it: a connection that was closed, or on which something was said unasked, is of no use. The

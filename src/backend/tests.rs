@@ -260,6 +260,32 @@ fn a_kept_connection_holds_no_process_that_a_request_waits_for() {
 }
 
 #[test]
+fn who_waits_for_a_process_takes_over_its_connection() {
+    run(async {
+        let place = place();
+        let serve = async {
+            let mut application = place.accepted().await;
+            for text in [b"one", b"two"] {
+                application.request().await;
+                application.reply(text).await;
+            }
+        };
+        let ask = async {
+            place.pool.waiting.are_few();
+            let mut one = place.conversation(Which::Any, LONG).await;
+            one.put_end();
+            assert_eq!(output(&mut one).await, b"one");
+            let sees_if_there_are_more = place.pool.waiting.for_another().await;
+            assert!(sees_if_there_are_more.is_none());
+            let (mut two, ()) = tokio::join!(place.conversation(Which::Any, LONG), async { one.end() });
+            two.put_end();
+            assert_eq!(output(&mut two).await, b"two");
+        };
+        tokio::join!(serve, ask);
+    });
+}
+
+#[test]
 fn what_is_not_read_does_not_keep_an_answer_back() {
     run(async {
         let place = place();

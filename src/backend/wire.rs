@@ -4,20 +4,19 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use crate::backend::pool::{Lease, STARVING};
+use crate::backend::pool::Lease;
+use crate::backend::waiting::STARVING;
 use crate::gateway::fastcgi::answers::Fault;
 
-/// So much is read at one time, at least.
-const READ: usize = 32 * 1024;
+/// So much is read at one time, at least: an answer of 64 KiB in records, if it is there.
+const READ: usize = 72 * 1024;
 
 /// So much of a thread's buffer is used before it is to begin anew: with memory that nobody reads any more, or with other memory.
 const BUFFERED: usize = 4 * READ;
@@ -66,7 +65,6 @@ pub enum Repeatable {
 #[derive(Debug)]
 pub(super) struct Wire {
     lease: Lease,
-    serves: Serves,
     /// What is still to be written.
     unsent: VecDeque<Bytes>,
     /// Whether some of the request's own words are still unsent.
@@ -77,7 +75,8 @@ pub(super) struct Wire {
     last_heard: Instant,
     /// It is the client's turn, not the application's.
     excused: bool,
-    timer: Pin<Box<Sleep>>,
+    /// When a request on a new connection may be waiting for a process that a kept one holds.
+    first_look: Option<Instant>,
 }
 
 /// How many connections an application serves at one time.
@@ -127,12 +126,8 @@ impl Wire {
     /// The same to one that serves so many connections.
     pub(super) fn to(serves: Serves, lease: Lease, head: Bytes, silence: Duration) -> Wire {
         let now = Instant::now();
-        let first_look = match serves {
-            Serves::Few => silence.min(STARVING),
-            Serves::Many => silence,
-        };
+        let may_starve = serves == Serves::Few && !lease.was_kept();
         Wire {
-            serves,
             lease,
             unsent: VecDeque::from([head]),
             head: Head::Unsent,
@@ -141,7 +136,7 @@ impl Wire {
             silence,
             last_heard: now,
             excused: false,
-            timer: Box::pin(sleep_until(now + first_look)),
+            first_look: may_starve.then(|| now + silence.min(STARVING)),
         }
     }
 
@@ -222,7 +217,8 @@ impl Wire {
 
     fn read(&self) -> io::Result<Bytes> {
         BUFFER.with_borrow_mut(|buffer| {
-            if buffer.capacity() < READ {
+            // Where nobody reads the last answers any more, the next takes their place, which is at hand.
+            if !buffer.try_reclaim(BUFFERED) && buffer.capacity() < READ {
                 buffer.reserve(BUFFERED);
             }
             self.lease.socket().try_read(buffer)?;
@@ -236,17 +232,16 @@ impl Wire {
             false if !self.heard => self.lease.waits_for_application(),
             false => {}
         }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let until = self.last_heard + self.silence;
-            if Instant::now() >= until {
-                return Poll::Ready(Err(Trouble::Silent(self.silence)));
-            }
-            if !self.heard && self.serves == Serves::Few {
+        if let Some(look) = self.first_look {
+            if !self.heard {
+                ready!(self.lease.patience().poll_over(cx, look));
                 self.lease.starves();
             }
-            self.timer.as_mut().reset(until);
+            self.first_look = None;
         }
-        Poll::Pending
+        let until = self.last_heard + self.silence;
+        ready!(self.lease.patience().poll_over(cx, until));
+        Poll::Ready(Err(Trouble::Silent(self.silence)))
     }
 
     /// Writes what there is room for. An application that reads no more may still have answered, so that is no trouble yet.

@@ -32,9 +32,19 @@ pub const fn is_tchar(byte: u8) -> bool {
         )
 }
 
+const TCHARS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = is_tchar(byte);
+        byte += 1;
+    }
+    table
+};
+
 /// Whether `text` is one token: not empty, all tchar.
 pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| is_tchar(*byte))
+    !text.is_empty() && text.iter().all(|byte| TCHARS[usize::from(*byte)])
 }
 
 /// The value of a hexadecimal digit of either case.

@@ -95,6 +95,7 @@ pub enum EncodedSlash {
 
 /// Appends a decoded path as Apache escapes it for other servers (`ap_proxy_canonenc`).
 pub fn escape_path_for_server(out: &mut Vec<u8>, path: &[u8], slash: EncodedSlash) {
+    out.reserve(path.len());
     for (at, byte) in path.iter().enumerate() {
         let is_slash = || {
             path.get(at..at + 3)

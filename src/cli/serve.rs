@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::commands::serve::{Scheme, Serve};
+use crate::config::directives::tls::Engine;
 use crate::config::error::Severity;
 use crate::config::keyring::Keyring;
 use crate::config::load::load_text;
@@ -24,7 +25,12 @@ pub(super) fn serve(serve: &Serve) -> Result<(), String> {
         Scheme::Https => certificate(serve)?,
     };
     let mut ready = |addresses: &[SocketAddr]| {
-        terminal::out(&where_it_listens(serve.scheme.name(), addresses));
+        let spoken = match serve.scheme {
+            Scheme::Http => Engine::Off,
+            Scheme::Https => Engine::On,
+        };
+        let addresses: Vec<_> = addresses.iter().map(|address| (spoken, *address)).collect();
+        terminal::out(&where_it_listens(&addresses));
         if let Some(fingerprint) = &fingerprint {
             terminal::out(&format!(
                 "lychgate: the certificate's SHA-256 fingerprint is {fingerprint}"

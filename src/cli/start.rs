@@ -1,5 +1,6 @@
 //! Checking, starting and signalling a server: `-t`, the plain start, `-k`, and `lychgate serve`.
 
+use std::cell::RefCell;
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
 use std::io;
@@ -14,6 +15,7 @@ use rustix::process::Signal;
 
 use crate::commands::ctl::{self, Call, Where};
 use crate::commands::why::{self, Question, Trouble};
+use crate::config::directives::tls::Engine;
 use crate::config::dump;
 use crate::config::error::Severity;
 use crate::config::load::{Loaded, Source, from_text, load};
@@ -242,7 +244,7 @@ pub(super) fn read(options: &Options, source: &Source) -> Loaded {
 }
 
 /// Runs the launcher with the configuration of the command line, read at the start and at every reload.
-fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(), String> {
+fn launch(options: &Options, ready: &mut dyn FnMut(&[(Engine, SocketAddr)])) -> Result<(), String> {
     let source = place::source(options)?;
     let told = |error: io::Error| format!("how this program was started: {error}");
     let mut command = CommandLine::of_this_process(check_argv, take_over_argv).map_err(told)?;
@@ -253,6 +255,8 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
         std::env::set_current_dir("/").map_err(|error| format!("/: {error}"))?;
     }
     let mut is_first = options.handed_over.is_none();
+    // What it begins with, until it says where it listens.
+    let first = RefCell::new(None);
     launcher::run(Launch {
         load: &mut || {
             let loaded = read(options, &source);
@@ -261,7 +265,9 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
             } else {
                 next_plan(options, &loaded)
             };
-            is_first = false;
+            if std::mem::take(&mut is_first) {
+                first.replace(Some(loaded));
+            }
             plan.map(|plan| Plan {
                 file: Some(source.file.clone()),
                 ..plan
@@ -282,7 +288,16 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[SocketAddr])) -> Result<(),
             Threads::Configured => role_argv,
             Threads::One => role_argv_debugged,
         },
-        ready,
+        ready: &mut |addresses| {
+            let loaded = first.take();
+            let spoken = |address: &SocketAddr| {
+                let site = loaded
+                    .as_ref()
+                    .map(|loaded| loaded.config.site_for(*address, None, b"/"));
+                (site.map_or(Engine::Off, |site| site.settings.tls.spoken()), *address)
+            };
+            ready(&addresses.iter().map(spoken).collect::<Vec<_>>());
+        },
         stderr: match options.ground {
             Ground::Detached => StandardError::Left,
             Ground::Front | Ground::Back => StandardError::Log,
@@ -399,29 +414,35 @@ fn role_argv_debugged(role: Role) -> Vec<CString> {
 }
 
 /// The one line that a server in the foreground prints.
-fn say_where(addresses: &[SocketAddr]) {
-    terminal::out(&where_it_listens("http", addresses));
+fn say_where(addresses: &[(Engine, SocketAddr)]) {
+    terminal::out(&where_it_listens(addresses));
 }
 
-/// `scheme` is that of URLs.
-pub(super) fn where_it_listens(scheme: &str, addresses: &[SocketAddr]) -> String {
-    let urls: Vec<String> = addresses
-        .iter()
-        .map(|address| format!("{scheme}://{address}/"))
-        .collect();
-    format!("lychgate: listening on {}", urls.join(", "))
+/// In URLs: two for an address that speaks TLS and plain HTTP.
+pub(super) fn where_it_listens(addresses: &[(Engine, SocketAddr)]) -> String {
+    let urls = addresses.iter().map(|(spoken, address)| match spoken {
+        Engine::Off => format!("http://{address}/"),
+        Engine::On => format!("https://{address}/"),
+        Engine::Optional => format!("https://{address}/, http://{address}/"),
+    });
+    format!("lychgate: listening on {}", urls.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::where_it_listens;
+    use crate::config::directives::tls::Engine;
 
     #[test]
-    fn one_line_says_where_it_listens() {
-        let addresses = ["127.0.0.1:8080", "[::]:80"].map(|text| text.parse().expect("an address"));
+    fn one_line_says_where_it_listens_and_what_is_spoken() {
+        let addresses = [
+            (Engine::Off, "127.0.0.1:8080"),
+            (Engine::On, "[::]:443"),
+            (Engine::Optional, "127.0.0.1:8443"),
+        ];
         assert_eq!(
-            where_it_listens("http", &addresses),
-            "lychgate: listening on http://127.0.0.1:8080/, http://[::]:80/"
+            where_it_listens(&addresses.map(|(spoken, text)| (spoken, text.parse().expect("an address")))),
+            "lychgate: listening on http://127.0.0.1:8080/, https://[::]:443/, https://127.0.0.1:8443/, http://127.0.0.1:8443/"
         );
     }
 }

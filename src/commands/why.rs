@@ -125,16 +125,21 @@ fn tell_request(page: &mut Page, config: &Config, asked: &ask::Asked, is_guised:
             None,
         );
     }
-    let speaks = config.site_for(local, None, b"").settings.tls.engine.value() == Some(&Engine::On);
+    let speaks = config.site_for(local, None, b"").settings.tls.spoken();
     let note = match (asked.over, speaks) {
-        (Over::Tls, false) => {
+        (Over::Tls, Engine::Off) => {
             "nothing speaks TLS at this address: a client of https would not be understood; explained without it"
         }
-        (Over::Plain, true) => {
+        (Over::Plain, Engine::On) => {
             "this address speaks TLS: what is said without it is answered with 400; write https; explained without it"
         }
-        (Over::Tls | Over::Whatever, true) => "within TLS, by a client that has no certificate",
-        (Over::Plain | Over::Whatever, false) => "",
+        (Over::Tls, Engine::Optional) | (Over::Tls | Over::Whatever, Engine::On) => {
+            "within TLS, by a client that has no certificate"
+        }
+        (Over::Whatever, Engine::Optional) => {
+            "this address speaks TLS and plain HTTP; explained without TLS: write https"
+        }
+        (Over::Plain, Engine::Optional) | (Over::Plain | Over::Whatever, Engine::Off) => "",
     };
     if !note.is_empty() {
         page.line("note", 0, note, None);
@@ -178,9 +183,12 @@ fn secured(config: &Config, asked: &ask::Asked) -> Option<Rc<Secured>> {
     let is_address = name.starts_with(b"[") || name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let name = Some(name.into_boxed_slice()).filter(|_| !is_address);
     let first = config.site_for(asked.local, None, b"");
-    let speaks = first.settings.tls.engine.value() == Some(&Engine::On);
     let site = config.site_for(asked.local, name.as_deref(), b"");
-    let is_within = speaks && asked.over != Over::Plain;
+    let is_within = match first.settings.tls.spoken() {
+        Engine::On => asked.over != Over::Plain,
+        Engine::Optional => asked.over == Over::Tls,
+        Engine::Off => false,
+    };
     is_within.then(|| Rc::new(Secured::assumed(name, site.number)))
 }
 
@@ -215,7 +223,7 @@ async fn served(
         Err(error) => Some(limits::broken(error)),
     };
     let response = match broken {
-        None => serve::serve(&mut ex, stand_in).await,
+        None => serve::serve(&mut ex, stand_in, None).await,
         Some(fail) => serve::refuse(&mut ex, stand_in, fail).await,
     };
     (ex, response)

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::base::ascii;
 use crate::config::balancers;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::proxy::{Terms, To};
@@ -210,6 +211,9 @@ impl Target {
 
     /// Reads a URL. The error is a sentence.
     pub fn parse(text: &[u8]) -> Said<Target> {
+        if let Some(usual) = Usual::of(text) {
+            return Ok(usual.target());
+        }
         let (socket, url) = of_socket(text)?;
         let (name, rest) =
             split_at(url, b':').ok_or_else(|| format!("{} is not a URL; write `fcgi://host:port`", shown(url)))?;
@@ -259,6 +263,70 @@ impl Target {
             path: path.to_vec(),
         })
     }
+}
+
+/// A URL that is written as it would be written here: most are, and each request to another server comes by one.
+pub struct Usual<'u> {
+    scheme: Scheme,
+    host: &'u str,
+    port: u16,
+    /// The URL up to the path.
+    pub server: &'u [u8],
+    /// The path.
+    pub path: &'u [u8],
+}
+
+impl<'u> Usual<'u> {
+    /// Reads `http://host:port/path`, without a socket; `None` where it is not so simple.
+    pub fn of(text: &'u [u8]) -> Option<Usual<'u>> {
+        let (name, _) = split_at(text, b':')?;
+        let is_it = |scheme: &Scheme| scheme.name().as_bytes() == name;
+        let scheme = [Scheme::Http, Scheme::FastCgi].into_iter().find(is_it)?;
+        let authority = text.get(name.len()..)?.strip_prefix(b"://")?;
+        let length = memchr::memchr(b'/', authority).unwrap_or(authority.len());
+        let (authority, path) = authority.split_at_checked(length)?;
+        let (host, port) = match split_at(authority, b':') {
+            Some((host, digits)) => (host, Some(digits)),
+            None => (authority, None),
+        };
+        let is_usual = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
+        if host.is_empty() || !host.iter().all(is_usual) {
+            return None;
+        }
+        let port = match port {
+            None => scheme.port(),
+            // A zero before it would not be written, nor the usual port.
+            Some([b'1'..=b'9', ..]) => {
+                let port = ascii::parse_decimal(port?).and_then(|port| u16::try_from(port).ok());
+                port.filter(|port| *port != scheme.port())?
+            }
+            Some(_) => return None,
+        };
+        Some(Usual {
+            scheme,
+            host: std::str::from_utf8(host).ok()?,
+            port,
+            server: text.get(..text.len() - path.len())?,
+            path,
+        })
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            scheme: self.scheme,
+            address: Address::Tcp {
+                host: self.host.to_owned(),
+                port: self.port,
+            },
+            base: self.server.to_vec(),
+            path: self.path.to_vec(),
+        }
+    }
+}
+
+/// What is spoken to the server of a URL, where that is written as it would be here.
+pub fn scheme_of(url: &[u8]) -> Option<Scheme> {
+    Usual::of(url).map(|usual| usual.scheme)
 }
 
 /// The socket that stands before a URL, and the URL.

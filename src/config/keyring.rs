@@ -21,6 +21,7 @@ use crate::config::directives::tls_proxy::TlsProxy;
 use crate::config::error::{ConfigError, Severity};
 use crate::config::site::{Config, Site};
 use crate::config::tls_behind;
+use crate::tls::ocsp::CertId;
 
 /// More than this is no file of keys or certificates; no directive moves it.
 const MOST: usize = 16 * 1024 * 1024;
@@ -32,6 +33,22 @@ pub struct Keyring(BTreeMap<Vec<u8>, Secret>);
 
 /// What stands in the place of a path for the certificates that the system trusts.
 const TRUSTED: &[u8] = b"trusted by the system";
+
+/// What the names of answers of OCSP begin with.
+const ANSWER: &[u8] = b"answer of OCSP ";
+
+/// More answers are not kept for the next worker. No directive moves it.
+const MOST_ANSWERS: usize = 1000;
+
+/// The longest answer that is kept.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// What stands in the place of a path for an answer of OCSP about a certificate.
+pub fn answer_name(id: &CertId) -> Vec<u8> {
+    let hash = Sha256::digest(id.question());
+    let hash = hash.iter().map(|byte| format!("{byte:02x}"));
+    [ANSWER, hash.collect::<String>().as_bytes()].concat()
+}
 
 /// What stands there for the secret that all workers share.
 const SECRET: &[u8] = b"shared by the workers";
@@ -163,6 +180,14 @@ impl Keyring {
         self.0.insert(SECRET.to_vec(), Secret::joined(&[secret]));
     }
 
+    /// Adds what a worker says that an answer of OCSP is. It can take the place of nothing else, and grows to a bound.
+    pub fn add_answer(&mut self, name: Vec<u8>, answer: Vec<u8>) {
+        let has_room = self.0.len() < MOST_ANSWERS || self.0.contains_key(&name);
+        if name.starts_with(ANSWER) && answer.len() <= LONGEST_ANSWER && has_room {
+            self.0.insert(name, Secret::from(answer));
+        }
+    }
+
     /// That secret, in a worker.
     pub fn secret(&self) -> Option<&[u8]> {
         self.contents(SECRET)
@@ -258,6 +283,20 @@ impl fmt::Debug for Keyring {
 mod tests {
     use super::Keyring;
     use crate::base::secret::Secret;
+
+    #[test]
+    fn an_answer_takes_the_place_of_nothing_else() {
+        let mut ring = Keyring::default();
+        ring.add_answer(b"/a.pem".to_vec(), b"mine".to_vec());
+        ring.add_answer([super::ANSWER, b"long"].concat(), vec![0; super::LONGEST_ANSWER + 1]);
+        assert!(ring.is_empty());
+        for number in 0..=super::MOST_ANSWERS {
+            ring.add_answer([super::ANSWER, number.to_string().as_bytes()].concat(), b"old".to_vec());
+        }
+        ring.add_answer([super::ANSWER, b"7"].concat(), b"new".to_vec());
+        assert_eq!(ring.0.len(), super::MOST_ANSWERS);
+        assert_eq!(ring.contents(&[super::ANSWER, b"7"].concat()), Some(&b"new"[..]));
+    }
 
     #[test]
     fn what_is_packed_is_unpacked_and_every_cut_is_refused() {

@@ -38,5 +38,6 @@ pub mod setting;
 pub mod site;
 pub mod suggest;
 pub mod table;
+pub mod tls_addresses;
 pub mod tls_behind;
 pub mod words;

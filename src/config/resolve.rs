@@ -30,6 +30,7 @@ use crate::config::services;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
 use crate::config::table::{SERVER, Set, VHOST, Words};
+use crate::config::tls_addresses;
 use crate::config::tls_behind;
 use crate::config::words::{self, Args, Pattern, shown};
 use crate::lang::expr::Trust;
@@ -400,6 +401,7 @@ impl Resolver {
                 config.backends.push(provider.target.address.clone());
             }
         }
+        self.complaints.extend(tls_addresses::contradictions(&config));
         self.missing_providers(&config);
         (config, self.complaints)
     }

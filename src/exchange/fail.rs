@@ -123,6 +123,13 @@ impl Fail {
         self
     }
 
+    /// What is said without TLS where nothing else is spoken: 400, with Apache's sentence.
+    pub fn plain_http(note: &str) -> Fail {
+        const TOLD: &str = "Reason: You're speaking plain HTTP to an SSL-enabled server port. Instead use the HTTPS scheme to access \
+this URL, please.";
+        Fail::client(Status::BAD_REQUEST, note).of_module("ssl").telling(TOLD)
+    }
+
     /// The same with a sentence that the error page shows.
     #[must_use]
     pub fn telling(mut self, sentence: impl Into<String>) -> Fail {

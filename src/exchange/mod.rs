@@ -379,6 +379,38 @@ impl Exchange {
         look
     }
 
+    /// Another request that came to the same as this one: all that the phases found, for another head.
+    #[must_use]
+    pub fn repeated(
+        &self,
+        head: RequestHead,
+        connection: Connection,
+        body: RequestBody,
+        (began, unique_id): (Began, [u8; 24]),
+    ) -> Exchange {
+        Exchange {
+            config: self.config,
+            site: self.site,
+            connection,
+            head,
+            host: self.host.clone(),
+            host_port: self.host_port,
+            body,
+            began,
+            method: self.method,
+            target: self.target.clone(),
+            variables: self.variables.clone(),
+            previous: self.previous.clone(),
+            unique_id,
+            file: self.file.clone(),
+            handler: self.handler.clone(),
+            rewriting: self.rewriting.clone(),
+            client: self.client.clone(),
+            trail: None,
+            conf: Arc::clone(&self.conf),
+        }
+    }
+
     /// What phases may change before a place is found, to begin again from.
     pub fn mark(&self) -> Mark {
         Mark {

@@ -3,6 +3,7 @@
 use crate::base::{quote, version};
 use crate::config::directives::core::{CanonicalName, Signature};
 use crate::config::directives::server::Tokens;
+use crate::config::directives::tls::Engine;
 use crate::config::site::document_root;
 use crate::exchange::{Exchange, PassTarget};
 
@@ -68,14 +69,16 @@ impl Exchange {
         self.connection.tls.is_some()
     }
 
-    /// The scheme of the site's own URLs: https where it speaks TLS, else what ServerName says, else http.
+    /// The scheme of the site's own URLs: https where it speaks TLS (with this client, where it speaks both), else what ServerName
+    /// says, else http.
     pub fn scheme(&self) -> &'static [u8] {
         let settings = &self.site.settings;
         let named = settings.core.name.value().and_then(|name| name.scheme.as_deref());
-        if settings.tls.is_on() || named == Some(b"https") {
-            b"https"
-        } else {
-            b"http"
+        match settings.tls.spoken() {
+            Engine::On => b"https",
+            Engine::Optional if self.is_secure() => b"https",
+            Engine::Off if named == Some(b"https") => b"https",
+            Engine::Optional | Engine::Off => b"http",
         }
     }
 

@@ -135,6 +135,11 @@ impl Lines {
         self.0.borrow_mut().append(&mut others.0.borrow_mut());
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// Takes all there are.
     pub fn take(&self) -> Vec<Line> {
         self.0.take()

@@ -1,11 +1,12 @@
 //! The request's variables by name, as log formats and expressions ask for them.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::base::version;
+use crate::base::{ascii, version};
 use crate::config::directives::server::Tokens;
 use crate::exchange::Exchange;
 use crate::http::depends;
@@ -102,6 +103,18 @@ impl Exchange {
     /// The client's address as text; an IPv4 client of an IPv6 socket is told as IPv4.
     pub fn client_ip(&self) -> String {
         depends::on_client();
-        self.connection.client.ip().to_canonical().to_string()
+        match self.connection.client.ip().to_canonical() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                let mut text = Vec::with_capacity("255.255.255.255".len());
+                ascii::append_decimal(&mut text, a.into());
+                for octet in [b, c, d] {
+                    text.push(b'.');
+                    ascii::append_decimal(&mut text, octet.into());
+                }
+                String::from_utf8(text).unwrap_or_default()
+            }
+            IpAddr::V6(ip) => ip.to_string(),
+        }
     }
 }

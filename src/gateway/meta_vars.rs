@@ -9,7 +9,7 @@ use crate::gateway::refused::is_refused;
 use crate::gateway::request::{Configured, Credentials, Redirect, Request, Scheme, Script, Transport};
 
 #[cfg(test)]
-mod tests;
+pub(in crate::gateway) mod tests;
 
 /// PATH for scripts when the server itself has none.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
@@ -126,14 +126,12 @@ impl MetaVars {
         for (name, value) in &request.fields {
             let Some(variable) = field_variable(name) else { continue };
             let hidden = match variable.as_slice() {
-                b"HTTP_PROXY" | b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" => true,
-                b"HTTP_AUTHORIZATION" | b"HTTP_PROXY_AUTHORIZATION" => request.credentials == Credentials::Withheld,
                 // The length is known, so the coding is off: a script told of both might decode again.
                 b"HTTP_TRANSFER_ENCODING" => request.content_length.is_some(),
                 b"HTTP_HOST" => request.authority.is_some(),
-                _ => value.contains(&0),
+                _ => false,
             };
-            if hidden {
+            if hidden || !is_told(&variable, value, request.credentials) {
                 continue;
             }
             let separator: &[u8] = if variable == b"HTTP_COOKIE" { b"; " } else { b", " };
@@ -289,18 +287,32 @@ enum Replace {
 
 /// `X-Forwarded-For` → `HTTP_X_FORWARDED_FOR`; `None` for a name no script is told of.
 fn field_variable(name: &[u8]) -> Option<Vec<u8>> {
-    if name.is_empty() {
-        return None;
-    }
-    let mut variable = b"HTTP_".to_vec();
+    let mut variable = Vec::with_capacity(5 + name.len());
+    append_field_variable(&mut variable, name).then_some(variable)
+}
+
+/// Appends the variable of a field; `false`, and some of it may be there, for a name no script is told of.
+#[must_use]
+pub(super) fn append_field_variable(out: &mut Vec<u8>, name: &[u8]) -> bool {
+    out.extend_from_slice(b"HTTP_");
     for byte in name {
-        variable.push(match byte {
+        out.push(match byte {
             b'-' => b'_',
             byte if byte.is_ascii_alphanumeric() => byte.to_ascii_uppercase(),
-            _ => return None,
+            _ => return false,
         });
     }
-    Some(variable)
+    !name.is_empty()
+}
+
+/// Whether a script is told of a field as this variable, as far as name and value decide it.
+pub(super) fn is_told(variable: &[u8], value: &[u8], credentials: Credentials) -> bool {
+    match variable {
+        b"HTTP_PROXY" | b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" => false,
+        b"HTTP_AUTHORIZATION" | b"HTTP_PROXY_AUTHORIZATION" => credentials == Credentials::Passed,
+        b"HTTP_TRANSFER_ENCODING" | b"HTTP_HOST" => true,
+        _ => !value.contains(&0),
+    }
 }
 
 /// A configured name as the environment gets it, by Apache's rule: a leading digit and everything but letters, digits

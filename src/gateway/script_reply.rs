@@ -206,7 +206,7 @@ impl ReplyReader {
         let has_field = self.head.has_field() || self.head.pending.is_some();
         match self.head.first.take() {
             Some(_) if has_field => ReplyError::Unfinished(excerpt(&self.head.last)),
-            Some(first) => ReplyError::TextFirst(first),
+            Some(first) => ReplyError::TextFirst(excerpt(&first)),
             None if rest.is_empty() => ReplyError::Empty,
             None if begun => ReplyError::Unfinished(excerpt(&self.head.last)),
             None => ReplyError::TextFirst(excerpt(&self.head.last)),
@@ -223,7 +223,8 @@ enum Progress {
 /// What the lines so far have said.
 #[derive(Debug, Default)]
 struct Head {
-    first: Option<String>,
+    /// As much of the first line as a message quotes.
+    first: Option<Vec<u8>>,
     last: Vec<u8>,
     status: Option<(u16, Option<Vec<u8>>)>,
     location: Option<Vec<u8>>,
@@ -252,7 +253,7 @@ impl Head {
         };
         self.keep_last(line);
         if self.first.is_none() {
-            self.first = Some(excerpt(line));
+            self.first = Some(quotable(line));
             if let Some(status) = after_http_version(line) {
                 self.set_status(status, line)?;
                 return Ok(Progress::More);
@@ -273,14 +274,14 @@ impl Head {
             return Ok(Progress::More);
         }
         match &self.first {
-            Some(first) if !self.has_field() => Err(ReplyError::TextFirst(first.clone())),
+            Some(first) if !self.has_field() => Err(ReplyError::TextFirst(excerpt(first))),
             _ => Err(ReplyError::TextInHead(excerpt(line))),
         }
     }
 
     fn keep_last(&mut self, line: &[u8]) {
         self.last.clear();
-        self.last.extend(line.iter().take(QUOTED_BYTES + 1));
+        self.last.extend_from_slice(line.get(..=QUOTED_BYTES).unwrap_or(line));
     }
 
     fn has_field(&self) -> bool {
@@ -296,28 +297,28 @@ impl Head {
         let Some((name, value)) = self.pending.take() else {
             return Ok(());
         };
-        let line = [&name, b": ".as_slice(), &value].concat();
+        let line = || [&name, b": ".as_slice(), &value].concat();
         let is = |known: &str| ascii::eq_ignore_case(&name, known.as_bytes());
         if is("Status") {
-            return self.set_status(&value, &line);
+            return self.set_status(&value, &line());
         }
         if SERVERS_OWN.iter().any(|own| is(own)) {
             self.servers_own = true;
-            self.drop_line(&line, WhyDropped::ServersOwn);
+            self.drop_line(&line(), WhyDropped::ServersOwn);
         } else if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-            self.drop_line(&line, WhyDropped::BadValue);
+            self.drop_line(&line(), WhyDropped::BadValue);
         } else if is("Location") {
             if value.is_empty() {
-                self.drop_line(&line, WhyDropped::Empty);
+                self.drop_line(&line(), WhyDropped::Empty);
             } else {
                 self.location = Some(value);
             }
         } else if is("Content-Length") {
-            self.set_length(&value, &line);
+            self.set_length(&value, &line());
         } else if is("Content-Type") && value.is_empty() {
             // Apache takes it for a header, and sends no type.
             self.servers_own = true;
-            self.drop_line(&line, WhyDropped::Empty);
+            self.drop_line(&line(), WhyDropped::Empty);
         } else if is("Content-Type") {
             self.fields
                 .retain(|(name, _)| !ascii::eq_ignore_case(name, b"Content-Type"));
@@ -367,7 +368,7 @@ impl Head {
     /// The head is complete: what does it ask for?
     fn finish(mut self, body_start: Vec<u8>) -> Result<ScriptReply, ReplyError> {
         if !self.has_field() {
-            return Err(ReplyError::NoField(self.first.unwrap_or_default()));
+            return Err(ReplyError::NoField(excerpt(&self.first.unwrap_or_default())));
         }
         let says_status = self.status.is_some();
         let (mut status, mut reason) = self.status.take().unwrap_or((200, None));
@@ -431,6 +432,11 @@ fn after_http_version(line: &[u8]) -> Option<&[u8]> {
 fn without_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// As much of a line as [`excerpt`] looks at.
+fn quotable(line: &[u8]) -> Vec<u8> {
+    line.get(..=QUOTED_BYTES).unwrap_or(line).to_vec()
 }
 
 /// The beginning of a script's line, escaped as for the error log, to be quoted in a message.

@@ -6,6 +6,7 @@
 mod asked;
 mod authorizer;
 pub(in crate::handlers) mod input;
+mod known;
 pub mod on_demand;
 mod reply;
 mod starting;
@@ -20,17 +21,21 @@ use std::time::Duration;
 
 use crate::backend::conversation::Conversation;
 use crate::backend::on_demand::OnDemand;
-use crate::backend::pool::{Agreed, Keep, Which};
+use crate::backend::pool::Which;
+use crate::backend::wire::Repeatable;
 use crate::backend::{Backends, fastcgi, scgi};
-use crate::config::backends::{self, Address, Scheme};
+use crate::config::backends::{Address, Scheme};
 use crate::exchange::Exchange;
 use crate::exchange::error_facts;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
 use crate::gateway::fastcgi::record::Role;
+use crate::gateway::meta_vars::MetaVars;
 use crate::handlers::application::asked::Asked;
 use crate::handlers::application::input::Input;
+pub use crate::handlers::application::known::Known;
+use crate::handlers::application::known::Way;
 use crate::handlers::application::reply::Unanswered;
 use crate::handlers::application::talk::Talk;
 use crate::handlers::behind::{Behind, may_repeat};
@@ -95,56 +100,66 @@ pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), F
     Ok((address, variables.find(b"SCRIPT_FILENAME").unwrap_or_default().to_vec()))
 }
 
-/// Asks the application of `place` and answers with what it says.
-pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
-    let asked = Asked::of(ex, place)?;
+/// Asks the application of `place` and answers with what it says. What is `known` of it need not be found out, and what is found
+/// out is known from then on.
+pub async fn run(
+    ex: &mut Exchange,
+    place: &Place,
+    known: &Known,
+    applications: &Applications,
+) -> Result<Outcome, Fail> {
+    let mut here = None;
+    let way = known.way(ex, place, applications, &mut here)?;
+    let target = &way.asked.target;
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
-    let address = &asked.target.address;
-    let named = ex.site.backends.contains(address);
-    let pool = applications.backends.to(asked.target.scheme, address).filter(|_| named);
-    let pool = pool.ok_or_else(|| Behind::Application.not_named(&asked.target))?;
-    let module = asked.target.scheme.module();
+    let pool = way.pool(applications)?;
+    let module = target.scheme.module();
     let mut input = Input::of(ex, place, module).await?;
+    let length = input.length();
     let notes = Rc::new(Notes::of_error_log(
         Rc::clone(&applications.logs),
         about(ex, place, module),
     ));
-    let variables = asked.variables(ex, place, applications.path.as_deref(), input.length());
-    let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
-    environment::warn_ignored(&variables, is_news, &notes);
-    let variables = Asked::changed(ex, place, variables).with(on_demand::passed(ex, &asked.pass_headers));
-    let terms = asked.terms.unwrap_or_else(|| backends::terms(ex.site, &asked.target));
-    let usual = patience(ex);
-    let silence = terms.timeout.unwrap_or(usual);
-    let mut agreed = Agreed::of(asked.target.scheme, &terms, usual);
-    if asked.target.scheme == Scheme::Scgi {
-        agreed.keep = Keep::No;
-    }
-    let mut which = Which::Any;
+    let words = if length.is_none() {
+        known.words(ex, way.agreed.keep)
+    } else {
+        None
+    };
+    let variables = match words {
+        Some(_) => None,
+        None => Some(told(ex, place, (known, way), applications, (length, &notes))),
+    };
+    let is_told_again = words.is_some() && may_repeat(ex.method, Repeatable::IfIdempotent);
+    let mut which = if is_told_again { Which::Likely } else { Which::Any };
     let outcome = loop {
-        let lease = match Behind::Application.lease(ex, pool, &agreed, which, module).await {
+        let lease = match Behind::Application.lease(ex, pool, &way.agreed, which, module).await {
             Ok(lease) => lease,
             Err(fail) => break Err(fail),
         };
-        let pairs = variables.iter();
-        let conversation = match asked.target.scheme {
-            Scheme::FastCgi => {
-                Conversation::FastCgi(fastcgi::Conversation::begin(lease, Role::Responder, pairs, silence))
+        let pairs = variables.iter().flat_map(MetaVars::iter);
+        let conversation = match (target.scheme, &words) {
+            (Scheme::FastCgi, Some(words)) => {
+                Conversation::FastCgi(fastcgi::Conversation::begin_with(lease, words.clone(), way.silence))
             }
-            Scheme::Scgi => {
-                let length = input.length().unwrap_or(0);
-                Conversation::Scgi(scgi::Conversation::begin(lease, pairs, length, silence))
+            (Scheme::FastCgi, None) => {
+                Conversation::FastCgi(fastcgi::Conversation::begin(lease, Role::Responder, pairs, way.silence))
             }
-            Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket | Scheme::HandOff => {
+            (Scheme::Scgi, _) => Conversation::Scgi(scgi::Conversation::begin(
+                lease,
+                pairs,
+                length.unwrap_or(0),
+                way.silence,
+            )),
+            (Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket | Scheme::HandOff, _) => {
                 break Err(Fail::internal("what is behind is no application of this handler").of_module(module));
             }
         };
         let limit = place.conf.cgi.stderr_limit.or(65536);
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
-        match reply::wait(ex, place, talk, &asked.target).await {
+        match reply::wait(ex, place, talk, target).await {
             Ok(outcome) => break Ok(outcome),
             Err(Unanswered { talk: Some(talk), .. })
-                if which == Which::Any && may_repeat(ex.method, talk.repeatable()) =>
+                if which != Which::New && may_repeat(ex.method, talk.repeatable()) =>
             {
                 input = talk.into_input();
                 which = Which::New;
@@ -154,9 +169,30 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     };
     if matches!(outcome, Ok(Outcome::Again(_)) | Err(_)) {
         // What comes next learns all that this application was told, with REDIRECT_ before it.
+        let variables = match variables {
+            Some(variables) => variables,
+            None => told(ex, place, (known, way), applications, (length, &notes)),
+        };
         ex.variables.extend(variables.into_pairs());
     }
     outcome
+}
+
+/// What the application is told.
+fn told(
+    ex: &mut Exchange,
+    place: &Place,
+    (known, way): (&Known, &Way),
+    applications: &Applications,
+    (length, notes): (Option<u64>, &Notes),
+) -> MetaVars {
+    let variables = way.asked.variables(ex, place, applications.path.as_deref(), length);
+    let is_news = |site, name: &[u8]| applications.said.borrow_mut().insert((site, name.to_vec()));
+    environment::warn_ignored(&variables, is_news, notes);
+    if length.is_none() {
+        known.remember(ex, place, &variables);
+    }
+    Asked::changed(ex, place, variables).with(on_demand::passed(ex, &way.asked.pass_headers))
 }
 
 /// How long an application may be silent, where nobody says it of this one.

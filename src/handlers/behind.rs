@@ -2,7 +2,6 @@
 //! that a connection lost is told again.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -44,7 +43,11 @@ impl Behind {
         which: Which,
         module: &'static str,
     ) -> Result<Lease, Fail> {
-        let mut leased = pin!(pool.lease(agreed, which));
+        // Mostly one is there.
+        if let Some(lease) = pool.lease_kept(agreed, which) {
+            return Ok(lease);
+        }
+        let mut leased = Box::pin(pool.lease(agreed, which));
         let leased = poll_fn(|cx| {
             if let Poll::Ready(leased) = leased.as_mut().poll(cx) {
                 return Poll::Ready(Some(leased));

@@ -41,7 +41,7 @@ use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::{Failed, Runs};
+use crate::process::message::{Failed, FirstNews, Runs};
 use crate::scripts::client::StartError;
 use crate::scripts::notes::{About, Asked, Notes};
 use crate::scripts::queue::{NoSlot, Slot};
@@ -71,7 +71,8 @@ pub async fn run_with(
     input.feed.prime().await;
     let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
     let length = input.length;
-    let order = order(place, script, arguments, env, input.stdin.take());
+    let mut order = order(place, script, arguments, env, input.stdin.take());
+    order.first_news = first_news(environment::method(ex), order.stdin.as_ref());
     let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
@@ -148,6 +149,17 @@ fn order(
         env: env.into_pairs(),
         limits: limits(place),
         stdin,
+        first_news: FirstNews::AtOnce,
+    }
+}
+
+/// A script with a body needs us from the first moment. One whose request may not be made twice (RFC 9110 section 9.2.1)
+/// should be known of.
+fn first_news(method: &[u8], stdin: Option<&OwnedFd>) -> FirstNews {
+    if matches!(method, b"GET" | b"HEAD") && stdin.is_none() {
+        FirstNews::WithEnd
+    } else {
+        FirstNews::AtOnce
     }
 }
 

@@ -177,6 +177,14 @@ pub fn on_second(now: SystemTime) {
 /// Something was looked at, or done, that cannot be asked again: the time, a die, a user's password.
 pub fn on_more() {
     note(|record| record.more = true);
+    // What else it depends on is of no interest then.
+    IS_RECORDING.set(false);
+}
+
+/// What was looked at so far, where all of it can be asked again.
+pub fn so_far() -> Option<Depends> {
+    let is_whole = IS_RECORDING.get() && RECORD.with_borrow(|record| !record.more);
+    is_whole.then(|| RECORD.with_borrow(Depends::clone))
 }
 
 impl Depends {

@@ -41,6 +41,14 @@ impl Fields {
         }
     }
 
+    /// No fields, and room for so many, of so many bytes in all.
+    pub fn with_room(fields: usize, bytes: usize) -> Fields {
+        Fields {
+            text: Vec::with_capacity(bytes),
+            entries: Vec::with_capacity(fields),
+        }
+    }
+
     /// How many bytes it holds memory for.
     pub fn capacity(&self) -> usize {
         self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
@@ -51,12 +59,16 @@ impl Fields {
     pub fn append(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();
         if is_field_name(name) {
-            let entry = Entry {
-                name: self.store(name),
-                value: self.store_value(value.as_ref()),
-            };
-            self.entries.push(entry);
+            self.push(name, value.as_ref());
         }
+    }
+
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        let entry = Entry {
+            name: self.store(name),
+            value: self.store_value(value),
+        };
+        self.entries.push(entry);
     }
 
     /// Adds a field after those there are, or tells what is wrong with it.
@@ -67,8 +79,23 @@ impl Fields {
         if !is_field_value(value) {
             return Err(FieldError::Value);
         }
-        self.append(name, value);
+        self.push(name, value);
         Ok(())
+    }
+
+    /// Adds to the value of the field that was added last, behind a space: a line that goes on (RFC 9112 section 5.2).
+    pub(super) fn continue_last(&mut self, more: &[u8]) {
+        let Some(last) = self.entries.last().map(|entry| entry.value.clone()) else {
+            return;
+        };
+        let start = self.text.len();
+        self.text.extend_from_within(last);
+        self.text.push(b' ');
+        self.text.extend_from_slice(ascii::trim_ows(more));
+        let value = start..self.text.len();
+        if let Some(entry) = self.entries.last_mut() {
+            entry.value = value;
+        }
     }
 
     /// Makes `value` the one value of `name`: it takes the place of the first such field, others go.
@@ -108,6 +135,13 @@ impl Fields {
         let (text, before) = (&self.text, self.entries.len());
         self.entries.retain(|entry| !named(text, entry, name.as_ref()));
         self.entries.len() < before
+    }
+
+    /// Takes every field of any of these names out.
+    pub fn remove_all(&mut self, names: &[&str]) {
+        let text = &self.text;
+        let is_one = |entry: &Entry| names.iter().any(|name| named(text, entry, name.as_bytes()));
+        self.entries.retain(|entry| !is_one(entry));
     }
 
     /// Whether there is a field of that name.
@@ -219,10 +253,13 @@ impl Fields {
     }
 
     fn store_value(&mut self, value: &[u8]) -> Range<usize> {
-        let range = self.store(ascii::trim_ows(value));
-        for byte in &mut self.text[range.clone()] {
-            if !is_value_byte(*byte) {
-                *byte = b' ';
+        let value = ascii::trim_ows(value);
+        let range = self.store(value);
+        if !is_field_value(value) {
+            for byte in &mut self.text[range.clone()] {
+                if !is_value_byte(*byte) {
+                    *byte = b' ';
+                }
             }
         }
         range
@@ -241,6 +278,7 @@ fn named(text: &[u8], entry: &Entry, name: &[u8]) -> bool {
 
 /// Appends one line of a head.
 pub fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -254,11 +292,12 @@ pub fn is_field_name(name: &[u8]) -> bool {
 
 /// Whether `value` may be a field's value: no control byte but the tab (RFC 9110 §5.5).
 pub fn is_field_value(value: &[u8]) -> bool {
-    value.iter().all(|byte| is_value_byte(*byte))
+    // All of them are looked at, many at one time.
+    value.iter().fold(true, |all, byte| all & is_value_byte(*byte))
 }
 
 fn is_value_byte(byte: u8) -> bool {
-    byte == b'\t' || !byte.is_ascii_control()
+    byte >= b' ' && byte != 0x7f || byte == b'\t'
 }
 
 /// The members of a comma-separated list (RFC 9110 §5.6.1): white space around them is cut, empty ones are left out, a

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::base::ascii;
-use crate::http::fields::{Fields, is_field_name, is_field_value, list_has_token, list_members};
+use crate::http::fields::{Fields, is_field_value, list_has_token, list_members};
 use crate::http::framing::{FramingError, Persistence, parse_length};
 use crate::http::head::Version;
 use crate::http::method::Method;
@@ -71,8 +71,8 @@ pub struct HeadReader {
     line_start: usize,
     scanned: usize,
     begun: Option<Received>,
-    /// The last field, which the next line may continue.
-    last: Option<(Vec<u8>, Vec<u8>)>,
+    /// Whether the last line was a field, or part of one, so that the next may continue it.
+    last: LastLine,
 }
 
 impl HeadReader {
@@ -84,7 +84,7 @@ impl HeadReader {
             line_start: 0,
             scanned: 0,
             begun: None,
-            last: None,
+            last: LastLine::None,
         }
     }
 
@@ -120,23 +120,22 @@ impl HeadReader {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<Line, ReceivedError> {
-        if self.begun.is_none() {
+        let Some(begun) = &mut self.begun else {
             self.begun = Some(status_line(line).ok_or(ReceivedError::StatusLine)?);
             return Ok(Line::Read);
-        }
-        match (line, &mut self.last) {
+        };
+        let fields = &mut begun.head.fields;
+        match (line, self.last) {
             ([], _) => return Ok(Line::Last),
             // RFC 9112 section 5.2: the value of a folded field is one line to whoever comes next.
-            ([b' ' | b'\t', rest @ ..], Some((_, value))) if is_field_value(rest) => {
-                value.push(b' ');
-                value.extend_from_slice(ascii::trim_ows(rest));
+            ([b' ' | b'\t', rest @ ..], LastLine::OfField) if is_field_value(rest) => {
+                fields.continue_last(rest);
                 return Ok(Line::Read);
             }
             _ => {}
         }
-        if let Some(field) = field(line) {
-            self.keep_last();
-            self.last = Some(field);
+        if field(line).is_some_and(|(name, value)| fields.try_append(name, value).is_ok()) {
+            self.last = LastLine::OfField;
             return Ok(Line::Read);
         }
         match self.bad_line {
@@ -146,17 +145,18 @@ impl HeadReader {
         }
     }
 
-    fn keep_last(&mut self) {
-        if let (Some((name, value)), Some(begun)) = (self.last.take(), &mut self.begun) {
-            begun.head.fields.append(name, value);
-        }
-    }
-
     fn whole(&mut self, length: usize) -> Option<(Received, usize)> {
-        self.keep_last();
+        self.last = LastLine::None;
         (self.line_start, self.scanned) = (0, 0);
         Some((self.begun.take()?, length))
     }
+}
+
+/// What the line before was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastLine {
+    None,
+    OfField,
 }
 
 /// What a line was.
@@ -169,6 +169,10 @@ enum Line {
     OfBody,
 }
 
+/// What most heads have room in.
+const USUAL_FIELDS: usize = 16;
+const USUAL_SIZE: usize = 512;
+
 /// `HTTP/1.1 200 OK`; the phrase may be missing.
 fn status_line(line: &[u8]) -> Option<Received> {
     let rest = line.strip_prefix(b"HTTP/1.")?;
@@ -180,22 +184,22 @@ fn status_line(line: &[u8]) -> Option<Received> {
     };
     let (code, phrase) = rest.strip_prefix(b" ")?.split_at_checked(3)?;
     let mut head = ResponseHead::new(Status::from_bytes(code)?);
+    head.fields = Fields::with_room(USUAL_FIELDS, USUAL_SIZE);
     head.reason = match phrase {
         [] => None,
+        [b' ', phrase @ ..] if phrase == head.status.reason().as_bytes() => None,
         [b' ', phrase @ ..] if is_field_value(phrase) => Some(phrase.to_vec()),
         _ => return None,
     };
     Some(Received { version, head })
 }
 
-/// Name and value. White space before the colon is taken out, as RFC 9112 section 5.1 has it of responses.
-fn field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+/// Name and value, as they stand there. White space before the colon is taken out, as RFC 9112 section 5.1 has it of responses.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
     let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
     let length = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'))? + 1;
-    let name = name.get(..length)?;
-    let value = ascii::trim_ows(value);
-    (is_field_name(name) && is_field_value(value)).then(|| (name.to_vec(), value.to_vec()))
+    Some((name.get(..length)?, ascii::trim_ows(value)))
 }
 
 /// Where the body of a received response ends.

@@ -6,6 +6,7 @@ use super::generation::{Generation, Phase};
 use super::plan::Plan;
 use super::{Change, Ending, Launcher, take_stderr};
 use crate::process::ctl::CtlSocket;
+use crate::process::footprint;
 use crate::process::notify::State;
 use crate::process::pidfile::PidFile;
 use crate::process::say::{Weight, say};
@@ -91,6 +92,7 @@ impl Launcher<'_> {
         }
         self.current = Some(generation);
         self.plan = Some(plan);
+        footprint::give_back();
         Ok(())
     }
 

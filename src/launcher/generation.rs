@@ -14,6 +14,7 @@ use super::maps::Maps;
 use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
 use super::services::News;
+use crate::config::keyring::Keyring;
 use crate::process::channel::{Channel, Heard, MAX_DESCRIPTORS, Wait};
 use crate::process::identity::Identity;
 use crate::process::inherit::Role;
@@ -53,6 +54,8 @@ pub(super) struct Generation {
     settings: OwnedFd,
     /// The keys of TLS, for the worker alone.
     keys: OwnedFd,
+    /// The answers of OCSP that the worker has, for the next one.
+    pub(super) answers: Keyring,
     worker_as: Option<Identity>,
     spawner_as: Option<Identity>,
     /// For each thread of the worker its end and the spawner's. We hold both, so that neither sees the other's death,
@@ -113,6 +116,7 @@ impl Generation {
             orphans: Vec::new(),
             questions: Vec::new(),
             news: Vec::new(),
+            answers: Keyring::default(),
             settings: memfd::sealed("lychgate settings", making.settings).map_err(told)?,
             keys: memfd::sealed("lychgate keys", making.keys).map_err(told)?,
             worker_as: making.worker_as,
@@ -345,6 +349,7 @@ impl Generation {
                     requests,
                 } => self.news.push(News::Served(name, process, requests)),
                 FromWorker::ServiceSilent { name, process } => self.news.push(News::Silent(name, process)),
+                FromWorker::Stapled { name, answer } => self.answers.add_answer(name, answer),
                 FromWorker::AskServer { number, pids } => self.questions.push((number, pids)),
             }
         }

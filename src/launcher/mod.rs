@@ -320,10 +320,16 @@ impl<'a> Launcher<'a> {
         self.begun += 1;
         self.services.prepare(&plan, identity.as_ref(), &self.stock)?;
         let settings = plan.settings.as_slice();
+        let answers = self.current.as_mut().map(|current| {
+            // What the old worker has said before the order came counts.
+            current.hear_worker();
+            current.answers.pack()
+        });
+        let keys = Secret::joined(&[&plan.keys, answers.as_deref().unwrap_or_default()]);
         let making = Making {
             number: self.begun,
             settings,
-            keys: &plan.keys,
+            keys: &keys,
             worker_as: identity.clone().filter(|_| plan.worker_by == IdentityBy::Launcher),
             spawner_as: identity.filter(|_| plan.spawner_by == IdentityBy::Launcher),
             listeners,
@@ -334,6 +340,7 @@ impl<'a> Launcher<'a> {
         let generation = Generation::start(&self.stock, making)?;
         // From now on they are in the memory file alone, which nobody but the worker is given.
         plan.keys = Secret::default();
+        drop(keys);
         self.candidate = Some(Candidate {
             generation,
             plan,

@@ -19,6 +19,8 @@ mod secured;
 #[cfg(feature = "tls")]
 mod session;
 #[cfg(feature = "tls")]
+mod stapling;
+#[cfg(feature = "tls")]
 mod terms;
 #[cfg(feature = "tls")]
 mod tickets;
@@ -26,7 +28,9 @@ mod tickets;
 mod trust;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Belief, Below, Client, Clients, Engine, Engines, Hello, Partner, Session, begin, disagreement};
+pub use absent::{
+    Belief, Below, Client, Clients, Engine, Engines, Hello, Partner, Session, Subject, begin, disagreement,
+};
 #[cfg(feature = "tls")]
 pub use behind::{Belief, Client, Clients, Partner, disagreement};
 #[cfg(feature = "tls")]
@@ -36,3 +40,5 @@ pub use handshake::{Hello, begin};
 pub use secured::{Cipher, Doubt, Known, Protocol, Resumption, Secured, Verified};
 #[cfg(feature = "tls")]
 pub use session::{Below, Session};
+#[cfg(feature = "tls")]
+pub use stapling::Subject;

@@ -121,6 +121,9 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
     let script = match (place.alias, named) {
         (Alias::Proxied, _) => {
             let url = backends::of_handler(&place.path).unwrap_or_default();
+            if backends::scheme_of(url) == Some(Scheme::Http) {
+                return Ok(Handler::Proxy);
+            }
             if let Some((name, rest)) = balancers::split(url) {
                 for member in ex.site.members_of(&name) {
                     proxy_pass::goes_through_no_file(ex, place, &member.target.with_path(rest))?;

@@ -40,7 +40,9 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
         let mut place = judged(ex, translated, By::Url).await?;
         match fixup::run(ex, &mut place)? {
             Fixed::Here => {
-                if let Some(response) = speling::run(ex, &place).await {
+                if speling::concerns(ex, &place)
+                    && let Some(response) = Box::pin(speling::run(ex, &place)).await
+                {
                     return Err(Stop::Outcome(Box::new(Outcome::Reply(response))));
                 }
                 ex.rewriting.look = look;
@@ -188,11 +190,11 @@ async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
             }
             Err(Closed::Ask(Question::Authorizer(asked))) => {
                 ex.forget_steps(mark);
-                answers::of_authorizer(ex, place, asked).await?;
+                Box::pin(answers::of_authorizer(ex, place, asked)).await?;
             }
             Err(Closed::Ask(question)) => {
                 ex.forget_steps(mark);
-                answers::find(ex, question).await?;
+                Box::pin(answers::find(ex, question)).await?;
             }
         }
     }
@@ -218,8 +220,11 @@ async fn settled(ex: &mut Exchange) -> Result<bool, Fail> {
     if ex.client.patience == Patience::Leaves || !ex.client.is_in_doubt() {
         return Ok(true);
     }
-    for question in ex.client.wanted() {
-        answers::find(ex, question).await?;
-    }
-    Ok(false)
+    Box::pin(async {
+        for question in ex.client.wanted() {
+            answers::find(ex, question).await?;
+        }
+        Ok(false)
+    })
+    .await
 }

@@ -2,6 +2,7 @@
 //! section 15.5.20; Apache's `mod_ssl`, SSLVHostSNIPolicy).
 
 use crate::config::directives::sni::Policy;
+use crate::config::directives::tls::Engine;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::http::status::Status;
@@ -9,7 +10,7 @@ use crate::http::status::Status;
 /// Refuses requests for sites that the handshake was not for.
 pub fn run(ex: &Exchange) -> Result<(), Fail> {
     let Some(secured) = &ex.connection.tls else {
-        return Ok(());
+        return plainly(ex);
     };
     let Some(agreed) = ex.config.sites.get(secured.site) else {
         return Ok(());
@@ -48,4 +49,17 @@ which is required to access this server.";
             Err(Fail::client(Status::MISDIRECTED_REQUEST, note).of_module("ssl"))
         }
     }
+}
+
+/// Refuses plain requests for a site of TLS alone that came in where both are spoken.
+fn plainly(ex: &Exchange) -> Result<(), Fail> {
+    if ex.site.settings.tls.spoken() != Engine::On {
+        return Ok(());
+    }
+    // Where the first site of an address speaks no TLS, the others do not either, as in Apache.
+    let first = ex.config.site_for(ex.connection.local, None, b"");
+    if first.settings.tls.spoken() != Engine::Optional {
+        return Ok(());
+    }
+    Err(Fail::plain_http("plain HTTP was spoken to a site of TLS (SSLEngine)"))
 }

@@ -1,6 +1,8 @@
 //! URL paths that belong to application servers: ProxyPass and ProxyPassMatch, before any alias. What they lead to is, as in
 //! Apache, a file name that begins with `proxy:`.
 
+use std::borrow::Cow;
+
 use crate::base::path;
 use crate::base::quote::{self, EncodedSlash};
 use crate::config::backends::{self, Scheme, Target};
@@ -100,14 +102,18 @@ fn written(ex: &Exchange, pass: &Pass, at: usize) -> Vec<u8> {
 
 /// A place behind this URL, as a rule with `[P]` or a line of ProxyPass names it.
 pub(super) fn to_url(ex: &Exchange, url: &[u8], form: PathForm) -> Result<Translated, Fail> {
-    let (server, rest) = if let Some((name, rest)) = balancers::split(url) {
-        (name, rest.to_vec())
+    let (server, rest) = if let Some(usual) = backends::Usual::of(url) {
+        (Cow::Borrowed(usual.server), Cow::Borrowed(usual.path))
+    } else if let Some((name, rest)) = balancers::split(url) {
+        (Cow::Owned(name), Cow::Borrowed(rest))
     } else {
         let mut target = Target::parse(url).map_err(|why| Fail::internal(why).of_module("proxy"))?;
         let rest = std::mem::take(&mut target.path);
-        (target.url(), rest)
+        (Cow::Owned(target.url()), Cow::Owned(rest))
     };
-    let mut path = [backends::HANDLER, &server].concat();
+    let mut path = Vec::with_capacity(backends::HANDLER.len() + server.len() + rest.len() + 1);
+    path.extend_from_slice(backends::HANDLER);
+    path.extend_from_slice(&server);
     if !rest.starts_with(b"/") {
         path.push(b'/');
     }

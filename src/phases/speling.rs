@@ -50,13 +50,15 @@ impl Reason {
     }
 }
 
-/// The answer that tells the client what is meant; nothing where nothing is near, or nobody wants to know.
-pub(super) async fn run(ex: &Exchange, place: &Place) -> Option<Response> {
+/// Whether anybody wants to know what is meant.
+pub(super) fn concerns(ex: &Exchange, place: &Place) -> bool {
     let is_get = matches!(ex.method, Method::Get | Method::Head);
     let is_request = ex.rewriting.look == Look::Request && ex.rewriting.main.is_none();
-    if !settings(place).check || !is_get || !is_request || place.landing() != Landing::Missing {
-        return None;
-    }
+    settings(place).check && is_get && is_request && place.landing() == Landing::Missing
+}
+
+/// The answer that tells the client what is meant; nothing where nothing is near.
+pub(super) async fn run(ex: &Exchange, place: &Place) -> Option<Response> {
     if place.alias == Alias::Proxied {
         return None;
     }

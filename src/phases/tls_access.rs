@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::config::directives::tls;
 use crate::config::directives::tls_access::{TlsOptions, Verify};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
@@ -38,7 +39,7 @@ pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), (Fail, Weight)
 fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Fail> {
     let access = &place.conf.tls_access;
     if !ex.is_secure() {
-        if access.required.or(false) {
+        if access.required.or(false) || asks_for_tls(ex, place) {
             return Err(refused(ex, "SSL connection required"));
         }
         return Ok(());
@@ -68,6 +69,14 @@ fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Fail> {
         }
     }
     Ok(())
+}
+
+/// Whether what is asked of clients can only be had within TLS, where they have the choice: by SSLEngine optional.
+fn asks_for_tls(ex: &Exchange, place: &Place) -> bool {
+    let access = &place.conf.tls_access;
+    let verify = access.verify.value().or(ex.site.settings.tls_clients.verify.value());
+    ex.site.settings.tls.spoken() == tls::Engine::Optional
+        && (verify == Some(&Verify::Require) || access.requirements.iter().next().is_some())
 }
 
 fn refused(ex: &Exchange, why: &str) -> Fail {

@@ -131,7 +131,6 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
     let limits: Vec<(u32, [u64; 2])> = spec.limits.iter().map(|limit| limit.raw()).collect();
     let mut descriptors: Vec<RawFd> = spec.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let mut parcel = spec.supervision.as_ref().map(Parcel::new);
-    let own_pid = rustix::process::getpid().as_raw_nonzero().get();
     let mut orders = Orders {
         program: match spec.program {
             Program::Path(path) => RawProgram::Path(path.as_ptr()),
@@ -159,7 +158,9 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
         ruleset: spec.ruleset.map(|ruleset| ruleset.as_fd().as_raw_fd()),
         filter: spec.filter.map(Filter::raw),
         supervision: parcel.as_mut().map(Parcel::raw),
-        parent_death: spec.parent_death.map(|signal| (signal.as_raw(), own_pid)),
+        parent_death: spec
+            .parent_death
+            .map(|signal| (signal.as_raw(), rustix::process::getpid().as_raw_nonzero().get())),
         failure: Failure::default(),
     };
     let (pid, pidfd) = clone::run(&mut orders).map_err(|error| SpawnError::new(Step::Clone, &error))?;

@@ -6,18 +6,19 @@
 
 mod error;
 mod parts;
+mod start;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::child::Step;
 use super::counts::Counts;
-use super::limits::Limit;
-use super::pidfd::{Ended, Exit};
+use super::pidfd::Ended;
 use super::report::ServerReport;
 use super::wire::{Reader, Writer};
 pub use error::MessageError;
-use parts::{Beside, finish, micros, millis, plain, read_ended, read_limit};
+use parts::{Beside, finish, millis, plain, read_ended, write_ended};
+pub use start::{FirstNews, Runs, Start};
 
 /// Something that can be sent over a channel.
 pub trait Message: Sized {
@@ -125,6 +126,13 @@ pub enum FromWorker {
         /// The number of the process.
         process: u32,
     },
+    /// An answer of OCSP that goes with a certificate: the next worker begins with it.
+    Stapled {
+        /// What it is called.
+        name: Vec<u8>,
+        /// Its bytes.
+        answer: Vec<u8>,
+    },
     /// Say [`ToWorker::Server`]: a client wants to know.
     AskServer {
         /// The number that it bears.
@@ -195,57 +203,6 @@ pub enum ScriptOrder {
     },
 }
 
-/// A script to be started.
-#[derive(Debug)]
-pub struct Start {
-    /// The worker's number for it, used once per channel.
-    pub id: u64,
-    /// The number of the script place in the settings, or of the program behind them.
-    pub place: u32,
-    /// The path below the place, without leading slash; empty when the place is the script itself.
-    pub path: Vec<u8>,
-    /// What is executed for it.
-    pub runs: Runs,
-    /// The arguments after the script's name (RFC 3875 §4.4).
-    pub arguments: Vec<Vec<u8>>,
-    /// The environment: names and values.
-    pub env: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Limits that hold besides those of the place, which they can only lower.
-    pub limits: Vec<Limit>,
-    /// Scripts to let go of before this one is started, as [`ScriptOrder::Release`] has it: a message less.
-    pub released: Vec<u64>,
-    /// Standard input; /dev/null when there is none.
-    pub stdin: Option<OwnedFd>,
-    /// Standard output.
-    pub stdout: OwnedFd,
-    /// Standard error.
-    pub stderr: OwnedFd,
-}
-
-/// What is executed for a script.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Runs {
-    /// It itself.
-    #[default]
-    Itself,
-    /// The program that the spawner's own settings name for it (FcgidWrapper).
-    Wrapper,
-    /// The program of this number, with its arguments, which the spawner's own settings name.
-    Program,
-}
-
-impl Runs {
-    const ALL: [Runs; 3] = [Runs::Itself, Runs::Wrapper, Runs::Program];
-
-    fn number(self) -> u8 {
-        match self {
-            Runs::Itself => 0,
-            Runs::Wrapper => 1,
-            Runs::Program => 2,
-        }
-    }
-}
-
 /// Spawner to worker.
 #[derive(Debug)]
 pub enum ScriptNews {
@@ -270,6 +227,15 @@ pub enum ScriptNews {
         /// Which.
         id: u64,
         /// How.
+        ended: Ended,
+    },
+    /// A script was started and has ended: [`FirstNews::WithEnd`].
+    Ran {
+        /// Which.
+        id: u64,
+        /// Its process id, which is its group's too.
+        pid: i32,
+        /// How it ended.
         ended: Ended,
     },
 }
@@ -356,6 +322,7 @@ impl Message for FromWorker {
                 requests,
             } => Writer::with_tag(6).bytes(name).u32(*process).u64(*requests),
             FromWorker::ServiceSilent { name, process } => Writer::with_tag(7).bytes(name).u32(*process),
+            FromWorker::Stapled { name, answer } => Writer::with_tag(10).bytes(name).bytes(answer),
             FromWorker::AskServer { number, pids } => pids
                 .iter()
                 .fold(Writer::with_tag(9).u64(*number).count(pids.len()), |writer, pid| {
@@ -388,6 +355,7 @@ impl Message for FromWorker {
                 name: reader.bytes()?,
                 process: reader.u32()?,
             },
+            10 => parts::stapled(&mut reader)?,
             9 => FromWorker::AskServer {
                 number: reader.u64()?,
                 pids: reader.list(Reader::i32)?,
@@ -475,68 +443,6 @@ impl Message for ScriptOrder {
     }
 }
 
-impl Start {
-    /// The message that asks for this script, as [`ScriptOrder::Start`] encodes it.
-    pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-        let writer = Writer::with_room(self.length()).u8(1);
-        let mut writer = writer.u64(self.id).u32(self.place).bytes(&self.path);
-        writer = writer.u8(self.runs.number());
-        writer = writer.count(self.arguments.len());
-        for argument in &self.arguments {
-            writer = writer.bytes(argument);
-        }
-        writer = writer.count(self.env.len());
-        for (name, value) in &self.env {
-            writer = writer.bytes(name).bytes(value);
-        }
-        writer = writer.count(self.limits.len());
-        for limit in &self.limits {
-            let (soft, hard) = (limit.soft.unwrap_or(u64::MAX), limit.hard.unwrap_or(u64::MAX));
-            writer = writer.u8(limit.resource.number()).u64(soft).u64(hard);
-        }
-        writer = writer.numbers(&self.released).u8(u8::from(self.stdin.is_some()));
-        let descriptors = self
-            .stdin
-            .iter()
-            .chain([&self.stdout, &self.stderr])
-            .map(AsFd::as_fd)
-            .collect();
-        (writer.done(), descriptors)
-    }
-
-    /// Of its bytes.
-    fn length(&self) -> usize {
-        let arguments: usize = self.arguments.iter().map(|argument| 4 + argument.len()).sum();
-        let env: usize = self.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
-        35 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
-    }
-
-    fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
-        Ok(Start {
-            id: reader.u64()?,
-            place: reader.u32()?,
-            path: reader.bytes()?,
-            runs: {
-                let number = reader.u8()?;
-                let mut all = Runs::ALL.into_iter();
-                all.find(|runs| runs.number() == number)
-                    .ok_or(MessageError::Malformed)?
-            },
-            arguments: reader.list(|reader| reader.bytes())?,
-            env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
-            limits: reader.list(read_limit)?,
-            released: reader.list(|reader| reader.u64())?,
-            stdin: match reader.u8()? {
-                0 => None,
-                1 => Some(beside.next()?),
-                _ => return Err(MessageError::Malformed),
-            },
-            stdout: beside.next()?,
-            stderr: beside.next()?,
-        })
-    }
-}
-
 impl Message for ScriptNews {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         match self {
@@ -547,14 +453,8 @@ impl Message for ScriptNews {
                 let writer = Writer::with_tag(2).u64(*id).u32(failed.step.number()).i32(failed.errno);
                 plain(writer.bytes(&failed.first_line).bytes(&failed.told))
             }
-            ScriptNews::Ended { id, ended } => {
-                let (kind, number) = match ended.exit {
-                    Exit::Code(code) => (0, code),
-                    Exit::Signal(signal) => (1, signal),
-                };
-                let writer = Writer::with_tag(3).u64(*id).u8(kind).i32(number);
-                plain(writer.u64(micros(ended.user)).u64(micros(ended.system)))
-            }
+            ScriptNews::Ended { id, ended } => plain(write_ended(Writer::with_tag(3).u64(*id), ended)),
+            ScriptNews::Ran { id, pid, ended } => plain(write_ended(Writer::with_tag(4).u64(*id).i32(*pid), ended)),
         }
     }
 
@@ -579,6 +479,11 @@ impl Message for ScriptNews {
             }
             3 => ScriptNews::Ended {
                 id: reader.u64()?,
+                ended: read_ended(&mut reader)?,
+            },
+            4 => ScriptNews::Ran {
+                id: reader.u64()?,
+                pid: reader.i32()?,
                 ended: read_ended(&mut reader)?,
             },
             tag => return Err(MessageError::UnknownKind(tag)),

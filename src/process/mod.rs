@@ -23,6 +23,7 @@ pub mod counts;
 pub mod ctl;
 pub mod descendants;
 pub mod exec;
+pub mod footprint;
 pub mod fork;
 pub mod handover;
 pub mod identity;

@@ -4,6 +4,8 @@
 //! and be replaced at any time ([`Spawner::restarted`]): requests it had not answered are asked again, and scripts it
 //! had started go on and are watched by their pidfds.
 
+mod error;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,10 +20,12 @@ use tokio::sync::{Notify, oneshot};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::limits::Limit;
-use crate::process::message::{Failed, Runs, ScriptNews, ScriptOrder, Start};
+use crate::process::message::{Failed, FirstNews, Runs, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Weight, say};
 use crate::process::watched::Watched;
+
+pub use error::StartError;
 
 /// A script to start.
 #[derive(Debug)]
@@ -40,21 +44,12 @@ pub struct StartRequest {
     pub limits: Vec<Limit>,
     /// Its standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
+    /// When we are to hear that it runs.
+    pub first_news: FirstNews,
     /// Its standard output. Our copy is closed as soon as it runs.
     pub stdout: OwnedFd,
     /// Its standard error, likewise.
     pub stderr: OwnedFd,
-}
-
-/// Why there is no script.
-#[derive(Debug, PartialEq, Eq)]
-pub enum StartError {
-    /// It could not be started, or must not be.
-    Failed(Failed),
-    /// The spawner did not answer in time.
-    NoAnswer,
-    /// There is no spawner any more: the server is about to end.
-    Gone,
 }
 
 /// The handle to the spawner, for one worker thread; clones are the same.
@@ -68,15 +63,16 @@ pub struct Driver(Arc<Shared>);
 pub struct Running {
     id: u64,
     pid: i32,
-    pidfd: Pidfd,
-    ended: oneshot::Receiver<Ended>,
+    /// None where it had ended before we heard of it.
+    pidfd: Option<Pidfd>,
     life: Life,
     generation: u64,
     shared: Arc<Shared>,
 }
 
 enum Life {
-    Running,
+    /// Its spawner will tell of its end.
+    Running(oneshot::Receiver<Ended>),
     /// Its spawner has died; the pidfd tells of its end.
     Orphaned,
     /// With what is known of it.
@@ -185,6 +181,7 @@ impl StartRequest {
             env,
             limits,
             stdin,
+            first_news,
             stdout,
             stderr,
         } = self;
@@ -196,6 +193,7 @@ impl StartRequest {
             arguments,
             env,
             limits,
+            first_news,
             released,
             stdin,
             stdout,
@@ -278,7 +276,8 @@ impl Driver {
 
     /// After a restart: what the old spawner said is read first, then what it did not answer is asked again.
     ///
-    /// A script that it had started without having said so runs twice; that window is a few microseconds wide.
+    /// A script that it had started without having said so runs twice. That window is a few microseconds wide, and under
+    /// [`FirstNews::WithEnd`] some milliseconds.
     fn take_over(&self) -> io::Result<()> {
         if !mem::take(&mut self.0.state().restarted) {
             return Ok(());
@@ -334,8 +333,8 @@ impl Running {
     /// Waits until it has ended; `None` when it has but nobody knows how (the spawner had died before it, and the
     /// kernel does not tell). May be called again, and may be cancelled.
     pub async fn ended(&mut self) -> io::Result<Option<Ended>> {
-        if let Life::Running = self.life {
-            match (&mut self.ended).await {
+        if let Life::Running(ended) = &mut self.life {
+            match ended.await {
                 Ok(ended) => self.life = Life::Ended(Some(ended)),
                 Err(_) => self.life = Life::Orphaned,
             }
@@ -348,11 +347,20 @@ impl Running {
         Ok(end)
     }
 
+    /// How it ended, where that is known already.
+    pub(super) fn known_end(&self) -> Option<Ended> {
+        match self.life {
+            Life::Ended(end) => end,
+            Life::Running(_) | Life::Orphaned => None,
+        }
+    }
+
     async fn ended_by_pidfd(&self) -> io::Result<Option<Ended>> {
-        let pidfd = Pidfd::from(self.pidfd.as_fd().try_clone_to_owned()?);
+        let Some(own) = &self.pidfd else { return Ok(None) };
+        let pidfd = Pidfd::from(own.as_fd().try_clone_to_owned()?);
         Watched::new(pidfd, Interest::READABLE)?.read(|_| Ok(())).await?;
         for _ in 0..REAPING_TRIES {
-            if let Some(exit) = self.pidfd.exit_told_by_kernel() {
+            if let Some(exit) = own.exit_told_by_kernel() {
                 return Ok(Some(Ended {
                     exit,
                     user: Duration::ZERO,
@@ -373,7 +381,8 @@ impl Running {
             }));
         }
         // Its spawner is gone, so nothing keeps the group's number once the leader has ended.
-        if !self.pidfd.ends_within(Duration::ZERO).unwrap_or(true)
+        let may_run = |pidfd: &Pidfd| !pidfd.ends_within(Duration::ZERO).unwrap_or(true);
+        if self.pidfd.as_ref().is_some_and(may_run)
             && let Err(error) = (self.shared.signal_orphan)(self.pid, signal)
         {
             say(
@@ -431,7 +440,13 @@ impl Shared {
         match heard {
             Heard::Closed => return false,
             Heard::Unknown(error) => say("worker", Weight::Error, &format!("from the spawner: {error}: ignored")),
-            Heard::Message(ScriptNews::Started { id, pid, pidfd }) => self.started(id, pid, pidfd.into()),
+            Heard::Message(ScriptNews::Started { id, pid, pidfd }) => {
+                let (tell, ended) = oneshot::channel();
+                self.started(id, (pid, Some(pidfd.into())), Life::Running(ended), Some(tell));
+            }
+            Heard::Message(ScriptNews::Ran { id, pid, ended }) => {
+                self.started(id, (pid, None), Life::Ended(Some(ended)), None);
+            }
             Heard::Message(ScriptNews::Failed { id, failed }) => {
                 if let Some(waiting) = self.state().waiting.remove(&id) {
                     let _nobody_waits_any_more = waiting.answer.send(Err(StartError::Failed(failed)));
@@ -462,22 +477,29 @@ impl Shared {
         }
     }
 
-    fn started(self: &Arc<Shared>, id: u64, pid: i32, pidfd: Pidfd) {
-        let (tell, ended) = oneshot::channel();
+    /// A script was started: who it is, how it fares, and who is to be told of its end.
+    fn started(
+        self: &Arc<Shared>,
+        id: u64,
+        (pid, pidfd): (i32, Option<Pidfd>),
+        life: Life,
+        tell: Option<oneshot::Sender<Ended>>,
+    ) {
         let (waiting, generation) = {
             let mut state = self.state();
             let Some(waiting) = state.waiting.remove(&id) else {
                 return;
             };
-            state.running.insert(id, tell);
+            if let Some(tell) = tell {
+                state.running.insert(id, tell);
+            }
             (waiting, state.generation)
         };
         let running = Running {
             id,
             pid,
             pidfd,
-            ended,
-            life: Life::Running,
+            life,
             generation,
             shared: Arc::clone(self),
         };
@@ -545,25 +567,6 @@ impl fmt::Debug for Running {
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Failed(failed) => {
-                write!(
-                    f,
-                    "{}: {}",
-                    failed.step.told(),
-                    io::Error::from_raw_os_error(failed.errno)
-                )
-            }
-            StartError::NoAnswer => f.write_str("the spawner did not answer in time"),
-            StartError::Gone => f.write_str("there is no spawner"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// How long the spawner may keep scripts that have ended and are let go of.
 const RELEASED_WITHIN: Duration = Duration::from_millis(20);

@@ -5,7 +5,6 @@ use std::io;
 use std::rc::Rc;
 
 use rustix::process::Signal;
-use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, sleep_until};
 
 use crate::process::pidfd::Ended;
@@ -13,6 +12,7 @@ use crate::scripts::Care;
 use crate::scripts::client::Running;
 use crate::scripts::life::{Life, Will, Wish};
 use crate::scripts::notes::Weight;
+use crate::scripts::pipe::Pipe;
 use crate::scripts::queue::Slot;
 
 /// So many bytes are read at once, and so often before others have their turn.
@@ -25,9 +25,9 @@ const UNREAD: u64 = 256 << 20;
 pub(super) struct Keeper {
     life: Rc<Life>,
     running: Running,
-    stderr: Option<Receiver>,
+    stderr: Option<Pipe>,
     /// Output that nobody wants.
-    stdout: Option<Receiver>,
+    stdout: Option<Pipe>,
     care: Care,
     slot: Option<Slot>,
     stage: Stage,
@@ -53,8 +53,9 @@ enum Stage {
 }
 
 impl Keeper {
-    pub(super) fn new(life: Rc<Life>, running: Running, stderr: Receiver, care: Care, slot: Slot) -> Keeper {
-        Keeper {
+    pub(super) fn new(life: Rc<Life>, running: Running, stderr: Pipe, care: Care, slot: Slot) -> Keeper {
+        let now = Instant::now();
+        let mut keeper = Keeper {
             life,
             running,
             stderr: Some(stderr),
@@ -62,10 +63,15 @@ impl Keeper {
             care,
             slot: Some(slot),
             stage: Stage::Attended,
-            last_output: Instant::now(),
-            last_word: Instant::now(),
+            last_output: now,
+            last_word: now,
             unread: 0,
+        };
+        if let Some(ended) = keeper.running.known_end() {
+            keeper.note_end(Ok(Some(ended)));
+            keeper.read_stderr();
         }
+        keeper
     }
 
     /// Runs until the script has ended and its request has left.
@@ -73,8 +79,8 @@ impl Keeper {
         while !self.is_done() {
             let deadline = self.deadline();
             tokio::select! {
-                () = readable(self.stderr.as_ref()), if self.stderr.is_some() => self.read_stderr(),
-                () = readable(self.stdout.as_ref()), if self.stdout.is_some() => self.read_stdout(),
+                () = readable(self.stderr.as_mut()), if self.stderr.is_some() => self.read_stderr(),
+                () = readable(self.stdout.as_mut()), if self.stdout.is_some() => self.read_stdout(),
                 ended = self.running.ended(), if !self.life.has_ended() => self.note_end(ended),
                 () = self.life.called.notified() => self.read_will(),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.ring(),
@@ -219,18 +225,17 @@ impl Keeper {
 }
 
 /// Ready when there is something to read, or the end.
-async fn readable(pipe: Option<&Receiver>) {
+async fn readable(pipe: Option<&mut Pipe>) {
     if let Some(pipe) = pipe {
-        // Reading meets the error again.
-        let _ready_or_broken = pipe.readable().await;
+        pipe.readable().await;
     }
 }
 
 /// Reads what is there; false at the end.
-fn read(pipe: &Receiver, mut take: impl FnMut(&[u8])) -> bool {
+fn read(pipe: &Pipe, mut take: impl FnMut(&[u8])) -> bool {
     let mut block = [0; BLOCK];
     for _ in 0..READS {
-        match pipe.try_read(&mut block) {
+        match pipe.read(&mut block) {
             Ok(0) => return false,
             Ok(count) => take(block.get(..count).unwrap_or_default()),
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,

@@ -4,12 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::process::pidfd::Exit;
 use crate::scripts::notes::{Notes, Weight};
+use crate::scripts::pipe::Pipe;
 use crate::scripts::stderr::Stderr;
 
 /// The life of one script.
@@ -48,7 +48,7 @@ pub(super) struct Will {
     /// What shall happen.
     pub(super) wish: Wish,
     /// Its output, if it had not ended.
-    pub(super) stdout: Option<Receiver>,
+    pub(super) stdout: Option<Pipe>,
 }
 
 /// What shall happen to a script that nobody reads any more.

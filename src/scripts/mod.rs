@@ -9,6 +9,7 @@ pub mod diagnosis;
 mod keeper;
 mod life;
 pub mod notes;
+mod pipe;
 pub mod queue;
 pub mod script;
 pub mod stderr;
@@ -28,18 +29,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{Notify, oneshot};
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
 use crate::process::limits::Limit;
-use crate::process::message::{Failed, Runs};
+use crate::process::message::{Failed, FirstNews, Runs};
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
 use crate::scripts::life::Life;
 use crate::scripts::notes::{About, Asked, Logs, Notes};
+use crate::scripts::pipe::Pipe;
 use crate::scripts::queue::{Slot, Slots};
 use crate::scripts::script::Script;
 
@@ -134,6 +134,9 @@ pub struct Order {
     pub limits: Vec<Limit>,
     /// Its standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
+    /// When we are to hear that it runs. Until then it has nobody who feeds it or reads what it writes. Should the spawner die
+    /// meanwhile it is started a second time.
+    pub first_news: FirstNews,
 }
 
 /// How a script is to be treated.
@@ -226,8 +229,8 @@ impl Scripts {
     /// Starts a script, within a `LocalSet`. It keeps its slot until its process has ended, and it is ended by the keeper
     /// should this future be dropped before its end.
     pub async fn start(&self, order: Order, care: Care, slot: Slot, notes: Rc<Notes>) -> Result<Script, StartError> {
-        let (stdout, script_stdout) = output_pipe().map_err(|error| no_pipe(&error))?;
-        let (stderr, script_stderr) = output_pipe().map_err(|error| no_pipe(&error))?;
+        let (stdout, script_stdout) = Pipe::new().map_err(|error| no_pipe(&error))?;
+        let (stderr, script_stderr) = Pipe::new().map_err(|error| no_pipe(&error))?;
         let asked = asked(&order.env);
         let request = StartRequest {
             place: order.place,
@@ -237,6 +240,7 @@ impl Scripts {
             env: order.env,
             limits: order.limits,
             stdin: order.stdin,
+            first_news: order.first_news,
             stdout: script_stdout,
             stderr: script_stderr,
         };
@@ -249,8 +253,9 @@ impl Scripts {
             match spawner.start(request, care.silence).await {
                 Ok(running) => {
                     life.started(running.pid());
+                    let keeper = Keeper::new(life, running, stderr, care, slot);
                     let _the_request_is_gone = tell.send(Ok(()));
-                    Keeper::new(life, running, stderr, care, slot).run().await;
+                    keeper.run().await;
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }
@@ -276,14 +281,6 @@ fn asked(env: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
 
 /// So much of them is kept.
 const MOST_ASKED: usize = 256;
-
-/// A pipe for a script's output: our end, which never blocks, and the script's.
-fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
-    // It is a pipe, and does not block: that need not be asked.
-    Ok((Receiver::from_owned_fd_unchecked(reader)?, writer))
-}
 
 fn no_pipe(error: &io::Error) -> StartError {
     StartError::Failed(Failed {

@@ -9,25 +9,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::pidfd::Exit;
 use crate::scripts::Care;
 use crate::scripts::life::{Life, Will, Wish};
-
-/// So much is read at first, which is enough for most, and so much at once from then on.
-const FIRST_CHUNK: usize = 8 * 1024;
-const CHUNK: usize = 64 * 1024;
-/// Less room than this is not worth a read.
-const LEAST_ROOM: usize = 4 * 1024;
+use crate::scripts::pipe::Pipe;
 
 /// A running script. Dropped before the end of its output, it is treated as one whose client has left
 /// (CGIClientGone), unless [`Script::may_finish`] was said.
 pub struct Script {
     life: Rc<Life>,
-    stdout: Option<Receiver>,
+    stdout: Option<Pipe>,
     room: BytesMut,
     care: Care,
     /// What was decided for the time after it is dropped.
@@ -69,7 +63,7 @@ pub enum State {
 }
 
 impl Script {
-    pub(super) fn new(life: Rc<Life>, stdout: Receiver, care: Care) -> Script {
+    pub(super) fn new(life: Rc<Life>, stdout: Pipe, care: Care) -> Script {
         Script {
             life,
             stdout: Some(stdout),
@@ -107,24 +101,13 @@ impl Script {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        let Some(stdout) = &self.stdout else {
+        let Some(stdout) = &mut self.stdout else {
             return Poll::Ready(Ok(Bytes::new()));
         };
-        loop {
-            ready!(stdout.poll_read_ready(cx))?;
-            if self.room.capacity() < LEAST_ROOM {
-                self.room.reserve(if self.bytes == 0 { FIRST_CHUNK } else { CHUNK });
-            }
-            match stdout.try_read_buf(&mut self.room) {
-                Ok(count) => {
-                    self.bytes += count as u64;
-                    self.waiting_since = None;
-                    return Poll::Ready(Ok(self.room.split().freeze()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        let count = ready!(stdout.poll_read(cx, &mut self.room))?;
+        self.bytes += count as u64;
+        self.waiting_since = None;
+        Poll::Ready(Ok(self.room.split().freeze()))
     }
 
     /// Waits with a timer that is moved only when it rings too early.

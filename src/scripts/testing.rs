@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use crate::log::script_log::ScriptLog;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{ChildSpec, Program, Session, SpawnError, spawn};
-use crate::process::message::{Failed, ScriptNews, ScriptOrder, Start};
+use crate::process::message::{Failed, FirstNews, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Pidfd, Reap, signal_group};
 use crate::scripts::Scripts;
 use crate::scripts::client::{Spawner, connect};
@@ -195,17 +195,25 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Play
         }
         Ok((pid, pidfd)) => {
             let pidfd = Arc::new(pidfd);
-            let news = ScriptNews::Started {
-                id,
-                pid,
-                pidfd: pidfd.as_fd().try_clone_to_owned().expect("descriptors"),
-            };
-            let _worker_is_gone = channel.tell(&news, Wait::Yes);
             let (its_pidfd, channel) = (Arc::clone(&pidfd), Arc::clone(channel));
+            let patience = match start.first_news {
+                FirstNews::AtOnce => Duration::ZERO,
+                FirstNews::WithEnd => Duration::from_millis(50),
+            };
             let watcher = std::thread::spawn(move || {
+                let quick = !patience.is_zero() && its_pidfd.ends_within(patience).expect("it can be polled");
+                if !quick {
+                    let pidfd = its_pidfd.as_fd().try_clone_to_owned().expect("descriptors");
+                    let _worker_is_gone = channel.tell(&ScriptNews::Started { id, pid, pidfd }, Wait::Yes);
+                }
                 while !its_pidfd.ends_within(PATIENCE).expect("it can be polled") {}
                 let ended = its_pidfd.try_wait(Reap::No).expect("ours").expect("it has ended");
-                let _worker_is_gone = channel.tell(&ScriptNews::Ended { id, ended }, Wait::Yes);
+                let news = if quick {
+                    ScriptNews::Ran { id, pid, ended }
+                } else {
+                    ScriptNews::Ended { id, ended }
+                };
+                let _worker_is_gone = channel.tell(&news, Wait::Yes);
             });
             Some(Played { pid, pidfd, watcher })
         }

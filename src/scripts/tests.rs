@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
+use crate::process::message::{FirstNews, Runs};
 use crate::process::pidfd::Exit;
 use crate::scripts::client::StartError;
 use crate::scripts::notes::{About, Notes};
@@ -35,15 +36,20 @@ fn notes(bench: &Bench) -> Rc<Notes> {
 }
 
 async fn try_start(bench: &Bench, name: &str, care: Care) -> Result<Script, StartError> {
+    try_start_told(bench, name, care, FirstNews::AtOnce).await
+}
+
+async fn try_start_told(bench: &Bench, name: &str, care: Care, first_news: FirstNews) -> Result<Script, StartError> {
     let slot = bench.scripts.slots().take().await.expect("a slot is free");
     let order = Order {
         place: 0,
         path: name.into(),
-        runs: crate::process::message::Runs::Itself,
+        runs: Runs::Itself,
         arguments: Vec::new(),
         env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
         limits: Vec::new(),
         stdin: None,
+        first_news,
     };
     bench.scripts.start(order, care, slot, notes(bench)).await
 }
@@ -78,25 +84,49 @@ const CLOSED: Output = Output::End(OutputEnd::Closed);
 
 #[test]
 fn output_stderr_and_exit_status_are_all_seen() {
+    for first_news in [FirstNews::AtOnce, FirstNews::WithEnd] {
+        on_thread(output_stderr_and_exit_status_of_one(first_news));
+    }
+}
+
+async fn output_stderr_and_exit_status_of_one(first_news: FirstNews) {
+    let bench = Bench::new(
+        &[(
+            "x",
+            "#!/bin/sh\necho out\necho 'odd \x1b[1m' >&2\nprintf last >&2\nexit 3\n",
+        )],
+        1,
+    );
+    let script = try_start_told(&bench, "x", CARE, first_news).await;
+    let mut script = script.expect("it starts");
+    let pid = script.pid().expect("it has started");
+    assert_eq!(read(&mut script).await, (b"out\n".to_vec(), CLOSED));
+    assert_eq!(script.settle(PATIENCE).await, State::Ended(Some(Exit::Code(3))));
+    assert_eq!(&*script.stderr_tail(), b"odd \x1b[1m\nlast");
+    assert_eq!(script.bytes(), 4);
+    let about = format!("E /cgi-bin/x (pid {pid}, request abcdefghijklmnopqrstuvwx): stderr: ");
+    assert_eq!(
+        bench.logs.all(),
+        [format!("{about}odd \\x1b[1m"), format!("{about}last")]
+    );
+    drop(script);
+    bench.finish().await;
+}
+
+#[test]
+fn what_a_quick_one_leaves_behind_is_read_on() {
     on_thread(async {
-        let bench = Bench::new(
-            &[(
-                "x",
-                "#!/bin/sh\necho out\necho 'odd \x1b[1m' >&2\nprintf last >&2\nexit 3\n",
-            )],
-            1,
-        );
-        let mut script = start(&bench, "x", CARE).await;
-        let pid = script.pid().expect("it has started");
-        assert_eq!(read(&mut script).await, (b"out\n".to_vec(), CLOSED));
-        assert_eq!(script.settle(PATIENCE).await, State::Ended(Some(Exit::Code(3))));
-        assert_eq!(&*script.stderr_tail(), b"odd \x1b[1m\nlast");
-        assert_eq!(script.bytes(), 4);
-        let about = format!("E /cgi-bin/x (pid {pid}, request abcdefghijklmnopqrstuvwx): stderr: ");
-        assert_eq!(
-            bench.logs.all(),
-            [format!("{about}odd \\x1b[1m"), format!("{about}last")]
-        );
+        let text = "#!/bin/sh\necho out\n(while [ ! -e go ]; do sleep 0.01; done; echo late) &\n";
+        let bench = Bench::new(&[("x", text)], 1);
+        let care = Care {
+            quiet: PATIENCE,
+            ..CARE
+        };
+        let script = try_start_told(&bench, "x", care, FirstNews::WithEnd).await;
+        let mut script = script.expect("it starts");
+        read_until(&mut script, "out\n").await;
+        std::fs::write(bench.directory.join("go"), "").expect("ours");
+        assert_eq!(read(&mut script).await, (b"late\n".to_vec(), CLOSED));
         drop(script);
         bench.finish().await;
     });

@@ -17,7 +17,7 @@ use super::{Rules, Spawner};
 use crate::base::testing::{Dice, alone};
 use crate::config::site::{Config, ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::message::{Message, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{FirstNews, Message, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 
 const PACKETS: usize = 200_000;
 
@@ -108,6 +108,7 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
             (b"LD_PRELOAD".to_vec(), b"/tmp/x.so".to_vec()),
         ],
         limits: Vec::new(),
+        first_news: FirstNews::AtOnce,
         released: Vec::new(),
         stdin: None,
         stdout: copy(),
@@ -216,7 +217,7 @@ impl Line {
     fn wait_for_end(&self) {
         loop {
             match self.news.recv_timeout(Duration::from_secs(60)).expect("it answers") {
-                ScriptNews::Ended { .. } => return,
+                ScriptNews::Ended { .. } | ScriptNews::Ran { .. } => return,
                 ScriptNews::Started { .. } => {}
                 ScriptNews::Failed { failed, .. } => panic!("{failed:?}"),
             }

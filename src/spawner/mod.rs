@@ -32,8 +32,9 @@ use crate::config::logs::system_log;
 use crate::config::site::Config;
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{self, Child};
+use crate::process::footprint;
 use crate::process::inherit::Inherited;
-use crate::process::message::{FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{FirstNews, FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::say::{Weight, say, say_to};
 
 use line::Line;
@@ -62,6 +63,7 @@ pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
         let mut spawner = Spawner::new(inherited.launcher, inherited.scripts, rules)?;
         powers.settle()?;
         spawner.starter.announce();
+        footprint::give_back();
         spawner.launcher.tell(&FromSpawner::Ready, Wait::Yes)?;
         spawner.serve()
     });
@@ -127,6 +129,7 @@ impl Spawner {
             for key in ready.lines {
                 self.serve_line(key);
             }
+            self.tell_of_long_ones();
             self.starter.gates.serve(&ready.gates);
             self.end_abandoned();
             self.stop_further();
@@ -167,8 +170,8 @@ impl Spawner {
             Ending::No | Ending::Retiring => None,
             Ending::Stopping(at) | Ending::Killed(at) => Some(at),
         };
-        let abandoned = self.scripts.iter().filter_map(Script::kill_at);
-        let limit = abandoned.chain(limit).chain(self.starter.gates.next_deadline()).min();
+        let due = self.scripts.iter().filter_map(Script::due_at);
+        let limit = due.chain(limit).chain(self.starter.gates.next_deadline()).min();
         let limit = limit.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
         let gates = polled.iter().skip(others).map(PollFd::revents).collect();
@@ -327,6 +330,10 @@ impl Spawner {
             return self.complain(line, &format!("a worker used the number {id} twice: ignored"));
         }
         let begun = self.starter.start(start).and_then(|(by, care)| match by {
+            By::Us(_) if start.first_news == FirstNews::WithEnd => {
+                let at = Instant::now() + self.brief();
+                Ok((Script::new((line, id), by, care).told_at(at), None))
+            }
             By::Us(child) => {
                 let (child, pidfd) = with_clone(child).map_err(|error| Refusal::system(&error))?;
                 let pid = child.pid;
@@ -354,6 +361,29 @@ impl Spawner {
                     },
                 );
             }
+        }
+    }
+
+    /// How long a script that is started now may run before its worker is told that it does.
+    fn brief(&self) -> Duration {
+        let running = self.scripts.iter().filter(|script| !script.has_ended()).count() + 1;
+        BRIEF
+            .saturating_mul(u32::try_from(running).unwrap_or(u32::MAX))
+            .min(LONGEST_BRIEF)
+    }
+
+    /// Tells of scripts that have not ended soon.
+    fn tell_of_long_ones(&mut self) {
+        if self.scripts.iter().all(|script| script.due_at().is_none()) {
+            return;
+        }
+        let now = Instant::now();
+        let due = self.scripts.iter_mut();
+        let due: Vec<_> = due
+            .filter_map(|script| Some((script.key().0, script.overdue_news(now)?)))
+            .collect();
+        for (line, news) in due {
+            self.tell(line, news);
         }
     }
 
@@ -388,6 +418,12 @@ struct Ready {
 
 /// How many orders of one worker thread are taken before the others have their turn.
 const ORDERS_A_TURN: usize = 8;
+
+/// A script that ends within this time is told of with its end alone (FirstNews::WithEnd). Most of those that are quick end
+/// within it, and the first bytes of one that is not come so much later. Several share the processors, so that it is longer
+/// for them, up to a limit.
+const BRIEF: Duration = Duration::from_millis(2);
+const LONGEST_BRIEF: Duration = Duration::from_millis(20);
 
 /// How long killed scripts are waited for: one may sit in a system call that nothing interrupts.
 const AFTER_KILL: Duration = Duration::from_millis(500);

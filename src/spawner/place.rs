@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawMode, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::config::links;
@@ -21,6 +21,7 @@ pub(super) struct Found {
     /// The directory it is in, where it starts (as under Apache).
     pub(super) directory: OwnedFd,
     file: OwnedFd,
+    mode: RawMode,
 }
 
 /// Finds the file `path` (no leading slash; empty for a place that is one file) below its place, as the place itself says of
@@ -129,13 +130,17 @@ impl Found {
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
             return Err((Step::Kind, Errno::ACCESS));
         }
-        Ok(Found { path, directory, file })
+        Ok(Found {
+            path,
+            directory,
+            file,
+            mode: status.st_mode,
+        })
     }
 
     /// One that somebody may execute.
     pub(super) fn executable(self) -> Result<Found, (Step, Errno)> {
-        let status = rustix::fs::fstat(&self.file).map_err(|errno| (Step::Open, errno))?;
-        if status.st_mode & 0o111 == 0 {
+        if self.mode & 0o111 == 0 {
             return Err((Step::Executable, Errno::ACCESS));
         }
         Ok(self)

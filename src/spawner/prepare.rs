@@ -171,7 +171,14 @@ impl Starter {
         env.iter()
             .filter(|(name, _)| !name.is_empty() && !name.contains(&b'='))
             .filter(|(name, _)| admitted(name) || !steers(name))
-            .map(|(name, value)| CString::new([name.as_slice(), b"=", value].concat()))
+            .map(|(name, value)| {
+                // With room for the NUL, so that it is not copied again.
+                let mut variable = Vec::with_capacity(name.len() + value.len() + 2);
+                variable.extend_from_slice(name);
+                variable.push(b'=');
+                variable.extend_from_slice(value);
+                CString::new(variable)
+            })
             .collect()
     }
 }

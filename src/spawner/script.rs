@@ -25,6 +25,8 @@ pub(super) struct Script {
     released: bool,
     /// Its worker has died; at this time what is left of it gets SIGKILL.
     kill_at: Option<Instant>,
+    /// Its worker has not heard of it yet, and does so at this time, or with its end.
+    tell_at: Option<Instant>,
 }
 
 /// Whose child it is.
@@ -53,6 +55,15 @@ impl Script {
             life: Life::Running,
             released: false,
             kill_at: None,
+            tell_at: None,
+        }
+    }
+
+    /// The same, of which its worker hears at this time, or with its end.
+    pub(super) fn told_at(self, at: Instant) -> Script {
+        Script {
+            tell_at: Some(at),
+            ..self
         }
     }
 
@@ -108,7 +119,14 @@ impl Script {
     pub(super) fn news(&mut self) -> Option<ScriptNews> {
         let id = self.key.1;
         match &self.by {
-            By::Us(_) => self.notice_end().map(|ended| ScriptNews::Ended { id, ended }),
+            By::Us(child) => {
+                let pid = child.pid;
+                let ended = self.notice_end()?;
+                Some(match self.tell_at.take() {
+                    Some(_) => ScriptNews::Ran { id, pid, ended },
+                    None => ScriptNews::Ended { id, ended },
+                })
+            }
             By::Warden(..) => self.hear_warden(),
         }
     }
@@ -142,7 +160,9 @@ impl Script {
             Ok(Heard::Message(news)) => {
                 match &news {
                     ScriptNews::Started { pid, .. } => *script = Some(*pid),
-                    ScriptNews::Failed { .. } | ScriptNews::Ended { .. } => self.life = Life::Ended,
+                    ScriptNews::Failed { .. } | ScriptNews::Ended { .. } | ScriptNews::Ran { .. } => {
+                        self.life = Life::Ended;
+                    }
                 }
                 Some(news)
             }
@@ -202,6 +222,7 @@ impl Script {
     /// Its worker has died without having let go of it: nobody reads it and nobody watches the time. It is as if its
     /// client had left (CGIClientGone).
     pub(super) fn abandon(&mut self) {
+        self.tell_at = None;
         let is_to_end = self.care.client_gone == ClientGone::Terminate;
         if self.life == Life::Running && !self.released && is_to_end {
             self.signal(Signal::TERM);
@@ -211,9 +232,28 @@ impl Script {
         }
     }
 
-    /// When it is to be ended, if its worker has died.
-    pub(super) fn kill_at(&self) -> Option<Instant> {
-        self.kill_at
+    /// When something is to be done about it: end it, as its worker has died, or tell of it.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.kill_at.into_iter().chain(self.tell_at).min()
+    }
+
+    /// That it runs, if its time to be told of has come.
+    pub(super) fn overdue_news(&mut self, now: Instant) -> Option<ScriptNews> {
+        let By::Us(child) = &self.by else { return None };
+        if self.life != Life::Running || self.tell_at.is_none_or(|at| at > now) {
+            return None;
+        }
+        let Ok(pidfd) = child.pidfd.as_fd().try_clone_to_owned() else {
+            // There are no descriptors at the moment. Its worker goes on waiting.
+            self.tell_at = Some(now + TOLD_AGAIN);
+            return None;
+        };
+        self.tell_at = None;
+        Some(ScriptNews::Started {
+            id: self.key.1,
+            pid: child.pid,
+            pidfd,
+        })
     }
 
     /// Ends what is left of it, once its time has come.
@@ -246,6 +286,9 @@ impl Script {
     }
 }
 
+/// How long after a failure it is tried again to tell of a script.
+const TOLD_AGAIN: Duration = Duration::from_millis(20);
+
 /// The end of a script whose warden was killed.
 const KILLED: Ended = Ended {
     exit: Exit::Signal(libc::SIGKILL),
@@ -255,4 +298,70 @@ const KILLED: Ended = Ended {
 
 fn complain(what: &str) {
     say("spawner", Weight::Error, what);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::os::fd::AsFd;
+    use std::time::{Duration, Instant};
+
+    use rustix::process::Signal;
+
+    use super::{By, Script};
+    use crate::config::directives::cgi::ClientGone;
+    use crate::process::child::{ChildSpec, Program, Session, spawn};
+    use crate::process::message::ScriptNews;
+    use crate::process::pidfd::{Exit, Pidfd};
+    use crate::spawner::terms::Care;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// A shell that runs `command`, told of after `patience`; and its descriptor.
+    fn script(command: &str, patience: Duration) -> (Script, Pidfd) {
+        let null = std::fs::File::open("/dev/null").expect("it is there");
+        let argv = ["sh", "-c", command].map(|word| CString::new(word).expect("no NUL"));
+        let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv.to_vec(), vec![null.as_fd(); 3]);
+        spec.session = Session::Group;
+        let child = spawn(&spec).expect("the shell is there");
+        let pidfd = child.pidfd.as_fd().try_clone_to_owned().expect("descriptors are free");
+        let care = Care {
+            client_gone: ClientGone::Terminate,
+            grace: LONG,
+        };
+        let script = Script::new((0, 7), By::Us(child), care).told_at(Instant::now() + patience);
+        (script, pidfd.into())
+    }
+
+    #[test]
+    fn one_that_ends_soon_is_told_of_once() {
+        let (mut script, pidfd) = script("exit 3", LONG);
+        assert!(script.overdue_news(Instant::now()).is_none(), "it may take its time");
+        assert!(pidfd.ends_within(LONG).expect("it can be polled"));
+        let Some(ScriptNews::Ran { id: 7, ended, .. }) = script.news() else {
+            panic!("it has ended");
+        };
+        assert_eq!(ended.exit, Exit::Code(3));
+        assert!(script.news().is_none() && script.due_at().is_none());
+        script.release();
+        assert!(script.is_done());
+    }
+
+    #[test]
+    fn one_that_goes_on_is_told_of_twice() {
+        let (mut script, pidfd) = script("sleep 600", Duration::ZERO);
+        assert!(script.due_at().is_some());
+        let Some(ScriptNews::Started { id: 7, pid, .. }) = script.overdue_news(Instant::now()) else {
+            panic!("it is time");
+        };
+        assert_eq!((pid, script.due_at()), (script.pid(), None));
+        assert!(script.overdue_news(Instant::now()).is_none(), "its worker knows");
+        script.signal(Signal::KILL);
+        assert!(pidfd.ends_within(LONG).expect("it can be polled"));
+        let Some(ScriptNews::Ended { id: 7, ended }) = script.news() else {
+            panic!("it has ended");
+        };
+        assert_eq!(ended.exit, Exit::Signal(libc::SIGKILL));
+        script.release();
+    }
 }

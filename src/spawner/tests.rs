@@ -20,7 +20,7 @@ use crate::config::site::{ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::{Failed, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{Failed, FirstNews, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
 
 mod warden;
@@ -166,6 +166,7 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
         arguments: vec![b"x y".to_vec()],
         env,
         limits: Vec::new(),
+        first_news: FirstNews::AtOnce,
         released: Vec::new(),
         stdin: None,
         stdout,

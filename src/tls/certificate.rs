@@ -181,7 +181,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// What the extension of this identifier holds; nothing if it is not there exactly once.
-    fn extension(&self, identifier: &[u8]) -> Option<&'a [u8]> {
+    pub(super) fn extension(&self, identifier: &[u8]) -> Option<&'a [u8]> {
         let mut found = Elements::of(self.extensions).filter_map(|extension| {
             let mut inside = Elements::of(extension.body);
             let matches = inside.expect(tag::OID).ok()? == identifier;
@@ -283,13 +283,13 @@ fn algorithm(oid: &[u8]) -> Vec<u8> {
 
 /// A time of either type, not yet understood.
 #[derive(Clone, Copy, Debug)]
-struct Time<'a> {
+pub(super) struct Time<'a> {
     text: &'a [u8],
     /// How many digits its year has.
     year: usize,
 }
 
-fn time<'a>(elements: &mut Elements<'a>) -> Result<Time<'a>, Malformed> {
+pub(super) fn time<'a>(elements: &mut Elements<'a>) -> Result<Time<'a>, Malformed> {
     let element = elements.element()?;
     let year = match element.tag {
         tag::UTC_TIME => 2,
@@ -304,7 +304,7 @@ fn time<'a>(elements: &mut Elements<'a>) -> Result<Time<'a>, Malformed> {
 
 impl Time<'_> {
     /// As RFC 5280 section 4.1.2.5 has it: to the second, and of Greenwich.
-    fn date(self) -> Option<HttpDate> {
+    pub(super) fn date(self) -> Option<HttpDate> {
         let digits = self.text.strip_suffix(b"Z").filter(|t| t.len() == self.year + 10)?;
         if !digits.iter().all(u8::is_ascii_digit) {
             return None;

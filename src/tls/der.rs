@@ -9,6 +9,7 @@ pub(super) mod tag {
     pub const BIT_STRING: u8 = 3;
     pub const OCTET_STRING: u8 = 4;
     pub const OID: u8 = 6;
+    pub const ENUMERATED: u8 = 10;
     pub const UTF8_STRING: u8 = 12;
     pub const NUMERIC_STRING: u8 = 18;
     pub const PRINTABLE_STRING: u8 = 19;

@@ -9,5 +9,7 @@ mod der;
 pub mod made;
 pub mod name;
 mod object;
+pub mod ocsp;
 pub mod pem;
 pub mod protocol;
+pub mod responder;

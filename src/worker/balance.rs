@@ -5,6 +5,7 @@ use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
+use crate::handlers::application::Known;
 use crate::handlers::balance::{Judged, Turn};
 use crate::worker::serve::Outside;
 use crate::worker::thread::Thread;
@@ -16,7 +17,7 @@ pub async fn ask(thread: &Thread, ex: &mut Exchange, place: &mut Place) -> Resul
         let scheme = turn.choose(ex, place).await?;
         let variables = ex.variables.clone();
         let outcome = match scheme {
-            Scheme::FastCgi | Scheme::Scgi => thread.ask_application(ex, place).await,
+            Scheme::FastCgi | Scheme::Scgi => thread.ask_application(ex, place, &Known::default()).await,
             Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => {
                 thread.ask_server(ex, place).await
             }

@@ -49,7 +49,9 @@ pub enum Debuggers {
 }
 
 /// Confines this process, which must have one thread. The error says what could not be given up that must be.
-pub fn enter(config: &Config, debuggers: Debuggers) -> Result<Confined, String> {
+///
+/// The ports `more` may be connected to as well.
+pub fn enter(config: &Config, more: impl Iterator<Item = u16>, debuggers: Debuggers) -> Result<Confined, String> {
     let told = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
     capabilities::renounce_all().map_err(told("give up capabilities"))?;
     if debuggers == Debuggers::KeptOut {
@@ -58,7 +60,12 @@ pub fn enter(config: &Config, debuggers: Debuggers) -> Result<Confined, String> 
     }
     rustix::thread::set_no_new_privs(true).map_err(|errno| told("renounce new privileges")(errno.into()))?;
     let spool = Spool::here();
-    let reach = reach(config, &spool);
+    let mut reach = reach(config, &spool);
+    if let Ports::Only(ports) = &mut reach.connect {
+        ports.extend(more.filter(|port| !ports.contains(port)).collect::<Vec<_>>());
+        ports.sort_unstable();
+        ports.dedup();
+    }
     let mut confined = Confined {
         landlock: Err(String::new()),
         calls: Err(String::new()),

@@ -28,16 +28,19 @@ use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
-use crate::http::depends::{self, Depends};
+use crate::http::depends::Depends;
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{ParseError, Progress, RequestHead, Version};
+use crate::http::head::{ParseError, Progress, RequestHead};
 use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
+use crate::worker::conn::persistence::{behind, interim};
+use crate::worker::conn::short::Shortcut;
 use crate::worker::crowd::Awaits;
+use crate::worker::destination::{Destination, recorded};
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
 use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
@@ -47,7 +50,6 @@ use crate::worker::serve;
 use crate::worker::shortcut;
 use crate::worker::thread::Thread;
 use crate::worker::writer::{Cut, Writer};
-use secured::unexpected_tls;
 
 /// How long a closed connection may still be sent to, so that the client reads the last response before it sees the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -108,8 +110,10 @@ pub struct Conn {
 
 /// What came instead of nothing.
 enum Next {
-    Head(Borrowed, Began),
+    Head(Borrowed, Began, Option<Rc<Destination>>),
     Broken(Borrowed, Began, Box<Fail>),
+    /// The beginning of TLS, where that is left to the client.
+    Tls,
     /// It was answered already, and the connection is not to go on.
     Answered(Then),
     Closed,
@@ -180,6 +184,12 @@ impl Conn {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
             let next = self.next_head().await;
+            if matches!(next, Next::Tls) {
+                if Box::pin(self.secure()).await {
+                    continue;
+                }
+                return Box::pin(self.close()).await;
+            }
             let then = match self.serving(next) {
                 Ok(serving) => serving.await,
                 Err(then) => then,
@@ -197,14 +207,14 @@ impl Conn {
     /// What is to be done now; boxed, so that a connection without a request has no room for one.
     fn serving(&mut self, next: Next) -> Result<Pin<Box<dyn Future<Output = Then> + '_>>, Then> {
         let next = match (next, self.plainness()) {
-            (Next::Head(head, began), Some(fail)) => Next::Broken(head, began, Box::new(fail)),
+            (Next::Head(head, began, _), Some(fail)) => Next::Broken(head, began, Box::new(fail)),
             (next, _) => next,
         };
         match next {
-            Next::Head(head, began) => Ok(Box::pin(self.request(head.into_head(), began))),
+            Next::Head(head, began, leads) => Ok(Box::pin(self.request(head.into_head(), began, leads))),
             Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
             Next::Answered(then) => Err(then),
-            Next::Closed => Err(Then::Close),
+            Next::Tls | Next::Closed => Err(Then::Close),
         }
     }
 
@@ -220,9 +230,10 @@ impl Conn {
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
                     match self.short_way(&mut whole, &came) {
-                        None => return Next::Head(whole, came),
-                        Some(Then::GoOn) => drop(whole),
-                        Some(then) => return Next::Answered(then),
+                        Shortcut::None => return Next::Head(whole, came, None),
+                        Shortcut::Leads(destination) => return Next::Head(whole, came, Some(destination)),
+                        Shortcut::Answered(Then::GoOn) => drop(whole),
+                        Shortcut::Answered(then) => return Next::Answered(then),
                     }
                     // What was collected must not grow without bounds, nor one client have the thread to itself.
                     if self.writer.is_full() && Box::pin(self.writer.flush()).await.is_err() {
@@ -232,9 +243,10 @@ impl Conn {
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
                     continue;
                 }
+                Ok(Progress::Partial) | Err(_) if self.chooses_tls() => return Next::Tls,
                 Ok(Progress::Partial) if !self.begins_as_tls() => {}
                 Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
-                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, unexpected_tls()),
+                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, self.unexpected_tls()),
             }
             if let Poll::Ready(flushed) = self.writer.try_flush() {
                 if flushed.is_err() {
@@ -262,12 +274,6 @@ impl Conn {
             self.hand = Some(Hand::with(buffer.get(..length).unwrap_or_default()));
         }
         buffer.advance(length);
-    }
-
-    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
-    /// for the end of a line.
-    fn begins_as_tls(&self) -> bool {
-        self.reader.borrow().buffer.first() == Some(&secured::HANDSHAKE)
     }
 
     /// A head that ends here.
@@ -329,7 +335,7 @@ impl Conn {
     }
 
     /// Serves one request.
-    async fn request(&mut self, head: RequestHead, began: Began) -> Then {
+    async fn request(&mut self, head: RequestHead, began: Began, leads: Option<Rc<Destination>>) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(&head, &began);
@@ -337,7 +343,7 @@ impl Conn {
             Ok(framing) => framing,
             Err(error) => {
                 let fail = Fail::client(error.status(), error.to_string()).closing();
-                return self.refused(head, began, fail).await;
+                return Box::pin(self.refused(head, began, fail)).await;
             }
         };
         let expectation = Expectation::of(&head);
@@ -347,7 +353,8 @@ impl Conn {
             .borrow_mut()
             .begin_body(framing, expectation == Expectation::Continue);
         let body = BodyHandle::new(Rc::clone(&self.reader), mark);
-        let mut ex = self.exchange(head, began, RequestBody::new(Rc::new(RefCell::new(body))));
+        let body = RequestBody::new(Rc::new(RefCell::new(body)));
+        let mut ex = self.exchange(head, began, body, leads.as_deref());
         if expectation == Expectation::Continue && self.writer.flush().await.is_err() {
             return Then::Close;
         }
@@ -357,10 +364,10 @@ impl Conn {
                 Status::EXPECTATION_FAILED,
                 "the Expect field asks for something unknown",
             );
-            serve::refuse(&mut ex, &self.thread, fail).await
+            Box::pin(serve::refuse(&mut ex, &self.thread, fail)).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
-            let Ok((response, noted)) = self.answer(&mut ex).await else {
+            let Ok((response, noted)) = self.answer(&mut ex, leads.as_deref()).await else {
                 return Then::Close;
             };
             depends = noted.filter(|_| may_be_kept);
@@ -407,12 +414,16 @@ impl Conn {
     /// and nothing else may be sent before them.
     ///
     /// Of an answer that is there at once it is told what it depends on.
-    async fn answer(&mut self, ex: &mut Exchange) -> Result<(Option<Response>, Option<Depends>), Cut> {
+    async fn answer(
+        &mut self,
+        ex: &mut Exchange,
+        leads: Option<&Destination>,
+    ) -> Result<(Option<Response>, Option<Depends>), Cut> {
         let thread = Rc::clone(&self.thread);
-        let mut serving = std::pin::pin!(serve::serve(ex, &thread));
-        let (at_once, depends) = poll_fn(|cx| Poll::Ready(depends::record(|| serving.as_mut().poll(cx)))).await;
+        let mut serving = std::pin::pin!(serve::serve(ex, &thread, leads));
+        let (at_once, depends) = poll_fn(|cx| Poll::Ready(recorded(leads, || serving.as_mut().poll(cx)))).await;
         if let Poll::Ready(response) = at_once {
-            return Ok((response, Some(depends)));
+            return Ok((response, depends));
         }
         self.writer.flush().await?;
         Ok((serving.await, None))
@@ -421,7 +432,7 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
         self.show(&head, &began);
-        let mut ex = self.exchange(head, began, RequestBody::none());
+        let mut ex = self.exchange(head, began, RequestBody::none(), None);
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, &mut response).await;
@@ -440,9 +451,14 @@ impl Conn {
         }
     }
 
-    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody) -> Exchange {
-        let mut ex = Exchange::new(self.thread.config, self.connection(), head, body, began);
-        ex.unique_id = self.thread.unique_id(began.wall);
+    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody, leads: Option<&Destination>) -> Exchange {
+        let unique_id = self.thread.unique_id(began.wall);
+        let connection = self.connection();
+        let mut ex = match leads {
+            Some(destination) => destination.exchange(head, connection, body, (began, unique_id)),
+            None => Exchange::new(self.thread.config, connection, head, body, began),
+        };
+        ex.unique_id = unique_id;
         if self.thread.has_authorizers {
             ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
         }
@@ -556,25 +572,6 @@ fn waited(filled: io::Result<usize>) -> Option<Waited> {
         Ok(_) => Some(Waited::Bytes),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         Err(_) => Some(Waited::Ended),
-    }
-}
-
-/// What becomes of the connection behind a body that was sent, or was not.
-fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -> Then {
-    match (sent, framing) {
-        (Ok(()), _) if stays == Persistence::KeepAlive => Then::GoOn,
-        // A body that breaks off before its announced end shows that itself; one that ends with the connection does not.
-        (Err(Cut::Body), ResponseFraming::UntilClose) | (Err(Cut::Client), _) => Then::Reset,
-        (Ok(()) | Err(Cut::Body), _) => Then::Close,
-    }
-}
-
-/// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
-fn interim(ex: &Exchange) -> Filler {
-    if ex.head.version() == Version::V11 {
-        Filler::Interim
-    } else {
-        Filler::None
     }
 }
 

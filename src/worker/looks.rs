@@ -7,6 +7,7 @@ use crate::exchange::fail::Fail;
 use crate::exchange::looks::{Looks, Sight};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome};
+use crate::handlers::application::Known;
 use crate::handlers::{as_is, static_file};
 use crate::http::status::Status;
 use crate::phases::ahead;
@@ -56,7 +57,7 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::StaticFile => return static_file::whole(look, place),
             Handler::Cgi => self.0.run_script(look, place).await?,
             Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
-            Handler::Application => self.0.ask_application(look, place).await?,
+            Handler::Application => self.0.ask_application(look, place, &Known::default()).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
             Handler::Proxy => self.0.ask_server(look, place).await?,
             Handler::HandOff => self.0.hand_over(look, place).await?,

@@ -33,6 +33,7 @@ use crate::net::accept::Listener;
 use crate::net::tls::Engines;
 use crate::phases;
 use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::footprint;
 use crate::process::inherit::Inherited;
 use crate::process::message::{FromWorker, ToWorker};
 use crate::process::say::say_to;
@@ -46,6 +47,7 @@ use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
+use crate::worker::stapling;
 use crate::worker::survey::{self, Question};
 use crate::worker::thread::{Protocol, Thread};
 
@@ -78,7 +80,8 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let started = Arc::new(ground::started(config)?);
     let (engines, clients) = ground::tls(config, inherited.keys, &secret)?;
     let engines = Arc::new(engines);
-    confine::enter(config, debuggers)?.say();
+    let responders = engines.subjects().iter().map(|subject| subject.responder().port);
+    confine::enter(config, responders, debuggers)?.say();
     let count = inherited.scripts.len().max(1);
     let listening: usize = inherited.listeners.iter().map(Vec::len).sum();
     let room = room_for(config, count * OWN_OF_A_THREAD + listening + sinks.len());
@@ -147,6 +150,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
             move || take_orders(&launcher, &all, &stopping)
         })
         .map_err(|e| format!("cannot start a thread: {e}"))?;
+    footprint::give_back();
     let mut result = Ok(());
     for thread in threads {
         let ended = thread.join().unwrap_or_else(|_| Err("a thread panicked".into()));
@@ -442,7 +446,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
             format_args!("MaxConnections {most}: the limit of open files has room for {room} only"),
         );
     }
-    attend(&thread, questions);
+    attend(&thread, questions, &launcher);
     if number == 0 && backends.have_services() {
         tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
     }
@@ -485,7 +489,10 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
 }
 
 /// Does what other threads ask for: closes idle connections, tells what there is to tell.
-fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>) {
+fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>, launcher: &Arc<Channel>) {
+    if thread.idlers.number() == 0 {
+        tokio::task::spawn_local(stapling::keep(Rc::clone(thread), Arc::clone(launcher)));
+    }
     tokio::task::spawn_local(survey::answer(Rc::clone(thread), questions));
     let evicting = Rc::clone(thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });

@@ -21,8 +21,10 @@ use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
-use crate::http::depends;
+use crate::handlers::application::Known;
+use crate::http::depends::{self, Depends};
 use crate::http::fields::append_line;
+use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
@@ -31,6 +33,7 @@ use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::balance;
+use crate::worker::destination::{Destination, Scene};
 use crate::worker::looks::Around;
 use crate::worker::survey;
 use crate::worker::thread::Thread;
@@ -63,8 +66,21 @@ pub trait Outside {
         arguments: Vec<Vec<u8>>,
     ) -> impl Future<Output = Result<Outcome, Fail>>;
 
-    /// What the application of the place answers.
-    fn ask_application(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+    /// What the application of the place answers, of which this is known.
+    fn ask_application(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        known: &Known,
+    ) -> impl Future<Output = Result<Outcome, Fail>>;
+
+    /// What may be kept of a request on its way to who is behind this server, whose phases depend on this; nothing where nothing is kept.
+    fn scene(&self, _ex: &Exchange, _depends: Depends) -> Option<Scene> {
+        None
+    }
+
+    /// Keeps where the request with this head has led.
+    fn keep(&self, _scene: Scene, _head: &RequestHead, _found: (Handler, Place, Known)) {}
 
     /// What the server behind this one answers.
     fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -112,8 +128,16 @@ impl Outside for Thread {
         handlers::cgi::run_with(ex, place, &self.scripts, arguments).await
     }
 
-    async fn ask_application(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::application::run(ex, place, &self.applications).await
+    async fn ask_application(&self, ex: &mut Exchange, place: &Place, known: &Known) -> Result<Outcome, Fail> {
+        handlers::application::run(ex, place, known, &self.applications).await
+    }
+
+    fn scene(&self, ex: &Exchange, depends: Depends) -> Option<Scene> {
+        self.cache.as_ref().and_then(|_| Scene::of(ex, depends))
+    }
+
+    fn keep(&self, scene: Scene, head: &RequestHead, found: (Handler, Place, Known)) {
+        scene.keep(self, head, found);
     }
 
     async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -137,8 +161,20 @@ impl Outside for Thread {
     }
 }
 
-/// Serves one request: from parsed head to response. `None` when the client has left.
-pub async fn serve<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Option<Response> {
+/// Serves one request: from parsed head to response. `None` when the client has left. What is kept of an earlier one is where it
+/// leads.
+pub async fn serve<O: Outside + 'static>(
+    ex: &mut Exchange,
+    outside: &Rc<O>,
+    leads: Option<&Destination>,
+) -> Option<Response> {
+    if let Some(destination) = leads {
+        let (place, known) = (&destination.place, &destination.known);
+        let outcome = asked(ex, outside, (destination.handler, place, known)).await;
+        let outcome = told_user(ex, outcome).map_err(Stop::from);
+        let answer = from_outcome(ex, outside, outcome).await;
+        return finish(ex, outside, answer).await;
+    }
     let answer = match phases::vhost::run(ex).and_then(|()| phases::misdirected::run(ex)) {
         Ok(()) => {
             phases::client_address::run(ex);
@@ -169,7 +205,7 @@ async fn finish<O: Outside + 'static>(
         Err(Fail::ClientGone) => return None,
         Err(Fail::Reply(fail)) => {
             outside.record(ex, &fail);
-            replaced(ex, outside, &fail).await?
+            Box::pin(replaced(ex, outside, &fail)).await?
         }
     };
     if matches!(response.body, Body::BuiltIn) {
@@ -248,11 +284,22 @@ fn again(ex: &mut Exchange, next: Again) -> Result<(), Fail> {
 }
 
 async fn answer<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Result<Response, Fail> {
+    let outcome = one_pass(ex, outside).await;
+    from_outcome(ex, outside, outcome).await
+}
+
+/// The answer that a pass came to, or those behind it.
+async fn from_outcome<O: Outside + 'static>(
+    ex: &mut Exchange,
+    outside: &Rc<O>,
+    mut outcome: Result<Outcome, Stop>,
+) -> Result<Response, Fail> {
     loop {
-        match one_pass(ex, outside).await.or_else(Stop::into_outcome)? {
+        match outcome.or_else(Stop::into_outcome)? {
             Outcome::Reply(response) => return Ok(response),
             Outcome::Again(next) => again(ex, next)?,
         }
+        outcome = one_pass(ex, outside).await;
     }
 }
 
@@ -277,23 +324,27 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
+    if matches!(handler, Handler::Application | Handler::Proxy) && !place.may_be_parsed() {
+        return Ok(behind(ex, outside, handler, place).await?);
+    }
     if handler != Handler::StaticFile {
         depends::on_more();
     }
+    // Each in a box of its own: in the future of every request there would be room for the largest, and futures are moved.
     let mut outcome = match handler {
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::AsIs => handlers::as_is::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
-        Handler::Autoindex => handlers::autoindex::run(ex, &place, &Around(&**outside)).await?,
-        Handler::TypeMap => handlers::type_map::run(ex, &place, &Around(&**outside)).await?,
-        Handler::Cgi => outside.run_script(ex, &place).await?,
-        Handler::Fcgid => outside.ask_on_demand(ex, &place).await?,
-        Handler::Application => outside.ask_application(ex, &place).await?,
-        Handler::Proxy => outside.ask_server(ex, &place).await?,
-        Handler::HandOff => outside.hand_over(ex, &place).await?,
-        Handler::Balancer => outside.ask_balancer(ex, &mut place).await?,
-        Handler::Status => handlers::status::run(ex, &outside.state().await?),
-        Handler::Metrics => handlers::metrics::run(ex, &outside.state().await?),
+        Handler::Autoindex => Box::pin(handlers::autoindex::run(ex, &place, &Around(&**outside))).await?,
+        Handler::TypeMap => Box::pin(handlers::type_map::run(ex, &place, &Around(&**outside))).await?,
+        Handler::Cgi => Box::pin(outside.run_script(ex, &place)).await?,
+        Handler::Fcgid => Box::pin(outside.ask_on_demand(ex, &place)).await?,
+        Handler::Application => Box::pin(outside.ask_application(ex, &place, &Known::default())).await?,
+        Handler::Proxy => Box::pin(outside.ask_server(ex, &place)).await?,
+        Handler::HandOff => Box::pin(outside.hand_over(ex, &place)).await?,
+        Handler::Balancer => Box::pin(outside.ask_balancer(ex, &mut place)).await?,
+        Handler::Status => handlers::status::run(ex, &Box::pin(outside.state()).await?),
+        Handler::Metrics => handlers::metrics::run(ex, &Box::pin(outside.state()).await?),
         Handler::Settings => handlers::settings::run(ex, outside.settings())?,
     };
     if let Outcome::Reply(response) = &mut outcome {
@@ -307,6 +358,46 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         }
         outcome => outcome,
     })
+}
+
+/// The answer of who is behind this server. Where it was the way to them that the phases found, that is kept for the next request.
+async fn behind<O: Outside + 'static>(
+    ex: &mut Exchange,
+    outside: &Rc<O>,
+    handler: Handler,
+    place: Place,
+) -> Result<Outcome, Fail> {
+    let scene = depends::so_far().and_then(|depends| outside.scene(ex, depends));
+    depends::on_more();
+    let known = match scene {
+        Some(_) => Known::lasting(),
+        None => Known::default(),
+    };
+    let outcome = asked(ex, outside, (handler, &place, &known)).await;
+    let outcome = told_user(ex, outcome)?;
+    if let (Some(scene), Outcome::Reply(_)) = (scene, &outcome) {
+        outside.keep(scene, &ex.head, (handler, place, known));
+    }
+    Ok(outcome)
+}
+
+/// What a server that speaks HTTP answers, or an application of which this is known.
+async fn asked<O: Outside + 'static>(
+    ex: &mut Exchange,
+    outside: &Rc<O>,
+    (handler, place, known): (Handler, &Place, &Known),
+) -> Result<Outcome, Fail> {
+    if handler == Handler::Proxy {
+        return Box::pin(outside.ask_server(ex, place)).await;
+    }
+    Box::pin(outside.ask_application(ex, place, known)).await
+}
+
+fn told_user(ex: &Exchange, mut outcome: Result<Outcome, Fail>) -> Result<Outcome, Fail> {
+    if let Ok(Outcome::Reply(response)) = &mut outcome {
+        tell_user(ex, response);
+    }
+    outcome
 }
 
 /// Tells the client how it was known, with what answers the request itself well: not with another page in its stead.
@@ -375,6 +466,11 @@ async fn located<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Re
     if !outside.has_map_programs() {
         return searched(ex).await;
     }
+    Box::pin(located_by_answers(ex, outside)).await
+}
+
+/// The same where rules may ask programs.
+async fn located_by_answers<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Result<Place, Stop> {
     for _ in 0..QUESTIONS {
         let (mark, steps) = (ex.mark(), ex.trail_mark());
         let place = searched(ex).await;
@@ -393,7 +489,7 @@ async fn located<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Re
 
 /// The place of the request; none if a search on the way was given up, for nobody knows what it would have forbidden.
 async fn searched(ex: &mut Exchange) -> Result<Place, Stop> {
-    let (place, effort) = effort::watched(phases::locate::run(ex)).await;
+    let (place, effort) = effort::watched(std::pin::pin!(phases::locate::run(ex))).await;
     match effort.gave_up {
         Some(pattern) => Err(Fail::internal(given_up(&pattern)).into()),
         None => place,

@@ -22,6 +22,7 @@ use crate::http::framing::ResponseFraming;
 use crate::http::head::{RequestHead, Version};
 use crate::http::method::Method;
 use crate::http::response::append_status_line;
+use crate::worker::destination::Destination;
 use crate::worker::logs::Logs;
 use crate::worker::thread::Thread;
 
@@ -30,6 +31,18 @@ const LARGEST: u64 = 32 * 1024;
 
 /// About what an exchange has besides its own size: names of files, variables, the fields of its response.
 const AROUND: usize = 512;
+
+/// What is kept of a request for the next one like it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is read where it lies; a box would be one look more for each answer"
+)]
+pub enum Kept {
+    /// The answer.
+    Answer(Ready),
+    /// Where it leads.
+    Destination(Rc<Destination>),
+}
 
 /// An answer as it is sent again.
 pub struct Ready {
@@ -82,7 +95,7 @@ impl Ready {
 }
 
 /// The cache of one of so many threads, if there is to be one.
-pub fn cache(config: &Config, threads: usize) -> Option<FileCache<Ready>> {
+pub fn cache(config: &Config, threads: usize) -> Option<FileCache<Kept>> {
     let settings = &config.server.file_cache;
     let bytes = settings.size.or(SIZE) / threads.max(1) as u64;
     (bytes > 0)
@@ -179,7 +192,7 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
         framing,
         scene: RefCell::new(Scene { ex, response }),
     };
-    cache.keep(&name, asked, weight, made, ready);
+    cache.keep(&name, asked, weight, made, Kept::Answer(ready));
 }
 
 /// The body's bytes, if it is a small one; none of a body that is not sent.

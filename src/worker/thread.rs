@@ -27,7 +27,7 @@ use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::record::{self, Sent};
 use crate::worker::roster::{Detail, Roster};
-use crate::worker::shortcut::{self, Ready};
+use crate::worker::shortcut::{self, Kept};
 use crate::worker::unique_id::UniqueIds;
 
 /// What the clients of a worker speak.
@@ -80,7 +80,7 @@ pub struct Thread {
     /// Its connections.
     pub(super) roster: Roster,
     /// The answers that it keeps.
-    pub(super) cache: Option<FileCache<Ready>>,
+    pub(super) cache: Option<FileCache<Kept>>,
     /// What it has answered.
     pub(super) tally: RefCell<Tally>,
     /// What the sites need for TLS.

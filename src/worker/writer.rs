@@ -18,8 +18,12 @@ use crate::net::stream::{More, Stream};
 
 /// More than this is not collected before it is sent.
 const COLLECT: usize = 64 * 1024;
+/// The same of a stream: an answer of 64 KiB goes out in one write with its head and what frames it.
+const STREAMED: usize = 96 * 1024;
 /// A file part up to this size is read and sent with the head in one write; a larger one is sent by the kernel.
 const SMALL_FILE: u64 = 32 * 1024;
+/// Chunks of this size are mostly followed by more.
+const LARGE_CHUNK: usize = 4 * 1024;
 /// What one sendfile(2) call is asked for, so that one client does not hold the thread.
 const SEND_FILE: usize = 1024 * 1024;
 
@@ -374,10 +378,13 @@ impl Writer {
         if framing != ResponseFraming::Chunked {
             return self.add(chunk).await;
         }
+        if chunk.len() >= LARGE_CHUNK && self.out.capacity() < STREAMED {
+            self.out.reserve_exact(STREAMED - self.out.len());
+        }
         self.out.extend_from_slice(ChunkHead::new(chunk.len()).as_bytes());
         self.out.extend_from_slice(chunk);
         self.out.extend_from_slice(crate::http::chunked::CHUNK_END);
-        if self.out.len() >= COLLECT {
+        if self.out.len() >= STREAMED {
             self.flush().await
         } else {
             Ok(())

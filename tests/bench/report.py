@@ -71,6 +71,13 @@ def paired(first, second, who, what):
     return median(ratio(getattr(after, what), getattr(before, what)) for before, after in pairs)
 
 
+class Goal:
+    """A figure and its bound, as they are shown."""
+
+    def __init__(self, what, figure, bound, met):
+        self.what, self.figure, self.bound, self.met = what, figure, bound, met
+
+
 class Goals:
     """What lychgate is to show, computed from the rows that there are."""
 
@@ -83,7 +90,7 @@ class Goals:
         if value is not None:
             met = value >= bound if least else value <= bound
             sign = "≥" if least else "≤"
-            self.found.append(f"| {what} | {format(value, form)} | {sign} {bound:g} | {'yes' if met else 'NO'} |")
+            self.found.append(Goal(what, format(value, form), f"{sign} {bound:g}", met))
 
     def cpu(self, row, other="best"):
         """lychgate's CPU time to the floor's, to a peer's, or to the best peer's; the latter by their medians."""
@@ -103,14 +110,29 @@ class Goals:
     def inverse(self, value):
         return 1 / value if value else None
 
-    def lines(self):
+    def judge(self):
+        """Judges all that was measured."""
         self.static()
         self.settings()
         self.scripts()
         self.applications()
         self.rest()
+        return self
+
+    def lines(self):
         if self.found:
-            yield from ["", "| what lychgate is to show | figure | bound | met |", "|---|--:|--:|---|", *self.found]
+            yield from ["", "| what lychgate is to show | figure | bound | met |", "|---|--:|--:|---|"]
+            for goal in self.found:
+                yield f"| {goal.what} | {goal.figure} | {goal.bound} | {'yes' if goal.met else 'NO'} |"
+
+    def in_words(self):
+        """How many are met, and all that are not."""
+        missed = [f"{goal.what}: {goal.figure}, wanted {goal.bound}" for goal in self.found if not goal.met]
+        if not self.found:
+            return
+        yield f"Of {len(self.found)} bounds that are set for it, lychgate keeps {len(self.found) - len(missed)}."
+        if missed:
+            yield from ["It misses:", "", *[f"- {line}" for line in missed]]
 
     def static(self):
         self.add("8 KiB, lighttpd's CPU time to ours", self.inverse(self.cpu("static-8k", "lighttpd")), 1.13, least=True)
@@ -170,8 +192,32 @@ def summary(figures):
     if not rows:
         return
     there = [name for name in SERVERS if any(name in some.cpus for some in rows.values())]
-    yield "| CPU ms per 1,000 requests | " + " | ".join(there) + " | to the best peer |"
-    yield "|---|" + "--:|" * (len(there) + 1)
+    yield "| CPU ms per 1,000 requests | " + " | ".join(there) + " | to the best peer | to the floor |"
+    yield "|---|" + "--:|" * (len(there) + 2)
     for name, some in rows.items():
         cells = [shown(some.cpus[server], ".1f") if some.cpus.get(server) else "–" for server in there]
-        yield f"| {name} | " + " | ".join(cells) + f" | {shown(ratio(some.cpus['lychgate'], some.best_cpu()), '.2f')} |"
+        ratios = [ratio(some.cpus["lychgate"], other) for other in (some.best_cpu(), some.cpus.get("floor"))]
+        cells += [shown(value, ".2f") if value else "–" for value in ratios]
+        yield f"| {name} | " + " | ".join(cells) + " |"
+
+
+# What is one number for each server, and how it is shown.
+SINGLES = [
+    ("start", "start to the first answer, ms", ".1f"),
+    ("memory", "memory idle, MiB", ".1f"),
+    ("idle", "KiB more for each of many idle connections", ".2f"),
+    ("idle-all", "KiB of the whole server for each of them", ".2f"),
+]
+
+
+def singles_table(singles):
+    """What a server needs by itself."""
+    there = [name for name in SERVERS if any((what, name) in singles for what, _, _ in SINGLES)]
+    if not there:
+        return
+    yield "| by itself | " + " | ".join(there) + " |"
+    yield "|---|" + "--:|" * len(there)
+    for what, words, form in SINGLES:
+        if any((what, name) in singles for name in there):
+            cells = [shown(singles.get((what, name)), form) for name in there]
+            yield f"| {words} | " + " | ".join(cells) + " |"

@@ -117,13 +117,18 @@ def most(points):
     return max(good, default=0), max(point.replies for point in points)
 
 
-def lines(curves):
-    """The table: the ends of the curves, and the curves themselves."""
+def ends(curves):
+    """Where each curve ends."""
     yield "| sweep | idle connections | replies/s before they fall short | most replies/s |"
     yield "|---|--:|--:|--:|"
     for (name, idle), points in curves.items():
         good, best = most(points)
         yield f"| {name} | {idle} | {good:.0f} | {best:.0f} |"
+
+
+def lines(curves):
+    """The ends of the curves, and the curves themselves."""
+    yield from ends(curves)
     steps = sorted({point.offered for points in curves.values() for point in points})
     yield ""
     yield "| calls/s asked for | " + " | ".join(f"{name}, {idle} idle" for name, idle in curves) + " |"

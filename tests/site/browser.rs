@@ -1,5 +1,6 @@
 //! Pages as a browser shows them.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ document.title+=e.scrollWidth<=e.clientWidth&&d.querySelector('h1')&&!d.querySel
 }
 
 /// A browser, if there is one.
-fn browser() -> Option<&'static str> {
+pub fn browser() -> Option<&'static str> {
     let answers = |name: &&str| {
         let mut command = Command::new(name);
         command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
@@ -102,6 +103,16 @@ fn browser() -> Option<&'static str> {
 
 /// What a browser makes of a page.
 fn shown(browser: &str, site: &Site, path: &str) -> Result<String, String> {
+    shown_at(
+        browser,
+        &site.root,
+        &format!("http://{}{path}", site.server.listeners[0]),
+        &[],
+    )
+}
+
+/// What a browser, given more flags, makes of what is at a URL; its files are in `root`.
+pub fn shown_at(browser: &str, root: &Path, url: &str, flags: &[&str]) -> Result<String, String> {
     let mut command = Command::new(browser);
     command
         .args([
@@ -111,9 +122,10 @@ fn shown(browser: &str, site: &Site, path: &str) -> Result<String, String> {
             "--disable-dev-shm-usage",
             "--no-proxy-server",
         ])
-        .arg(format!("--user-data-dir={}", site.root.join("profile").display()))
-        .args(["--dump-dom", &format!("http://{}{path}", site.server.listeners[0])]);
-    let output = server::run(&site.root, command, Duration::from_secs(60))?;
+        .arg(format!("--user-data-dir={}", root.join("profile").display()))
+        .args(flags)
+        .args(["--dump-dom", url]);
+    let output = server::run(root, command, Duration::from_secs(60))?;
     let page = String::from_utf8_lossy(&output.stdout).into_owned();
     if page.is_empty() {
         return Err(format!("the browser says: {}", String::from_utf8_lossy(&output.stderr)));

@@ -1,5 +1,5 @@
 //! Trees of Debian packages, unpacked by `tests/packages`: a copy for each test, in which modules, snippets and sites are
-//! switched on by Debian's own a2enmod and a2enconf.
+//! switched on by Debian's own a2enmod, a2enconf and a2ensite.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -64,6 +64,11 @@ impl Tree {
     /// Switches snippets on.
     pub fn snippets(&self, names: &[&str]) -> Result<(), String> {
         self.snippets_of("apache2", names)
+    }
+
+    /// Switches sites on.
+    pub fn sites(&self, names: &[&str]) -> Result<(), String> {
+        self.switch_on("a2ensite", "apache2", names)
     }
 
     /// Switches snippets on in another copy of the configuration.

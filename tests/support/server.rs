@@ -559,9 +559,11 @@ fn announced_listeners(child: &mut Child) -> Result<Vec<String>, String> {
         let behind = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
         Some(behind?.strip_suffix('/')?.to_string())
     };
-    urls.split(", ")
-        .map(|u| address(u).ok_or(format!("not a URL: `{u}`")))
-        .collect()
+    let listeners = urls.split(", ").map(|u| address(u).ok_or(format!("not a URL: `{u}`")));
+    let mut listeners: Vec<String> = listeners.collect::<Result<_, _>>()?;
+    // One that speaks TLS and plain HTTP is told twice.
+    listeners.dedup();
+    Ok(listeners)
 }
 
 /// What its first line has behind these words.

@@ -1,6 +1,6 @@
 //! Tests: URLs of application servers.
 
-use super::{Address, Target};
+use super::{Address, Target, Usual};
 
 fn tcp(host: &str, port: u16) -> Address {
     Address::Tcp {
@@ -99,5 +99,46 @@ fn local_is_what_sees_the_same_files() {
         (tcp("php", 9000), false),
     ] {
         assert_eq!(address.is_local(), local, "{address}");
+    }
+}
+
+#[test]
+fn what_is_written_as_it_would_be_here_is_read_without_a_second_look() {
+    for (url, server) in [
+        ("http://inside", Some("http://inside")),
+        ("http://10.0.0.1:8080/a/b?c", Some("http://10.0.0.1:8080")),
+        ("fcgi://in-side.example:9000/", Some("fcgi://in-side.example:9000")),
+        ("http://inside:80/", None),
+        ("http://inside:080/", None),
+        ("http://inside:0/", None),
+        ("http://inside:70000/", None),
+        ("http://inside:/", None),
+        ("http://inside:8a/", None),
+        ("http://Inside/", None),
+        ("HTTP://inside/", None),
+        ("http://[::1]:8080/", None),
+        ("http://a@b/", None),
+        ("http:///", None),
+        ("http:/inside", None),
+        ("https://inside/", None),
+        ("unix:/run/a|http://inside/", None),
+        ("balancer://inside/", None),
+        ("", None),
+    ] {
+        let usual = Usual::of(url.as_bytes());
+        let seen = usual.as_ref().map(|usual| String::from_utf8_lossy(usual.server));
+        assert_eq!(seen.as_deref(), server, "{url}");
+        if let Some(usual) = usual {
+            // A name in capitals is read at length.
+            let at_length = Target::parse(&url.as_bytes().to_ascii_uppercase()).expect(url);
+            let at_once = usual.target();
+            assert_eq!(
+                (at_length.scheme, &at_length.base),
+                (at_once.scheme, &at_once.base),
+                "{url}"
+            );
+            assert_eq!(at_length.address, at_once.address, "{url}");
+            assert_eq!(at_once.url(), url.as_bytes());
+        }
     }
 }

@@ -59,6 +59,7 @@ pub mod tls_clients;
 pub mod tls_pass_phrase;
 pub mod tls_proxy;
 pub mod tls_sessions;
+pub mod tls_stapling;
 pub mod userdir;
 pub mod vhost_alias;
 
@@ -182,6 +183,8 @@ settings! {
         tls_clients: tls_clients::TlsClients,
         /// Sessions of TLS that are taken up again.
         tls_sessions: tls_sessions::TlsSessions,
+        /// Answers of OCSP.
+        tls_stapling: tls_stapling::TlsStapling,
         /// Users' own pages.
         user_dirs: userdir::UserDirs,
         /// Virtual hosts by directory.
@@ -280,6 +283,7 @@ const BY_FEATURE: &[&[Directive]] = &[
     tls_pass_phrase::DIRECTIVES,
     tls_proxy::DIRECTIVES,
     tls_sessions::DIRECTIVES,
+    tls_stapling::DIRECTIVES,
     userdir::DIRECTIVES,
     vhost_alias::DIRECTIVES,
 ];

@@ -29,6 +29,8 @@ pub enum Engine {
     Off,
     /// Nothing else is.
     On,
+    /// It is with those who begin with it, and plain HTTP with the others.
+    Optional,
 }
 
 /// A file, and where it was named.
@@ -43,7 +45,12 @@ pub struct Named {
 impl SiteTls {
     /// Whether the site has to do with TLS at all.
     pub fn is_on(&self) -> bool {
-        self.engine.or(Engine::Off) != Engine::Off
+        self.spoken() != Engine::Off
+    }
+
+    /// Whether TLS is spoken, alone or beside plain HTTP.
+    pub fn spoken(&self) -> Engine {
+        self.engine.or(Engine::Off)
     }
 }
 
@@ -61,11 +68,7 @@ fn add(list: &mut Setting<Vec<Named>>, args: &Args) {
 }
 
 fn engine(site: &mut SiteSettings, args: &Args) -> Said<()> {
-    if args.keyword(0) == "optional" {
-        let why = "`optional` is not supported, nor by Apache since 2.4.64: an attacker could put requests before the change to TLS";
-        return Err(format!("{why}; write `on`, and give plain HTTP a port of its own"));
-    }
-    let choices = [("on", Engine::On), ("off", Engine::Off)];
+    let choices = [("on", Engine::On), ("off", Engine::Off), ("optional", Engine::Optional)];
     let engine = args.choice(0, &choices)?;
     if engine != Engine::Off && !cfg!(feature = "tls") {
         return Err("this program was built without TLS, and plain HTTP never takes its place".into());
@@ -128,14 +131,20 @@ first SSLCertificateFile, the second to the second.",
     Directive {
         name: "SSLEngine",
         module: "mod_ssl",
-        syntax: "on|off",
+        syntax: "on|off|optional",
         words: Words::exactly(1),
         allowed: SITES,
         overrides: Override::None,
         default: "off",
         summary: "Say whether a site is served over TLS.",
         manual: "It usually stands in the <VirtualHost> of port 443. What is said to such an address without TLS is answered with 400. \
-`optional` (RFC 2817) is refused, as by Apache since 2.4.64.",
+With `optional` the address speaks both: a connection whose first byte begins a handshake is one of TLS, any other is plain HTTP, for \
+its whole life. HTTPS and SSL_* are set within TLS alone, so that the usual redirect from http to https works on one port; there \
+SSLRequireSSL, SSLVerifyClient require and SSLRequire refuse what comes without TLS. Of the virtual hosts of an address the first says \
+what is spoken there: behind an `optional` one, those with `on` answer plain requests with 400, those with `off` requests within TLS \
+with 421; `optional` behind another word is an error. Apache's `optional` was another thing, the change to TLS within a connection (RFC 2817), by \
+which somebody between could put a request of his own before the client's (CVE-2025-49812); Apache 2.4.64 took it out, and takes the \
+word for `off`. A field `Upgrade: TLS/1.0` is ignored here (RFC 9110 section 7.8), and never sent.",
         set: Set::Site(engine),
     },
 ];

@@ -265,6 +265,7 @@ not believed.",
         set: Set::SiteOrDir(
             |site: &mut SiteSettings, args| {
                 site.tls_clients.verify.set(verify(args)?);
+                site.tls_clients.verify_at.set(args.span.clone());
                 Ok(())
             },
             |conf, args| {

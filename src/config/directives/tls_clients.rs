@@ -3,6 +3,7 @@
 use crate::config::directives::SiteSettings;
 use crate::config::directives::tls::Named;
 use crate::config::directives::tls_access::Verify;
+use crate::config::error::Span;
 use crate::config::setting::{Setting, settings};
 use crate::config::table::{Directive, Override, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -12,6 +13,8 @@ settings! {
     pub struct TlsClients {
         /// `SSLVerifyClient`, outside of sections.
         verify: Setting<Verify>,
+        /// Where that stands.
+        verify_at: Setting<Span>,
         /// `SSLVerifyDepth`, likewise.
         depth: Setting<usize>,
         /// `SSLCACertificateFile`.
@@ -78,6 +81,13 @@ impl TlsClients {
         self.verify.or(Verify::None) == other.verify.or(Verify::None)
             && self.depth == other.depth
             && self.believes_as(other)
+    }
+
+    /// Where certificates of clients are asked for that none could be good for, because no authority is known.
+    pub fn asks_in_vain(&self) -> Option<&Span> {
+        let wants = matches!(self.verify.or(Verify::None), Verify::Require | Verify::Optional);
+        let knows = self.ca_file.value().is_some() || self.ca_path.value().is_some();
+        self.verify_at.value().filter(|_| wants && !knows)
     }
 
     /// The files and directories, each with the directive that names it.

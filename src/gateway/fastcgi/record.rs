@@ -16,6 +16,9 @@ pub const HEADER: usize = 8;
 /// The most content that a record has.
 pub const MAX_CONTENT: usize = 0xffff;
 
+/// The request id where there is one request on a connection.
+pub const ONLY: u16 = 1;
+
 /// The request id of management records.
 pub const NULL_REQUEST: u16 = 0;
 
@@ -428,6 +431,31 @@ pub fn begin(out: &mut Vec<u8>, id: u16, role: Role, connection: Connection) {
     out.extend_from_slice(&[keep, 0, 0, 0, 0, 0]);
 }
 
+/// Appends all of the request [`ONLY`], which has no standard input; `pairs` appends its variables. `false`: they are not to be
+/// told, or too long for one record, and what was appended is of no use.
+#[must_use]
+pub fn request(
+    out: &mut Vec<u8>,
+    role: Role,
+    connection: Connection,
+    pairs: impl FnOnce(&mut Vec<u8>) -> bool,
+) -> bool {
+    begin(out, ONLY, role, connection);
+    let at = out.len();
+    header(out, Stream::Params.number(), ONLY, 0);
+    if !pairs(out) {
+        return false;
+    }
+    let length = u16::try_from(out.len() - at - HEADER);
+    let (Ok(length @ 1..), Some(place)) = (length, out.get_mut(at + LENGTH..at + PADDING)) else {
+        return false;
+    };
+    place.copy_from_slice(&length.to_be_bytes());
+    header(out, Stream::Params.number(), ONLY, 0);
+    header(out, Stream::Stdin.number(), ONLY, 0);
+    true
+}
+
 /// Appends FCGI_ABORT_REQUEST.
 pub fn abort(out: &mut Vec<u8>, id: u16) {
     header(out, ABORT_REQUEST, id, 0);
@@ -464,6 +492,9 @@ pub fn ask_values(out: &mut Vec<u8>, names: &[&str]) {
         out.extend_from_slice(&[0; 8]);
     }
 }
+
+/// Where a header tells the length of the content.
+const LENGTH: usize = 4;
 
 /// Where a header tells the length of the padding.
 const PADDING: usize = 6;

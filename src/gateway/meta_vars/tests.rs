@@ -12,7 +12,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 /// `GET /cgi-bin/env` without fields, on 127.0.0.1.
-fn plain() -> Request<'static> {
+pub(in crate::gateway) fn plain() -> Request<'static> {
     Request {
         method: b"GET",
         request_target: b"/cgi-bin/env",

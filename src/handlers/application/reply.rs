@@ -27,7 +27,7 @@ pub(super) struct Unanswered {
     /// What the client gets.
     pub(super) fail: Fail,
     /// The conversation, where it may be repeated.
-    pub(super) talk: Option<Talk>,
+    pub(super) talk: Option<Box<Talk>>,
 }
 
 impl From<Fail> for Unanswered {
@@ -37,7 +37,12 @@ impl From<Fail> for Unanswered {
 }
 
 /// Waits for the head of the reply and makes an answer of it.
-pub(super) async fn wait(ex: &Exchange, place: &Place, mut talk: Talk, target: &Target) -> Result<Outcome, Unanswered> {
+pub(super) async fn wait(
+    ex: &Exchange,
+    place: &Place,
+    mut talk: Box<Talk>,
+    target: &Target,
+) -> Result<Outcome, Unanswered> {
     let (module, address) = (talk.notes().about().module, &target.address);
     let mut reader = ReplyReader::new();
     loop {
@@ -96,7 +101,7 @@ fn failed(status: Status, note: String) -> Fail {
 async fn begin(
     ex: &Exchange,
     place: &Place,
-    talk: Talk,
+    talk: Box<Talk>,
     target: &Target,
     mut reply: ScriptReply,
 ) -> Result<Outcome, Fail> {
@@ -170,7 +175,7 @@ fn redirect_as_said(place: &Place, reply: &mut ScriptReply) {
 }
 
 /// Lets an application whose document nobody wants come to its end: what it does is done before the client goes on.
-async fn finish(mut talk: Talk) -> Result<(), Fail> {
+async fn finish(mut talk: Box<Talk>) -> Result<(), Fail> {
     let mut unwanted = 0;
     loop {
         match poll_fn(|cx| talk.poll(cx)).await {
@@ -197,7 +202,7 @@ async fn finish(mut talk: Talk) -> Result<(), Fail> {
     }
 }
 
-fn document(ex: &Exchange, talk: Talk, address: &Address, mut reply: ScriptReply) -> Response {
+fn document(ex: &Exchange, talk: Box<Talk>, address: &Address, mut reply: ScriptReply) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
     let mut response = head(talk.notes(), &reply, Body::Empty);
     spare_what_is_known(ex, &reply, &mut response);

@@ -21,7 +21,7 @@ use crate::fs::open::Found;
 use crate::handlers::application::Applications;
 use crate::handlers::cgi;
 use crate::http::status::Status;
-use crate::process::message::Runs;
+use crate::process::message::{FirstNews, Runs};
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::queue::Slots;
 use crate::scripts::script::{Output, Script, State};
@@ -163,6 +163,7 @@ pub(super) async fn process(
             Runs::Program => Vec::new(),
         },
         stdin,
+        first_news: FirstNews::AtOnce,
     };
     // The process has it until it has ended.
     let gate = Slots::new(1, 1, FOR_EVER);

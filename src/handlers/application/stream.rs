@@ -28,7 +28,7 @@ pub(super) enum Length {
 /// What is behind the head of a reply.
 pub(super) struct ReplyStream {
     /// The conversation; `None` when it is over, or nobody listens to it any more.
-    talk: Option<Talk>,
+    talk: Option<Box<Talk>>,
     address: Address,
     /// What came with the head.
     first: Bytes,
@@ -37,7 +37,7 @@ pub(super) struct ReplyStream {
 }
 
 impl ReplyStream {
-    pub(super) fn new(talk: Talk, address: Address, first: Bytes, length: Length) -> ReplyStream {
+    pub(super) fn new(talk: Box<Talk>, address: Address, first: Bytes, length: Length) -> ReplyStream {
         ReplyStream {
             talk: Some(talk),
             address,
@@ -120,7 +120,7 @@ fn note(notes: &Notes, address: &Address, why: &str) {
 }
 
 /// What an application still does when its client has all of the reply is done.
-async fn ended(mut talk: Talk) {
+async fn ended(mut talk: Box<Talk>) {
     let mut unwanted = 0;
     loop {
         match poll_fn(|cx| talk.poll(cx)).await {

@@ -36,19 +36,20 @@ pub(super) enum Event {
 }
 
 impl Talk {
-    /// A conversation for the client that `client` is the connection of. So many bytes of errors are logged.
+    /// A conversation for the client that `client` is the connection of; boxed, for it goes through several hands. So many bytes of
+    /// errors are logged.
     pub(super) fn new(
         conversation: Conversation,
         input: Input,
         client: RequestBody,
         notes: Rc<Notes>,
         stderr_limit: u64,
-    ) -> Talk {
-        Talk {
+    ) -> Box<Talk> {
+        Box::new(Talk {
             between: Between::new(conversation, input, client),
             stderr: Stderr::new(stderr_limit),
             notes,
-        }
+        })
     }
 
     /// Notes about the request.
@@ -62,7 +63,7 @@ impl Talk {
     }
 
     /// Standard input, of which nothing was read.
-    pub(super) fn into_input(self) -> Input {
+    pub(super) fn into_input(self: Box<Self>) -> Input {
         self.between.into_input()
     }
 
@@ -97,13 +98,13 @@ impl Talk {
     }
 
     /// The application's last answer is there.
-    pub(super) fn end(mut self) {
+    pub(super) fn end(mut self: Box<Self>) {
         self.tell_rest();
         self.between.into_conversation().end();
     }
 
     /// Nobody waits for its answers any more.
-    pub(super) fn abort(mut self) {
+    pub(super) fn abort(mut self: Box<Self>) {
         self.tell_rest();
         self.between.into_conversation().abort();
     }

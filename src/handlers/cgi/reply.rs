@@ -186,8 +186,11 @@ pub(in crate::handlers) fn spare_what_is_known(ex: &Exchange, reply: &ScriptRepl
     if reply.says_status || response.head.status != Status::OK || ex.error_status().is_some() {
         return;
     }
-    let now = HttpDate::from(SystemTime::now());
     let fields = &response.head.fields;
+    if !fields.contains("ETag") && !fields.contains("Last-Modified") {
+        return;
+    }
+    let now = HttpDate::from(SystemTime::now());
     let known = Validators {
         etag: fields.value("ETag").and_then(ETag::parse),
         last_modified: fields

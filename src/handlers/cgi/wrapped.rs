@@ -25,7 +25,7 @@ use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::reply::tell_dropped;
 use crate::handlers::cgi::stream::{Length, ScriptStream};
 use crate::handlers::cgi::talk::{Event, Talk};
-use crate::handlers::cgi::{broken_body, care_of, no_input, turn};
+use crate::handlers::cgi::{broken_body, care_of, first_news, no_input, turn};
 use crate::http::status::Status;
 use crate::process::child::Step;
 use crate::process::message::Runs;
@@ -174,13 +174,18 @@ async fn attempt(
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;
     let case = Case::new(besides.path, Rc::clone(&notes));
+    let stdin = input.stdin()?;
     let order = Order {
         place: u32::try_from(number).map_err(|_| not_allowed(script))?,
         path: path.to_vec(),
         arguments: Vec::new(),
         env,
         limits: Vec::new(),
-        stdin: input.stdin()?,
+        first_news: first_news(
+            wrapped.variables.find(b"REQUEST_METHOD").unwrap_or_default(),
+            stdin.as_ref(),
+        ),
+        stdin,
         runs: Runs::Itself,
     };
     match means

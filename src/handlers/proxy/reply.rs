@@ -140,9 +140,7 @@ fn free_of_connection(fields: &mut Fields) {
     for name in named {
         fields.remove(name);
     }
-    for name in OF_CONNECTION {
-        fields.remove(name);
-    }
+    fields.remove_all(&OF_CONNECTION);
 }
 
 fn answer(
@@ -163,7 +161,7 @@ fn answer(
         return Err(replaced(&received));
     }
     let head = led_back(ex, place, received);
-    let stream = ResponseStream::new(talk, address.to_string());
+    let stream = ResponseStream::new(talk, address.clone());
     Ok(Response {
         head,
         body: Body::Stream(Box::new(stream), length),
@@ -198,6 +196,12 @@ fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::re
     let (version, mut head) = (received.version, received.head);
     free_of_connection(&mut head.fields);
     let conf = &place.conf.proxy_http;
+    let has_types = head.fields.values(b"content-type").nth(1).is_some();
+    let is_led = !conf.reverse.is_empty() || !conf.cookie_paths.is_empty() || !conf.cookie_domains.is_empty();
+    if !has_types && !is_led {
+        via(ex, version, &mut head.fields);
+        return head;
+    }
     let mut fields = Fields::new();
     for (name, value) in head.fields.iter() {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
@@ -205,8 +209,8 @@ fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::re
             // One type is sent, the first, as in Apache: two are read in different ways.
         } else if is(b"set-cookie") {
             fields.append(name, reverse::cookie(conf, value));
-        } else if let Some(url) =
-            reverse::url(&conf.reverse, &ex.site.balancers, value).filter(|_| WITH_URLS.iter().any(|known| is(known)))
+        } else if WITH_URLS.iter().any(|known| is(known))
+            && let Some(url) = reverse::url(&conf.reverse, &ex.site.balancers, value)
         {
             let whole = if reverse::is_url(&url) { url } else { ex.own_url(&url) };
             fields.append(name, whole);

@@ -92,7 +92,7 @@ fn method(ex: &Exchange) -> &[u8] {
 }
 
 fn fields(ex: &Exchange, place: &Place, plan: &Plan<'_>) -> Fields {
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_room(24, 768);
     fields.append("Host", host(ex, place, plan.target));
     let dropped: Vec<&[u8]> = ex.head.values(b"connection").flat_map(list_members).collect();
     let has_user = ex.client.user.is_some() && ex.variable(b"proxy-chain-auth").is_none();
@@ -156,11 +156,12 @@ pub(super) fn tls_host<'a>(ex: &'a Exchange, place: &Place, target: &'a Target) 
 
 /// Adds a member to a list field, behind all that is said.
 pub(super) fn add(fields: &mut Fields, name: &str, member: &[u8]) {
-    let said = fields.joined(name.as_bytes()).map(std::borrow::Cow::into_owned);
-    match said.filter(|said| !said.is_empty()) {
-        Some(said) => fields.set(name, [said.as_slice(), b", ", member].concat()),
-        None => fields.set(name, member),
-    }
+    let whole = match fields.joined(name.as_bytes()) {
+        None => return fields.append(name, member),
+        Some(said) if said.is_empty() => None,
+        Some(said) => Some([&said, &b", "[..], member].concat()),
+    };
+    fields.set(name, whole.as_deref().unwrap_or(member));
 }
 
 fn via(ex: &Exchange, fields: &mut Fields) {

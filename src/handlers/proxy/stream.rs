@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::http::Line;
+use crate::config::backends::Address;
 use crate::exchange::response::{BodyStream, Broken, Tunnel};
 use crate::handlers::proxy::talk::{Event, Talk};
 use crate::http::fields::Fields;
@@ -42,12 +43,12 @@ const NOT_IN_TRAILERS: &[&[u8]] = &[
 pub(super) struct ResponseStream {
     /// The conversation; `None` when it is over.
     talk: Option<Talk>,
-    address: String,
+    address: Address,
     trailer: Fields,
 }
 
 impl ResponseStream {
-    pub(super) fn new(talk: Talk, address: String) -> ResponseStream {
+    pub(super) fn new(talk: Talk, address: Address) -> ResponseStream {
         ResponseStream {
             talk: Some(talk),
             address,

@@ -18,7 +18,8 @@ use crate::scripts::notes::Notes;
 
 /// A server at work for a client.
 pub(super) struct Talk {
-    between: Between<Conversation>,
+    /// In a box, for it goes from the request to the body of its answer.
+    between: Box<Between<Conversation>>,
     notes: Rc<Notes>,
 }
 
@@ -46,7 +47,7 @@ impl Talk {
     /// A conversation for the client that `client` is the connection of.
     pub(super) fn new(conversation: Conversation, input: Input, client: RequestBody, notes: Rc<Notes>) -> Talk {
         Talk {
-            between: Between::new(conversation, input, client),
+            between: Box::new(Between::new(conversation, input, client)),
             notes,
         }
     }

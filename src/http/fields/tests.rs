@@ -83,3 +83,16 @@ fn ten_thousand_fields_are_not_slow() {
     assert!(fields.remove("X-5000"));
     assert_eq!(fields.len(), 9_999);
 }
+
+#[test]
+fn a_field_goes_on_and_many_are_taken_out_at_once() {
+    let mut fields = Fields::with_room(1, 1);
+    fields.continue_last(b"nothing goes on");
+    for (name, value) in [("A", "1"), ("B", "2"), ("a", "3"), ("C", "4")] {
+        fields.append(name, value);
+    }
+    fields.continue_last(b"  and more ");
+    fields.remove_all(&["b", "D", "A"]);
+    let left: Vec<_> = fields.iter().collect();
+    assert_eq!(left, [(&b"C"[..], &b"4 and more"[..])]);
+}

@@ -13,6 +13,7 @@ use super::super::plan::LogTarget;
 use super::super::programs::Programs;
 use super::super::roles::RoleProcess;
 use super::{Generation, Phase};
+use crate::config::keyring::Keyring;
 use crate::process::channel::Channel;
 use crate::process::handover::{Pack, Unpack, Unreadable};
 use crate::process::identity::Identity;
@@ -86,6 +87,7 @@ impl Generation {
             phase,
             orphans: Vec::new(),
             questions: Vec::new(),
+            answers: Keyring::default(),
             news: Vec::new(),
             worker_begun: true,
             drain_at,

@@ -11,6 +11,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use super::Reports;
 use super::{Generation, MESSAGES_A_TURN, OpenLogs, Phase, RoleProcess};
 use crate::base::testing::{Dice, alone};
+use crate::config::keyring::Keyring;
 use crate::launcher::Listen;
 use crate::launcher::bind::{Ground, bind_all};
 use crate::launcher::programs::Programs;
@@ -55,6 +56,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         orphans: Vec::new(),
         questions: Vec::new(),
         news: Vec::new(),
+        answers: Keyring::default(),
         worker_as: None,
         spawner_as: None,
         lines: Vec::new(),

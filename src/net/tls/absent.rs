@@ -3,14 +3,19 @@
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::secured::Secured;
 use crate::config::directives::tls_proxy::TlsProxy;
+use crate::config::directives::tls_stapling::Stapling;
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
+use crate::tls::ocsp::Judged;
+use crate::tls::responder::Responder;
 
 /// What reads from and writes to the socket below, without waiting.
 pub trait Below {
@@ -27,6 +32,10 @@ pub struct Engines;
 /// What one site needs.
 #[derive(Clone, Debug)]
 pub struct Engine(Infallible);
+
+/// A certificate that an authority is asked about.
+#[derive(Debug)]
+pub struct Subject(Infallible);
 
 /// What a client said first.
 pub struct Hello<S>(Infallible, PhantomData<S>);
@@ -54,6 +63,58 @@ impl Engines {
     /// None.
     pub fn of(&self, _: &Site) -> Option<&Engine> {
         None
+    }
+
+    /// None.
+    pub fn subjects(&self) -> &[Arc<Subject>] {
+        &[]
+    }
+}
+
+impl Subject {
+    /// Nobody.
+    pub fn responder(&self) -> &Responder {
+        match self.0 {}
+    }
+
+    /// Nothing.
+    pub fn question(&self) -> Vec<u8> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn terms(&self) -> &Stapling {
+        match self.0 {}
+    }
+
+    /// None.
+    pub fn file(&self) -> &str {
+        match self.0 {}
+    }
+
+    /// None.
+    pub fn name(&self) -> Vec<u8> {
+        match self.0 {}
+    }
+
+    /// None.
+    pub fn left(&self) -> Option<(&[u8], Duration)> {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn show(&self, _: &[u8], _: &Judged) {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn pause(&self, _: &Judged, _: SystemTime) -> Duration {
+        match self.0 {}
+    }
+
+    /// Never.
+    pub fn judge(&self, _: &[u8], _: SystemTime) -> Result<Judged, String> {
+        match self.0 {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio_rustls::rustls::crypto::ring::sign::any_supported_type;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -10,9 +11,12 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
 use tokio_rustls::rustls::{CipherSuite, Error, InconsistentKeys, SignatureAlgorithm, SupportedCipherSuite};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::stapling::{Staple, Subject, Unasked};
 use crate::config::directives::tls::{Named, SiteTls};
+use crate::config::directives::tls_stapling::Stapling;
 use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
+use crate::tls::ocsp;
 use crate::tls::pem::{self, Block, KeyForm, Kind};
 
 /// Those of a site, one for each kind of key.
@@ -29,6 +33,10 @@ struct Shown {
     key: Arc<CertifiedKey>,
     /// The server's own, for those who ask what was shown.
     own: Option<Arc<[u8]>>,
+    /// The file that it is in.
+    file: Vec<u8>,
+    /// The same with the word of its authority, where that goes with it.
+    staple: Option<Arc<Staple>>,
 }
 
 /// A file of a site, and the directive that names it.
@@ -143,6 +151,8 @@ impl Certificates {
                             .first()
                             .map(|certificate| Arc::from(certificate.as_ref())),
                         key: Arc::new(certified),
+                        file: file.file.path.clone(),
+                        staple: None,
                     });
                 }
                 Err(fault) => faults.push(fault),
@@ -156,6 +166,33 @@ impl Certificates {
         } else {
             Err(faults)
         }
+    }
+
+    /// Has the word of their authorities go with them: who is to be asked about what, and what nobody is asked about.
+    pub(super) fn staple(&mut self, terms: &Stapling, subjects: &mut Vec<Subject>) -> Vec<(Vec<u8>, Unasked)> {
+        let mut unasked = Vec::new();
+        for shown in &mut self.shown {
+            let mut subject = match Subject::of(&shown.key, terms, &shown.file) {
+                Ok(subject) => subject,
+                Err(why) => {
+                    unasked.push((shown.file.clone(), why));
+                    continue;
+                }
+            };
+            let staple = Arc::new(Staple::new(&shown.key));
+            shown.staple = Some(Arc::clone(&staple));
+            if !subjects.iter_mut().any(|known| known.takes(&subject, &staple)) {
+                subject.feed(staple);
+                subjects.push(subject);
+            }
+        }
+        unasked
+    }
+
+    /// The files of those that a client is to refuse without the word of their authorities beside them.
+    pub(super) fn to_be_stapled(&self) -> impl Iterator<Item = &[u8]> {
+        let must = |shown: &&Shown| shown.own.as_deref().is_some_and(ocsp::must_be_stapled);
+        self.shown.iter().filter(must).map(|shown| shown.file.as_slice())
     }
 
     /// Whether there is none.
@@ -251,7 +288,11 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.fitting(&hello).map(|shown| Arc::clone(&shown.key))
+        let shown = self.fitting(&hello)?;
+        Some(match &shown.staple {
+            Some(staple) => staple.key(SystemTime::now()),
+            None => Arc::clone(&shown.key),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use super::asking::Asking;
 use super::certificates::Certificates;
 use super::remarks;
 use super::secured::Verified;
+use super::stapling::{Subject, Unasked};
 use super::terms::Terms;
 use super::tickets::Tickets;
 use crate::config::error::{ConfigError, Span};
@@ -21,9 +22,14 @@ use crate::config::site::{Config, Site};
 /// The protocol that is spoken within (RFC 7301).
 const HTTP: &[u8] = b"http/1.1";
 
-/// What each site needs, by its number.
+/// What each site needs.
 #[derive(Debug, Default)]
-pub struct Engines(Vec<Option<Engine>>);
+pub struct Engines {
+    /// By their numbers.
+    sites: Vec<Option<Engine>>,
+    /// The certificates that authorities are asked about.
+    subjects: Vec<Arc<Subject>>,
+}
 
 /// What one site needs.
 #[derive(Clone, Debug)]
@@ -33,6 +39,8 @@ pub struct Engine {
     /// For one that names others only: it is spoken to as if it had named none, as Apache does.
     unnamed: Arc<ServerConfig>,
     certificates: Arc<Certificates>,
+    /// The files of certificates that no authority is asked about, although it was to be.
+    unasked: Vec<(Vec<u8>, Unasked)>,
     asking: Option<Arc<Asking>>,
 }
 
@@ -42,15 +50,22 @@ impl Engines {
         let provider = Arc::new(ring::default_provider());
         let mut engines = Vec::new();
         let mut faults = Vec::new();
+        let mut subjects = Vec::new();
         for site in &config.sites {
-            match Engine::new(config, site, keyring, &provider) {
+            match Engine::new(config, site, keyring, &provider, &mut subjects) {
                 Ok(engine) => engines.push(engine),
                 Err(found) => faults.extend(found),
             }
         }
         faults.dedup_by_key(|fault| fault.to_string());
         if faults.is_empty() {
-            Ok(Engines(engines))
+            for subject in &mut subjects {
+                subject.begin(keyring);
+            }
+            Ok(Engines {
+                sites: engines,
+                subjects: subjects.into_iter().map(Arc::new).collect(),
+            })
         } else {
             Err(faults)
         }
@@ -62,9 +77,12 @@ impl Engines {
         let provider = Arc::new(ring::default_provider());
         let mut found: Vec<ConfigError> = Vec::new();
         for site in config.sites.iter().filter(|site| !keyring.lacks(site)) {
-            match Engine::new(config, site, keyring, &provider) {
+            match Engine::new(config, site, keyring, &provider, &mut Vec::new()) {
                 Ok(None) => {}
-                Ok(Some(_)) => found.extend(remarks::of(site, keyring)),
+                Ok(Some(engine)) => {
+                    found.extend(remarks::of(site, keyring));
+                    found.extend(remarks::of_stapling(site, &engine.certificates, &engine.unasked));
+                }
                 Err(faults) => found.extend(faults),
             }
         }
@@ -75,12 +93,17 @@ impl Engines {
 
     /// Whether any site has to do with TLS.
     pub fn are_there(&self) -> bool {
-        self.0.iter().any(Option::is_some)
+        self.sites.iter().any(Option::is_some)
     }
 
     /// That of a site.
     pub fn of(&self, site: &Site) -> Option<&Engine> {
-        self.0.get(site.number)?.as_ref()
+        self.sites.get(site.number)?.as_ref()
+    }
+
+    /// The certificates that authorities are asked about.
+    pub fn subjects(&self) -> &[Arc<Subject>] {
+        &self.subjects
     }
 }
 
@@ -90,6 +113,7 @@ impl Engine {
         site: &Site,
         keyring: &Keyring,
         provider: &Arc<CryptoProvider>,
+        subjects: &mut Vec<Subject>,
     ) -> Result<Option<Engine>, Vec<ConfigError>> {
         let tls = &site.settings.tls;
         if !tls.is_on() {
@@ -100,11 +124,13 @@ impl Engine {
             let span = tls.engine_at.value().unwrap_or(&unknown);
             vec![ConfigError::error(span, directive, what.to_string())]
         };
-        let certificates = Certificates::new(tls, keyring)?;
+        let mut certificates = Certificates::new(tls, keyring)?;
         if certificates.is_empty() {
             let what = "the site has no certificate; name one with SSLCertificateFile";
             return Err(fault("SSLEngine", &what));
         }
+        let stapling = site.settings.tls_stapling.in_force();
+        let unasked = stapling.map_or_else(Vec::new, |terms| certificates.staple(&terms, subjects));
         let terms = Terms::of(config, site, provider);
         let certificates = Arc::new(certificates.for_suites(&terms.provider.cipher_suites));
         let versions = ServerConfig::builder_with_provider(Arc::clone(&terms.provider))
@@ -136,6 +162,7 @@ impl Engine {
             named: Arc::new(named),
             unnamed: Arc::new(unnamed),
             certificates,
+            unasked,
             asking,
         }))
     }

@@ -9,7 +9,8 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::time::Time;
 
-use super::certificates::{Link, Source, chain, kind, named};
+use super::certificates::{Certificates, Link, Source, chain, kind, named};
+use super::stapling::Unasked;
 use crate::config::error::{ConfigError, Severity};
 use crate::config::keyring::Keyring;
 use crate::config::site::Site;
@@ -41,6 +42,52 @@ pub(super) fn of(site: &Site, keyring: &Keyring) -> Vec<ConfigError> {
             let host = String::from_utf8_lossy(host);
             remarks.push(warning(link.source, &format!("it is not for the ServerName {host}")));
         }
+    }
+    remarks.extend(asks_in_vain(site));
+    remarks
+}
+
+/// Apache says so when it starts: "you want to request client authentication, but no CAs are known for verification!?"
+fn asks_in_vain(site: &Site) -> Option<ConfigError> {
+    let span = site.settings.tls_clients.asks_in_vain()?;
+    let what = "no certificate of a client will be good, for no authority is known; name some with SSLCACertificateFile or \
+                SSLCACertificatePath";
+    Some(ConfigError::warning(span, "SSLVerifyClient", what))
+}
+
+/// What there is to say of certificates that the word of their authorities should go with.
+pub(super) fn of_stapling(
+    site: &Site,
+    certificates: &Certificates,
+    unasked: &[(Vec<u8>, Unasked)],
+) -> Vec<ConfigError> {
+    let settings = &site.settings;
+    let is_on = settings.tls_stapling.in_force().is_some();
+    let must: Vec<&[u8]> = certificates.to_be_stapled().collect();
+    let refused = "; clients are to refuse it so, says the certificate (RFC 7633)";
+    let named = settings.tls.certificates.value().into_iter().flatten();
+    let mut remarks: Vec<ConfigError> = Vec::new();
+    for file in named.filter(|file| !is_on && must.contains(&file.path.as_slice())) {
+        let path = String::from_utf8_lossy(&file.path);
+        let what =
+            format!("{path}: the certificate is sent without an answer of OCSP{refused}; write `SSLUseStapling on`");
+        remarks.push(ConfigError::warning(&file.span, "SSLCertificateFile", what));
+    }
+    let Some(span) = settings.tls_stapling.at.value() else {
+        return remarks;
+    };
+    for (file, why) in unasked {
+        let why = match why {
+            Unasked::NoResponder => "the certificate names no responder, and there is no SSLStaplingForceURL",
+            Unasked::NoIssuer => {
+                "the certificate of its issuer is needed to ask for an answer of OCSP, and stands neither behind it nor in \
+                 SSLCertificateChainFile"
+            }
+        };
+        let refused = if must.contains(&file.as_slice()) { refused } else { "" };
+        let path = String::from_utf8_lossy(file);
+        let what = format!("{path}: it is sent without an answer of OCSP: {why}{refused}");
+        remarks.push(ConfigError::warning(span, "SSLUseStapling", what));
     }
     remarks
 }

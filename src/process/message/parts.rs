@@ -3,7 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::MessageError;
+use super::{FromWorker, MessageError};
 use crate::process::limits::{Limit, Resource};
 use crate::process::pidfd::{Ended, Exit};
 use crate::process::wire::{Malformed, Reader, Writer};
@@ -30,6 +30,15 @@ pub(super) fn read_ended(reader: &mut Reader<'_>) -> Result<Ended, MessageError>
         user: Duration::from_micros(user),
         system: Duration::from_micros(system),
     })
+}
+
+pub(super) fn write_ended(writer: Writer, ended: &Ended) -> Writer {
+    let (kind, number) = match ended.exit {
+        Exit::Code(code) => (0, code),
+        Exit::Signal(signal) => (1, signal),
+    };
+    let writer = writer.u8(kind).i32(number);
+    writer.u64(micros(ended.user)).u64(micros(ended.system))
 }
 
 /// The descriptors of a message, taken in order.
@@ -67,6 +76,13 @@ pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn micros(time: Duration) -> u64 {
+fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn stapled(reader: &mut Reader<'_>) -> Result<FromWorker, Malformed> {
+    Ok(FromWorker::Stapled {
+        name: reader.bytes()?,
+        answer: reader.bytes()?,
+    })
 }

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::{
-    Failed, FromSpawner, FromWorker, Message, MessageError, Runs, ScriptNews, ScriptOrder, Start, ToSpawner, ToWorker,
+    Failed, FirstNews, FromSpawner, FromWorker, Message, MessageError, Runs, ScriptNews, ScriptOrder, Start, ToSpawner,
+    ToWorker,
 };
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
@@ -33,6 +34,7 @@ fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
             soft: Some(1 << 40),
             hard: None,
         }],
+        first_news: FirstNews::WithEnd,
         released: vec![1, 5],
         stdin,
         stdout: fd(),
@@ -196,8 +198,13 @@ fn messages_of_the_launcher_go_round() {
         name: b"wiki".to_vec(),
         process: 1,
     };
+    let stapled = FromWorker::Stapled {
+        name: b"answer of OCSP".to_vec(),
+        answer: vec![0x30; 70_000],
+    };
     for message in [
         served,
+        stapled,
         stuck,
         FromWorker::Ready,
         FromWorker::AcceptingEnded,
@@ -254,6 +261,15 @@ fn script_messages_go_round() {
             id: 6,
             ended: Ended {
                 exit: Exit::Signal(9),
+                user,
+                system,
+            },
+        },
+        ScriptNews::Ran {
+            id: 7,
+            pid: 4712,
+            ended: Ended {
+                exit: Exit::Code(0),
                 user,
                 system,
             },

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use super::{Spawner, StartError, StartRequest, connect};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{Child, ChildSpec, Program, Session, Step, spawn};
-use crate::process::message::{Failed, Runs, ScriptNews, ScriptOrder, Start};
+use crate::process::message::{Failed, FirstNews, Runs, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Exit, Reap, signal_group};
 
 /// Serves the channel until it is closed, or `orders` orders have come; tells each order.
@@ -118,6 +118,7 @@ fn request(path: &str) -> (StartRequest, PipeReader) {
             arguments: Vec::new(),
             env: Vec::new(),
             limits: Vec::new(),
+            first_news: FirstNews::AtOnce,
             stdin: None,
             stdout,
             stderr,

@@ -31,7 +31,7 @@ fn as_taken_over() {
     let text = text.replace("@PORT@", &before.port().to_string());
     let loaded = load_text("httpd.conf", text.as_bytes(), &place);
     assert!(!loaded.is_fatal(), "{:?}", loaded.complaints);
-    let told = match enter(&loaded.config, Debuggers::KeptOut) {
+    let told = match enter(&loaded.config, std::iter::empty(), Debuggers::KeptOut) {
         Ok(confined) => confined.to_string(),
         Err(error) => format!("not confined: {error}"),
     };

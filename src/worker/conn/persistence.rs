@@ -12,7 +12,9 @@ use crate::http::head::Version;
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::More;
-use crate::worker::conn::{Conn, KEEP_ALIVE};
+use crate::worker::conn::{Conn, KEEP_ALIVE, Then};
+use crate::worker::reader::Filler;
+use crate::worker::writer::Cut;
 
 impl Conn {
     /// Whether the connection goes on behind this response.
@@ -116,7 +118,26 @@ impl Conn {
     }
 }
 
+/// What becomes of the connection behind a body that was sent, or was not.
+pub(super) fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Persistence) -> Then {
+    match (sent, framing) {
+        (Ok(()), _) if stays == Persistence::KeepAlive => Then::GoOn,
+        // A body that breaks off before its announced end shows that itself; one that ends with the connection does not.
+        (Err(Cut::Body), ResponseFraming::UntilClose) | (Err(Cut::Client), _) => Then::Reset,
+        (Ok(()) | Err(Cut::Body), _) => Then::Close,
+    }
+}
+
 /// The statuses behind which Apache closes: the request, or our state, cannot be trusted any further.
 fn drops_connection(status: Status) -> bool {
     matches!(status.code(), 400 | 408 | 411 | 413 | 414 | 431 | 500 | 501 | 503)
+}
+
+/// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
+pub(super) fn interim(ex: &Exchange) -> Filler {
+    if ex.head.version() == Version::V11 {
+        Filler::Interim
+    } else {
+        Filler::None
+    }
 }

@@ -50,9 +50,24 @@ impl Greeting {
 }
 
 impl Conn {
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    pub(super) fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&HANDSHAKE)
+    }
+
     /// Whether the address speaks TLS from the first byte on.
     pub(super) fn begins_with_tls(&self) -> bool {
-        self.site.settings.tls.engine.value() == Some(&tls::Engine::On) && self.thread.engines.of(self.site).is_some()
+        self.speaks(tls::Engine::On)
+    }
+
+    /// Whether TLS begins now: the address leaves it to its clients, and the first byte of this one's connection says so.
+    pub(super) fn chooses_tls(&self) -> bool {
+        self.requests == 0 && self.tls.is_none() && self.begins_as_tls() && self.speaks(tls::Engine::Optional)
+    }
+
+    fn speaks(&self, engine: tls::Engine) -> bool {
+        self.site.settings.tls.spoken() == engine && self.thread.engines.of(self.site).is_some()
     }
 
     /// Comes to an agreement with the client; whether the connection goes on. A client that does not speak TLS is answered
@@ -117,6 +132,15 @@ impl Conn {
         }
     }
 
+    /// What is to be said to a client that begins with TLS where it is not spoken, or not any more.
+    pub(super) fn unexpected_tls(&self) -> Fail {
+        let note = match self.site.settings.tls.spoken() {
+            tls::Engine::Off => "TLS was spoken to an address without it (SSLEngine is off)",
+            tls::Engine::On | tls::Engine::Optional => "TLS was begun where a request should be",
+        };
+        Fail::client(Status::BAD_REQUEST, note).of_module("ssl").closing()
+    }
+
     fn disagreed(&self, why: &dyn std::fmt::Display) -> bool {
         let message = format_args!("TLS: no agreement with {}: {why}", self.peer.ip());
         self.thread.note(Level::Info, message);
@@ -136,18 +160,7 @@ impl Conn {
 
     /// What is said without TLS to an address that speaks nothing else.
     pub(super) fn plainness(&self) -> Option<Fail> {
-        const TOLD: &str = "Reason: You're speaking plain HTTP to an SSL-enabled server port. Instead use the HTTPS scheme to access \
-this URL, please.";
-        self.speaks_plainly.then(|| {
-            let note = "plain HTTP was spoken to an address of TLS (SSLEngine)";
-            let fail = Fail::client(Status::BAD_REQUEST, note).of_module("ssl");
-            fail.telling(TOLD).closing()
-        })
+        self.speaks_plainly
+            .then(|| Fail::plain_http("plain HTTP was spoken to an address of TLS (SSLEngine)").closing())
     }
-}
-
-/// What is to be said to a client that begins with TLS where it is not spoken.
-pub(super) fn unexpected_tls() -> Fail {
-    let note = "TLS was spoken to an address without it (SSLEngine is off)";
-    Fail::client(Status::BAD_REQUEST, note).of_module("ssl").closing()
 }

@@ -6,29 +6,51 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::ascii::append_decimal;
 use crate::base::date::HttpDate;
-use crate::exchange::{Began, Exchange};
+use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
 use crate::http::head::{RequestHead, Version};
 use crate::worker::conn::{Conn, KEEP_ALIVE, Then, timeout_of};
+use crate::worker::destination::Destination;
 use crate::worker::reader::Filler;
 use crate::worker::record::Sent;
-use crate::worker::shortcut::{self, Occasion};
+use crate::worker::shortcut::{self, Kept, Occasion, Ready};
+
+/// What is kept for a request.
+pub(super) enum Shortcut {
+    /// Nothing.
+    None,
+    /// Its answer, which is collected.
+    Answered(Then),
+    /// Where it leads.
+    Leads(Rc<Destination>),
+}
 
 impl Conn {
     /// Answers a request by what is kept, if that can be: the answer is collected, and the request logged.
-    pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Option<Then> {
+    pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Shortcut {
         if self.speaks_plainly {
-            return None;
+            return Shortcut::None;
         }
         let thread = Rc::clone(&self.thread);
-        let cache = thread.cache.as_ref()?;
-        let host = shortcut::host_of(head)?;
+        let (Some(cache), Some(host)) = (&thread.cache, shortcut::host_of(head)) else {
+            return Shortcut::None;
+        };
         let connection = self.connection();
         let name = cache.name(shortcut::door(&connection), head.request_line(), host);
         let client = connection.client.ip();
-        let kept = cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall))?;
-        let ready = &kept.value;
+        let Some(kept) = cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall)) else {
+            return Shortcut::None;
+        };
+        match &kept.value {
+            Kept::Answer(ready) => Shortcut::Answered(self.give_kept(ready, connection, head, began)),
+            Kept::Destination(destination) => Shortcut::Leads(Rc::clone(destination)),
+        }
+    }
+
+    /// Gives an answer that is kept.
+    fn give_kept(&mut self, ready: &Ready, connection: Connection, head: &mut RequestHead, began: &Began) -> Then {
+        let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(head, began);
         let mut occasion = Occasion {
@@ -72,7 +94,7 @@ impl Conn {
         });
         self.requests = self.requests.saturating_add(1);
         thread.roster.answered(self.seat);
-        Some(then)
+        then
     }
 }
 

@@ -54,17 +54,6 @@ pub(super) fn protocol(words: &[Vec<u8>]) -> Answer {
     )
 }
 
-/// Clients ask themselves, or do without.
-pub(super) fn use_stapling(words: &[Vec<u8>]) -> Answer {
-    if words.iter().all(|word| word.eq_ignore_ascii_case(b"off")) {
-        Ignored("it asks for what holds anyway")
-    } else {
-        Warned(
-            "not supported by this version; no answer of OCSP is sent along, and clients refuse a certificate that says it must be (RFC 7633)",
-        )
-    }
-}
-
 /// Clients choose among what is offered, so fewer protocols serve them all the same.
 pub(super) fn protocols(words: &[Vec<u8>]) -> Answer {
     if words.iter().all(|word| word.eq_ignore_ascii_case(b"http/1.1")) {

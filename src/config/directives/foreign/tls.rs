@@ -2,7 +2,7 @@
 
 use crate::config::directives::foreign::Answer::{By, Ignored, Refused};
 use crate::config::directives::foreign::depends::{
-    crypto_device, fips, insecure_renegotiation, off_only, off_only_ocsp, tls_compression, use_stapling,
+    crypto_device, fips, insecure_renegotiation, off_only, off_only_ocsp, tls_compression,
 };
 use crate::config::directives::foreign::{DH, Foreign, S, SDH, SV, SVD, SVDH, foreign};
 
@@ -10,7 +10,6 @@ const CERTIFICATES: &str = "not supported by this version; obtain certificates w
 const NOCERT: &str = "it has no effect: certificates are not obtained by this version";
 const NOH2: &str = "it has no effect: clients are served with HTTP/1.1";
 const NOSSL: &str = "it has no effect without `SSLEngine on`, which is refused";
-const NOSTAPLE: &str = "it has no effect: answers of OCSP are not stapled by this version";
 const NOSRP: &str = "not supported; keys are not agreed upon by passwords (SRP): ask clients for certificates, or for passwords within TLS";
 const WINDOWS: &str = "it concerns other systems than Linux";
 
@@ -114,14 +113,4 @@ foreign! {
     "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
     "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Refused(NOSRP);
     "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Refused(NOSRP);
-    "SSLStaplingCache" "mod_ssl" S None "type" => Ignored(NOSTAPLE);
-    "SSLStaplingErrorCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
-    "SSLStaplingFakeTryLater" "mod_ssl" SV None "on|off" => Ignored(NOSTAPLE);
-    "SSLStaplingForceURL" "mod_ssl" SV None "uri" => Ignored(NOSTAPLE);
-    "SSLStaplingResponderTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
-    "SSLStaplingResponseMaxAge" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
-    "SSLStaplingResponseTimeSkew" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
-    "SSLStaplingReturnResponderErrors" "mod_ssl" SV None "on|off" => Ignored(NOSTAPLE);
-    "SSLStaplingStandardCacheTimeout" "mod_ssl" SV None "seconds" => Ignored(NOSTAPLE);
-    "SSLUseStapling" "mod_ssl" SV None "on|off" => By(use_stapling);
 }

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
-    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, date_time_ymd,
 };
 
 use super::Engines;
@@ -94,6 +94,31 @@ fn what_is_as_it_should_be_is_passed_over() {
             assert_eq!(directory.said("SSLCertificateFile c.pem"), [""; 0]);
         }
     }
+}
+
+#[test]
+fn who_says_that_it_must_be_stapled_is_heard() {
+    let directory = Directory::new("stapled");
+    let key = new_key();
+    let mut params = params("www.example", 2000, 4000);
+    // RFC 7633: a list with the number of the extension `status_request`.
+    let features = CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![0x30, 3, 2, 1, 5]);
+    params.custom_extensions.push(features);
+    let certificate = params.self_signed(&key).expect("it can sign");
+    directory
+        .write("c.pem", &[&certificate.pem()])
+        .write("k.pem", &[&key.serialize_pem()]);
+    let refused = "clients are to refuse it so, says the certificate (RFC 7633)";
+    let off = format!(
+        "a.conf:3: warning: SSLCertificateFile: c.pem: the certificate is sent without an answer of OCSP; {refused}; write \
+         `SSLUseStapling on`"
+    );
+    let on = format!(
+        "a.conf:5: warning: SSLUseStapling: c.pem: it is sent without an answer of OCSP: the certificate names no responder, and \
+         there is no SSLStaplingForceURL; {refused}"
+    );
+    assert_eq!(directory.said(BOTH), [off]);
+    assert_eq!(directory.said(&format!("{BOTH}\nSSLUseStapling on")), [on]);
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! What an application is told of requests that differ in little: the pairs (section 3.4) that are the same for all of them, made
+//! once, with gaps for the rest. Pairs come in the order of names, as they do without a frame.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use crate::gateway::fastcgi::params;
+use crate::gateway::meta_vars::{MetaVars, append_field_variable, is_told};
+use crate::gateway::request::Credentials;
+
+/// The gaps; the second is for all fields of the request.
+const GAPS: [&[u8]; 5] = [b"CONTENT_TYPE", FIELDS, b"REMOTE_ADDR", b"REMOTE_PORT", b"UNIQUE_ID"];
+const FIELDS: &[u8] = b"HTTP_";
+
+/// The pairs that do not change.
+#[derive(Debug)]
+pub struct Frame {
+    /// What stands before each gap, and behind the last.
+    parts: [Vec<u8>; GAPS.len() + 1],
+    credentials: Credentials,
+}
+
+/// What changes.
+pub struct Occasion<'a> {
+    /// REMOTE_ADDR and REMOTE_PORT.
+    pub peer: SocketAddr,
+    /// UNIQUE_ID.
+    pub unique_id: &'a [u8],
+}
+
+impl Frame {
+    /// The frame that is left of the variables of one request without what is its own. Nothing else of them may depend on its
+    /// fields or on its client.
+    pub fn of(variables: &MetaVars, credentials: Credentials) -> Frame {
+        let mut parts: [Vec<u8>; GAPS.len() + 1] = Default::default();
+        for (name, value) in variables.iter() {
+            if GAPS.contains(&name) || name.starts_with(FIELDS) {
+                continue;
+            }
+            let before = GAPS.iter().filter(|gap| **gap < name).count();
+            if let Some(part) = parts.get_mut(before) {
+                let _too_long_for_the_protocol = params::append(part, name, value);
+            }
+        }
+        Frame { parts, credentials }
+    }
+
+    /// Appends the pairs of a request with these fields. `false`: it is one whose fields do not fit into a frame, and what was
+    /// appended is of no use.
+    #[must_use]
+    pub fn append<'f>(
+        &self,
+        out: &mut Vec<u8>,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+        occasion: &Occasion<'_>,
+    ) -> bool {
+        let mut names = Vec::with_capacity(512);
+        let mut told: Vec<(Range<usize>, &[u8])> = Vec::with_capacity(16);
+        let mut content_type = None;
+        for (name, value) in fields {
+            if name.eq_ignore_ascii_case(b"content-type") {
+                content_type = content_type.or(Some(value));
+                continue;
+            }
+            let start = names.len();
+            if !append_field_variable(&mut names, name) {
+                names.truncate(start);
+                continue;
+            }
+            if is_told(names.get(start..).unwrap_or_default(), value, self.credentials) {
+                told.push((start..names.len(), value));
+            }
+        }
+        let name = |range: &Range<usize>| names.get(range.clone()).unwrap_or_default();
+        told.sort_unstable_by(|(one, _), (other, _)| name(one).cmp(name(other)));
+        let is_twice =
+            |pair: &[(Range<usize>, &[u8])]| matches!(pair, [(one, _), (other, _)] if name(one) == name(other));
+        if told.windows(2).any(is_twice) || content_type.is_some_and(|value| value.contains(&0)) {
+            return false;
+        }
+        let mut parts = self.parts.iter();
+        let mut part = |out: &mut Vec<u8>| out.extend_from_slice(parts.next().map_or(&[], Vec::as_slice));
+        part(out);
+        let mut fits = content_type.is_none_or(|value| params::append(out, b"CONTENT_TYPE", value));
+        part(out);
+        for (range, value) in &told {
+            fits &= params::append(out, name(range), value);
+        }
+        part(out);
+        fits &= append_shown(out, b"REMOTE_ADDR", &occasion.peer.ip().to_canonical());
+        part(out);
+        fits &= append_shown(out, b"REMOTE_PORT", &occasion.peer.port());
+        part(out);
+        fits &= params::append(out, b"UNIQUE_ID", occasion.unique_id);
+        part(out);
+        fits
+    }
+}
+
+/// Appends a pair whose value is short in writing.
+fn append_shown(out: &mut Vec<u8>, name: &[u8], value: &impl std::fmt::Display) -> bool {
+    let mut written = [0; 64];
+    let mut rest = written.as_mut_slice();
+    if write!(rest, "{value}").is_err() {
+        return false;
+    }
+    let left = rest.len();
+    let length = written.len() - left;
+    params::append(out, name, written.get(..length).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! The short way of a request for an application or another server: what its phases found is kept, and the next request of the
+//! same name, whose answers to their questions are the same, goes there at once. Only the way is kept; every request is answered
+//! by the application or server itself. Without this file every such request goes through the phases.
+
+use std::rc::Rc;
+
+use crate::exchange::body::RequestBody;
+use crate::exchange::place::Place;
+use crate::exchange::{Began, Connection, Exchange};
+use crate::handlers::application::Known;
+use crate::http::depends::{self, Asked, Depends};
+use crate::http::head::RequestHead;
+use crate::phases::choose::Handler;
+use crate::worker::shortcut::{Kept, door, host_of};
+use crate::worker::thread::Thread;
+
+/// About what an exchange and a place have besides their own size: names of files, variables, what the application is told.
+const AROUND: usize = 4096;
+
+/// Where requests of one name lead.
+pub struct Destination {
+    ex: Exchange,
+    /// Who asks.
+    pub handler: Handler,
+    /// The place that the phases found.
+    pub place: Place,
+    /// What is known of its application, if it is one.
+    pub known: Known,
+}
+
+impl Destination {
+    /// Another request's exchange, as the phases would leave it.
+    pub fn exchange(
+        &self,
+        head: RequestHead,
+        connection: Connection,
+        body: RequestBody,
+        occasion: (Began, [u8; 24]),
+    ) -> Exchange {
+        self.ex.repeated(head, connection, body, occasion)
+    }
+}
+
+/// Does something for a request, and tells what that depends on, unless it is on a short way already.
+pub fn recorded<T>(leads: Option<&Destination>, make: impl FnOnce() -> T) -> (T, Option<Depends>) {
+    if leads.is_some() {
+        return (make(), None);
+    }
+    let (done, depends) = depends::record(make);
+    (done, Some(depends))
+}
+
+/// A request on its way to an application, before anything of it was told.
+pub struct Scene {
+    ex: Exchange,
+    asked: Asked,
+}
+
+impl Scene {
+    /// That of a request whose phases depend on this, if another may go the same way: one that only asks, and whose phases left
+    /// nothing behind but what they found.
+    pub fn of(ex: &Exchange, depends: Depends) -> Option<Scene> {
+        let client = &ex.client;
+        let is_plain = ex.trail.is_none()
+            && client.user.is_none()
+            && client.host.is_none()
+            && ex.rewriting.main.is_none()
+            && ex.rewriting.lines.is_empty()
+            && ex.head.target_bytes().starts_with(b"/");
+        if !is_plain || host_of(&ex.head).is_none() {
+            return None;
+        }
+        let asked = depends.asked(&ex.head, ex.connection.client.ip())?;
+        let connection = ex.connection.clone();
+        let occasion = (ex.began, ex.unique_id);
+        let mut ex = ex.repeated(RequestHead::new(), connection, RequestBody::none(), occasion);
+        // It is of one connection.
+        ex.client.gate = None;
+        Some(Scene { ex, asked })
+    }
+
+    /// Keeps where the request with this head has led.
+    pub fn keep(self, thread: &Thread, head: &RequestHead, (handler, place, known): (Handler, Place, Known)) {
+        let (Some(cache), Some(host)) = (&thread.cache, host_of(head)) else {
+            return;
+        };
+        let Scene { mut ex, asked } = self;
+        let name = cache.name(door(&ex.connection), head.request_line(), host);
+        ex.connection.tls = None;
+        let made = (ex.began.wall, ex.began.instant);
+        let destination = Destination {
+            ex,
+            handler,
+            place,
+            known,
+        };
+        let weight = size_of::<Destination>() + AROUND;
+        cache.keep(&name, asked, weight, made, Kept::Destination(Rc::new(destination)));
+    }
+}
