@@ -7,15 +7,17 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, SocketFlags, sockopt};
+use socket2::SockRef;
 use tokio::io::Interest;
 
-use crate::net::stream::{Over, Stream};
+use crate::net::stream::Stream;
 use crate::process::watched::Watched;
 
 /// A listening socket within an event loop.
 pub struct Listener {
     socket: Watched<OwnedFd>,
-    over: Over,
+    /// Our end's address, where all its connections have the same.
+    local: Option<SocketAddr>,
 }
 
 /// What came of waiting for a connection.
@@ -32,21 +34,27 @@ impl Listener {
     /// Takes a listening socket, within the runtime that is to watch it.
     pub fn new(listener: OwnedFd) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&listener, true)?;
-        let over = match sockopt::socket_domain(&listener)? {
-            AddressFamily::UNIX => Over::Unix,
-            _ => Over::Tcp,
-        };
+        if sockopt::socket_domain(&listener)? != AddressFamily::UNIX {
+            // Answers are written whole, so waiting for more to put in a packet would only cost time. Connections have it from
+            // their listener.
+            sockopt::set_tcp_nodelay(&listener, true)?;
+        }
         Ok(Listener {
+            local: the_only_address(&listener),
             socket: Watched::new(listener, Interest::READABLE)?,
-            over,
         })
+    }
+
+    /// Our end's address of all its connections; `None` where each has its own, and for a Unix socket.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.local
     }
 
     /// The next connection, once `place` gives it a place; without one it goes on waiting in the backlog. Connections that
     /// died before they were accepted are passed over.
     pub async fn next<P>(&self, place: impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
         loop {
-            match self.socket.read(|listener| take(listener, self.over, &place)).await {
+            match self.socket.read(|listener| take(listener, &place)).await {
                 Err(error) if is_of_the_connection(&error) => {}
                 other => return other,
             }
@@ -57,7 +65,7 @@ impl Listener {
     /// not heard yet that one waits would pass it over.
     pub fn waiting<P>(&self, place: impl Fn() -> Option<P>) -> io::Result<Option<Accepted<P>>> {
         loop {
-            match take(self.socket.inner(), self.over, &place) {
+            match take(self.socket.inner(), &place) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if is_of_the_connection(&error) => {}
                 other => return other.map(Some),
@@ -66,21 +74,27 @@ impl Listener {
     }
 }
 
-fn take<P>(listener: &OwnedFd, over: Over, place: &impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
+/// The address that a listener is bound to, unless it takes connections to others as well; without asking further of IPv4 alone.
+fn the_only_address(listener: &OwnedFd) -> Option<SocketAddr> {
+    let bound = SocketAddr::try_from(rustix::net::getsockname(listener).ok()?).ok()?;
+    // The connections of a transparent proxy are to anywhere.
+    let is_transparent = !matches!(SockRef::from(listener).ip_transparent_v4(), Ok(false));
+    (bound.is_ipv4() && !bound.ip().is_unspecified() && !is_transparent).then_some(bound)
+}
+
+fn take<P>(listener: &OwnedFd, place: &impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {
     match place() {
-        Some(place) => accept(listener, over, place),
+        Some(place) => accept(listener, place),
         None if someone_waits(listener) => Ok(Accepted::Full),
         None => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 
-fn accept<P>(listener: &OwnedFd, over: Over, place: P) -> io::Result<Accepted<P>> {
+fn accept<P>(listener: &OwnedFd, place: P) -> io::Result<Accepted<P>> {
     match rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
         Ok((socket, peer)) => {
             let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-            // A connection that is broken before it began has nobody to be told.
-            let stream = Stream::new(socket, over).map_err(|_| io::ErrorKind::ConnectionAborted)?;
-            Ok(Accepted::Connection(stream, peer, place))
+            Ok(Accepted::Connection(Stream::new(socket), peer, place))
         }
         Err(error) if is_shortage(error) => {
             // Without a descriptor to give, the call fails whether or not anybody waits.

@@ -11,12 +11,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use crate::net::tls::{Below, Session};
+use crate::process::watched::WatchedLater;
 
 /// A connection that bytes are read from and written to without waiting; waiting is its caller's, with a deadline.
 pub struct Stream {
@@ -27,18 +27,10 @@ pub struct Stream {
     sent: Cell<u64>,
 }
 
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// What a socket connects over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// IPv4 or IPv6.
-    Tcp,
-    /// A Unix socket.
-    Unix,
+struct Socket {
+    fd: WatchedLater,
+    /// Nothing can have come since the last read, as far as is known without the event loop.
+    is_drained: Cell<bool>,
 }
 
 async fn by<T>(deadline: Instant, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
@@ -60,22 +52,16 @@ pub enum More {
 }
 
 impl Stream {
-    /// Takes an accepted connection, which does not block.
-    pub fn new(socket: OwnedFd, over: Over) -> io::Result<Stream> {
-        let socket = match over {
-            Over::Tcp => {
-                let tcp = TcpStream::from_std(std::net::TcpStream::from(socket))?;
-                // Answers are written whole, so waiting for more to put in a packet would only cost time.
-                tcp.set_nodelay(true)?;
-                Socket::Tcp(tcp)
-            }
-            Over::Unix => Socket::Unix(UnixStream::from_std(std::os::unix::net::UnixStream::from(socket))?),
-        };
-        Ok(Stream {
-            socket,
+    /// Takes an accepted connection, which does not block. The event loop hears of it when it is waited for.
+    pub fn new(socket: OwnedFd) -> Stream {
+        Stream {
+            socket: Socket {
+                fd: WatchedLater::new(socket),
+                is_drained: Cell::new(false),
+            },
             tls: OnceCell::new(),
             sent: Cell::new(0),
-        })
+        }
     }
 
     /// How many bytes were handed to the system.
@@ -92,10 +78,7 @@ impl Stream {
 
     /// Our end's address; `None` for a Unix socket's.
     pub fn local_addr(&self) -> io::Result<Option<SocketAddr>> {
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp.local_addr().map(Some),
-            Socket::Unix(_) => Ok(None),
-        }
+        Ok(SocketAddr::try_from(rustix::net::getsockname(self)?).ok())
     }
 
     /// From now on what is read and written is within TLS. It can be begun once.
@@ -114,18 +97,12 @@ impl Stream {
         if self.tls.get().is_some_and(|tls| tls.has_plaintext()) {
             return Poll::Ready(Ok(()));
         }
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp.poll_read_ready(cx),
-            Socket::Unix(unix) => unix.poll_read_ready(cx),
-        }
+        self.socket.fd.poll_readable(cx)
     }
 
     /// Ready when there is room to write, or an error.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp.poll_write_ready(cx),
-            Socket::Unix(unix) => unix.poll_write_ready(cx),
-        }
+        self.socket.fd.poll_writable(cx)
     }
 
     /// Waits until bytes, the end or an error can be read, or until the deadline; `None` is the deadline.
@@ -151,13 +128,12 @@ impl Stream {
         if let Some(tls) = self.tls.get() {
             return self.count(tls.try_write(&self.socket, &[IoSlice::new(bytes)]));
         }
-        self.count(match &self.socket {
-            Socket::Tcp(tcp) if more == More::Nothing => tcp.try_write(bytes),
-            Socket::Tcp(tcp) => tcp.try_io(Interest::WRITABLE, || {
-                Ok(rustix::net::send(tcp, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?)
-            }),
-            Socket::Unix(unix) => unix.try_write(bytes),
-        })
+        let flags = match more {
+            More::Follows => SendFlags::MORE | SendFlags::NOSIGNAL,
+            More::Nothing => SendFlags::NOSIGNAL,
+        };
+        let send = || Ok(rustix::net::send(self, bytes, flags)?);
+        self.count(self.socket.fd.attempt(Interest::WRITABLE, send))
     }
 
     /// Writes what there is room for, from several pieces.
@@ -179,11 +155,8 @@ impl Stream {
             return Err(rustix::io::Errno::INVAL.into());
         }
         let mut offset = offset;
-        let mut send = || Ok(rustix::fs::sendfile(self, file, Some(&mut offset), count)?);
-        self.count(match &self.socket {
-            Socket::Tcp(tcp) => tcp.try_io(Interest::WRITABLE, send),
-            Socket::Unix(unix) => unix.try_io(Interest::WRITABLE, &mut send),
-        })
+        let send = || Ok(rustix::fs::sendfile(self, file, Some(&mut offset), count)?);
+        self.count(self.socket.fd.attempt(Interest::WRITABLE, send))
     }
 
     /// Tells the client that no more comes; it may still send.
@@ -200,10 +173,7 @@ impl Stream {
         if self.is_secure() {
             return Err(io::Error::other("it is within TLS"));
         }
-        match &self.socket {
-            Socket::Tcp(tcp) => Ok(tcp.as_fd()),
-            Socket::Unix(unix) => Ok(unix.as_fd()),
-        }
+        Ok(self.as_fd())
     }
 
     /// Whether bytes wait to be read.
@@ -238,15 +208,15 @@ impl AsFd for Stream {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Socket::Tcp(tcp) => tcp.as_fd(),
-            Socket::Unix(unix) => unix.as_fd(),
-        }
+        self.fd.as_fd()
     }
 }
 
 impl Below for Socket {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_drained.get() && !self.fd.is_watched() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let mut read = None;
         let recv = || match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::empty()) {
             Ok((n, _)) => {
@@ -254,26 +224,28 @@ impl Below for Socket {
                 // There was no more than that: what comes next is a new event, and nobody needs to ask in vain until then.
                 // Tokio's own `poll_read` does the same.
                 let is_all = n > 0 && n < buffer.len();
+                self.is_drained.set(is_all);
                 if is_all {
                     Err(io::ErrorKind::WouldBlock.into())
                 } else {
                     Ok(n)
                 }
             }
-            Err(errno) => Err(errno.into()),
+            Err(errno) => {
+                self.is_drained.set(errno == rustix::io::Errno::AGAIN);
+                Err(errno.into())
+            }
         };
-        let tried = match self {
-            Socket::Tcp(tcp) => tcp.try_io(Interest::READABLE, recv),
-            Socket::Unix(unix) => unix.try_io(Interest::READABLE, recv),
-        };
+        let tried = self.fd.attempt(Interest::READABLE, recv);
         read.map_or(tried, Ok)
     }
 
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(tcp) => tcp.try_write_vectored(pieces),
-            Socket::Unix(unix) => unix.try_write_vectored(pieces),
-        }
+        let send = || {
+            let nothing_beside = &mut SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(self, pieces, nothing_beside, SendFlags::NOSIGNAL)?)
+        };
+        self.fd.attempt(Interest::WRITABLE, send)
     }
 }
 

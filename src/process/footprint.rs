@@ -7,7 +7,7 @@ use std::ptr;
 /// whose pages come back from the page cache as they are used again. What a role of ours needs while it waits is a small part
 /// of what it has run through by then.
 ///
-/// Measured: 5 of 14 MiB that all roles took together (PSS); the next requests take their pages back within 0.2 ms.
+/// Measured: 5 of 14 MiB that all roles took together (PSS). The first requests take back what pages they need.
 pub fn give_back() {
     // SAFETY: an ordinary call of the C library, which locks what it must.
     #[cfg(target_env = "gnu")]

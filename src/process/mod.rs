@@ -17,6 +17,8 @@ pub mod capabilities;
 pub mod channel;
 pub mod child;
 mod clone;
+#[cfg(test)]
+pub mod counted;
 pub mod counts;
 pub mod ctl;
 pub mod descendants;

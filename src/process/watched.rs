@@ -1,7 +1,9 @@
 //! Descriptors that a tokio runtime watches for us.
 
+use std::cell::OnceCell;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -48,5 +50,107 @@ impl<T: Steady> Watched<T> {
     /// The descriptor's owner.
     pub fn inner(&self) -> &T {
         self.0.get_ref()
+    }
+}
+
+/// A descriptor that is registered with the runtime when it is waited for, for the first time: one that is done with before
+/// that costs no call of epoll.
+#[derive(Debug)]
+pub struct WatchedLater {
+    // It goes before the descriptor does.
+    watch: OnceCell<AsyncFd<RawFd>>,
+    fd: OwnedFd,
+}
+
+impl WatchedLater {
+    /// Takes a descriptor that does not block.
+    pub fn new(fd: OwnedFd) -> WatchedLater {
+        WatchedLater {
+            watch: OnceCell::new(),
+            fd,
+        }
+    }
+
+    /// Whether the runtime knows it.
+    pub fn is_watched(&self) -> bool {
+        self.watch.get().is_some()
+    }
+
+    /// Makes a call unless the descriptor is known not to be ready for it. A call that fails with `WouldBlock` is not made again
+    /// before the descriptor is.
+    pub fn attempt<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        match self.watch.get() {
+            Some(watch) => watch.try_io(interest, |_| call()),
+            None => call(),
+        }
+    }
+
+    /// Ready when it can be read from.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch()?.poll_read_ready(cx).map_ok(|_still| ())
+    }
+
+    /// Ready when it can be written to.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch()?.poll_write_ready(cx).map_ok(|_still| ())
+    }
+
+    fn watch(&self) -> io::Result<&AsyncFd<RawFd>> {
+        if let Some(watch) = self.watch.get() {
+            return Ok(watch);
+        }
+        // SAFETY: the descriptor is ours, is never exchanged, and is closed after the registration is dropped: fields are
+        // dropped in the order of their declaration.
+        let watch = unsafe { AsyncFd::register(self.fd.as_raw_fd()) }.map_err(io::Error::from)?;
+        Ok(self.watch.get_or_init(|| watch))
+    }
+}
+
+impl AsFd for WatchedLater {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{self, Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use tokio::io::Interest;
+
+    use super::WatchedLater;
+
+    #[test]
+    fn it_is_registered_when_it_is_waited_for_and_told_of_what_came_before() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (ours, mut theirs) = UnixStream::pair().expect("descriptors are free");
+        ours.set_nonblocking(true).expect("it is a socket");
+        let mut reading = ours.try_clone().expect("descriptors are free");
+        let mut read = |later: &WatchedLater| {
+            let mut byte = [0];
+            later
+                .attempt(Interest::READABLE, || reading.read_exact(&mut byte))
+                .map(|()| byte[0])
+        };
+        runtime.expect("a runtime").block_on(async {
+            let later = WatchedLater::new(ours.into());
+            let nothing = read(&later).expect_err("nothing was written");
+            assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+            theirs.write_all(b"ab").expect("there is room");
+            assert_eq!(read(&later).expect("it was written"), b'a');
+            assert!(!later.is_watched());
+            for expected in [b'b', b'c'] {
+                let readable = tokio::time::timeout(Duration::from_secs(20), poll_fn(|cx| later.poll_readable(cx)));
+                readable.await.expect("it comes").expect("it is open");
+                assert_eq!(read(&later).expect("it was written"), expected);
+                theirs.write_all(b"c").expect("there is room");
+            }
+            assert!(later.is_watched());
+            let ready = poll_fn(|cx| later.poll_writable(cx)).await;
+            ready.expect("there is room");
+        });
     }
 }

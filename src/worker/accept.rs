@@ -76,7 +76,12 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
         };
         match accepted {
             Ok(Accepted::Connection(stream, peer, place)) => {
-                begin(&thread, Counted::new(&connections, place), stream, peer);
+                begin(
+                    &thread,
+                    Counted::new(&connections, place),
+                    stream,
+                    (peer, listener.local()),
+                );
             }
             Ok(Accepted::Full) => {
                 let one_is_idle = crowd.make_room(PAUSE).await;
@@ -113,7 +118,12 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
     for _ in 0..MOST_WAITING {
         match listener.waiting(|| crowd.place()) {
             Ok(Some(Accepted::Connection(stream, peer, place))) => {
-                begin(&thread, Counted::new(&connections, place), stream, peer);
+                begin(
+                    &thread,
+                    Counted::new(&connections, place),
+                    stream,
+                    (peer, listener.local()),
+                );
             }
             Ok(Some(Accepted::Full)) if crowd.make_room(PAUSE).await => {}
             // Those who wait are left to who takes over, or to nobody.
@@ -123,10 +133,15 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
 }
 
 /// Serves a connection. One that is broken already has nobody to be told, and who may not connect is told nothing.
-fn begin(thread: &Rc<Thread>, counted: Counted, stream: Stream, peer: Option<SocketAddr>) {
+fn begin(
+    thread: &Rc<Thread>,
+    counted: Counted,
+    stream: Stream,
+    (peer, local): (Option<SocketAddr>, Option<SocketAddr>),
+) {
     match &thread.protocol {
         Protocol::Http => {
-            let connection = peer.and_then(|peer| conn::Conn::new(Rc::clone(thread), counted, stream, peer));
+            let connection = peer.and_then(|peer| conn::Conn::new(Rc::clone(thread), counted, stream, peer, local));
             if let Some(connection) = connection {
                 tokio::task::spawn_local(conn::run(connection));
             }

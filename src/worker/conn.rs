@@ -30,14 +30,14 @@ use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::depends::Depends;
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
-use crate::http::head::{ParseError, Progress, RequestHead, Version};
+use crate::http::head::{ParseError, Progress, RequestHead};
 use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
-use crate::worker::conn::persistence::behind;
+use crate::worker::conn::persistence::{behind, interim};
 use crate::worker::conn::short::Shortcut;
 use crate::worker::crowd::Awaits;
 use crate::worker::destination::{Destination, recorded};
@@ -124,6 +124,8 @@ enum Next {
 enum Then {
     GoOn,
     Close,
+    /// So its client wants it, which sends nothing more.
+    Leave,
     /// The response was cut; the client must see it.
     Reset,
     /// A service has it.
@@ -131,9 +133,19 @@ enum Then {
 }
 
 impl Conn {
-    /// A connection that was just accepted. One that is broken before it began has nobody to be told.
-    pub fn new(thread: Rc<Thread>, counted: Counted, stream: Stream, peer: SocketAddr) -> Option<Conn> {
-        let local = stream.local_addr().ok()??;
+    /// A connection that was just accepted, with our end's address if that is known. One that is broken before it began has
+    /// nobody to be told.
+    pub fn new(
+        thread: Rc<Thread>,
+        counted: Counted,
+        stream: Stream,
+        peer: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> Option<Conn> {
+        let local = match local {
+            Some(local) => local,
+            None => stream.local_addr().ok()??,
+        };
         let stream = Rc::new(stream);
         let site = thread.config.site_for(local, None, b"");
         let seat = thread.roster.enter(&stream, peer);
@@ -184,7 +196,8 @@ impl Conn {
             };
             match then {
                 Then::GoOn => {}
-                Then::Close => return Box::pin(self.close()).await,
+                Then::Leave if self.leave() => return,
+                Then::Close | Then::Leave => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
                 Then::Away => return,
             }
@@ -367,7 +380,7 @@ impl Conn {
         let then = if let Some(mut response) = response {
             depends = depends.filter(|_| shortcut::may_be_kept(&ex, &response, &thread.logs));
             let then = self.send(&mut ex, &mut response).await;
-            if let (Then::GoOn | Then::Close, Some(depends)) = (then, depends) {
+            if let (Then::GoOn | Then::Close | Then::Leave, Some(depends)) = (then, depends) {
                 shortcut::keep(&thread, ex, response, depends);
             }
             then
@@ -465,7 +478,7 @@ impl Conn {
             return Box::pin(self.hand_off(ex, response, *hand_off)).await;
         }
         self.writer.timeout = timeout_of(ex.site);
-        let before = self.writer.bytes_out + self.writer.head().len() as u64;
+        let before = self.writer.taken_over();
         let body_before = self.writer.body_bytes;
         let version = ex.head.version();
         let raw = matches!(response.body, Body::Raw(_));
@@ -498,8 +511,11 @@ impl Conn {
             ex.rewriting.notes.extend(stream.notes());
         }
         let aborted = sent.is_err();
-        let then = behind(sent, framing, stays);
-        let bytes_out = self.writer.bytes_out + self.writer.head().len() as u64 - before;
+        let then = match behind(sent, framing, stays) {
+            Then::Close if self.has_heard_the_last(ex) => Then::Leave,
+            then => then,
+        };
+        let bytes_out = self.writer.taken_over() - before;
         let sent = Sent {
             body_bytes: self.writer.body_bytes - body_before,
             bytes_out,
@@ -560,15 +576,6 @@ fn waited(filled: io::Result<usize>) -> Option<Waited> {
         Ok(_) => Some(Waited::Bytes),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         Err(_) => Some(Waited::Ended),
-    }
-}
-
-/// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
-fn interim(ex: &Exchange) -> Filler {
-    if ex.head.version() == Version::V11 {
-        Filler::Interim
-    } else {
-        Filler::None
     }
 }
 

@@ -1,5 +1,7 @@
 //! The worker's life: threads that accept and serve, and the launcher's orders.
 
+#[cfg(test)]
+mod allocations;
 mod ground;
 
 use std::io;

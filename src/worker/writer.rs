@@ -154,7 +154,8 @@ impl Writer {
         self.try_flush_with(More::Nothing)
     }
 
-    fn try_flush_with(&mut self, more: More) -> Poll<Result<(), Cut>> {
+    /// The same, with what is known of what follows.
+    pub fn try_flush_with(&mut self, more: More) -> Poll<Result<(), Cut>> {
         let mut sent = 0;
         if let Some(content) = self.tail.take() {
             let all = self.out.len() + content.len();

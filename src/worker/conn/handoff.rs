@@ -17,7 +17,7 @@ use crate::exchange::response::{HandOff, Response};
 use crate::gateway::handoff;
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
-use crate::net::stream::{Over, Stream};
+use crate::net::stream::Stream;
 use crate::worker::accept::Counted;
 use crate::worker::record::Sent;
 use crate::worker::serve;
@@ -155,7 +155,7 @@ impl Away {
             Fate::Back(connection, unused) => {
                 let stream = rustix::io::ioctl_fionbio(&connection, true)
                     .map_err(std::io::Error::from)
-                    .and_then(|()| Stream::new(connection, Over::Tcp));
+                    .map(|()| Stream::new(connection));
                 match stream {
                     Ok(stream) => self.back(stream, &unused),
                     Err(error) => {
@@ -178,7 +178,7 @@ impl Away {
 
     /// The connection as it was, with what is read of it and not used.
     fn back(self, stream: Stream, unused: &[u8]) -> Option<Conn> {
-        let mut connection = Conn::new(self.thread, self.counted, stream, self.peer)?;
+        let mut connection = Conn::new(self.thread, self.counted, stream, self.peer, None)?;
         if let Some(client) = self.proxied {
             connection.thread.roster.is_of(connection.seat, *client);
             connection.proxied = Some(client);

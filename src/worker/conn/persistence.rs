@@ -1,5 +1,6 @@
 //! What a response says of the connection, and whether that goes on; the head that goes out.
 
+use std::task::Poll;
 use std::time::SystemTime;
 
 use crate::base::date::HttpDate;
@@ -10,7 +11,9 @@ use crate::http::framing::{Persistence, ResponseFraming};
 use crate::http::head::Version;
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
+use crate::net::stream::More;
 use crate::worker::conn::{Conn, KEEP_ALIVE, Then};
+use crate::worker::reader::Filler;
 use crate::worker::writer::Cut;
 
 impl Conn {
@@ -31,6 +34,30 @@ impl Conn {
             Persistence::Close
         };
         Persistence::asked_by(&ex.head).and(framing.persistence()).and(ours)
+    }
+
+    /// Whether its client has asked for the end of the connection behind this response, and has said all it may say
+    /// (RFC 9112 section 9.6): then a close loses nothing. Bodies are left out, for there are clients that add a line end to them.
+    pub(super) fn has_heard_the_last(&self, ex: &Exchange) -> bool {
+        let has_body = [&b"content-length"[..], b"transfer-encoding"]
+            .iter()
+            .any(|name| ex.head.field(name).is_some());
+        Persistence::asked_by(&ex.head) == Persistence::Close
+            && !has_body
+            && self.tls.is_none()
+            && self.reader.borrow().buffer.is_empty()
+    }
+
+    /// Sends what was collected, with the end of the connection in the same packet if it fits; whether that could be done at
+    /// once.
+    pub(super) fn leave(&mut self) -> bool {
+        match self.writer.try_flush_with(More::Follows) {
+            Poll::Ready(Ok(())) => self.stream.shut_down_sending(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => return false,
+        }
+        self.writer.rest();
+        true
     }
 
     pub(super) fn put_head(
@@ -104,4 +131,13 @@ pub(super) fn behind(sent: Result<(), Cut>, framing: ResponseFraming, stays: Per
 /// The statuses behind which Apache closes: the request, or our state, cannot be trusted any further.
 fn drops_connection(status: Status) -> bool {
     matches!(status.code(), 400 | 408 | 411 | 413 | 414 | 431 | 500 | 501 | 503)
+}
+
+/// Interim responses are for clients of HTTP/1.1 (RFC 9110 section 15.2).
+pub(super) fn interim(ex: &Exchange) -> Filler {
+    if ex.head.version() == Version::V11 {
+        Filler::Interim
+    } else {
+        Filler::None
+    }
 }

@@ -50,6 +50,12 @@ impl Greeting {
 }
 
 impl Conn {
+    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
+    /// for the end of a line.
+    pub(super) fn begins_as_tls(&self) -> bool {
+        self.reader.borrow().buffer.first() == Some(&HANDSHAKE)
+    }
+
     /// Whether the address speaks TLS from the first byte on.
     pub(super) fn begins_with_tls(&self) -> bool {
         self.speaks(tls::Engine::On)
@@ -58,12 +64,6 @@ impl Conn {
     /// Whether TLS begins now: the address leaves it to its clients, and the first byte of this one's connection says so.
     pub(super) fn chooses_tls(&self) -> bool {
         self.requests == 0 && self.tls.is_none() && self.begins_as_tls() && self.speaks(tls::Engine::Optional)
-    }
-
-    /// Whether it is a hello of TLS that came where a request should. Its client would wait for a server's hello, and the parser
-    /// for the end of a line.
-    pub(super) fn begins_as_tls(&self) -> bool {
-        self.reader.borrow().buffer.first() == Some(&HANDSHAKE)
     }
 
     fn speaks(&self, engine: tls::Engine) -> bool {

@@ -93,7 +93,7 @@ impl Conn {
         let interim = self.reader.borrow_mut().begin_response(Filler::None);
         self.writer.head().extend_from_slice(&interim);
         let date = date(began.wall + passed);
-        let (stays, body) = ready.stage(head, &occasion, |ex, response| {
+        let (stays, then, body) = ready.stage(head, &occasion, |ex, response| {
             self.last_site = ex.site;
             self.writer.timeout = timeout_of(ex.site);
             let stays = self.persistence(ex, response, ready.framing);
@@ -110,14 +110,20 @@ impl Conn {
                 Source::Content(content) => self.writer.put_content(content),
                 Source::File(body) => match self.writer.file_at_once(&body) {
                     Some(bytes) => shortcut::keep_content(&thread, (kept, ready), &body, bytes),
-                    None => return (stays, Some(body)),
+                    None => return (stays, Then::Close, Some(body)),
                 },
             }
             self.log(ex, response, before, stays, End::Whole);
-            (stays, None)
+            let then = match stays {
+                Persistence::KeepAlive => Then::GoOn,
+                Persistence::Close if self.has_heard_the_last(ex) => Then::Leave,
+                Persistence::Close => Then::Close,
+            };
+            (stays, then, None)
         });
         let Some(body) = body else {
-            return Shortcut::Answered(self.answered(stays));
+            self.is_answered();
+            return Shortcut::Answered(then);
         };
         Shortcut::Begun(Box::new(Ahead {
             kept: Rc::clone(kept),
@@ -147,7 +153,7 @@ impl Conn {
         ready.stage(head, &ahead.occasion, |ex, response| {
             self.log(ex, response, ahead.before, stays, end);
         });
-        self.answered(stays);
+        self.is_answered();
         then
     }
 
@@ -162,13 +168,9 @@ impl Conn {
         self.thread.log_request(ex, Some(response), &sent);
     }
 
-    fn answered(&mut self, stays: Persistence) -> Then {
+    fn is_answered(&mut self) {
         self.requests = self.requests.saturating_add(1);
         self.thread.roster.answered(self.seat);
-        match stays {
-            Persistence::KeepAlive => Then::GoOn,
-            Persistence::Close => Then::Close,
-        }
     }
 }
 

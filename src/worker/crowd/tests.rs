@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::{Awaits, Crowd, Idlers, LEAST, Place, fitting};
-use crate::net::stream::{Over, Stream};
+use crate::net::stream::Stream;
 
 /// A connection: the server's end, and the client's.
 async fn pair() -> (Rc<Stream>, TcpStream) {
@@ -17,7 +17,7 @@ async fn pair() -> (Rc<Stream>, TcpStream) {
     let client = TcpStream::connect(address).await.expect("it listens");
     let (server, _) = listener.accept().await.expect("one has connected");
     let server = server.into_std().expect("it is open").into();
-    (Rc::new(Stream::new(server, Over::Tcp).expect("it is open")), client)
+    (Rc::new(Stream::new(server)), client)
 }
 
 /// Whether its reading side was closed.
