@@ -241,6 +241,15 @@ fn openssl_agrees_with_default_ssl() -> Result<(), String> {
     }
     // As Apache, it speaks what it can, whatever else is asked for.
     has(&debian.openssl(&["-alpn", "h2"])?, &["\nHTTP/1.1 200 OK\r\n", page])?;
+    // Debian's ssl.conf has no tickets, and a cache.
+    for version in ["-tls1_2", "-tls1_3"] {
+        let session = debian.tree.root.join(version).to_string_lossy().into_owned();
+        has(&debian.openssl(&[version, "-sess_out", &session])?, &["\nNew, ", page])?;
+        has(
+            &debian.openssl(&[version, "-sess_in", &session])?,
+            &["\nReused, ", page],
+        )?;
+    }
     let told = debian.openssl(&["-servername", "second.example"])?;
     has(&told, &["issuer=O = Tests, ", "the second\n"])?;
     debian.end()

@@ -19,6 +19,8 @@ mod secured;
 #[cfg(feature = "tls")]
 mod session;
 #[cfg(feature = "tls")]
+mod sessions;
+#[cfg(feature = "tls")]
 mod stapling;
 #[cfg(feature = "tls")]
 mod terms;

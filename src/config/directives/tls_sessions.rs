@@ -1,20 +1,22 @@
 //! Sessions of TLS that are taken up again: `mod_ssl`. They are kept by the clients, as tickets that only the server can read
-//! (RFC 5077, RFC 8446 section 2.2).
+//! (RFC 5077, RFC 8446 section 2.2), or where there are to be none, by the server.
 
 use std::time::Duration;
 
 use crate::config::directives::tls::Named;
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{Directive, Override, SITES, Set, Words};
+use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
 
 settings! {
     /// How sessions of a site are taken up again.
     pub struct TlsSessions {
         /// `SSLSessionTickets`: whether they are at all.
         tickets: Setting<bool>,
+        /// `SSLSessionCache`: whether the server keeps sessions for clients without tickets.
+        cache: Setting<bool>,
         /// `SSLSessionTicketKeyFile`: what tickets are made with, in place of what the server draws for itself.
         key: Setting<Named>,
-        /// `SSLSessionCacheTimeout`: how long a ticket is good.
+        /// `SSLSessionCacheTimeout`: how long a ticket or a kept session is good.
         lifetime: Setting<Duration>,
     }
 }
@@ -25,8 +27,42 @@ pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How long one may be good at most (RFC 8446 section 4.6.1).
 const LONGEST: u64 = 7 * 24 * 60 * 60;
 
+/// Apache's kinds of caches.
+const KINDS: [&str; 5] = ["shmcb", "dbm", "dc", "redis", "memcache"];
+
 /// The table.
 pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "SSLSessionCache",
+        module: "mod_ssl",
+        syntax: "none|nonenotnull|shmcb:file[(bytes)]|dbm:file|dc:...",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "none",
+        summary: "Have sessions of TLS kept by the server where there are no tickets.",
+        manual: "It has an effect with `SSLSessionTickets off` alone. Whatever kind of cache is named, and of which size, sessions are \
+kept in the memory of the process that serves, up to 10000 for each site; no file is made. They end with a reload.",
+        set: Set::Site(|site, args| {
+            let kind = args.bytes(0);
+            let named = |name: &str| kind.eq_ignore_ascii_case(name.as_bytes());
+            let begins = |name: &str| {
+                let Some((front, rest)) = kind.split_at_checked(name.len()) else {
+                    return false;
+                };
+                front.eq_ignore_ascii_case(name.as_bytes()) && (rest.is_empty() || rest.starts_with(b":"))
+            };
+            let is_kept = if named("none") || named("nonenotnull") {
+                false
+            } else if KINDS.iter().any(|name| begins(name)) {
+                true
+            } else {
+                return Err("it is none, or a kind of cache such as shmcb:FILE".to_owned());
+            };
+            site.tls_sessions.cache.set(is_kept);
+            Ok(())
+        }),
+    },
     Directive {
         name: "SSLSessionCacheTimeout",
         module: "mod_ssl",
@@ -36,7 +72,7 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::None,
         default: "300",
         summary: "Say how long a client may take up a session again.",
-        manual: "It is the life of a ticket, see SSLSessionTickets; 604800, a week, is the most.",
+        manual: "It is the life of a ticket, see SSLSessionTickets, and of a session of SSLSessionCache; 604800, a week, is the most.",
         set: Set::Site(|site, args| {
             let seconds = args.number(0, 0..=LONGEST)?;
             site.tls_sessions.lifetime.set(Duration::from_secs(seconds));
@@ -73,8 +109,8 @@ by servers with the same secret and the same files and lines for the site; Apach
         default: "on",
         summary: "Say whether clients may take up a session of TLS again without a whole handshake.",
         manual: "The client is given a ticket that nobody but the server can read. It outlives reloads, but not a change of what is said of \
-TLS for the site, or of its files, and is good for that site alone. There is no other way to take up a session: with `off` every \
-connection begins with a whole handshake.",
+TLS for the site, or of its files, and is good for that site alone. With `off` \
+sessions are kept by the server if there is an SSLSessionCache, or else every connection begins with a whole handshake.",
         set: Set::Site(|site, args| {
             site.tls_sessions.tickets.set(args.flag(0)?);
             Ok(())

@@ -12,9 +12,11 @@ use super::asking::Asking;
 use super::certificates::Certificates;
 use super::remarks;
 use super::secured::Verified;
+use super::sessions::Sessions;
 use super::stapling::{Subject, Unasked};
 use super::terms::Terms;
 use super::tickets::Tickets;
+use crate::config::directives::tls_sessions::LIFETIME;
 use crate::config::error::{ConfigError, Span};
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
@@ -148,12 +150,14 @@ impl Engine {
         };
         let mut unnamed = versions.with_cert_resolver(Arc::<Certificates>::clone(&certificates));
         unnamed.ignore_client_order = terms.ignores_client_order;
-        // Sessions are taken up again by tickets alone.
-        unnamed.session_storage = Arc::new(NoServerSessionStorage {});
         let asks = asking.as_ref().map(|asking| asking.manner());
         if let Some(tickets) = Tickets::new(site, &asks, keyring).map_err(|fault| vec![fault])? {
+            unnamed.session_storage = Arc::new(NoServerSessionStorage {});
             unnamed.ticketer = Arc::new(tickets);
+        } else if site.settings.tls_sessions.cache.or(false) {
+            unnamed.session_storage = Arc::new(Sessions::new(site.settings.tls_sessions.lifetime.or(LIFETIME)));
         } else {
+            unnamed.session_storage = Arc::new(NoServerSessionStorage {});
             unnamed.send_tls13_tickets = 0;
         }
         let mut named = unnamed.clone();

@@ -110,7 +110,6 @@ foreign! {
         Ignored("random numbers are the kernel's");
     "SSLRenegBufferSize" "mod_ssl" DH AuthConfig "bytes" =>
         Ignored("there is no renegotiation, for which bodies would wait");
-    "SSLSessionCache" "mod_ssl" S None "type" => Ignored("clients keep their sessions themselves, as tickets: SSLSessionTickets");
     "SSLSRPUnknownUserSeed" "mod_ssl" SV None "secret-string" => Refused(NOSRP);
     "SSLSRPVerifierFile" "mod_ssl" SV None "file-path" => Refused(NOSRP);
 }
