@@ -226,7 +226,7 @@ impl Scripts {
         &self.inherited
     }
 
-    /// Starts a script, within a `LocalSet`. It keeps its slot until its process has ended, and it is ended by the keeper
+    /// Starts a script, on a thread with local tasks. It keeps its slot until its process has ended, and it is ended by the keeper
     /// should this future be dropped before its end.
     pub async fn start(&self, order: Order, care: Care, slot: Slot, notes: Rc<Notes>) -> Result<Script, StartError> {
         let (stdout, script_stdout) = Pipe::new().map_err(|error| no_pipe(&error))?;

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::auth::nonce::SECRET;
@@ -373,15 +373,13 @@ fn serve(part: Part) -> Result<(), String> {
             });
             cache::end_turn();
         })
-        .build()
+        .build_local(LocalOptions::default())
         .map_err(|e| format!("cannot start the event loop: {e}"))?;
-    let local = LocalSet::new();
-    let result = local.block_on(&runtime, accept_and_serve(part, Rc::clone(&logs)));
-    // Tasks that are still there are ended with the runtime, and with them what they own.
-    drop(local);
-    logs.flush();
-    // A disk or a name server that does not answer keeps no worker from ending.
+    let result = runtime.block_on(accept_and_serve(part, Rc::clone(&logs)));
+    // Tasks that are still there are ended with the runtime, and with them what they own. A disk or a name server that does not
+    // answer keeps no worker from ending.
     runtime.shutdown_background();
+    logs.flush();
     result
 }
 
