@@ -154,7 +154,7 @@ mod tests {
             // To ask in vain has the system begin to read: each question has a file of its own.
             for is_there in [
                 |file: &OpenFile| file.is_at_hand(0, 300_000),
-                |file: &OpenFile| file.fill_at_once(&mut [0; 300_000], 0),
+                |file: &OpenFile| file.fill_at_once(&mut vec![0; 300_000], 0),
             ] {
                 let file = self::file("gone", 300_000);
                 fadvise(file.fd(), 0, None, Advice::DontNeed).expect("it is a file");
