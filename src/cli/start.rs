@@ -47,7 +47,6 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     if loaded.is_fatal() {
         return Err(String::new());
     }
-    checks::identity(&loaded)?;
     print_dumps(options, &loaded).map_err(|error| error.to_string())?;
     match options.takes_over {
         Some(launcher::VERSION) => terminal::out(CommandLine::ANSWER),
@@ -238,6 +237,14 @@ pub(super) fn read(options: &Options, source: &Source) -> Loaded {
         let missing = checks::missing_document_roots(&loaded.settings, jail);
         loaded.complaints.extend(missing);
     }
+    // An Apache's configuration may be looked at where that Apache is not.
+    if !matches!(options.task, Task::Import(_)) {
+        loaded
+            .complaints
+            .extend(checks::named::missing_log_directories(&loaded.settings));
+        let unknown = checks::named::unknown_identity(&loaded);
+        loaded.complaints.extend(unknown);
+    }
     let unmet = privileges::unmet(&loaded.settings, &loaded.config, asker);
     loaded.complaints.extend(unmet);
     loaded
@@ -279,7 +286,7 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[Spoken])) -> Result<(), Str
             if loaded.is_fatal() {
                 return (remarks, false);
             }
-            match checks::identity(&loaded).and_then(|()| plan::of(&loaded, options.threads)) {
+            match plan::of(&loaded, options.threads) {
                 Ok(_) => (remarks, true),
                 Err(error) => ([remarks, vec![error]].concat(), false),
             }
