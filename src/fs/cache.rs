@@ -198,7 +198,7 @@ pub struct FileCache<V> {
 /// What a cache has done and has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that were answered from it.
+    /// Requests for which it had the answer, or the way to who answers.
     pub hits: u64,
     /// Requests that it was asked for in vain.
     pub misses: u64,
