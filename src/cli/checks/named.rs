@@ -51,14 +51,14 @@ fn is_system_log(word: &[u8]) -> bool {
 pub(in crate::cli) fn unknown_identity(loaded: &Loaded) -> Option<ConfigError> {
     let core = &loaded.config.server.core;
     let unknown = Identity::for_root(core.user.value(), core.group.value()).err()?;
-    let (directive, cure) = match unknown {
+    let (directive, advice) = match unknown {
         UnknownIdentity::User(_) => ("User", "add it, or name another"),
         UnknownIdentity::Group(_) => ("Group", "add it, or name another"),
         UnknownIdentity::NoGroup(_) => ("User", "add a `Group` line"),
     };
     let mut nodes = loaded.settings.nodes.iter().rev();
     let node = nodes.find(|node| node.name().eq_ignore_ascii_case(directive))?;
-    let sentence = format!("{}; {cure}", unknown.what());
+    let sentence = format!("{}; {advice}", unknown.what());
     Some(ConfigError::error(node.span(), node.name(), sentence))
 }
 
