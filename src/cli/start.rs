@@ -236,12 +236,11 @@ pub(super) fn read(options: &Options, source: &Source) -> Loaded {
             .map_or(&b"/"[..], Vec::as_slice);
         let missing = checks::missing_document_roots(&loaded.settings, jail);
         loaded.complaints.extend(missing);
+        let missing = checks::named::missing_log_directories(&loaded.settings);
+        loaded.complaints.extend(missing);
     }
-    // An Apache's configuration may be looked at where that Apache is not.
+    // The users of an Apache elsewhere need not be known here.
     if !matches!(options.task, Task::Import(_)) {
-        loaded
-            .complaints
-            .extend(checks::named::missing_log_directories(&loaded.settings));
         let unknown = checks::named::unknown_identity(&loaded);
         loaded.complaints.extend(unknown);
     }

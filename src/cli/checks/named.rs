@@ -12,7 +12,7 @@ use crate::process::identity::{Identity, UnknownIdentity};
 /// The directives that name a file which the server makes itself.
 const LOGS: [&str; 4] = ["CustomLog", "ErrorLog", "GlobalLog", "TransferLog"];
 
-/// The logs of sites whose directories are not there.
+/// The logs of sites whose directories are not there. `logs` of ServerRoot is made when the server starts.
 pub(in crate::cli) fn missing_log_directories(settings: &Settings) -> Vec<ConfigError> {
     let mut missing = Vec::new();
     for node in &settings.nodes {
@@ -35,6 +35,7 @@ fn missing_directory(node: &Node, settings: &Settings) -> Option<ConfigError> {
     let end = path.iter().rposition(|byte| *byte == b'/')?;
     let directory = path.get(..end.max(1))?;
     let is_missing = match stat(directory) {
+        _ if directory == below(&settings.server_root, b"logs") => false,
         Ok(status) => FileType::from_raw_mode(status.st_mode) != FileType::Directory,
         Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
     };
@@ -71,7 +72,8 @@ mod tests {
 
     #[test]
     fn logs_lie_in_directories_that_are_there() {
-        let text = b"ErrorLog /nowhere/main\nCustomLog /tmp/log common\nTransferLog nowhere/log\n\
+        let text =
+            b"ErrorLog /nowhere/main\nCustomLog /tmp/log common\nTransferLog nowhere/log\nCustomLog logs/a common\n\
             <VirtualHost *:80>\nErrorLog syslog:user:a/b\nCustomLog \"|/nowhere/program /nowhere/a\" common\n\
             CustomLog /dev/null/log common\nGlobalLog \"/no where/log\" common\n</VirtualHost>\n\
             <VirtualHost *:81>\nErrorLog /log\n</VirtualHost>\n";
@@ -83,8 +85,8 @@ mod tests {
             [
                 "a.conf:1: ErrorLog: `/nowhere` is not a directory; make it, or name another",
                 "a.conf:3: TransferLog: `/srv/nowhere` is not a directory; make it, or name another",
-                "a.conf:7: CustomLog: `/dev/null` is not a directory; make it, or name another",
-                "a.conf:8: GlobalLog: `/no where` is not a directory; make it, or name another",
+                "a.conf:8: CustomLog: `/dev/null` is not a directory; make it, or name another",
+                "a.conf:9: GlobalLog: `/no where` is not a directory; make it, or name another",
             ]
         );
     }
