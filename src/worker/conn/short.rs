@@ -11,6 +11,7 @@ use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
 use crate::http::head::{Progress, RequestHead, Version};
+use crate::net::stream::More;
 use crate::worker::conn::{Conn, KEEP_ALIVE, Then, behind, timeout_of};
 use crate::worker::destination::Destination;
 use crate::worker::heads::Borrowed;
@@ -106,7 +107,12 @@ impl Conn {
             return false;
         };
         self.is_to_close = then != Then::GoOn;
-        then == Then::Leave && self.leave()
+        if then != Then::Leave || self.writer.try_flush_with(More::Follows).is_pending() {
+            return false;
+        }
+        // Nobody else has the stream yet: dropped, it ends.
+        self.writer.rest();
+        true
     }
 
     /// Gives an answer that is kept, and is logged unless its body takes its time.
