@@ -272,15 +272,14 @@ impl<V> FileCache<V> {
         }
     }
 
-    /// The answer to a request whose answers `hold`, if there is one and its files are as they were.
-    pub fn find(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
-        let found = self.look_up(name, now, hold);
+    /// Counts what came of looking for the answer to a request.
+    pub fn count<T>(&self, found: Option<&T>) {
         let count = if found.is_some() { &self.hits } else { &self.misses };
         count.set(count.get() + 1);
-        found
     }
 
-    fn look_up(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
+    /// The answer to a request whose answers `hold`, if there is one and its files are as they were.
+    pub fn find(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
         let entries = self.entries.borrow();
         let variants = entries.get(name)?;
         let kept = variants.iter().find(|kept| !kept.is_stale.get() && hold(&kept.asked))?;
@@ -330,7 +329,7 @@ impl<V> FileCache<V> {
         if shared.len() == shared.capacity() {
             shared.retain(|_, one| one.strong_count() > 0);
         }
-        let mut name = probe.name.clone();
+        let mut name = probe.name.as_bytes().to_vec();
         name.push(u8::from(probe.links == Links::Seen));
         let known = shared.get(&name).and_then(Weak::upgrade);
         if let Some(known) = known.filter(|known| known.probe == probe && !known.is_stale.get()) {

@@ -8,6 +8,7 @@ mod secured;
 mod short;
 mod shown;
 mod tunnel;
+mod waits;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -21,7 +22,6 @@ use std::time::{Duration, SystemTime};
 use bytes::Buf;
 use tokio::time::Instant;
 
-use crate::config::directives::site::StageTimeout;
 use crate::config::site::Site;
 use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
@@ -39,11 +39,11 @@ use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::conn::persistence::{behind, interim};
 use crate::worker::conn::short::Shortcut;
-use crate::worker::crowd::Awaits;
+use crate::worker::conn::waits::Waited;
 use crate::worker::destination::{Destination, recorded};
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
-use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
+use crate::worker::reader::{BodyHandle, Filler, Reader};
 use crate::worker::record::Sent;
 use crate::worker::roster::Seat;
 use crate::worker::serve;
@@ -60,8 +60,15 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+/// Serves a connection, of which nothing may be left to be done when its first request is answered.
+pub fn begin(mut connection: Conn) {
+    if !connection.is_over_at_once() {
+        tokio::task::spawn_local(run(connection));
+    }
+}
+
 /// Serves a connection until it closes.
-pub fn run(connection: Conn) -> impl Future<Output = ()> {
+fn run(connection: Conn) -> impl Future<Output = ()> {
     // A block, because the arguments of an async function are kept twice.
     let mut connection = connection;
     async move {
@@ -96,6 +103,8 @@ pub struct Conn {
     /// The client speaks plain HTTP where TLS is spoken.
     speaks_plainly: bool,
     requests: u32,
+    /// It was answered for the last time.
+    is_to_close: bool,
     /// How long the client is waited for.
     patience: Patience,
     /// When, in microseconds since 1970.
@@ -162,6 +171,7 @@ impl Conn {
             tls: None,
             speaks_plainly: false,
             requests: 0,
+            is_to_close: false,
             patience: Patience::default(),
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
@@ -173,6 +183,9 @@ impl Conn {
     }
 
     async fn serve_all(&mut self) {
+        if self.is_to_close {
+            return Box::pin(self.close()).await;
+        }
         // One that a service has given back has had its requests.
         if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
@@ -223,6 +236,8 @@ impl Conn {
         let mut head = None;
         // What came together with the last request has come now.
         let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
+        // A moment ago: the clock is not asked again for what is as well counted from then.
+        let mut lately = None;
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
@@ -232,7 +247,10 @@ impl Conn {
                     let then = match self.short_way(&mut whole, &came) {
                         Shortcut::None => return Next::Head(whole, came, None),
                         Shortcut::Leads(destination) => return Next::Head(whole, came, Some(destination)),
-                        Shortcut::Answered(then) => then,
+                        Shortcut::Answered(then, now) => {
+                            lately = Some(now);
+                            then
+                        }
                         Shortcut::Begun(ahead) => Box::pin(self.finish(&mut whole, *ahead)).await,
                     };
                     drop(whole);
@@ -259,8 +277,9 @@ impl Conn {
             } else if Box::pin(self.writer.flush()).await.is_err() {
                 return Next::Closed;
             }
-            let deadline = self.head_deadline(began.map(|began| began.instant));
-            match (self.wait_for_bytes(deadline).await, began) {
+            let now = lately.take().map_or_else(Instant::now, Instant::from_std);
+            let deadline = self.head_deadline(began.map(|began| began.instant), now);
+            match (self.wait_for_bytes(deadline, now).await, began) {
                 (Waited::Bytes, None) => began = Some(Began::now()),
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
@@ -296,50 +315,8 @@ impl Conn {
         head.parse(&self.reader.borrow().buffer, &limits, options)
     }
 
-    /// Until when the next bytes of a head must have come: the first by KeepAliveTimeout (or, on a new connection, as long as
-    /// a head may take), the rest by RequestReadTimeout, counted from the first byte on.
-    fn head_deadline(&self, first_byte: Option<std::time::Instant>) -> Instant {
-        let core = &self.site.settings.core;
-        let now = Instant::now();
-        if first_byte.is_none() && self.requests > 0 {
-            return now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE);
-        }
-        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
-        let patience = now + timeout_of(self.site);
-        let waiting = self.reader.borrow().buffer.len();
-        let began = first_byte.map_or(now, Instant::from_std);
-        allowance(&stage, waiting as u64).map_or(patience, |allowed| patience.min(began + allowed))
-    }
-
-    async fn wait_for_bytes(&mut self, deadline: Instant) -> Waited {
-        if let Some(waited) = waited(self.reader.borrow_mut().fill()) {
-            return waited;
-        }
-        let nothing_came = self.reader.borrow().buffer.is_empty();
-        let _idle = nothing_came.then(|| {
-            self.reader.borrow_mut().end_request();
-            let (awaits, now) = (
-                if self.requests > 0 { Awaits::Next } else { Awaits::First },
-                Instant::now(),
-            );
-            self.thread.roster.waits(self.seat, now);
-            self.thread.idlers.enter(&self.stream, awaits, now)
-        });
-        if !nothing_came {
-            self.thread.roster.reads(self.seat);
-            self.reader.borrow_mut().tighten();
-        }
-        self.writer.rest();
-        let (reader, patience) = (&self.reader, &mut self.patience);
-        poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
-            Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
-            Poll::Pending => patience.poll_over(cx, deadline).map(|()| Waited::TooLate),
-        })
-        .await
-    }
-
     /// Serves one request.
-    async fn request(&mut self, head: RequestHead, began: Began, leads: Option<Rc<Destination>>) -> Then {
+    async fn request(&mut self, head: Box<RequestHead>, began: Began, leads: Option<Rc<Destination>>) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(&head, &began);
@@ -434,7 +411,7 @@ impl Conn {
     }
 
     /// Answers what could not be read as a request, and closes.
-    async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
+    async fn refused(&mut self, head: Box<RequestHead>, began: Began, fail: Fail) -> Then {
         self.show(&head, &began);
         let mut ex = self.exchange(head, began, RequestBody::none(), None);
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
@@ -455,7 +432,13 @@ impl Conn {
         }
     }
 
-    fn exchange(&self, head: RequestHead, began: Began, body: RequestBody, leads: Option<&Destination>) -> Exchange {
+    fn exchange(
+        &self,
+        head: Box<RequestHead>,
+        began: Began,
+        body: RequestBody,
+        leads: Option<&Destination>,
+    ) -> Exchange {
         let unique_id = self.thread.unique_id(began.wall);
         let connection = self.connection();
         let mut ex = match leads {
@@ -559,23 +542,6 @@ impl Conn {
                 Err(_) => return,
             }
         }
-    }
-}
-
-/// What came of waiting for a head's bytes.
-enum Waited {
-    Bytes,
-    TooLate,
-    Ended,
-}
-
-/// What a read came to; none when there is nothing to read yet.
-fn waited(filled: io::Result<usize>) -> Option<Waited> {
-    match filled {
-        Ok(0) => Some(Waited::Ended),
-        Ok(_) => Some(Waited::Bytes),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Err(_) => Some(Waited::Ended),
     }
 }
 

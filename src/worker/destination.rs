@@ -32,7 +32,7 @@ impl Destination {
     /// Another request's exchange, as the phases would leave it.
     pub fn exchange(
         &self,
-        head: RequestHead,
+        head: Box<RequestHead>,
         connection: Connection,
         body: RequestBody,
         occasion: (Began, [u8; 24]),

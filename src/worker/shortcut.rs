@@ -20,7 +20,7 @@ use crate::exchange::response::{AfterResponse, Body, Copied, FileBody, FilePart,
 use crate::exchange::{Connection, Exchange, Variables};
 use crate::fs::cache::{self, Agreed, Door, FileCache};
 use crate::fs::{contents, open};
-use crate::http::depends::{Asked, Depends, Links};
+use crate::http::depends::{self, Asked, Depends, Links};
 use crate::http::fields::{Fields, append_line};
 use crate::http::framing::ResponseFraming;
 use crate::http::head::{RequestHead, Version};
@@ -131,7 +131,7 @@ impl Ready {
     /// Does something with the exchange as if it were that of this request.
     pub fn stage<T>(
         &self,
-        head: &mut RequestHead,
+        head: &mut Box<RequestHead>,
         occasion: &Occasion,
         act: impl FnOnce(&Exchange, &Response) -> T,
     ) -> T {
@@ -155,7 +155,7 @@ impl Ready {
 impl Scene {
     fn play<T>(
         &mut self,
-        head: &mut RequestHead,
+        head: &mut Box<RequestHead>,
         occasion: &Occasion,
         act: impl FnOnce(&Exchange, &Response) -> T,
     ) -> T {
@@ -173,13 +173,19 @@ impl Scene {
 
 /// Where the body of an answer comes from; none if its file is another by now, and so is its answer.
 pub fn source(kept: &Entry, ready: &Ready) -> Option<Source> {
-    let part = match &ready.body {
-        Content::Bytes(bytes) => return Some(Source::Bytes(bytes.clone())),
-        Content::File(part) => part,
-    };
-    if let Some(content) = kept.content() {
-        return Some(Source::Content(content));
+    source_at_hand(kept, ready).or_else(|| opened(kept, ready))
+}
+
+/// The same, of a body that is kept.
+pub fn source_at_hand(kept: &Entry, ready: &Ready) -> Option<Source> {
+    match &ready.body {
+        Content::Bytes(bytes) => Some(Source::Bytes(bytes.clone())),
+        Content::File(_) => kept.content().map(Source::Content),
     }
+}
+
+fn opened(kept: &Entry, ready: &Ready) -> Option<Source> {
+    let Content::File(part) = &ready.body else { return None };
     let probe = kept.file()?;
     Some(Source::File(FileBody {
         file: open::again(&probe.name, probe.found.as_ref()?)?,
@@ -237,20 +243,21 @@ pub fn door(connection: &Connection) -> Door {
 /// The host that a request names whose answer may be kept or given again, as far as its head tells: it asks to see something, and
 /// brings nothing.
 pub fn host_of(head: &RequestHead) -> Option<&[u8]> {
+    // What it depends on is told in another way: see `Depends`.
+    depends::on_more();
     if !matches!(head.method(), Method::Get | Method::Head) || head.version() == Version::V09 {
         return None;
     }
-    let mut host = None;
-    for (name, value) in head.fields() {
-        let is_it = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        match name.len() {
-            4 if is_it(b"host") && host.is_some() => return None,
-            4 if is_it(b"host") => host = Some(value),
-            6 if is_it(b"expect") => return None,
-            14 if is_it(b"content-length") => return None,
-            17 if is_it(b"transfer-encoding") => return None,
-            _ => {}
-        }
+    if [&b"expect"[..], b"content-length", b"transfer-encoding"]
+        .iter()
+        .any(|name| head.field(name).is_some())
+    {
+        return None;
+    }
+    let mut hosts = head.values(b"host");
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return None;
     }
     match host {
         None if head.version() == Version::V10 => Some(b""),
