@@ -198,7 +198,7 @@ pub struct FileCache<V> {
 /// What a cache has done and has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that were answered from it.
+    /// Requests for which it had the answer, or the way to who answers.
     pub hits: u64,
     /// Requests that it was asked for in vain.
     pub misses: u64,
@@ -365,7 +365,10 @@ impl<V> FileCache<V> {
             .flatten()
             .map(|probe| self.share(probe, checked))
             .collect();
-        let weight = weight + asked.weight() + size_of_val(&*shared) + size_of::<Kept<V>>();
+        // Of what others share already, the first of them has the weight.
+        let own = shared.iter().filter(|one| Rc::strong_count(one) == 1);
+        let looks: usize = own.map(|one| size_of::<Shared>() + 2 * one.probe.weight()).sum();
+        let weight = weight + asked.weight() + size_of_val(&*shared) + looks + size_of::<Kept<V>>();
         let kept = Kept {
             asked,
             shared,
@@ -381,12 +384,18 @@ impl<V> FileCache<V> {
         let mut variants: Variants<V> = others.take(VARIANTS - 1).map(Rc::clone).collect();
         variants.insert(0, Rc::new(kept));
         entries.insert(Key::new(name), variants);
+        drop(entries);
+        self.contents.make_room(0, self.room_of_contents());
     }
 
     /// Keeps the content of the file that an answer is made of.
     pub fn keep_content(&self, answer: &Rc<Kept<V>>, content: &[u8]) {
-        let room = self.size.saturating_sub(self.entries.borrow().weight());
-        self.contents.keep(answer, content, room);
+        self.contents.keep(answer, content, self.room_of_contents());
+    }
+
+    /// How many bytes answers leave to contents.
+    fn room_of_contents(&self) -> u64 {
+        self.size.saturating_sub(self.entries.borrow().weight())
     }
 
     /// What it has done and has.

@@ -233,13 +233,17 @@ impl Asked {
 
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
-        let fields: usize = self.fields.iter().map(|(name, _)| 96 + name.len()).sum();
-        let files: usize = self
-            .files
-            .iter()
-            .map(|probe| size_of::<Probe>() + probe.name.as_bytes().len())
-            .sum();
-        fields + files
+        let of_values = |values: &[Vec<u8>]| values.iter().map(|value| 32 + value.len()).sum::<usize>();
+        let of_field = |(name, values): &(Vec<u8>, Vec<Vec<u8>>)| 64 + name.len() + of_values(values);
+        let fields: usize = self.fields.iter().map(of_field).sum();
+        fields + self.files.iter().map(Probe::weight).sum::<usize>()
+    }
+}
+
+impl Probe {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        size_of::<Probe>() + self.name.as_bytes().len()
     }
 }
 
@@ -329,6 +333,17 @@ mod tests {
         ] {
             assert_eq!(asked.hold(&head(fields), HERE, SystemTime::now()), want, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn what_it_takes_grows_with_what_was_asked_and_answered() {
+        let weight = |fields: &str| {
+            let asked = asked(fields, |head| _ = head.field(b"A"));
+            asked.expect("it can be asked again").weight()
+        };
+        let long = format!("A: {}\r\n", "x".repeat(8000));
+        assert!(weight("") < 200);
+        assert!(weight(&long) > 8000 && weight(&long.repeat(3)) > 24_000);
     }
 
     #[test]

@@ -119,8 +119,14 @@ impl Fields {
         let Some(last) = self.entries.last().map(|entry| entry.value.clone()) else {
             return;
         };
-        let start = self.text.len();
-        self.text.extend_from_within(last);
+        // It mostly is the last of the text, and grows in its place: a value of many lines is not copied for each of them.
+        let start = if last.end == self.text.len() {
+            last.start
+        } else {
+            let start = self.text.len();
+            self.text.extend_from_within(last);
+            start
+        };
         self.text.push(b' ');
         self.text.extend_from_slice(ascii::trim_ows(more));
         let value = start..self.text.len();

@@ -11,10 +11,10 @@ use crate::handlers::application::Known;
 use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
 use crate::phases::choose::Handler;
-use crate::worker::shortcut::{Kept, door, host_of};
+use crate::worker::shortcut::{Kept, around, door, host_of};
 use crate::worker::thread::Thread;
 
-/// About what an exchange and a place have besides their own size: names of files, variables, what the application is told.
+/// About what an exchange and a place have besides their own size and the request's: names of files, what the application is told.
 const AROUND: usize = 4096;
 
 /// Where requests of one name lead.
@@ -88,13 +88,14 @@ impl Scene {
         let name = cache.name(door(&ex.connection), head.request_line(), host);
         ex.connection.tls = None;
         let made = (ex.began.wall, ex.began.instant);
+        // The application is told of the request what the exchange has of it.
+        let weight = size_of::<Destination>() + AROUND + 2 * around(&ex, head);
         let destination = Destination {
             ex,
             handler,
             place,
             known,
         };
-        let weight = size_of::<Destination>() + AROUND;
         cache.keep(
             &name,
             (asked, None),

@@ -17,7 +17,7 @@ use crate::config::site::{Config, Site};
 use crate::exchange::Began;
 use crate::exchange::body::RequestBody;
 use crate::exchange::response::{AfterResponse, Body, Copied, FileBody, FilePart, Origin, Response};
-use crate::exchange::{Connection, Exchange};
+use crate::exchange::{Connection, Exchange, Variables};
 use crate::fs::cache::{self, Agreed, Door, FileCache};
 use crate::fs::{contents, open};
 use crate::http::depends::{self, Asked, Depends, Links};
@@ -40,8 +40,11 @@ const INLINE: u64 = 1024;
 /// Of so many readings of a file one is kept: where there is no room for all that is asked for, little is gained by the rest.
 const READINGS: u32 = 8;
 
-/// About what an exchange has besides its own size: names of files, variables, the fields of its response.
+/// About what an exchange has besides its own size and its request's: names of files, the fields of its response.
 const AROUND: usize = 512;
+
+/// So often what a request line says is there in an exchange: as path and query, before and behind decoding, in names of files.
+const TOLD: usize = 4;
 
 /// What is kept of a request for the next one like it.
 pub enum Kept {
@@ -317,7 +320,11 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
         && ex.client.host.is_none()
         && ex.variable(b"nokeepalive").is_none()
         && response.connection == AfterResponse::Keep;
-    let around = if is_bare { 0 } else { size_of::<Scene>() + AROUND };
+    let around = if is_bare {
+        0
+    } else {
+        size_of::<Scene>() + AROUND + around(&ex, &head)
+    };
     let weight = sent_head.len() + inside + size_of::<Ready>() + around;
     let scene = if is_bare {
         Scenery::Bare {
@@ -336,6 +343,16 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
         scene,
     };
     cache.keep(&name, (asked, made_of), weight, made, Kept::Answer(ready));
+}
+
+/// About how many bytes of memory an exchange has by what its request says.
+pub fn around(ex: &Exchange, head: &RequestHead) -> usize {
+    let of_pass = |variables: &Variables| -> usize {
+        let variables = variables.iter().map(|(name, value)| 64 + name.len() + value.len());
+        TOLD * head.request_line().len() + variables.sum::<usize>()
+    };
+    let before = std::iter::successors(ex.previous.as_deref(), |pass| pass.before.as_deref());
+    of_pass(&ex.variables) + before.map(|pass| of_pass(&pass.variables)).sum::<usize>()
 }
 
 /// What is kept of a body, nothing of one that is not sent; with the number of its file among those that were looked at.
