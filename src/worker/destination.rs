@@ -7,7 +7,9 @@ use std::rc::Rc;
 use crate::exchange::body::RequestBody;
 use crate::exchange::place::Place;
 use crate::exchange::{Began, Connection, Exchange};
+use crate::filters::chain;
 use crate::handlers::application::Known;
+use crate::handlers::application::at_once::Begun;
 use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
 use crate::phases::choose::Handler;
@@ -29,6 +31,11 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// Whether what its application answers is sent as it is.
+    pub fn has_no_filters(&self) -> bool {
+        !chain::are_there(&self.ex)
+    }
+
     /// Another request's exchange, as the phases would leave it.
     pub fn exchange(
         &self,
@@ -41,9 +48,17 @@ impl Destination {
     }
 }
 
-/// Does something for a request, and tells what that depends on, unless it is on a short way already.
-pub fn recorded<T>(leads: Option<&Destination>, make: impl FnOnce() -> T) -> (T, Option<Depends>) {
-    if leads.is_some() {
+/// Where a request leads, and what was begun of it.
+pub struct Leads {
+    /// The way that is kept.
+    pub destination: Rc<Destination>,
+    /// What its application has been told.
+    pub begun: Option<Box<Begun>>,
+}
+
+/// Does something for a request, and tells what that depends on, unless it is on a short way already: its way is known.
+pub fn recorded<T>(is_known: bool, make: impl FnOnce() -> T) -> (T, Option<Depends>) {
+    if is_known {
         return (make(), None);
     }
     let (done, depends) = depends::record(make);

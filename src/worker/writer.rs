@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::exchange::response::{Body, BodyStream, Copied, FileBody, FilePart};
 use crate::fs::contents::Content;
-use crate::http::chunked::{ChunkHead, LAST_CHUNK};
+use crate::http::chunked::{CHUNK_END, ChunkHead, LAST_CHUNK};
 use crate::http::framing::ResponseFraming;
 use crate::net::stream::{More, Stream};
 
@@ -115,6 +115,22 @@ impl Writer {
     pub fn put(&mut self, bytes: &[u8]) {
         self.body_bytes += bytes.len() as u64;
         self.out.extend_from_slice(bytes);
+    }
+
+    /// Puts a body that is there behind its head, as it is framed; it waits for [`Writer::flush`].
+    pub fn pieces<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, framing: ResponseFraming) {
+        for piece in pieces {
+            if framing == ResponseFraming::Chunked {
+                self.out.extend_from_slice(ChunkHead::new(piece.len()).as_bytes());
+            }
+            self.put(piece);
+            if framing == ResponseFraming::Chunked {
+                self.out.extend_from_slice(CHUNK_END);
+            }
+        }
+        if framing == ResponseFraming::Chunked {
+            self.out.extend_from_slice(LAST_CHUNK);
+        }
     }
 
     /// Bytes that the system was handed or is to be, since the connection began.
@@ -450,7 +466,7 @@ impl Writer {
         }
         self.out.extend_from_slice(ChunkHead::new(chunk.len()).as_bytes());
         self.out.extend_from_slice(chunk);
-        self.out.extend_from_slice(crate::http::chunked::CHUNK_END);
+        self.out.extend_from_slice(CHUNK_END);
         if self.out.len() >= STREAMED {
             self.flush().await
         } else {
