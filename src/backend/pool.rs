@@ -211,6 +211,11 @@ impl Pool {
         self.forget();
     }
 
+    /// Whether it leads to the same program for all requests: it is none of a service's processes.
+    pub fn is_of_one(&self) -> bool {
+        self.process.is_none()
+    }
+
     /// Where it leads.
     pub fn address(&self) -> &Address {
         &self.address

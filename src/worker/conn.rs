@@ -375,7 +375,7 @@ impl Conn {
         let body = BodyHandle::new(Rc::clone(&self.reader), mark);
         let body = RequestBody::new(Rc::new(RefCell::new(body)));
         let told = leads.as_ref().and_then(|leads| leads.begun.as_ref());
-        let unique_id = told.map_or_else(|| thread.unique_id(began.wall), |told| told.unique_id);
+        let unique_id = told.map_or_else(|| thread.unique_id(began.wall), |told| told.unique_id());
         let destination = leads.as_ref().map(|leads| &*leads.destination);
         let mut ex = self.exchange(head, (began, unique_id), body, destination);
         if expectation == Expectation::Continue && self.writer.flush().await.is_err() {

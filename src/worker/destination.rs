@@ -8,8 +8,8 @@ use crate::exchange::body::RequestBody;
 use crate::exchange::place::Place;
 use crate::exchange::{Began, Connection, Exchange};
 use crate::filters::chain;
-use crate::handlers::application::Known;
-use crate::handlers::application::at_once::Begun;
+use crate::handlers::application::{self, Known};
+use crate::handlers::proxy;
 use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
 use crate::phases::choose::Handler;
@@ -28,6 +28,8 @@ pub struct Destination {
     pub place: Place,
     /// What is known of its application, if it is one.
     pub known: Known,
+    /// What is known of its server, if it is one.
+    pub server: proxy::at_once::Known,
 }
 
 impl Destination {
@@ -52,8 +54,26 @@ impl Destination {
 pub struct Leads {
     /// The way that is kept.
     pub destination: Rc<Destination>,
-    /// What its application has been told.
-    pub begun: Option<Box<Begun>>,
+    /// What the one behind this server has been told.
+    pub begun: Option<Begun>,
+}
+
+/// A request that was begun.
+pub enum Begun {
+    /// An application was told of it.
+    Application(Box<application::at_once::Begun>),
+    /// A server that speaks HTTP was.
+    Server(Box<proxy::at_once::Begun>),
+}
+
+impl Begun {
+    /// Its UNIQUE_ID.
+    pub fn unique_id(&self) -> [u8; 24] {
+        match self {
+            Begun::Application(begun) => begun.unique_id,
+            Begun::Server(begun) => begun.unique_id,
+        }
+    }
 }
 
 /// Does something for a request, and tells what that depends on, unless it is on a short way already: its way is known.
@@ -108,6 +128,7 @@ impl Scene {
             handler,
             place,
             known,
+            server: proxy::at_once::Known::default(),
         };
         let weight = size_of::<Destination>() + AROUND;
         cache.keep(

@@ -59,7 +59,7 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
             Handler::Application => self.0.ask_application(look, place, &Known::default(), None).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
-            Handler::Proxy => self.0.ask_server(look, place).await?,
+            Handler::Proxy => self.0.ask_server(look, place, None).await?,
             Handler::HandOff => self.0.hand_over(look, place).await?,
             Handler::AsIs => as_is::run(look, place)?,
             Handler::Options

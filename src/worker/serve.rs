@@ -22,7 +22,7 @@ use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
 use crate::handlers::application::Known;
-use crate::handlers::application::at_once::Begun;
+use crate::handlers::{application, proxy};
 use crate::http::depends::{self, Depends};
 use crate::http::fields::append_line;
 use crate::http::head::RequestHead;
@@ -34,7 +34,7 @@ use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::balance;
-use crate::worker::destination::{Leads, Scene};
+use crate::worker::destination::{Begun, Leads, Scene};
 use crate::worker::looks::Around;
 use crate::worker::survey;
 use crate::worker::thread::Thread;
@@ -73,7 +73,7 @@ pub trait Outside {
         ex: &mut Exchange,
         place: &Place,
         known: &Known,
-        begun: Option<Box<Begun>>,
+        begun: Option<Box<application::at_once::Begun>>,
     ) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// What may be kept of a request on its way to who is behind this server, whose phases depend on this; nothing where nothing is kept.
@@ -84,8 +84,13 @@ pub trait Outside {
     /// Keeps where the request with this head has led.
     fn keep(&self, _scene: Scene, _head: &RequestHead, _found: (Handler, Place, Known)) {}
 
-    /// What the server behind this one answers.
-    fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+    /// What the server behind this one answers, which may have been told of the request already.
+    fn ask_server(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        begun: Option<Box<proxy::at_once::Begun>>,
+    ) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// Finds the service that takes the client's connection.
     fn hand_over(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -123,7 +128,7 @@ impl Outside for Thread {
     }
 
     async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::application::on_demand::run(ex, place, &self.applications).await
+        application::on_demand::run(ex, place, &self.applications).await
     }
 
     async fn run_program(&self, ex: &mut Exchange, place: &Place, arguments: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
@@ -135,9 +140,9 @@ impl Outside for Thread {
         ex: &mut Exchange,
         place: &Place,
         known: &Known,
-        begun: Option<Box<Begun>>,
+        begun: Option<Box<application::at_once::Begun>>,
     ) -> Result<Outcome, Fail> {
-        handlers::application::run(ex, place, known, &self.applications, begun).await
+        application::run(ex, place, known, &self.applications, begun).await
     }
 
     fn scene(&self, ex: &Exchange, depends: Depends) -> Option<Scene> {
@@ -148,8 +153,13 @@ impl Outside for Thread {
         scene.keep(self, head, found);
     }
 
-    async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::proxy::run(ex, place, &self.applications).await
+    async fn ask_server(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        begun: Option<Box<proxy::at_once::Begun>>,
+    ) -> Result<Outcome, Fail> {
+        proxy::run(ex, place, &self.applications, begun).await
     }
 
     async fn hand_over(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -356,7 +366,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Cgi => Box::pin(outside.run_script(ex, &place)).await?,
         Handler::Fcgid => Box::pin(outside.ask_on_demand(ex, &place)).await?,
         Handler::Application => Box::pin(outside.ask_application(ex, &place, &Known::default(), None)).await?,
-        Handler::Proxy => Box::pin(outside.ask_server(ex, &place)).await?,
+        Handler::Proxy => Box::pin(outside.ask_server(ex, &place, None)).await?,
         Handler::HandOff => Box::pin(outside.hand_over(ex, &place)).await?,
         Handler::Balancer => Box::pin(outside.ask_balancer(ex, &mut place)).await?,
         Handler::Status => handlers::status::run(ex, &Box::pin(outside.state()).await?),
@@ -402,12 +412,17 @@ async fn asked<O: Outside + 'static>(
     ex: &mut Exchange,
     outside: &Rc<O>,
     (handler, place, known): (Handler, &Place, &Known),
-    begun: Option<Box<Begun>>,
+    begun: Option<Begun>,
 ) -> Result<Outcome, Fail> {
+    let (application, server) = match begun {
+        Some(Begun::Application(begun)) => (Some(begun), None),
+        Some(Begun::Server(begun)) => (None, Some(begun)),
+        None => (None, None),
+    };
     if handler == Handler::Proxy {
-        return Box::pin(outside.ask_server(ex, place)).await;
+        return Box::pin(outside.ask_server(ex, place, server)).await;
     }
-    Box::pin(outside.ask_application(ex, place, known, begun)).await
+    Box::pin(outside.ask_application(ex, place, known, application)).await
 }
 
 fn told_user(ex: &Exchange, mut outcome: Result<Outcome, Fail>) -> Result<Outcome, Fail> {

@@ -177,7 +177,12 @@ impl Outside for StandIn {
         )))
     }
 
-    async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+    async fn ask_server(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        _begun: Option<Box<proxy::at_once::Begun>>,
+    ) -> Result<Outcome, Fail> {
         let proxy::Explained { address, path, tls } = proxy::explain(ex, place)?;
         let path = String::from_utf8_lossy(&path);
         let over = tls.map_or_else(String::new, |host| {

@@ -100,8 +100,9 @@ impl Begun {
         self.conversation.poll_first(cx)
     }
 
-    /// The answer, if it is there at once, and nothing has to be done about it but to send it.
-    pub fn answer(&self, place: &Place) -> Option<AtOnce> {
+    /// The answer, if it is there at once, and nothing has to be done about it but to send it: its head, and its body. What stands
+    /// in the head for the body says its length alone, where that was promised.
+    pub fn answer(&self, place: &Place) -> Option<(Response, Output)> {
         let whole = self.conversation.whole()?;
         let mut response = Response::new(Status::OK, Body::Empty);
         let head = PlainHead::of(whole.output().next()?, &mut response.head.fields)?;
@@ -115,9 +116,9 @@ impl Begun {
         add_what_the_name_says(&mut response, &place.types);
         let (start, length) = (head.body, head.content_length);
         response.body = Body::Stream(Box::new(Untold), length);
-        let answer = AtOnce { response, whole, start };
-        let is_promised = |length| length == answer.pieces().map(|piece| piece.len() as u64).sum::<u64>();
-        length.is_none_or(is_promised).then_some(answer)
+        let body = Output { whole, start };
+        let is_promised = |length| length == body.pieces().map(|piece| piece.len() as u64).sum::<u64>();
+        length.is_none_or(is_promised).then_some((response, body))
     }
 
     /// Ends what was answered at once. The connection may carry another request.
@@ -126,16 +127,14 @@ impl Begun {
     }
 }
 
-/// An answer that is there.
-pub struct AtOnce {
-    /// Its head. What stands there for the body says its length alone, where that was promised.
-    pub response: Response,
+/// A body that is there.
+pub struct Output {
     whole: Whole,
     /// Where the body begins in the first piece of output.
     start: usize,
 }
 
-impl AtOnce {
+impl Output {
     /// The body in pieces, none of them empty.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(self.start).chain(std::iter::repeat(0));
