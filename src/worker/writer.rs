@@ -23,6 +23,8 @@ const COLLECT: usize = 64 * 1024;
 const STREAMED: usize = 96 * 1024;
 /// A file part up to this size is read and sent with the head in one write; a larger one is sent by the kernel.
 pub(super) const SMALL_FILE: u64 = 32 * 1024;
+/// A body that is there is not copied from this size on.
+const LARGE_BODY: usize = 16 * 1024;
 /// Chunks of this size are mostly followed by more.
 const LARGE_CHUNK: usize = 4 * 1024;
 /// What one sendfile(2) call is asked for, so that one client does not hold the thread. Measured with 16 clients of a file of
@@ -117,19 +119,56 @@ impl Writer {
         self.out.extend_from_slice(bytes);
     }
 
-    /// Puts a body that is there behind its head, as it is framed; it waits for [`Writer::flush`].
-    pub fn pieces<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, framing: ResponseFraming) {
-        for piece in pieces {
-            if framing == ResponseFraming::Chunked {
-                self.out.extend_from_slice(ChunkHead::new(piece.len()).as_bytes());
+    /// Puts a body that is there behind its head, as it is framed; it waits for [`Writer::flush`]. Of a large one as much as there is
+    /// room for is sent at once: that is not copied.
+    pub fn pieces<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]> + Clone, framing: ResponseFraming) {
+        let length: usize = pieces.clone().map(<[u8]>::len).sum();
+        self.body_bytes += length as u64;
+        let is_chunked = framing == ResponseFraming::Chunked;
+        if length < LARGE_BODY {
+            for piece in pieces {
+                if is_chunked {
+                    self.out.extend_from_slice(ChunkHead::new(piece.len()).as_bytes());
+                }
+                self.out.extend_from_slice(piece);
+                if is_chunked {
+                    self.out.extend_from_slice(CHUNK_END);
+                }
             }
-            self.put(piece);
-            if framing == ResponseFraming::Chunked {
-                self.out.extend_from_slice(CHUNK_END);
+            if is_chunked {
+                self.out.extend_from_slice(LAST_CHUNK);
             }
+            return;
         }
-        if framing == ResponseFraming::Chunked {
-            self.out.extend_from_slice(LAST_CHUNK);
+        self.collect_tail();
+        let mut out = std::mem::take(&mut self.out);
+        if is_chunked {
+            let heads: Vec<ChunkHead> = pieces.clone().map(|piece| ChunkHead::new(piece.len())).collect();
+            let chunks = heads.iter().zip(pieces);
+            let chunks = chunks.flat_map(|(head, piece)| [head.as_bytes(), piece, CHUNK_END]);
+            self.send_parts(&mut out, chunks.chain([LAST_CHUNK]));
+        } else {
+            self.send_parts(&mut out, pieces);
+        }
+        self.out = out;
+    }
+
+    /// Sends what was collected and these parts as far as there is room for them, and collects the rest.
+    fn send_parts<'p>(&mut self, out: &mut Vec<u8>, parts: impl Iterator<Item = &'p [u8]>) {
+        let parts: Vec<IoSlice> = parts.map(IoSlice::new).collect();
+        let all: Vec<IoSlice> = std::iter::once(IoSlice::new(out))
+            .chain(parts.iter().copied())
+            .collect();
+        // Whatever goes wrong is seen again when the rest is sent.
+        let mut sent = self.stream.try_write_vectored(&all).unwrap_or(0);
+        self.bytes_out += sent as u64;
+        let head = sent.min(out.len());
+        out.drain(..head);
+        sent -= head;
+        for part in &parts {
+            let skipped = sent.min(part.len());
+            sent -= skipped;
+            out.extend_from_slice(part.get(skipped..).unwrap_or_default());
         }
     }
 

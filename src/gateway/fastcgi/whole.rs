@@ -61,7 +61,7 @@ impl Whole {
     }
 
     /// Its output in pieces.
-    pub fn output(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn output(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut at = 0;
         std::iter::from_fn(move || {
             loop {

@@ -136,7 +136,7 @@ pub struct Output {
 
 impl Output {
     /// The body in pieces, none of them empty.
-    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let starts = std::iter::once(self.start).chain(std::iter::repeat(0));
         let pieces = self.whole.output().zip(starts);
         let pieces = pieces.filter_map(|(piece, start)| piece.get(start..));

@@ -127,7 +127,7 @@ impl Conn {
         &mut self,
         ex: &mut Exchange,
         response: &mut Response,
-        pieces: impl Iterator<Item = &'p [u8]>,
+        pieces: impl Iterator<Item = &'p [u8]> + Clone,
         destination: &Destination,
     ) -> Then {
         let handler = &destination.place.types.handler;
