@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::exchange::response::{Body, BodyStream, Copied, FileBody, FilePart};
 use crate::fs::contents::Content;
-use crate::http::chunked::{ChunkHead, LAST_CHUNK};
+use crate::http::chunked::{CHUNK_END, ChunkHead, LAST_CHUNK};
 use crate::http::framing::ResponseFraming;
 use crate::net::stream::{More, Stream};
 
@@ -23,6 +23,8 @@ const COLLECT: usize = 64 * 1024;
 const STREAMED: usize = 96 * 1024;
 /// A file part up to this size is read and sent with the head in one write; a larger one is sent by the kernel.
 pub(super) const SMALL_FILE: u64 = 32 * 1024;
+/// A body that is there is not copied from this size on.
+const LARGE_BODY: usize = 16 * 1024;
 /// Chunks of this size are mostly followed by more.
 const LARGE_CHUNK: usize = 4 * 1024;
 /// What one sendfile(2) call is asked for, so that one client does not hold the thread. After each call the others have their
@@ -116,6 +118,59 @@ impl Writer {
     pub fn put(&mut self, bytes: &[u8]) {
         self.body_bytes += bytes.len() as u64;
         self.out.extend_from_slice(bytes);
+    }
+
+    /// Puts a body that is there behind its head, as it is framed; it waits for [`Writer::flush`]. Of a large one as much as there is
+    /// room for is sent at once: that is not copied.
+    pub fn pieces<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]> + Clone, framing: ResponseFraming) {
+        let length: usize = pieces.clone().map(<[u8]>::len).sum();
+        self.body_bytes += length as u64;
+        let is_chunked = framing == ResponseFraming::Chunked;
+        if length < LARGE_BODY {
+            for piece in pieces {
+                if is_chunked {
+                    self.out.extend_from_slice(ChunkHead::new(piece.len()).as_bytes());
+                }
+                self.out.extend_from_slice(piece);
+                if is_chunked {
+                    self.out.extend_from_slice(CHUNK_END);
+                }
+            }
+            if is_chunked {
+                self.out.extend_from_slice(LAST_CHUNK);
+            }
+            return;
+        }
+        self.collect_tail();
+        let mut out = std::mem::take(&mut self.out);
+        if is_chunked {
+            let heads: Vec<ChunkHead> = pieces.clone().map(|piece| ChunkHead::new(piece.len())).collect();
+            let chunks = heads.iter().zip(pieces);
+            let chunks = chunks.flat_map(|(head, piece)| [head.as_bytes(), piece, CHUNK_END]);
+            self.send_parts(&mut out, chunks.chain([LAST_CHUNK]));
+        } else {
+            self.send_parts(&mut out, pieces);
+        }
+        self.out = out;
+    }
+
+    /// Sends what was collected and these parts as far as there is room for them, and collects the rest.
+    fn send_parts<'p>(&mut self, out: &mut Vec<u8>, parts: impl Iterator<Item = &'p [u8]>) {
+        let parts: Vec<IoSlice> = parts.map(IoSlice::new).collect();
+        let all: Vec<IoSlice> = std::iter::once(IoSlice::new(out))
+            .chain(parts.iter().copied())
+            .collect();
+        // Whatever goes wrong is seen again when the rest is sent.
+        let mut sent = self.stream.try_write_vectored(&all).unwrap_or(0);
+        self.bytes_out += sent as u64;
+        let head = sent.min(out.len());
+        out.drain(..head);
+        sent -= head;
+        for part in &parts {
+            let skipped = sent.min(part.len());
+            sent -= skipped;
+            out.extend_from_slice(part.get(skipped..).unwrap_or_default());
+        }
     }
 
     /// Bytes that the system was handed or is to be, since the connection began.
@@ -453,7 +508,7 @@ impl Writer {
         }
         self.out.extend_from_slice(ChunkHead::new(chunk.len()).as_bytes());
         self.out.extend_from_slice(chunk);
-        self.out.extend_from_slice(crate::http::chunked::CHUNK_END);
+        self.out.extend_from_slice(CHUNK_END);
         if self.out.len() >= STREAMED {
             self.flush().await
         } else {
