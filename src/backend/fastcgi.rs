@@ -11,6 +11,7 @@ use crate::backend::wire::{Repeatable, Serves, Trouble, Wire};
 use crate::gateway::fastcgi::answers::{Answer, Answers, Fault};
 use crate::gateway::fastcgi::params::{self, Pair};
 use crate::gateway::fastcgi::record::{self, Connection, MAX_CONTENT, Message, RecordReader, Role, Stream};
+use crate::gateway::fastcgi::whole::Whole;
 
 /// The only request on its connection.
 const ID: u16 = record::ONLY;
@@ -29,6 +30,8 @@ pub struct Conversation {
     wire: Wire,
     answers: Answers,
     unread: Bytes,
+    /// What went wrong before anybody has asked for an answer.
+    trouble: Option<Trouble>,
 }
 
 impl Conversation {
@@ -52,6 +55,7 @@ impl Conversation {
             wire: Wire::new(lease, head, silence),
             answers: Answers::new(ID),
             unread: Bytes::new(),
+            trouble: None,
         }
     }
 
@@ -64,6 +68,7 @@ impl Conversation {
             wire,
             answers: Answers::new(ID),
             unread: Bytes::new(),
+            trouble: None,
         }
     }
 
@@ -108,8 +113,34 @@ impl Conversation {
         self.wire.excuse_silence();
     }
 
+    /// Writes the request and waits for the first bytes of its answers, or for what goes wrong instead. Nothing is taken from the
+    /// answers.
+    pub fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.wire.poll_read(cx)) {
+            Ok(Some(bytes)) => self.unread = bytes,
+            Ok(None) => self.trouble = Some(Trouble::Fault(self.answers.closed())),
+            Err(trouble) => self.trouble = Some(trouble),
+        }
+        Poll::Ready(())
+    }
+
+    /// All of the answer, if that is what the first bytes were.
+    pub fn whole(&self) -> Option<Whole> {
+        Whole::of(&self.unread)
+    }
+
+    /// Ends a request whose answer was whole: its connection is kept where that was agreed.
+    pub fn end_whole(self) {
+        if self.wire.is_drained() {
+            self.wire.keep_for_another();
+        }
+    }
+
     /// The application's next answer. Behind [`Answer::End`] and trouble there is nothing to ask.
     pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Trouble>> {
+        if let Some(trouble) = self.trouble.take() {
+            return Poll::Ready(Err(trouble));
+        }
         loop {
             match self.answers.next(&mut self.unread) {
                 Ok(Some(answer)) => return Poll::Ready(Ok(answer)),

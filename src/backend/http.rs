@@ -118,6 +118,8 @@ pub struct Conversation {
     /// What there is of a head.
     head: Vec<u8>,
     unread: Bytes,
+    /// An answer that was put back.
+    back: Option<Box<Result<Answer, Trouble>>>,
 }
 
 /// How far the response is.
@@ -146,7 +148,23 @@ impl Conversation {
             is_unasked: false,
             head: Vec::new(),
             unread: Bytes::new(),
+            back: None,
         }
+    }
+
+    /// Has this answer, which was the last one, come once more.
+    pub fn put_back(&mut self, answer: Result<Answer, Trouble>) {
+        self.back = Some(Box::new(answer));
+    }
+
+    /// The body of a response whose head was the last answer, if all of it is there and nothing behind it. The response has ended
+    /// then.
+    pub fn take_whole_body(&mut self) -> Option<Bytes> {
+        let is_whole = matches!(self.stage, Stage::Length(left) if left == self.unread.len() as u64);
+        is_whole.then(|| {
+            self.stage = Stage::Ended;
+            std::mem::take(&mut self.unread)
+        })
     }
 
     /// The trailer fields of the body that has ended.
@@ -308,6 +326,9 @@ impl Talks for Conversation {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Self::Answer> {
+        if let Some(answer) = self.back.take() {
+            return Poll::Ready(*answer);
+        }
         loop {
             match self.next() {
                 Ok(Some(answer)) => return Poll::Ready(Ok(answer)),

@@ -5,6 +5,8 @@
 //! ours has waited on a new connection for a moment without a byte, all kept ones are closed, and none is kept while it
 //! waits: the process that they hold may be the one it waits for. See `waiting.rs` for what becomes of it where that was so.
 
+pub mod queued;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -208,6 +210,11 @@ impl Pool {
             process.is_another();
         }
         self.forget();
+    }
+
+    /// Whether it leads to the same program for all requests: it is none of a service's processes.
+    pub fn is_of_one(&self) -> bool {
+        self.process.is_none()
     }
 
     /// Where it leads.

@@ -23,7 +23,7 @@ pub(super) const STARVING: Duration = Duration::from_millis(50);
 pub(super) const TIGHT: Duration = Duration::from_secs(60);
 
 /// So long a request waits for a connection that another is done with.
-const QUEUED: Duration = Duration::from_millis(10);
+pub(super) const QUEUED: Duration = Duration::from_millis(10);
 
 /// So often one does not wait, where others do: should it be answered, there is a connection more.
 const PROBED: Duration = Duration::from_secs(1);
@@ -87,25 +87,38 @@ impl Waiting {
 
     /// Waits for a connection that another request is done with, where processes are few; not for long.
     pub(super) async fn for_another(&self) -> Option<Idle> {
-        if !self.is_tight() || self.live.load(Ordering::Acquire) == 0 || self.is_to_probe() {
+        if !self.are_waited_for() || self.is_to_probe(Instant::now()) {
             return None;
         }
-        let (freed, next) = oneshot::channel();
-        {
-            let mut queue = locked(&self.queue);
-            // All wait for as long, so that those who have given up stand first.
-            while queue.front().is_some_and(oneshot::Sender::is_closed) {
-                queue.pop_front();
-            }
-            queue.push_back(freed);
-        }
-        timeout(QUEUED, next).await.ok()?.ok()
+        timeout(QUEUED, self.join()).await.ok()?.ok()
     }
 
-    /// Whether it is time to see if there are more processes.
-    fn is_to_probe(&self) -> bool {
-        let (now, mut probed) = (Instant::now(), locked(&self.probed));
-        let is_time = probed.is_none_or(|last| now >= last + PROBED);
+    /// A place in the queue for such a connection; none where one who waits for it would not, for whatever reason.
+    pub(super) fn queue(&self, now: Instant) -> Option<oneshot::Receiver<Idle>> {
+        let would_wait = self.are_waited_for() && !is_due(*locked(&self.probed), now);
+        would_wait.then(|| self.join())
+    }
+
+    /// Whether connections of others are waited for.
+    fn are_waited_for(&self) -> bool {
+        self.is_tight() && self.live.load(Ordering::Acquire) > 0
+    }
+
+    fn join(&self) -> oneshot::Receiver<Idle> {
+        let (freed, next) = oneshot::channel();
+        let mut queue = locked(&self.queue);
+        // All wait for about as long, so that those who have given up stand first.
+        while queue.front().is_some_and(oneshot::Sender::is_closed) {
+            queue.pop_front();
+        }
+        queue.push_back(freed);
+        next
+    }
+
+    /// Whether it is time to see if there are more processes; from now on it is not.
+    fn is_to_probe(&self, now: Instant) -> bool {
+        let mut probed = locked(&self.probed);
+        let is_time = is_due(*probed, now);
         if is_time {
             *probed = Some(now);
         }
@@ -125,6 +138,11 @@ impl Waiting {
             }
         }
     }
+}
+
+/// Whether one that was last done then is to be done again.
+fn is_due(last: Option<Instant>, now: Instant) -> bool {
+    last.is_none_or(|last| now >= last + PROBED)
 }
 
 /// A request on a new connection that has had no byte of an answer.

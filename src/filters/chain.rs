@@ -134,7 +134,7 @@ fn not_chosen(response: &Response, link: &Link, chosen: &Chosen) -> Step {
 }
 
 /// Whether the place has any. Most have none, and pay nothing for it.
-fn are_there(ex: &Exchange) -> bool {
+pub fn are_there(ex: &Exchange) -> bool {
     let filters = &ex.conf().filters;
     !ex.target.filters.is_empty() || filters.output.value().is_some() || filters.chain.names().next().is_some()
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use crate::base::ascii;
 use crate::base::quote;
 
+pub mod plain;
+
 #[cfg(test)]
 mod tests;
 

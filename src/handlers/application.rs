@@ -4,6 +4,7 @@
 //! to it while its output, its silence and the client are watched. What follows the head of its reply is a stream.
 
 mod asked;
+pub mod at_once;
 mod authorizer;
 pub(in crate::handlers) mod input;
 mod known;
@@ -19,9 +20,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::backend::conversation::Conversation;
 use crate::backend::on_demand::OnDemand;
-use crate::backend::pool::Which;
+use crate::backend::pool::{Lease, Which};
 use crate::backend::wire::Repeatable;
 use crate::backend::{Backends, fastcgi, scgi};
 use crate::config::backends::{Address, Scheme};
@@ -33,6 +36,7 @@ use crate::exchange::response::Outcome;
 use crate::gateway::fastcgi::record::Role;
 use crate::gateway::meta_vars::MetaVars;
 use crate::handlers::application::asked::Asked;
+use crate::handlers::application::at_once::Begun;
 use crate::handlers::application::input::Input;
 pub use crate::handlers::application::known::Known;
 use crate::handlers::application::known::Way;
@@ -101,12 +105,13 @@ pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), F
 }
 
 /// Asks the application of `place` and answers with what it says. What is `known` of it need not be found out, and what is found
-/// out is known from then on.
+/// out is known from then on. Where it was `begun` already, that goes on.
 pub async fn run(
     ex: &mut Exchange,
     place: &Place,
     known: &Known,
     applications: &Applications,
+    mut begun: Option<Box<Begun>>,
 ) -> Result<Outcome, Fail> {
     let mut here = None;
     let way = known.way(ex, place, applications, &mut here)?;
@@ -121,7 +126,7 @@ pub async fn run(
         about(ex, place, module),
     ));
     let words = if length.is_none() {
-        known.words(ex, way.agreed.keep)
+        known.words(&ex.head, ex.connection.client, &ex.unique_id, way.agreed.keep)
     } else {
         None
     };
@@ -132,27 +137,15 @@ pub async fn run(
     let is_told_again = words.is_some() && may_repeat(ex.method, Repeatable::IfIdempotent);
     let mut which = if is_told_again { Which::Likely } else { Which::Any };
     let outcome = loop {
-        let lease = match Behind::Application.lease(ex, pool, &way.agreed, which, module).await {
-            Ok(lease) => lease,
-            Err(fail) => break Err(fail),
-        };
-        let pairs = variables.iter().flat_map(MetaVars::iter);
-        let conversation = match (target.scheme, &words) {
-            (Scheme::FastCgi, Some(words)) => {
-                Conversation::FastCgi(fastcgi::Conversation::begin_with(lease, words.clone(), way.silence))
-            }
-            (Scheme::FastCgi, None) => {
-                Conversation::FastCgi(fastcgi::Conversation::begin(lease, Role::Responder, pairs, way.silence))
-            }
-            (Scheme::Scgi, _) => Conversation::Scgi(scgi::Conversation::begin(
-                lease,
-                pairs,
-                length.unwrap_or(0),
-                way.silence,
-            )),
-            (Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket | Scheme::HandOff, _) => {
-                break Err(Fail::internal("what is behind is no application of this handler").of_module(module));
-            }
+        let conversation = match begun.take() {
+            Some(begun) => Conversation::FastCgi(begun.conversation),
+            None => match Behind::Application.lease(ex, pool, &way.agreed, which, module).await {
+                Ok(lease) => match begin(way, lease, (words.as_ref(), variables.as_ref()), length) {
+                    Ok(conversation) => conversation,
+                    Err(fail) => break Err(fail),
+                },
+                Err(fail) => break Err(fail),
+            },
         };
         let limit = place.conf.cgi.stderr_limit.or(65536);
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes), limit);
@@ -176,6 +169,35 @@ pub async fn run(
         ex.variables.extend(variables.into_pairs());
     }
     outcome
+}
+
+/// Begins the request on a connection, with these words or variables.
+fn begin(
+    way: &Way,
+    lease: Lease,
+    (words, variables): (Option<&Bytes>, Option<&MetaVars>),
+    length: Option<u64>,
+) -> Result<Conversation, Fail> {
+    let target = &way.asked.target;
+    let pairs = variables.into_iter().flat_map(MetaVars::iter);
+    Ok(match (target.scheme, words) {
+        (Scheme::FastCgi, Some(words)) => {
+            Conversation::FastCgi(fastcgi::Conversation::begin_with(lease, words.clone(), way.silence))
+        }
+        (Scheme::FastCgi, None) => {
+            Conversation::FastCgi(fastcgi::Conversation::begin(lease, Role::Responder, pairs, way.silence))
+        }
+        (Scheme::Scgi, _) => Conversation::Scgi(scgi::Conversation::begin(
+            lease,
+            pairs,
+            length.unwrap_or(0),
+            way.silence,
+        )),
+        (Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket | Scheme::HandOff, _) => {
+            let why = "what is behind is no application of this handler";
+            return Err(Fail::internal(why).of_module(target.scheme.module()));
+        }
+    })
 }
 
 /// What the application is told.

@@ -3,6 +3,7 @@
 //! The request is written anew, its body streams to the server while that one's answer, its silence and the client are
 //! watched. What follows the head of the response is a stream.
 
+pub mod at_once;
 mod input;
 pub(in crate::handlers) mod reply;
 mod request;
@@ -28,6 +29,7 @@ use crate::exchange::response::{Body, Outcome, Response};
 use crate::handlers::application::input::Input;
 use crate::handlers::application::{Applications, about, patience};
 use crate::handlers::behind::{Behind, may_repeat};
+use crate::handlers::proxy::at_once::Begun;
 use crate::handlers::proxy::reply::Unanswered;
 use crate::handlers::proxy::request::Plan;
 use crate::handlers::proxy::talk::Talk;
@@ -75,8 +77,13 @@ pub fn explain(ex: &mut Exchange, place: &Place) -> Result<Explained, Fail> {
     Ok(Explained { address, path, tls })
 }
 
-/// Asks the server of `place` and answers with what it says.
-pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
+/// Asks the server of `place` and answers with what it says. Where that was `begun` already, that goes on.
+pub async fn run(
+    ex: &mut Exchange,
+    place: &Place,
+    applications: &Applications,
+    mut begun: Option<Box<Begun>>,
+) -> Result<Outcome, Fail> {
     let target = asked(place)?;
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
     let address = &target.address;
@@ -113,7 +120,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         framing: plan.framing,
         expects: plan.expects,
         silence,
-        line_limit: usize::try_from(terms.field_size.unwrap_or(LINE)).unwrap_or(usize::MAX),
+        line_limit: line_limit(&terms),
         bad_line: ex.site.settings.proxy_http.bad_header.or(BadLine::Refused),
     };
     let notes = Rc::new(Notes::of_error_log(
@@ -126,8 +133,12 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
         _ => Which::Any,
     };
     loop {
-        let lease = Behind::Server.lease(ex, pool, &agreed, which, MODULE).await?;
-        let conversation = Conversation::begin(lease, order.clone());
+        let conversation = if let Some(begun) = begun.take() {
+            begun.conversation
+        } else {
+            let lease = Behind::Server.lease(ex, pool, &agreed, which, MODULE).await?;
+            Conversation::begin(lease, order.clone())
+        };
         let talk = Talk::new(conversation, input, ex.body.clone(), Rc::clone(&notes));
         match reply::wait(ex, place, talk, address, &asked).await {
             Ok(outcome) => return Ok(outcome),
@@ -140,6 +151,11 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
             Err(unanswered) => return Err(unanswered.fail),
         }
     }
+}
+
+/// The longest line of a response's head, in bytes.
+fn line_limit(terms: &Terms) -> usize {
+    usize::try_from(terms.field_size.unwrap_or(LINE)).unwrap_or(usize::MAX)
 }
 
 /// On which terms the server is talked to, how long it may be silent, and in which version it is asked.

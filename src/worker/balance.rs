@@ -17,9 +17,9 @@ pub async fn ask(thread: &Thread, ex: &mut Exchange, place: &mut Place) -> Resul
         let scheme = turn.choose(ex, place).await?;
         let variables = ex.variables.clone();
         let outcome = match scheme {
-            Scheme::FastCgi | Scheme::Scgi => thread.ask_application(ex, place, &Known::default()).await,
+            Scheme::FastCgi | Scheme::Scgi => thread.ask_application(ex, place, &Known::default(), None).await,
             Scheme::Http | Scheme::Https | Scheme::WebSocket | Scheme::SecureWebSocket => {
-                thread.ask_server(ex, place).await
+                thread.ask_server(ex, place, None).await
             }
             Scheme::HandOff => thread.hand_over(ex, place).await,
         };

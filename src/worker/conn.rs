@@ -1,5 +1,7 @@
 //! The connection loop: heads in, responses out, in order, until either side has had enough.
 
+mod ask;
+mod exchange;
 mod handoff;
 pub mod limits;
 mod persistence;
@@ -23,11 +25,10 @@ use bytes::Buf;
 use tokio::time::Instant;
 
 use crate::config::site::Site;
-use crate::exchange::authorizers::{Authorizers, Gate};
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{AfterResponse, Body, Response};
-use crate::exchange::{Began, Connection, Exchange};
+use crate::exchange::{Began, Exchange};
 use crate::http::depends::Depends;
 use crate::http::framing::{Expectation, Framing, Persistence, ResponseFraming};
 use crate::http::head::{ParseError, Progress, RequestHead};
@@ -35,12 +36,13 @@ use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
+use crate::worker::conn::ask::Asked;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::conn::persistence::{behind, interim};
 use crate::worker::conn::short::Shortcut;
 use crate::worker::conn::waits::Waited;
-use crate::worker::destination::{Destination, recorded};
+use crate::worker::destination::{Leads, recorded};
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
 use crate::worker::reader::{BodyHandle, Filler, Reader};
@@ -119,7 +121,7 @@ pub struct Conn {
 
 /// What came instead of nothing.
 enum Next {
-    Head(Borrowed, Began, Option<Rc<Destination>>),
+    Head(Borrowed, Began, Option<Leads>),
     Broken(Borrowed, Began, Box<Fail>),
     /// The beginning of TLS, where that is left to the client.
     Tls,
@@ -244,9 +246,24 @@ impl Conn {
                     self.take_head(consumed);
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
+                    lately = None;
                     let then = match self.short_way(&mut whole, &came) {
                         Shortcut::None => return Next::Head(whole, came, None),
-                        Shortcut::Leads(destination) => return Next::Head(whole, came, Some(destination)),
+                        Shortcut::Leads(destination) => {
+                            match Box::pin(self.ask(&mut whole, came, &destination)).await {
+                                Asked::Answered(then) => then,
+                                Asked::LongWay(told) => {
+                                    return Next::Head(
+                                        whole,
+                                        came,
+                                        Some(Leads {
+                                            destination,
+                                            begun: told,
+                                        }),
+                                    );
+                                }
+                            }
+                        }
                         Shortcut::Answered(then, now) => {
                             lately = Some(now);
                             then
@@ -258,8 +275,11 @@ impl Conn {
                         return Next::Answered(then);
                     }
                     // What was collected must not grow without bounds, nor one client have the thread to itself.
-                    if self.writer.is_full() && Box::pin(self.writer.flush()).await.is_err() {
-                        return Next::Closed;
+                    if self.writer.is_full() {
+                        lately = None;
+                        if Box::pin(self.writer.flush()).await.is_err() {
+                            return Next::Closed;
+                        }
                     }
                     tokio::task::consume_budget().await;
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
@@ -270,12 +290,15 @@ impl Conn {
                 Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
                 Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, self.unexpected_tls()),
             }
-            if let Poll::Ready(flushed) = self.writer.try_flush() {
-                if flushed.is_err() {
-                    return Next::Closed;
+            match self.writer.try_flush() {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Next::Closed,
+                Poll::Pending => {
+                    lately = None;
+                    if Box::pin(self.writer.flush()).await.is_err() {
+                        return Next::Closed;
+                    }
                 }
-            } else if Box::pin(self.writer.flush()).await.is_err() {
-                return Next::Closed;
             }
             let now = lately.take().map_or_else(Instant::now, Instant::from_std);
             let deadline = self.head_deadline(began.map(|began| began.instant), now);
@@ -316,7 +339,7 @@ impl Conn {
     }
 
     /// Serves one request.
-    async fn request(&mut self, head: Box<RequestHead>, began: Began, leads: Option<Rc<Destination>>) -> Then {
+    async fn request(&mut self, head: Box<RequestHead>, began: Began, leads: Option<Leads>) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(&head, &began);
@@ -335,7 +358,10 @@ impl Conn {
             .begin_body(framing, expectation == Expectation::Continue);
         let body = BodyHandle::new(Rc::clone(&self.reader), mark);
         let body = RequestBody::new(Rc::new(RefCell::new(body)));
-        let mut ex = self.exchange(head, began, body, leads.as_deref());
+        let told = leads.as_ref().and_then(|leads| leads.begun.as_ref());
+        let unique_id = told.map_or_else(|| thread.unique_id(began.wall), |told| told.unique_id());
+        let destination = leads.as_ref().map(|leads| &*leads.destination);
+        let mut ex = self.exchange(head, (began, unique_id), body, destination);
         if expectation == Expectation::Continue && self.writer.flush().await.is_err() {
             return Then::Close;
         }
@@ -348,7 +374,7 @@ impl Conn {
             Box::pin(serve::refuse(&mut ex, &self.thread, fail)).await
         } else {
             self.reader.borrow_mut().filler = interim(&ex);
-            let Ok((response, noted)) = self.answer(&mut ex, leads.as_deref()).await else {
+            let Ok((response, noted)) = self.answer(&mut ex, leads).await else {
                 return Then::Close;
             };
             depends = noted.filter(|_| may_be_kept);
@@ -398,11 +424,12 @@ impl Conn {
     async fn answer(
         &mut self,
         ex: &mut Exchange,
-        leads: Option<&Destination>,
+        leads: Option<Leads>,
     ) -> Result<(Option<Response>, Option<Depends>), Cut> {
         let thread = Rc::clone(&self.thread);
+        let is_known = leads.is_some();
         let mut serving = std::pin::pin!(serve::serve(ex, &thread, leads));
-        let (at_once, depends) = poll_fn(|cx| Poll::Ready(recorded(leads, || serving.as_mut().poll(cx)))).await;
+        let (at_once, depends) = poll_fn(|cx| Poll::Ready(recorded(is_known, || serving.as_mut().poll(cx)))).await;
         if let Poll::Ready(response) = at_once {
             return Ok((response, depends));
         }
@@ -413,43 +440,13 @@ impl Conn {
     /// Answers what could not be read as a request, and closes.
     async fn refused(&mut self, head: Box<RequestHead>, began: Began, fail: Fail) -> Then {
         self.show(&head, &began);
-        let mut ex = self.exchange(head, began, RequestBody::none(), None);
+        let unique_id = self.thread.unique_id(began.wall);
+        let mut ex = self.exchange(head, (began, unique_id), RequestBody::none(), None);
         if let Some(mut response) = serve::refuse(&mut ex, &self.thread, fail).await {
             response.connection = AfterResponse::Close;
             self.send(&mut ex, &mut response).await;
         }
         Then::Close
-    }
-
-    fn connection(&self) -> Connection {
-        Connection {
-            local: self.local,
-            peer: self.peer,
-            client: self.proxied.as_deref().copied().unwrap_or(self.peer),
-            earlier_requests: self.requests,
-            opened: self.opened,
-            tls: self.tls.clone(),
-        }
-    }
-
-    fn exchange(
-        &self,
-        head: Box<RequestHead>,
-        began: Began,
-        body: RequestBody,
-        leads: Option<&Destination>,
-    ) -> Exchange {
-        let unique_id = self.thread.unique_id(began.wall);
-        let connection = self.connection();
-        let mut ex = match leads {
-            Some(destination) => destination.exchange(head, connection, body, (began, unique_id)),
-            None => Exchange::new(self.thread.config, connection, head, body, began),
-        };
-        ex.unique_id = unique_id;
-        if self.thread.has_authorizers {
-            ex.client.gate = Some(Gate(Rc::clone(&self.thread.applications) as Rc<dyn Authorizers>));
-        }
-        ex
     }
 
     /// Sends a response: head, then body, and logs it.

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use crate::exchange::body::RequestBody;
 use crate::exchange::place::Place;
 use crate::exchange::{Began, Connection, Exchange};
-use crate::handlers::application::Known;
+use crate::filters::chain;
+use crate::handlers::application::{self, Known};
+use crate::handlers::proxy;
 use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
 use crate::phases::choose::Handler;
@@ -26,9 +28,16 @@ pub struct Destination {
     pub place: Place,
     /// What is known of its application, if it is one.
     pub known: Known,
+    /// What is known of its server, if it is one.
+    pub server: proxy::at_once::Known,
 }
 
 impl Destination {
+    /// Whether what its application answers is sent as it is.
+    pub fn has_no_filters(&self) -> bool {
+        !chain::are_there(&self.ex)
+    }
+
     /// Another request's exchange, as the phases would leave it.
     pub fn exchange(
         &self,
@@ -41,9 +50,35 @@ impl Destination {
     }
 }
 
-/// Does something for a request, and tells what that depends on, unless it is on a short way already.
-pub fn recorded<T>(leads: Option<&Destination>, make: impl FnOnce() -> T) -> (T, Option<Depends>) {
-    if leads.is_some() {
+/// Where a request leads, and what was begun of it.
+pub struct Leads {
+    /// The way that is kept.
+    pub destination: Rc<Destination>,
+    /// What the one behind this server has been told.
+    pub begun: Option<Begun>,
+}
+
+/// A request that was begun.
+pub enum Begun {
+    /// An application was told of it.
+    Application(Box<application::at_once::Begun>),
+    /// A server that speaks HTTP was.
+    Server(Box<proxy::at_once::Begun>),
+}
+
+impl Begun {
+    /// Its UNIQUE_ID.
+    pub fn unique_id(&self) -> [u8; 24] {
+        match self {
+            Begun::Application(begun) => begun.unique_id,
+            Begun::Server(begun) => begun.unique_id,
+        }
+    }
+}
+
+/// Does something for a request, and tells what that depends on, unless it is on a short way already: its way is known.
+pub fn recorded<T>(is_known: bool, make: impl FnOnce() -> T) -> (T, Option<Depends>) {
+    if is_known {
         return (make(), None);
     }
     let (done, depends) = depends::record(make);
@@ -95,6 +130,7 @@ impl Scene {
             handler,
             place,
             known,
+            server: proxy::at_once::Known::default(),
         };
         cache.keep(
             &name,

@@ -30,6 +30,16 @@ impl Borrowed {
         self.0.take().unwrap_or_default()
     }
 
+    /// The head itself, for a while: nothing but an empty one is here meanwhile.
+    pub fn lend(&mut self) -> Box<RequestHead> {
+        self.0.take().unwrap_or_default()
+    }
+
+    /// What was lent comes back.
+    pub fn take_back(&mut self, head: Box<RequestHead>) {
+        self.0 = Some(head);
+    }
+
     /// Where the head is, for another to take its place for a while.
     pub fn place(&mut self) -> &mut Box<RequestHead> {
         self.0.get_or_insert_default()

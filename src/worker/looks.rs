@@ -57,9 +57,9 @@ impl<O: Outside> Looks for Around<'_, O> {
             Handler::StaticFile => return static_file::whole(look, place),
             Handler::Cgi => self.0.run_script(look, place).await?,
             Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
-            Handler::Application => self.0.ask_application(look, place, &Known::default()).await?,
+            Handler::Application => self.0.ask_application(look, place, &Known::default(), None).await?,
             Handler::Balancer => self.0.ask_balancer(look, place).await?,
-            Handler::Proxy => self.0.ask_server(look, place).await?,
+            Handler::Proxy => self.0.ask_server(look, place, None).await?,
             Handler::HandOff => self.0.hand_over(look, place).await?,
             Handler::AsIs => as_is::run(look, place)?,
             Handler::Options

@@ -22,6 +22,7 @@ use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
 use crate::handlers::application::Known;
+use crate::handlers::{application, proxy};
 use crate::http::depends::{self, Depends};
 use crate::http::fields::append_line;
 use crate::http::head::RequestHead;
@@ -33,7 +34,7 @@ use crate::phases;
 use crate::phases::choose::Handler;
 use crate::phases::target::Asked;
 use crate::worker::balance;
-use crate::worker::destination::{Destination, Scene};
+use crate::worker::destination::{Begun, Leads, Scene};
 use crate::worker::looks::Around;
 use crate::worker::survey;
 use crate::worker::thread::Thread;
@@ -66,12 +67,13 @@ pub trait Outside {
         arguments: Vec<Vec<u8>>,
     ) -> impl Future<Output = Result<Outcome, Fail>>;
 
-    /// What the application of the place answers, of which this is known.
+    /// What the application of the place answers, of which this is known, and which may have been told of the request already.
     fn ask_application(
         &self,
         ex: &mut Exchange,
         place: &Place,
         known: &Known,
+        begun: Option<Box<application::at_once::Begun>>,
     ) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// What may be kept of a request on its way to who is behind this server, whose phases depend on this; nothing where nothing is kept.
@@ -82,8 +84,13 @@ pub trait Outside {
     /// Keeps where the request with this head has led.
     fn keep(&self, _scene: Scene, _head: &RequestHead, _found: (Handler, Place, Known)) {}
 
-    /// What the server behind this one answers.
-    fn ask_server(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+    /// What the server behind this one answers, which may have been told of the request already.
+    fn ask_server(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        begun: Option<Box<proxy::at_once::Begun>>,
+    ) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// Finds the service that takes the client's connection.
     fn hand_over(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -121,15 +128,21 @@ impl Outside for Thread {
     }
 
     async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::application::on_demand::run(ex, place, &self.applications).await
+        application::on_demand::run(ex, place, &self.applications).await
     }
 
     async fn run_program(&self, ex: &mut Exchange, place: &Place, arguments: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
         handlers::cgi::run_with(ex, place, &self.scripts, arguments).await
     }
 
-    async fn ask_application(&self, ex: &mut Exchange, place: &Place, known: &Known) -> Result<Outcome, Fail> {
-        handlers::application::run(ex, place, known, &self.applications).await
+    async fn ask_application(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        known: &Known,
+        begun: Option<Box<application::at_once::Begun>>,
+    ) -> Result<Outcome, Fail> {
+        application::run(ex, place, known, &self.applications, begun).await
     }
 
     fn scene(&self, ex: &Exchange, depends: Depends) -> Option<Scene> {
@@ -140,8 +153,13 @@ impl Outside for Thread {
         scene.keep(self, head, found);
     }
 
-    async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::proxy::run(ex, place, &self.applications).await
+    async fn ask_server(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        begun: Option<Box<proxy::at_once::Begun>>,
+    ) -> Result<Outcome, Fail> {
+        proxy::run(ex, place, &self.applications, begun).await
     }
 
     async fn hand_over(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -163,14 +181,10 @@ impl Outside for Thread {
 
 /// Serves one request: from parsed head to response. `None` when the client has left. What is kept of an earlier one is where it
 /// leads.
-pub async fn serve<O: Outside + 'static>(
-    ex: &mut Exchange,
-    outside: &Rc<O>,
-    leads: Option<&Destination>,
-) -> Option<Response> {
-    if let Some(destination) = leads {
+pub async fn serve<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, leads: Option<Leads>) -> Option<Response> {
+    if let Some(Leads { destination, begun }) = leads {
         let (place, known) = (&destination.place, &destination.known);
-        let outcome = asked(ex, outside, (destination.handler, place, known)).await;
+        let outcome = asked(ex, outside, (destination.handler, place, known), begun).await;
         let outcome = told_user(ex, outcome).map_err(Stop::from);
         let answer = from_outcome(ex, outside, outcome).await;
         return finish(ex, outside, answer).await;
@@ -213,18 +227,30 @@ async fn finish<O: Outside + 'static>(
     }
     error_document::fill_in(ex, &mut response);
     let coded = chain::apply(ex, &mut response, made).await;
-    rewriting::apply(ex, &mut response);
-    negotiated::apply(ex, &mut response);
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, &mut response, made, coded));
+    complete(ex, &mut response, made, coded);
+    outside.tell(ex);
+    Some(response)
+}
+
+/// Completes the head of an answer of who is behind this server, which passes no filters.
+pub fn finish_at_once<O: Outside>(ex: &mut Exchange, outside: &O, response: &mut Response) {
+    tell_user(ex, response);
+    complete(ex, response, Made::ByHandler, Coded::No);
+    outside.tell(ex);
+}
+
+/// What is done about the head of any answer.
+fn complete(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
+    rewriting::apply(ex, response);
+    negotiated::apply(ex, response);
+    let ((), effort) = effort::watched_at_once(|| change_fields(ex, response, made, coded));
     if let Some(pattern) = effort.gave_up {
         ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
     }
-    default_charset::apply(ex, &mut response);
-    negotiated::expire(ex, &mut response);
-    tables::tidy_vary(&mut response);
-    tables::strip_what_is_of_a_body(&mut response);
-    outside.tell(ex);
-    Some(response)
+    default_charset::apply(ex, response);
+    negotiated::expire(ex, response);
+    tables::tidy_vary(response);
+    tables::strip_what_is_of_a_body(response);
 }
 
 /// What filters leave to be said, Expires and Header.
@@ -339,8 +365,8 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::TypeMap => Box::pin(handlers::type_map::run(ex, &place, &Around(&**outside))).await?,
         Handler::Cgi => Box::pin(outside.run_script(ex, &place)).await?,
         Handler::Fcgid => Box::pin(outside.ask_on_demand(ex, &place)).await?,
-        Handler::Application => Box::pin(outside.ask_application(ex, &place, &Known::default())).await?,
-        Handler::Proxy => Box::pin(outside.ask_server(ex, &place)).await?,
+        Handler::Application => Box::pin(outside.ask_application(ex, &place, &Known::default(), None)).await?,
+        Handler::Proxy => Box::pin(outside.ask_server(ex, &place, None)).await?,
         Handler::HandOff => Box::pin(outside.hand_over(ex, &place)).await?,
         Handler::Balancer => Box::pin(outside.ask_balancer(ex, &mut place)).await?,
         Handler::Status => handlers::status::run(ex, &Box::pin(outside.state()).await?),
@@ -373,7 +399,7 @@ async fn behind<O: Outside + 'static>(
         Some(_) => Known::lasting(),
         None => Known::default(),
     };
-    let outcome = asked(ex, outside, (handler, &place, &known)).await;
+    let outcome = asked(ex, outside, (handler, &place, &known), None).await;
     let outcome = told_user(ex, outcome)?;
     if let (Some(scene), Outcome::Reply(_)) = (scene, &outcome) {
         outside.keep(scene, &ex.head, (handler, place, known));
@@ -386,11 +412,17 @@ async fn asked<O: Outside + 'static>(
     ex: &mut Exchange,
     outside: &Rc<O>,
     (handler, place, known): (Handler, &Place, &Known),
+    begun: Option<Begun>,
 ) -> Result<Outcome, Fail> {
+    let (application, server) = match begun {
+        Some(Begun::Application(begun)) => (Some(begun), None),
+        Some(Begun::Server(begun)) => (None, Some(begun)),
+        None => (None, None),
+    };
     if handler == Handler::Proxy {
-        return Box::pin(outside.ask_server(ex, place)).await;
+        return Box::pin(outside.ask_server(ex, place, server)).await;
     }
-    Box::pin(outside.ask_application(ex, place, known)).await
+    Box::pin(outside.ask_application(ex, place, known, application)).await
 }
 
 fn told_user(ex: &Exchange, mut outcome: Result<Outcome, Fail>) -> Result<Outcome, Fail> {

@@ -240,9 +240,17 @@ impl<S: Read + Write> Talk<S> {
         })
     }
 
+    /// All of an answer at once.
+    fn answer(&mut self, id: u16, bytes: &[u8]) -> io::Result<()> {
+        self.say(|out| {
+            record::stream(out, id, Stream::Stdout, bytes);
+            record::stream_header(out, id, Stream::Stdout, 0);
+            record::end(out, id, 0, ProtocolStatus::Complete);
+        })
+    }
+
     fn text(&mut self, id: u16, body: &[u8]) -> io::Result<()> {
-        self.output(id, &[b"Content-Type: text/plain\r\n\r\n", body].concat())?;
-        self.end(id, 0)
+        self.answer(id, &[b"Content-Type: text/plain\r\n\r\n", body].concat())
     }
 
     /// Whether the connection goes on.
@@ -291,8 +299,7 @@ impl<S: Read + Write> Talk<S> {
                 let head = lines
                     .iter()
                     .fold(Vec::new(), |head, line| [&head[..], line, b"\r\n"].concat());
-                self.output(id, &[&head[..], b"\r\n", &body].concat())?;
-                self.end(id, 0)?;
+                self.answer(id, &[&head[..], b"\r\n", &body].concat())?;
             }
             "head" => {
                 self.output(id, &stdin)?;

@@ -16,6 +16,7 @@ use crate::exchange::rewriting::Question;
 use crate::exchange::state::State;
 use crate::exchange::trace::Step;
 use crate::handlers::application::Known;
+use crate::handlers::application::at_once::Begun;
 use crate::handlers::cgi;
 use crate::handlers::{application, balance, handoff, proxy};
 use crate::http::status::Status;
@@ -161,7 +162,13 @@ impl Outside for StandIn {
         self.run_script(ex, place).await
     }
 
-    async fn ask_application(&self, ex: &mut Exchange, place: &Place, _known: &Known) -> Result<Outcome, Fail> {
+    async fn ask_application(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        _known: &Known,
+        _begun: Option<Box<Begun>>,
+    ) -> Result<Outcome, Fail> {
         let (address, file) = application::explain(ex, place)?;
         let file = String::from_utf8_lossy(&file);
         Err(self.stop(format!(
@@ -170,7 +177,12 @@ impl Outside for StandIn {
         )))
     }
 
-    async fn ask_server(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+    async fn ask_server(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        _begun: Option<Box<proxy::at_once::Begun>>,
+    ) -> Result<Outcome, Fail> {
         let proxy::Explained { address, path, tls } = proxy::explain(ex, place)?;
         let path = String::from_utf8_lossy(&path);
         let over = tls.map_or_else(String::new, |host| {

@@ -1,10 +1,10 @@
 //! What an application is told of requests that differ in little: the pairs (section 3.4) that are the same for all of them, made
 //! once, with gaps for the rest. Pairs come in the order of names, as they do without a frame.
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use crate::base::ascii::append_decimal;
 use crate::gateway::fastcgi::params;
 use crate::gateway::meta_vars::{MetaVars, append_field_variable, is_told};
 use crate::gateway::request::Credentials;
@@ -88,9 +88,13 @@ impl Frame {
             fits &= params::append(out, name(range), value);
         }
         part(out);
-        fits &= append_shown(out, b"REMOTE_ADDR", &occasion.peer.ip().to_canonical());
+        let mut shown = Vec::with_capacity(64);
+        append_address(&mut shown, occasion.peer.ip());
+        fits &= params::append(out, b"REMOTE_ADDR", &shown);
         part(out);
-        fits &= append_shown(out, b"REMOTE_PORT", &occasion.peer.port());
+        shown.clear();
+        append_decimal(&mut shown, occasion.peer.port().into());
+        fits &= params::append(out, b"REMOTE_PORT", &shown);
         part(out);
         fits &= params::append(out, b"UNIQUE_ID", occasion.unique_id);
         part(out);
@@ -98,16 +102,18 @@ impl Frame {
     }
 }
 
-/// Appends a pair whose value is short in writing.
-fn append_shown(out: &mut Vec<u8>, name: &[u8], value: &impl std::fmt::Display) -> bool {
-    let mut written = [0; 64];
-    let mut rest = written.as_mut_slice();
-    if write!(rest, "{value}").is_err() {
-        return false;
+/// Appends an address as it is written; of one of IPv4 that is little work.
+fn append_address(out: &mut Vec<u8>, ip: IpAddr) {
+    let ip = ip.to_canonical();
+    let IpAddr::V4(four) = ip else {
+        return out.extend_from_slice(ip.to_string().as_bytes());
+    };
+    for (n, part) in four.octets().into_iter().enumerate() {
+        if n > 0 {
+            out.push(b'.');
+        }
+        append_decimal(out, part.into());
     }
-    let left = rest.len();
-    let length = written.len() - left;
-    params::append(out, name, written.get(..length).unwrap_or_default())
 }
 
 #[cfg(test)]

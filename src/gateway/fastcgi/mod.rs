@@ -7,6 +7,7 @@ pub mod params;
 pub mod record;
 pub mod requests;
 pub mod script;
+pub mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    const fn number(self) -> u8 {
+    pub(super) const fn number(self) -> u8 {
         match self {
             Stream::Params => 4,
             Stream::Stdin => 5,
@@ -51,7 +51,7 @@ impl Stream {
 
 const BEGIN_REQUEST: u8 = 1;
 const ABORT_REQUEST: u8 = 2;
-const END_REQUEST: u8 = 3;
+pub(super) const END_REQUEST: u8 = 3;
 const GET_VALUES: u8 = 9;
 const GET_VALUES_RESULT: u8 = 10;
 const UNKNOWN_TYPE: u8 = 11;

@@ -2,6 +2,7 @@
 //! it is told that does not change.
 
 use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::gateway::request::Credentials;
 use crate::handlers::application::asked::Asked;
 use crate::handlers::application::{Applications, patience};
 use crate::handlers::behind::Behind;
+use crate::http::head::RequestHead;
 
 /// The words of a usual request have so many bytes, and glibc keeps pieces of this size at hand.
 const USUAL: usize = 1024;
@@ -99,16 +101,22 @@ impl Known {
         Ok(self.way.get_or_init(|| way))
     }
 
+    /// Who is asked and over which connections, where that is the same for all requests.
+    pub(super) fn well_known(&self) -> Option<(&Way, &Arc<Pool>)> {
+        let way = self.way.get()?;
+        Some((way, way.pool.as_ref()?))
+    }
+
     /// The words of a FastCGI request without a body, standard input's end among them; nothing where they are not known.
-    pub(super) fn words(&self, ex: &Exchange, keep: Keep) -> Option<Bytes> {
+    pub(super) fn words(&self, head: &RequestHead, client: SocketAddr, unique_id: &[u8], keep: Keep) -> Option<Bytes> {
         let frame = self.frame.get()?.as_ref()?;
         let mut words = Vec::with_capacity(USUAL);
         let occasion = Occasion {
-            peer: ex.connection.client,
-            unique_id: &ex.unique_id,
+            peer: client,
+            unique_id,
         };
         let is_told = record::request(&mut words, Role::Responder, fastcgi::connection(keep), |pairs| {
-            frame.append(pairs, ex.head.fields(), &occasion)
+            frame.append(pairs, head.fields(), &occasion)
         });
         is_told.then(|| Bytes::from(words))
     }

@@ -192,7 +192,7 @@ fn replaced(received: &Received) -> Fail {
 }
 
 /// The head as it goes out here.
-fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::response::ResponseHead {
+pub(super) fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::response::ResponseHead {
     let (version, mut head) = (received.version, received.head);
     free_of_connection(&mut head.fields);
     let conf = &place.conf.proxy_http;

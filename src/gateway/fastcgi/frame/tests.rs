@@ -1,6 +1,8 @@
 //! Requests told in a frame, held against the same requests told without one.
 
-use crate::gateway::fastcgi::frame::{Frame, Occasion};
+use std::net::IpAddr;
+
+use crate::gateway::fastcgi::frame::{Frame, Occasion, append_address};
 use crate::gateway::fastcgi::params;
 use crate::gateway::meta_vars::MetaVars;
 use crate::gateway::meta_vars::tests::plain;
@@ -65,4 +67,17 @@ fn requests_are_told_in_a_frame_as_without_one() {
 fn fields_of_one_variable_do_not_fit() {
     let (_, short) = both(&[(b"Cookie", b"a=1"), (b"cookie", b"b=2")], Credentials::Withheld);
     assert_eq!(short, None);
+}
+
+#[test]
+fn addresses_are_written_as_they_are_shown() {
+    for shown in ["0.0.0.0", "192.0.2.7", "255.255.255.255", "::1", "2001:db8::7"] {
+        let ip: IpAddr = shown.parse().expect("an address");
+        let mut written = Vec::new();
+        append_address(&mut written, ip);
+        assert_eq!(String::from_utf8_lossy(&written), shown);
+    }
+    let mut written = Vec::new();
+    append_address(&mut written, "::ffff:192.0.2.7".parse().expect("an address"));
+    assert_eq!(String::from_utf8_lossy(&written), "192.0.2.7");
 }
