@@ -147,9 +147,14 @@ fn errors_change_nothing_and_are_told() -> Result<(), String> {
             "the settings in force stay as they are",
         ),
         (
+            "ErrorLog /dev",
+            "cannot open the log `/dev`",
+            "cannot open the log `/dev`",
+        ),
+        (
             "ErrorLog /nowhere/log",
-            "cannot open the log `/nowhere/log`",
-            "cannot open the log `/nowhere/log`",
+            ": ErrorLog: `/nowhere` is not a directory; make it, or name another",
+            "",
         ),
     ];
     for (line, told, logged) in cases {

@@ -77,6 +77,7 @@ pub fn settled(tree: Tree) -> Result<Tree, String> {
     run(Command::new("cp").arg("-a").arg(examples.join(".")).arg(tree.apache()))?;
     let documents = "usr/share/apache2/default-site/htdocs";
     server::write(&tree.root.join(documents).join("index.html"), b"<p>It works!\n")?;
+    fs::create_dir_all(tree.root.join("var/log/apache2")).map_err(|error| error.to_string())?;
     tree.settle_here()?;
     Ok(tree)
 }

@@ -10,6 +10,7 @@ pub mod queued;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -341,7 +342,9 @@ impl Pool {
     async fn turn(pool: &Arc<Pool>, agreed: &Agreed) -> Result<Turn, NoLease> {
         let until = Instant::now() + agreed.acquire;
         loop {
-            let ended = pool.ended.notified();
+            let mut ended = pin!(pool.ended.notified());
+            // Another thread's request may end between the look and the wait.
+            ended.as_mut().enable();
             if let Some(turn) = Pool::turn_at_once(pool, agreed) {
                 return Ok(turn);
             }

@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::fastcgi::{Conversation, values};
 use super::pool::{Agreed, Keep, NoLease, Pool, Which};
+use super::waiting::STARVING;
 use super::wire::{Repeatable, Trouble};
 use crate::config::backends::Address;
 use crate::gateway::fastcgi::answers::{Answer, Fault};
@@ -253,6 +254,39 @@ fn a_kept_connection_holds_no_process_that_a_request_waits_for() {
                 two.end();
                 assert_eq!(place.pool.kept(), 1);
                 place.pool.forget();
+            }
+        };
+        tokio::join!(serve, ask);
+    });
+}
+
+#[test]
+fn a_client_that_takes_its_time_waits_for_no_process() {
+    run(async {
+        let place = place();
+        let serve = async {
+            let mut first = place.accepted().await;
+            first.request().await;
+            first.reply(b"one").await;
+            (first, place.accepted().await)
+        };
+        let ask = async {
+            let mut one = place.conversation(Which::Any, LONG).await;
+            one.put_end();
+            assert_eq!(output(&mut one).await, b"one");
+            one.end();
+            let mut two = place.conversation(Which::New, LONG).await;
+            let uploading = poll_fn(|cx| {
+                two.excuse_silence();
+                two.poll_answer(cx)
+            });
+            assert!(tokio::time::timeout(3 * STARVING, uploading).await.is_err());
+            assert_eq!(place.pool.kept(), 1);
+            // It has said all, and now it does.
+            two.put_end();
+            tokio::select! {
+                other = answer(&mut two) => panic!("{other:?}"),
+                () = async { while place.pool.kept() > 0 { tokio::task::yield_now().await } } => {}
             }
         };
         tokio::join!(serve, ask);

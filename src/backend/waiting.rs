@@ -106,7 +106,12 @@ impl Waiting {
 
     fn join(&self) -> oneshot::Receiver<Idle> {
         let (freed, next) = oneshot::channel();
-        locked(&self.queue).push_back(freed);
+        let mut queue = locked(&self.queue);
+        // All wait for as long, so that those who have given up stand first.
+        while queue.front().is_some_and(oneshot::Sender::is_closed) {
+            queue.pop_front();
+        }
+        queue.push_back(freed);
         next
     }
 
@@ -216,5 +221,28 @@ impl Drop for Live {
         if waiting.unanswered.load(Ordering::Acquire) == 0 {
             let _first = locked(&waiting.queue).pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Live, locked};
+    use crate::backend::pool::Pool;
+    use crate::config::backends::Address;
+
+    #[test]
+    fn who_has_given_up_does_not_stay_in_the_queue() {
+        let pool = Arc::new(Pool::new(Address::Unix(b"/nobody".to_vec())));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            pool.waiting.are_few();
+            let _busy = Live::new(&pool);
+            for _ in 0..5 {
+                assert!(pool.waiting.for_another().await.is_none());
+                assert!(locked(&pool.waiting.queue).len() <= 1);
+            }
+        });
     }
 }

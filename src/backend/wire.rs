@@ -228,7 +228,11 @@ impl Wire {
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Trouble>> {
         match std::mem::take(&mut self.excused) {
-            true => self.lease.waits_for_client(),
+            true => {
+                self.lease.waits_for_client();
+                // No process is missed as long as there is nothing to do for it.
+                self.first_look = self.first_look.map(|_| self.last_heard + self.silence.min(STARVING));
+            }
             false if !self.heard => self.lease.waits_for_application(),
             false => {}
         }

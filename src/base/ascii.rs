@@ -68,16 +68,29 @@ pub fn parse_decimal(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// The two digits of each number below a hundred.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n as usize] = [b'0' + n / 10, b'0' + n % 10];
+        n += 1;
+    }
+    pairs
+};
+
 /// Appends `number` in decimal digits.
 pub fn append_decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0_u8; 20];
     let mut start = digits.len();
     let mut rest = number;
     loop {
-        start -= 1;
-        digits[start] = DIGITS[(rest % 10) as usize];
-        rest /= 10;
+        let pair = rest % 100;
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[pair as usize]);
+        rest /= 100;
         if rest == 0 {
+            start += usize::from(pair < 10);
             break;
         }
     }

@@ -1,5 +1,6 @@
 //! What is looked for on this machine besides the settings themselves, as Apache does at every start.
 
+pub(super) mod named;
 pub(super) mod sandbox;
 
 use std::net::SocketAddr;
@@ -128,18 +129,6 @@ fn is_directory(jail: &[u8], path: &[u8]) -> bool {
     let opened = rustix::fs::open(jail, flags, Mode::empty())
         .and_then(|jail| rustix::fs::openat2(jail, path, flags, Mode::empty(), ResolveFlags::IN_ROOT));
     opened.is_ok()
-}
-
-/// Whether root could take the identity that the settings ask for. Nobody else can take any, and is not asked.
-pub(super) fn identity(loaded: &Loaded) -> Result<(), String> {
-    let core = &loaded.config.server.core;
-    match core.user.value() {
-        Some(user) if Identity::process_is_root() => {
-            Identity::look_up(user, core.group.value().map(Vec::as_slice)).map_err(|error| error.to_string())?;
-            Ok(())
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -312,7 +312,7 @@ fn settings() -> impl Iterator<Item = Arg> {
             "Start in the background, or tell the running server what to do",
         )
         .value_parser(PossibleValuesParser::new(VERBS)),
-        flag("no-roots", 'T', "Do not look for DocumentRoots"),
+        flag("no-roots", 'T', "Do not look for DocumentRoots and directories of logs"),
         flag("debug", 'X', "One thread, in the foreground"),
     ];
     configuration().into_iter().chain(others)

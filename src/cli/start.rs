@@ -47,7 +47,6 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     if loaded.is_fatal() {
         return Err(String::new());
     }
-    checks::identity(&loaded)?;
     print_dumps(options, &loaded).map_err(|error| error.to_string())?;
     match options.takes_over {
         Some(launcher::VERSION) => terminal::out(CommandLine::ANSWER),
@@ -237,6 +236,13 @@ pub(super) fn read(options: &Options, source: &Source) -> Loaded {
             .map_or(&b"/"[..], Vec::as_slice);
         let missing = checks::missing_document_roots(&loaded.settings, jail);
         loaded.complaints.extend(missing);
+        let missing = checks::named::missing_log_directories(&loaded.settings);
+        loaded.complaints.extend(missing);
+    }
+    // The users of an Apache elsewhere need not be known here.
+    if !matches!(options.task, Task::Import(_)) {
+        let unknown = checks::named::unknown_identity(&loaded);
+        loaded.complaints.extend(unknown);
     }
     let unmet = privileges::unmet(&loaded.settings, &loaded.config, asker);
     loaded.complaints.extend(unmet);
@@ -279,7 +285,7 @@ fn launch(options: &Options, ready: &mut dyn FnMut(&[Spoken])) -> Result<(), Str
             if loaded.is_fatal() {
                 return (remarks, false);
             }
-            match checks::identity(&loaded).and_then(|()| plan::of(&loaded, options.threads)) {
+            match plan::of(&loaded, options.threads) {
                 Ok(_) => (remarks, true),
                 Err(error) => ([remarks, vec![error]].concat(), false),
             }

@@ -57,7 +57,7 @@ pub struct Exchange {
     /// The connection it came on.
     pub connection: Connection,
     /// Its head, as the client sent it.
-    pub head: RequestHead,
+    pub head: Box<RequestHead>,
     /// The host that the client asked for, lower case; empty where it named none.
     pub host: Vec<u8>,
     /// The port it named with the host.
@@ -247,10 +247,11 @@ impl Exchange {
     pub fn new(
         config: &'static Config,
         connection: Connection,
-        head: RequestHead,
+        head: impl Into<Box<RequestHead>>,
         body: RequestBody,
         began: Began,
     ) -> Exchange {
+        let head = head.into();
         let site = &config.sites[0];
         Exchange {
             config,
@@ -383,7 +384,7 @@ impl Exchange {
     #[must_use]
     pub fn repeated(
         &self,
-        head: RequestHead,
+        head: impl Into<Box<RequestHead>>,
         connection: Connection,
         body: RequestBody,
         (began, unique_id): (Began, [u8; 24]),
@@ -392,7 +393,7 @@ impl Exchange {
             config: self.config,
             site: self.site,
             connection,
-            head,
+            head: head.into(),
             host: self.host.clone(),
             host_port: self.host_port,
             body,

@@ -198,7 +198,7 @@ pub struct FileCache<V> {
 /// What a cache has done and has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that were answered from it.
+    /// Requests for which it had the answer, or the way to who answers.
     pub hits: u64,
     /// Requests that it was asked for in vain.
     pub misses: u64,
@@ -272,15 +272,14 @@ impl<V> FileCache<V> {
         }
     }
 
-    /// The answer to a request whose answers `hold`, if there is one and its files are as they were.
-    pub fn find(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
-        let found = self.look_up(name, now, hold);
+    /// Counts what came of looking for the answer to a request.
+    pub fn count<T>(&self, found: Option<&T>) {
         let count = if found.is_some() { &self.hits } else { &self.misses };
         count.set(count.get() + 1);
-        found
     }
 
-    fn look_up(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
+    /// The answer to a request whose answers `hold`, if there is one and its files are as they were.
+    pub fn find(&self, name: &Name<'_>, now: Instant, hold: impl Fn(&Asked) -> bool) -> Option<Rc<Kept<V>>> {
         let entries = self.entries.borrow();
         let variants = entries.get(name)?;
         let kept = variants.iter().find(|kept| !kept.is_stale.get() && hold(&kept.asked))?;
@@ -330,7 +329,7 @@ impl<V> FileCache<V> {
         if shared.len() == shared.capacity() {
             shared.retain(|_, one| one.strong_count() > 0);
         }
-        let mut name = probe.name.clone();
+        let mut name = probe.name.as_bytes().to_vec();
         name.push(u8::from(probe.links == Links::Seen));
         let known = shared.get(&name).and_then(Weak::upgrade);
         if let Some(known) = known.filter(|known| known.probe == probe && !known.is_stale.get()) {
@@ -366,7 +365,10 @@ impl<V> FileCache<V> {
             .flatten()
             .map(|probe| self.share(probe, checked))
             .collect();
-        let weight = weight + asked.weight() + size_of_val(&*shared) + size_of::<Kept<V>>();
+        // Of what others share already, the first of them has the weight.
+        let own = shared.iter().filter(|one| Rc::strong_count(one) == 1);
+        let looks: usize = own.map(|one| size_of::<Shared>() + 2 * one.probe.weight()).sum();
+        let weight = weight + asked.weight() + size_of_val(&*shared) + looks + size_of::<Kept<V>>();
         let kept = Kept {
             asked,
             shared,
@@ -382,12 +384,18 @@ impl<V> FileCache<V> {
         let mut variants: Variants<V> = others.take(VARIANTS - 1).map(Rc::clone).collect();
         variants.insert(0, Rc::new(kept));
         entries.insert(Key::new(name), variants);
+        drop(entries);
+        self.contents.make_room(0, self.room_of_contents());
     }
 
     /// Keeps the content of the file that an answer is made of.
     pub fn keep_content(&self, answer: &Rc<Kept<V>>, content: &[u8]) {
-        let room = self.size.saturating_sub(self.entries.borrow().weight());
-        self.contents.keep(answer, content, room);
+        self.contents.keep(answer, content, self.room_of_contents());
+    }
+
+    /// How many bytes answers leave to contents.
+    fn room_of_contents(&self) -> u64 {
+        self.size.saturating_sub(self.entries.borrow().weight())
     }
 
     /// What it has done and has.

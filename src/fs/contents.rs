@@ -84,19 +84,10 @@ impl<T: AsRef<Slot>> Contents<T> {
     /// Keeps the content of an answer that has none, if all of them have so much room that its turn comes.
     pub fn keep(&self, answer: &Rc<T>, bytes: &[u8], room: u64) {
         let length = bytes.len() as u64;
-        let mut ring = self.ring.borrow_mut();
-        for _ in 0..LOOKS {
-            if self.held.bytes.get() + length <= room {
-                break;
-            }
-            let Some(first) = ring.pop_front() else { return };
-            if first.upgrade().is_some_and(|other| !(*other).as_ref().gives_way()) {
-                ring.push_back(first);
-            }
-        }
-        if self.held.bytes.get() + length > room {
+        if !self.make_room(length, room) {
             return;
         }
+        let mut ring = self.ring.borrow_mut();
         // Answers that are gone leave their places behind.
         if ring.len() > 2 * self.held.contents.get() + LOOKS {
             ring.retain(|one| {
@@ -116,6 +107,22 @@ impl<T: AsRef<Slot>> Contents<T> {
         if (**answer).as_ref().content.replace(Some(content)).is_none() {
             ring.push_back(Rc::downgrade(answer));
         }
+    }
+
+    /// Lets go of some, should they and so many bytes more have no room; whether they have it then.
+    pub fn make_room(&self, more: u64, room: u64) -> bool {
+        let has_room = || self.held.bytes.get() + more <= room;
+        let mut ring = self.ring.borrow_mut();
+        for _ in 0..LOOKS {
+            if has_room() {
+                break;
+            }
+            let Some(first) = ring.pop_front() else { break };
+            if first.upgrade().is_some_and(|other| !(*other).as_ref().gives_way()) {
+                ring.push_back(first);
+            }
+        }
+        has_room()
     }
 
     /// How many there are, and of how many bytes.

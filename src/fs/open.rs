@@ -4,7 +4,7 @@
 //! A name is first opened with `O_PATH`, which touches nothing. Its kind and owner are read from that descriptor. A file
 //! that is to be read is opened again under the same policy, and must be the same file.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::http::depends::{self, Links, Stamp};
 
@@ -291,12 +292,12 @@ pub fn is_link(name: &[u8]) -> bool {
 }
 
 /// What tells the state of the absolute name, following links, from others; none where it is missing.
-pub fn stamp(name: &[u8]) -> Result<Option<Stamp>, OpenError> {
+pub fn stamp(name: &CStr) -> Result<Option<Stamp>, OpenError> {
     as_stamp(rustix::fs::stat(name))
 }
 
 /// The same, of the link itself where it is one.
-pub fn stamp_of_link(name: &[u8]) -> Result<Option<Stamp>, OpenError> {
+pub fn stamp_of_link(name: &CStr) -> Result<Option<Stamp>, OpenError> {
     as_stamp(rustix::fs::lstat(name))
 }
 
@@ -395,7 +396,7 @@ impl Seen {
 
 /// Opens the file that was found under the absolute name, where every link may be followed; none if something else is there
 /// by now, or the file has changed.
-pub fn again(name: &[u8], found: &Stamp) -> Option<OpenFile> {
+pub fn again(name: &CStr, found: &Stamp) -> Option<OpenFile> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let fd = open_below(CWD, name, flags, ResolveFlags::NO_MAGICLINKS).ok()?;
     let meta = Meta::of(fd.as_fd()).ok()?;
@@ -409,15 +410,14 @@ fn open(name: &[u8], links: &Policy, flags: OFlags) -> Result<OwnedFd, OpenError
     }
 }
 
-fn open_below(at: BorrowedFd<'_>, name: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, OpenError> {
+fn open_below(
+    at: BorrowedFd<'_>,
+    name: impl Arg + Copy,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, OpenError> {
     loop {
-        match rustix::fs::openat2(
-            at,
-            OsStr::from_bytes(name),
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-            resolve,
-        ) {
+        match rustix::fs::openat2(at, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(errno) => return Err(OpenError::from_errno(errno)),
             Ok(fd) => return Ok(fd),
@@ -427,12 +427,12 @@ fn open_below(at: BorrowedFd<'_>, name: &[u8], flags: OFlags, resolve: ResolveFl
 
 /// Opens a name one directory after the other, each link judged by the directory it lies in.
 fn open_by_steps(name: &[u8], policies: &[(usize, Symlinks)], flags: OFlags) -> Result<OwnedFd, OpenError> {
-    let mut here = open_below(CWD, b"/", OFlags::PATH, ResolveFlags::NO_MAGICLINKS)?;
+    let mut here = open_below(CWD, c"/", OFlags::PATH, ResolveFlags::NO_MAGICLINKS)?;
     let mut policy = Symlinks::Follow;
     let mut at = 0;
     let mut segments = name.split(|b| *b == b'/').filter(|s| !s.is_empty()).peekable();
     if segments.peek().is_none() {
-        return open_below(CWD, b"/", flags, ResolveFlags::NO_MAGICLINKS);
+        return open_below(CWD, c"/", flags, ResolveFlags::NO_MAGICLINKS);
     }
     while let Some(segment) = segments.next() {
         let directory_length = at.max(1);

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
+use crate::backend::Backends;
 use crate::backend::pool::{Agreed, Lease, NoLease, Pool, Which};
 use crate::backend::wire::Repeatable;
 use crate::config::backends::{Address, Target};
@@ -108,6 +109,18 @@ impl Behind {
             }
             _ => "",
         }
+    }
+
+    /// The connections to `target`, if the site may ask it.
+    pub(super) fn pool<'b>(
+        self,
+        ex: &Exchange,
+        backends: &'b Backends,
+        target: &Target,
+    ) -> Result<&'b Arc<Pool>, Fail> {
+        let named = ex.site.backends.contains(&target.address);
+        let pool = backends.to(target.scheme, &target.address).filter(|_| named);
+        pool.ok_or_else(|| self.not_named(target))
     }
 
     /// The failure of a request whose site may not ask `target`.

@@ -41,11 +41,11 @@ use crate::handlers::cgi::feed::Feed;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::{Failed, FirstNews, Runs};
+use crate::process::message::{Failed, FirstNews, Order, Runs};
 use crate::scripts::client::StartError;
 use crate::scripts::notes::{About, Asked, Notes};
 use crate::scripts::queue::{NoSlot, Slot};
-use crate::scripts::{Care, Inherited, Order, Scripts};
+use crate::scripts::{Care, Inherited, Scripts};
 
 /// Runs the script of `place` and answers with what it says.
 pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {

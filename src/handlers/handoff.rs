@@ -42,9 +42,7 @@ pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) 
     let target = asked(place)?;
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
     let address = &target.address;
-    let named = ex.site.backends.contains(address);
-    let pool = applications.backends().to(target.scheme, address).filter(|_| named);
-    let pool = pool.ok_or_else(|| Behind::Service.not_named(&target))?;
+    let pool = Behind::Service.pool(ex, applications.backends(), &target)?;
     check(ex, address)?;
     let agreed = Agreed::of(target.scheme, &backends::terms(ex.site, &target), patience(ex));
     let mut errands = 0;

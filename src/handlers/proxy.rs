@@ -87,9 +87,7 @@ pub async fn run(
     let target = asked(place)?;
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
     let address = &target.address;
-    let named = ex.site.backends.contains(address);
-    let pool = applications.backends().to(target.scheme, address).filter(|_| named);
-    let pool = pool.ok_or_else(|| Behind::Server.not_named(&target))?;
+    let pool = Behind::Server.pool(ex, applications.backends(), &target)?;
     let max_forwards = match hops(ex)? {
         Hops::Left(hops) => hops,
         Hops::AnswerHere => return Ok(Outcome::Reply(options(ex))),

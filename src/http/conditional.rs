@@ -76,6 +76,19 @@ pub enum Condition {
     PreconditionFailed,
 }
 
+/// The fields that are preconditions, but for those about ranges.
+const CONDITIONS: [&[u8]; 4] = [
+    b"if-match",
+    b"if-unmodified-since",
+    b"if-none-match",
+    b"if-modified-since",
+];
+
+/// Whether a request has any precondition that [`evaluate`] looks at; without one it is to proceed.
+pub fn is_asked(head: &RequestHead) -> bool {
+    CONDITIONS.iter().any(|name| head.field(name).is_some())
+}
+
 /// Evaluates the preconditions of a request for a representation that exists, in their order of precedence (RFC 9110
 /// §13.2.2). Range is not looked at: see [`if_range_holds`]. A date that cannot be read makes its field void, and so
 /// does an If-Modified-Since later than `now`, as in Apache.

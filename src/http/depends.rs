@@ -6,6 +6,7 @@
 //! it here; what cannot be asked again is told by [`on_more`], and then there is no second use of the answer.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CString;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +34,7 @@ pub struct Depends {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The absolute name.
-    pub name: Vec<u8>,
+    pub name: CString,
     /// Whether a link at its end was followed.
     pub links: Links,
     /// What was there.
@@ -115,7 +116,14 @@ fn note(change: impl FnOnce(&mut Depends)) {
 }
 
 /// A field of the request was looked at.
+#[inline]
 pub fn on_field(name: &[u8]) {
+    if IS_RECORDING.get() {
+        note_field(name);
+    }
+}
+
+fn note_field(name: &[u8]) {
     note(|record| {
         // Whom the request is for is asked of every answer.
         if name.eq_ignore_ascii_case(b"host") || record.fields.iter().any(|known| known.eq_ignore_ascii_case(name)) {
@@ -149,17 +157,17 @@ pub fn on_file(name: &[u8], links: Links, found: Option<Stamp>) {
         let known = record
             .files
             .iter()
-            .find(|probe| probe.links == links && probe.name == name);
+            .find(|probe| probe.links == links && probe.name.as_bytes() == name);
         if let Some(known) = known {
             record.more |= known.found != found;
             return;
         }
         record.more |= record.files.len() >= MOST_FILES;
-        record.files.push(Probe {
-            name: name.to_vec(),
-            links,
-            found,
-        });
+        // A name with a zero in it names nothing that could be looked at again.
+        match CString::new(name) {
+            Ok(name) => record.files.push(Probe { name, links, found }),
+            Err(_) => record.more = true,
+        }
     });
 }
 
@@ -225,18 +233,25 @@ impl Asked {
 
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
-        let fields: usize = self.fields.iter().map(|(name, _)| 96 + name.len()).sum();
-        let files: usize = self
-            .files
-            .iter()
-            .map(|probe| size_of::<Probe>() + probe.name.len())
-            .sum();
-        fields + files
+        let of_values = |values: &[Vec<u8>]| values.iter().map(|value| 32 + value.len()).sum::<usize>();
+        let of_field = |(name, values): &(Vec<u8>, Vec<Vec<u8>>)| 64 + name.len() + of_values(values);
+        let fields: usize = self.fields.iter().map(of_field).sum();
+        fields + self.files.iter().map(Probe::weight).sum::<usize>()
+    }
+}
+
+impl Probe {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        size_of::<Probe>() + self.name.as_bytes().len()
     }
 }
 
 impl Conditions {
     fn hold(&self, head: &RequestHead, now: SystemTime) -> bool {
+        if !conditional::is_asked(head) {
+            return self.came_to == Condition::Proceed;
+        }
         let known = Validators {
             etag: self.etag.as_deref().and_then(ETag::parse),
             last_modified: self.last_modified,
@@ -318,6 +333,17 @@ mod tests {
         ] {
             assert_eq!(asked.hold(&head(fields), HERE, SystemTime::now()), want, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn what_it_takes_grows_with_what_was_asked_and_answered() {
+        let weight = |fields: &str| {
+            let asked = asked(fields, |head| _ = head.field(b"A"));
+            asked.expect("it can be asked again").weight()
+        };
+        let long = format!("A: {}\r\n", "x".repeat(8000));
+        assert!(weight("") < 200);
+        assert!(weight(&long) > 8000 && weight(&long.repeat(3)) > 24_000);
     }
 
     #[test]

@@ -12,6 +12,32 @@ use crate::base::ascii;
 pub struct Fields {
     text: Vec<u8>,
     entries: Vec<Entry>,
+    marks: Marks,
+}
+
+/// Which names may be among the fields: most questions are about one that is not, and are answered by one bit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks(u64);
+
+impl Marks {
+    const NONE: Marks = Marks(0);
+
+    /// The mark of a name, the same in any case.
+    #[inline]
+    fn of(name: &[u8]) -> u64 {
+        let (first, last) = (name.first().unwrap_or(&0) | 0x20, name.last().unwrap_or(&0) | 0x20);
+        let mixed = usize::from(first) + 5 * usize::from(last) + 11 * name.len();
+        1 << (mixed % 64)
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        self.0 |= Marks::of(name);
+    }
+
+    #[inline]
+    fn may_have(self, name: &[u8]) -> bool {
+        self.0 & Marks::of(name) != 0
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -20,8 +46,10 @@ struct Entry {
     value: Range<usize>,
 }
 
-/// Up to so many lines of a head are parsed without asking for memory; more work as well.
-const FEW: usize = 64;
+/// Up to so many lines of a head are parsed without asking for memory; more work as well. Most heads have no more than the first
+/// of these: the room for them is made ready each time.
+const FEW: usize = 16;
+const MORE: usize = 64;
 
 /// Why a field was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +66,7 @@ impl Fields {
         Fields {
             text: Vec::new(),
             entries: Vec::new(),
+            marks: Marks::NONE,
         }
     }
 
@@ -46,6 +75,7 @@ impl Fields {
         Fields {
             text: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(fields),
+            marks: Marks::NONE,
         }
     }
 
@@ -64,6 +94,7 @@ impl Fields {
     }
 
     fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.marks.add(name);
         let entry = Entry {
             name: self.store(name),
             value: self.store_value(value),
@@ -88,8 +119,14 @@ impl Fields {
         let Some(last) = self.entries.last().map(|entry| entry.value.clone()) else {
             return;
         };
-        let start = self.text.len();
-        self.text.extend_from_within(last);
+        // It mostly is the last of the text, and grows in its place: a value of many lines is not copied for each of them.
+        let start = if last.end == self.text.len() {
+            last.start
+        } else {
+            let start = self.text.len();
+            self.text.extend_from_within(last);
+            start
+        };
         self.text.push(b' ');
         self.text.extend_from_slice(ascii::trim_ows(more));
         let value = start..self.text.len();
@@ -150,16 +187,18 @@ impl Fields {
     }
 
     /// The first value of that name.
+    #[inline]
     pub fn value(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let entry = self.entries.get(self.position(name.as_ref())?)?;
         Some(&self.text[entry.value.clone()])
     }
 
     /// Every value of that name in order.
-    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+    pub fn values<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        let entries = self.entries_for(name).iter();
+        entries
+            .filter(move |entry| named(&self.text, entry, name))
+            .map(|entry| &self.text[entry.value.clone()])
     }
 
     /// Names and values in order.
@@ -171,18 +210,12 @@ impl Fields {
 
     /// All values of that name as one: joined with `, `, cookies with `; ` (RFC 9110 §5.3, RFC 6265 §5.4).
     pub fn joined(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let mut values = self
-            .iter()
-            .filter_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value));
+        let mut values = self.values(name);
         let mut whole = Cow::Borrowed(values.next()?);
-        let between: &[u8] = if name.eq_ignore_ascii_case(b"cookie") {
-            b"; "
-        } else {
-            b", "
-        };
         for value in values {
+            let is_cookie = name.eq_ignore_ascii_case(b"cookie");
             let all = whole.to_mut();
-            all.extend_from_slice(between);
+            all.extend_from_slice(if is_cookie { b"; " } else { b", " });
             all.extend_from_slice(value);
         }
         Some(whole)
@@ -202,6 +235,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.text.clear();
         self.entries.clear();
+        self.marks = Marks::NONE;
     }
 
     /// Appends `Name: value` lines, without the empty line that ends a head.
@@ -215,15 +249,18 @@ impl Fields {
     pub(super) fn parse_block(&mut self, block: &[u8], count: usize) -> Result<(), FieldError> {
         self.clear();
         self.text.extend_from_slice(block);
-        let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
-        let lines = if count <= FEW {
-            &mut few[..]
+        if count <= FEW {
+            self.find_lines(&mut [httparse::EMPTY_HEADER; FEW])
+        } else if count <= MORE {
+            self.find_lines(&mut [httparse::EMPTY_HEADER; MORE])
         } else {
-            many.resize(count, httparse::EMPTY_HEADER);
-            &mut many[..]
-        };
+            self.find_lines(&mut vec![httparse::EMPTY_HEADER; count])
+        }
+    }
+
+    /// Finds names and values in the text, which is a block of lines.
+    fn find_lines<'t>(&'t mut self, lines: &mut [httparse::Header<'t>]) -> Result<(), FieldError> {
         let start = self.text.as_ptr().addr();
-        let entries = &mut self.entries;
         // The parts are slices of `text`; an empty one may point anywhere.
         let place = |part: &[u8]| {
             let from = part.as_ptr().addr().wrapping_sub(start);
@@ -231,9 +268,12 @@ impl Fields {
         };
         match httparse::parse_headers(&self.text, lines) {
             Ok(httparse::Status::Complete((_, lines))) => {
-                entries.extend(lines.iter().map(|line| Entry {
-                    name: place(line.name.as_bytes()),
-                    value: place(line.value),
+                self.entries.extend(lines.iter().map(|line| {
+                    self.marks.add(line.name.as_bytes());
+                    Entry {
+                        name: place(line.name.as_bytes()),
+                        value: place(line.value),
+                    }
                 }));
                 Ok(())
             }
@@ -242,8 +282,22 @@ impl Fields {
         }
     }
 
-    fn position(&self, name: &[u8]) -> Option<usize> {
+    /// The entries among which one of that name is, if there is one at all.
+    fn entries_for(&self, name: &[u8]) -> &[Entry] {
+        if self.marks.may_have(name) { &self.entries } else { &[] }
+    }
+
+    fn find(&self, name: &[u8]) -> Option<usize> {
         self.entries.iter().position(|entry| named(&self.text, entry, name))
+    }
+
+    #[inline]
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        if self.marks.may_have(name) {
+            self.find(name)
+        } else {
+            None
+        }
     }
 
     fn store(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -273,7 +327,9 @@ impl PartialEq for Fields {
 }
 
 fn named(text: &[u8], entry: &Entry, name: &[u8]) -> bool {
-    text[entry.name.clone()].eq_ignore_ascii_case(name)
+    let known = &text[entry.name.clone()];
+    // Most names are asked for as they are written.
+    known == name || known.eq_ignore_ascii_case(name)
 }
 
 /// Appends one line of a head.

@@ -393,6 +393,7 @@ impl RequestHead {
     }
 
     /// The first value of the field `name`, without white space at its ends.
+    #[inline]
     pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
         depends::on_field(name);
         self.fields.value(name)

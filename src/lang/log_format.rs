@@ -80,7 +80,10 @@ impl LogFormat {
         match &self.shape {
             Shape::Items(items) => {
                 for item in items {
-                    write::item(item, record, out);
+                    match item {
+                        Item::Literal(text) => out.extend_from_slice(text),
+                        Item::Value { .. } => write::item(item, record, out),
+                    }
                 }
                 out.push(b'\n');
             }
@@ -199,13 +202,13 @@ pub struct AccessRecord<'r> {
     /// What became of the connection.
     pub connection: ConnectionState,
     /// The request's id in the error log, when it was written there.
-    pub log_id: Option<&'r str>,
+    pub log_id: Option<&'r [u8]>,
     /// The connection's id in the error log.
-    pub connection_log_id: Option<&'r str>,
+    pub connection_log_id: Option<&'r [u8]>,
     /// The site's ServerName.
-    pub server_name: &'r str,
+    pub server_name: &'r [u8],
     /// The name by UseCanonicalName: usually the request's Host.
-    pub canonical_name: &'r str,
+    pub canonical_name: &'r [u8],
     /// The port by the site's ServerName, or the default one.
     pub server_port: u16,
     /// The process that served it.

@@ -61,6 +61,17 @@ impl Listener {
         }
     }
 
+    /// A connection that came together with the last one; what else there is to be told of comes with [`Listener::next`].
+    pub fn one_more<P>(&self, place: impl Fn() -> Option<P>) -> Option<Accepted<P>> {
+        loop {
+            match self.socket.try_read(|listener| take(listener, &place)) {
+                Err(error) if is_of_the_connection(&error) => {}
+                Ok(Accepted::Full | Accepted::Exhausted(_)) | Err(_) => return None,
+                Ok(connection) => return Some(connection),
+            }
+        }
+    }
+
     /// The next connection that waits already; `None` when there is none. The system is asked itself: an event loop that has
     /// not heard yet that one waits would pass it over.
     pub fn waiting<P>(&self, place: impl Fn() -> Option<P>) -> io::Result<Option<Accepted<P>>> {

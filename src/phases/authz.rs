@@ -253,7 +253,6 @@ fn computed(ex: &Exchange, words: &[Word]) -> Vec<Vec<u8>> {
 }
 
 /// Whether the client is on this machine: a loopback address, or the same address at both ends.
-/// Whether the client is on this machine.
 pub(super) fn is_local(ex: &Exchange) -> bool {
     depends::on_client();
     let (peer, local) = (

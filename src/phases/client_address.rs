@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::config::directives::remote_ip::{Proxies, Trust};
 use crate::exchange::Exchange;
 use crate::exchange::trace::Step;
+use crate::http::depends;
 use crate::lang::log_level::Level;
 
 /// Finds the client's address, and leaves of the field what nobody vouches for.
@@ -14,6 +15,8 @@ pub fn run(ex: &mut Exchange) {
     let Some(value) = ex.head.joined(field).map(std::borrow::Cow::into_owned) else {
         return;
     };
+    // Who is trusted may be told another thing by the same field than who is not.
+    depends::on_client();
     let trusted = settings.proxies.value().map(Vec::as_slice);
     let found = find(ex.connection.client, &value, trusted);
     if let Some(odd) = &found.odd {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::directives::core::HostnameLookups;
 use crate::exchange::Exchange;
 use crate::exchange::trace::Step;
+use crate::http::depends;
 use crate::process::names;
 
 /// A resolver that answers later is not waited for; the client is then known by its address.
@@ -19,6 +20,8 @@ pub async fn run(ex: &mut Exchange) {
     if ex.is_explained() {
         return ex.trace(|| Step::NotLookedUp("the client's name, for HostnameLookups,".to_owned()));
     }
+    // The name is this client's, even where it is there before anybody has to wait.
+    depends::on_more();
     let address = ex.connection.client.ip().to_canonical();
     let asked = tokio::task::spawn_blocking(move || {
         let name = names::of_address(address)?;

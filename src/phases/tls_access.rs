@@ -90,9 +90,6 @@ fn lacks(ex: &Exchange, verify: Verify, depth: usize) -> Option<&'static str> {
     if verify == Verify::None {
         return None;
     }
-    if verify == Verify::None {
-        return None;
-    }
     let verified = match ex.verified() {
         Verified::Good(known) if known.depth > depth => Verified::Doubtful(Doubt::of(Doubt::TOO_LONG)),
         verified => verified,

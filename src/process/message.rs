@@ -18,7 +18,7 @@ use super::report::ServerReport;
 use super::wire::{Reader, Writer};
 pub use error::MessageError;
 use parts::{Beside, finish, millis, plain, read_ended, write_ended};
-pub use start::{FirstNews, Runs, Start};
+pub use start::{FirstNews, Order, Runs, Start};
 
 /// Something that can be sent over a channel.
 pub trait Message: Sized {

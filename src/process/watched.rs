@@ -42,6 +42,11 @@ impl<T: Steady> Watched<T> {
         self.0.async_io(Interest::READABLE, |inner| call(inner)).await
     }
 
+    /// Makes a call unless the descriptor is known not to be readable.
+    pub fn try_read<R>(&self, call: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
+        self.0.try_io(Interest::READABLE, |inner| call(inner))
+    }
+
     /// Waits until the descriptor is writable and `call` returns something else than `WouldBlock`.
     pub async fn write<R>(&self, mut call: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.0.async_io(Interest::WRITABLE, |inner| call(inner)).await

@@ -19,8 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
-use crate::process::limits::Limit;
-use crate::process::message::{Failed, FirstNews, Runs, ScriptNews, ScriptOrder, Start};
+use crate::process::message::{Failed, Order, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Weight, say};
 use crate::process::watched::Watched;
@@ -30,22 +29,8 @@ pub use error::StartError;
 /// A script to start.
 #[derive(Debug)]
 pub struct StartRequest {
-    /// The number of its script place.
-    pub place: u32,
-    /// Its path below the place; empty when the place is the script itself.
-    pub path: Vec<u8>,
-    /// What is executed for it.
-    pub runs: Runs,
-    /// Arguments after its name.
-    pub arguments: Vec<Vec<u8>>,
-    /// Its whole environment.
-    pub env: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Limits that lower those of its place.
-    pub limits: Vec<Limit>,
-    /// Its standard input; /dev/null when there is none.
-    pub stdin: Option<OwnedFd>,
-    /// When we are to hear that it runs.
-    pub first_news: FirstNews,
+    /// What is to be started.
+    pub order: Order,
     /// Its standard output. Our copy is closed as soon as it runs.
     pub stdout: OwnedFd,
     /// Its standard error, likewise.
@@ -173,29 +158,11 @@ impl Spawner {
 
 impl StartRequest {
     fn into_order(self, id: u64, released: Vec<u64>) -> ScriptOrder {
-        let StartRequest {
-            place,
-            path,
-            runs,
-            arguments,
-            env,
-            limits,
-            stdin,
-            first_news,
-            stdout,
-            stderr,
-        } = self;
+        let StartRequest { order, stdout, stderr } = self;
         ScriptOrder::Start(Start {
             id,
-            place,
-            path,
-            runs,
-            arguments,
-            env,
-            limits,
-            first_news,
+            order,
             released,
-            stdin,
             stdout,
             stderr,
         })

@@ -23,7 +23,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,8 +32,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
-use crate::process::limits::Limit;
-use crate::process::message::{Failed, FirstNews, Runs};
+use crate::process::message::{Failed, Order};
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
 use crate::scripts::life::Life;
@@ -115,28 +113,6 @@ pub struct AtWork {
     pub client: SocketAddr,
     /// How long ago it was asked for.
     pub age: Duration,
-}
-
-/// A script to start.
-#[derive(Debug)]
-pub struct Order {
-    /// The number of its script place.
-    pub place: u32,
-    /// Its path below the place; empty when the place is the script itself.
-    pub path: Vec<u8>,
-    /// What is executed for it.
-    pub runs: Runs,
-    /// Arguments after its name.
-    pub arguments: Vec<Vec<u8>>,
-    /// Its whole environment.
-    pub env: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Limits that lower those of its place.
-    pub limits: Vec<Limit>,
-    /// Its standard input; /dev/null when there is none.
-    pub stdin: Option<OwnedFd>,
-    /// When we are to hear that it runs. Until then it has nobody who feeds it or reads what it writes. Should the spawner die
-    /// meanwhile it is started a second time.
-    pub first_news: FirstNews,
 }
 
 /// How a script is to be treated.
@@ -233,14 +209,7 @@ impl Scripts {
         let (stderr, script_stderr) = Pipe::new().map_err(|error| no_pipe(&error))?;
         let asked = asked(&order.env);
         let request = StartRequest {
-            place: order.place,
-            path: order.path,
-            runs: order.runs,
-            arguments: order.arguments,
-            env: order.env,
-            limits: order.limits,
-            stdin: order.stdin,
-            first_news: order.first_news,
+            order,
             stdout: script_stdout,
             stderr: script_stderr,
         };

@@ -183,7 +183,7 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Play
     let id = start.id;
     match execute(directory, start) {
         Err(error) => {
-            let first_line = std::fs::read(directory.join(text(&start.path))).unwrap_or_default();
+            let first_line = std::fs::read(directory.join(text(&start.order.path))).unwrap_or_default();
             let failed = Failed {
                 step: error.step,
                 errno: error.errno,
@@ -196,7 +196,7 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Play
         Ok((pid, pidfd)) => {
             let pidfd = Arc::new(pidfd);
             let (its_pidfd, channel) = (Arc::clone(&pidfd), Arc::clone(channel));
-            let patience = match start.first_news {
+            let patience = match start.order.first_news {
                 FirstNews::AtOnce => Duration::ZERO,
                 FirstNews::WithEnd => Duration::from_millis(50),
             };
@@ -222,18 +222,25 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Play
 
 fn execute(directory: &Path, start: &Start) -> Result<(i32, Pidfd), SpawnError> {
     let word = |bytes: &[u8]| CString::new(bytes).expect("no NUL");
-    let path = word(directory.join(text(&start.path)).to_str().expect("text").as_bytes());
+    let path = word(
+        directory
+            .join(text(&start.order.path))
+            .to_str()
+            .expect("text")
+            .as_bytes(),
+    );
     let at = word(directory.to_str().expect("text").as_bytes());
     let null = std::fs::File::open("/dev/null").expect("it is there");
-    let stdin = start.stdin.as_ref().map_or(null.as_fd(), |fd| fd.as_fd());
+    let stdin = start.order.stdin.as_ref().map_or(null.as_fd(), |fd| fd.as_fd());
     let mut argv = vec![path.clone()];
-    argv.extend(start.arguments.iter().map(|argument| word(argument)));
+    argv.extend(start.order.arguments.iter().map(|argument| word(argument)));
     let mut spec = ChildSpec::new(
         Program::Path(&path),
         argv,
         vec![stdin, start.stdout.as_fd(), start.stderr.as_fd()],
     );
     spec.env = start
+        .order
         .env
         .iter()
         .map(|(name, value)| word(&[name, b"=".as_slice(), value].concat()))

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
-use crate::process::message::{FirstNews, Runs};
+use crate::process::message::{FirstNews, Order, Runs};
 use crate::process::pidfd::Exit;
+use crate::scripts::Care;
 use crate::scripts::client::StartError;
 use crate::scripts::notes::{About, Notes};
 use crate::scripts::script::{Output, OutputEnd, Script, State};
 use crate::scripts::testing::{Bench, PATIENCE, on_thread};
-use crate::scripts::{Care, Order};
 
 const CARE: Care = Care {
     silence: PATIENCE,

@@ -17,7 +17,7 @@ use super::{Rules, Spawner};
 use crate::base::testing::{Dice, alone};
 use crate::config::site::{Config, ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::message::{FirstNews, Message, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{FirstNews, Message, Order, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 
 const PACKETS: usize = 200_000;
 
@@ -99,18 +99,20 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
     let copy = || out.try_clone().expect("descriptors are free");
     ScriptOrder::Start(Start {
         id,
-        place: 0,
-        path: path.to_vec(),
-        runs: Runs::Itself,
-        arguments: vec![b"word".to_vec()],
-        env: vec![
-            (b"A".to_vec(), b"b".to_vec()),
-            (b"LD_PRELOAD".to_vec(), b"/tmp/x.so".to_vec()),
-        ],
-        limits: Vec::new(),
-        first_news: FirstNews::AtOnce,
+        order: Order {
+            place: 0,
+            path: path.to_vec(),
+            runs: Runs::Itself,
+            arguments: vec![b"word".to_vec()],
+            env: vec![
+                (b"A".to_vec(), b"b".to_vec()),
+                (b"LD_PRELOAD".to_vec(), b"/tmp/x.so".to_vec()),
+            ],
+            limits: Vec::new(),
+            first_news: FirstNews::AtOnce,
+            stdin: None,
+        },
         released: Vec::new(),
-        stdin: None,
         stdout: copy(),
         stderr: copy(),
     })

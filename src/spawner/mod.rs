@@ -330,7 +330,7 @@ impl Spawner {
             return self.complain(line, &format!("a worker used the number {id} twice: ignored"));
         }
         let begun = self.starter.start(start).and_then(|(by, care)| match by {
-            By::Us(_) if start.first_news == FirstNews::WithEnd => {
+            By::Us(_) if start.order.first_news == FirstNews::WithEnd => {
                 let at = Instant::now() + self.brief();
                 Ok((Script::new((line, id), by, care).told_at(at), None))
             }

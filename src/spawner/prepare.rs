@@ -73,17 +73,17 @@ impl Starter {
     /// Starts the script that an order names, in a process group of its own and in the directory it lies in. A warden has the
     /// result to tell.
     pub(super) fn start(&mut self, start: &Start) -> Result<(By, Care), Refusal> {
-        let Judged { found, terms, runner } = self.judged(start.place, &start.path, start.runs)?;
-        let words = |_| refused((start.place, &start.path), Step::Words, Errno::INVAL);
-        let (program, mut argv) = match start.runs {
+        let Judged { found, terms, runner } = self.judged(start.order.place, &start.order.path, start.order.runs)?;
+        let words = |_| refused((start.order.place, &start.order.path), Step::Words, Errno::INVAL);
+        let (program, mut argv) = match start.order.runs {
             // The whole name, as Apache passes it.
             Runs::Itself => (executed(&terms, &found).map_err(words)?, vec![found.path.clone()]),
             Runs::Wrapper => wrapper(&terms, &found).ok_or_else(|| {
                 // The worker's settings are ours: it should have known.
-                refused((start.place, &start.path), Step::Place, Errno::ACCESS)
+                refused((start.order.place, &start.order.path), Step::Place, Errno::ACCESS)
             })?,
             Runs::Program => {
-                let command = self.book.program(start.place).unwrap_or_default();
+                let command = self.book.program(start.order.place).unwrap_or_default();
                 (
                     executed(&terms, &found).map_err(words)?,
                     in_words(command).map_err(words)?,
@@ -91,17 +91,21 @@ impl Starter {
             }
         };
         // A program has what the settings say, and nothing of the worker's.
-        let arguments = start.arguments.iter().filter(|_| start.runs != Runs::Program);
+        let arguments = start
+            .order
+            .arguments
+            .iter()
+            .filter(|_| start.order.runs != Runs::Program);
         for argument in arguments {
             argv.push(CString::new(argument.as_slice()).map_err(words)?);
         }
-        let stdin = start.stdin.as_ref().unwrap_or(&self.null);
+        let stdin = start.order.stdin.as_ref().unwrap_or(&self.null);
         let descriptors = vec![stdin.as_fd(), start.stdout.as_fd(), start.stderr.as_fd()];
         let mut spec = ChildSpec::new(Program::Path(&program), argv, descriptors);
-        spec.env = self.environment(&start.env).map_err(words)?;
+        spec.env = self.environment(&start.order.env).map_err(words)?;
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Group; // we have no terminal
-        terms.lay_upon(&mut spec, &runner, &start.limits);
+        terms.lay_upon(&mut spec, &runner, &start.order.limits);
         let calls = terms.asked().map(|filter| Ok((filter, Entrance::new()?))).transpose();
         let calls = calls.map_err(|error| Refusal::system(&error))?;
         spec.supervision = calls.as_ref().map(|(filter, (_, exit))| Supervision {

@@ -20,7 +20,7 @@ use crate::config::site::{ScriptLinks, ScriptPlace};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
-use crate::process::message::{Failed, FirstNews, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
+use crate::process::message::{Failed, FirstNews, Order, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
 
 mod warden;
@@ -160,15 +160,17 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
     ];
     Start {
         id,
-        place: 0,
-        path: path.as_bytes().to_vec(),
-        runs: Runs::Itself,
-        arguments: vec![b"x y".to_vec()],
-        env,
-        limits: Vec::new(),
-        first_news: FirstNews::AtOnce,
+        order: Order {
+            place: 0,
+            path: path.as_bytes().to_vec(),
+            runs: Runs::Itself,
+            arguments: vec![b"x y".to_vec()],
+            env,
+            limits: Vec::new(),
+            first_news: FirstNews::AtOnce,
+            stdin: None,
+        },
         released: Vec::new(),
-        stdin: None,
         stdout,
         stderr,
     }
@@ -247,7 +249,7 @@ fn a_worker_that_has_been_taken_over_gets_nothing() {
     let setup = Setup::new("taken", &[("ok", "#!/bin/sh\necho $LD_PRELOAD$IFS$BASH_ENV\n")]);
     let (_reader, writer) = io::pipe().expect("pipes work");
     let mut order = start(1, "ok", writer.into());
-    order.place = 1;
+    order.order.place = 1;
     setup.order(&ScriptOrder::Start(order));
     assert_eq!(setup.failed().step, Step::Place);
     for path in ["/bin/sh", "../../bin/sh", "ok/../../x", "", "ok\0"] {
@@ -256,7 +258,7 @@ fn a_worker_that_has_been_taken_over_gets_nothing() {
     }
     let (reader, writer) = io::pipe().expect("pipes work");
     let mut order = start(3, "ok", writer.into());
-    order.arguments = vec![b"a\0b".to_vec()];
+    order.order.arguments = vec![b"a\0b".to_vec()];
     setup.order(&ScriptOrder::Start(order));
     assert_eq!(setup.failed().step, Step::Words);
     drop(reader);
@@ -269,7 +271,7 @@ fn a_worker_that_has_been_taken_over_gets_nothing() {
         Vec::new(),
         b"a=b".to_vec(),
     ];
-    order.env.extend(refused.map(|name| (name, b"evil".to_vec())));
+    order.order.env.extend(refused.map(|name| (name, b"evil".to_vec())));
     setup.order(&ScriptOrder::Start(order));
     assert_eq!(setup.started().0, 4);
     assert_eq!(all(reader), "\n");
@@ -440,7 +442,7 @@ fn fifty_at_once_are_all_answered() {
         let (stdin, feed) = io::pipe().expect("pipes work");
         let (reader, writer) = io::pipe().expect("pipes work");
         let mut order = start(id, "read", writer.into());
-        order.stdin = Some(stdin.into());
+        order.order.stdin = Some(stdin.into());
         setup.order(&ScriptOrder::Start(order));
         inputs.push((id, feed, reader));
     }
@@ -495,10 +497,9 @@ fn a_worker_can_lower_limits_and_never_raise_them() {
         ),
     ]) {
         let (reader, writer) = io::pipe().expect("pipes work");
-        setup.order(&ScriptOrder::Start(Start {
-            limits: asked.clone(),
-            ..start(id, "limits", writer.into())
-        }));
+        let mut start = start(id, "limits", writer.into());
+        start.order.limits.clone_from(&asked);
+        setup.order(&ScriptOrder::Start(start));
         setup.started();
         assert_eq!(all(reader), expected, "{asked:?}");
         setup.ended();
@@ -533,10 +534,9 @@ fn a_wrapper_is_what_the_settings_name_and_nothing_else() {
             }
         });
         let (reader, writer) = io::pipe().expect("pipes work");
-        setup.order(&ScriptOrder::Start(Start {
-            runs: Runs::Wrapper,
-            ..start(1, "plain.php", writer.into())
-        }));
+        let mut start = start(1, "plain.php", writer.into());
+        start.order.runs = Runs::Wrapper;
+        setup.order(&ScriptOrder::Start(start));
         match expected {
             None => assert_eq!(setup.failed().step, Step::Place),
             Some(said) => {
@@ -562,11 +562,9 @@ fn a_program_runs_as_the_settings_have_it_and_by_its_own_number() {
     ] {
         let setup = Setup::with("program", settings, &[], |_| {});
         let (reader, writer) = io::pipe().expect("pipes work");
-        setup.order(&ScriptOrder::Start(Start {
-            place,
-            runs,
-            ..start(1, "", writer.into())
-        }));
+        let mut start = start(1, "", writer.into());
+        (start.order.place, start.order.runs) = (place, runs);
+        setup.order(&ScriptOrder::Start(start));
         match expected {
             None => assert_eq!(setup.failed().step, Step::Place, "{runs:?} {place}"),
             Some(said) => {

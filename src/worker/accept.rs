@@ -10,14 +10,18 @@ use tokio::sync::Notify;
 use crate::lang::log_level::Level;
 use crate::net::accept::{Accepted, Listener};
 use crate::net::stream::Stream;
+use crate::worker::conn::{self, Conn};
 use crate::worker::crowd::Place;
+use crate::worker::fcgi_conn;
 use crate::worker::thread::{Protocol, Thread};
-use crate::worker::{conn, fcgi_conn};
 
 /// How long accepting pauses at most before it is tried again: a descriptor may have become free without our knowing.
 const PAUSE: Duration = Duration::from_millis(250);
 /// So often it is logged that new connections wait.
 const COMPLAINT: Duration = Duration::from_secs(60);
+
+/// So many connections that came together are taken in before the first of them is looked at: meanwhile their first requests come.
+const MOST_TOGETHER: usize = 32;
 
 /// More than any backlog the system allows by itself.
 const MOST_WAITING: usize = 65_536;
@@ -68,6 +72,7 @@ impl Drop for Counted {
 /// Accepts until the order to stop, then what still waits.
 pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Connections>) {
     let crowd = thread.idlers.crowd();
+    let mut together = Vec::new();
     while !thread.drain.is_asked() {
         let accepted = tokio::select! {
             biased;
@@ -76,12 +81,17 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
         };
         match accepted {
             Ok(Accepted::Connection(stream, peer, place)) => {
-                begin(
-                    &thread,
-                    Counted::new(&connections, place),
-                    stream,
-                    (peer, listener.local()),
-                );
+                let mut next = Some((stream, peer, place));
+                while let Some((stream, peer, place)) = next.take() {
+                    let counted = Counted::new(&connections, place);
+                    together.extend(begin(&thread, counted, stream, (peer, listener.local())));
+                    if together.len() < MOST_TOGETHER
+                        && let Some(Accepted::Connection(stream, peer, place)) = listener.one_more(|| crowd.place())
+                    {
+                        next = Some((stream, peer, place));
+                    }
+                }
+                together.drain(..).for_each(conn::begin);
             }
             Ok(Accepted::Full) => {
                 let one_is_idle = crowd.make_room(PAUSE).await;
@@ -118,12 +128,9 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
     for _ in 0..MOST_WAITING {
         match listener.waiting(|| crowd.place()) {
             Ok(Some(Accepted::Connection(stream, peer, place))) => {
-                begin(
-                    &thread,
-                    Counted::new(&connections, place),
-                    stream,
-                    (peer, listener.local()),
-                );
+                let counted = Counted::new(&connections, place);
+                let connection = begin(&thread, counted, stream, (peer, listener.local()));
+                connection.into_iter().for_each(conn::begin);
             }
             Ok(Some(Accepted::Full)) if crowd.make_room(PAUSE).await => {}
             // Those who wait are left to who takes over, or to nobody.
@@ -132,20 +139,16 @@ pub async fn acceptor(listener: Listener, thread: Rc<Thread>, connections: Rc<Co
     }
 }
 
-/// Serves a connection. One that is broken already has nobody to be told, and who may not connect is told nothing.
+/// A connection of HTTP to be served; another is served from here on. One that is broken already has nobody to be told, and who may
+/// not connect is told nothing.
 fn begin(
     thread: &Rc<Thread>,
     counted: Counted,
     stream: Stream,
     (peer, local): (Option<SocketAddr>, Option<SocketAddr>),
-) {
+) -> Option<Conn> {
     match &thread.protocol {
-        Protocol::Http => {
-            let connection = peer.and_then(|peer| conn::Conn::new(Rc::clone(thread), counted, stream, peer, local));
-            if let Some(connection) = connection {
-                tokio::task::spawn_local(conn::run(connection));
-            }
-        }
+        Protocol::Http => Conn::new(Rc::clone(thread), counted, stream, peer?, local),
         Protocol::FastCgi { errors, clients } => {
             let is_client = |peer: SocketAddr| {
                 clients
@@ -156,6 +159,7 @@ fn begin(
                 let connection = fcgi_conn::FcgiConn::new(Rc::clone(thread), counted, stream, *errors);
                 tokio::task::spawn_local(fcgi_conn::run(connection));
             }
+            None
         }
     }
 }

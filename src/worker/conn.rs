@@ -10,6 +10,7 @@ mod secured;
 mod short;
 mod shown;
 mod tunnel;
+mod waits;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -23,7 +24,6 @@ use std::time::{Duration, SystemTime};
 use bytes::Buf;
 use tokio::time::Instant;
 
-use crate::config::directives::site::StageTimeout;
 use crate::config::site::Site;
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
@@ -41,11 +41,11 @@ use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::conn::persistence::{behind, interim};
 use crate::worker::conn::short::Shortcut;
-use crate::worker::crowd::Awaits;
+use crate::worker::conn::waits::Waited;
 use crate::worker::destination::{Leads, recorded};
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
-use crate::worker::reader::{BodyHandle, Filler, Reader, allowance};
+use crate::worker::reader::{BodyHandle, Filler, Reader};
 use crate::worker::record::Sent;
 use crate::worker::roster::Seat;
 use crate::worker::serve;
@@ -62,8 +62,15 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+/// Serves a connection, of which nothing may be left to be done when its first request is answered.
+pub fn begin(mut connection: Conn) {
+    if !connection.is_over_at_once() {
+        tokio::task::spawn_local(run(connection));
+    }
+}
+
 /// Serves a connection until it closes.
-pub fn run(connection: Conn) -> impl Future<Output = ()> {
+fn run(connection: Conn) -> impl Future<Output = ()> {
     // A block, because the arguments of an async function are kept twice.
     let mut connection = connection;
     async move {
@@ -98,6 +105,8 @@ pub struct Conn {
     /// The client speaks plain HTTP where TLS is spoken.
     speaks_plainly: bool,
     requests: u32,
+    /// It was answered for the last time.
+    is_to_close: bool,
     /// How long the client is waited for.
     patience: Patience,
     /// When, in microseconds since 1970.
@@ -164,6 +173,7 @@ impl Conn {
             tls: None,
             speaks_plainly: false,
             requests: 0,
+            is_to_close: false,
             patience: Patience::default(),
             opened: SystemTime::UNIX_EPOCH
                 .elapsed()
@@ -175,6 +185,9 @@ impl Conn {
     }
 
     async fn serve_all(&mut self) {
+        if self.is_to_close {
+            return Box::pin(self.close()).await;
+        }
         // One that a service has given back has had its requests.
         if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
             return;
@@ -225,6 +238,8 @@ impl Conn {
         let mut head = None;
         // What came together with the last request has come now.
         let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
+        // A moment ago: the clock is not asked again for what is as well counted from then.
+        let mut lately = None;
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
@@ -235,20 +250,20 @@ impl Conn {
                         Shortcut::None => return Next::Head(whole, came, None),
                         Shortcut::Leads(destination) => {
                             match Box::pin(self.ask(&mut whole, came, &destination)).await {
-                                Asked::Answered(then) => then,
+                                Asked::Answered(then) => {
+                                    lately = None;
+                                    then
+                                }
                                 Asked::LongWay(told) => {
-                                    return Next::Head(
-                                        whole,
-                                        came,
-                                        Some(Leads {
-                                            destination,
-                                            begun: told,
-                                        }),
-                                    );
+                                    let leads = Leads::with(destination, told);
+                                    return Next::Head(whole, came, Some(leads));
                                 }
                             }
                         }
-                        Shortcut::Answered(then) => then,
+                        Shortcut::Answered(then, now) => {
+                            lately = Some(now);
+                            then
+                        }
                         Shortcut::Begun(ahead) => Box::pin(self.finish(&mut whole, *ahead)).await,
                     };
                     drop(whole);
@@ -275,8 +290,9 @@ impl Conn {
             } else if Box::pin(self.writer.flush()).await.is_err() {
                 return Next::Closed;
             }
-            let deadline = self.head_deadline(began.map(|began| began.instant));
-            match (self.wait_for_bytes(deadline).await, began) {
+            let now = lately.take().map_or_else(Instant::now, Instant::from_std);
+            let deadline = self.head_deadline(began.map(|began| began.instant), now);
+            match (self.wait_for_bytes(deadline, now).await, began) {
                 (Waited::Bytes, None) => began = Some(Began::now()),
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
@@ -312,50 +328,8 @@ impl Conn {
         head.parse(&self.reader.borrow().buffer, &limits, options)
     }
 
-    /// Until when the next bytes of a head must have come: the first by KeepAliveTimeout (or, on a new connection, as long as
-    /// a head may take), the rest by RequestReadTimeout, counted from the first byte on.
-    fn head_deadline(&self, first_byte: Option<std::time::Instant>) -> Instant {
-        let core = &self.site.settings.core;
-        let now = Instant::now();
-        if first_byte.is_none() && self.requests > 0 {
-            return now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE);
-        }
-        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
-        let patience = now + timeout_of(self.site);
-        let waiting = self.reader.borrow().buffer.len();
-        let began = first_byte.map_or(now, Instant::from_std);
-        allowance(&stage, waiting as u64).map_or(patience, |allowed| patience.min(began + allowed))
-    }
-
-    async fn wait_for_bytes(&mut self, deadline: Instant) -> Waited {
-        if let Some(waited) = waited(self.reader.borrow_mut().fill()) {
-            return waited;
-        }
-        let nothing_came = self.reader.borrow().buffer.is_empty();
-        let _idle = nothing_came.then(|| {
-            self.reader.borrow_mut().end_request();
-            let (awaits, now) = (
-                if self.requests > 0 { Awaits::Next } else { Awaits::First },
-                Instant::now(),
-            );
-            self.thread.roster.waits(self.seat, now);
-            self.thread.idlers.enter(&self.stream, awaits, now)
-        });
-        if !nothing_came {
-            self.thread.roster.reads(self.seat);
-            self.reader.borrow_mut().tighten();
-        }
-        self.writer.rest();
-        let (reader, patience) = (&self.reader, &mut self.patience);
-        poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
-            Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
-            Poll::Pending => patience.poll_over(cx, deadline).map(|()| Waited::TooLate),
-        })
-        .await
-    }
-
     /// Serves one request.
-    async fn request(&mut self, head: RequestHead, began: Began, leads: Option<Leads>) -> Then {
+    async fn request(&mut self, head: Box<RequestHead>, began: Began, leads: Option<Leads>) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(&head, &began);
@@ -454,7 +428,7 @@ impl Conn {
     }
 
     /// Answers what could not be read as a request, and closes.
-    async fn refused(&mut self, head: RequestHead, began: Began, fail: Fail) -> Then {
+    async fn refused(&mut self, head: Box<RequestHead>, began: Began, fail: Fail) -> Then {
         self.show(&head, &began);
         let unique_id = self.thread.unique_id(began.wall);
         let mut ex = self.exchange(head, (began, unique_id), RequestBody::none(), None);
@@ -555,23 +529,6 @@ impl Conn {
                 Err(_) => return,
             }
         }
-    }
-}
-
-/// What came of waiting for a head's bytes.
-enum Waited {
-    Bytes,
-    TooLate,
-    Ended,
-}
-
-/// What a read came to; none when there is nothing to read yet.
-fn waited(filled: io::Result<usize>) -> Option<Waited> {
-    match filled {
-        Ok(0) => Some(Waited::Ended),
-        Ok(_) => Some(Waited::Bytes),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Err(_) => Some(Waited::Ended),
     }
 }
 

@@ -13,10 +13,10 @@ use crate::handlers::proxy;
 use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
 use crate::phases::choose::Handler;
-use crate::worker::shortcut::{Kept, door, host_of};
+use crate::worker::shortcut::{Kept, around, door, host_of};
 use crate::worker::thread::Thread;
 
-/// About what an exchange and a place have besides their own size: names of files, variables, what the application is told.
+/// About what an exchange and a place have besides their own size and the request's: names of files, what the application is told.
 const AROUND: usize = 4096;
 
 /// Where requests of one name lead.
@@ -41,7 +41,7 @@ impl Destination {
     /// Another request's exchange, as the phases would leave it.
     pub fn exchange(
         &self,
-        head: RequestHead,
+        head: Box<RequestHead>,
         connection: Connection,
         body: RequestBody,
         occasion: (Began, [u8; 24]),
@@ -56,6 +56,13 @@ pub struct Leads {
     pub destination: Rc<Destination>,
     /// What the one behind this server has been told.
     pub begun: Option<Begun>,
+}
+
+impl Leads {
+    /// To this destination, with what was begun.
+    pub fn with(destination: Rc<Destination>, begun: Option<Begun>) -> Leads {
+        Leads { destination, begun }
+    }
 }
 
 /// A request that was begun.
@@ -123,6 +130,8 @@ impl Scene {
         let name = cache.name(door(&ex.connection), head.request_line(), host);
         ex.connection.tls = None;
         let made = (ex.began.wall, ex.began.instant);
+        // The application is told of the request what the exchange has of it.
+        let weight = size_of::<Destination>() + AROUND + 2 * around(&ex, head);
         let destination = Destination {
             ex,
             handler,
@@ -130,7 +139,6 @@ impl Scene {
             known,
             server: proxy::at_once::Known::default(),
         };
-        let weight = size_of::<Destination>() + AROUND;
         cache.keep(
             &name,
             (asked, None),

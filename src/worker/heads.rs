@@ -26,8 +26,23 @@ impl Borrowed {
     }
 
     /// The head itself, which is not given back.
-    pub fn into_head(mut self) -> RequestHead {
-        self.0.take().map_or_else(RequestHead::new, |head| *head)
+    pub fn into_head(mut self) -> Box<RequestHead> {
+        self.0.take().unwrap_or_default()
+    }
+
+    /// The head itself, which will be put back.
+    pub fn take(&mut self) -> Box<RequestHead> {
+        self.0.take().unwrap_or_default()
+    }
+
+    /// Puts it back.
+    pub fn put_back(&mut self, head: Box<RequestHead>) {
+        self.0 = Some(head);
+    }
+
+    /// Where the head is, for another to take its place for a while.
+    pub fn place(&mut self) -> &mut Box<RequestHead> {
+        self.0.get_or_insert_default()
     }
 }
 
@@ -58,6 +73,6 @@ impl Deref for Borrowed {
 
 impl DerefMut for Borrowed {
     fn deref_mut(&mut self) -> &mut RequestHead {
-        self.0.get_or_insert_default()
+        self.place()
     }
 }

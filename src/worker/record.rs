@@ -45,9 +45,6 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
     let view = View { ex, response };
     let (status, first_status) = statuses(ex, response);
     let (path, raw_query) = crate::http::target::split_query(ex.head.target_bytes());
-    let server_name = String::from_utf8_lossy(ex.site_name());
-    let canonical_name = String::from_utf8_lossy(ex.server_name());
-    let id = std::str::from_utf8(&ex.unique_id).ok();
     let (pid, tid) = own_ids();
     let record = AccessRecord {
         vars: &view,
@@ -89,10 +86,10 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
             (false, true) => ConnectionState::KeptAlive,
             (false, false) => ConnectionState::Closed,
         },
-        log_id: id,
+        log_id: Some(&ex.unique_id),
         connection_log_id: None,
-        server_name: &server_name,
-        canonical_name: &canonical_name,
+        server_name: ex.site_name(),
+        canonical_name: ex.server_name(),
         server_port: ex.canonical_port(),
         pid,
         tid,

@@ -17,10 +17,10 @@ use crate::config::site::{Config, Site};
 use crate::exchange::Began;
 use crate::exchange::body::RequestBody;
 use crate::exchange::response::{AfterResponse, Body, Copied, FileBody, FilePart, Origin, Response};
-use crate::exchange::{Connection, Exchange};
+use crate::exchange::{Connection, Exchange, Variables};
 use crate::fs::cache::{self, Agreed, Door, FileCache};
 use crate::fs::{contents, open};
-use crate::http::depends::{Asked, Depends, Links};
+use crate::http::depends::{self, Asked, Depends, Links};
 use crate::http::fields::{Fields, append_line};
 use crate::http::framing::ResponseFraming;
 use crate::http::head::{RequestHead, Version};
@@ -40,8 +40,11 @@ const INLINE: u64 = 1024;
 /// Of so many readings of a file one is kept: where there is no room for all that is asked for, little is gained by the rest.
 const READINGS: u32 = 8;
 
-/// About what an exchange has besides its own size: names of files, variables, the fields of its response.
+/// About what an exchange has besides its own size and its request's: names of files, the fields of its response.
 const AROUND: usize = 512;
+
+/// So often what a request line says is there in an exchange: as path and query, before and behind decoding, in names of files.
+const TOLD: usize = 4;
 
 /// What is kept of a request for the next one like it.
 pub enum Kept {
@@ -128,7 +131,7 @@ impl Ready {
     /// Does something with the exchange as if it were that of this request.
     pub fn stage<T>(
         &self,
-        head: &mut RequestHead,
+        head: &mut Box<RequestHead>,
         occasion: &Occasion,
         act: impl FnOnce(&Exchange, &Response) -> T,
     ) -> T {
@@ -152,7 +155,7 @@ impl Ready {
 impl Scene {
     fn play<T>(
         &mut self,
-        head: &mut RequestHead,
+        head: &mut Box<RequestHead>,
         occasion: &Occasion,
         act: impl FnOnce(&Exchange, &Response) -> T,
     ) -> T {
@@ -170,13 +173,19 @@ impl Scene {
 
 /// Where the body of an answer comes from; none if its file is another by now, and so is its answer.
 pub fn source(kept: &Entry, ready: &Ready) -> Option<Source> {
-    let part = match &ready.body {
-        Content::Bytes(bytes) => return Some(Source::Bytes(bytes.clone())),
-        Content::File(part) => part,
-    };
-    if let Some(content) = kept.content() {
-        return Some(Source::Content(content));
+    source_at_hand(kept, ready).or_else(|| opened(kept, ready))
+}
+
+/// The same, of a body that is kept.
+pub fn source_at_hand(kept: &Entry, ready: &Ready) -> Option<Source> {
+    match &ready.body {
+        Content::Bytes(bytes) => Some(Source::Bytes(bytes.clone())),
+        Content::File(_) => kept.content().map(Source::Content),
     }
+}
+
+fn opened(kept: &Entry, ready: &Ready) -> Option<Source> {
+    let Content::File(part) = &ready.body else { return None };
     let probe = kept.file()?;
     Some(Source::File(FileBody {
         file: open::again(&probe.name, probe.found.as_ref()?)?,
@@ -234,20 +243,21 @@ pub fn door(connection: &Connection) -> Door {
 /// The host that a request names whose answer may be kept or given again, as far as its head tells: it asks to see something, and
 /// brings nothing.
 pub fn host_of(head: &RequestHead) -> Option<&[u8]> {
+    // What it depends on is told in another way: see `Depends`.
+    depends::on_more();
     if !matches!(head.method(), Method::Get | Method::Head) || head.version() == Version::V09 {
         return None;
     }
-    let mut host = None;
-    for (name, value) in head.fields() {
-        let is_it = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        match name.len() {
-            4 if is_it(b"host") && host.is_some() => return None,
-            4 if is_it(b"host") => host = Some(value),
-            6 if is_it(b"expect") => return None,
-            14 if is_it(b"content-length") => return None,
-            17 if is_it(b"transfer-encoding") => return None,
-            _ => {}
-        }
+    if [&b"expect"[..], b"content-length", b"transfer-encoding"]
+        .iter()
+        .any(|name| head.field(name).is_some())
+    {
+        return None;
+    }
+    let mut hosts = head.values(b"host");
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return None;
     }
     match host {
         None if head.version() == Version::V10 => Some(b""),
@@ -310,7 +320,11 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
         && ex.client.host.is_none()
         && ex.variable(b"nokeepalive").is_none()
         && response.connection == AfterResponse::Keep;
-    let around = if is_bare { 0 } else { size_of::<Scene>() + AROUND };
+    let around = if is_bare {
+        0
+    } else {
+        size_of::<Scene>() + AROUND + around(&ex, &head)
+    };
     let weight = sent_head.len() + inside + size_of::<Ready>() + around;
     let scene = if is_bare {
         Scenery::Bare {
@@ -329,6 +343,16 @@ pub fn keep(thread: &Rc<Thread>, mut ex: Exchange, mut response: Response, depen
         scene,
     };
     cache.keep(&name, (asked, made_of), weight, made, Kept::Answer(ready));
+}
+
+/// About how many bytes of memory an exchange has by what its request says.
+pub fn around(ex: &Exchange, head: &RequestHead) -> usize {
+    let of_pass = |variables: &Variables| -> usize {
+        let variables = variables.iter().map(|(name, value)| 64 + name.len() + value.len());
+        TOLD * head.request_line().len() + variables.sum::<usize>()
+    };
+    let before = std::iter::successors(ex.previous.as_deref(), |pass| pass.before.as_deref());
+    of_pass(&ex.variables) + before.map(|pass| of_pass(&pass.variables)).sum::<usize>()
 }
 
 /// What is kept of a body, nothing of one that is not sent; with the number of its file among those that were looked at.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::config::directives::server::Tokens;
 use crate::config::site::{Config, Site};
@@ -196,8 +196,12 @@ impl Thread {
 
     /// Writes a request into the access logs of its site.
     pub fn log_request(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent) {
+        self.log_answer(ex, response, sent, ex.began.instant.elapsed());
+    }
+
+    /// The same, of one that took so long.
+    pub fn log_answer(&self, ex: &Exchange, response: Option<&Response>, sent: &Sent, duration: Duration) {
         self.board.answered(self.idlers.number(), sent.bytes_out);
-        let duration = ex.began.instant.elapsed();
         self.tally.borrow_mut().add(&Answered {
             method: ex.head.method(),
             status: record::last_status(response),

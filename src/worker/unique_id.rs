@@ -33,25 +33,17 @@ impl UniqueIds {
         let count = self.count.get().wrapping_add(1);
         self.count.set(count);
         let since = now.duration_since(SystemTime::UNIX_EPOCH);
-        let seconds = since.map_or(0, |since| since.as_secs());
-        let mut bytes = [0; 18];
-        let parts = seconds
-            .to_be_bytes()
-            .into_iter()
-            .skip(4)
-            .chain(self.seed.to_be_bytes())
-            .chain([self.thread]);
-        for (byte, part) in bytes
-            .iter_mut()
-            .zip(parts.chain(count.to_be_bytes().into_iter().skip(3)))
-        {
-            *byte = part;
-        }
+        let seconds = since.map_or(0, |since| since.as_secs()) & 0xffff_ffff;
+        // Three times 48 bits.
+        let parts = [
+            seconds << 16 | self.seed >> 48,
+            self.seed & 0xffff_ffff_ffff,
+            u64::from(self.thread) << 40 | count & 0xff_ffff_ffff,
+        ];
         let mut id = [0; 24];
-        for (four, three) in id.chunks_mut(4).zip(bytes.chunks(3)) {
-            let bits = three.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-            for (n, digit) in four.iter_mut().enumerate() {
-                *digit = DIGITS[bits >> (18 - 6 * n) & 63];
+        for (eight, part) in id.chunks_exact_mut(8).zip(parts) {
+            for (n, digit) in eight.iter_mut().enumerate() {
+                *digit = DIGITS[(part >> (42 - 6 * n) & 63) as usize];
             }
         }
         id

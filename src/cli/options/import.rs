@@ -17,7 +17,7 @@ pub(super) fn command() -> Command {
         .args([
             Arg::new("no-roots")
                 .short('T')
-                .help("Do not look for DocumentRoots: the configuration is another machine's")
+                .help("Do not look for DocumentRoots and directories of logs: the configuration is another machine's")
                 .action(ArgAction::SetTrue),
             Arg::new("htaccess")
                 .long("htaccess")

@@ -68,7 +68,7 @@ pub(super) struct Script {
 }
 
 impl StandIn {
-    fn explain(&self, order: &crate::scripts::Order) -> io::Result<Result<Explained, (Fail, String)>> {
+    fn explain(&self, order: &crate::process::message::Order) -> io::Result<Result<Explained, (Fail, String)>> {
         let wanted = Wanted {
             place: order.place,
             path: &order.path,

@@ -1,9 +1,9 @@
 //! What the server's name in a handshake has to do with the Host of requests: `mod_ssl`.
 
-use crate::config::directives::tls::SiteTls;
+use crate::config::directives::tls::{OF_SITES, SiteTls};
 use crate::config::setting::{Setting, settings};
 use crate::config::site::Site;
-use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
+use crate::config::table::{Directive, Override, SERVER, Set, Words};
 
 settings! {
     /// What a site wants of handshakes.
@@ -79,11 +79,7 @@ fn has_same_certificates(one: &SiteTls, other: &SiteTls) -> bool {
 pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "SSLStrictSNIVHostCheck",
-        module: "mod_ssl",
         syntax: "on|off",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "off",
         summary: "Refuse clients that do not name the server in the handshake.",
         manual: "Their requests are answered with 403: in the first virtual host of an address those for any of its virtual hosts, in \
@@ -92,6 +88,7 @@ another one those for that one only.",
             site.sni.strict.set(args.flag(0)?);
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLVHostSNIPolicy",

@@ -78,15 +78,25 @@ fn engine(site: &mut SiteSettings, args: &Args) -> Said<()> {
     Ok(())
 }
 
+/// What entries of mod_ssl have in common that take one word for a site.
+pub(super) const OF_SITES: Directive = Directive {
+    name: "",
+    module: "mod_ssl",
+    syntax: "",
+    words: Words::exactly(1),
+    allowed: SITES,
+    overrides: Override::None,
+    default: "",
+    summary: "",
+    manual: "",
+    set: Set::Site(|_, _| Ok(())),
+};
+
 /// The table.
 pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "SSLCertificateChainFile",
-        module: "mod_ssl",
         syntax: "file",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "",
         summary: "Name a file with the certificates between the server's and its root.",
         manual: "They are sent behind those of SSLCertificateFile, where they can stand as well.",
@@ -94,14 +104,11 @@ pub const DIRECTIVES: &[Directive] = &[
             site.tls.chain.set(named(args));
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLCertificateFile",
-        module: "mod_ssl",
         syntax: "file",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "",
         summary: "Name the file with the server's certificate, in PEM form.",
         manual: "Behind it may stand the certificates that lead to its root, and its private key. Given several times, with \
@@ -111,14 +118,11 @@ reload, by root where the server was started so; the processes that serve are gi
             add(&mut site.tls.certificates, args);
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLCertificateKeyFile",
-        module: "mod_ssl",
         syntax: "file",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "",
         summary: "Name the file with the private key of the certificate, in PEM form.",
         manual: "RSA keys of 2,048 bits and more, those of the curves P-256 and P-384, and Ed25519 are understood. The first belongs to the \
@@ -127,14 +131,11 @@ first SSLCertificateFile, the second to the second.",
             add(&mut site.tls.keys, args);
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLEngine",
-        module: "mod_ssl",
         syntax: "on|off|optional",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "off",
         summary: "Say whether a site is served over TLS.",
         manual: "It usually stands in the <VirtualHost> of port 443. What is said to such an address without TLS is answered with 400. \
@@ -146,5 +147,6 @@ with 421; `optional` behind another word is an error. Apache's `optional` was an
 which somebody between could put a request of his own before the client's (CVE-2025-49812); Apache 2.4.64 took it out, and takes the \
 word for `off`. A field `Upgrade: TLS/1.0` is ignored here (RFC 9110 section 7.8), and never sent.",
         set: Set::Site(engine),
+        ..OF_SITES
     },
 ];

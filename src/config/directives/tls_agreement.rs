@@ -1,6 +1,7 @@
 //! What a handshake may come to: `mod_ssl`'s directives of protocols, ciphers and curves.
 
 use crate::config::directives::SiteSettings;
+use crate::config::directives::tls::OF_SITES;
 use crate::config::setting::{Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -252,11 +253,7 @@ sections of places and access files it is refused: a handshake is over before th
     },
     Directive {
         name: "SSLHonorCipherOrder",
-        module: "mod_ssl",
         syntax: "on|off",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "off",
         summary: "Say whose order of ciphers counts.",
         manual: "With `on` it is that of SSLCipherSuite, else that of the client.",
@@ -265,6 +262,7 @@ sections of places and access files it is refused: a handshake is over before th
             site.tls_agreement.order.set(order);
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLOpenSSLConfCmd",

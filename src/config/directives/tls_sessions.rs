@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::config::directives::tls::Named;
+use crate::config::directives::tls::{Named, OF_SITES};
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
+use crate::config::table::{Directive, Override, SERVER, Set, Words};
 
 settings! {
     /// How sessions of a site are taken up again.
@@ -65,11 +65,7 @@ kept in the memory of the process that serves, up to 10000 for each site; no fil
     },
     Directive {
         name: "SSLSessionCacheTimeout",
-        module: "mod_ssl",
         syntax: "seconds",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "300",
         summary: "Say how long a client may take up a session again.",
         manual: "It is the life of a ticket, see SSLSessionTickets, and of a session of SSLSessionCache; 604800, a week, is the most.",
@@ -78,14 +74,11 @@ kept in the memory of the process that serves, up to 10000 for each site; no fil
             site.tls_sessions.lifetime.set(Duration::from_secs(seconds));
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLSessionTicketKeyFile",
-        module: "mod_ssl",
         syntax: "file",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "",
         summary: "Name a file with the secret that session tickets are made with, so that several machines can read them.",
         manual: "The file has 48 random bytes, as `openssl rand -out FILE 48` makes them. Without it the server draws a secret of its own \
@@ -98,14 +91,11 @@ by servers with the same secret and the same files and lines for the site; Apach
             });
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLSessionTickets",
-        module: "mod_ssl",
         syntax: "on|off",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "on",
         summary: "Say whether clients may take up a session of TLS again without a whole handshake.",
         manual: "The client is given a ticket that nobody but the server can read. It outlives reloads, but not a change of what is said of \
@@ -115,5 +105,6 @@ sessions are kept by the server if there is an SSLSessionCache, or else every co
             site.tls_sessions.tickets.set(args.flag(0)?);
             Ok(())
         }),
+        ..OF_SITES
     },
 ];

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::base::ascii;
 use crate::config::directives::SiteSettings;
+use crate::config::directives::tls::OF_SITES;
 use crate::config::error::Span;
 use crate::config::setting::{Setting, settings};
-use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
+use crate::config::table::{Directive, Override, SERVER, Set, Words};
 use crate::config::words::{Args, Said, shown};
 use crate::tls::responder::Responder;
 
@@ -128,11 +129,7 @@ to a disk. Unlike in Apache, SSLUseStapling needs no such line.",
     },
     Directive {
         name: "SSLStaplingErrorCacheTimeout",
-        module: "mod_ssl",
         syntax: "seconds",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "600",
         summary: "Say when a responder is asked again that gave no good answer, at the latest.",
         manual: "It is first asked again after ten seconds, then after twice as long each time, up to this.",
@@ -140,38 +137,29 @@ to a disk. Unlike in Apache, SSLUseStapling needs no such line.",
             site.tls_stapling.pause_after_error.set(seconds(args)?);
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLStaplingFakeTryLater",
-        module: "mod_ssl",
         syntax: "on|off",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "off",
         summary: "Taken, without an effect.",
         manual: "An answer is never made up: where there is none, none is sent. Apache's default is `on`.",
         set: Set::Site(|_, args| errors(args)),
+        ..OF_SITES
     },
     Directive {
         name: "SSLStaplingForceURL",
-        module: "mod_ssl",
         syntax: "url",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "",
         summary: "Name the responder, in place of the one that the certificate names.",
         manual: "The URL is one of plain HTTP; answers are signed, and need no TLS.",
         set: Set::Site(force_url),
+        ..OF_SITES
     },
     Directive {
         name: "SSLStaplingResponderTimeout",
-        module: "mod_ssl",
         syntax: "seconds",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "10",
         summary: "Say how long a responder may take to answer.",
         manual: "The time is that of the whole question: to find the responder's address, to connect, to ask, to read. No client waits for it.",
@@ -179,26 +167,20 @@ to a disk. Unlike in Apache, SSLUseStapling needs no such line.",
             site.tls_stapling.patience.set(seconds(args)?);
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLStaplingResponseMaxAge",
-        module: "mod_ssl",
         syntax: "seconds",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "-1",
         summary: "Say how old an answer may be.",
         manual: "The age is counted from the time that the answer says it was true; -1 is any.",
         set: Set::Site(max_age),
+        ..OF_SITES
     },
     Directive {
         name: "SSLStaplingResponseTimeSkew",
-        module: "mod_ssl",
         syntax: "seconds",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "300",
         summary: "Say how far ahead a responder's clock may be.",
         manual: "An answer that says it is true from a later time on is not used. Unlike in Apache, nothing is added to the time at which an \
@@ -208,26 +190,20 @@ answer ends.",
             site.tls_stapling.skew.set(Duration::from_secs(skew));
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLStaplingReturnResponderErrors",
-        module: "mod_ssl",
         syntax: "on|off",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "off",
         summary: "Taken, without an effect.",
         manual: "It always is as with `off` in Apache, whose default is `on`: only answers that call a certificate good or revoked are sent.",
         set: Set::Site(|_, args| errors(args)),
+        ..OF_SITES
     },
     Directive {
         name: "SSLStaplingStandardCacheTimeout",
-        module: "mod_ssl",
         syntax: "seconds",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "3600",
         summary: "Say when a responder is asked again, at the latest.",
         manual: "It is asked again once half of the answer's time is over, or this time. An answer that does not say how long it is \
@@ -236,14 +212,11 @@ good is sent for so long.",
             site.tls_stapling.pause.set(seconds(args)?);
             Ok(())
         }),
+        ..OF_SITES
     },
     Directive {
         name: "SSLUseStapling",
-        module: "mod_ssl",
         syntax: "on|off",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
         default: "off",
         summary: "Send along with a certificate the word of its authority that it is not revoked (OCSP).",
         manual: "Clients that ask for it in the handshake are spared a question to the authority. The server asks the responder that the certificate \
@@ -252,5 +225,6 @@ issuer or by somebody the issuer has made its responder; the issuer's certificat
 SSLCertificateChainFile. A client is sent an answer as long as it is good, else none. It is kept over a reload, but not over a restart. \
 A certificate that names no responder, as those of authorities that have given up OCSP, is served without; a warning says so.",
         set: Set::Site(use_stapling),
+        ..OF_SITES
     },
 ];

@@ -105,6 +105,40 @@ fn a_crawl_of_a_million_files_leaves_the_hot_ones() {
 }
 
 #[test]
+fn what_only_one_answer_has_looked_at_takes_room_and_is_counted_once() {
+    let (cache, now) = (cache(1 << 20, Check::Turn), Instant::now());
+    let missing = format!("/missing{}", "/directory".repeat(300));
+    for (number, want) in [(0, 3000..8000), (1, 0..1000)] {
+        let before = cache.counts().bytes;
+        let line = line(number);
+        let looks = asked(|| assert!(open::stat(missing.as_bytes()).is_err()));
+        let name = cache.name(DOOR, line.as_bytes(), b"a");
+        cache.keep(&name, (looks, None), 10, (SystemTime::now(), now), number);
+        let more = cache.counts().bytes - before;
+        assert!(want.contains(&more), "{number}: {more}");
+    }
+}
+
+#[test]
+fn answers_and_contents_together_keep_to_the_room() {
+    let (cache, now) = (cache(1 << 20, Check::Turn), Instant::now());
+    for number in 0..90 {
+        request(&cache, number, now);
+        let line = line(number);
+        let name = cache.name(DOOR, line.as_bytes(), b"a");
+        if let Some(kept) = cache.find(&name, now, |_| true) {
+            cache.keep_content(&kept, &[0; 10_000]);
+        }
+    }
+    assert!(cache.counts().content_bytes > 800_000, "{:?}", cache.counts());
+    for number in 90..3000 {
+        request(&cache, number, now);
+        let counts = cache.counts();
+        assert!(counts.bytes + counts.content_bytes <= counts.room, "{counts:?}");
+    }
+}
+
+#[test]
 fn time_alone_drives_nothing_out() {
     let (cache, now) = (cache(1 << 20, Check::Turn), Instant::now());
     for number in 0..100 {

@@ -55,11 +55,7 @@ impl Way {
         if target.scheme == Scheme::Scgi {
             agreed.keep = Keep::No;
         }
-        let named = ex.site.backends.contains(&target.address);
-        let pool = applications.backends.to(target.scheme, &target.address);
-        let pool = pool
-            .filter(|_| named)
-            .ok_or_else(|| Behind::Application.not_named(target))?;
+        let pool = Behind::Application.pool(ex, &applications.backends, target)?;
         let is_service = matches!(target.address, Address::Service(_));
         Ok(Way {
             pool: (!is_service).then(|| Arc::clone(pool)),

@@ -21,11 +21,11 @@ use crate::fs::open::Found;
 use crate::handlers::application::Applications;
 use crate::handlers::cgi;
 use crate::http::status::Status;
-use crate::process::message::{FirstNews, Runs};
+use crate::process::message::{FirstNews, Order, Runs};
+use crate::scripts::Care;
 use crate::scripts::notes::{Notes, Weight};
 use crate::scripts::queue::Slots;
 use crate::scripts::script::{Output, Script, State};
-use crate::scripts::{Care, Order};
 
 /// The module in whose name the log speaks.
 pub(super) const MODULE: &str = "fcgid";

@@ -28,12 +28,12 @@ use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, care_of, first_news, no_input, turn};
 use crate::http::status::Status;
 use crate::process::child::Step;
-use crate::process::message::Runs;
+use crate::process::message::{Order, Runs};
 use crate::process::pidfd::Exit;
+use crate::scripts::Scripts;
 use crate::scripts::client::StartError;
 use crate::scripts::notes::{About, Asked, Logs, Notes};
 use crate::scripts::script::{Output, State};
-use crate::scripts::{Order, Scripts};
 
 /// A request as its client told it.
 pub struct Wrapped {

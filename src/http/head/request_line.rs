@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use crate::base::ascii;
 use crate::http::head::{Http09, Methods, ParseError, ProtocolOptions, RequestHead, Syntax, Version};
 use crate::http::method::Method;
@@ -42,22 +44,35 @@ impl RequestHead {
 
 /// Where the words are; the third is empty in a line of two.
 fn words(line: &[u8], syntax: Syntax) -> Option<[Range<usize>; 3]> {
+    if syntax == Syntax::Strict {
+        return three_words(line);
+    }
     let mut found = [0..0, 0..0, 0..0];
     let mut count = 0;
     let mut start = 0;
-    for part in line.split(|byte| *byte == b' ' || (syntax == Syntax::Unsafe && *byte == b'\t')) {
+    for part in line.split(|byte| matches!(byte, b' ' | b'\t')) {
         let range = start..start + part.len();
         start = range.end + 1;
-        if part.is_empty() && syntax == Syntax::Unsafe {
-            continue;
-        }
         if part.is_empty() {
-            return None;
+            continue;
         }
         *found.get_mut(count)? = range;
         count += 1;
     }
     (count >= 2).then_some(found)
+}
+
+/// The same where one space parts them.
+fn three_words(line: &[u8]) -> Option<[Range<usize>; 3]> {
+    let space = |from: usize| Some(from + memchr(b' ', line.get(from..)?)?);
+    let method = 0..space(0)?;
+    let Some(target_end) = space(method.end + 1) else {
+        let target = method.end + 1..line.len();
+        return (!method.is_empty() && !target.is_empty()).then_some([method, target, 0..0]);
+    };
+    let (target, version) = (method.end + 1..target_end, target_end + 1..line.len());
+    let are_words = [&method, &target, &version].iter().all(|word| !word.is_empty());
+    (are_words && space(version.start).is_none()).then_some([method, target, version])
 }
 
 /// Visible ASCII but `#`, which begins a fragment and is never sent; and bytes above ASCII, as Apache lets pass.

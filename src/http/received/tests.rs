@@ -80,6 +80,15 @@ fn fields_are_read_with_their_leniences() {
 }
 
 #[test]
+fn a_field_of_many_lines_takes_no_more_memory_than_they_do() {
+    let lines = "\r\n x".repeat(10_000);
+    let text = format!("HTTP/1.1 200 OK\r\nA: 1\r\nFolded: one{lines}\r\n\r\n");
+    let fields = whole(&text).head.fields;
+    assert_eq!(fields.value("folded").map(<[u8]>::len), Some(3 + 2 * 10_000));
+    assert!(fields.capacity() < 2 * text.len(), "{}", fields.capacity());
+}
+
+#[test]
 fn every_cut_gives_the_same() {
     let text = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\n b\r\nContent-Length: 5\r\n\r\nhello";
     let read = |pieces: [&[u8]; 2]| {

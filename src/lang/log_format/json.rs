@@ -32,7 +32,7 @@ pub(super) fn append(record: &AccessRecord<'_>, out: &mut Vec<u8>) {
     }
     member("protocol", Some(record.protocol), out);
     numeric("status", record.last.status.into(), out);
-    member("site", Some(record.server_name.as_bytes()), out);
+    member("site", Some(record.server_name), out);
     member("host", vars.request_field("Host").as_deref(), out);
     member("path", record.first.path, out);
     member("query", record.first.query, out);

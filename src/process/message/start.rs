@@ -7,11 +7,24 @@ use super::parts::{Beside, read_limit};
 use crate::process::limits::Limit;
 use crate::process::wire::{Reader, Writer};
 
-/// A script to be started.
+/// A script to be started, with the ends of its pipes.
 #[derive(Debug)]
 pub struct Start {
     /// The worker's number for it, used once per channel.
     pub id: u64,
+    /// What is to be started.
+    pub order: Order,
+    /// Scripts to let go of before this one is started, as [`super::ScriptOrder::Release`] has it: a message less.
+    pub released: Vec<u64>,
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
+}
+
+/// What is to be started.
+#[derive(Debug)]
+pub struct Order {
     /// The number of the script place in the settings, or of the program behind them.
     pub place: u32,
     /// The path below the place, without leading slash; empty when the place is the script itself.
@@ -20,20 +33,15 @@ pub struct Start {
     pub runs: Runs,
     /// The arguments after the script's name (RFC 3875 §4.4).
     pub arguments: Vec<Vec<u8>>,
-    /// The environment: names and values.
+    /// The whole environment: names and values.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Limits that hold besides those of the place, which they can only lower.
     pub limits: Vec<Limit>,
-    /// When the worker is to hear that it runs.
+    /// When the worker is to hear that it runs. Until then it has nobody who feeds it or reads what it writes. Should the spawner
+    /// die meanwhile it is started a second time.
     pub first_news: FirstNews,
-    /// Scripts to let go of before this one is started, as [`super::ScriptOrder::Release`] has it: a message less.
-    pub released: Vec<u64>,
     /// Standard input; /dev/null when there is none.
     pub stdin: Option<OwnedFd>,
-    /// Standard output.
-    pub stdout: OwnedFd,
-    /// Standard error.
-    pub stderr: OwnedFd,
 }
 
 /// What is executed for a script.
@@ -85,25 +93,26 @@ impl FirstNews {
 impl Start {
     /// The message that asks for this script, as [`super::ScriptOrder::Start`] encodes it.
     pub fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+        let order = &self.order;
         let writer = Writer::with_room(self.length()).u8(1);
-        let mut writer = writer.u64(self.id).u32(self.place).bytes(&self.path);
-        writer = writer.u8(self.runs.number());
-        writer = writer.count(self.arguments.len());
-        for argument in &self.arguments {
+        let mut writer = writer.u64(self.id).u32(order.place).bytes(&order.path);
+        writer = writer.u8(order.runs.number());
+        writer = writer.count(order.arguments.len());
+        for argument in &order.arguments {
             writer = writer.bytes(argument);
         }
-        writer = writer.count(self.env.len());
-        for (name, value) in &self.env {
+        writer = writer.count(order.env.len());
+        for (name, value) in &order.env {
             writer = writer.bytes(name).bytes(value);
         }
-        writer = writer.count(self.limits.len());
-        for limit in &self.limits {
+        writer = writer.count(order.limits.len());
+        for limit in &order.limits {
             let (soft, hard) = (limit.soft.unwrap_or(u64::MAX), limit.hard.unwrap_or(u64::MAX));
             writer = writer.u8(limit.resource.number()).u64(soft).u64(hard);
         }
-        writer = writer.u8(self.first_news.number()).numbers(&self.released);
-        writer = writer.u8(u8::from(self.stdin.is_some()));
-        let descriptors = self
+        writer = writer.u8(order.first_news.number());
+        writer = writer.u8(u8::from(order.stdin.is_some())).numbers(&self.released);
+        let descriptors = order
             .stdin
             .iter()
             .chain([&self.stdout, &self.stderr])
@@ -114,14 +123,26 @@ impl Start {
 
     /// Of its bytes.
     fn length(&self) -> usize {
-        let arguments: usize = self.arguments.iter().map(|argument| 4 + argument.len()).sum();
-        let env: usize = self.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
-        36 + self.path.len() + arguments + env + 17 * self.limits.len() + 8 * self.released.len()
+        let order = &self.order;
+        let arguments: usize = order.arguments.iter().map(|argument| 4 + argument.len()).sum();
+        let env: usize = order.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
+        36 + order.path.len() + arguments + env + 17 * order.limits.len() + 8 * self.released.len()
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
         Ok(Start {
             id: reader.u64()?,
+            order: Order::decode(reader, beside)?,
+            released: reader.list(|reader| reader.u64())?,
+            stdout: beside.next()?,
+            stderr: beside.next()?,
+        })
+    }
+}
+
+impl Order {
+    fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Order, MessageError> {
+        Ok(Order {
             place: reader.u32()?,
             path: reader.bytes()?,
             runs: {
@@ -139,14 +160,11 @@ impl Start {
                 all.find(|news| news.number() == number)
                     .ok_or(MessageError::Malformed)?
             },
-            released: reader.list(|reader| reader.u64())?,
             stdin: match reader.u8()? {
                 0 => None,
                 1 => Some(beside.next()?),
                 _ => return Err(MessageError::Malformed),
             },
-            stdout: beside.next()?,
-            stderr: beside.next()?,
         })
     }
 }

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::{
-    Failed, FirstNews, FromSpawner, FromWorker, Message, MessageError, Runs, ScriptNews, ScriptOrder, Start, ToSpawner,
-    ToWorker,
+    Failed, FirstNews, FromSpawner, FromWorker, Message, MessageError, Order, Runs, ScriptNews, ScriptOrder, Start,
+    ToSpawner, ToWorker,
 };
 use crate::process::child::Step;
 use crate::process::limits::{Limit, Resource};
@@ -21,22 +21,24 @@ fn fd() -> OwnedFd {
 fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
     ScriptOrder::Start(Start {
         id: u64::MAX - 1,
-        place: 7,
-        path: b"sub/env.cgi".to_vec(),
-        runs: Runs::Wrapper,
-        arguments: vec![b"a".to_vec(), Vec::new()],
-        env: vec![
-            (b"QUERY_STRING".to_vec(), b"x=\xff".to_vec()),
-            (b"EMPTY".to_vec(), Vec::new()),
-        ],
-        limits: vec![Limit {
-            resource: Resource::Memory,
-            soft: Some(1 << 40),
-            hard: None,
-        }],
-        first_news: FirstNews::WithEnd,
+        order: Order {
+            place: 7,
+            path: b"sub/env.cgi".to_vec(),
+            runs: Runs::Wrapper,
+            arguments: vec![b"a".to_vec(), Vec::new()],
+            env: vec![
+                (b"QUERY_STRING".to_vec(), b"x=\xff".to_vec()),
+                (b"EMPTY".to_vec(), Vec::new()),
+            ],
+            limits: vec![Limit {
+                resource: Resource::Memory,
+                soft: Some(1 << 40),
+                hard: None,
+            }],
+            first_news: FirstNews::WithEnd,
+            stdin,
+        },
         released: vec![1, 5],
-        stdin,
         stdout: fd(),
         stderr: fd(),
     })

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use super::{Spawner, StartError, StartRequest, connect};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{Child, ChildSpec, Program, Session, Step, spawn};
-use crate::process::message::{Failed, FirstNews, Runs, ScriptNews, ScriptOrder, Start};
+use crate::process::message::{Failed, FirstNews, Order, Runs, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Exit, Reap, signal_group};
 
 /// Serves the channel until it is closed, or `orders` orders have come; tells each order.
@@ -34,8 +34,8 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
                 release(&mut children, &start.released);
             }
             match order {
-                ScriptOrder::Start(start) if start.path == b"silent" => {}
-                ScriptOrder::Start(start) if start.path == b"none" => {
+                ScriptOrder::Start(start) if start.order.path == b"silent" => {}
+                ScriptOrder::Start(start) if start.order.path == b"none" => {
                     let failed = Failed {
                         step: Step::Open,
                         errno: libc::ENOENT,
@@ -70,8 +70,8 @@ fn release(children: &mut HashMap<u64, Child>, ids: &[u64]) {
 /// Runs the path as a shell script.
 fn run(channel: &Channel, start: &Start) -> Child {
     let null: OwnedFd = std::fs::File::open("/dev/null").expect("it is there").into();
-    let argv =
-        ["sh", "-c", std::str::from_utf8(&start.path).expect("text")].map(|word| CString::new(word).expect("no NUL"));
+    let argv = ["sh", "-c", std::str::from_utf8(&start.order.path).expect("text")]
+        .map(|word| CString::new(word).expect("no NUL"));
     let descriptors = vec![null.as_fd(), start.stdout.as_fd(), start.stderr.as_fd()];
     let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv.to_vec(), descriptors);
     spec.session = Session::Own;
@@ -87,7 +87,7 @@ fn run(channel: &Channel, start: &Start) -> Child {
             Wait::Yes,
         )
         .expect("there is room");
-    if start.path.starts_with(b"exit") {
+    if start.order.path.starts_with(b"exit") {
         tell_end(channel, &HashMap::from([(start.id, &child)]), start.id);
     }
     child
@@ -112,14 +112,16 @@ fn request(path: &str) -> (StartRequest, PipeReader) {
     let (path, stdout) = (path.as_bytes().to_vec(), writer.into());
     (
         StartRequest {
-            place: 0,
-            path,
-            runs: Runs::Itself,
-            arguments: Vec::new(),
-            env: Vec::new(),
-            limits: Vec::new(),
-            first_news: FirstNews::AtOnce,
-            stdin: None,
+            order: Order {
+                place: 0,
+                path,
+                runs: Runs::Itself,
+                arguments: Vec::new(),
+                env: Vec::new(),
+                limits: Vec::new(),
+                first_news: FirstNews::AtOnce,
+                stdin: None,
+            },
             stdout,
             stderr,
         },
@@ -297,7 +299,7 @@ async fn requests_wait_while_the_channel_is_full() {
     let mut asked = Vec::new();
     for _ in 0..40 {
         let (mut request, reader) = request("exit 0");
-        request.env = vec![(b"LONG".to_vec(), vec![b'x'; 20_000])];
+        request.order.env = vec![(b"LONG".to_vec(), vec![b'x'; 20_000])];
         let spawner = spawner.clone();
         asked.push((tokio::spawn(async move { spawner.start(request, LIMIT).await }), reader));
     }

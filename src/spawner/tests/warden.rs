@@ -58,7 +58,7 @@ fn start_fed(setup: &Setup, id: u64, path: &str) -> (io::PipeWriter, PipeReader)
     let (stdin, feed) = io::pipe().expect("pipes work");
     let (reader, writer) = io::pipe().expect("pipes work");
     let mut order = start(id, path, writer.into());
-    order.stdin = Some(stdin.into());
+    order.order.stdin = Some(stdin.into());
     setup.order(&ScriptOrder::Start(order));
     (feed, reader)
 }

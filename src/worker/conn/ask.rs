@@ -11,11 +11,11 @@ use crate::exchange::{Began, Exchange};
 use crate::handlers::application::at_once::{Connected, Worded};
 use crate::handlers::proxy;
 use crate::http::framing::{Persistence, ResponseFraming};
-use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::phases::choose::Handler;
 use crate::worker::conn::{Conn, Then, timeout_of};
 use crate::worker::destination::{Begun, Destination};
+use crate::worker::heads::Borrowed;
 use crate::worker::reader::Filler;
 use crate::worker::record::Sent;
 use crate::worker::serve;
@@ -30,7 +30,7 @@ pub(super) enum Asked {
 
 impl Conn {
     /// Asks the one that a request leads to.
-    pub(super) async fn ask(&mut self, head: &mut RequestHead, began: Began, destination: &Destination) -> Asked {
+    pub(super) async fn ask(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
         // Earlier answers do not wait for this one.
         let is_plain = head.method() == Method::Get
             && destination.has_no_filters()
@@ -49,7 +49,7 @@ impl Conn {
         }
     }
 
-    async fn ask_application(&mut self, head: &mut RequestHead, began: Began, destination: &Destination) -> Asked {
+    async fn ask_application(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
         let (unique_id, client) = (self.thread.unique_id(began.wall), self.connection().client);
         let Some(mut worded) = Worded::of(&destination.known, head, client, unique_id) else {
             return Asked::LongWay(None);
@@ -85,23 +85,23 @@ impl Conn {
             return Asked::LongWay(Some(Begun::Application(told)));
         };
         told.end();
-        let own = std::mem::take(head);
+        let own = head.take();
         let mut ex = self.exchange(own, (began, unique_id), RequestBody::none(), Some(destination));
         let then = self.give_at_once(&mut ex, &mut response, body.pieces(), destination);
-        *head = std::mem::take(&mut ex.head);
+        head.put_back(ex.head);
         Asked::Answered(then)
     }
 
-    async fn ask_server(&mut self, head: &mut RequestHead, began: Began, destination: &Destination) -> Asked {
+    async fn ask_server(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
         self.show(head, &began);
-        let (own, unique_id) = (std::mem::take(head), self.thread.unique_id(began.wall));
+        let (own, unique_id) = (head.take(), self.thread.unique_id(began.wall));
         let ex = self.exchange(own, (began, unique_id), RequestBody::none(), Some(destination));
         // In a box, so that the future of what is asked is small.
         let mut ex = Box::new(ex);
         let (place, known) = (&destination.place, &destination.server);
         let told = proxy::at_once::Begun::new(&ex, place, known, &self.thread.applications);
         let Some(mut told) = told else {
-            *head = std::mem::take(&mut ex.head);
+            head.put_back(ex.head);
             return Asked::LongWay(None);
         };
         let stream = &self.stream;
@@ -118,7 +118,7 @@ impl Conn {
             }
             None => Asked::LongWay(Some(Begun::Server(told))),
         };
-        *head = std::mem::take(&mut ex.head);
+        head.put_back(ex.head);
         asked
     }
 

@@ -25,7 +25,7 @@ impl Conn {
     /// A request on it; where that leads, if it is known.
     pub(super) fn exchange(
         &self,
-        head: RequestHead,
+        head: Box<RequestHead>,
         (began, unique_id): (Began, [u8; 24]),
         body: RequestBody,
         destination: Option<&Destination>,

@@ -1,8 +1,10 @@
 //! Connections that a load balancer has made for a client: the header of the PROXY protocol before the first request.
 
 use bytes::Buf;
+use tokio::time::Instant;
 
-use super::{Conn, Waited};
+use super::Conn;
+use super::waits::Waited;
 use crate::config::directives::remote_ip::RemoteIp;
 use crate::http::proxy_protocol::{NotAHeader, Progress, Proxied, parse};
 use crate::lang::log_level::Level;
@@ -46,7 +48,8 @@ impl Conn {
                 Ok(Progress::Partial) => {}
                 Err(NotAHeader) => break "does not begin with one",
             }
-            match self.wait_for_bytes(self.head_deadline(Some(began))).await {
+            let now = Instant::now();
+            match self.wait_for_bytes(self.head_deadline(Some(began), now), now).await {
                 Waited::Bytes => {}
                 Waited::TooLate => break "took too long for it",
                 Waited::Ended => return false,

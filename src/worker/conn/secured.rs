@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Conn, Waited, timeout_of};
+use super::waits::Waited;
+use super::{Conn, timeout_of};
 use crate::config::directives::site::StageTimeout;
 use crate::config::directives::tls;
 use crate::exchange::fail::Fail;
@@ -78,7 +79,7 @@ impl Conn {
             let first = self.reader.borrow().buffer.first().copied();
             match first {
                 Some(first) => break first,
-                None => match self.wait_for_bytes(until).await {
+                None => match self.wait_for_bytes(until, Instant::now()).await {
                     Waited::Bytes => {}
                     Waited::TooLate | Waited::Ended => return false,
                 },

@@ -10,9 +10,11 @@ use crate::exchange::response::{Body, FileBody, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
-use crate::http::head::{RequestHead, Version};
+use crate::http::head::{Progress, RequestHead, Version};
+use crate::net::stream::More;
 use crate::worker::conn::{Conn, KEEP_ALIVE, Then, behind, timeout_of};
 use crate::worker::destination::Destination;
+use crate::worker::heads::Borrowed;
 use crate::worker::reader::Filler;
 use crate::worker::record::Sent;
 use crate::worker::shortcut::{self, Entry, Kept, Occasion, Ready, Source};
@@ -21,8 +23,8 @@ use crate::worker::shortcut::{self, Entry, Kept, Occasion, Ready, Source};
 pub(super) enum Shortcut {
     /// Nothing.
     None,
-    /// Its answer, which is collected.
-    Answered(Then),
+    /// Its answer, which is collected, and when it was.
+    Answered(Then, std::time::Instant),
     /// Its answer, of which the head is collected. The body takes its time.
     Begun(Box<Ahead>),
     /// Where it leads.
@@ -48,20 +50,11 @@ enum End {
 
 impl Conn {
     /// Answers a request by what is kept, if that can be.
-    pub(super) fn short_way(&mut self, head: &mut RequestHead, began: &Began) -> Shortcut {
-        if self.speaks_plainly {
-            return Shortcut::None;
-        }
-        let thread = Rc::clone(&self.thread);
-        let (Some(cache), Some(host)) = (&thread.cache, shortcut::host_of(head)) else {
-            return Shortcut::None;
-        };
+    pub(super) fn short_way(&mut self, head: &mut Borrowed, began: &Began) -> Shortcut {
         let connection = self.connection();
-        let name = cache.name(shortcut::door(&connection), head.request_line(), host);
-        let client = connection.client.ip();
-        let Some(kept) = cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall)) else {
-            return Shortcut::None;
-        };
+        let found = self.find_kept(&connection, head, began);
+        self.count(found.as_ref());
+        let Some(kept) = found else { return Shortcut::None };
         match &kept.value {
             Kept::Answer(ready) => match shortcut::source(&kept, ready) {
                 Some(source) => self.give_kept((&kept, ready, source), connection, head, began),
@@ -71,12 +64,63 @@ impl Conn {
         }
     }
 
+    fn find_kept(&self, connection: &Connection, head: &RequestHead, began: &Began) -> Option<Rc<Entry>> {
+        if self.speaks_plainly {
+            return None;
+        }
+        let (cache, host) = (self.thread.cache.as_ref()?, shortcut::host_of(head)?);
+        let name = cache.name(shortcut::door(connection), head.request_line(), host);
+        let client = connection.client.ip();
+        cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall))
+    }
+
+    fn count(&self, found: Option<&Rc<Entry>>) {
+        if let Some(cache) = &self.thread.cache {
+            cache.count(found);
+        }
+    }
+
+    /// Answers the first request of a connection before there is a task for it, if it is there and its answer is all in memory;
+    /// whether nothing is left to be done then. Of anything else nothing is changed, but that bytes may be read.
+    pub(super) fn is_over_at_once(&mut self) -> bool {
+        if self.thread.cache.is_none() || self.begins_with_header() || self.begins_with_tls() {
+            return false;
+        }
+        // An end or an error is seen again.
+        let has_read = matches!(self.reader.borrow_mut().fill(), Ok(1..));
+        let mut head = None;
+        let parsed = has_read.then(|| self.parse(&mut head));
+        let (Some(Ok(Progress::Complete { consumed })), Some(mut head)) = (parsed, head) else {
+            return false;
+        };
+        let (connection, began) = (self.connection(), Began::now());
+        let Some(kept) = self.find_kept(&connection, &head, &began) else {
+            return false;
+        };
+        let Kept::Answer(ready) = &kept.value else { return false };
+        let Some(source) = shortcut::source_at_hand(&kept, ready) else {
+            return false;
+        };
+        self.count(Some(&kept));
+        self.take_head(consumed);
+        let Shortcut::Answered(then, _) = self.give_kept((&kept, ready, source), connection, &mut head, &began) else {
+            return false;
+        };
+        self.is_to_close = then != Then::GoOn;
+        if then != Then::Leave || self.writer.try_flush_with(More::Follows).is_pending() {
+            return false;
+        }
+        // Nobody else has the stream yet: dropped, it ends.
+        self.writer.rest();
+        true
+    }
+
     /// Gives an answer that is kept, and is logged unless its body takes its time.
     fn give_kept(
         &mut self,
         (kept, ready, source): (&Rc<Entry>, &Ready, Source),
         connection: Connection,
-        head: &mut RequestHead,
+        head: &mut Borrowed,
         began: &Began,
     ) -> Shortcut {
         let thread = Rc::clone(&self.thread);
@@ -93,7 +137,7 @@ impl Conn {
         let interim = self.reader.borrow_mut().begin_response(Filler::None);
         self.writer.head().extend_from_slice(&interim);
         let date = date(began.wall + passed);
-        let (stays, then, body) = ready.stage(head, &occasion, |ex, response| {
+        let (stays, then, body) = ready.stage(head.place(), &occasion, |ex, response| {
             self.last_site = ex.site;
             self.writer.timeout = timeout_of(ex.site);
             let stays = self.persistence(ex, response, ready.framing);
@@ -113,7 +157,7 @@ impl Conn {
                     None => return (stays, Then::Close, Some(body)),
                 },
             }
-            self.log(ex, response, before, stays, End::Whole);
+            self.log(ex, response, before, (stays, End::Whole), passed);
             let then = match stays {
                 Persistence::KeepAlive => Then::GoOn,
                 Persistence::Close if self.has_heard_the_last(ex) => Then::Leave,
@@ -123,7 +167,7 @@ impl Conn {
         });
         let Some(body) = body else {
             self.is_answered();
-            return Shortcut::Answered(then);
+            return Shortcut::Answered(then, began.instant + passed);
         };
         Shortcut::Begun(Box::new(Ahead {
             kept: Rc::clone(kept),
@@ -135,7 +179,7 @@ impl Conn {
     }
 
     /// Sends the body of an answer whose head is collected.
-    pub(super) async fn finish(&mut self, head: &mut RequestHead, ahead: Ahead) -> Then {
+    pub(super) async fn finish(&mut self, head: &mut Borrowed, ahead: Ahead) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         let Kept::Answer(ready) = &ahead.kept.value else {
@@ -150,14 +194,22 @@ impl Conn {
         } else {
             Persistence::Close
         };
-        ready.stage(head, &ahead.occasion, |ex, response| {
-            self.log(ex, response, ahead.before, stays, end);
+        ready.stage(head.place(), &ahead.occasion, |ex, response| {
+            let took = ex.began.instant.elapsed();
+            self.log(ex, response, ahead.before, (stays, end), took);
         });
         self.is_answered();
         then
     }
 
-    fn log(&self, ex: &Exchange, response: &Response, before: (u64, u64), stays: Persistence, end: End) {
+    fn log(
+        &self,
+        ex: &Exchange,
+        response: &Response,
+        before: (u64, u64),
+        (stays, end): (Persistence, End),
+        took: Duration,
+    ) {
         let sent = Sent {
             body_bytes: self.writer.body_bytes - before.1,
             bytes_out: self.writer.taken_over() - before.0,
@@ -165,7 +217,7 @@ impl Conn {
             stays: stays == Persistence::KeepAlive,
             aborted: end == End::Cut,
         };
-        self.thread.log_request(ex, Some(response), &sent);
+        self.thread.log_answer(ex, Some(response), &sent, took);
     }
 
     fn is_answered(&mut self) {

@@ -1,0 +1,93 @@
+//! Whether this machine has the directories that logs lie in, and knows the user that serves, as Apache looks at `-t`.
+
+use rustix::fs::{FileType, stat};
+use rustix::io::Errno;
+
+use crate::config::error::ConfigError;
+use crate::config::load::Loaded;
+use crate::config::node::{Node, Settings};
+use crate::config::words::{below, shown};
+use crate::process::identity::{Identity, UnknownIdentity};
+
+/// The directives that name a file which the server makes itself.
+const LOGS: [&str; 4] = ["CustomLog", "ErrorLog", "GlobalLog", "TransferLog"];
+
+/// The logs of sites whose directories are not there. `logs` of ServerRoot is made when the server starts.
+pub(in crate::cli) fn missing_log_directories(settings: &Settings) -> Vec<ConfigError> {
+    let mut missing = Vec::new();
+    for node in &settings.nodes {
+        missing.extend(missing_directory(node, settings));
+        if node.name().eq_ignore_ascii_case("VirtualHost") {
+            let inside = node.children().iter();
+            missing.extend(inside.filter_map(|child| missing_directory(child, settings)));
+        }
+    }
+    missing
+}
+
+fn missing_directory(node: &Node, settings: &Settings) -> Option<ConfigError> {
+    let directive = LOGS.iter().find(|name| node.name().eq_ignore_ascii_case(name))?;
+    let word = node.words().first()?;
+    if word.starts_with(b"|") || *directive == "ErrorLog" && is_system_log(word) {
+        return None;
+    }
+    let path = below(&settings.server_root, word);
+    let end = path.iter().rposition(|byte| *byte == b'/')?;
+    let directory = path.get(..end.max(1))?;
+    let is_missing = match stat(directory) {
+        _ if directory == below(&settings.server_root, b"logs") => false,
+        Ok(status) => FileType::from_raw_mode(status.st_mode) != FileType::Directory,
+        Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
+    };
+    let sentence = || format!("{} is not a directory; make it, or name another", shown(directory));
+    is_missing.then(|| ConfigError::error(node.span(), node.name(), sentence()))
+}
+
+fn is_system_log(word: &[u8]) -> bool {
+    let name = word.split(|byte| *byte == b':').next();
+    name.is_some_and(|name| name.eq_ignore_ascii_case(b"syslog"))
+}
+
+/// What nobody knows of the user and the group that root is to make way for. Nobody else can take any, and is not asked.
+pub(in crate::cli) fn unknown_identity(loaded: &Loaded) -> Option<ConfigError> {
+    let core = &loaded.config.server.core;
+    let unknown = Identity::for_root(core.user.value(), core.group.value()).err()?;
+    let (directive, advice) = match unknown {
+        UnknownIdentity::User(_) => ("User", "add it, or name another"),
+        UnknownIdentity::Group(_) => ("Group", "add it, or name another"),
+        UnknownIdentity::NoGroup(_) => ("User", "add a `Group` line"),
+    };
+    let mut nodes = loaded.settings.nodes.iter().rev();
+    let node = nodes.find(|node| node.name().eq_ignore_ascii_case(directive))?;
+    let sentence = format!("{}; {advice}", unknown.what());
+    Some(ConfigError::error(node.span(), node.name(), sentence))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::missing_log_directories;
+    use crate::config::load::load_text;
+
+    #[test]
+    fn logs_lie_in_directories_that_are_there() {
+        let text =
+            b"ErrorLog /nowhere/main\nCustomLog /tmp/log common\nTransferLog nowhere/log\nCustomLog logs/a common\n\
+            <VirtualHost *:80>\nErrorLog syslog:user:a/b\nCustomLog \"|/nowhere/program /nowhere/a\" common\n\
+            CustomLog /dev/null/log common\nGlobalLog \"/no where/log\" common\n</VirtualHost>\n\
+            <VirtualHost *:81>\nErrorLog /log\n</VirtualHost>\n";
+        let loaded = load_text("a.conf", text, Path::new("/srv"));
+        let missing = missing_log_directories(&loaded.settings);
+        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            missing,
+            [
+                "a.conf:1: ErrorLog: `/nowhere` is not a directory; make it, or name another",
+                "a.conf:3: TransferLog: `/srv/nowhere` is not a directory; make it, or name another",
+                "a.conf:8: CustomLog: `/dev/null` is not a directory; make it, or name another",
+                "a.conf:9: GlobalLog: `/no where` is not a directory; make it, or name another",
+            ]
+        );
+    }
+}

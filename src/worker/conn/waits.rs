@@ -1,0 +1,74 @@
+//! How a connection waits for what its client sends next, and until when.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use tokio::time::Instant;
+
+use crate::config::directives::site::StageTimeout;
+use crate::worker::conn::{Conn, KEEP_ALIVE, timeout_of};
+use crate::worker::crowd::Awaits;
+use crate::worker::reader::allowance;
+
+/// What came of waiting for a head's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// There are some.
+    Bytes,
+    /// It is the deadline.
+    TooLate,
+    /// There will be no more.
+    Ended,
+}
+
+/// What a read came to; none when there is nothing to read yet.
+fn waited(filled: io::Result<usize>) -> Option<Waited> {
+    match filled {
+        Ok(0) => Some(Waited::Ended),
+        Ok(_) => Some(Waited::Bytes),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(_) => Some(Waited::Ended),
+    }
+}
+
+impl Conn {
+    /// Until when the next bytes of a head must have come: the first by KeepAliveTimeout (or, on a new connection, as long as
+    /// a head may take), the rest by RequestReadTimeout, counted from the first byte on.
+    pub(super) fn head_deadline(&self, first_byte: Option<std::time::Instant>, now: Instant) -> Instant {
+        let core = &self.site.settings.core;
+        if first_byte.is_none() && self.requests > 0 {
+            return now + self.last_site.settings.core.keep_alive_timeout.or(KEEP_ALIVE);
+        }
+        let stage = core.read_timeout.header.or(StageTimeout::HEADER);
+        let patience = now + timeout_of(self.site);
+        let waiting = self.reader.borrow().buffer.len();
+        let began = first_byte.map_or(now, Instant::from_std);
+        allowance(&stage, waiting as u64).map_or(patience, |allowed| patience.min(began + allowed))
+    }
+
+    /// Waits until a read comes to something. It is `now`, or was a moment ago.
+    pub(super) async fn wait_for_bytes(&mut self, deadline: Instant, now: Instant) -> Waited {
+        if let Some(waited) = waited(self.reader.borrow_mut().fill()) {
+            return waited;
+        }
+        let nothing_came = self.reader.borrow().buffer.is_empty();
+        let _idle = nothing_came.then(|| {
+            self.reader.borrow_mut().end_request();
+            let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
+            self.thread.roster.waits(self.seat, now);
+            self.thread.idlers.enter(&self.stream, awaits, now)
+        });
+        if !nothing_came {
+            self.thread.roster.reads(self.seat);
+            self.reader.borrow_mut().tighten();
+        }
+        self.writer.rest();
+        let (reader, patience) = (&self.reader, &mut self.patience);
+        poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
+            Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
+            Poll::Pending => patience.poll_over(cx, deadline).map(|()| Waited::TooLate),
+        })
+        .await
+    }
+}
