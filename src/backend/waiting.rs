@@ -107,7 +107,7 @@ impl Waiting {
     fn join(&self) -> oneshot::Receiver<Idle> {
         let (freed, next) = oneshot::channel();
         let mut queue = locked(&self.queue);
-        // All wait for as long, so that those who have given up stand first.
+        // All wait for about as long, so that those who have given up stand first.
         while queue.front().is_some_and(oneshot::Sender::is_closed) {
             queue.pop_front();
         }

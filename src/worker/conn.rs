@@ -246,6 +246,7 @@ impl Conn {
                     self.take_head(consumed);
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
+                    lately = None;
                     let then = match self.short_way(&mut whole, &came) {
                         Shortcut::None => return Next::Head(whole, came, None),
                         Shortcut::Leads(destination) => {
@@ -271,8 +272,11 @@ impl Conn {
                         return Next::Answered(then);
                     }
                     // What was collected must not grow without bounds, nor one client have the thread to itself.
-                    if self.writer.is_full() && Box::pin(self.writer.flush()).await.is_err() {
-                        return Next::Closed;
+                    if self.writer.is_full() {
+                        lately = None;
+                        if Box::pin(self.writer.flush()).await.is_err() {
+                            return Next::Closed;
+                        }
                     }
                     tokio::task::consume_budget().await;
                     began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
@@ -283,12 +287,15 @@ impl Conn {
                 Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
                 Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, self.unexpected_tls()),
             }
-            if let Poll::Ready(flushed) = self.writer.try_flush() {
-                if flushed.is_err() {
-                    return Next::Closed;
+            match self.writer.try_flush() {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Next::Closed,
+                Poll::Pending => {
+                    lately = None;
+                    if Box::pin(self.writer.flush()).await.is_err() {
+                        return Next::Closed;
+                    }
                 }
-            } else if Box::pin(self.writer.flush()).await.is_err() {
-                return Next::Closed;
             }
             let now = lately.take().map_or_else(Instant::now, Instant::from_std);
             let deadline = self.head_deadline(began.map(|began| began.instant), now);

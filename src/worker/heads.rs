@@ -30,13 +30,13 @@ impl Borrowed {
         self.0.take().unwrap_or_default()
     }
 
-    /// The head itself, which will be put back.
-    pub fn take(&mut self) -> Box<RequestHead> {
+    /// The head itself, for a while: nothing but an empty one is here meanwhile.
+    pub fn lend(&mut self) -> Box<RequestHead> {
         self.0.take().unwrap_or_default()
     }
 
-    /// Puts it back.
-    pub fn put_back(&mut self, head: Box<RequestHead>) {
+    /// What was lent comes back.
+    pub fn take_back(&mut self, head: Box<RequestHead>) {
         self.0 = Some(head);
     }
 

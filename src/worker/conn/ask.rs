@@ -85,23 +85,22 @@ impl Conn {
             return Asked::LongWay(Some(Begun::Application(told)));
         };
         told.end();
-        let own = head.take();
-        let mut ex = self.exchange(own, (began, unique_id), RequestBody::none(), Some(destination));
+        let mut ex = self.exchange(head.lend(), (began, unique_id), RequestBody::none(), Some(destination));
         let then = self.give_at_once(&mut ex, &mut response, body.pieces(), destination);
-        head.put_back(ex.head);
+        head.take_back(ex.head);
         Asked::Answered(then)
     }
 
     async fn ask_server(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
         self.show(head, &began);
-        let (own, unique_id) = (head.take(), self.thread.unique_id(began.wall));
+        let (own, unique_id) = (head.lend(), self.thread.unique_id(began.wall));
         let ex = self.exchange(own, (began, unique_id), RequestBody::none(), Some(destination));
         // In a box, so that the future of what is asked is small.
         let mut ex = Box::new(ex);
         let (place, known) = (&destination.place, &destination.server);
         let told = proxy::at_once::Begun::new(&ex, place, known, &self.thread.applications);
         let Some(mut told) = told else {
-            head.put_back(ex.head);
+            head.take_back(ex.head);
             return Asked::LongWay(None);
         };
         let stream = &self.stream;
@@ -118,7 +117,7 @@ impl Conn {
             }
             None => Asked::LongWay(Some(Begun::Server(told))),
         };
-        head.put_back(ex.head);
+        head.take_back(ex.head);
         asked
     }
 
