@@ -58,13 +58,6 @@ pub struct Leads {
     pub begun: Option<Begun>,
 }
 
-impl Leads {
-    /// To this destination, with what was begun.
-    pub fn with(destination: Rc<Destination>, begun: Option<Begun>) -> Leads {
-        Leads { destination, begun }
-    }
-}
-
 /// A request that was begun.
 pub enum Begun {
     /// An application was told of it.
