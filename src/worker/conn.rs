@@ -36,7 +36,6 @@ use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
 use crate::worker::accept::Counted;
-use crate::worker::conn::ask::Asked;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::conn::persistence::{behind, interim};
@@ -121,7 +120,7 @@ pub struct Conn {
 
 /// What came instead of nothing.
 enum Next {
-    Head(Borrowed, Began, Option<Leads>),
+    Head(Borrowed, Began, Option<Box<Leads>>),
     Broken(Borrowed, Began, Box<Fail>),
     /// The beginning of TLS, where that is left to the client.
     Tls,
@@ -249,28 +248,16 @@ impl Conn {
                     lately = None;
                     let then = match self.short_way(&mut whole, &came) {
                         Shortcut::None => return Next::Head(whole, came, None),
-                        Shortcut::Leads(destination) => {
-                            match Box::pin(self.ask(&mut whole, came, &destination)).await {
-                                Asked::Answered(then) => then,
-                                Asked::LongWay(told) => {
-                                    return Next::Head(
-                                        whole,
-                                        came,
-                                        Some(Leads {
-                                            destination,
-                                            begun: told,
-                                        }),
-                                    );
-                                }
-                            }
-                        }
+                        Shortcut::Leads(destination) => match Box::pin(self.carry(whole, came, destination)).await {
+                            Next::Answered(then) => then,
+                            next => return next,
+                        },
                         Shortcut::Answered(then, now) => {
                             lately = Some(now);
                             then
                         }
                         Shortcut::Begun(ahead) => Box::pin(self.finish(&mut whole, *ahead)).await,
                     };
-                    drop(whole);
                     if then != Then::GoOn {
                         return Next::Answered(then);
                     }
@@ -339,7 +326,7 @@ impl Conn {
     }
 
     /// Serves one request.
-    async fn request(&mut self, head: Box<RequestHead>, began: Began, leads: Option<Leads>) -> Then {
+    async fn request(&mut self, head: Box<RequestHead>, began: Began, leads: Option<Box<Leads>>) -> Then {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         self.show(&head, &began);
@@ -424,11 +411,11 @@ impl Conn {
     async fn answer(
         &mut self,
         ex: &mut Exchange,
-        leads: Option<Leads>,
+        leads: Option<Box<Leads>>,
     ) -> Result<(Option<Response>, Option<Depends>), Cut> {
         let thread = Rc::clone(&self.thread);
         let is_known = leads.is_some();
-        let mut serving = std::pin::pin!(serve::serve(ex, &thread, leads));
+        let mut serving = std::pin::pin!(serve::serve(ex, &thread, leads.map(|leads| *leads)));
         let (at_once, depends) = poll_fn(|cx| Poll::Ready(recorded(is_known, || serving.as_mut().poll(cx)))).await;
         if let Poll::Ready(response) = at_once {
             return Ok((response, depends));

@@ -13,15 +13,15 @@ use crate::handlers::proxy;
 use crate::http::framing::{Persistence, ResponseFraming};
 use crate::http::method::Method;
 use crate::phases::choose::Handler;
-use crate::worker::conn::{Conn, Then, timeout_of};
-use crate::worker::destination::{Begun, Destination};
+use crate::worker::conn::{Conn, Next, Then, timeout_of};
+use crate::worker::destination::{Begun, Destination, Leads};
 use crate::worker::heads::Borrowed;
 use crate::worker::reader::Filler;
 use crate::worker::record::Sent;
 use crate::worker::serve;
 
 /// What came of it.
-pub(super) enum Asked {
+enum Asked {
     /// It is answered; the answer is collected.
     Answered(Then),
     /// It goes the long way, with what was begun.
@@ -29,8 +29,17 @@ pub(super) enum Asked {
 }
 
 impl Conn {
+    /// Takes a request where it leads, by the short way if it goes; else it is still to be answered.
+    pub(super) async fn carry(&mut self, mut head: Borrowed, began: Began, destination: Rc<Destination>) -> Next {
+        match self.ask(&mut head, began, &destination).await {
+            Asked::Answered(Then::GoOn) if self.writer.is_full() && self.writer.flush().await.is_err() => Next::Closed,
+            Asked::Answered(then) => Next::Answered(then),
+            Asked::LongWay(begun) => Next::Head(head, began, Some(Box::new(Leads { destination, begun }))),
+        }
+    }
+
     /// Asks the one that a request leads to.
-    pub(super) async fn ask(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
+    async fn ask(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
         // Earlier answers do not wait for this one.
         let is_plain = head.method() == Method::Get
             && destination.has_no_filters()
