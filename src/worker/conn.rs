@@ -237,23 +237,23 @@ impl Conn {
         let mut head = None;
         // What came together with the last request has come now.
         let mut began = (!self.reader.borrow().buffer.is_empty()).then(Began::now);
-        // A moment ago: the clock is not asked again for what is as well counted from then.
-        let mut lately = None;
+        // An answer was given, and nothing was waited for since: the clock is not asked again.
+        let mut has_just_answered = false;
         loop {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.take_head(consumed);
                     let mut whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
-                    lately = None;
+                    has_just_answered = false;
                     let then = match self.short_way(&mut whole, &came) {
                         Shortcut::None => return Next::Head(whole, came, None),
                         Shortcut::Leads(destination) => match Box::pin(self.carry(whole, came, destination)).await {
                             Next::Answered(then) => then,
                             next => return next,
                         },
-                        Shortcut::Answered(then, now) => {
-                            lately = Some(now);
+                        Shortcut::Answered(then) => {
+                            has_just_answered = true;
                             then
                         }
                         Shortcut::Begun(ahead) => Box::pin(self.finish(&mut whole, *ahead)).await,
@@ -263,7 +263,7 @@ impl Conn {
                     }
                     // What was collected must not grow without bounds, nor one client have the thread to itself.
                     if self.writer.is_full() {
-                        lately = None;
+                        has_just_answered = false;
                         if Box::pin(self.writer.flush()).await.is_err() {
                             return Next::Closed;
                         }
@@ -281,13 +281,18 @@ impl Conn {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Next::Closed,
                 Poll::Pending => {
-                    lately = None;
+                    has_just_answered = false;
                     if Box::pin(self.writer.flush()).await.is_err() {
                         return Next::Closed;
                     }
                 }
             }
-            let now = lately.take().map_or_else(Instant::now, Instant::from_std);
+            let now = if has_just_answered {
+                self.thread.lately.get()
+            } else {
+                Instant::now()
+            };
+            has_just_answered = false;
             let deadline = self.head_deadline(began.map(|began| began.instant), now);
             match (self.wait_for_bytes(deadline, now).await, began) {
                 (Waited::Bytes, None) => began = Some(Began::now()),

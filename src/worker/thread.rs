@@ -1,10 +1,12 @@
 //! What the connections of one thread share: settings, logs, the order to stop.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use crate::config::directives::server::Tokens;
 use crate::config::site::{Config, Site};
@@ -77,6 +79,8 @@ pub struct Thread {
     pub idlers: Idlers,
     /// What the threads have in hand.
     pub board: Arc<Board>,
+    /// When a kept answer was given last.
+    pub(super) lately: Cell<Instant>,
     /// Its connections.
     pub(super) roster: Roster,
     /// The answers that it keeps.
@@ -124,6 +128,7 @@ impl Thread {
             ids: UniqueIds::new(idlers.number()),
             idlers,
             board,
+            lately: Cell::new(Instant::now()),
             roster: Roster::new(detail(config)),
             tally: RefCell::default(),
         }

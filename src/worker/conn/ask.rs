@@ -34,7 +34,13 @@ impl Conn {
         match self.ask(&mut head, began, &destination).await {
             Asked::Answered(Then::GoOn) if self.writer.is_full() && self.writer.flush().await.is_err() => Next::Closed,
             Asked::Answered(then) => Next::Answered(then),
-            Asked::LongWay(begun) => Next::Head(head, began, Some(Box::new(Leads { destination, begun }))),
+            Asked::LongWay(told) => {
+                let leads = Leads {
+                    destination,
+                    begun: told,
+                };
+                Next::Head(head, began, Some(Box::new(leads)))
+            }
         }
     }
 

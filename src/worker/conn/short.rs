@@ -23,8 +23,8 @@ use crate::worker::shortcut::{self, Entry, Kept, Occasion, Ready, Source};
 pub(super) enum Shortcut {
     /// Nothing.
     None,
-    /// Its answer, which is collected, and when it was.
-    Answered(Then, std::time::Instant),
+    /// Its answer, which is collected.
+    Answered(Then),
     /// Its answer, of which the head is collected. The body takes its time.
     Begun(Box<Ahead>),
     /// Where it leads.
@@ -103,7 +103,7 @@ impl Conn {
         };
         self.count(Some(&kept));
         self.take_head(consumed);
-        let Shortcut::Answered(then, _) = self.give_kept((&kept, ready, source), connection, &mut head, &began) else {
+        let Shortcut::Answered(then) = self.give_kept((&kept, ready, source), connection, &mut head, &began) else {
             return false;
         };
         self.is_to_close = then != Then::GoOn;
@@ -167,7 +167,8 @@ impl Conn {
         });
         let Some(body) = body else {
             self.is_answered();
-            return Shortcut::Answered(then, began.instant + passed);
+            thread.lately.set((began.instant + passed).into());
+            return Shortcut::Answered(then);
         };
         Shortcut::Begun(Box::new(Ahead {
             kept: Rc::clone(kept),
