@@ -10,14 +10,14 @@ use crate::exchange::response::Response;
 use crate::exchange::{Began, Exchange};
 use crate::handlers::application::at_once::{Connected, Worded};
 use crate::handlers::proxy;
-use crate::http::framing::{Persistence, ResponseFraming};
+use crate::http::framing::ResponseFraming;
 use crate::http::method::Method;
 use crate::phases::choose::Handler;
+use crate::worker::conn::short::End;
 use crate::worker::conn::{Conn, Next, Then, timeout_of};
 use crate::worker::destination::{Begun, Destination, Leads};
 use crate::worker::heads::Borrowed;
 use crate::worker::reader::Filler;
-use crate::worker::record::Sent;
 use crate::worker::serve;
 
 /// What came of it.
@@ -159,24 +159,9 @@ impl Conn {
         self.writer.head().extend_from_slice(&interim);
         self.put_head(ex, response, framing, stays);
         self.writer.pieces(pieces, framing);
-        self.log_at_once(ex, response, before, stays);
-        self.requests = self.requests.saturating_add(1);
-        self.thread.roster.answered(self.seat);
-        match stays {
-            Persistence::KeepAlive => Then::GoOn,
-            Persistence::Close if self.has_heard_the_last(ex) => Then::Leave,
-            Persistence::Close => Then::Close,
-        }
-    }
-
-    fn log_at_once(&self, ex: &Exchange, response: &Response, before: (u64, u64), stays: Persistence) {
-        let sent = Sent {
-            body_bytes: self.writer.body_bytes - before.1,
-            bytes_out: self.writer.taken_over() - before.0,
-            bytes_in: self.reader.borrow_mut().taken(),
-            stays: stays == Persistence::KeepAlive,
-            aborted: false,
-        };
-        self.thread.log_request(ex, Some(response), &sent);
+        let took = ex.began.instant.elapsed();
+        self.log(ex, response, before, (stays, End::Whole), took);
+        self.is_answered();
+        self.behind_whole(ex, stays)
     }
 }

@@ -43,8 +43,10 @@ pub(super) struct Ahead {
 
 /// How much of a body was sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
+    /// All of it.
     Whole,
+    /// Not all.
     Cut,
 }
 
@@ -158,12 +160,7 @@ impl Conn {
                 },
             }
             self.log(ex, response, before, (stays, End::Whole), passed);
-            let then = match stays {
-                Persistence::KeepAlive => Then::GoOn,
-                Persistence::Close if self.has_heard_the_last(ex) => Then::Leave,
-                Persistence::Close => Then::Close,
-            };
-            (stays, then, None)
+            (stays, self.behind_whole(ex, stays), None)
         });
         let Some(body) = body else {
             self.is_answered();
@@ -203,7 +200,17 @@ impl Conn {
         then
     }
 
-    fn log(
+    /// What becomes of the connection behind an answer that is collected whole.
+    pub(super) fn behind_whole(&self, ex: &Exchange, stays: Persistence) -> Then {
+        match stays {
+            Persistence::KeepAlive => Then::GoOn,
+            Persistence::Close if self.has_heard_the_last(ex) => Then::Leave,
+            Persistence::Close => Then::Close,
+        }
+    }
+
+    /// Logs an answer that took so long. `before` is what the writer had sent or collected before it, of all and of bodies.
+    pub(super) fn log(
         &self,
         ex: &Exchange,
         response: &Response,
@@ -221,7 +228,8 @@ impl Conn {
         self.thread.log_answer(ex, Some(response), &sent, took);
     }
 
-    fn is_answered(&mut self) {
+    /// One more request is answered.
+    pub(super) fn is_answered(&mut self) {
         self.requests = self.requests.saturating_add(1);
         self.thread.roster.answered(self.seat);
     }
