@@ -116,7 +116,9 @@ fn exchange(server: &Server) -> Result<(), String> {
 fn boot(name: &str) -> Result<(PathBuf, Server), String> {
     let root = server::fresh_root(name);
     server::write(&root.join("htdocs/a.txt"), b"hello")?;
-    server::write_config(&root, &[], "127.0.0.1:0")?;
+    // Silent clients are the server's own, not the system's.
+    let lines = ["AcceptFilter http none".to_owned()];
+    server::write_config(&root, &lines, "127.0.0.1:0")?;
     server::hand_over(&root, false)?;
     let command = server::program(&root, false, &[])?;
     let server = Server::boot(&root, command, &[], "")?;

@@ -104,7 +104,11 @@ fn the_limit_of_files_bounds_connections() -> Result<(), String> {
 
 /// A connection that has not said a word for a second makes room, and one that has just begun does not.
 fn a_client_without_a_word_makes_room() -> Result<(), String> {
-    let (root, server) = boot("without-a-word", &["MaxConnections 1", "ServerThreads 1"], None)?;
+    let (root, server) = boot(
+        "without-a-word",
+        &["MaxConnections 1", "ServerThreads 1", "AcceptFilter http none"],
+        None,
+    )?;
     let began = Instant::now();
     let mut silent = connect(&server, 1)?;
     answered(&mut connect(&server, 1)?[0])?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::directives::log::LogTarget;
-use crate::config::directives::server::Listen as ListenLine;
+use crate::config::directives::server::{Core, Listen as ListenLine};
 use crate::config::directives::service::Service;
 use crate::config::load::Loaded;
 use crate::config::logs::{error_target, needed, targets};
@@ -23,6 +23,8 @@ use crate::spawner::{Rules, stays_root};
 
 use super::options::Threads;
 
+/// Apache's default for ListenTCPDeferAccept, in seconds.
+const SILENCE: i32 = 30;
 /// Apache's default for ListenBacklog.
 const BACKLOG: i32 = 511;
 
@@ -51,6 +53,12 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Result<
         log => log,
     };
     Ok(Plan {
+        at_once: at_once(core, &listeners),
+        silence: core
+            .defer_accept
+            .value()
+            .and_then(|seconds| i32::try_from(*seconds).ok())
+            .unwrap_or(SILENCE),
         listeners,
         backlog: core
             .backlog
@@ -188,6 +196,16 @@ fn listeners(lines: &[ListenLine]) -> Vec<Listen> {
         None => Listen::port(line.port),
     };
     lines.iter().map(listen).collect()
+}
+
+/// Those of the listeners whose connections are not kept back until their clients speak.
+fn at_once(core: &Core, listeners: &[Listen]) -> Vec<Listen> {
+    let is_at_once = |line: &ListenLine| core.accept_filters.find(line.protocol) == Some(&false);
+    let with_line = core.listen.iter().zip(listeners);
+    with_line
+        .filter(|(line, _)| is_at_once(line))
+        .map(|(_, listen)| *listen)
+        .collect()
 }
 
 fn configured_threads(config: &Config) -> usize {

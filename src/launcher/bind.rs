@@ -39,6 +39,23 @@ pub(super) struct Ground<'a> {
     pub(super) copies: usize,
     /// How many connections may wait at each.
     pub(super) backlog: i32,
+    /// Those whose connections are taken before their clients have said anything.
+    pub(super) at_once: &'a [Listen],
+    /// How many seconds the clients of others may be silent.
+    pub(super) silence: i32,
+}
+
+impl Ground<'_> {
+    /// Makes an address's sockets listen, or listen anew: backlog and filter may be others than before.
+    fn listen(&self, listen: &Listen, sockets: &[OwnedFd]) -> io::Result<()> {
+        let seconds = if self.at_once.contains(listen) { 0 } else { self.silence };
+        for socket in sockets {
+            // Without the option, connections are there at once.
+            let _ = listening::defer(socket.as_fd(), seconds);
+            rustix::net::listen(socket, self.backlog)?;
+        }
+        Ok(())
+    }
 }
 
 impl Bound {
@@ -106,10 +123,7 @@ pub(super) fn bind_all(listeners: &[Listen], ground: &Ground<'_>) -> Result<Vec<
         }
         match ground.bound.iter().find(|known| known.listen == *listen) {
             Some(known) => {
-                // Once more, for its backlog may be another.
-                for socket in &known.sockets {
-                    rustix::net::listen(socket, ground.backlog).map_err(|error| told(error.into()))?;
-                }
+                ground.listen(listen, &known.sockets).map_err(told)?;
                 all.push(Rc::clone(known));
             }
             None => all.push(Rc::new(bind(*listen, ground).map_err(|error| {
@@ -153,13 +167,12 @@ fn bind_address(listen: Listen, address: SocketAddr, ground: &Ground<'_>) -> io:
     while sockets.len() < ground.copies {
         sockets.push(open(listen, local, Sharing::Among)?);
     }
-    for socket in &sockets {
-        socket.listen(ground.backlog)?;
-    }
+    let sockets: Vec<OwnedFd> = sockets.into_iter().map(OwnedFd::from).collect();
+    ground.listen(&listen, &sockets)?;
     Ok(Bound {
         listen,
         local,
-        sockets: sockets.into_iter().map(OwnedFd::from).collect(),
+        sockets,
         origin: Origin::Ours,
     })
 }
@@ -212,6 +225,8 @@ mod tests {
             bound: bound.iter().collect(),
             copies,
             backlog: 16,
+            at_once: &[],
+            silence: 0,
         }
     }
 

@@ -207,6 +207,8 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
     Ok(Plan {
         listeners: Vec::new(),
         backlog: 0,
+        at_once: Vec::new(),
+        silence: 0,
         user: None,
         group: None,
         worker_by: IdentityBy::Launcher,

@@ -310,6 +310,8 @@ impl<'a> Launcher<'a> {
             bound: bound.chain(&self.given).collect(),
             copies: self.copies,
             backlog: plan.backlog,
+            at_once: &plan.at_once,
+            silence: plan.silence,
         };
         let listeners = match &self.only {
             Some(only) => vec![Rc::clone(only)],

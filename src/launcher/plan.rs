@@ -15,6 +15,10 @@ use crate::process::identity::Identity;
 pub struct Plan {
     /// Where to listen.
     pub listeners: Vec<Listen>,
+    /// Those of them whose connections are taken before their clients have said anything (AcceptFilter).
+    pub at_once: Vec<Listen>,
+    /// How many seconds the clients of others may be silent before theirs are (ListenTCPDeferAccept).
+    pub silence: i32,
     /// How many connections may wait to be accepted (ListenBacklog).
     pub backlog: i32,
     /// `User`: a name, or `#` and a number.

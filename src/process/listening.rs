@@ -72,16 +72,19 @@ pub fn make_ready(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// would reset it. (Bound to an interface that does not exist, it is for no packet. Linux 5.7 asks no privilege for it.)
 pub fn unlist(socket: &OwnedFd) -> io::Result<()> {
     let nowhere = i32::MAX;
+    set(socket.as_fd(), (libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX), nowhere)
+}
+
+/// Lets a socket that listens, or will, hand a connection over when its client has sent something, or has been silent for so many
+/// seconds, which the system rounds up to a number of its tries; with 0 as soon as it is established (tcp(7), TCP_DEFER_ACCEPT).
+pub fn defer(socket: BorrowedFd<'_>, seconds: i32) -> io::Result<()> {
+    set(socket, (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT), seconds)
+}
+
+/// Sets an option that is a number, named by its level and itself.
+fn set(socket: BorrowedFd<'_>, (level, option): (i32, i32), value: i32) -> io::Result<()> {
     // SAFETY: the option's value is an `int`, which outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_BINDTOIFINDEX,
-            (&raw const nowhere).cast(),
-            4,
-        )
-    };
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), 4) };
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -94,7 +97,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::{AsFd, OwnedFd};
 
-    use super::{address, given, unlist};
+    use super::{address, defer, given, unlist};
 
     #[test]
     fn what_is_meant_for_others_is_not_taken() {
@@ -130,5 +133,22 @@ mod tests {
         let refused = TcpStream::connect(bound).map(drop).expect_err("nobody listens");
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         TcpListener::from(listener).accept().expect("it still waits");
+    }
+
+    #[test]
+    fn a_silent_client_is_handed_over_at_once_or_with_its_first_word() {
+        use std::io::Write;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let bound = listener.local_addr().expect("bound");
+        listener.set_nonblocking(true).expect("it is a socket");
+        for seconds in [30, 0] {
+            defer(listener.as_fd(), seconds).expect("the kernel knows the option");
+            let mut client = TcpStream::connect(bound).expect("it listens");
+            assert_eq!(listener.accept().is_ok(), seconds == 0, "{seconds}");
+            if seconds > 0 {
+                client.write_all(b"G").expect("it is connected");
+                listener.accept().expect("it has spoken");
+            }
+        }
     }
 }

@@ -111,3 +111,21 @@ fn the_spawner_learns_places_and_admitted_names() {
         Some(&b"/srv/cgi-bin"[..])
     );
 }
+
+#[test]
+fn accept_filter_is_asked_by_the_protocol_of_a_line() {
+    for (filters, at_once) in [
+        ("", vec![]),
+        ("AcceptFilter http none\n", vec![80]),
+        ("AcceptFilter HTTPS None\n", vec![443]),
+        ("AcceptFilter http none\nAcceptFilter http data\n", vec![]),
+        ("AcceptFilter https httpready\nAcceptFilter ftp none\n", vec![]),
+    ] {
+        let text = format!("Listen 80\nListen 443\n{filters}");
+        let plan = of(&loaded(&text), Threads::One).expect("it listens");
+        let ports: Vec<u16> = plan.at_once.iter().map(|listen| listen.address.port()).collect();
+        assert_eq!((ports, plan.silence), (at_once, 30), "{filters}");
+    }
+    let plan = of(&loaded("Listen 80\nListenTCPDeferAccept 5\n"), Threads::One).expect("it listens");
+    assert_eq!(plan.silence, 5);
+}

@@ -224,6 +224,7 @@ mod tests {
                 .rsplit_once(':')
                 .map(|(address, _)| address.parse().expect("an address")),
             port: text.rsplit(':').next().unwrap_or(text).parse().expect("a port"),
+            protocol: "http",
             span: place.clone(),
         };
         lines.iter().map(line).collect()

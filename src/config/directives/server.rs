@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::version::Detail;
 use crate::config::error::Span;
-use crate::config::setting::{Appended, Setting, settings};
+use crate::config::setting::{Appended, Mapped, Setting, settings};
 use crate::config::table::{Directive, Override, SERVER, SERVICE, Set, Words};
 use crate::config::words::{Args, Said, shown};
 
@@ -16,6 +16,10 @@ settings! {
         listen: Appended<Listen>,
         /// `ListenBacklog`.
         backlog: Setting<u64>,
+        /// `AcceptFilter`: whether clients of a protocol, in lower case, have said something when their connections are taken.
+        accept_filters: Mapped<String, bool>,
+        /// `ListenTCPDeferAccept`, in seconds.
+        defer_accept: Setting<u64>,
         /// `User`: a name or `#` and a number.
         user: Setting<Vec<u8>>,
         /// `Group`, likewise.
@@ -52,6 +56,8 @@ pub struct Listen {
     pub address: Option<IpAddr>,
     /// The port; 0 lets the system choose.
     pub port: u16,
+    /// What AcceptFilter calls it.
+    pub protocol: &'static str,
     /// Where it stands.
     pub span: Span,
 }
@@ -88,6 +94,27 @@ impl Tokens {
 
 /// The directives of this file, by name.
 pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "AcceptFilter",
+        module: "core",
+        syntax: "protocol data|none",
+        words: Words::exactly(2),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "",
+        summary: "Say whether connections are taken before their clients have said anything.",
+        manual: "For the Listen lines of a protocol, http or https. Without the directive, and by any word but none, the system keeps \
+a connection to itself until its client has sent something, or for the time of ListenTCPDeferAccept: a request is there when its connection is, \
+and who is silent costs the server nothing. Such clients are not counted by MaxConnections, and the time that RequestReadTimeout gives them \
+begins when they are handed over; how many there may be is the system's affair (ListenBacklog, net.ipv4.tcp_syncookies). The last line for a protocol holds.",
+        set: Set::Server(|server, args| {
+            server
+                .core
+                .accept_filters
+                .insert(args.keyword(0), args.keyword(1) != "none");
+            Ok(())
+        }),
+    },
     Directive {
         name: "ChrootDir",
         module: "mod_unixd",
@@ -180,24 +207,26 @@ lychgate(8), section Control.",
         summary: "Name an address and port to listen on.",
         manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets. Port 0 lets the system \
 choose one. A reload may change these lines as it likes, without a connection refused to those that stay. A socket that a service manager \
-has opened for the very same address is used; others of its sockets are not, with a warning. The protocol https is understood and, as in Apache, changes nothing: SSLEngine in the <VirtualHost> does.",
+has opened for the very same address is used; others of its sockets are not, with a warning. The protocol https, which port 443 has by itself, is for AcceptFilter alone, as in Apache: SSLEngine in the <VirtualHost> makes it TLS.",
         set: Set::Server(|server, args| {
-            match args.keyword(1).as_str() {
-                "" | "http" => {}
-                "https" if cfg!(feature = "tls") => {}
+            let protocol = match args.keyword(1).as_str() {
+                "" => None,
+                "http" => Some("http"),
+                "https" if cfg!(feature = "tls") => Some("https"),
                 "https" => {
                     return Err(
                         "this program was built without TLS; it will not listen in the clear where https is asked for"
                             .into(),
                     );
                 }
-                _ if args.keyword(1).starts_with("options=") => {}
+                _ if args.keyword(1).starts_with("options=") => None,
                 other => return Err(format!("`{other}` is not a protocol; write `http`")),
-            }
+            };
             let (address, port) = address_and_port(args.bytes(0))?;
             server.core.listen.push(Listen {
                 address,
                 port,
+                protocol: protocol.unwrap_or(if port == 443 { "https" } else { "http" }),
                 span: args.span.clone(),
             });
             Ok(())
@@ -215,6 +244,21 @@ has opened for the very same address is used; others of its sockets are not, wit
         manual: "The system's own limit (net.core.somaxconn) holds as well.",
         set: Set::Server(|server, args| {
             server.core.backlog.set(args.number(0, 1..=65_535)?);
+            Ok(())
+        }),
+    },
+    Directive {
+        name: "ListenTCPDeferAccept",
+        module: "mpm_common",
+        syntax: "seconds",
+        words: Words::exactly(1),
+        allowed: SERVER,
+        overrides: Override::None,
+        default: "30",
+        summary: "Say how long the system may keep a silent connection to itself.",
+        manual: "Where AcceptFilter lets it. The system makes a number of tries of it, the last of which is never earlier.",
+        set: Set::Server(|server, args| {
+            server.core.defer_accept.set(args.number(0, 1..=3600)?);
             Ok(())
         }),
     },

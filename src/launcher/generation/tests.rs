@@ -31,6 +31,8 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         bound: Vec::new(),
         copies: 1,
         backlog: 1,
+        at_once: &[],
+        silence: 0,
     };
     let mut generation = Generation {
         number: 1,

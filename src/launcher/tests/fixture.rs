@@ -51,6 +51,8 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
     Ok(Plan {
         listeners: vec![Listen::own(SocketAddr::from((Ipv4Addr::LOCALHOST, address)))],
         backlog: 16,
+        at_once: Vec::new(),
+        silence: 0,
         user,
         group: None,
         worker_by: IdentityBy::Launcher,

@@ -6,7 +6,6 @@ use crate::config::directives::foreign::depends::{
 };
 use crate::config::directives::foreign::{DH, Foreign, S, SV, SVD, SVDH, foreign};
 
-const AT_ONCE: &str = "a connection is taken as soon as it is there";
 const BUFFERS: &str = "the system sizes the buffers of sockets";
 const BUILT_IN: &str = "what lychgate has is built in";
 const BOUND: &str =
@@ -17,7 +16,6 @@ const THREADS: &str = "ServerThreads says how many threads serve; without it, on
 const WINDOWS: &str = "it concerns other systems than Linux";
 
 foreign! {
-    "AcceptFilter" "core" S None "protocol accept_filter" => Ignored(AT_ONCE);
     "AsyncRequestWorkerFactor" "mpm" S None "factor" => Ignored(BOUND);
     "CGIMapExtension" "core" DH FileInfo "cgi-path .extension" => Ignored(WINDOWS);
     "ContentDigest" "core" SVDH Options "On|Off" => Ignored("Content-MD5 left HTTP with RFC 7231 and is not sent");
@@ -32,7 +30,6 @@ foreign! {
     "LimitXMLRequestBody" "core" SVDH Any "bytes" =>
         Ignored("only WebDAV reads XML bodies; LimitRequestBody holds for all");
     "ListenCoresBucketsRatio" "mpm" S None "ratio" => Ignored("each address has a listening socket for each thread");
-    "ListenTCPDeferAccept" "mpm" S None "integer" => Ignored(AT_ONCE);
     "LoadFile" "mod_so" SV None "filename [filename] ..." => Ignored(BUILT_IN);
     "MaxConnectionsPerChild" "mpm" S None "number" => Ignored(RENEWED);
     "MaxMemFree" "mpm" S None "KBytes" => Ignored(MPM);
