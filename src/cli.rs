@@ -22,6 +22,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use crate::base::printed::printed;
 use crate::commands::compare::{self, Compare};
 use crate::commands::{doctor, passwd};
 use crate::config::load;
@@ -57,15 +58,20 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// What is asked for and needs no configuration.
+fn listed(quick: &Quick, out: &mut dyn io::Write) -> io::Result<()> {
+    match quick {
+        Quick::Version => listing::version(out),
+        Quick::Settings => listing::settings(out),
+        Quick::Modules => listing::compiled_in(out),
+        Quick::LoadedModules => listing::loaded_modules(out),
+        Quick::Directives => listing::directives(out),
+    }
+}
+
 fn perform(options: &Options) -> ExitCode {
     let result = match &options.task {
-        Task::Quick(Quick::Version) => listing::version(&mut io::stdout()).map_err(|error| error.to_string()),
-        Task::Quick(Quick::Settings) => listing::settings(&mut io::stdout()).map_err(|error| error.to_string()),
-        Task::Quick(Quick::Modules) => listing::compiled_in(&mut io::stdout()).map_err(|error| error.to_string()),
-        Task::Quick(Quick::LoadedModules) => {
-            listing::loaded_modules(&mut io::stdout()).map_err(|error| error.to_string())
-        }
-        Task::Quick(Quick::Directives) => listing::directives(&mut io::stdout()).map_err(|error| error.to_string()),
+        Task::Quick(quick) => printed(listed(quick, &mut io::stdout())).map_err(|error| error.to_string()),
         Task::Check => start::check(options),
         Task::Run => start::run(options),
         Task::Signal(verb) => start::signal(options, *verb),

@@ -6,6 +6,7 @@ pub mod glob;
 pub mod json;
 pub mod natural;
 pub mod path;
+pub mod printed;
 pub mod quote;
 pub mod secret;
 pub mod size;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::fs::Access;
 use rustix::process::Signal;
 
+use crate::base::printed::printed;
 use crate::commands::ctl::{self, Call, Where};
 use crate::commands::why::{self, Question, Trouble};
 use crate::config::directives::tls::Engine;
@@ -47,7 +48,7 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     if loaded.is_fatal() {
         return Err(String::new());
     }
-    print_dumps(options, &loaded).map_err(|error| error.to_string())?;
+    printed(print_dumps(options, &loaded)).map_err(|error| error.to_string())?;
     match options.takes_over {
         Some(launcher::VERSION) => terminal::out(CommandLine::ANSWER),
         Some(_) => return Err("it cannot go on where this one is; stop the server and start it".to_owned()),

@@ -15,6 +15,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, mpsc::Receiver};
 use std::time::Duration;
 
+use crate::base::printed::printed;
 use crate::http::fields::{is_field_name, is_field_value};
 use crate::http::method::Method;
 use crate::net::tls::Belief;
@@ -147,10 +148,7 @@ pub fn run(compare: &Compare, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Form::Page => page::of(&servers, &asked, end),
         Form::Json => format!("{}\n", page::json(&servers, &asked, &requests, end)),
     };
-    match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.map_err(|error| format!("cannot write: {error}"))?,
-    }
+    printed(out.write_all(text.as_bytes())).map_err(|error| format!("cannot write: {error}"))?;
     let is_same = |asked: &Asked| matches!(asked.outcome, None | Some(Outcome::Same { .. }));
     Ok(if asked.iter().all(is_same) && end == End::All {
         Verdict::Same

@@ -17,6 +17,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::base::printed::printed;
 use crate::config::error::ConfigError;
 use crate::config::load::{Loaded, Source};
 use crate::config::node::Node;
@@ -169,11 +170,7 @@ fn tell(report: &Report, form: Form, out: &mut dyn Write) -> Result<Verdict, Str
         Form::Page => page::of(report),
         Form::Json => format!("{}\n", json::of(report)),
     };
-    match out.write_all(text.as_bytes()) {
-        // Whoever has read enough need not read on.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.map_err(|error| format!("cannot write: {error}"))?,
-    }
+    printed(out.write_all(text.as_bytes())).map_err(|error| format!("cannot write: {error}"))?;
     Ok(report.verdict())
 }
 

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use crate::base::printed::printed;
 use crate::config::directives::confine::Reading;
 use crate::config::directives::tls::Engine;
 use crate::config::load::Loaded;
@@ -82,11 +83,7 @@ pub fn run(question: &Question, loaded: Loaded, rules: Rules, out: &mut dyn Writ
     let rights = Telling::new(&mut page, &mut sections, config, rights).steps(&trail.take());
     page.gap();
     answer::tell(&mut page, &ex, response.as_ref(), &stand_in, rights);
-    match out.write_all(page.into_text().as_bytes()) {
-        // Whoever has read enough need not read on.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(failed("cannot write")),
-    }
+    printed(out.write_all(page.into_text().as_bytes())).map_err(failed("cannot write"))
 }
 
 /// Takes the root and the rights that the server would have, as far as this process can.

@@ -26,6 +26,11 @@ MaxKeepAliveRequests 0
 KeepAliveTimeout 300
 ErrorLog "{dir}/{label}.error.log"
 LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\"" combined
+# As every distribution has it: without it, .htaccess files are looked for from the root on.
+<Directory "/">
+    AllowOverride None
+    Require all denied
+</Directory>
 <Directory "{dir}">
     Options FollowSymLinks
     AllowOverride None

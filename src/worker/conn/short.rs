@@ -76,8 +76,10 @@ impl Conn {
         cache.find(&name, began.instant, |asked| asked.hold(head, client, began.wall))
     }
 
+    /// Counts an answer that is given, or that there is none. Where a request leads is neither.
     fn count(&self, found: Option<&Rc<Entry>>) {
-        if let Some(cache) = &self.thread.cache {
+        let is_way = found.is_some_and(|kept| matches!(kept.value, Kept::Destination(_)));
+        if let Some(cache) = self.thread.cache.as_ref().filter(|_| !is_way) {
             cache.count(found);
         }
     }
