@@ -143,7 +143,7 @@ fn errors_change_nothing_and_are_told() -> Result<(), String> {
         ("Nonsense", ": Nonsense: ", ""),
         (
             &in_use,
-            "Address already in use",
+            ": Address already in use",
             "the settings in force stay as they are",
         ),
         (

@@ -53,6 +53,7 @@ pub(super) fn of_all_but_listening(loaded: &Loaded, threads: Threads) -> Result<
         log => log,
     };
     Ok(Plan {
+        lines: core.listen.iter().map(|line| line.span.to_string()).collect(),
         at_once: at_once(core, &listeners),
         silence: core
             .defer_accept

@@ -39,6 +39,8 @@ pub(super) struct Ground<'a> {
     pub(super) copies: usize,
     /// How many connections may wait at each.
     pub(super) backlog: i32,
+    /// Where each Listen stands.
+    pub(super) lines: &'a [String],
     /// Those whose connections are taken before their clients have said anything.
     pub(super) at_once: &'a [Listen],
     /// How many seconds the clients of others may be silent.
@@ -116,8 +118,11 @@ impl Bound {
 /// Binds every address, taking over those that are bound already. Nothing is left behind when one fails.
 pub(super) fn bind_all(listeners: &[Listen], ground: &Ground<'_>) -> Result<Vec<Rc<Bound>>, String> {
     let mut all: Vec<Rc<Bound>> = Vec::new();
-    for listen in listeners {
-        let told = |error: io::Error| format!("{listen}: {error}");
+    for (number, listen) in listeners.iter().enumerate() {
+        let told = |error: io::Error| match ground.lines.get(number) {
+            Some(line) => format!("{line}: {listen}: {error}"),
+            None => format!("{listen}: {error}"),
+        };
         if all.iter().any(|listed| listed.listen == *listen) {
             continue; // the same Listen twice
         }
@@ -225,6 +230,7 @@ mod tests {
             bound: bound.iter().collect(),
             copies,
             backlog: 16,
+            lines: &[],
             at_once: &[],
             silence: 0,
         }

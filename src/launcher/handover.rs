@@ -207,6 +207,7 @@ fn unpack_plan(unpack: &mut Unpack<'_>) -> Result<Plan, Unreadable> {
     Ok(Plan {
         listeners: Vec::new(),
         backlog: 0,
+        lines: Vec::new(),
         at_once: Vec::new(),
         silence: 0,
         user: None,

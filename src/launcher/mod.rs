@@ -310,6 +310,7 @@ impl<'a> Launcher<'a> {
             bound: bound.chain(&self.given).collect(),
             copies: self.copies,
             backlog: plan.backlog,
+            lines: &plan.lines,
             at_once: &plan.at_once,
             silence: plan.silence,
         };

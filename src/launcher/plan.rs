@@ -15,6 +15,8 @@ use crate::process::identity::Identity;
 pub struct Plan {
     /// Where to listen.
     pub listeners: Vec<Listen>,
+    /// Where each of them stands, as `file:line`.
+    pub lines: Vec<String>,
     /// Those of them whose connections are taken before their clients have said anything (AcceptFilter).
     pub at_once: Vec<Listen>,
     /// How many seconds the clients of others may be silent before theirs are (ListenTCPDeferAccept).

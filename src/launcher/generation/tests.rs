@@ -31,6 +31,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         bound: Vec::new(),
         copies: 1,
         backlog: 1,
+        lines: &[],
         at_once: &[],
         silence: 0,
     };

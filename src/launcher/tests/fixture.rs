@@ -51,6 +51,7 @@ pub(super) fn plan(place: &Path) -> Result<Plan, String> {
     Ok(Plan {
         listeners: vec![Listen::own(SocketAddr::from((Ipv4Addr::LOCALHOST, address)))],
         backlog: 16,
+        lines: Vec::new(),
         at_once: Vec::new(),
         silence: 0,
         user,
