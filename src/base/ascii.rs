@@ -79,22 +79,25 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Appends `number` in decimal digits.
+/// Appends `number` in decimal digits: four of them together, as most numbers have no more.
 pub fn append_decimal(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0_u8; 20];
-    let mut start = digits.len();
-    let mut rest = number;
-    loop {
-        let pair = rest % 100;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[pair as usize]);
-        rest /= 100;
-        if rest == 0 {
-            start += usize::from(pair < 10);
-            break;
-        }
+    if let Ok(number @ ..10_000) = u16::try_from(number) {
+        let zeros = 3 - usize::from(number > 9) - usize::from(number > 99) - usize::from(number > 999);
+        let digits = u32::from_le_bytes(four_digits(number)) >> (8 * zeros);
+        let end = out.len() + 4 - zeros;
+        out.extend_from_slice(&digits.to_le_bytes());
+        out.truncate(end);
+    } else {
+        append_decimal(out, number / 10_000);
+        out.extend_from_slice(&four_digits((number % 10_000) as u16));
     }
-    out.extend_from_slice(&digits[start..]);
+}
+
+/// The digits of a number below ten thousand, with zeros before it.
+fn four_digits(number: u16) -> [u8; 4] {
+    let [a, b] = PAIRS[usize::from(number / 100 % 100)];
+    let [c, d] = PAIRS[usize::from(number % 100)];
+    [a, b, c, d]
 }
 
 /// Appends `number` in lower-case hexadecimal digits.
@@ -126,6 +129,12 @@ mod tests {
             (9, "9", "9"),
             (10, "10", "a"),
             (255, "255", "ff"),
+            (999, "999", "3e7"),
+            (1000, "1000", "3e8"),
+            (9999, "9999", "270f"),
+            (10_000, "10000", "2710"),
+            (65_536, "65536", "10000"),
+            (100_200_003, "100200003", "5f8ee43"),
             (u64::MAX, "18446744073709551615", "ffffffffffffffff"),
         ] {
             let mut out = Vec::new();

@@ -97,6 +97,38 @@ impl From<SystemTime> for HttpDate {
     }
 }
 
+/// A second of the system's clock. Whether a moment is in it is known without working out which second that is, so that what is
+/// worked out once a second costs a moment of the same second next to nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Second {
+    begin: SystemTime,
+    end: SystemTime,
+}
+
+impl Second {
+    /// One that no moment is in.
+    pub const NONE: Second = Second {
+        begin: UNIX_EPOCH,
+        end: UNIX_EPOCH,
+    };
+
+    /// The second of that moment, if that is one since 1970.
+    pub fn of(moment: SystemTime) -> Second {
+        let since = moment.duration_since(UNIX_EPOCH);
+        let begin = since.map_or(UNIX_EPOCH, |since| UNIX_EPOCH + Duration::from_secs(since.as_secs()));
+        match begin.checked_add(Duration::from_secs(1)) {
+            Some(end) => Second { begin, end },
+            None => Second::NONE,
+        }
+    }
+
+    /// Whether the moment is in it.
+    #[inline]
+    pub fn contains(&self, moment: SystemTime) -> bool {
+        self.begin <= moment && moment < self.end
+    }
+}
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 fn imf_fixdate(text: &[u8]) -> Option<HttpDate> {
     let text: &[u8; WIDTH] = text.try_into().ok()?;
@@ -207,7 +239,7 @@ fn index(number: i64) -> usize {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::HttpDate;
+    use super::{HttpDate, Second};
 
     const NOW: HttpDate = HttpDate(1_700_000_000);
 
@@ -288,5 +320,20 @@ mod tests {
             HttpDate::from_seconds(i64::MAX).to_bytes(),
             *b"Fri, 31 Dec 9999 23:59:59 GMT"
         );
+    }
+
+    #[test]
+    fn a_second_has_its_moments_and_no_others() {
+        let at = |seconds, nanos| UNIX_EPOCH + Duration::new(seconds, nanos);
+        for second in [0, 1, 1_795_170_787] {
+            for nanos in [0, 1, 500_000_000, 999_999_999] {
+                let known = Second::of(at(second, nanos));
+                assert!(known.contains(at(second, 0)) && known.contains(at(second, 999_999_999)));
+                assert!(!known.contains(at(second + 1, 0)) && !known.contains(at(second, 0) - Duration::from_nanos(1)));
+            }
+        }
+        assert!(!Second::NONE.contains(UNIX_EPOCH));
+        let before = UNIX_EPOCH - Duration::from_millis(1);
+        assert!(!Second::of(before).contains(before));
     }
 }

@@ -94,22 +94,28 @@ impl Tally {
         if let Some(count) = self.answers_mut(one.method as usize, usize::from(one.status.saturating_sub(FIRST))) {
             *count += 1;
         }
-        if self.sites.len() <= one.site {
-            self.sites.resize(one.site + 1, OfSite::default());
-        }
-        if let Some(site) = self.sites.get_mut(one.site) {
+        if let Some(site) = self.site_mut(one.site) {
             site.requests += 1;
             site.bytes_out += one.bytes_out;
         }
     }
 
+    #[inline]
+    fn site_mut(&mut self, site: usize) -> Option<&mut OfSite> {
+        if self.sites.len() <= site {
+            enlarge(&mut self.sites, site + 1);
+        }
+        self.sites.get_mut(site)
+    }
+
+    #[inline]
     fn answers_mut(&mut self, method: usize, status: usize) -> Option<&mut u64> {
         if self.answers.len() <= method {
-            self.answers.resize(method + 1, Vec::new());
+            enlarge(&mut self.answers, method + 1);
         }
         let by_status = self.answers.get_mut(method)?;
         if by_status.is_empty() {
-            by_status.resize(STATUSES, 0);
+            enlarge(by_status, STATUSES);
         }
         by_status.get_mut(status)
     }
@@ -182,8 +188,14 @@ impl Tally {
     }
 }
 
+#[cold]
+fn enlarge<T: Clone + Default>(numbers: &mut Vec<T>, length: usize) {
+    numbers.resize(length, T::default());
+}
+
 fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    let whole = time.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(time.subsec_micros().into())
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Moments as logs write them, in the system's time zone, worked out once a second and thread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::{Timestamp, Zoned};
 
+use crate::base::date::Second;
 use crate::base::zone;
 
 /// `[10/Oct/2000:13:55:36 -0700]`.
@@ -25,7 +26,21 @@ pub fn zoned(since_epoch: Duration) -> Zoned {
     timestamp.to_zoned(zone::local())
 }
 
-/// The common log format's date, with its brackets.
+/// Appends the common log format's date, with its brackets.
+pub fn append_clf(time: SystemTime, out: &mut Vec<u8>) {
+    thread_local! {
+        static LAST: RefCell<(Second, [u8; CLF_LEN])> = const { RefCell::new((Second::NONE, [0; CLF_LEN])) };
+    }
+    LAST.with_borrow_mut(|(known, text)| {
+        if !known.contains(time) {
+            *known = Second::of(time);
+            *text = clf(since_epoch(time).as_secs());
+        }
+        out.extend_from_slice(text);
+    });
+}
+
+/// The common log format's date of that second since 1970.
 pub fn clf(second: u64) -> [u8; CLF_LEN] {
     thread_local! {
         static LAST: Cell<(u64, [u8; CLF_LEN])> = const { Cell::new((u64::MAX, [0; CLF_LEN])) };
@@ -65,9 +80,9 @@ fn fixed<const N: usize>(time: &Zoned, format: &str) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
-    use super::{clf, error, zoned};
+    use super::{append_clf, clf, error, zoned};
 
     #[test]
     fn dates_have_the_logs_shape_for_every_second() {
@@ -76,6 +91,12 @@ mod tests {
             let want = zoned.strftime("[%d/%b/%Y:%H:%M:%S %z]").to_string();
             assert_eq!(clf(second), *want.as_bytes());
             assert_eq!(clf(second), *want.as_bytes(), "from the cache");
+            let begin = UNIX_EPOCH.checked_add(Duration::from_secs(second));
+            for nanos in begin.map_or([].as_slice(), |_| &[0, 1, 999_999_999]) {
+                let mut out = Vec::new();
+                append_clf(UNIX_EPOCH + Duration::new(second, *nanos), &mut out);
+                assert_eq!(out, want.as_bytes());
+            }
             let want = zoned.strftime("%a %b %d %H:%M:%S %Y").to_string();
             assert_eq!(error(second), *want.as_bytes());
         }

@@ -1,22 +1,24 @@
 //! Access log formats: the `%` directives of mod_log_config and mod_logio.
 //!
-//! A format is compiled once to a list of items; writing a line appends bytes and allocates nothing else as long
-//! as the format has no `%{…}t` of its own. Escaping is Apache's (`ap_escape_logitem`).
+//! A format is compiled once to a list of items, each with the text before it; writing a line asks the request for what the
+//! items say and for nothing else, appends bytes, and allocates nothing else as long as the format has no `%{…}t` of its own.
+//! Escaping is Apache's (`ap_escape_logitem`).
 
 pub mod condition;
 pub mod escape;
 mod json;
+mod literal;
 mod parse;
+pub mod record;
 pub(in crate::lang) mod strftime;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
 
-use crate::lang::vars::Vars;
+use literal::Literal;
+use record::{AccessRecord, Which};
 
 /// A compiled format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +28,11 @@ pub struct LogFormat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
-    Items(Vec<Item>),
+    Items {
+        items: Vec<Item>,
+        /// What stands behind the last, with the line's end.
+        end: Literal,
+    },
     Json,
 }
 
@@ -60,9 +66,9 @@ pub const NICKNAMES: [(&str, &str); 7] = [
 impl LogFormat {
     /// Compiles a format string; the line's end is added by itself.
     pub fn parse(format: &str) -> Result<LogFormat, LogFormatError> {
-        let items = parse::items(format).map_err(LogFormatError)?;
+        let (items, end) = parse::items(format).map_err(LogFormatError)?;
         Ok(LogFormat {
-            shape: Shape::Items(items),
+            shape: Shape::Items { items, end },
         })
     }
 
@@ -76,16 +82,14 @@ impl LogFormat {
     }
 
     /// Appends the request's line, with its end, to `out`.
-    pub fn append(&self, record: &AccessRecord<'_>, out: &mut Vec<u8>) {
+    pub fn append(&self, record: &impl AccessRecord, out: &mut Vec<u8>) {
         match &self.shape {
-            Shape::Items(items) => {
+            Shape::Items { items, end } => {
                 for item in items {
-                    match item {
-                        Item::Literal(text) => out.extend_from_slice(text),
-                        Item::Value { .. } => write::item(item, record, out),
-                    }
+                    item.before.append_to(out);
+                    write::item(item, record, out);
                 }
-                out.push(b'\n');
+                end.append_to(out);
             }
             Shape::Json => json::append(record, out),
         }
@@ -93,25 +97,18 @@ impl LogFormat {
 
     /// Whether a line has one of these fields of the response.
     pub fn asks_for_response_field(&self, names: &[&str]) -> bool {
-        let is_one = |item: &Item| match item {
-            Item::Value {
-                value: Value::ResponseField(asked),
-                ..
-            } => names.iter().any(|name| asked.eq_ignore_ascii_case(name)),
-            Item::Value { .. } | Item::Literal(_) => false,
+        let is_one = |value: &Value| match value {
+            Value::ResponseField(asked) => names.iter().any(|name| asked.eq_ignore_ascii_case(name)),
+            _ => false,
         };
-        match &self.shape {
-            Shape::Items(items) => items.iter().any(is_one),
-            Shape::Json => false,
-        }
+        self.values().is_some_and(|mut values| values.any(is_one))
     }
 
     /// Whether a line says nothing of a request that came without a name and was not redirected but what its head, its connection
     /// and its answer's status and size say.
     pub fn asks_only_of_the_wire(&self) -> bool {
-        let is_of_it = |item: &Item| match item {
-            Item::Literal(_) => true,
-            Item::Value { value, .. } => matches!(
+        let is_of_it = |value: &Value| {
+            matches!(
                 value,
                 Value::ClientAddress
                     | Value::PeerAddress
@@ -120,7 +117,6 @@ impl LogFormat {
                     | Value::BodyBytesOrDash
                     | Value::RequestField(_)
                     | Value::RemoteHost
-                    | Value::RemoteLogname
                     | Value::Protocol
                     | Value::Method
                     | Value::RequestLine
@@ -137,131 +133,33 @@ impl LogFormat {
                     | Value::Milliseconds
                     | Value::Microseconds
                     | Value::Time(..)
-            ),
+            )
         };
-        match &self.shape {
-            Shape::Items(items) => items.iter().all(is_of_it),
-            Shape::Json => false,
-        }
+        self.values().is_some_and(|mut values| values.all(is_of_it))
     }
 
     /// Whether a line needs [`AccessRecord::first_byte`] (`%^FB`).
     pub fn wants_first_byte(&self) -> bool {
+        self.values()
+            .is_some_and(|mut values| values.any(|value| *value == Value::FirstByte))
+    }
+
+    /// What is asked for; nothing of the one whose lines are always the same.
+    fn values(&self) -> Option<impl Iterator<Item = &Value>> {
         match &self.shape {
-            Shape::Items(items) => items.iter().any(|item| {
-                matches!(
-                    item,
-                    Item::Value {
-                        value: Value::FirstByte,
-                        ..
-                    }
-                )
-            }),
-            Shape::Json => false,
+            Shape::Items { items, .. } => Some(items.iter().map(|item| &item.value)),
+            Shape::Json => None,
         }
     }
 }
 
-/// A finished request, as its log line sees it.
-#[derive(Clone, Copy)]
-pub struct AccessRecord<'r> {
-    /// Fields, environment, notes and cookies.
-    pub vars: &'r dyn Vars,
-    /// The request line as received; none when the client sent nothing usable.
-    pub request_line: Option<&'r [u8]>,
-    /// `HTTP/1.1`
-    pub protocol: &'r [u8],
-    /// The request as it came in.
-    pub first: Pass<'r>,
-    /// The request as it was answered, after internal redirects.
-    pub last: Pass<'r>,
-    /// Bytes of the response's body that were sent, framing not counted.
-    pub body_bytes: u64,
-    /// Bytes received for this request, on the wire.
-    pub bytes_in: u64,
-    /// Bytes sent for it, on the wire.
-    pub bytes_out: u64,
-    /// When the request began.
-    pub started: SystemTime,
-    /// From then to now.
-    pub duration: Duration,
-    /// From the request's head being read to the first byte of the response; none when that was not measured.
-    pub first_byte: Option<Duration>,
-    /// The client's address, after mod_remoteip's rules.
-    pub client: SocketAddr,
-    /// The connection's other end.
-    pub peer: SocketAddr,
-    /// The connection's end here.
-    pub local: SocketAddr,
-    /// The client's name, when HostnameLookups found one.
-    pub remote_host: Option<&'r [u8]>,
-    /// The user name that mod_ident asked for.
-    pub remote_logname: Option<&'r [u8]>,
-    /// How many requests the connection had served before this one.
-    pub keepalive_number: u32,
-    /// What became of the connection.
-    pub connection: ConnectionState,
-    /// The request's id in the error log, when it was written there.
-    pub log_id: Option<&'r [u8]>,
-    /// The connection's id in the error log.
-    pub connection_log_id: Option<&'r [u8]>,
-    /// The site's ServerName.
-    pub server_name: &'r [u8],
-    /// The name by UseCanonicalName: usually the request's Host.
-    pub canonical_name: &'r [u8],
-    /// The port by the site's ServerName, or the default one.
-    pub server_port: u16,
-    /// The process that served it.
-    pub pid: u32,
-    /// The thread that served it.
-    pub tid: u64,
-}
-
-/// What an internal redirect may change.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Pass<'r> {
-    /// The method; none when there was no readable request line.
-    pub method: Option<&'r [u8]>,
-    /// The target's path, decoded.
-    pub path: Option<&'r [u8]>,
-    /// The target's query, without `?`.
-    pub query: Option<&'r [u8]>,
-    /// The response's status.
-    pub status: u16,
-    /// The authenticated user.
-    pub user: Option<&'r [u8]>,
-    /// The file or script the target was mapped to.
-    pub filename: Option<&'r [u8]>,
-    /// The handler's Apache name.
-    pub handler: Option<&'r [u8]>,
-}
-
-/// What became of the connection after the response: `%X`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionState {
-    /// It was gone before the response was complete.
-    Aborted,
-    /// It may serve another request.
-    KeptAlive,
-    /// It is closed after the response.
-    Closed,
-}
-
+/// A value of the request, and the text before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Item {
-    Literal(Box<[u8]>),
-    Value {
-        value: Value,
-        pass: Which,
-        only: Option<Box<Statuses>>,
-    },
-}
-
-/// Of an internally redirected request, the original (`<`) or the final one (`>`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    First,
-    Last,
+struct Item {
+    before: Literal,
+    value: Value,
+    pass: Which,
+    only: Option<Box<Statuses>>,
 }
 
 /// `%400,501…` and `%!200,304…`.
@@ -301,9 +199,7 @@ enum Value {
     PeerHost,
     Protocol,
     KeepaliveNumber,
-    RemoteLogname,
     LogId,
-    ConnectionLogId,
     Method,
     Query,
     RequestLine,
@@ -328,6 +224,8 @@ enum Value {
     Milliseconds,
     Microseconds,
     Time(Moment, TimeForm),
+    /// What no request has here: the name that mod_ident asks for, the id of a connection in the error log.
+    Nothing,
     /// A `%{word}p`, `P` or `T` whose word Apache does not know either: it writes the word.
     Word(Box<str>),
 }
@@ -347,10 +245,4 @@ enum TimeForm {
     MsecFrac,
     UsecFrac,
     Strftime(strftime::Format),
-}
-
-impl AccessRecord<'_> {
-    fn client_ip(&self) -> IpAddr {
-        self.client.ip()
-    }
 }

@@ -1,11 +1,15 @@
 //! A finished request as the access log sees it.
 
-use std::time::Duration;
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use crate::exchange::response::Response;
 use crate::exchange::view::View;
 use crate::exchange::{Exchange, Previous};
-use crate::lang::log_format::{AccessRecord, ConnectionState, Pass};
+use crate::http::target::split_query;
+use crate::lang::log_format::record::{AccessRecord, ConnectionState, Which};
+use crate::lang::vars::Vars;
 use crate::worker::logs::Logs;
 
 /// What was sent.
@@ -38,66 +42,182 @@ impl Sent {
 
 /// Writes a request into its site's access logs.
 pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sent, duration: Duration) {
-    let access = logs.access_of(ex.site);
-    if access.is_empty() {
-        return;
-    }
-    let view = View { ex, response };
-    let (status, first_status) = statuses(ex, response);
-    let (path, raw_query) = crate::http::target::split_query(ex.head.target_bytes());
-    let (pid, tid) = own_ids();
-    let record = AccessRecord {
-        vars: &view,
-        request_line: Some(ex.head.request_line()).filter(|line| !line.is_empty()),
-        protocol: ex.head.version().as_str().as_bytes(),
-        first: Pass {
-            method: Some(ex.head.method_bytes()).filter(|method| !method.is_empty()),
-            path: Some(first_path(ex, path)).filter(|path| !path.is_empty()),
-            query: first_query(ex, raw_query),
-            status: first_status,
-            user: first_user(ex),
-            filename: Some(first_file(ex)).filter(|file| !file.is_empty()),
-            handler: Some(first_handler(ex)).filter(|handler| !handler.is_empty()),
-        },
-        last: Pass {
-            method: Some(ex.head.method_bytes()).filter(|method| !method.is_empty()),
-            path: Some(ex.target.path.as_bytes()),
-            query: ex.target.query.as_deref(),
-            status,
-            user: ex.client.user.as_deref(),
-            filename: Some(ex.file.as_slice()).filter(|file| !file.is_empty()),
-            handler: Some(ex.handler.as_slice()).filter(|handler| !handler.is_empty()),
-        },
-        body_bytes: sent.body_bytes,
-        bytes_in: sent.bytes_in,
-        bytes_out: sent.bytes_out,
-        started: ex.began.wall,
+    let record = Finished {
+        view: View { ex, response },
+        sent,
         duration,
-        first_byte: ex.began.first_byte,
-        client: ex.connection.client,
-        peer: ex.connection.peer,
-        local: ex.connection.local,
-        remote_host: ex.client.host.as_deref(),
-        remote_logname: None,
+    };
+    for log in logs.access_of(ex.site) {
+        if log
+            .condition
+            .as_ref()
+            .is_none_or(|condition| condition.holds(&record.view))
+        {
+            logs.push(log.target, |line| log.format.append(&record, line));
+        }
+    }
+}
+
+struct Finished<'a> {
+    view: View<'a>,
+    sent: &'a Sent,
+    duration: Duration,
+}
+
+impl Finished<'_> {
+    /// The pass that is asked for, if it is not the last one.
+    fn before(&self, pass: Which) -> Option<&Previous> {
+        match pass {
+            Which::First => first(self.view.ex),
+            Which::Last => None,
+        }
+    }
+
+    /// Path and query as they came.
+    fn raw_target(&self) -> (&[u8], Option<&[u8]>) {
+        split_query(self.view.ex.head.target_bytes())
+    }
+}
+
+impl AccessRecord for Finished<'_> {
+    fn vars(&self) -> &dyn Vars {
+        &self.view
+    }
+
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.view.request_field(name)
+    }
+
+    fn request_line(&self) -> Option<&[u8]> {
+        Some(self.view.ex.head.request_line()).filter(|line| !line.is_empty())
+    }
+
+    fn protocol(&self) -> &[u8] {
+        self.view.ex.head.version().as_str().as_bytes()
+    }
+
+    fn method(&self, _pass: Which) -> Option<&[u8]> {
+        Some(self.view.ex.head.method_bytes()).filter(|method| !method.is_empty())
+    }
+
+    fn path(&self, pass: Which) -> Option<&[u8]> {
+        let target = &self.view.ex.target;
+        let path = match (pass, self.before(pass)) {
+            (Which::Last, _) => return Some(target.path.as_bytes()),
+            (Which::First, Some(before)) => &before.url,
+            (Which::First, None) if target.raw_path.is_empty() => self.raw_target().0,
+            (Which::First, None) => target.path.as_bytes(),
+        };
+        Some(path).filter(|path| !path.is_empty())
+    }
+
+    fn query(&self, pass: Which) -> Option<&[u8]> {
+        match (pass, self.before(pass)) {
+            (Which::Last, _) => self.view.ex.target.query.as_deref(),
+            (Which::First, Some(before)) => before.query.as_deref(),
+            (Which::First, None) => self.raw_target().1,
+        }
+    }
+
+    fn status(&self, pass: Which) -> u16 {
+        // The first: what the first pass came to.
+        self.before(pass)
+            .map_or(last_status(self.view.response), |before| before.status.code())
+    }
+
+    fn user(&self, pass: Which) -> Option<&[u8]> {
+        let last = &self.view.ex.client.user;
+        self.before(pass).map_or(last, |before| &before.user).as_deref()
+    }
+
+    fn filename(&self, pass: Which) -> Option<&[u8]> {
+        let file = self.before(pass).map_or(&self.view.ex.file, |before| &before.file);
+        Some(file.as_slice()).filter(|file| !file.is_empty())
+    }
+
+    fn handler(&self, pass: Which) -> Option<&[u8]> {
+        let handler = self
+            .before(pass)
+            .map_or(&self.view.ex.handler, |before| &before.handler);
+        Some(handler.as_slice()).filter(|handler| !handler.is_empty())
+    }
+
+    fn body_bytes(&self) -> u64 {
+        self.sent.body_bytes
+    }
+
+    fn bytes_in(&self) -> u64 {
+        self.sent.bytes_in
+    }
+
+    fn bytes_out(&self) -> u64 {
+        self.sent.bytes_out
+    }
+
+    fn started(&self) -> SystemTime {
+        self.view.ex.began.wall
+    }
+
+    fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    fn first_byte(&self) -> Option<Duration> {
+        self.view.ex.began.first_byte
+    }
+
+    fn client(&self) -> SocketAddr {
+        self.view.ex.connection.client
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.view.ex.connection.peer
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.view.ex.connection.local
+    }
+
+    fn remote_host(&self) -> Option<&[u8]> {
+        self.view.ex.client.host.as_deref()
+    }
+
+    fn keepalive_number(&self) -> u32 {
         // Apache counts a request when it keeps the connection, so the last one has the number of the one before it.
-        keepalive_number: ex.connection.earlier_requests.saturating_sub(u32::from(!sent.stays)),
-        connection: match (sent.aborted, sent.stays) {
+        let earlier = self.view.ex.connection.earlier_requests;
+        earlier.saturating_sub(u32::from(!self.sent.stays))
+    }
+
+    fn connection(&self) -> ConnectionState {
+        match (self.sent.aborted, self.sent.stays) {
             (true, _) => ConnectionState::Aborted,
             (false, true) => ConnectionState::KeptAlive,
             (false, false) => ConnectionState::Closed,
-        },
-        log_id: Some(&ex.unique_id),
-        connection_log_id: None,
-        server_name: ex.site_name(),
-        canonical_name: ex.server_name(),
-        server_port: ex.canonical_port(),
-        pid,
-        tid,
-    };
-    for log in access {
-        if log.condition.as_ref().is_none_or(|condition| condition.holds(&view)) {
-            logs.push(log.target, |line| log.format.append(&record, line));
         }
+    }
+
+    fn log_id(&self) -> Option<&[u8]> {
+        Some(&self.view.ex.unique_id)
+    }
+
+    fn server_name(&self) -> &[u8] {
+        self.view.ex.site_name()
+    }
+
+    fn canonical_name(&self) -> &[u8] {
+        self.view.ex.server_name()
+    }
+
+    fn server_port(&self) -> u16 {
+        self.view.ex.canonical_port()
+    }
+
+    fn pid(&self) -> u32 {
+        own_ids().0
+    }
+
+    fn tid(&self) -> u64 {
+        own_ids().1
     }
 }
 
@@ -118,41 +238,8 @@ fn first(ex: &Exchange) -> Option<&Previous> {
     Some(pass)
 }
 
-fn first_path<'a>(ex: &'a Exchange, raw: &'a [u8]) -> &'a [u8] {
-    match first(ex) {
-        Some(pass) => &pass.url,
-        None if ex.target.raw_path.is_empty() => raw,
-        None => ex.target.path.as_bytes(),
-    }
-}
-
-fn first_query<'a>(ex: &'a Exchange, raw: Option<&'a [u8]>) -> Option<&'a [u8]> {
-    match first(ex) {
-        Some(pass) => pass.query.as_deref(),
-        None => raw,
-    }
-}
-
-fn first_file(ex: &Exchange) -> &[u8] {
-    first(ex).map_or(&ex.file, |pass| &pass.file)
-}
-
-fn first_handler(ex: &Exchange) -> &[u8] {
-    first(ex).map_or(&ex.handler, |pass| &pass.handler)
-}
-
-fn first_user(ex: &Exchange) -> Option<&[u8]> {
-    first(ex).map_or(ex.client.user.as_deref(), |pass| pass.user.as_deref())
-}
-
 /// The status that is logged.
 pub fn last_status(response: Option<&Response>) -> u16 {
     // Nginx's 499 for a client that left is no status of HTTP; Apache logs what it would have answered.
     response.map_or(200, |response| response.head.status.code())
-}
-
-/// The last status, and the first: what the first pass came to.
-fn statuses(ex: &Exchange, response: Option<&Response>) -> (u16, u16) {
-    let last = last_status(response);
-    (last, first(ex).map_or(last, |pass| pass.status.code()))
 }

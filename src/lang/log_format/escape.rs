@@ -17,11 +17,29 @@ enum Quote {
     Plain,
 }
 
-fn escape(text: &[u8], out: &mut Vec<u8>, quote: Quote) {
-    let mut rest = text;
-    if is_all_plain(text, quote) {
-        return out.extend_from_slice(text);
+impl Quote {
+    /// What is escaped besides what is in any case.
+    #[inline]
+    fn byte(self) -> u8 {
+        match self {
+            Quote::Escaped => b'"',
+            Quote::Plain => b'\\',
+        }
     }
+}
+
+#[inline]
+fn escape(text: &[u8], out: &mut Vec<u8>, quote: Quote) {
+    if is_all_plain(text, quote) {
+        out.extend_from_slice(text);
+    } else {
+        escape_each(text, out, quote);
+    }
+}
+
+#[cold]
+fn escape_each(text: &[u8], out: &mut Vec<u8>, quote: Quote) {
+    let mut rest = text;
     while !rest.is_empty() {
         let plain = rest
             .iter()
@@ -37,32 +55,48 @@ fn escape(text: &[u8], out: &mut Vec<u8>, quote: Quote) {
     }
 }
 
-/// Whether nothing of it is to be escaped, as nothing is of most texts: eight bytes are looked at together.
+/// Whether nothing of it is to be escaped, as nothing is of most texts: 16 or eight bytes are looked at together, and the last
+/// ones of a text with some of those before them once more.
 fn is_all_plain(text: &[u8], quote: Quote) -> bool {
-    let (words, rest) = text.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+    if let Some(last) = text.last_chunk::<16>() {
+        let (chunks, _) = text.as_chunks::<16>();
+        chunks.iter().all(|chunk| are_plain(chunk, quote)) && are_plain(last, quote)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        is_plain_word(u64::from_ne_bytes(*first), quote) && is_plain_word(u64::from_ne_bytes(*last), quote)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let (first, last) = (u32::from_ne_bytes(*first), u32::from_ne_bytes(*last));
+        is_plain_word(u64::from(first) << 32 | u64::from(last), quote)
+    } else {
+        text.iter().all(|byte| is_plain(*byte, quote))
     }
-    words
-        .iter()
-        .chain([&last])
-        .all(|word| are_plain(u64::from_ne_bytes(*word), quote))
 }
 
-/// Whether all bytes of the word are plain. For each of the questions the highest bit of a byte is the answer; a borrow from the byte
+/// Whether all bytes are plain. There is no jump in it but for the answer, so that the compiler takes them into one register.
+#[inline]
+fn are_plain(bytes: &[u8; 16], quote: Quote) -> bool {
+    let odd = |byte: u8| {
+        // As a signed number, a byte beyond ASCII is below the space as well.
+        u8::from(byte.cast_signed() < 0x20)
+            | u8::from(byte == 0x7f)
+            | u8::from(byte == b'\\')
+            | u8::from(byte == quote.byte())
+    };
+    bytes.iter().fold(0, |sum, byte| sum | odd(*byte)) == 0
+}
+
+/// The same of eight. For each of the questions the highest bit of a byte is the answer; a borrow from the byte
 /// below reaches only what stands beside a byte that is not plain itself.
-fn are_plain(word: u64, quote: Quote) -> bool {
+#[inline]
+fn is_plain_word(word: u64, quote: Quote) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHEST: u64 = ONES << 7;
     let is_below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
     let is = |byte: u8| is_below(word ^ (ONES * u64::from(byte)), 1);
-    let is_quote = if quote == Quote::Plain { 0 } else { is(b'"') };
-    (word | is_below(word, b' ') | is(0x7f) | is(b'\\') | is_quote) & HIGHEST == 0
+    (word | is_below(word, b' ') | is(0x7f) | is(b'\\') | is(quote.byte())) & HIGHEST == 0
 }
 
 fn is_plain(byte: u8, quote: Quote) -> bool {
-    (b' '..=b'~').contains(&byte) && byte != b'\\' && (byte != b'"' || quote == Quote::Plain)
+    (b' '..=b'~').contains(&byte) && byte != b'\\' && byte != quote.byte()
 }
 
 fn special(byte: u8, out: &mut Vec<u8>) {
@@ -91,15 +125,21 @@ mod tests {
     use super::{Quote, is_all_plain, is_plain};
 
     #[test]
-    fn eight_bytes_together_are_judged_as_one_by_one() {
+    fn bytes_together_are_judged_as_one_by_one() {
         for byte in 0..=255_u8 {
             for neighbour in [b'a', b' ', b'~', 0, b'"', byte] {
-                for at in 0..17 {
-                    let mut text = [neighbour; 17];
-                    text[at] = byte;
-                    for quote in [Quote::Escaped, Quote::Plain] {
-                        let want = text.iter().all(|byte| is_plain(*byte, quote));
-                        assert_eq!(is_all_plain(&text, quote), want, "{byte} among {neighbour}");
+                for length in [1, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 32, 33, 41] {
+                    for at in 0..length {
+                        let mut text = vec![neighbour; length];
+                        text[at] = byte;
+                        for quote in [Quote::Escaped, Quote::Plain] {
+                            let want = text.iter().all(|byte| is_plain(*byte, quote));
+                            assert_eq!(
+                                is_all_plain(&text, quote),
+                                want,
+                                "{byte} among {neighbour}, at {at} of {length}"
+                            );
+                        }
                     }
                 }
             }

@@ -10,39 +10,38 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::AccessRecord;
 use super::escape::hex;
+use super::record::{AccessRecord, Which};
 use super::write::{address, formatted, number, password};
 use crate::lang::local_time;
 
 /// Appends the request's object and the line's end.
-pub(super) fn append(record: &AccessRecord<'_>, out: &mut Vec<u8>) {
-    let vars = record.vars;
+pub(super) fn append(record: &impl AccessRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"time\":\"");
-    timestamp(local_time::since_epoch(record.started), out);
+    timestamp(local_time::since_epoch(record.started()), out);
     out.extend_from_slice(b"\",\"client\":\"");
-    address(record.client_ip(), out);
+    address(record.client().ip(), out);
     out.push(b'"');
-    member("user", record.last.user, out);
-    member("method", record.first.method, out);
-    match record.request_line.and_then(target) {
+    member("user", record.user(Which::Last), out);
+    member("method", record.method(Which::First), out);
+    match record.request_line().and_then(target) {
         Some((target, None)) => member("target", Some(target), out),
         Some((before, Some(after))) => member("target", Some(&[before, b"XXXXXXXX", after].concat()), out),
         None => member("target", None, out),
     }
-    member("protocol", Some(record.protocol), out);
-    numeric("status", record.last.status.into(), out);
-    member("site", Some(record.server_name), out);
-    member("host", vars.request_field("Host").as_deref(), out);
-    member("path", record.first.path, out);
-    member("query", record.first.query, out);
-    member("handler", record.last.handler, out);
-    numeric("body_bytes", record.body_bytes, out);
-    numeric("bytes_in", record.bytes_in, out);
-    numeric("bytes_out", record.bytes_out, out);
-    formatted(format_args!(",\"duration_us\":{}", record.duration.as_micros()), out);
-    member("referer", vars.request_field("Referer").as_deref(), out);
-    member("user_agent", vars.request_field("User-Agent").as_deref(), out);
+    member("protocol", Some(record.protocol()), out);
+    numeric("status", record.status(Which::Last).into(), out);
+    member("site", Some(record.server_name()), out);
+    member("host", record.request_field("Host").as_deref(), out);
+    member("path", record.path(Which::First), out);
+    member("query", record.query(Which::First), out);
+    member("handler", record.handler(Which::Last), out);
+    numeric("body_bytes", record.body_bytes(), out);
+    numeric("bytes_in", record.bytes_in(), out);
+    numeric("bytes_out", record.bytes_out(), out);
+    formatted(format_args!(",\"duration_us\":{}", record.duration().as_micros()), out);
+    member("referer", record.request_field("Referer").as_deref(), out);
+    member("user_agent", record.request_field("User-Agent").as_deref(), out);
     out.extend_from_slice(b"}\n");
 }
 

@@ -1,9 +1,11 @@
 //! The format string, compiled to items.
 
-use super::{Item, Listed, Moment, Statuses, TimeForm, Value, Which, strftime};
+use super::literal::Literal;
+use super::record::Which;
+use super::{Item, Listed, Moment, Statuses, TimeForm, Value, strftime};
 
-/// Compiles `format`, or says what is wrong with it.
-pub(super) fn items(format: &str) -> Result<Vec<Item>, String> {
+/// Compiles `format` to items and the text behind the last, or says what is wrong with it.
+pub(super) fn items(format: &str) -> Result<(Vec<Item>, Literal), String> {
     let mut items = Vec::new();
     let mut rest = format;
     let mut literal = Vec::new();
@@ -12,20 +14,21 @@ pub(super) fn items(format: &str) -> Result<Vec<Item>, String> {
             literal.push(b'%');
             rest = after;
         } else if rest.starts_with('%') {
-            if !literal.is_empty() {
-                items.push(Item::Literal(std::mem::take(&mut literal).into()));
-            }
             let (item, after) = directive(rest)?;
-            items.push(item);
+            match item.value {
+                Value::Nothing => literal.push(b'-'),
+                _ => items.push(Item {
+                    before: Literal::take(&mut literal),
+                    ..item
+                }),
+            }
             rest = after;
         } else {
             rest = plain(rest, &mut literal);
         }
     }
-    if !literal.is_empty() {
-        items.push(Item::Literal(literal.into()));
-    }
-    Ok(items)
+    literal.push(b'\n');
+    Ok((items, Literal::take(&mut literal)))
 }
 
 /// One character of plain text, or an escape: `\n`, `\t`, `\r` and `\\` are known, other backslashes stand for
@@ -115,7 +118,12 @@ fn item(letter: &str, prefix: &Prefix<'_>) -> Result<Item, String> {
             },
         })
     });
-    Ok(Item::Value { value, pass, only })
+    Ok(Item {
+        before: Literal::take(&mut Vec::new()),
+        value,
+        pass,
+        only,
+    })
 }
 
 fn value(letter: &str, word: &str) -> Result<Value, String> {
@@ -136,8 +144,8 @@ fn value(letter: &str, word: &str) -> Result<Value, String> {
         "i" => Value::RequestField(name()),
         "I" => Value::BytesIn,
         "k" => Value::KeepaliveNumber,
-        "l" => Value::RemoteLogname,
-        "L" if word == "c" => Value::ConnectionLogId,
+        "l" => Value::Nothing,
+        "L" if word == "c" => Value::Nothing,
         "L" => Value::LogId,
         "m" => Value::Method,
         "n" => Value::Note(name()),

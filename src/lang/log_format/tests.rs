@@ -1,9 +1,14 @@
 //! Tests: formats compiled and written.
 
+mod finished;
+
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{AccessRecord, ConnectionState, LogFormat, LogFormatError, NICKNAMES, Pass, escape};
+use finished::{Finished, Pass};
+
+use super::record::ConnectionState;
+use super::{LogFormat, LogFormatError, NICKNAMES, escape};
 use crate::lang::local_time;
 use crate::lang::vars::testing::Table;
 
@@ -29,7 +34,7 @@ fn vars() -> Table {
     }
 }
 
-fn record(vars: &Table) -> AccessRecord<'_> {
+fn record(vars: &Table) -> Finished<'_> {
     let first = Pass {
         method: Some(b"GET"),
         path: Some(b"/index.html"),
@@ -39,7 +44,7 @@ fn record(vars: &Table) -> AccessRecord<'_> {
         filename: Some(b"/srv/docs/index.html"),
         handler: None,
     };
-    AccessRecord {
+    Finished {
         vars,
         request_line: Some(b"GET /?a=b%22 HTTP/1.1"),
         protocol: b"HTTP/1.1",
@@ -55,11 +60,9 @@ fn record(vars: &Table) -> AccessRecord<'_> {
         peer: address("127.0.0.1:5555"),
         local: address("[::1]:18312"),
         remote_host: None,
-        remote_logname: None,
         keepalive_number: 0,
         connection: ConnectionState::Closed,
         log_id: None,
-        connection_log_id: None,
         server_name: b"s.example",
         canonical_name: b"xx.example",
         server_port: 18311,
@@ -68,11 +71,87 @@ fn record(vars: &Table) -> AccessRecord<'_> {
     }
 }
 
-fn line(format: &str, record: &AccessRecord<'_>) -> String {
+fn line(format: &str, record: &Finished<'_>) -> String {
     let mut out = Vec::new();
     LogFormat::parse(format).expect(format).append(record, &mut out);
     assert_eq!(out.pop(), Some(b'\n'), "{format}");
     String::from_utf8(out).expect("escaped text is ASCII")
+}
+
+/// What a line says does not depend on what stands before and behind it, nor does it change what stands there.
+#[test]
+fn a_line_is_its_parts_one_after_the_other() {
+    let vars = vars();
+    let record = record(&vars);
+    let mut parts: Vec<String> = "aAbBDfhHIkLlmOpPqrRsSTuUvVX"
+        .chars()
+        .flat_map(|letter| {
+            [
+                format!("%{letter}"),
+                format!("%>{letter}"),
+                format!("%!200,304{letter}"),
+            ]
+        })
+        .collect();
+    for (name, letters) in [
+        ("Referer", "ione"),
+        ("User-Agent", "i"),
+        ("EV", "e"),
+        ("a", "C"),
+        ("SSL_PROTOCOL", "x"),
+        ("errstr", "c"),
+        ("c", "ahL"),
+        ("local", "p"),
+        ("tid", "P"),
+        ("hextid", "P"),
+        ("ms", "T"),
+        ("zzz", "T"),
+        ("end:usec", "t"),
+        ("%F %T", "t"),
+        ("Content-Type", "o"),
+    ] {
+        parts.extend(letters.chars().map(|letter| format!("%{{{name}}}{letter}")));
+    }
+    for literal in [
+        "",
+        " ",
+        "\" \"",
+        "1234567",
+        "12345678",
+        "123456789",
+        "%%",
+        &"longer ".repeat(9),
+    ] {
+        parts.push(literal.to_owned());
+    }
+    let alone: Vec<String> = parts.iter().map(|part| line(part, &record)).collect();
+    for step in 1..parts.len() {
+        let order = || (0..parts.len()).map(|n| n * step % parts.len());
+        let whole: String = order().map(|n| parts[n].as_str()).collect();
+        let want: String = order().map(|n| alone[n].as_str()).collect();
+        assert_eq!(line(&whole, &record), want, "{whole}");
+    }
+}
+
+/// Numbers and addresses, of which the most frequent are not written by the standard library.
+#[test]
+fn numbers_and_addresses_are_written_as_usual() {
+    let vars = Table::default();
+    let mut record = record(&vars);
+    for number in (0..70_000).chain((0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, u64::MAX - (1 << bit)])) {
+        record.bytes_out = number;
+        assert_eq!(line("%O", &record), number.to_string());
+    }
+    for octet in 0..=255_u8 {
+        for other in [0, 9, 10, 99, 100, 255] {
+            record.client.set_ip([octet, other, 255 - octet, other].into());
+            assert_eq!(line("%h|%a", &record), format!("{0}|{0}", record.client.ip()));
+        }
+    }
+    for text in ["::", "::1", "2001:db8::7", "::ffff:192.0.2.1", "fe80::1:2:3:4"] {
+        record.client.set_ip(text.parse().expect("an address"));
+        assert_eq!(line("%h", &record), text);
+    }
 }
 
 /// Formats and the lines that Apache 2.4.71 wrote for the same request (numbers of time and port adapted).

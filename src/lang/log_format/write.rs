@@ -5,26 +5,21 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::escape;
-use super::{AccessRecord, ConnectionState, Item, Listed, Moment, Pass, Statuses, TimeForm, Value, Which};
+use super::record::{AccessRecord, ConnectionState, Which};
+use super::{Item, Listed, Moment, Statuses, TimeForm, Value};
 use crate::base::ascii::append_decimal;
 use crate::lang::local_time;
 use crate::lang::tls_variable;
 
-/// Appends what `item` writes for the request.
-pub(super) fn item(item: &Item, record: &AccessRecord<'_>, out: &mut Vec<u8>) {
-    match item {
-        Item::Literal(text) => out.extend_from_slice(text),
-        Item::Value { only: Some(only), .. } if !only.allow(record.last.status) => out.push(b'-'),
-        Item::Value {
-            value: wanted, pass, ..
-        } => {
-            let pass = match pass {
-                Which::First => &record.first,
-                Which::Last => &record.last,
-            };
-            value(wanted, record, pass, out);
-        }
+/// Appends what `item` writes for the request, without the text before it.
+#[inline]
+pub(super) fn item(item: &Item, record: &impl AccessRecord, out: &mut Vec<u8>) {
+    if let Some(only) = &item.only
+        && !only.allow(record.status(Which::Last))
+    {
+        return out.push(b'-');
     }
+    value(&item.value, record, item.pass, out);
 }
 
 impl Statuses {
@@ -33,18 +28,35 @@ impl Statuses {
     }
 }
 
-fn value(value: &Value, record: &AccessRecord<'_>, pass: &Pass<'_>, out: &mut Vec<u8>) {
-    let vars = record.vars;
+#[inline]
+fn value(value: &Value, record: &impl AccessRecord, pass: Which, out: &mut Vec<u8>) {
+    let vars = record.vars();
     match value {
-        Value::ClientAddress => address(record.client_ip(), out),
-        Value::PeerAddress | Value::PeerHost => address(record.peer.ip(), out),
-        Value::LocalAddress => address(record.local.ip(), out),
-        Value::RemoteHost => match record.remote_host {
+        Value::ClientAddress => address(record.client().ip(), out),
+        Value::RemoteHost => match record.remote_host() {
             Some(name) => escape::access(name, out),
-            None => address(record.client_ip(), out),
+            None => address(record.client().ip(), out),
         },
-        Value::BodyBytesOrDash if record.body_bytes == 0 => out.push(b'-'),
-        Value::BodyBytes | Value::BodyBytesOrDash => number(record.body_bytes, out),
+        Value::BodyBytesOrDash => match record.body_bytes() {
+            0 => out.push(b'-'),
+            bytes => number(bytes, out),
+        },
+        Value::RequestField(name) => text(record.request_field(name).as_deref(), out),
+        Value::RequestLine => request_line(record.request_line(), out),
+        Value::Status => match record.status(pass) {
+            0 => out.push(b'-'),
+            status => number(status.into(), out),
+        },
+        Value::User => match record.user(pass) {
+            Some(b"") => out.extend_from_slice(b"\"\""),
+            user => text(user, out),
+        },
+        Value::BytesIn => number(record.bytes_in(), out),
+        Value::BytesOut => number(record.bytes_out(), out),
+        Value::Time(Moment::Begin, TimeForm::Clf) => local_time::append_clf(record.started(), out),
+        Value::PeerAddress | Value::PeerHost => address(record.peer().ip(), out),
+        Value::LocalAddress => address(record.local().ip(), out),
+        Value::BodyBytes => number(record.body_bytes(), out),
         Value::Cookie(name) => text(vars.cookie(name).as_deref(), out),
         Value::Env(name) => text(vars.env(name).as_deref(), out),
         Value::Tls(name) => text(tls_variable::lookup(name, vars).as_deref(), out),
@@ -56,7 +68,6 @@ fn value(value: &Value, record: &AccessRecord<'_>, pass: &Pass<'_>, out: &mut Ve
             );
         }
         Value::Note(name) => text(vars.note(name).as_deref(), out),
-        Value::RequestField(name) => text(vars.request_field(name).as_deref(), out),
         Value::ResponseField(name) => text(vars.response_field(name).as_deref(), out),
         Value::ResponseType => text(
             vars.response_field("Content-Type").as_deref().map(without_parameters),
@@ -64,46 +75,38 @@ fn value(value: &Value, record: &AccessRecord<'_>, pass: &Pass<'_>, out: &mut Ve
         ),
         Value::RequestTrailer(name) => text(vars.request_trailer(name).as_deref(), out),
         Value::ResponseTrailer(name) => text(vars.response_trailer(name).as_deref(), out),
-        Value::Filename => text(pass.filename, out),
-        Value::Protocol => escape::access(record.protocol, out),
-        Value::KeepaliveNumber => number(record.keepalive_number.into(), out),
-        Value::RemoteLogname => text(record.remote_logname, out),
-        Value::LogId => text(record.log_id, out),
-        Value::ConnectionLogId => text(record.connection_log_id, out),
-        Value::Method => text(pass.method, out),
-        Value::Query => query(pass.query, out),
-        Value::RequestLine => request_line(record.request_line, out),
-        Value::Handler => text(pass.handler, out),
-        Value::Status if pass.status == 0 => out.push(b'-'),
-        Value::Status => number(pass.status.into(), out),
-        Value::User if pass.user == Some(b"") => out.extend_from_slice(b"\"\""),
-        Value::User => text(pass.user, out),
-        Value::Path => text(pass.path, out),
-        Value::ServerName => escape::access(record.server_name, out),
-        Value::CanonicalName => escape::access(record.canonical_name, out),
-        Value::ConnectionState => out.push(match record.connection {
+        Value::Filename => text(record.filename(pass), out),
+        Value::Protocol => escape::access(record.protocol(), out),
+        Value::KeepaliveNumber => number(record.keepalive_number().into(), out),
+        Value::LogId => text(record.log_id(), out),
+        Value::Method => text(record.method(pass), out),
+        Value::Query => query(record.query(pass), out),
+        Value::Handler => text(record.handler(pass), out),
+        Value::Path => text(record.path(pass), out),
+        Value::ServerName => escape::access(record.server_name(), out),
+        Value::CanonicalName => escape::access(record.canonical_name(), out),
+        Value::ConnectionState => out.push(match record.connection() {
             ConnectionState::Aborted => b'X',
             ConnectionState::KeptAlive => b'+',
             ConnectionState::Closed => b'-',
         }),
-        Value::ServerPort => number(record.server_port.into(), out),
-        Value::LocalPort => number(record.local.port().into(), out),
-        Value::RemotePort => number(record.client.port().into(), out),
-        Value::Pid => number(record.pid.into(), out),
-        Value::Tid => number(record.tid, out),
-        Value::HexTid => formatted(format_args!("{:x}", record.tid), out),
-        Value::BytesIn => number(record.bytes_in, out),
-        Value::BytesOut => number(record.bytes_out, out),
-        Value::BytesTotal => number(record.bytes_in.saturating_add(record.bytes_out), out),
-        Value::FirstByte => match record.first_byte {
+        Value::ServerPort => number(record.server_port().into(), out),
+        Value::LocalPort => number(record.local().port().into(), out),
+        Value::RemotePort => number(record.client().port().into(), out),
+        Value::Pid => number(record.pid().into(), out),
+        Value::Tid => number(record.tid(), out),
+        Value::HexTid => formatted(format_args!("{:x}", record.tid()), out),
+        Value::BytesTotal => number(record.bytes_in().saturating_add(record.bytes_out()), out),
+        Value::FirstByte => match record.first_byte() {
             Some(delay) => formatted(format_args!("{}", delay.as_micros()), out),
             None => out.push(b'-'),
         },
-        Value::Seconds => number(record.duration.as_secs(), out),
-        Value::Milliseconds => formatted(format_args!("{}", record.duration.as_millis()), out),
-        Value::Microseconds => formatted(format_args!("{}", record.duration.as_micros()), out),
+        Value::Seconds => number(record.duration().as_secs(), out),
+        Value::Milliseconds => formatted(format_args!("{}", record.duration().as_millis()), out),
+        Value::Microseconds => formatted(format_args!("{}", record.duration().as_micros()), out),
         Value::Time(moment, form) => time(*moment, form, record, out),
         Value::Word(word) => escape::access(word.as_bytes(), out),
+        Value::Nothing => out.push(b'-'),
     }
 }
 
@@ -114,16 +117,16 @@ fn text(text: Option<&[u8]>, out: &mut Vec<u8>) {
     }
 }
 
-/// How an octet of an address is written, and how long that is.
-const OCTETS: [([u8; 3], usize); 256] = {
-    let mut octets = [([0; 3], 1); 256];
+/// How an octet of an address is written, with a point behind it, and how long that is.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut octets = [([b'.'; 4], 2); 256];
     let mut octet = 0_u8;
     loop {
         let (hundreds, tens, ones) = (b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10);
         octets[octet as usize] = match octet {
-            100.. => ([hundreds, tens, ones], 3),
-            10.. => ([tens, ones, b'.'], 2),
-            _ => ([ones, b'.', b'.'], 1),
+            100.. => ([hundreds, tens, ones, b'.'], 4),
+            10.. => ([tens, ones, b'.', b'.'], 3),
+            _ => ([ones, b'.', b'.', b'.'], 2),
         };
         if octet == u8::MAX {
             break;
@@ -141,11 +144,12 @@ pub(super) fn address(address: IpAddr, out: &mut Vec<u8>) {
     let (mut text, mut end) = ([b'.'; 16], 0);
     for octet in address.octets() {
         let (digits, length) = OCTETS[usize::from(octet)];
-        text[end..end + 3].copy_from_slice(&digits);
-        end += length + 1;
-        text[end - 1] = b'.';
+        text[end..end + 4].copy_from_slice(&digits);
+        end += usize::from(length);
     }
-    out.extend_from_slice(&text[..end - 1]);
+    let end = out.len() + end - 1;
+    out.extend_from_slice(&text);
+    out.truncate(end);
 }
 
 pub(super) fn number(value: u64, out: &mut Vec<u8>) {
@@ -202,11 +206,11 @@ pub(super) fn password(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..=colon], &line[at..]))
 }
 
-fn time(moment: Moment, form: &TimeForm, record: &AccessRecord<'_>, out: &mut Vec<u8>) {
-    let begin = local_time::since_epoch(record.started);
+fn time(moment: Moment, form: &TimeForm, record: &impl AccessRecord, out: &mut Vec<u8>) {
+    let begin = local_time::since_epoch(record.started());
     let time = match moment {
         Moment::Begin => begin,
-        Moment::End => begin.saturating_add(record.duration),
+        Moment::End => begin.saturating_add(record.duration()),
     };
     match form {
         TimeForm::Clf => out.extend_from_slice(&local_time::clf(time.as_secs())),

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use libfuzzer_sys::fuzz_target;
 
+use lychgate::lang::log_format::LogFormat;
 use lychgate::lang::log_format::condition::LogCondition;
-use lychgate::lang::log_format::{AccessRecord, ConnectionState, LogFormat, Pass};
+use lychgate::lang::log_format::record::{AccessRecord, ConnectionState, Which};
 use lychgate::lang::vars::{Variable, Vars};
 
 fuzz_target!(|input: &[u8]| {
@@ -51,45 +52,8 @@ fn quotes(line: &[u8]) -> usize {
 }
 
 fn line(format: &LogFormat, request: &Sent) -> Vec<u8> {
-    let client = SocketAddr::from(([192, 0, 2, 7], 40_000));
-    let pass = Pass {
-        method: Some(request.0),
-        path: Some(request.0),
-        query: Some(request.0),
-        status: 200,
-        user: Some(request.0).filter(|name| !name.is_empty()), // an empty one is `""`, as in Apache
-        filename: Some(request.0),
-        handler: Some(b"cgi-script"),
-    };
-    let record = AccessRecord {
-        vars: request,
-        request_line: Some(request.0),
-        protocol: b"HTTP/1.1",
-        first: pass,
-        last: pass,
-        body_bytes: 12,
-        bytes_in: 345,
-        bytes_out: 678,
-        started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
-        duration: Duration::from_micros(4321),
-        first_byte: Some(Duration::from_micros(1234)),
-        client,
-        peer: client,
-        local: SocketAddr::from(([127, 0, 0, 1], 80)),
-        remote_host: Some(request.0),
-        remote_logname: Some(request.0),
-        keepalive_number: 3,
-        connection: ConnectionState::KeptAlive,
-        log_id: None,
-        connection_log_id: None,
-        server_name: "a.example",
-        canonical_name: "a.example",
-        server_port: 80,
-        pid: 1,
-        tid: 2,
-    };
     let mut out = Vec::new();
-    format.append(&record, &mut out);
+    format.append(request, &mut out);
     out
 }
 
@@ -119,5 +83,124 @@ impl Vars for Sent<'_> {
 
     fn note(&self, _name: &str) -> Option<Cow<'_, [u8]>> {
         Some(Cow::Borrowed(self.0))
+    }
+}
+
+impl AccessRecord for Sent<'_> {
+    fn vars(&self) -> &dyn Vars {
+        self
+    }
+
+    fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        Vars::request_field(self, name)
+    }
+
+    fn request_line(&self) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
+    fn protocol(&self) -> &[u8] {
+        b"HTTP/1.1"
+    }
+
+    fn method(&self, _pass: Which) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
+    fn path(&self, _pass: Which) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
+    fn query(&self, _pass: Which) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
+    fn status(&self, _pass: Which) -> u16 {
+        200
+    }
+
+    fn user(&self, _pass: Which) -> Option<&[u8]> {
+        // An empty one is `""`, as in Apache.
+        Some(self.0).filter(|name| !name.is_empty())
+    }
+
+    fn filename(&self, _pass: Which) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
+    fn handler(&self, _pass: Which) -> Option<&[u8]> {
+        Some(b"cgi-script")
+    }
+
+    fn body_bytes(&self) -> u64 {
+        12
+    }
+
+    fn bytes_in(&self) -> u64 {
+        345
+    }
+
+    fn bytes_out(&self) -> u64 {
+        678
+    }
+
+    fn started(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)
+    }
+
+    fn duration(&self) -> Duration {
+        Duration::from_micros(4321)
+    }
+
+    fn first_byte(&self) -> Option<Duration> {
+        Some(Duration::from_micros(1234))
+    }
+
+    fn client(&self) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 7], 40_000))
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.client()
+    }
+
+    fn local(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 80))
+    }
+
+    fn remote_host(&self) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
+    fn keepalive_number(&self) -> u32 {
+        3
+    }
+
+    fn connection(&self) -> ConnectionState {
+        ConnectionState::KeptAlive
+    }
+
+    fn log_id(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn server_name(&self) -> &[u8] {
+        b"a.example"
+    }
+
+    fn canonical_name(&self) -> &[u8] {
+        b"a.example"
+    }
+
+    fn server_port(&self) -> u16 {
+        80
+    }
+
+    fn pid(&self) -> u32 {
+        1
+    }
+
+    fn tid(&self) -> u64 {
+        2
     }
 }
