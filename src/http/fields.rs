@@ -258,6 +258,35 @@ impl Fields {
         }
     }
 
+    /// Puts the lines of a received head into these empty ones: `block` holds them and the empty line after them, and `lines`
+    /// are slices of it. False, and nothing has changed, where a line is longer than `longest` or does not end in CR and LF
+    /// directly behind its value.
+    pub(super) fn take_lines(&mut self, block: &[u8], lines: &[httparse::Header<'_>], longest: usize) -> bool {
+        let start = block.as_ptr().addr();
+        self.entries.reserve(lines.len());
+        for line in lines {
+            let name_at = line.name.as_ptr().addr().wrapping_sub(start);
+            let value_at = line.value.as_ptr().addr().wrapping_sub(start);
+            let value_end = value_at.wrapping_add(line.value.len());
+            // A CR behind a value is always followed by LF.
+            if block.get(value_end) != Some(&b'\r') || value_end.wrapping_sub(name_at) > longest {
+                self.clear();
+                return false;
+            }
+            self.marks.add(line.name.as_bytes());
+            self.entries.push(Entry {
+                name: name_at..name_at + line.name.len(),
+                value: value_at..value_end,
+            });
+        }
+        if !block.ends_with(b"\r\n") {
+            self.clear();
+            return false;
+        }
+        self.text.extend_from_slice(block);
+        true
+    }
+
     /// Finds names and values in the text, which is a block of lines.
     fn find_lines<'t>(&'t mut self, lines: &mut [httparse::Header<'t>]) -> Result<(), FieldError> {
         let start = self.text.as_ptr().addr();

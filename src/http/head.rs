@@ -1,6 +1,7 @@
 //! The head of a request (RFC 9112 §2, §3, §5): request line and fields, parsed in pieces as they arrive.
 //!
-//! What could be read in two ways is refused. `httparse` reads the fields; lines, limits and the request line are ours.
+//! What could be read in two ways is refused. `httparse` reads the fields; lines, limits and the request line are ours. A head
+//! that comes in one piece, and is nothing but usual, `httparse` reads as a whole: see `head/whole.rs`.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,6 +13,7 @@ use crate::http::target::{Target, TargetError};
 
 mod error;
 mod request_line;
+mod whole;
 
 pub use error::ParseError;
 
@@ -216,6 +218,12 @@ impl RequestHead {
     ) -> Result<Progress, ParseError> {
         if self.scan.stage == Stage::Ended {
             self.clear();
+        }
+        if self.scan.from == 0
+            && let Some(consumed) = self.read_whole(input, limits, options)
+        {
+            self.scan.stage = Stage::Ended;
+            return Ok(Progress::Complete { consumed });
         }
         let result = self.advance(input, limits, options);
         if result != Ok(Progress::Partial) {
