@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::http::depends;
-use crate::http::fields::{FieldError, Fields};
+use crate::http::fields::{FieldError, Fields, Names};
 use crate::http::method::Method;
 use crate::http::target::{Target, TargetError};
 
@@ -407,7 +407,16 @@ impl RequestHead {
         self.fields.value(name)
     }
 
+    /// Whether there is a field of any of these names.
+    #[inline]
+    pub fn has_any(&self, names: &Names) -> bool {
+        // Where it is noted what was asked for, they are asked for one by one.
+        let may_have = self.fields.may_have_any(names) || depends::is_recording();
+        may_have && names.iter().any(|name| self.field(name).is_some())
+    }
+
     /// Every value of the field `name`, in order.
+    #[inline]
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         depends::on_field(name);
         self.fields.values(name)
