@@ -311,11 +311,11 @@ impl<V> FileCache<V> {
     fn is_checked(&self, checked: &Cell<(u64, Instant)>, now: Instant) -> bool {
         let turn = TURNS.get();
         let (checked_in, checked_at) = checked.get();
-        let since = now.saturating_duration_since(checked_at);
+        let is_within = |time| now.saturating_duration_since(checked_at) < time;
         let counts = match self.check {
             Check::Request => false,
-            Check::Turn => checked_in == turn && since < TURN,
-            Check::Every(time) => since < time,
+            Check::Turn => checked_in == turn && is_within(TURN),
+            Check::Every(time) => is_within(time),
         };
         if !counts {
             checked.set((turn, now));

@@ -1,7 +1,7 @@
 //! Validators and conditional requests (RFC 9110 §8.8, §13).
 
 use crate::base::date::HttpDate;
-use crate::http::fields::list_members;
+use crate::http::fields::{Names, list_members};
 use crate::http::head::RequestHead;
 use crate::http::method::Method;
 
@@ -77,16 +77,16 @@ pub enum Condition {
 }
 
 /// The fields that are preconditions, but for those about ranges.
-const CONDITIONS: [&[u8]; 4] = [
+const CONDITIONS: Names = Names::new(&[
     b"if-match",
     b"if-unmodified-since",
     b"if-none-match",
     b"if-modified-since",
-];
+]);
 
 /// Whether a request has any precondition that [`evaluate`] looks at; without one it is to proceed.
 pub fn is_asked(head: &RequestHead) -> bool {
-    CONDITIONS.iter().any(|name| head.field(name).is_some())
+    head.has_any(&CONDITIONS)
 }
 
 /// Evaluates the preconditions of a request for a representation that exists, in their order of precedence (RFC 9110

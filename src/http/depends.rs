@@ -115,6 +115,12 @@ fn note(change: impl FnOnce(&mut Depends)) {
     }
 }
 
+/// Whether a record is taken.
+#[inline]
+pub fn is_recording() -> bool {
+    IS_RECORDING.get()
+}
+
 /// A field of the request was looked at.
 #[inline]
 pub fn on_field(name: &[u8]) {
@@ -184,9 +190,10 @@ pub fn on_second(now: SystemTime) {
 
 /// Something was looked at, or done, that cannot be asked again: the time, a die, a user's password.
 pub fn on_more() {
-    note(|record| record.more = true);
     // What else it depends on is of no interest then.
-    IS_RECORDING.set(false);
+    if IS_RECORDING.replace(false) {
+        RECORD.with_borrow_mut(|record| record.more = true);
+    }
 }
 
 /// What was looked at so far, where all of it can be asked again.
@@ -267,6 +274,7 @@ mod tests {
 
     use super::{Asked, Links, on_client, on_conditions, on_field, on_file, on_more, on_time, quietly, record};
     use crate::http::conditional::{Condition, ETag, Validators};
+    use crate::http::fields::Names;
     use crate::http::head::{HeadLimits, ProtocolOptions, RequestHead};
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -305,6 +313,26 @@ mod tests {
         ] {
             assert_eq!(known.hold(&head(fields), HERE, SystemTime::now()), want, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn of_several_names_each_that_was_looked_at_must_be_the_same() {
+        const NAMES: Names = Names::new(&[b"A", b"B", b"C"]);
+        let now = SystemTime::now();
+        let known = asked("B: 1\r\n", |head| assert!(head.has_any(&NAMES)));
+        let known = known.expect("it can be asked again");
+        for (fields, want) in [
+            ("b: 1\r\n", true),
+            ("B: 1\r\nC: 1\r\n", true),
+            ("A: 1\r\nB: 1\r\n", false),
+            ("B: 2\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(known.hold(&head(fields), HERE, now), want, "{fields:?}");
+        }
+        let none = asked("", |head| assert!(!head.has_any(&NAMES)));
+        let none = none.expect("it can be asked again");
+        assert!(none.hold(&head("D: 1\r\n"), HERE, now) && !none.hold(&head("C: 1\r\n"), HERE, now));
     }
 
     #[test]

@@ -24,24 +24,58 @@ impl Marks {
 
     /// The mark of a name, the same in any case.
     #[inline]
-    fn of(name: &[u8]) -> u64 {
-        let (first, last) = (name.first().unwrap_or(&0) | 0x20, name.last().unwrap_or(&0) | 0x20);
-        let mixed = usize::from(first) + 5 * usize::from(last) + 11 * name.len();
+    const fn of(name: &[u8]) -> u64 {
+        let (first, last) = match name {
+            [first, .., last] => (*first | 0x20, *last | 0x20),
+            [only] => (*only | 0x20, *only | 0x20),
+            [] => (0x20, 0x20),
+        };
+        let mixed = first as usize + 5 * last as usize + 11 * name.len();
         1 << (mixed % 64)
     }
 
-    fn add(&mut self, name: &[u8]) {
-        self.0 |= Marks::of(name);
+    /// Adds the mark of a name, which it returns.
+    #[inline]
+    fn add(&mut self, name: &[u8]) -> u64 {
+        let mark = Marks::of(name);
+        self.0 |= mark;
+        mark
     }
 
     #[inline]
-    fn may_have(self, name: &[u8]) -> bool {
-        self.0 & Marks::of(name) != 0
+    fn may_have(self, mark: u64) -> bool {
+        self.0 & mark != 0
+    }
+}
+
+/// Names that are asked for together: where there is none of them, one look tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    names: &'static [&'static [u8]],
+    marks: u64,
+}
+
+impl Names {
+    /// These.
+    pub const fn new(names: &'static [&'static [u8]]) -> Names {
+        let (mut marks, mut rest) = (0, names);
+        while let [name, others @ ..] = rest {
+            marks |= Marks::of(name);
+            rest = others;
+        }
+        Names { names, marks }
+    }
+
+    /// They one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &'static [u8]> {
+        self.names.iter().copied()
     }
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
+    /// The mark of its name.
+    mark: u64,
     name: Range<usize>,
     value: Range<usize>,
 }
@@ -94,8 +128,8 @@ impl Fields {
     }
 
     fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.marks.add(name);
         let entry = Entry {
+            mark: self.marks.add(name),
             name: self.store(name),
             value: self.store_value(value),
         };
@@ -146,10 +180,10 @@ impl Fields {
         if let Some(entry) = self.entries.get_mut(first) {
             entry.value = value;
         }
-        let (text, mut at) = (&self.text, 0);
+        let (text, sought, mut at) = (&self.text, Sought::of(name), 0);
         self.entries.retain(|entry| {
             at += 1;
-            at - 1 <= first || !named(text, entry, name)
+            at - 1 <= first || !sought.is_that_of(entry, text)
         });
     }
 
@@ -169,15 +203,19 @@ impl Fields {
 
     /// Takes every field of that name out; tells whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
-        let (text, before) = (&self.text, self.entries.len());
-        self.entries.retain(|entry| !named(text, entry, name.as_ref()));
+        let (text, sought, before) = (&self.text, Sought::of(name.as_ref()), self.entries.len());
+        self.entries.retain(|entry| !sought.is_that_of(entry, text));
         self.entries.len() < before
     }
 
     /// Takes every field of any of these names out.
     pub fn remove_all(&mut self, names: &[&str]) {
         let text = &self.text;
-        let is_one = |entry: &Entry| names.iter().any(|name| named(text, entry, name.as_bytes()));
+        let is_one = |entry: &Entry| {
+            names
+                .iter()
+                .any(|name| Sought::of(name.as_bytes()).is_that_of(entry, text))
+        };
         self.entries.retain(|entry| !is_one(entry));
     }
 
@@ -193,12 +231,22 @@ impl Fields {
         Some(&self.text[entry.value.clone()])
     }
 
+    /// Whether there may be a field of one of these names; no is sure.
+    #[inline]
+    pub fn may_have_any(&self, names: &Names) -> bool {
+        self.marks.may_have(names.marks)
+    }
+
     /// Every value of that name in order.
-    pub fn values<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-        let entries = self.entries_for(name).iter();
-        entries
-            .filter(move |entry| named(&self.text, entry, name))
-            .map(|entry| &self.text[entry.value.clone()])
+    #[inline]
+    pub fn values<'f, 'n>(&'f self, name: &'n [u8]) -> Values<'f, 'n> {
+        let sought = Sought::of(name);
+        let rest = self.entries_for(&sought).iter();
+        Values {
+            text: &self.text,
+            rest,
+            sought,
+        }
     }
 
     /// Names and values in order.
@@ -258,6 +306,35 @@ impl Fields {
         }
     }
 
+    /// Puts the lines of a received head into these empty ones: `block` holds them and the empty line after them, and `lines`
+    /// are slices of it. False, and nothing has changed, where a line is longer than `longest` or does not end in CR and LF
+    /// directly behind its value.
+    pub(super) fn take_lines(&mut self, block: &[u8], lines: &[httparse::Header<'_>], longest: usize) -> bool {
+        let start = block.as_ptr().addr();
+        self.entries.reserve(lines.len());
+        for line in lines {
+            let name_at = line.name.as_ptr().addr().wrapping_sub(start);
+            let value_at = line.value.as_ptr().addr().wrapping_sub(start);
+            let value_end = value_at.wrapping_add(line.value.len());
+            // A CR behind a value is always followed by LF.
+            if block.get(value_end) != Some(&b'\r') || value_end.wrapping_sub(name_at) > longest {
+                self.clear();
+                return false;
+            }
+            self.entries.push(Entry {
+                mark: self.marks.add(line.name.as_bytes()),
+                name: name_at..name_at + line.name.len(),
+                value: value_at..value_end,
+            });
+        }
+        if !block.ends_with(b"\r\n") {
+            self.clear();
+            return false;
+        }
+        self.text.extend_from_slice(block);
+        true
+    }
+
     /// Finds names and values in the text, which is a block of lines.
     fn find_lines<'t>(&'t mut self, lines: &mut [httparse::Header<'t>]) -> Result<(), FieldError> {
         let start = self.text.as_ptr().addr();
@@ -268,12 +345,10 @@ impl Fields {
         };
         match httparse::parse_headers(&self.text, lines) {
             Ok(httparse::Status::Complete((_, lines))) => {
-                self.entries.extend(lines.iter().map(|line| {
-                    self.marks.add(line.name.as_bytes());
-                    Entry {
-                        name: place(line.name.as_bytes()),
-                        value: place(line.value),
-                    }
+                self.entries.extend(lines.iter().map(|line| Entry {
+                    mark: self.marks.add(line.name.as_bytes()),
+                    name: place(line.name.as_bytes()),
+                    value: place(line.value),
                 }));
                 Ok(())
             }
@@ -283,21 +358,21 @@ impl Fields {
     }
 
     /// The entries among which one of that name is, if there is one at all.
-    fn entries_for(&self, name: &[u8]) -> &[Entry] {
-        if self.marks.may_have(name) { &self.entries } else { &[] }
-    }
-
-    fn find(&self, name: &[u8]) -> Option<usize> {
-        self.entries.iter().position(|entry| named(&self.text, entry, name))
+    #[inline]
+    fn entries_for(&self, sought: &Sought<'_>) -> &[Entry] {
+        if self.marks.may_have(sought.mark) {
+            &self.entries
+        } else {
+            &[]
+        }
     }
 
     #[inline]
     fn position(&self, name: &[u8]) -> Option<usize> {
-        if self.marks.may_have(name) {
-            self.find(name)
-        } else {
-            None
-        }
+        let sought = Sought::of(name);
+        self.entries_for(&sought)
+            .iter()
+            .position(|entry| sought.is_that_of(entry, &self.text))
     }
 
     fn store(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -326,10 +401,51 @@ impl PartialEq for Fields {
     }
 }
 
-fn named(text: &[u8], entry: &Entry, name: &[u8]) -> bool {
-    let known = &text[entry.name.clone()];
-    // Most names are asked for as they are written.
-    known == name || known.eq_ignore_ascii_case(name)
+/// A name that is looked for.
+#[derive(Clone, Copy, Debug)]
+struct Sought<'a> {
+    name: &'a [u8],
+    mark: u64,
+}
+
+impl Sought<'_> {
+    #[inline]
+    fn of(name: &[u8]) -> Sought<'_> {
+        let mark = Marks::of(name);
+        Sought { name, mark }
+    }
+
+    #[inline]
+    fn is_that_of(&self, entry: &Entry, text: &[u8]) -> bool {
+        entry.mark == self.mark && are_alike(&text[entry.name.clone()], self.name)
+    }
+}
+
+/// Whether two names are the same but for the case of letters. Most are asked for as they are written, or differ by their
+/// capitals.
+#[inline]
+fn are_alike(left: &[u8], right: &[u8]) -> bool {
+    let is_alike = |(left, right): (&u8, &u8)| left == right || left.eq_ignore_ascii_case(right);
+    left.len() == right.len() && (left == right || left.iter().zip(right).all(is_alike))
+}
+
+/// See [`Fields::values`].
+#[derive(Clone, Debug)]
+pub struct Values<'f, 'n> {
+    text: &'f [u8],
+    rest: std::slice::Iter<'f, Entry>,
+    sought: Sought<'n>,
+}
+
+impl<'f> Iterator for Values<'f, '_> {
+    type Item = &'f [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'f [u8]> {
+        let Values { text, rest, sought } = self;
+        let entry = rest.find(|entry| sought.is_that_of(entry, text))?;
+        Some(&self.text[entry.value.clone()])
+    }
 }
 
 /// Appends one line of a head.

@@ -1,17 +1,19 @@
 //! The head of a request (RFC 9112 §2, §3, §5): request line and fields, parsed in pieces as they arrive.
 //!
-//! What could be read in two ways is refused. `httparse` reads the fields; lines, limits and the request line are ours.
+//! What could be read in two ways is refused. `httparse` reads the fields; lines, limits and the request line are ours. A head
+//! that comes in one piece, and is nothing but usual, `httparse` reads as a whole: see `head/whole.rs`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::http::depends;
-use crate::http::fields::{FieldError, Fields};
+use crate::http::fields::{FieldError, Fields, Names};
 use crate::http::method::Method;
 use crate::http::target::{Target, TargetError};
 
 mod error;
 mod request_line;
+mod whole;
 
 pub use error::ParseError;
 
@@ -217,6 +219,12 @@ impl RequestHead {
         if self.scan.stage == Stage::Ended {
             self.clear();
         }
+        if self.scan.from == 0
+            && let Some(consumed) = self.read_whole(input, limits, options)
+        {
+            self.scan.stage = Stage::Ended;
+            return Ok(Progress::Complete { consumed });
+        }
         let result = self.advance(input, limits, options);
         if result != Ok(Progress::Partial) {
             self.scan.stage = Stage::Ended;
@@ -399,7 +407,16 @@ impl RequestHead {
         self.fields.value(name)
     }
 
+    /// Whether there is a field of any of these names.
+    #[inline]
+    pub fn has_any(&self, names: &Names) -> bool {
+        // Where it is noted what was asked for, they are asked for one by one.
+        let may_have = self.fields.may_have_any(names) || depends::is_recording();
+        may_have && names.iter().any(|name| self.field(name).is_some())
+    }
+
     /// Every value of the field `name`, in order.
+    #[inline]
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         depends::on_field(name);
         self.fields.values(name)

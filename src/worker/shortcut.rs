@@ -21,7 +21,7 @@ use crate::exchange::{Connection, Exchange, Variables};
 use crate::fs::cache::{self, Agreed, Door, FileCache};
 use crate::fs::{contents, open};
 use crate::http::depends::{self, Asked, Depends, Links};
-use crate::http::fields::{Fields, append_line};
+use crate::http::fields::{Fields, Names, append_line};
 use crate::http::framing::ResponseFraming;
 use crate::http::head::{RequestHead, Version};
 use crate::http::method::Method;
@@ -240,6 +240,9 @@ pub fn door(connection: &Connection) -> Door {
     }
 }
 
+/// What a request has that brings something.
+const BRINGS: Names = Names::new(&[b"expect", b"content-length", b"transfer-encoding"]);
+
 /// The host that a request names whose answer may be kept or given again, as far as its head tells: it asks to see something, and
 /// brings nothing.
 pub fn host_of(head: &RequestHead) -> Option<&[u8]> {
@@ -248,10 +251,7 @@ pub fn host_of(head: &RequestHead) -> Option<&[u8]> {
     if !matches!(head.method(), Method::Get | Method::Head) || head.version() == Version::V09 {
         return None;
     }
-    if [&b"expect"[..], b"content-length", b"transfer-encoding"]
-        .iter()
-        .any(|name| head.field(name).is_some())
-    {
+    if head.has_any(&BRINGS) {
         return None;
     }
     let mut hosts = head.values(b"host");

@@ -1,6 +1,6 @@
 //! Fields keep their order and cannot break a head apart.
 
-use super::{FieldError, Fields, is_field_name, is_field_value, list_has_token, list_members};
+use super::{FieldError, Fields, Names, is_field_name, is_field_value, list_has_token, list_members};
 
 #[test]
 fn set_takes_the_place_of_the_first() {
@@ -95,4 +95,35 @@ fn a_field_goes_on_and_many_are_taken_out_at_once() {
     fields.remove_all(&["b", "D", "A"]);
     let left: Vec<_> = fields.iter().collect();
     assert_eq!(left, [(&b"C"[..], &b"4 and more"[..])]);
+}
+
+#[test]
+fn several_names_are_asked_for_at_once() {
+    const NAMES: Names = Names::new(&[b"if-match", b"Range"]);
+    let mut fields = Fields::new();
+    fields.append("Host", "a");
+    assert!(!fields.may_have_any(&NAMES));
+    fields.append("RANGE", "bytes=0-");
+    assert!(fields.may_have_any(&NAMES));
+    assert_eq!(NAMES.iter().collect::<Vec<_>>(), [&b"if-match"[..], b"Range"]);
+    assert!(!fields.may_have_any(&Names::new(&[])));
+}
+
+#[test]
+fn names_with_the_same_mark_are_told_apart() {
+    let mut fields = Fields::new();
+    // What is between their ends makes no difference to the mark.
+    for (name, value) in [("Abcde", "1"), ("aXYze", "2"), ("ABCDE", "3"), ("A", "4"), ("", "5")] {
+        fields.append(name, value);
+    }
+    assert_eq!(fields.values(b"abcde").collect::<Vec<_>>(), [b"1", b"3"]);
+    assert_eq!(
+        (fields.value("axyzE"), fields.value("a")),
+        (Some(&b"2"[..]), Some(&b"4"[..]))
+    );
+    assert_eq!((fields.value("axxxe"), fields.value("")), (None, None));
+    fields.set("ABCDE", "6");
+    assert!(fields.remove("AxyzE") && !fields.remove("AxyzE"));
+    let left: Vec<_> = fields.iter().collect();
+    assert_eq!(left, [(&b"Abcde"[..], &b"6"[..]), (b"A", b"4")]);
 }

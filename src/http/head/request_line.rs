@@ -25,11 +25,11 @@ impl RequestHead {
             return self.simple(options);
         }
         self.version = read_version(&self.line[version])?;
-        let is_more = |method: &[u8]| options.more_methods.iter().any(|more| more == method);
-        if options.methods == Methods::Registered && !self.method.is_known() && !is_more(self.method_bytes()) {
-            return Err(ParseError::MethodNotRegistered);
+        if options.lets_pass(self.method, self.method_bytes()) {
+            Ok(())
+        } else {
+            Err(ParseError::MethodNotRegistered)
         }
-        Ok(())
     }
 
     /// A request line of two words: HTTP/0.9, where all there is is `GET /path` (RFC 1945 §5).
@@ -39,6 +39,14 @@ impl RequestHead {
         }
         self.version = Version::V09;
         Ok(())
+    }
+}
+
+impl ProtocolOptions {
+    /// Whether a method of that name may pass.
+    pub(super) fn lets_pass(&self, method: Method, name: &[u8]) -> bool {
+        let is_more = || self.more_methods.iter().any(|more| more == name);
+        self.methods == Methods::Lenient || method.is_known() || is_more()
     }
 }
 

@@ -7,13 +7,13 @@ use crate::http::fields::is_field_value;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
-const STRICT: ProtocolOptions = ProtocolOptions {
+pub(super) const STRICT: ProtocolOptions = ProtocolOptions {
     syntax: Syntax::Strict,
     http09: Http09::Allow,
     methods: Methods::Lenient,
     more_methods: &[],
 };
-const UNSAFE: ProtocolOptions = ProtocolOptions {
+pub(super) const UNSAFE: ProtocolOptions = ProtocolOptions {
     syntax: Syntax::Unsafe,
     ..STRICT
 };
@@ -35,7 +35,7 @@ fn whole(input: &[u8], options: ProtocolOptions) -> RequestHead {
     head
 }
 
-const TYPICAL: &[u8] = b"POST /cgi-bin/form.pl?a=1&b=%20 HTTP/1.1\r\n\
+pub(super) const TYPICAL: &[u8] = b"POST /cgi-bin/form.pl?a=1&b=%20 HTTP/1.1\r\n\
     Host: www.example.org:8080\r\n\
     User-Agent:curl/8.14.1\r\n\
     Accept: text/html\r\n\
@@ -146,7 +146,7 @@ fn pipelined_requests_are_taken_one_by_one() {
 }
 
 /// Input, what it shows, the error under `Strict`.
-const FAULTS: &[(&[u8], &str, ParseError)] = &[
+pub(super) const FAULTS: &[(&[u8], &str, ParseError)] = &[
     (b"GET / HTTP/1.1\nHost: a\n\n", "row 24: bare LF", ParseError::BareLf),
     (
         b"GET / HTTP/1.1\r\nHost: a\n\r\n",
