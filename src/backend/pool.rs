@@ -512,6 +512,7 @@ impl Lease {
     /// The first byte of an answer is there.
     pub(super) fn is_answered(&mut self) {
         if matches!(self.origin, Origin::New(_)) {
+            self.turn.0.waiting.is_begun();
             self.origin = Origin::Kept(Live::new(&self.turn.0));
         }
         self.owed = None;

@@ -5,18 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::backend::pool::{Agreed, Idle, Lease, Origin, Pool, Turn};
-use crate::backend::waiting::QUEUED;
+use crate::backend::waiting::{InLine, QUEUED};
 
 /// A place in the queue.
 #[derive(Debug)]
 pub struct Queued {
+    pool: Arc<Pool>,
     /// Until it has a connection.
     turn: Option<Turn>,
-    next: oneshot::Receiver<Idle>,
+    place: InLine,
     until: Instant,
 }
 
@@ -28,25 +28,38 @@ impl Pool {
             return None;
         }
         let now = Instant::now();
-        let next = self.waiting.queue(now)?;
+        let place = self.waiting.queue(now)?;
         Some(Queued {
+            pool: Arc::clone(self),
             turn: Pool::turn_at_once(self, agreed),
-            next,
+            place,
             until: now + QUEUED,
         })
     }
 }
 
 impl Queued {
-    /// How long it is worth waiting for.
+    /// When it is to be seen whether waiting is any use.
     pub fn until(&self) -> Instant {
         self.until
     }
 
-    /// A connection, or none where none will come.
+    /// It is that time. Whether waiting is no use any more: then a connection is to be made.
+    pub fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        self.until = now + QUEUED;
+        let waits_on = self.pool.waiting.waits_on(&self.place, now);
+        if !waits_on {
+            self.pool.waiting.calls();
+        }
+        !waits_on
+    }
+
+    /// A connection, or none where one is to be made.
     pub fn poll(&mut self, cx: &mut Context<'_>, agreed: &Agreed) -> Poll<Option<Lease>> {
-        let next = ready!(Pin::new(&mut self.next).poll(cx));
+        let next = ready!(Pin::new(&mut self.place.next).poll(cx));
         let (Some(turn), Ok(idle)) = (self.turn.take(), next) else {
+            self.pool.waiting.calls();
             return Poll::Ready(None);
         };
         let Idle { parked, live, .. } = idle;

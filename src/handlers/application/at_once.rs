@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use crate::backend::fastcgi::Conversation;
 use crate::backend::pool::queued::Queued;
@@ -71,11 +70,6 @@ impl<'k> Worded<'k> {
     pub fn poll_connected(&mut self, queued: &mut Queued, cx: &mut Context<'_>) -> Poll<Option<Box<Begun>>> {
         let leased = queued.poll(cx, &self.way.agreed);
         leased.map(|leased| leased.map(|lease| self.begin(lease)))
-    }
-
-    /// When waiting for a connection is no use any more.
-    pub fn until(queued: &Queued) -> Instant {
-        queued.until()
     }
 
     fn begin(&mut self, lease: Lease) -> Box<Begun> {

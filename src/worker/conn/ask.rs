@@ -73,14 +73,20 @@ impl Conn {
         let told = match worded.connect() {
             Connected::Now(told) => Some(told),
             Connected::Soon(mut queued) => {
-                let until = Worded::until(&queued);
                 let (stream, patience) = (&self.stream, &mut self.patience);
                 poll_fn(|cx| {
                     if let Poll::Ready(told) = worded.poll_connected(&mut queued, cx) {
                         return Poll::Ready(told);
                     }
-                    let is_over = stream.poll_readable(cx).is_ready() || patience.poll_over(cx, until).is_ready();
-                    if is_over { Poll::Ready(None) } else { Poll::Pending }
+                    if stream.poll_readable(cx).is_ready() {
+                        return Poll::Ready(None);
+                    }
+                    while patience.poll_over(cx, queued.until()).is_ready() {
+                        if queued.is_over() {
+                            return Poll::Ready(None);
+                        }
+                    }
+                    Poll::Pending
                 })
                 .await
             }
