@@ -59,7 +59,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 }
 
 /// What is asked for and needs no configuration.
-fn listed(quick: &Quick, out: &mut dyn io::Write) -> io::Result<()> {
+fn listed(quick: Quick, out: &mut dyn io::Write) -> io::Result<()> {
     match quick {
         Quick::Version => listing::version(out),
         Quick::Settings => listing::settings(out),
@@ -71,7 +71,7 @@ fn listed(quick: &Quick, out: &mut dyn io::Write) -> io::Result<()> {
 
 fn perform(options: &Options) -> ExitCode {
     let result = match &options.task {
-        Task::Quick(quick) => printed(listed(quick, &mut io::stdout())).map_err(|error| error.to_string()),
+        Task::Quick(quick) => printed(listed(*quick, &mut io::stdout())).map_err(|error| error.to_string()),
         Task::Check => start::check(options),
         Task::Run => start::run(options),
         Task::Signal(verb) => start::signal(options, *verb),
