@@ -204,6 +204,9 @@ impl Fields {
     /// Takes every field of that name out; tells whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let (text, sought, before) = (&self.text, Sought::of(name.as_ref()), self.entries.len());
+        if !self.marks.may_have(sought.mark) {
+            return false;
+        }
         self.entries.retain(|entry| !sought.is_that_of(entry, text));
         self.entries.len() < before
     }

@@ -144,14 +144,17 @@ impl<'a> Landed<'a> {
     }
 }
 
-fn without_doubled_slashes(path: &[u8]) -> Vec<u8> {
+fn without_doubled_slashes(path: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memmem::find(path, b"//").is_none() {
+        return Cow::Borrowed(path);
+    }
     let mut clean = Vec::with_capacity(path.len());
     for byte in path {
         if *byte != b'/' || clean.last() != Some(&b'/') {
             clean.push(*byte);
         }
     }
-    clean
+    Cow::Owned(clean)
 }
 
 /// The lengths of the names of the directories on the way: 1 for the root, and so on, down to the last that exists.
@@ -267,10 +270,7 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
     }
     // Doubled slashes, where MergeSlashes leaves them, are for regular expressions alone.
     let url = ex.target.path.as_bytes();
-    let plain = match memchr::memmem::find(url, b"//") {
-        Some(_) => Cow::Owned(without_doubled_slashes(url)),
-        None => Cow::Borrowed(url),
-    };
+    let plain = without_doubled_slashes(url);
     let url_for = |section: &Section| match section.pattern {
         Pattern::Regex(_) => url,
         Pattern::Plain(_) | Pattern::Glob(_) => &plain,
