@@ -39,7 +39,8 @@ pub fn list(world: &World) -> String {
     lines.add("15 cut the log through stderr", &["cut-stderr"]);
     lines.add("15 forge lines of the log", &["forge", super::FORGED]);
     for directory in ["/tmp", "/var/tmp", "/dev/shm"] {
-        let file = format!("{directory}/lychgate-probe.{}", std::process::id());
+        // Of each world another: several are tried at once.
+        let file = format!("{directory}/lychgate-probe.{}.{}", std::process::id(), world.worker);
         lines.add(&format!("16 create a file in {directory}"), &["create", &file]);
     }
     lines.0
