@@ -10,7 +10,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::support::processes;
 use crate::support::server::{self, Server, bench};
-use crate::support::site::{ask, done, end};
+use crate::support::site::{self, ask, done, end};
 use crate::support::traffic::{self, Traffic};
 use crate::support::wire::{Judge, Wire};
 
@@ -284,12 +284,8 @@ fn executed(pid: u32) -> Result<(u64, u64), String> {
 
 /// The worker of the settings in force dies, and another takes its place.
 fn kill_worker(root: &Path, server: &Server) -> Result<(), String> {
-    let title = |pid: u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let worker = roles(server)
-        .into_iter()
-        .find(|one| title(one.pid).starts_with(b"lychgate: worker"));
-    let worker = worker.ok_or("there is no worker")?;
-    server::kill(worker.pid, rustix::process::Signal::KILL);
+    let worker = site::role(server, "worker")?.as_raw_nonzero().get().unsigned_abs();
+    server::kill(worker, rustix::process::Signal::KILL);
     server::poll(PATIENCE, || {
         let log = fs::read_to_string(root.join("error.log")).unwrap_or_default();
         if log.contains("the worker died (signal 9 (SIGKILL)): it is started again") {

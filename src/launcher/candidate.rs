@@ -67,16 +67,6 @@ impl Launcher<'_> {
         }
         self.desk.open(&plan.control, socket);
         take_stderr(&generation);
-        let told = if is_first {
-            "serving"
-        } else {
-            "serving by the new settings"
-        };
-        say("launcher", Weight::Notice, told);
-        if let Some(remark) = plan.remark.as_ref().filter(|_| is_first) {
-            say("launcher", Weight::Notice, remark);
-        }
-        self.notifier.tell(State::Ready, &serving_on(&addresses));
         if let Some(mut old) = self.current.take() {
             match change {
                 Change::Graceful => old.make_place_for(&generation),
@@ -90,6 +80,17 @@ impl Launcher<'_> {
         if let Err(error) = self.services.settle(&plan, &self.stock) {
             say("launcher", Weight::Error, &error);
         }
+        // Only now: whoever reads this may ask for a service that had failed, and finds it.
+        let told = if is_first {
+            "serving"
+        } else {
+            "serving by the new settings"
+        };
+        say("launcher", Weight::Notice, told);
+        if let Some(remark) = plan.remark.as_ref().filter(|_| is_first) {
+            say("launcher", Weight::Notice, remark);
+        }
+        self.notifier.tell(State::Ready, &serving_on(&addresses));
         self.current = Some(generation);
         self.plan = Some(plan);
         footprint::give_back();

@@ -36,15 +36,15 @@ pub fn ask(server: &Server, path: &str) -> Result<Wire, String> {
     Ok(wire)
 }
 
-/// The process of the server that calls itself `lychgate: ROLE`.
+/// The process of the server that calls itself `lychgate: ROLE`: behind a reload the one that was started last.
 pub fn role(server: &Server, role: &str) -> Result<Pid, String> {
     let title = format!("lychgate: {role}");
-    let is_it =
-        |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()));
-    let mut pids = processes::descendants(server.pid())
-        .into_iter()
-        .map(|process| process.pid);
-    let pid = pids.find(is_it).and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let is_it = |process: &processes::Process| {
+        fs::read(format!("/proc/{}/cmdline", process.pid)).is_ok_and(|line| line.starts_with(title.as_bytes()))
+    };
+    let found = processes::descendants(server.pid()).into_iter().filter(is_it);
+    let last = found.max_by_key(|process| (process.start, process.pid));
+    let pid = last.and_then(|process| Pid::from_raw(i32::try_from(process.pid).ok()?));
     pid.ok_or(format!("there is no {role}"))
 }
 
