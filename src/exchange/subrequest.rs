@@ -74,6 +74,8 @@ pub struct Shared {
     pub owner: Option<u32>,
     /// How many requests were made for it.
     pub made: Cell<u32>,
+    /// A page lets others have their turn: what there is of it and of those around it waits, until the outermost has said so.
+    pub others_turn: Cell<bool>,
 }
 
 impl Exchange {

@@ -35,6 +35,9 @@ const SEND_FILE: usize = 256 * 1024;
 /// So much of a large file is looked for in memory at one time.
 const AT_HAND: u64 = 1024 * 1024;
 
+/// So long a streamed body may keep the thread.
+const LONGEST_TURN: Duration = Duration::from_millis(10);
+
 /// What is read at one time of a large file that is not in memory.
 const FETCH: usize = 256 * 1024;
 
@@ -448,7 +451,13 @@ impl Writer {
             ResponseFraming::Length(length) => Some(length),
             _ => None,
         };
+        let mut turn = Instant::now();
         loop {
+            // One that always has more at once, and little of it, must not keep the thread from the others.
+            if turn.elapsed() > LONGEST_TURN {
+                tokio::task::yield_now().await;
+                turn = Instant::now();
+            }
             match self.next_chunk(stream).await? {
                 Some(Ok(chunk)) => {
                     let chunk = match left {

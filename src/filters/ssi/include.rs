@@ -26,7 +26,7 @@ use crate::lang::ssi::variables::Value;
 const MOST_MADE: u32 = 4096;
 
 /// After so many requests of a page others have their turn.
-const TURN: u32 = 32;
+const TURN: u32 = 16;
 
 /// What the shell is told: the head that scripts have, then the command, in the directory that is its name.
 const BY_THE_SHELL: &[u8] = b"printf 'Content-Type: text/plain\n\n'; cd \"$0\" && eval \"$1\"";
@@ -92,6 +92,7 @@ impl Page {
     async fn locate(&mut self, kind: &[u8], target: &[u8]) -> Result<(Exchange, Place), Refused> {
         let main = self.main_of_another()?;
         if main.shared.made.get().is_multiple_of(TURN) {
+            main.shared.others_turn.set(true);
             tokio::task::yield_now().await;
         }
         let own = self.ex.target.path.as_bytes();

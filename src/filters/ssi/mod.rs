@@ -65,9 +65,10 @@ pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) ->
         let sink = Sink::default();
         let main = main_of(ex, &place, meta(&place), &*requests);
         let source = body.into_stream(chain::patience(ex));
-        let page = Page::new(ex.for_page(), place, main, requests, sink.clone());
+        let page = Page::new(ex.for_page(), place, Rc::clone(&main), requests, sink.clone());
         let made = Made {
             work: Some(Box::pin(page.make(source))),
+            main,
             sink,
             ending: Ok(()),
         };
@@ -167,6 +168,7 @@ fn main_of(ex: &Exchange, place: &Place, meta: Option<&Meta>, requests: &dyn Sub
             }),
             owner: meta.map(|meta| meta.owner),
             made: Cell::new(0),
+            others_turn: Cell::new(false),
         }),
     })
 }
@@ -228,6 +230,7 @@ impl Sink {
 /// A page as a body.
 struct Made {
     work: Option<Local<'static, Result<(), Broken>>>,
+    main: Rc<Main>,
     sink: Sink,
     ending: Result<(), Broken>,
 }
@@ -236,10 +239,17 @@ impl BodyStream for Made {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         if self.sink.0.borrow().len() < FULL
             && let Some(work) = &mut self.work
-            && let Poll::Ready(ending) = work.as_mut().poll(cx)
         {
-            self.work = None;
-            self.ending = ending;
+            if let Poll::Ready(ending) = work.as_mut().poll(cx) {
+                self.work = None;
+                self.ending = ending;
+            } else if self.main.shared.others_turn.get() {
+                // Who took a part of the page now would ask for more before anybody else had a turn.
+                if self.main.depth == 0 {
+                    self.main.shared.others_turn.set(false);
+                }
+                return Poll::Pending;
+            }
         }
         let bytes = self.sink.0.take();
         if !bytes.is_empty() {
