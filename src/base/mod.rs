@@ -5,6 +5,7 @@ pub mod date;
 pub mod glob;
 pub mod json;
 pub mod natural;
+pub mod numbered;
 pub mod path;
 pub mod printed;
 pub mod quote;

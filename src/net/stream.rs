@@ -203,6 +203,13 @@ impl Stream {
         Ok(self.as_fd())
     }
 
+    /// Has the event loop forget it, until it is waited for again.
+    pub fn leave_alone(&self) {
+        self.socket.fd.leave_alone();
+        // What has come until it is heard of again is not known.
+        self.socket.is_drained.set(false);
+    }
+
     /// Whether bytes wait to be read.
     pub fn has_bytes(&self) -> bool {
         if self.tls.get().is_some_and(|tls| tls.has_plaintext()) {

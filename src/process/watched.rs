@@ -1,6 +1,6 @@
 //! Descriptors that a tokio runtime watches for us.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
@@ -59,11 +59,11 @@ impl<T: Steady> Watched<T> {
 }
 
 /// A descriptor that is registered with the runtime when it is waited for, for the first time: one that is done with before
-/// that costs no call of epoll.
+/// that costs no call of epoll, and one that is not waited for any more can be left alone again.
 #[derive(Debug)]
 pub struct WatchedLater {
     // It goes before the descriptor does.
-    watch: OnceCell<AsyncFd<RawFd>>,
+    watch: RefCell<Option<AsyncFd<RawFd>>>,
     fd: OwnedFd,
 }
 
@@ -71,20 +71,25 @@ impl WatchedLater {
     /// Takes a descriptor that does not block.
     pub fn new(fd: OwnedFd) -> WatchedLater {
         WatchedLater {
-            watch: OnceCell::new(),
+            watch: RefCell::new(None),
             fd,
         }
     }
 
     /// Whether the runtime knows it.
     pub fn is_watched(&self) -> bool {
-        self.watch.get().is_some()
+        self.watch.borrow().is_some()
+    }
+
+    /// Has the runtime forget it, until it is waited for again. Who waits for it now is not woken any more.
+    pub fn leave_alone(&self) {
+        self.watch.replace(None);
     }
 
     /// Makes a call unless the descriptor is known not to be ready for it. A call that fails with `WouldBlock` is not made again
     /// before the descriptor is.
     pub fn attempt<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        match self.watch.get() {
+        match &*self.watch.borrow() {
             Some(watch) => watch.try_io(interest, |_| call()),
             None => call(),
         }
@@ -92,22 +97,22 @@ impl WatchedLater {
 
     /// Ready when it can be read from.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch()?.poll_read_ready(cx).map_ok(|_still| ())
+        self.watched(|watch| watch.poll_read_ready(cx).map_ok(|_still| ()))
     }
 
     /// Ready when it can be written to.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch()?.poll_write_ready(cx).map_ok(|_still| ())
+        self.watched(|watch| watch.poll_write_ready(cx).map_ok(|_still| ()))
     }
 
-    fn watch(&self) -> io::Result<&AsyncFd<RawFd>> {
-        if let Some(watch) = self.watch.get() {
-            return Ok(watch);
+    fn watched(&self, poll: impl FnOnce(&AsyncFd<RawFd>) -> Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if let Some(watch) = &*self.watch.borrow() {
+            return poll(watch);
         }
         // SAFETY: the descriptor is ours, is never exchanged, and is closed after the registration is dropped: fields are
         // dropped in the order of their declaration.
         let watch = unsafe { AsyncFd::register(self.fd.as_raw_fd()) }.map_err(io::Error::from)?;
-        Ok(self.watch.get_or_init(|| watch))
+        poll(self.watch.borrow_mut().insert(watch))
     }
 }
 
@@ -154,6 +159,9 @@ mod tests {
                 theirs.write_all(b"c").expect("there is room");
             }
             assert!(later.is_watched());
+            later.leave_alone();
+            assert!(!later.is_watched());
+            assert_eq!(read(&later).expect("it was written"), b'c');
             let ready = poll_fn(|cx| later.poll_writable(cx)).await;
             ready.expect("there is room");
         });

@@ -6,6 +6,7 @@ mod handoff;
 pub mod limits;
 mod persistence;
 mod proxied;
+pub mod rest;
 mod secured;
 mod short;
 mod shown;
@@ -41,6 +42,7 @@ use crate::worker::conn::limits::{broken, limits_of, options_of};
 use crate::worker::conn::persistence::{behind, interim};
 use crate::worker::conn::short::Shortcut;
 use crate::worker::conn::waits::Waited;
+use crate::worker::crowd::Stays;
 use crate::worker::destination::{Leads, recorded};
 use crate::worker::heads::Borrowed;
 use crate::worker::patience::Patience;
@@ -75,6 +77,9 @@ fn run(connection: Conn) -> impl Future<Output = ()> {
     async move {
         loop {
             connection.serve_all().await;
+            if connection.to_rest.is_some() {
+                return rest::begin(connection);
+            }
             let Some(away) = connection.away() else { return };
             // A connection that a service has comes back, or does not.
             match Box::pin(away.until_back()).await {
@@ -112,8 +117,10 @@ pub struct Conn {
     opened: u64,
     /// Its place among those that are shown.
     seat: Seat,
-    /// Until a service has it.
+    /// Until a service has it, or it rests.
     counted: Option<Counted>,
+    /// It is to rest, and to stay among the idle ones.
+    to_rest: Option<Stays>,
     /// Where services may take connections: what is needed for that.
     hand: Option<Box<Hand>>,
 }
@@ -126,6 +133,8 @@ enum Next {
     Tls,
     /// It was answered already, and the connection is not to go on.
     Answered(Then),
+    /// Nothing for a while, which is no reason to close.
+    Silence,
     Closed,
 }
 
@@ -140,6 +149,8 @@ enum Then {
     Reset,
     /// A service has it.
     Away,
+    /// It is idle, and needs nobody before its client says something.
+    Rest,
 }
 
 impl Conn {
@@ -156,10 +167,21 @@ impl Conn {
             Some(local) => local,
             None => stream.local_addr().ok()??,
         };
-        let stream = Rc::new(stream);
         let site = thread.config.site_for(local, None, b"");
+        let stream = Rc::new(stream);
         let seat = thread.roster.enter(&stream, peer);
-        Some(Conn {
+        Some(Conn::on(stream, (thread, counted), (peer, local), site, seat))
+    }
+
+    /// A connection of which nothing was read that is not used.
+    fn on(
+        stream: Rc<Stream>,
+        (thread, counted): (Rc<Thread>, Counted),
+        (peer, local): (SocketAddr, SocketAddr),
+        site: &'static Site,
+        seat: Seat,
+    ) -> Conn {
+        Conn {
             reader: Rc::new(RefCell::new(Reader::new(Rc::clone(&stream)))),
             writer: Writer::new(Rc::clone(&stream)),
             stream,
@@ -179,20 +201,23 @@ impl Conn {
                 .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0)),
             seat,
             counted: Some(counted),
+            to_rest: None,
             hand: None,
-        })
+        }
     }
 
     async fn serve_all(&mut self) {
         if self.is_to_close {
             return Box::pin(self.close()).await;
         }
-        // One that a service has given back has had its requests.
-        if self.requests == 0 && self.begins_with_header() && !Box::pin(self.proxy_header()).await {
-            return;
-        }
-        if self.begins_with_tls() && !Box::pin(self.secure()).await {
-            return Box::pin(self.close()).await;
+        // One that a service has given back, or that has rested, has had its requests.
+        if self.requests == 0 {
+            if self.begins_with_header() && !Box::pin(self.proxy_header()).await {
+                return;
+            }
+            if self.begins_with_tls() && !Box::pin(self.secure()).await {
+                return Box::pin(self.close()).await;
+            }
         }
         loop {
             // A client that always has the next request ready must not keep the thread from the others.
@@ -213,7 +238,7 @@ impl Conn {
                 Then::Leave if self.leave() => return,
                 Then::Close | Then::Leave => return Box::pin(self.close()).await,
                 Then::Reset => return self.stream.reset_on_close(),
-                Then::Away => return,
+                Then::Away | Then::Rest => return,
             }
         }
     }
@@ -228,6 +253,7 @@ impl Conn {
             Next::Head(head, began, leads) => Ok(Box::pin(self.request(head.into_head(), began, leads))),
             Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
             Next::Answered(then) => Err(then),
+            Next::Silence => Err(Then::Rest),
             Next::Tls | Next::Closed => Err(Then::Close),
         }
     }
@@ -301,6 +327,7 @@ impl Conn {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
                     return Conn::broken(head, Some(began), fail);
                 }
+                (Waited::TooLate, None) if self.to_rest.is_some() => return Next::Silence,
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
             }
         }

@@ -6,6 +6,7 @@
 //! how old the oldest of them is; nobody waits for a lock.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -203,6 +204,10 @@ impl Default for Ends {
     }
 }
 
+/// A connection that is idle until it is said that it is not: one more than the number of its entry.
+#[derive(Debug)]
+pub struct Stays(NonZeroU32);
+
 /// A connection is idle until this is dropped.
 pub struct Idle<'a> {
     idlers: &'a Idlers,
@@ -245,6 +250,16 @@ impl Idlers {
         self.show();
         self.crowd.tell_who_waits();
         Idle { idlers: self, entry }
+    }
+
+    /// A connection is not idle any more.
+    pub fn leave(&self, idle: &Stays) {
+        self.end(idle.0.get() - 1);
+    }
+
+    fn end(&self, entry: u32) {
+        self.lists.borrow_mut().leave(entry);
+        self.show();
     }
 
     /// Closes idle connections as the other threads ask; for ever.
@@ -298,10 +313,18 @@ impl Idlers {
     }
 }
 
+impl Idle<'_> {
+    /// It stays idle until [`Idlers::leave`].
+    pub fn stays(self) -> Option<Stays> {
+        let stays = NonZeroU32::new(self.entry.wrapping_add(1))?;
+        std::mem::forget(self);
+        Some(Stays(stays))
+    }
+}
+
 impl Drop for Idle<'_> {
     fn drop(&mut self) {
-        self.idlers.lists.borrow_mut().leave(self.entry);
-        self.idlers.show();
+        self.idlers.end(self.entry);
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
+use crate::base::numbered::Numbered;
 use crate::exchange::state::{ConnectionState, Phase, Phases};
 use crate::net::stream::Stream;
 
@@ -29,8 +30,7 @@ pub enum Detail {
 /// The connections of one thread.
 pub struct Roster {
     detail: Detail,
-    entries: RefCell<Vec<Option<Entry>>>,
-    free: RefCell<Vec<u32>>,
+    entries: RefCell<Numbered<Entry>>,
     accepted: Cell<u64>,
 }
 
@@ -54,13 +54,17 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seat(u32);
 
+impl Seat {
+    /// That of nobody.
+    pub const NONE: Seat = Seat(u32::MAX);
+}
+
 impl Roster {
     /// Nobody is there yet.
     pub fn new(detail: Detail) -> Roster {
         Roster {
             detail,
             entries: RefCell::default(),
-            free: RefCell::default(),
             accepted: Cell::new(0),
         }
     }
@@ -80,17 +84,7 @@ impl Roster {
             line: 0,
         };
         self.accepted.set(self.accepted.get() + 1);
-        let mut entries = self.entries.borrow_mut();
-        let free = self.free.borrow_mut().pop();
-        let number = free.unwrap_or_else(|| {
-            entries.push(None);
-            // There are not so many descriptors.
-            u32::try_from(entries.len() - 1).unwrap_or(u32::MAX)
-        });
-        if let Some(place) = entries.get_mut(number as usize) {
-            *place = Some(entry);
-        }
-        Seat(number)
+        Seat(self.entries.borrow_mut().insert(entry))
     }
 
     /// How many have come.
@@ -103,9 +97,9 @@ impl Roster {
         let now = Instant::now();
         let entries = self.entries.borrow();
         let mut phases = Phases::default();
-        entries.iter().flatten().for_each(|entry| phases.add(entry.phase));
+        entries.iter().for_each(|(_, entry)| phases.add(entry.phase));
         let by_phase = Phase::ALL.into_iter().flat_map(|phase| {
-            let all = entries.iter().flatten();
+            let all = entries.iter().map(|(_, entry)| entry);
             all.filter(move |entry| entry.phase == phase)
         });
         (phases, by_phase.take(most).map(|entry| entry.shown(now)).collect())
@@ -172,19 +166,12 @@ impl Roster {
 
     /// It has ended.
     pub fn leave(&self, seat: Seat) {
-        let left = self
-            .entries
-            .borrow_mut()
-            .get_mut(seat.0 as usize)
-            .and_then(Option::take);
-        if left.is_some() {
-            self.free.borrow_mut().push(seat.0);
-        }
+        // Nobody sits there twice.
+        let _left = self.entries.borrow_mut().take(seat.0);
     }
 
     fn change(&self, seat: Seat, change: impl FnOnce(&mut Entry)) {
-        let mut entries = self.entries.borrow_mut();
-        if let Some(Some(entry)) = entries.get_mut(seat.0 as usize) {
+        if let Some(entry) = self.entries.borrow_mut().of_mut(seat.0) {
             change(entry);
         }
     }

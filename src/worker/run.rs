@@ -43,6 +43,7 @@ use crate::scripts::{Scripts, notes};
 use crate::worker::accept::{Connections, acceptor};
 use crate::worker::board::Board;
 use crate::worker::confine::{self, Debuggers};
+use crate::worker::conn::rest::{self, Resting};
 use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
@@ -199,8 +200,8 @@ fn said_most(config: &Config) -> Option<usize> {
     (said > 0).then(|| usize::try_from(said).unwrap_or(usize::MAX))
 }
 
-/// Descriptors that a thread has for itself: its event loop, its channels, and what it opens now and then.
-const OWN_OF_A_THREAD: usize = 8;
+/// Descriptors that a thread has for itself: its event loops, its channels, and what it opens now and then.
+const OWN_OF_A_THREAD: usize = 9;
 
 fn sinks(config: &Config, logs: Vec<OwnedFd>) -> Result<Vec<Arc<Sink>>, String> {
     let names = targets(config);
@@ -427,6 +428,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         Rc::clone(&logs) as Rc<dyn notes::Logs>,
         Rc::clone(&scripts),
     ));
+    let resting = Resting::new().map_err(|e| format!("cannot watch idle connections: {e}"))?;
     let idlers = Idlers::new(crowd, number);
     let thread = Rc::new(Thread::new(
         (config, protocol, engines),
@@ -434,7 +436,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         scripts,
         applications,
         maps,
-        idlers,
+        (idlers, resting),
         board,
     ));
     let most = thread.idlers.crowd().most();
@@ -494,6 +496,7 @@ fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>, lau
     tokio::task::spawn_local(survey::answer(Rc::clone(thread), questions));
     let evicting = Rc::clone(thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });
+    tokio::task::spawn_local(rest::wake(Rc::clone(thread)));
 }
 
 async fn stop_accepting(thread: &Thread, acceptors: Vec<tokio::task::JoinHandle<()>>) {

@@ -23,6 +23,7 @@ use crate::log::error::{Entry, Message};
 use crate::net::tls::Engines;
 use crate::scripts::Scripts;
 use crate::worker::board::{Board, InHand};
+use crate::worker::conn::rest::Resting;
 use crate::worker::crowd::Idlers;
 use crate::worker::drain::Drain;
 use crate::worker::logs::Logs;
@@ -77,6 +78,8 @@ pub struct Thread {
     pub maps: Arc<MapPrograms>,
     /// Its idle connections.
     pub idlers: Idlers,
+    /// Those among them that rest.
+    pub resting: Resting,
     /// What the threads have in hand.
     pub board: Arc<Board>,
     /// When a kept answer was given last.
@@ -110,7 +113,7 @@ impl Thread {
         scripts: Rc<Scripts>,
         applications: Rc<Applications>,
         maps: Arc<MapPrograms>,
-        idlers: Idlers,
+        (idlers, resting): (Idlers, Resting),
         board: Arc<Board>,
     ) -> Thread {
         Thread {
@@ -127,6 +130,7 @@ impl Thread {
             engines,
             ids: UniqueIds::new(idlers.number()),
             idlers,
+            resting,
             board,
             lately: Cell::new(Instant::now()),
             roster: Roster::new(detail(config)),

@@ -7,8 +7,9 @@ use std::task::Poll;
 use tokio::time::Instant;
 
 use crate::config::directives::site::StageTimeout;
+use crate::worker::conn::rest;
 use crate::worker::conn::{Conn, KEEP_ALIVE, timeout_of};
-use crate::worker::crowd::Awaits;
+use crate::worker::crowd::{Awaits, Idle};
 use crate::worker::reader::allowance;
 
 /// What came of waiting for a head's bytes.
@@ -47,13 +48,14 @@ impl Conn {
         allowance(&stage, waiting as u64).map_or(patience, |allowed| patience.min(began + allowed))
     }
 
-    /// Waits until a read comes to something. It is `now`, or was a moment ago.
+    /// Waits until a read comes to something; it is too late also for a connection that may rest meanwhile. It is `now`, or was a
+    /// moment ago.
     pub(super) async fn wait_for_bytes(&mut self, deadline: Instant, now: Instant) -> Waited {
         if let Some(waited) = waited(self.reader.borrow_mut().fill()) {
             return waited;
         }
         let nothing_came = self.reader.borrow().buffer.is_empty();
-        let _idle = nothing_came.then(|| {
+        let idle = nothing_came.then(|| {
             self.reader.borrow_mut().end_request();
             let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
             self.thread.roster.waits(self.seat, now);
@@ -64,11 +66,17 @@ impl Conn {
             self.reader.borrow_mut().tighten();
         }
         self.writer.rest();
+        let may_rest = nothing_came && self.requests > 0 && rest::is_worth_it(deadline, now);
+        let until = if may_rest { now + rest::AFTER } else { deadline };
         let (reader, patience) = (&self.reader, &mut self.patience);
-        poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
+        let waited = poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
             Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
-            Poll::Pending => patience.poll_over(cx, deadline).map(|()| Waited::TooLate),
+            Poll::Pending => patience.poll_over(cx, until).map(|()| Waited::TooLate),
         })
-        .await
+        .await;
+        if may_rest && waited == Waited::TooLate {
+            self.to_rest = idle.and_then(Idle::stays);
+        }
+        waited
     }
 }

@@ -1,0 +1,291 @@
+//! Connections at rest: idle for a while, and until their clients say something without a task, a timer, a buffer or a place in the
+//! event loop. What is left of one is what cannot be made again, some hundred bytes.
+//!
+//! Measured with 10,000 idle connections: see `tests/bench/results`.
+
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Conn, run};
+use crate::base::numbered::Numbered;
+use crate::config::site::Site;
+use crate::net::stream::Stream;
+use crate::net::tls::Secured;
+use crate::net::vigil::Vigil;
+use crate::process::footprint;
+use crate::worker::accept::Counted;
+use crate::worker::crowd::Stays;
+use crate::worker::roster::Seat;
+use crate::worker::thread::Thread;
+
+/// After so long without a word a connection rests. Those that do not yet rest are what memory is needed for beside them, and is
+/// not given back where those that rest have their places between theirs.
+pub(super) const AFTER: Duration = Duration::from_millis(100);
+
+/// Whether a connection that is idle since `now` is to rest before its deadline.
+pub(super) fn is_worth_it(deadline: Instant, now: Instant) -> bool {
+    deadline.saturating_duration_since(now) > 4 * AFTER
+}
+
+/// How often those at rest are looked through for some that are over, where there are any.
+const LOOK: Duration = Duration::from_millis(100);
+/// So many have to have gone to rest before the memory that they had is given back to the system.
+const WORTH_GIVING_BACK: usize = 256;
+
+/// The connections of a thread that rest.
+pub struct Resting {
+    vigil: Vigil,
+    connections: RefCell<Numbered<Rested>>,
+    /// When they are to be looked through.
+    look_at: Cell<Option<Instant>>,
+    look_at_changed: Notify,
+    memory: Memory,
+}
+
+/// What those that have gone to rest have left behind.
+#[derive(Default)]
+struct Memory {
+    /// How many since all was given back.
+    left_by: Cell<usize>,
+    /// How many there were of them when the heap was given back.
+    given_back: Cell<usize>,
+    /// How many there were of them at the last look.
+    were: Cell<usize>,
+}
+
+/// What is left of a connection.
+struct Rested {
+    stream: Rc<Stream>,
+    counted: Counted,
+    idle: Stays,
+    seat: Seat,
+    site: &'static Site,
+    last_site: &'static Site,
+    peer: SocketAddr,
+    local: SocketAddr,
+    proxied: Option<Box<SocketAddr>>,
+    tls: Option<Rc<Secured>>,
+    requests: u32,
+    opened: u64,
+    /// When its client has had its time.
+    until: Instant,
+}
+
+/// What is to be given back to the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GiveBack {
+    Nothing,
+    /// What the connections had.
+    Heap,
+    /// And what only those need that do not rest.
+    All,
+}
+
+impl Memory {
+    /// What is to be given back now, beside so many connections that rest: all when no more go to rest, else what many have left.
+    fn due(&self, resting: usize) -> GiveBack {
+        let left_by = self.left_by.get();
+        let is_quiet = left_by == self.were.replace(left_by);
+        if left_by < WORTH_GIVING_BACK {
+            GiveBack::Nothing
+        } else if is_quiet {
+            for count in [&self.left_by, &self.given_back, &self.were] {
+                count.set(0);
+            }
+            GiveBack::All
+        } else if left_by - self.given_back.get() >= WORTH_GIVING_BACK.max(resting / 8) {
+            self.given_back.set(left_by);
+            GiveBack::Heap
+        } else {
+            GiveBack::Nothing
+        }
+    }
+
+    /// Whether something is to be given back when no more go to rest.
+    fn is_left(&self) -> bool {
+        self.left_by.get() >= WORTH_GIVING_BACK
+    }
+}
+
+impl Resting {
+    /// None rests yet. Must be called within the runtime of the thread.
+    pub fn new() -> io::Result<Resting> {
+        Ok(Resting {
+            vigil: Vigil::new()?,
+            connections: RefCell::default(),
+            look_at: Cell::new(None),
+            look_at_changed: Notify::new(),
+            memory: Memory::default(),
+        })
+    }
+
+    /// Keeps one. Where it cannot be watched, it is given back.
+    fn take(&self, rested: Rested) -> Option<Rested> {
+        let stream = Rc::clone(&rested.stream);
+        stream.leave_alone();
+        let number = self.connections.borrow_mut().insert(rested);
+        if self.vigil.add(&stream, number).is_err() {
+            return self.connections.borrow_mut().take(number);
+        }
+        self.memory.left_by.set(self.memory.left_by.get() + 1);
+        if self.look_at.get().is_none() {
+            self.look_at.set(Some(Instant::now() + LOOK));
+            self.look_at_changed.notify_one();
+        }
+        None
+    }
+
+    /// Gives up one.
+    fn give(&self, number: u32) -> Option<Rested> {
+        let rested = self.connections.borrow_mut().take(number)?;
+        self.vigil.remove(&rested.stream);
+        Some(rested)
+    }
+
+    async fn time_to_look(&self) {
+        match self.look_at.get() {
+            Some(at) => sleep_until(at).await,
+            None => pending().await,
+        }
+    }
+
+    /// Those that are over; the next look is when there may be more.
+    fn look(&self, now: Instant) -> Vec<u32> {
+        let mut next = None;
+        let mut over = Vec::new();
+        for (number, rested) in self.connections.borrow().iter() {
+            if rested.until <= now {
+                over.push(number);
+            } else {
+                next = Some(next.map_or(rested.until, |next: Instant| next.min(rested.until)));
+            }
+        }
+        match self.memory.due(self.connections.borrow().count()) {
+            GiveBack::Nothing => {}
+            GiveBack::Heap => footprint::give_back_heap(),
+            GiveBack::All => footprint::give_back(),
+        }
+        if self.memory.is_left() {
+            next = Some(now);
+        }
+        self.look_at.set(next.map(|next| next.max(now + LOOK)));
+        over
+    }
+}
+
+/// Has a connection rest.
+pub(super) fn begin(mut connection: Conn) {
+    let (Some(idle), Some(counted)) = (connection.to_rest.take(), connection.counted.take()) else {
+        return;
+    };
+    let since = Instant::now() - AFTER;
+    let until = connection.head_deadline(None, since);
+    let rested = Rested {
+        stream: Rc::clone(&connection.stream),
+        counted,
+        idle,
+        seat: std::mem::replace(&mut connection.seat, Seat::NONE),
+        site: connection.site,
+        last_site: connection.last_site,
+        peer: connection.peer,
+        local: connection.local,
+        proxied: connection.proxied.take(),
+        tls: connection.tls.take(),
+        requests: connection.requests,
+        opened: connection.opened,
+        until,
+    };
+    let thread = Rc::clone(&connection.thread);
+    drop(connection);
+    if let Some(rested) = thread.resting.take(rested) {
+        go_on(&thread, rested, false);
+    }
+}
+
+/// Has those go on that rest and have something to read, and ends those that are over; for ever.
+pub async fn wake(thread: Rc<Thread>) {
+    let resting = &thread.resting;
+    let mut awake = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            watched = resting.vigil.awake(&mut awake) => {
+                if watched.is_err() {
+                    return; // it is about a descriptor of ours, which cannot fail
+                }
+                let rested = awake.drain(..).filter_map(|number| resting.give(number));
+                rested.for_each(|rested| go_on(&thread, rested, false));
+            }
+            () = resting.time_to_look() => {
+                let over = resting.look(Instant::now()).into_iter();
+                let rested = over.filter_map(|number| resting.give(number));
+                rested.for_each(|rested| go_on(&thread, rested, true));
+            }
+            () = resting.look_at_changed.notified() => {}
+        }
+        tokio::task::consume_budget().await;
+    }
+}
+
+/// Serves a connection that has rested, or closes it.
+fn go_on(thread: &Rc<Thread>, rested: Rested, is_over: bool) {
+    thread.idlers.leave(&rested.idle);
+    let ends = (rested.peer, rested.local);
+    let seat = rested.seat;
+    let mut connection = Conn::on(
+        rested.stream,
+        (Rc::clone(thread), rested.counted),
+        ends,
+        rested.site,
+        seat,
+    );
+    connection.last_site = rested.last_site;
+    connection.proxied = rested.proxied;
+    connection.tls = rested.tls;
+    connection.requests = rested.requests;
+    connection.opened = rested.opened;
+    connection.is_to_close = is_over;
+    tokio::task::spawn_local(run(connection));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GiveBack, Memory};
+
+    #[test]
+    fn memory_is_given_back_when_many_have_left_it_and_when_no_more_do() {
+        let memory = Memory::default();
+        for (more, resting, expected) in [
+            (100, 100, GiveBack::Nothing),
+            (0, 100, GiveBack::Nothing),
+            (200, 300, GiveBack::Heap),
+            (0, 300, GiveBack::All),
+            (0, 10_000, GiveBack::Nothing),
+            (300, 10_000, GiveBack::Nothing),
+            (300, 10_000, GiveBack::Nothing),
+            (700, 10_000, GiveBack::Heap),
+            (700, 10_000, GiveBack::Nothing),
+            (700, 10_000, GiveBack::Heap),
+            (0, 10_000, GiveBack::All),
+            (0, 10_000, GiveBack::Nothing),
+            (1, 10_000, GiveBack::Nothing),
+        ] {
+            memory.left_by.set(memory.left_by.get() + more);
+            assert_eq!(memory.due(resting), expected, "{more} more, {resting} resting");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_connection_is_small() {
+        let size = size_of::<Option<super::Rested>>();
+        println!("a connection at rest: {size} bytes");
+        assert!(size <= 160, "{size} bytes");
+    }
+}
