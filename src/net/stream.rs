@@ -90,6 +90,12 @@ impl Stream {
         Ok(SocketAddr::try_from(rustix::net::getsockname(self)?).ok())
     }
 
+    /// The other end's address; `None` for a Unix socket's. It fails once the connection is gone.
+    pub fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        let peer = rustix::net::getpeername(self)?;
+        Ok(peer.and_then(|peer| SocketAddr::try_from(peer).ok()))
+    }
+
     /// From now on what is read and written is within TLS. It can be begun once.
     pub fn secure(&self, session: Session) {
         // A second handshake within the first is not asked for by anybody.
@@ -179,9 +185,7 @@ impl Stream {
 
     /// Whether both ends are on this machine, over TCP.
     fn is_within_machine(&self) -> bool {
-        let ours = self.local_addr().ok().flatten();
-        let peer = rustix::net::getpeername(self).ok().flatten();
-        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        let [ours, peer] = [self.local_addr(), self.peer_addr()].map(|address| address.ok().flatten());
         ours.zip(peer)
             .is_some_and(|(ours, peer)| is_within_machine(ours.ip(), peer.ip()))
     }

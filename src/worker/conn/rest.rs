@@ -25,8 +25,8 @@ use crate::worker::crowd::Stays;
 use crate::worker::roster::Seat;
 use crate::worker::thread::Thread;
 
-/// After so long without a word a connection rests. Those that do not yet rest are what memory is needed for beside them, and is
-/// not given back where those that rest have their places between theirs.
+/// After so long without a word a connection rests. What those have that do not yet rest is not given back to the system where the
+/// places of those that rest are between theirs.
 pub(super) const AFTER: Duration = Duration::from_millis(100);
 
 /// Whether a connection that is idle since `now` is to rest before its deadline.
@@ -36,7 +36,7 @@ pub(super) fn is_worth_it(deadline: Instant, now: Instant) -> bool {
 
 /// How often those at rest are looked through for some that are over, where there are any.
 const LOOK: Duration = Duration::from_millis(100);
-/// So many have to have gone to rest before the memory that they had is given back to the system.
+/// So many have to have gone to rest, or from it, before the memory that they had is given back to the system.
 const WORTH_GIVING_BACK: usize = 256;
 
 /// The connections of a thread that rest.
@@ -49,7 +49,7 @@ pub struct Resting {
     memory: Memory,
 }
 
-/// What those that have gone to rest have left behind.
+/// What those have left behind that have gone to rest, or have rested.
 #[derive(Default)]
 struct Memory {
     /// How many since all was given back.
@@ -68,8 +68,6 @@ struct Rested {
     seat: Seat,
     site: &'static Site,
     last_site: &'static Site,
-    peer: SocketAddr,
-    local: SocketAddr,
     proxied: Option<Box<SocketAddr>>,
     tls: Option<Rc<Secured>>,
     requests: u32,
@@ -89,7 +87,7 @@ enum GiveBack {
 }
 
 impl Memory {
-    /// What is to be given back now, beside so many connections that rest: all when no more go to rest, else what many have left.
+    /// What is to be given back now, beside so many connections that rest: all when nobody comes or goes, else what many have left.
     fn due(&self, resting: usize) -> GiveBack {
         let left_by = self.left_by.get();
         let is_quiet = left_by == self.were.replace(left_by);
@@ -108,9 +106,15 @@ impl Memory {
         }
     }
 
-    /// Whether something is to be given back when no more go to rest.
+    /// Whether something is to be given back when nobody comes or goes.
     fn is_left(&self) -> bool {
         self.left_by.get() >= WORTH_GIVING_BACK
+    }
+
+    /// The same with one more that has come or gone.
+    fn is_left_by_one_more(&self) -> bool {
+        self.left_by.set(self.left_by.get() + 1);
+        self.is_left()
     }
 }
 
@@ -126,6 +130,11 @@ impl Resting {
         })
     }
 
+    /// How many rest.
+    fn count(&self) -> usize {
+        self.connections.borrow().count()
+    }
+
     /// Keeps one. Where it cannot be watched, it is given back.
     fn take(&self, rested: Rested) -> Option<Rested> {
         let stream = Rc::clone(&rested.stream);
@@ -134,18 +143,24 @@ impl Resting {
         if self.vigil.add(&stream, number).is_err() {
             return self.connections.borrow_mut().take(number);
         }
-        self.memory.left_by.set(self.memory.left_by.get() + 1);
-        if self.look_at.get().is_none() {
-            self.look_at.set(Some(Instant::now() + LOOK));
+        self.look_soon(self.memory.is_left_by_one_more());
+        None
+    }
+
+    /// Those that rest are to be looked through soon, where that is so or nobody knows when.
+    fn look_soon(&self, is_due: bool) {
+        let soon = Instant::now() + LOOK;
+        if self.look_at.get().is_none_or(|at| is_due && at > soon) {
+            self.look_at.set(Some(soon));
             self.look_at_changed.notify_one();
         }
-        None
     }
 
     /// Gives up one.
     fn give(&self, number: u32) -> Option<Rested> {
         let rested = self.connections.borrow_mut().take(number)?;
         self.vigil.remove(&rested.stream);
+        self.look_soon(self.memory.is_left_by_one_more());
         Some(rested)
     }
 
@@ -167,7 +182,7 @@ impl Resting {
                 next = Some(next.map_or(rested.until, |next: Instant| next.min(rested.until)));
             }
         }
-        match self.memory.due(self.connections.borrow().count()) {
+        match self.memory.due(self.count()) {
             GiveBack::Nothing => {}
             GiveBack::Heap => footprint::give_back_heap(),
             GiveBack::All => footprint::give_back(),
@@ -185,8 +200,7 @@ pub(super) fn begin(mut connection: Conn) {
     let (Some(idle), Some(counted)) = (connection.to_rest.take(), connection.counted.take()) else {
         return;
     };
-    let since = Instant::now() - AFTER;
-    let until = connection.head_deadline(None, since);
+    let until = connection.head_deadline(None, Instant::now() - AFTER);
     let rested = Rested {
         stream: Rc::clone(&connection.stream),
         counted,
@@ -194,8 +208,6 @@ pub(super) fn begin(mut connection: Conn) {
         seat: std::mem::replace(&mut connection.seat, Seat::NONE),
         site: connection.site,
         last_site: connection.last_site,
-        peer: connection.peer,
-        local: connection.local,
         proxied: connection.proxied.take(),
         tls: connection.tls.take(),
         requests: connection.requests,
@@ -234,18 +246,15 @@ pub async fn wake(thread: Rc<Thread>) {
     }
 }
 
-/// Serves a connection that has rested, or closes it.
+/// Serves a connection that has rested, or closes it. One whose ends the system does not know any more has nobody to be told.
 fn go_on(thread: &Rc<Thread>, rested: Rested, is_over: bool) {
     thread.idlers.leave(&rested.idle);
-    let ends = (rested.peer, rested.local);
-    let seat = rested.seat;
-    let mut connection = Conn::on(
-        rested.stream,
-        (Rc::clone(thread), rested.counted),
-        ends,
-        rested.site,
-        seat,
-    );
+    let (peer, local) = (rested.stream.peer_addr(), rested.stream.local_addr());
+    let (Ok(Some(peer)), Ok(Some(local))) = (peer, local) else {
+        return thread.roster.leave(rested.seat);
+    };
+    let shared = (Rc::clone(thread), rested.counted);
+    let mut connection = Conn::on(rested.stream, shared, (peer, local), rested.site, rested.seat);
     connection.last_site = rested.last_site;
     connection.proxied = rested.proxied;
     connection.tls = rested.tls;
@@ -286,6 +295,6 @@ mod tests {
     fn what_is_left_of_a_connection_is_small() {
         let size = size_of::<Option<super::Rested>>();
         println!("a connection at rest: {size} bytes");
-        assert!(size <= 160, "{size} bytes");
+        assert!(size <= 96, "{size} bytes");
     }
 }
