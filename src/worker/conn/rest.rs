@@ -139,20 +139,27 @@ impl Resting {
     fn take(&self, rested: Rested) -> Option<Rested> {
         let stream = Rc::clone(&rested.stream);
         stream.leave_alone();
+        let until = rested.until;
         let number = self.connections.borrow_mut().insert(rested);
         if self.vigil.add(&stream, number).is_err() {
             return self.connections.borrow_mut().take(number);
         }
-        self.look_soon(self.memory.is_left_by_one_more());
+        self.look_by(until);
+        self.one_more_has_left();
         None
     }
 
-    /// Those that rest are to be looked through soon, where that is so or nobody knows when.
-    fn look_soon(&self, is_due: bool) {
-        let soon = Instant::now() + LOOK;
-        if self.look_at.get().is_none_or(|at| is_due && at > soon) {
-            self.look_at.set(Some(soon));
+    /// Those that rest are to be looked through at this time, if not before.
+    fn look_by(&self, time: Instant) {
+        if self.look_at.get().is_none_or(|at| at > time) {
+            self.look_at.set(Some(time));
             self.look_at_changed.notify_one();
+        }
+    }
+
+    fn one_more_has_left(&self) {
+        if self.memory.is_left_by_one_more() {
+            self.look_by(Instant::now() + LOOK);
         }
     }
 
@@ -160,7 +167,7 @@ impl Resting {
     fn give(&self, number: u32) -> Option<Rested> {
         let rested = self.connections.borrow_mut().take(number)?;
         self.vigil.remove(&rested.stream);
-        self.look_soon(self.memory.is_left_by_one_more());
+        self.one_more_has_left();
         Some(rested)
     }
 
