@@ -108,7 +108,8 @@ def idle_lines(bench, found, singles):
             measure.load(bench, server, row)
             before = server.memory()
             with Idle(bench, server, row, most):
-                time.sleep(0.5)
+                # Until they are idle, and not just silent.
+                time.sleep(2)
                 during = server.memory()
                 measure.check(server, row)
             if before is None or during is None:
