@@ -232,23 +232,24 @@ pub(super) fn begin(mut connection: Conn) {
 /// Has those go on that rest and have something to read, and ends those that are over; for ever.
 pub async fn wake(thread: Rc<Thread>) {
     let resting = &thread.resting;
-    let mut awake = Vec::new();
+    let mut numbers = Vec::new();
     loop {
-        tokio::select! {
+        let are_over = tokio::select! {
             biased;
-            watched = resting.vigil.awake(&mut awake) => {
+            watched = resting.vigil.awake(&mut numbers) => {
                 if watched.is_err() {
                     return; // it is about a descriptor of ours, which cannot fail
                 }
-                let rested = awake.drain(..).filter_map(|number| resting.give(number));
-                rested.for_each(|rested| go_on(&thread, rested, false));
+                false
             }
             () = resting.time_to_look() => {
-                let over = resting.look(Instant::now()).into_iter();
-                let rested = over.filter_map(|number| resting.give(number));
-                rested.for_each(|rested| go_on(&thread, rested, true));
+                numbers = resting.look(Instant::now());
+                true
             }
-            () = resting.look_at_changed.notified() => {}
+            () = resting.look_at_changed.notified() => false,
+        };
+        for rested in numbers.drain(..).filter_map(|number| resting.give(number)) {
+            go_on(&thread, rested, are_over);
         }
         tokio::task::consume_budget().await;
     }
