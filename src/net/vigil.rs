@@ -9,7 +9,6 @@ use rustix::event::Timespec;
 use rustix::event::epoll;
 use tokio::io::Interest;
 
-use crate::net::stream::Stream;
 use crate::process::watched::Watched;
 
 /// So many streams are told of at one time.
@@ -26,16 +25,16 @@ impl Vigil {
     }
 
     /// Watches a stream, which is told of by this number, from now on.
-    pub fn add(&self, stream: &Stream, number: u32) -> io::Result<()> {
+    pub fn add(&self, stream: impl AsFd, number: u32) -> io::Result<()> {
         let data = epoll::EventData::new_u64(number.into());
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
-        Ok(epoll::add(self.0.inner(), stream.as_fd(), data, flags)?)
+        Ok(epoll::add(self.0.inner(), stream, data, flags)?)
     }
 
     /// Watches a stream no more.
-    pub fn remove(&self, stream: &Stream) {
+    pub fn remove(&self, stream: impl AsFd) {
         // One that is not watched is not told of either.
-        let _ = epoll::delete(self.0.inner(), stream.as_fd());
+        let _ = epoll::delete(self.0.inner(), stream);
     }
 
     /// Waits until bytes, the end or an error can be read from one of them. The numbers of those of which that is true are put

@@ -59,7 +59,7 @@ impl<T: Steady> Watched<T> {
 }
 
 /// A descriptor that is registered with the runtime when it is waited for, for the first time: one that is done with before
-/// that costs no call of epoll, and one that is not waited for any more can be left alone again.
+/// that costs no call of epoll, and one that is not waited for any more can be taken back.
 #[derive(Debug)]
 pub struct WatchedLater {
     // It goes before the descriptor does.
@@ -81,9 +81,10 @@ impl WatchedLater {
         self.watch.borrow().is_some()
     }
 
-    /// Has the runtime forget it, until it is waited for again. Who waits for it now is not woken any more.
-    pub fn leave_alone(&self) {
-        self.watch.replace(None);
+    /// The descriptor, of which the runtime does not know any more.
+    pub fn into_inner(self) -> OwnedFd {
+        drop(self.watch);
+        self.fd
     }
 
     /// Makes a call unless the descriptor is known not to be ready for it. A call that fails with `WouldBlock` is not made again
@@ -159,7 +160,7 @@ mod tests {
                 theirs.write_all(b"c").expect("there is room");
             }
             assert!(later.is_watched());
-            later.leave_alone();
+            let later = WatchedLater::new(later.into_inner());
             assert!(!later.is_watched());
             assert_eq!(read(&later).expect("it was written"), b'c');
             let ready = poll_fn(|cx| later.poll_writable(cx)).await;

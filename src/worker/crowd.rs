@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::net::stream::Stream;
+use crate::net::stream::{Still, Stream};
 
 /// After so long a connection without a word counts as idle.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -186,8 +186,18 @@ struct Entry {
     behind: u32,
     since: u64,
     awaits: Awaits,
-    /// None once it is in no list any more.
-    stream: Option<Rc<Stream>>,
+    /// It is not, once it has made room.
+    is_listed: bool,
+    whose: Whose,
+}
+
+/// Who has the stream of an idle connection.
+enum Whose {
+    /// The connection.
+    Its(Rc<Stream>),
+    /// We, as long as it rests.
+    Ours(Still),
+    Nobodys,
 }
 
 struct Ends {
@@ -245,21 +255,39 @@ impl Idlers {
             behind: NOBODY,
             since,
             awaits,
-            stream: Some(Rc::clone(stream)),
+            is_listed: true,
+            whose: Whose::Its(Rc::clone(stream)),
         });
         self.show();
         self.crowd.tell_who_waits();
         Idle { idlers: self, entry }
     }
 
-    /// A connection is not idle any more.
-    pub fn leave(&self, idle: &Stays) {
-        self.end(idle.0.get() - 1);
+    /// Takes the stream of a connection that stays idle and rests. It is given back where somebody else has it, too.
+    pub fn keep(&self, idle: &Stays, stream: Rc<Stream>) -> Result<(), Rc<Stream>> {
+        self.lists.borrow_mut().keep(idle.number(), stream)
     }
 
-    fn end(&self, entry: u32) {
-        self.lists.borrow_mut().leave(entry);
+    /// What was kept of a connection.
+    pub fn kept<T>(&self, idle: &Stays, look: impl FnOnce(&Still) -> T) -> Option<T> {
+        match &self.lists.borrow().entry(idle.number())?.whose {
+            Whose::Ours(still) => Some(look(still)),
+            Whose::Its(_) | Whose::Nobodys => None,
+        }
+    }
+
+    /// A connection is not idle any more; its stream, if that was kept.
+    pub fn leave(&self, idle: &Stays) -> Option<Stream> {
+        match self.end(idle.number()) {
+            Whose::Ours(still) => Some(still.stream()),
+            Whose::Its(_) | Whose::Nobodys => None,
+        }
+    }
+
+    fn end(&self, entry: u32) -> Whose {
+        let whose = self.lists.borrow_mut().leave(entry);
         self.show();
+        whose
     }
 
     /// Closes idle connections as the other threads ask; for ever.
@@ -279,25 +307,18 @@ impl Idlers {
     /// is not idle.
     fn close_oldest(&self) {
         let now = self.crowd.stamp(Instant::now());
-        loop {
-            let oldest = self.lists.borrow_mut().take_oldest(now);
+        let mut was_silent = Some(false);
+        while was_silent == Some(false) {
+            was_silent = self.lists.borrow_mut().end_oldest(now);
             self.show();
-            let Some(stream) = oldest else { return };
-            if !stream.has_bytes() {
-                return stream.shut_down_receiving();
-            }
         }
     }
 
     /// Closes every connection that waits for a further request.
     pub fn close_kept(&self) {
-        loop {
-            let next = self.lists.borrow_mut().take_kept();
-            let Some(stream) = next else { break };
-            if !stream.has_bytes() {
-                stream.shut_down_receiving();
-            }
-        }
+        let mut lists = self.lists.borrow_mut();
+        while lists.end_kept().is_some() {}
+        drop(lists);
         self.show();
     }
 
@@ -310,6 +331,12 @@ impl Idlers {
                 desk.oldest.store(oldest, Ordering::Relaxed);
             }
         }
+    }
+}
+
+impl Stays {
+    fn number(&self) -> u32 {
+        self.0.get() - 1
     }
 }
 
@@ -367,10 +394,10 @@ impl Lists {
         number
     }
 
-    /// Takes an entry out of its list; its number stays its own.
-    fn unlink(&mut self, number: u32) -> Option<Rc<Stream>> {
+    /// Takes an entry out of its list, if it is there; its number stays its own.
+    fn unlink(&mut self, number: u32) -> Option<()> {
         let entry = self.entry_mut(number)?;
-        let stream = entry.stream.take()?;
+        std::mem::take(&mut entry.is_listed).then_some(())?;
         let (before, behind, awaits) = (entry.before, entry.behind, entry.awaits);
         match self.entry_mut(before) {
             Some(before) => before.behind = behind,
@@ -380,12 +407,32 @@ impl Lists {
             Some(behind) => behind.before = before,
             None => self.ends(awaits).last = before,
         }
-        Some(stream)
+        Some(())
     }
 
-    fn leave(&mut self, number: u32) {
+    fn keep(&mut self, number: u32, stream: Rc<Stream>) -> Result<(), Rc<Stream>> {
+        let Some(entry) = self.entry_mut(number) else {
+            return Err(stream);
+        };
+        entry.whose = Whose::Nobodys;
+        match Rc::try_unwrap(stream) {
+            Ok(stream) => {
+                entry.whose = Whose::Ours(stream.still());
+                Ok(())
+            }
+            Err(stream) => {
+                entry.whose = Whose::Its(Rc::clone(&stream));
+                Err(stream)
+            }
+        }
+    }
+
+    fn leave(&mut self, number: u32) -> Whose {
         self.unlink(number);
+        let whose = self.entry_mut(number).map(|entry| &mut entry.whose);
+        let whose = whose.map_or(Whose::Nobodys, |whose| std::mem::replace(whose, Whose::Nobodys));
         self.free.push(number);
+        whose
     }
 
     fn since(&self, number: u32) -> u64 {
@@ -396,7 +443,8 @@ impl Lists {
         self.since(self.kept.first).min(self.since(self.fresh.first))
     }
 
-    fn take_oldest(&mut self, now: u64) -> Option<Rc<Stream>> {
+    /// Takes the first of both lists out of its list, and ends it; whether it was silent.
+    fn end_oldest(&mut self, now: u64) -> Option<bool> {
         let (kept, fresh) = (self.kept.first, self.fresh.first);
         let first = if self.since(kept) <= self.since(fresh) {
             kept
@@ -406,11 +454,21 @@ impl Lists {
         if self.since(first) > now {
             return None;
         }
-        self.unlink(first)
+        self.end(first)
     }
 
-    fn take_kept(&mut self) -> Option<Rc<Stream>> {
-        self.unlink(self.kept.first)
+    /// The same with the first that waits for a further request.
+    fn end_kept(&mut self) -> Option<bool> {
+        self.end(self.kept.first)
+    }
+
+    fn end(&mut self, number: u32) -> Option<bool> {
+        self.unlink(number)?;
+        Some(match &self.entry(number)?.whose {
+            Whose::Its(stream) => stream.end_if_silent(),
+            Whose::Ours(still) => still.end_if_silent(),
+            Whose::Nobodys => false,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::base::numbered::Numbered;
@@ -15,6 +16,10 @@ use crate::net::stream::Stream;
 const LINE: usize = 256;
 /// So much of a Host field.
 const HOST: usize = 64;
+
+/// So much of both together is kept in place: what is kept of a connection at rest is not to lie between that which others leave
+/// behind, whose memory could not be given back then.
+const TEXT: usize = 64;
 
 /// What is kept of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +40,7 @@ pub struct Roster {
 }
 
 struct Entry {
-    stream: Rc<Stream>,
+    sends: Sends,
     client: SocketAddr,
     phase: Phase,
     /// When it came.
@@ -46,8 +51,25 @@ struct Entry {
     /// What had been sent before its request.
     sent_before: u64,
     /// The request line, and behind it the host.
-    text: Vec<u8>,
+    text: SmallVec<[u8; TEXT]>,
     line: u16,
+}
+
+/// What was sent.
+enum Sends {
+    /// So much as this knows.
+    By(Rc<Stream>),
+    /// So many bytes, and no more before it has rested.
+    Rests(u64),
+}
+
+impl Sends {
+    fn count(&self) -> u64 {
+        match self {
+            Sends::By(stream) => stream.sent(),
+            Sends::Rests(sent) => *sent,
+        }
+    }
 }
 
 /// The place of a connection, which it gives back by [`Roster::leave`].
@@ -73,14 +95,14 @@ impl Roster {
     pub fn enter(&self, stream: &Rc<Stream>, client: SocketAddr) -> Seat {
         let now = Instant::now();
         let entry = Entry {
-            stream: Rc::clone(stream),
+            sends: Sends::By(Rc::clone(stream)),
             client,
             phase: Phase::Reading,
             came: now,
             since: now,
             requests: 0,
             sent_before: 0,
-            text: Vec::new(),
+            text: SmallVec::new(),
             line: 0,
         };
         self.accepted.set(self.accepted.get() + 1);
@@ -118,7 +140,7 @@ impl Roster {
         self.change(seat, |entry| {
             entry.phase = Phase::Answering;
             entry.since = now;
-            entry.sent_before = entry.stream.sent();
+            entry.sent_before = entry.sends.count();
             entry.text.clear();
             entry.text.extend_from_slice(line);
             entry.text.extend_from_slice(host.get(..HOST).unwrap_or(host));
@@ -144,6 +166,16 @@ impl Roster {
             };
             entry.since = now;
         });
+    }
+
+    /// It rests, and its stream is not to be kept here.
+    pub fn rests(&self, seat: Seat) {
+        self.change(seat, |entry| entry.sends = Sends::Rests(entry.sends.count()));
+    }
+
+    /// It has rested.
+    pub fn goes_on(&self, seat: Seat, stream: &Rc<Stream>) {
+        self.change(seat, |entry| entry.sends = Sends::By(Rc::clone(stream)));
     }
 
     /// Something of the next request has come.
@@ -180,7 +212,7 @@ impl Roster {
 impl Entry {
     fn shown(&self, now: Instant) -> ConnectionState {
         let (line, host) = self.text.split_at(usize::from(self.line).min(self.text.len()));
-        let sent = self.stream.sent();
+        let sent = self.sends.count();
         ConnectionState {
             phase: self.phase,
             client: self.client,

@@ -21,7 +21,7 @@ use crate::net::tls::Secured;
 use crate::net::vigil::Vigil;
 use crate::process::footprint;
 use crate::worker::accept::Counted;
-use crate::worker::crowd::Stays;
+use crate::worker::crowd::{Idlers, Stays};
 use crate::worker::roster::Seat;
 use crate::worker::thread::Thread;
 
@@ -61,9 +61,8 @@ struct Memory {
     were: Cell<usize>,
 }
 
-/// What is left of a connection.
+/// What is left of a connection, beside its stream, which the idle ones keep.
 struct Rested {
-    stream: Rc<Stream>,
     counted: Counted,
     idle: Stays,
     seat: Seat,
@@ -137,14 +136,15 @@ impl Resting {
     }
 
     /// Keeps one. Where it cannot be watched, it is given back.
-    fn take(&self, rested: Rested) -> Option<Rested> {
-        let stream = Rc::clone(&rested.stream);
-        stream.leave_alone();
+    fn take(&self, rested: Rested, idlers: &Idlers) -> Option<Rested> {
         let until = rested.until;
-        let number = self.connections.borrow_mut().insert(rested);
-        if self.vigil.add(&stream, number).is_err() {
-            return self.connections.borrow_mut().take(number);
+        let mut connections = self.connections.borrow_mut();
+        let number = connections.insert(rested);
+        let watch = |rested: &mut Rested| idlers.kept(&rested.idle, |still| self.vigil.add(still, number).is_ok());
+        if connections.of_mut(number).and_then(watch) != Some(true) {
+            return connections.take(number);
         }
+        drop(connections);
         self.look_by(until);
         self.one_more_has_left();
         None
@@ -167,7 +167,6 @@ impl Resting {
     /// Gives up one.
     fn give(&self, number: u32) -> Option<Rested> {
         let rested = self.connections.borrow_mut().take(number)?;
-        self.vigil.remove(&rested.stream);
         self.one_more_has_left();
         Some(rested)
     }
@@ -209,8 +208,8 @@ pub(super) fn begin(mut connection: Conn) {
         return;
     };
     let until = connection.head_deadline(None, Instant::now() - AFTER);
+    let stream = Rc::clone(&connection.stream);
     let rested = Rested {
-        stream: Rc::clone(&connection.stream),
         counted,
         idle,
         seat: std::mem::replace(&mut connection.seat, Seat::NONE),
@@ -224,8 +223,18 @@ pub(super) fn begin(mut connection: Conn) {
     };
     let thread = Rc::clone(&connection.thread);
     drop(connection);
-    if let Some(rested) = thread.resting.take(rested) {
-        go_on(&thread, rested, false);
+    thread.roster.rests(rested.seat);
+    match thread.idlers.keep(&rested.idle, stream) {
+        Ok(()) => {
+            if let Some(rested) = thread.resting.take(rested, &thread.idlers) {
+                go_on(&thread, rested, false);
+            }
+        }
+        // Whoever has it besides will not have it for long.
+        Err(stream) => {
+            thread.idlers.leave(&rested.idle);
+            serve(&thread, stream, rested, false);
+        }
     }
 }
 
@@ -255,15 +264,26 @@ pub async fn wake(thread: Rc<Thread>) {
     }
 }
 
-/// Serves a connection that has rested, or closes it. One whose ends the system does not know any more has nobody to be told.
+/// Has a connection that rests go on, or closes it.
 fn go_on(thread: &Rc<Thread>, rested: Rested, is_over: bool) {
-    thread.idlers.leave(&rested.idle);
-    let (peer, local) = (rested.stream.peer_addr(), rested.stream.local_addr());
+    match thread.idlers.leave(&rested.idle) {
+        Some(stream) => {
+            thread.resting.vigil.remove(&stream);
+            serve(thread, Rc::new(stream), rested, is_over);
+        }
+        None => thread.roster.leave(rested.seat),
+    }
+}
+
+/// Serves a connection that has rested. One whose ends the system does not know any more has nobody to be told.
+fn serve(thread: &Rc<Thread>, stream: Rc<Stream>, rested: Rested, is_over: bool) {
+    let (peer, local) = (stream.peer_addr(), stream.local_addr());
     let (Ok(Some(peer)), Ok(Some(local))) = (peer, local) else {
         return thread.roster.leave(rested.seat);
     };
+    thread.roster.goes_on(rested.seat, &stream);
     let shared = (Rc::clone(thread), rested.counted);
-    let mut connection = Conn::on(rested.stream, shared, (peer, local), rested.site, rested.seat);
+    let mut connection = Conn::on(stream, shared, (peer, local), rested.site, rested.seat);
     connection.last_site = rested.last_site;
     connection.proxied = rested.proxied;
     connection.tls = rested.tls;
@@ -304,6 +324,6 @@ mod tests {
     fn what_is_left_of_a_connection_is_small() {
         let size = size_of::<Option<super::Rested>>();
         println!("a connection at rest: {size} bytes");
-        assert!(size <= 96, "{size} bytes");
+        assert!(size <= 88, "{size} bytes");
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -186,4 +187,35 @@ async fn the_order_holds_however_connections_come_and_go() {
         assert_eq!(shown, oldest, "turn {turn}");
     }
     assert!(idlers.lists.borrow().entries.len() <= 9, "places are used again");
+}
+
+#[tokio::test]
+async fn the_stream_of_one_that_rests_is_kept_and_ends_like_the_others() {
+    let crowd = Arc::new(Crowd::new(3, 1));
+    let idlers = Idlers::new(Arc::clone(&crowd), 0);
+    let now = Instant::now();
+    let (mut clients, mut stays) = (Vec::new(), Vec::new());
+    for number in 0..3 {
+        let (stream, client) = pair().await;
+        let idle = idlers.enter(&stream, Awaits::Next, now + Duration::from_micros(number));
+        let idle = idle.stays().expect("there is a number for it");
+        let held_by_two = Rc::clone(&stream);
+        let stream = idlers.keep(&idle, stream).expect_err("somebody else has it");
+        assert!(idlers.kept(&idle, |_| ()).is_none());
+        drop(held_by_two);
+        idlers.keep(&idle, stream).map_err(|_| ()).expect("nobody else has it");
+        assert_eq!(idlers.kept(&idle, |still| still.sent()), Some(0));
+        clients.push(client);
+        stays.push(idle);
+    }
+    clients[0].write_all(b"GET").await.expect("it is open");
+    clients[0].flush().await.expect("it is open");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The first has something to say, and the last is not idle any more.
+    let last = stays.pop().and_then(|idle| idlers.leave(&idle)).expect("it was kept");
+    idlers.close_kept();
+    let [first, second] = [0, 1].map(|number: usize| idlers.leave(&stays[number]).expect("it was kept"));
+    assert!(is_closed_soon(&second).await);
+    assert!(matches!(first.try_read(&mut [0; 8]), Ok(3)));
+    assert!(!is_closed(&first) && !is_closed(&last));
 }
