@@ -143,7 +143,7 @@ fn ask(program: &[u8], arguments: &[Vec<u8>], about: &[Vec<u8>]) -> Result<Secre
     let mut spec = ChildSpec::new(Program::Path(&path), argv, vec![null.as_fd(), theirs.as_fd(), stderr]);
     spec.session = Session::Group;
     spec.env = std::env::vars_os()
-        .filter_map(|(name, value)| CString::new([name.into_vec(), b"=".to_vec(), value.into_vec()].concat()).ok())
+        .map(|(name, value)| (name.into_vec(), value.into_vec()))
         .collect();
     let child = spawn(&spec).map_err(|error| error.to_string())?;
     drop(theirs);

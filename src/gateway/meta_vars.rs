@@ -17,6 +17,9 @@ pub const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 /// What all values of a usual request take, in bytes.
 const USUAL: usize = 2048;
 
+/// So many variables a usual request has, and some more.
+const USUALLY: usize = 48;
+
 /// Facts of a request that are computed even when they come out as "none": a configured value would be a lie about the
 /// body or the path. Apache lets these through when it has none of its own.
 const NEVER_CONFIGURED: &[&str] = &["CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "PATH_TRANSLATED"];
@@ -24,7 +27,7 @@ const NEVER_CONFIGURED: &[&str] = &["CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO
 /// The finished environment, in the order of names.
 #[derive(Clone, Debug, Default)]
 pub struct MetaVars {
-    vars: BTreeMap<Name, Range<usize>>,
+    vars: Vec<(Name, Range<usize>)>,
     /// The values one behind the other, so that each does not ask for memory of its own.
     values: Vec<u8>,
     ignored: Vec<Ignored>,
@@ -57,6 +60,7 @@ impl MetaVars {
     /// Everything a script is to know about `request`.
     pub fn of(request: &Request<'_>) -> Self {
         let mut meta_vars = Self {
+            vars: Vec::with_capacity(USUALLY),
             values: Vec::with_capacity(USUAL),
             ..Self::default()
         };
@@ -77,7 +81,17 @@ impl MetaVars {
 
     /// The value of one variable.
     pub fn find(&self, name: &[u8]) -> Option<&[u8]> {
-        self.vars.get(name).map(|range| self.value(range))
+        let at = self.place_of(name).ok()?;
+        self.vars.get(at).map(|(_, range)| self.value(range))
+    }
+
+    /// Where a variable is, or would be.
+    fn place_of(&self, name: &[u8]) -> Result<usize, usize> {
+        self.vars.binary_search_by(|(other, _)| other.as_ref().cmp(name))
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.place_of(name).is_ok()
     }
 
     fn value(&self, range: &Range<usize>) -> &[u8] {
@@ -107,7 +121,7 @@ impl MetaVars {
     #[must_use]
     pub fn with(mut self, more: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
         for (name, value) in more {
-            if !self.vars.contains_key(name.as_slice()) {
+            if !self.has(&name) {
                 self.put(Cow::Owned(name), &value);
             }
         }
@@ -244,7 +258,7 @@ impl MetaVars {
     fn why_ignored(&self, name: &[u8], variable: &Configured<'_>) -> Option<WhyIgnored> {
         if name.is_empty() || variable.value.contains(&0) {
             Some(WhyIgnored::Impossible)
-        } else if self.vars.contains_key(name) || NEVER_CONFIGURED.iter().any(|never| never.as_bytes() == name) {
+        } else if self.has(name) || NEVER_CONFIGURED.iter().any(|never| never.as_bytes() == name) {
             Some(WhyIgnored::Computed)
         } else if is_refused(name, variable.origin) {
             Some(WhyIgnored::Refused)
@@ -265,7 +279,7 @@ impl MetaVars {
 
     /// A value ends at its first NUL, where the script would see its end anyway; nothing we compute holds one.
     fn insert(&mut self, name: Name, value: &[u8], replace: Replace) {
-        if replace == Replace::No && self.vars.contains_key(&name) {
+        if replace == Replace::No && self.has(&name) {
             return;
         }
         let end = memchr::memchr(0, value).unwrap_or(value.len());
@@ -275,7 +289,15 @@ impl MetaVars {
     fn put(&mut self, name: Name, value: &[u8]) {
         let start = self.values.len();
         self.values.extend_from_slice(value);
-        self.vars.insert(name, start..self.values.len());
+        let range = start..self.values.len();
+        match self.place_of(&name) {
+            Ok(at) => {
+                if let Some((_, before)) = self.vars.get_mut(at) {
+                    *before = range;
+                }
+            }
+            Err(at) => self.vars.insert(at, (name, range)),
+        }
     }
 }
 

@@ -146,7 +146,7 @@ fn order(
         path,
         runs: Runs::Itself,
         arguments,
-        env: env.into_pairs(),
+        env: env.iter().collect(),
         limits: limits(place),
         stdin,
         first_news: FirstNews::AtOnce,

@@ -272,6 +272,7 @@ mod tests {
     use super::{OpenLogs, Sight};
     use crate::launcher::plan::LogTarget;
     use crate::launcher::programs::Programs;
+    use crate::process::environment::Environment;
 
     struct Place(PathBuf);
 
@@ -302,7 +303,7 @@ mod tests {
     fn programs() -> Programs {
         let null = fs::File::options().write(true).open("/dev/null").expect("it is there");
         let null = Rc::new(null.into());
-        Programs::new(Rc::clone(&null), null, Vec::new())
+        Programs::new(Rc::clone(&null), null, Environment::default())
     }
 
     #[test]

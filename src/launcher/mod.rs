@@ -28,7 +28,7 @@ mod who;
 mod words;
 
 use std::env;
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +40,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 
 use crate::base::secret::Secret;
+use crate::process::environment::Environment;
 use crate::process::inherit::Role;
 use crate::process::listening;
 use crate::process::message::ToWorker;
@@ -563,16 +564,15 @@ fn take_stderr(generation: &Generation) {
 }
 
 /// Our environment, for roles and log programs: all but what the service manager said to us alone.
-fn environment() -> Vec<CString> {
+fn environment() -> Environment {
     whole_environment(|name| !notify::VARIABLES.contains(&name))
 }
 
 /// Our environment, as far as its names are wanted.
-fn whole_environment(is_wanted: impl Fn(&str) -> bool) -> Vec<CString> {
-    let line = |(name, value): (OsString, OsString)| [name.into_vec(), b"=".to_vec(), value.into_vec()].concat();
+fn whole_environment(is_wanted: impl Fn(&str) -> bool) -> Environment {
     env::vars_os()
         .filter(|(name, _)| name.to_str().is_none_or(&is_wanted))
-        .filter_map(|variable| CString::new(line(variable)).ok())
+        .map(|(name, value)| (name.into_vec(), value.into_vec()))
         .collect()
 }
 

@@ -20,6 +20,7 @@ use super::plan::{LogProgram, Shell};
 use super::words;
 use crate::process::backoff::Backoff;
 use crate::process::child::{Child, ChildSpec, Program, Session, spawn};
+use crate::process::environment::Environment;
 use crate::process::pidfd::Ended;
 use crate::process::say::{Weight, say};
 
@@ -29,7 +30,7 @@ pub(super) struct Programs {
     null: Rc<OwnedFd>,
     /// Where their standard error goes: that which the launcher was started with, for the error log may be theirs.
     stderr: Rc<OwnedFd>,
-    env: Vec<CString>,
+    env: Environment,
 }
 
 /// A log program and its pipe.
@@ -45,7 +46,7 @@ struct Running {
 }
 
 impl Programs {
-    pub(super) fn new(null: Rc<OwnedFd>, stderr: Rc<OwnedFd>, env: Vec<CString>) -> Programs {
+    pub(super) fn new(null: Rc<OwnedFd>, stderr: Rc<OwnedFd>, env: Environment) -> Programs {
         Programs {
             list: Vec::new(),
             null,
@@ -207,7 +208,7 @@ fn end(child: &Child, until: Instant) {
 }
 
 impl Running {
-    fn start(&mut self, null: &OwnedFd, stderr: &OwnedFd, env: &[CString]) -> Result<(), String> {
+    fn start(&mut self, null: &OwnedFd, stderr: &OwnedFd, env: &Environment) -> Result<(), String> {
         let words = match self.program.shell {
             Shell::With => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), self.program.command.clone()],
             Shell::Without => words::split(&self.program.command),
@@ -217,7 +218,7 @@ impl Running {
         let path = argv.first().cloned().ok_or("an empty command line")?;
         let descriptors: Vec<BorrowedFd<'_>> = vec![self.reader.as_fd(), null.as_fd(), stderr.as_fd()];
         let mut spec = ChildSpec::new(Program::Path(&path), argv, descriptors);
-        spec.env = env.to_vec();
+        spec.env.clone_from(env);
         spec.session = Session::Own; // a Ctrl-C at the terminal is for the launcher: lines are still to come
         self.child = Some(spawn(&spec).map_err(|error| error.to_string())?);
         self.started = Instant::now();

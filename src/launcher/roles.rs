@@ -13,6 +13,7 @@ use crate::auth::nonce::SECRET;
 use crate::process::backoff::Backoff;
 use crate::process::channel::{Channel, Wait};
 use crate::process::child::{Bounding, Child, ChildSpec, NewPrivileges, Program, Session, spawn};
+use crate::process::environment::Environment;
 use crate::process::handover::{Pack, Unpack, Unreadable};
 use crate::process::identity::Identity;
 use crate::process::inherit::{Outfit, Role};
@@ -27,7 +28,7 @@ pub(super) struct Stock {
     pub(super) program: Rc<OwnedFd>,
     /// The command line of a role.
     pub(super) argv: fn(Role) -> Vec<CString>,
-    pub(super) env: Vec<CString>,
+    pub(super) env: Environment,
     pub(super) null: Rc<OwnedFd>,
     pub(super) stderr: Rc<OwnedFd>,
     /// What all workers share and nobody else knows; as long as the server runs.

@@ -1,12 +1,14 @@
 //! Starting a program: what the child shall be, and the one function that makes it so.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::{fmt, io, ptr};
+use std::{fmt, io};
 
 use rustix::process::Signal;
 
 use super::clone::{self, Failure, Orders, RawDirectory, RawIdentity, RawProgram};
+use super::environment::Environment;
+use super::exec::pointers;
 use super::identity::Identity;
 use super::landlock::Ruleset;
 use super::limits::Limit;
@@ -20,8 +22,8 @@ pub struct ChildSpec<'a> {
     pub program: Program<'a>,
     /// Its arguments, the first being its own name.
     pub argv: Vec<CString>,
-    /// Its whole environment, `NAME=value` each.
-    pub env: Vec<CString>,
+    /// Its whole environment.
+    pub env: Environment,
     /// Where it starts.
     pub directory: Directory<'a>,
     /// Its descriptors 0, 1, 2 and on, in this order; it gets no others.
@@ -127,7 +129,7 @@ pub use super::clone::keep_dispositions;
 /// Starts a program and returns once it has been executed. This is the only door to `exec`.
 pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
     let argv = pointers(&spec.argv);
-    let env = pointers(&spec.env);
+    let env = spec.env.pointers();
     let limits: Vec<(u32, [u64; 2])> = spec.limits.iter().map(|limit| limit.raw()).collect();
     let mut descriptors: Vec<RawFd> = spec.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let mut parcel = spec.supervision.as_ref().map(Parcel::new);
@@ -184,7 +186,7 @@ impl<'a> ChildSpec<'a> {
         ChildSpec {
             program,
             argv,
-            env: Vec::new(),
+            env: Environment::default(),
             directory: Directory::Inherited,
             descriptors,
             session: Session::Same,
@@ -224,11 +226,6 @@ impl fmt::Display for SpawnError {
 }
 
 impl std::error::Error for SpawnError {}
-
-/// The pointers of an argument list, with the null that ends it.
-fn pointers(words: &[CString]) -> Vec<*const c_char> {
-    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
-}
 
 macro_rules! steps {
     ($($(#[$doc:meta])* $name:ident = $number:literal $told:literal,)*) => {

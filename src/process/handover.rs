@@ -5,14 +5,15 @@
 //! stand in the table; the number of the table itself is on the command line.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::ptr;
 use std::rc::Rc;
 
 use rustix::io::FdFlags;
 
+use super::environment::Environment;
+use super::exec::pointers;
 use super::inherit::adopt;
 use super::memfd;
 use super::wire::{Malformed, Reader, Writer};
@@ -200,7 +201,7 @@ pub struct Next<'a> {
     /// Its arguments, made when the number of the table is known.
     pub argv: &'a dyn Fn(RawFd) -> Vec<CString>,
     /// Its environment.
-    pub env: &'a [CString],
+    pub env: &'a Environment,
     /// Where it starts.
     pub directory: BorrowedFd<'a>,
 }
@@ -234,11 +235,8 @@ pub fn execute(next: &Next<'_>, pack: Pack<'_>) -> io::Error {
 
 const PATH_ONLY: rustix::fs::OFlags = rustix::fs::OFlags::PATH.union(rustix::fs::OFlags::CLOEXEC);
 
-fn replace_program(program: BorrowedFd<'_>, argv: &[CString], env: &[CString]) -> io::Error {
-    let pointers = |words: &[CString]| -> Vec<*const c_char> {
-        words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
-    };
-    let (argv, env) = (pointers(argv), pointers(env));
+fn replace_program(program: BorrowedFd<'_>, argv: &[CString], env: &Environment) -> io::Error {
+    let (argv, env) = (pointers(argv), env.pointers());
     let empty: &CStr = c"";
     // SAFETY: both lists end with a null and live, with their strings, until the call has failed.
     unsafe {

@@ -22,6 +22,7 @@ pub mod counted;
 pub mod counts;
 pub mod ctl;
 pub mod descendants;
+pub mod environment;
 pub mod exec;
 pub mod footprint;
 pub mod fork;

@@ -32,6 +32,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
+use crate::process::environment::Environment;
 use crate::process::message::{Failed, Order};
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
@@ -238,12 +239,11 @@ impl Scripts {
 }
 
 /// The method and the target of a request, as its script is told them, cut.
-fn asked(env: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let value = |name: &[u8]| env.iter().find(|(other, _)| other == name).map(|(_, value)| value);
-    let (Some(method), Some(target)) = (value(b"REQUEST_METHOD"), value(b"REQUEST_URI")) else {
+fn asked(env: &Environment) -> Vec<u8> {
+    let (Some(method), Some(target)) = (env.find(b"REQUEST_METHOD"), env.find(b"REQUEST_URI")) else {
         return Vec::new();
     };
-    let mut asked = [method.as_slice(), b" ", target].concat();
+    let mut asked = [method, b" ", target].concat();
     asked.truncate(MOST_ASKED);
     asked
 }

@@ -239,12 +239,7 @@ fn execute(directory: &Path, start: &Start) -> Result<(i32, Pidfd), SpawnError> 
         argv,
         vec![stdin, start.stdout.as_fd(), start.stderr.as_fd()],
     );
-    spec.env = start
-        .order
-        .env
-        .iter()
-        .map(|(name, value)| word(&[name, b"=".as_slice(), value].concat()))
-        .collect();
+    spec.env.clone_from(&start.order.env);
     spec.directory = crate::process::child::Directory::Path(&at);
     spec.session = Session::Own;
     spawn(&spec).map(|child| (child.pid, child.pidfd))

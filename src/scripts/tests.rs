@@ -46,7 +46,7 @@ async fn try_start_told(bench: &Bench, name: &str, care: Care, first_news: First
         path: name.into(),
         runs: Runs::Itself,
         arguments: Vec::new(),
-        env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
+        env: [("PATH", "/usr/bin:/bin")].into_iter().collect(),
         limits: Vec::new(),
         stdin: None,
         first_news,

@@ -10,6 +10,7 @@ use crate::config::directives::cgi::ProcessTree;
 use crate::config::directives::sandbox::Sandbox;
 use crate::config::places::conf_of;
 use crate::process::child::{ChildSpec, NewPrivileges, Program};
+use crate::process::environment::Environment;
 use crate::process::identity::Identity;
 use crate::process::limits::Limit;
 use crate::process::message::{Failed, Runs};
@@ -26,7 +27,7 @@ pub struct Wanted<'a> {
     /// What follows the script's name in its command line.
     pub arguments: &'a [Vec<u8>],
     /// Its environment.
-    pub env: &'a [(Vec<u8>, Vec<u8>)],
+    pub env: &'a Environment,
     /// The limits that the request's settings name.
     pub limits: &'a [Limit],
 }
@@ -37,8 +38,8 @@ pub struct Explained {
     pub program: Vec<u8>,
     /// Its command line.
     pub command: Vec<Vec<u8>>,
-    /// Its environment, `NAME=value` each.
-    pub env: Vec<Vec<u8>>,
+    /// Its environment.
+    pub env: Environment,
     /// The directory it would start in.
     pub directory: Vec<u8>,
     /// Who it would run as; nothing is who we are.
@@ -72,7 +73,7 @@ impl Asked {
         let Judged { found, terms, runner } = &judged;
         let broken = |_| told(Refusal::system(&io::ErrorKind::InvalidInput.into()));
         let program = executed(terms, found).map_err(broken)?;
-        let env = starter.environment(wanted.env).map_err(broken)?;
+        let env = starter.environment(wanted.env);
         let none: Vec<BorrowedFd<'_>> = Vec::new();
         let mut spec = ChildSpec::new(Program::Path(&program), Vec::new(), none);
         terms.lay_upon(&mut spec, runner, wanted.limits);
@@ -82,7 +83,7 @@ impl Asked {
         Ok(Explained {
             program: program.as_bytes().to_vec(),
             command,
-            env: env.into_iter().map(std::ffi::CString::into_bytes).collect(),
+            env,
             directory: found.directory_name().to_vec(),
             identity: spec.identity.cloned(),
             by_suexec: matches!(runner, Runner::Suexec(_)),

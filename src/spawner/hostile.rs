@@ -104,10 +104,7 @@ fn start(id: u64, path: &[u8], out: &OwnedFd) -> ScriptOrder {
             path: path.to_vec(),
             runs: Runs::Itself,
             arguments: vec![b"word".to_vec()],
-            env: vec![
-                (b"A".to_vec(), b"b".to_vec()),
-                (b"LD_PRELOAD".to_vec(), b"/tmp/x.so".to_vec()),
-            ],
+            env: [("A", "b"), ("LD_PRELOAD", "/tmp/x.so")].into_iter().collect(),
             limits: Vec::new(),
             first_news: FirstNews::AtOnce,
             stdin: None,

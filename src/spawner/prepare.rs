@@ -20,6 +20,7 @@ use crate::config::directives::cgi::ProcessTree;
 use crate::gateway::refused::steers;
 use crate::process::child::{ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
 use crate::process::descendants::ProcessTable;
+use crate::process::environment::Environment;
 use crate::process::message::{Failed, Runs, Start};
 use crate::process::supervise::{Entrance, Supervision};
 
@@ -102,7 +103,7 @@ impl Starter {
         let stdin = start.order.stdin.as_ref().unwrap_or(&self.null);
         let descriptors = vec![stdin.as_fd(), start.stdout.as_fd(), start.stderr.as_fd()];
         let mut spec = ChildSpec::new(Program::Path(&program), argv, descriptors);
-        spec.env = self.environment(&start.order.env).map_err(words)?;
+        spec.env = self.environment(&start.order.env);
         spec.directory = Directory::Descriptor(found.directory.as_fd());
         spec.session = Session::Group; // we have no terminal
         terms.lay_upon(&mut spec, &runner, &start.order.limits);
@@ -170,20 +171,9 @@ impl Starter {
     }
 
     /// The environment that the script gets, without the variables that are refused.
-    pub(super) fn environment(&self, env: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<CString>, std::ffi::NulError> {
-        let admitted = |name: &[u8]| self.admitted_variables.iter().any(|admitted| admitted == name);
-        env.iter()
-            .filter(|(name, _)| !name.is_empty() && !name.contains(&b'='))
-            .filter(|(name, _)| admitted(name) || !steers(name))
-            .map(|(name, value)| {
-                // With room for the NUL, so that it is not copied again.
-                let mut variable = Vec::with_capacity(name.len() + value.len() + 2);
-                variable.extend_from_slice(name);
-                variable.push(b'=');
-                variable.extend_from_slice(value);
-                CString::new(variable)
-            })
-            .collect()
+    pub(super) fn environment(&self, env: &Environment) -> Environment {
+        let is_admitted = |name: &[u8]| self.admitted_variables.iter().any(|admitted| admitted == name);
+        env.only(|name| is_admitted(name) || !steers(name))
     }
 }
 

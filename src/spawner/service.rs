@@ -18,6 +18,7 @@ use super::terms;
 use crate::config::directives::service::Service;
 use crate::config::load;
 use crate::config::site::Config;
+use crate::process::environment::Environment;
 use crate::process::exec::exec;
 use crate::process::identity::Identity;
 use crate::process::{inherit, jail, memfd};
@@ -61,7 +62,7 @@ fn turn_into(name: &[u8]) -> Result<std::convert::Infallible, String> {
     if service.user.is_some() || cage.is_some() {
         rustix::thread::set_no_new_privs(true).map_err(|errno| told("no_new_privs")(errno.into()))?;
     }
-    let env = environment(service)?;
+    let env = environment(service);
     let argv = words(&service.command)?;
     enter(cage.as_ref()).map_err(told("ScriptSandbox"))?;
     let error = exec(&program, &argv, &env);
@@ -133,7 +134,7 @@ fn settle(service: &Service) -> Result<(), String> {
 }
 
 /// What the section says, a PATH, and where the socket is.
-fn environment(service: &Service) -> Result<Vec<CString>, String> {
+fn environment(service: &Service) -> Environment {
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let own = [
         ("PATH", path),
@@ -144,9 +145,9 @@ fn environment(service: &Service) -> Result<Vec<CString>, String> {
     let said = &service.conf.env.variables;
     let is_said = |name: &str| said.iter().any(|(said, _)| said.as_slice() == name.as_bytes());
     let own = own.iter().filter(|(name, _)| !is_said(name));
-    let own = own.map(|(name, value)| format!("{name}={value}").into_bytes());
-    let said = said.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat());
-    words(&own.chain(said).collect::<Vec<_>>())
+    let mut environment: Environment = own.map(|(name, value)| (*name, value)).collect();
+    environment.extend(said.iter());
+    environment
 }
 
 fn words(words: &[Vec<u8>]) -> Result<Vec<CString>, String> {

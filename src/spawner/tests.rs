@@ -152,12 +152,7 @@ fn install(path: &Path, text: &str) {
 
 fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
     let stderr = stdout.try_clone().expect("descriptors are free");
-    let variable = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
-    let env = vec![
-        variable("PATH", "/usr/bin:/bin"),
-        variable("A", "b c"),
-        variable("LD_LIBRARY_PATH", "/opt/lib"),
-    ];
+    let env = [("PATH", "/usr/bin:/bin"), ("A", "b c"), ("LD_LIBRARY_PATH", "/opt/lib")];
     Start {
         id,
         order: Order {
@@ -165,7 +160,7 @@ fn start(id: u64, path: &str, stdout: OwnedFd) -> Start {
             path: path.as_bytes().to_vec(),
             runs: Runs::Itself,
             arguments: vec![b"x y".to_vec()],
-            env,
+            env: env.into_iter().collect(),
             limits: Vec::new(),
             first_news: FirstNews::AtOnce,
             stdin: None,

@@ -58,7 +58,7 @@ pub(super) fn tell(page: &mut Page, script: &Script) {
     for ignored in &script.ignored {
         page.line("environ", 0, ignored, None);
     }
-    for variable in &started.env {
+    for variable in started.env.lines() {
         page.line("environ", 0, &String::from_utf8_lossy(variable), None);
     }
 }
@@ -68,9 +68,7 @@ fn file(path: &[u8]) -> &Path {
 }
 
 fn variable<'a>(started: &'a Explained, name: &[u8]) -> &'a [u8] {
-    let mut values = started.env.iter();
-    let value = values.find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="));
-    value.unwrap_or_default()
+    started.env.find(name).unwrap_or_default()
 }
 
 fn runner(started: &Explained, path: &[u8]) -> Runner {

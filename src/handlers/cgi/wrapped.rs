@@ -169,7 +169,7 @@ async fn attempt(
     };
     let configured = conf.env.variables.iter();
     let configured = configured.map(|(name, value)| (name.as_slice(), value.as_slice()));
-    let env = variables.environment(script, besides, configured);
+    let env = variables.environment(script, besides, configured).into_iter().collect();
     let slot = turn(&wrapped.body, means.scripts).await?;
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;

@@ -16,6 +16,7 @@ use crate::launcher::Listen;
 use crate::launcher::bind::{Ground, bind_all};
 use crate::launcher::programs::Programs;
 use crate::process::channel::{Channel, Wait};
+use crate::process::environment::Environment;
 use crate::process::inherit::Role;
 use crate::process::memfd;
 use crate::process::message::FromWorker;
@@ -46,7 +47,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         logs: OpenLogs::open(
             &[],
             None,
-            &mut Programs::new(Rc::clone(&null), Rc::clone(&null), Vec::new()),
+            &mut Programs::new(Rc::clone(&null), Rc::clone(&null), Environment::default()),
         )
         .expect("nothing to open"),
         phase,

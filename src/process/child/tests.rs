@@ -36,7 +36,7 @@ fn shell(script: &str, change: impl FnOnce(&mut ChildSpec<'_>)) -> (String, Exit
     let argv = words(&["sh", "-c", script]);
     let descriptors = vec![null.as_fd(), writer.as_fd(), null.as_fd()];
     let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv, descriptors);
-    spec.env = words(&["PATH=/usr/bin:/bin"]);
+    spec.env.push(b"PATH", b"/usr/bin:/bin");
     change(&mut spec);
     let child = spawn(&spec).expect("the shell is there");
     drop(spec);
@@ -65,7 +65,9 @@ fn output_and_status_come_back() {
 
 #[test]
 fn environment_and_arguments_are_exactly_those_given() {
-    let (output, _) = shell("/usr/bin/env", |spec| spec.env = words(&["A=1", "B=x y"]));
+    let (output, _) = shell("/usr/bin/env", |spec| {
+        spec.env = [("A", "1"), ("B", "x y")].into_iter().collect();
+    });
     let lines: Vec<&str> = output
         .lines()
         .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_="))

@@ -72,7 +72,7 @@ fn shell(tree: &Tree, reach: &Reach, script: &str) -> bool {
     let argv = argv.chain([std::ffi::CString::new(script).expect("no NUL in a test")]);
     let descriptors = vec![null.as_fd(); 3];
     let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv.collect(), descriptors);
-    spec.env = vec![c"PATH=/usr/bin:/bin".into()];
+    spec.env.push(b"PATH", b"/usr/bin:/bin");
     spec.new_privileges = NewPrivileges::Never;
     spec.ruleset = Some(&made.ruleset);
     let child = spawn(&spec).expect("the shell may be executed");

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::MessageError;
 use super::parts::{Beside, read_limit};
+use crate::process::environment::Environment;
 use crate::process::limits::Limit;
 use crate::process::wire::{Reader, Writer};
 
@@ -33,8 +34,8 @@ pub struct Order {
     pub runs: Runs,
     /// The arguments after the script's name (RFC 3875 §4.4).
     pub arguments: Vec<Vec<u8>>,
-    /// The whole environment: names and values.
-    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The whole environment.
+    pub env: Environment,
     /// Limits that hold besides those of the place, which they can only lower.
     pub limits: Vec<Limit>,
     /// When the worker is to hear that it runs. Until then it has nobody who feeds it or reads what it writes. Should the spawner
@@ -101,10 +102,7 @@ impl Start {
         for argument in &order.arguments {
             writer = writer.bytes(argument);
         }
-        writer = writer.count(order.env.len());
-        for (name, value) in &order.env {
-            writer = writer.bytes(name).bytes(value);
-        }
+        writer = writer.bytes(order.env.bytes());
         writer = writer.count(order.limits.len());
         for limit in &order.limits {
             let (soft, hard) = (limit.soft.unwrap_or(u64::MAX), limit.hard.unwrap_or(u64::MAX));
@@ -125,8 +123,7 @@ impl Start {
     fn length(&self) -> usize {
         let order = &self.order;
         let arguments: usize = order.arguments.iter().map(|argument| 4 + argument.len()).sum();
-        let env: usize = order.env.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
-        36 + order.path.len() + arguments + env + 17 * order.limits.len() + 8 * self.released.len()
+        36 + order.path.len() + arguments + order.env.bytes().len() + 17 * order.limits.len() + 8 * self.released.len()
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>, beside: &mut Beside) -> Result<Start, MessageError> {
@@ -152,7 +149,7 @@ impl Order {
                     .ok_or(MessageError::Malformed)?
             },
             arguments: reader.list(|reader| reader.bytes())?,
-            env: reader.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
+            env: Environment::of_bytes(reader.bytes()?),
             limits: reader.list(read_limit)?,
             first_news: {
                 let number = reader.u8()?;

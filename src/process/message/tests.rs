@@ -26,10 +26,7 @@ fn start(stdin: Option<OwnedFd>) -> ScriptOrder {
             path: b"sub/env.cgi".to_vec(),
             runs: Runs::Wrapper,
             arguments: vec![b"a".to_vec(), Vec::new()],
-            env: vec![
-                (b"QUERY_STRING".to_vec(), b"x=\xff".to_vec()),
-                (b"EMPTY".to_vec(), Vec::new()),
-            ],
+            env: [("QUERY_STRING", &b"x=\xff"[..]), ("EMPTY", b"")].into_iter().collect(),
             limits: vec![Limit {
                 resource: Resource::Memory,
                 soft: Some(1 << 40),

@@ -327,7 +327,7 @@ fn a_child_is_refused_too_and_its_shell_goes_on() {
             std::ffi::CString::new(script).expect("no NUL"),
         ];
         let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv, vec![null.as_fd(); 3]);
-        spec.env = vec![c"PATH=/usr/sbin:/usr/bin:/sbin:/bin".into()];
+        spec.env.push(b"PATH", b"/usr/sbin:/usr/bin:/sbin:/bin");
         spec.new_privileges = NewPrivileges::Never;
         spec.filter = Some(&filter);
         let child = spawn(&spec).expect("the shell is there");

@@ -25,7 +25,7 @@ fn start(words: &[&str]) -> (Result<Child, SpawnError>, Entrance) {
     let (entrance, exit) = Entrance::new().expect("sockets work");
     let argv: Vec<CString> = words.iter().map(|word| CString::new(*word).expect("no NUL")).collect();
     let mut spec = ChildSpec::new(Program::Path(&argv[0]), argv.clone(), vec![null.as_fd(); 3]);
-    spec.env = vec![c"PATH=/usr/bin:/bin".into()];
+    spec.env.push(b"PATH", b"/usr/bin:/bin");
     spec.new_privileges = NewPrivileges::Never;
     spec.supervision = Some(Supervision {
         filter: &filter,

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use super::{Spawner, StartError, StartRequest, connect};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{Child, ChildSpec, Program, Session, Step, spawn};
+use crate::process::environment::Environment;
 use crate::process::message::{Failed, FirstNews, Order, Runs, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Exit, Reap, signal_group};
 
@@ -117,7 +118,7 @@ fn request(path: &str) -> (StartRequest, PipeReader) {
                 path,
                 runs: Runs::Itself,
                 arguments: Vec::new(),
-                env: Vec::new(),
+                env: Environment::default(),
                 limits: Vec::new(),
                 first_news: FirstNews::AtOnce,
                 stdin: None,
@@ -299,7 +300,7 @@ async fn requests_wait_while_the_channel_is_full() {
     let mut asked = Vec::new();
     for _ in 0..40 {
         let (mut request, reader) = request("exit 0");
-        request.order.env = vec![(b"LONG".to_vec(), vec![b'x'; 20_000])];
+        request.order.env.push(b"LONG", &[b'x'; 20_000]);
         let spawner = spawner.clone();
         asked.push((tokio::spawn(async move { spawner.start(request, LIMIT).await }), reader));
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::attempts::{ATTEMPTS, Before};
@@ -120,10 +121,8 @@ fn taken_over(name: &str, more: &str, lacking: Lacking) -> (String, BTreeMap<Str
     let descriptors = vec![null.as_fd(), writer.as_fd(), writer.as_fd()];
     let (identity, filter) = (identity(), lacking.filter());
     let mut spec = ChildSpec::new(Program::Descriptor(program.as_fd()), argv.to_vec(), descriptors);
-    spec.env = vec![
-        CString::new(format!("{PLACE}={}", place.display())).expect("no NUL"),
-        CString::new(format!("TMPDIR={}/spool", place.display())).expect("no NUL"),
-    ];
+    spec.env.push(PLACE.as_bytes(), place.as_os_str().as_bytes());
+    spec.env.push(b"TMPDIR", place.join("spool").as_os_str().as_bytes());
     spec.identity = identity.as_ref();
     spec.new_privileges = NewPrivileges::Never;
     spec.bounding = Bounding::Empty;
