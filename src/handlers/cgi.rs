@@ -71,7 +71,7 @@ pub async fn run_with(
     input.feed.prime().await;
     let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
     let length = input.length;
-    let mut order = order(place, script, arguments, env, input.stdin.take());
+    let mut order = order(place, script, arguments, &env, input.stdin.take());
     order.first_news = first_news(environment::method(ex), order.stdin.as_ref());
     let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
@@ -104,7 +104,7 @@ pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Resul
     let env = environment::of_script(ex, place, inherited, None);
     let ignored = env.ignored().iter().map(environment::told).collect();
     Ok(Explained {
-        order: order(place, script, arguments(ex), env, None),
+        order: order(place, script, arguments(ex), &env, None),
         care: care(ex, place),
         ignored,
     })
@@ -138,7 +138,7 @@ fn order(
     place: &Place,
     (number, path): (u32, Vec<u8>),
     arguments: Vec<Vec<u8>>,
-    env: MetaVars,
+    env: &MetaVars,
     stdin: Option<OwnedFd>,
 ) -> Order {
     Order {

@@ -111,7 +111,7 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Environment {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CStr;
+    use std::ffi::{CStr, c_char};
 
     use super::Environment;
 
@@ -128,12 +128,9 @@ mod tests {
         let pointers = environment.pointers();
         let (null, lines) = pointers.split_last().expect("there is one");
         assert!(null.is_null());
-        #[expect(unsafe_code, reason = "as the kernel reads them")]
         // SAFETY: each points into the environment, which lives, at a line that ends with a NUL.
-        let lines: Vec<&[u8]> = lines
-            .iter()
-            .map(|line| unsafe { CStr::from_ptr(*line) }.to_bytes())
-            .collect();
+        let read = |line: &*const c_char| unsafe { CStr::from_ptr(*line) }.to_bytes();
+        let lines: Vec<&[u8]> = lines.iter().map(read).collect();
         assert_eq!(lines, environment.lines().collect::<Vec<_>>());
         assert_eq!(lines, [&b"A=b"[..], b"PATH=/bin:/x", b"EMPTY=", b"B=c=d"]);
     }

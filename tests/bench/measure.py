@@ -135,7 +135,8 @@ def floor_of_static(bench, row):
 
 
 def floor_of_script(bench, row):
-    command = ["taskset", "-c", str(bench.server_core), f"{bench.directory}/floor_cgi", str(bench.seconds)]
+    cores = bench.server_cores if row.variant == "two" else [bench.server_core]
+    command = ["taskset", "-c", ",".join(map(str, cores)), f"{bench.directory}/floor_cgi", str(bench.seconds)]
     done = subprocess.run(
         [*command, f"{bench.directory}/cgi-bin/{row.script}", str(row.connections)],
         capture_output=True,

@@ -93,8 +93,8 @@ ROWS = [
     Row("tls-8k", "/8k.txt", K8, 64, tls=True, floor=False),
     Row("tls-handshake", "/100.txt", letters(100), 16, calls=1, tls=True, floor=False),
     # One core and two; with two cores in all, the client has a share of one of them, so it must have little to do.
-    script("cores-cgi-1", 8, ours=True, floor=False, group="cores-cgi", variant="one"),
-    script("cores-cgi-2", 8, ours=True, floor=False, group="cores-cgi", variant="two"),
+    script("cores-cgi-1", 8, ours=True, group="cores-cgi", variant="one"),
+    script("cores-cgi-2", 8, ours=True, group="cores-cgi", variant="two"),
     Row("cores-8k-1", "/8k.txt", K8, 64, ours=True, floor=False, group="cores-8k", variant="one"),
     Row("cores-8k-2", "/8k.txt", K8, 64, ours=True, floor=False, group="cores-8k", variant="two"),
 ]

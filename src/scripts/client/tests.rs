@@ -300,7 +300,7 @@ async fn requests_wait_while_the_channel_is_full() {
     let mut asked = Vec::new();
     for _ in 0..40 {
         let (mut request, reader) = request("exit 0");
-        request.order.env.push(b"LONG", &[b'x'; 20_000]);
+        request.order.env.push(b"LONG", &b"x".repeat(20_000));
         let spawner = spawner.clone();
         asked.push((tokio::spawn(async move { spawner.start(request, LIMIT).await }), reader));
     }
