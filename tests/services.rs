@@ -33,6 +33,10 @@ pub fn trials() -> Vec<Trial> {
         services("time_and_memory_replace_a_process", time_and_memory_replace_a_process),
         services("five_services_are_five_processes", five_services_are_five_processes),
         services("one_of_five_is_stopped", one_of_five_is_stopped),
+        services(
+            "impatient_clients_do_not_hide_a_stuck_process",
+            impatient_clients_do_not_hide_a_stuck_process,
+        ),
         services("processes_come_and_go_on_demand", processes_come_and_go_on_demand),
         services("a_full_queue_is_a_503", a_full_queue_is_a_503),
         services("a_reload_keeps_what_is_the_same", a_reload_keeps_what_is_the_same),
@@ -292,6 +296,46 @@ fn one_of_five_is_stopped() -> Result<(), String> {
     }
     let told = format!("c: process {old} is stuck: .*\\(Watchdog\\)");
     end(&root, server, &[&told, "service:c`: its queue is full"])
+}
+
+/// Clients that leave, or are turned away, are no words of the process that they waited for.
+fn impatient_clients_do_not_hide_a_stuck_process() -> Result<(), String> {
+    let (root, server) = boot("impatient", &service("app", "--service", "Watchdog 1\nQueue 4"))?;
+    let old = pid(&server, "app")?;
+    std::thread::sleep(Duration::from_millis(1100));
+    kill(old, Signal::STOP);
+    let stopped = Instant::now();
+    let mut waiting = std::collections::VecDeque::new();
+    let mut left = 0;
+    let new = loop {
+        waiting.push_back(asked(&server, "/app/x?pid")?);
+        // There is always somebody who waits, and never for long.
+        if waiting.len() > 3 {
+            drop(waiting.pop_front());
+            left += 1;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let now = running(&server);
+        if let Some(new) = now.iter().find(|pid| **pid != old) {
+            break *new;
+        }
+        if stopped.elapsed() > Duration::from_secs(10) {
+            return Err(format!("{left} clients have left, and it is still there"));
+        }
+    };
+    println!(
+        "{new} in its place after {:?}, {left} clients had left",
+        stopped.elapsed()
+    );
+    drop(waiting);
+    end(
+        &root,
+        server,
+        &[
+            &format!("app: process {old} is stuck: .*\\(Watchdog\\)"),
+            "queue is full",
+        ],
+    )
 }
 
 /// `0 3`: none at first, more while all have work, none again.

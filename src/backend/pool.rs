@@ -363,7 +363,10 @@ impl Pool {
         let taken = pool.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
             (active < most).then_some(active + 1)
         });
-        taken.is_ok().then(|| Turn(Arc::clone(pool)))
+        taken.is_ok().then(|| Turn {
+            pool: Arc::clone(pool),
+            is_answered: false,
+        })
     }
 
     async fn connected(&self) -> io::Result<Socket> {
@@ -419,15 +422,24 @@ async fn secured(socket: &mut Socket, partner: &Partner, patience: Duration) -> 
 
 /// The right to have a request there.
 #[derive(Debug)]
-struct Turn(Arc<Pool>);
+struct Turn {
+    pool: Arc<Pool>,
+    /// Whether an answer to it has begun.
+    is_answered: bool,
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::AcqRel);
-        if let Some(process) = &self.0.process {
+        let pool = &self.pool;
+        pool.active.fetch_sub(1, Ordering::AcqRel);
+        if let Some(process) = &pool.process {
+            // A client that leaves, or is turned away, is no word of the process.
+            if self.is_answered {
+                process.is_heard();
+            }
             process.is_freed();
         }
-        self.0.ended.notify_one();
+        pool.ended.notify_one();
     }
 }
 
@@ -459,7 +471,7 @@ impl Lease {
         Lease {
             was_kept: matches!(origin, Origin::Kept(_)),
             owed: None,
-            edition: turn.0.process.as_ref().map_or(0, Process::edition),
+            edition: turn.pool.process.as_ref().map_or(0, Process::edition),
             socket,
             turn,
             origin,
@@ -481,18 +493,22 @@ impl Lease {
     /// Whether a request on it may be lost through nobody's fault: on one that carried a request before, and on that of a
     /// service, whose process may have ended and has a successor.
     pub fn may_be_lost(&self) -> bool {
-        self.was_kept || self.turn.0.process.is_some()
+        self.was_kept || self.turn.pool.process.is_some()
     }
 
     /// The application waits for the client: what it does not say is not its fault.
     pub(super) fn waits_for_client(&mut self) {
-        self.owed = None;
+        if self.owed.take().is_some()
+            && let Some(process) = &self.turn.pool.process
+        {
+            process.is_heard();
+        }
     }
 
     /// It is the application's turn, which has not begun to answer.
     pub(super) fn waits_for_application(&mut self) {
         if self.owed.is_none() {
-            self.owed = Owed::by(&self.turn.0);
+            self.owed = Owed::by(&self.turn.pool);
         }
     }
 
@@ -512,11 +528,12 @@ impl Lease {
     /// The first byte of an answer is there.
     pub(super) fn is_answered(&mut self) {
         if matches!(self.origin, Origin::New(_)) {
-            self.turn.0.waiting.is_begun();
-            self.origin = Origin::Kept(Live::new(&self.turn.0));
+            self.turn.pool.waiting.is_begun();
+            self.origin = Origin::Kept(Live::new(&self.turn.pool));
         }
         self.owed = None;
-        if let Some(process) = &self.turn.0.process {
+        self.turn.is_answered = true;
+        if let Some(process) = &self.turn.pool.process {
             process.is_heard();
         }
     }
@@ -540,7 +557,7 @@ impl Lease {
             ..
         } = self;
         let Origin::Kept(live) = origin else { return };
-        let pool = &turn.0;
+        let pool = &turn.pool;
         if pool
             .process
             .as_ref()

@@ -165,7 +165,6 @@ impl Process {
 
     /// It has a request less.
     pub(super) fn is_freed(&self) {
-        self.is_heard();
         if let Some(freed) = &self.freed {
             freed.notify_waiters();
         }
@@ -227,7 +226,6 @@ impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(process) = self.0.process() {
             process.unanswered.fetch_sub(1, Ordering::AcqRel);
-            process.is_heard();
         }
     }
 }

@@ -64,7 +64,7 @@ impl Queued {
         };
         let Idle { parked, live, .. } = idle;
         let leased = parked.unpark().ok().map(|socket| {
-            turn.0.waiting.is_reused();
+            turn.pool.waiting.is_reused();
             Lease::new(turn, socket, agreed, Origin::Kept(live))
         });
         Poll::Ready(leased)
