@@ -42,6 +42,7 @@
 //! - `tunnels`: connections with another protocol behind a reload and before an end
 //! - `upgrade`: another version of the program by the same path
 //! - `upstream`: the configuration that Apache's authors ship
+//! - `watchdog`: services with a process that is stuck
 //! - `why`: what is told of a request, and what becomes of it
 //!
 //! `ORACLE=apache2` plays the cases against the installed Apache instead, to see which expectations are its custom
@@ -97,6 +98,7 @@ mod trees;
 mod tunnels;
 mod upgrade;
 mod upstream;
+mod watchdog;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -172,6 +174,7 @@ fn main() -> ExitCode {
         trials.extend(tunnels::trials());
         trials.extend(upgrade::trials());
         trials.extend(upstream::trials());
+        trials.extend(watchdog::trials());
         trials.extend(manual::trials());
         trials.extend(why::trials());
     }

@@ -237,8 +237,8 @@ pub(super) fn read(options: &Options, source: &Source) -> Loaded {
             .map_or(&b"/"[..], Vec::as_slice);
         let missing = checks::missing_document_roots(&loaded.settings, jail);
         loaded.complaints.extend(missing);
-        let missing = checks::named::missing_log_directories(&loaded.settings);
-        loaded.complaints.extend(missing);
+        let unfit = checks::named::unfit_logs(&loaded.settings);
+        loaded.complaints.extend(unfit);
     }
     // The users of an Apache elsewhere need not be known here.
     if !matches!(options.task, Task::Import(_)) {

@@ -25,7 +25,7 @@ mod system_log;
 mod trial;
 mod wait;
 mod who;
-mod words;
+pub mod words;
 
 use std::env;
 use std::ffi::CString;

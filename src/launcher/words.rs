@@ -2,7 +2,7 @@
 
 /// The words: separated by white space, held together by quotes of either kind, a backslash takes the next byte as it
 /// is.
-pub(super) fn split(line: &[u8]) -> Vec<Vec<u8>> {
+pub fn split(line: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quote = None;

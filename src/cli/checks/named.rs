@@ -1,4 +1,5 @@
-//! Whether this machine has the directories that logs lie in, and knows the user that serves, as Apache looks at `-t`.
+//! Whether this machine has the directories that logs lie in, and knows the user that serves, as Apache looks at `-t`; and the
+//! programs that take logs, which Apache looks for when it starts.
 
 use rustix::fs::{FileType, stat};
 use rustix::io::Errno;
@@ -7,30 +8,49 @@ use crate::config::error::ConfigError;
 use crate::config::load::Loaded;
 use crate::config::node::{Node, Settings};
 use crate::config::words::{below, shown};
+use crate::launcher::words::split;
 use crate::process::identity::{Identity, UnknownIdentity};
 
 /// The directives that name a file which the server makes itself.
 const LOGS: [&str; 4] = ["CustomLog", "ErrorLog", "GlobalLog", "TransferLog"];
 
-/// The logs of sites whose directories are not there. `logs` of ServerRoot is made when the server starts.
-pub(in crate::cli) fn missing_log_directories(settings: &Settings) -> Vec<ConfigError> {
-    let mut missing = Vec::new();
+/// The logs of sites whose directories, or whose programs, are not there. `logs` of ServerRoot is made when the server starts.
+pub(in crate::cli) fn unfit_logs(settings: &Settings) -> Vec<ConfigError> {
+    let mut unfit = Vec::new();
     for node in &settings.nodes {
-        missing.extend(missing_directory(node, settings));
+        unfit.extend(unfit_log(node, settings));
         if node.name().eq_ignore_ascii_case("VirtualHost") {
             let inside = node.children().iter();
-            missing.extend(inside.filter_map(|child| missing_directory(child, settings)));
+            unfit.extend(inside.filter_map(|child| unfit_log(child, settings)));
         }
     }
-    missing
+    unfit
 }
 
-fn missing_directory(node: &Node, settings: &Settings) -> Option<ConfigError> {
+fn unfit_log(node: &Node, settings: &Settings) -> Option<ConfigError> {
     let directive = LOGS.iter().find(|name| node.name().eq_ignore_ascii_case(name))?;
     let word = node.words().first()?;
-    if word.starts_with(b"|") || *directive == "ErrorLog" && is_system_log(word) {
+    let sentence = match word.strip_prefix(b"|") {
+        Some(command) => missing_program(command)?,
+        None if *directive == "ErrorLog" && is_system_log(word) => return None,
+        None => missing_directory(settings, word)?,
+    };
+    Some(ConfigError::error(node.span(), node.name(), sentence))
+}
+
+/// That the program of a command is not there. What a shell makes of its command is for the shell to find out.
+fn missing_program(command: &[u8]) -> Option<String> {
+    if command.starts_with(b"$") {
         return None;
     }
+    let program = split(command.strip_prefix(b"|").unwrap_or(command))
+        .into_iter()
+        .next()?;
+    let is_missing = program.starts_with(b"/") && matches!(stat(program.as_slice()), Err(Errno::NOENT | Errno::NOTDIR));
+    is_missing.then(|| format!("{} is not there; install it, or name another program", shown(&program)))
+}
+
+fn missing_directory(settings: &Settings, word: &[u8]) -> Option<String> {
     let path = below(&settings.server_root, word);
     let end = path.iter().rposition(|byte| *byte == b'/')?;
     let directory = path.get(..end.max(1))?;
@@ -39,8 +59,7 @@ fn missing_directory(node: &Node, settings: &Settings) -> Option<ConfigError> {
         Ok(status) => FileType::from_raw_mode(status.st_mode) != FileType::Directory,
         Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
     };
-    let sentence = || format!("{} is not a directory; make it, or name another", shown(directory));
-    is_missing.then(|| ConfigError::error(node.span(), node.name(), sentence()))
+    is_missing.then(|| format!("{} is not a directory; make it, or name another", shown(directory)))
 }
 
 fn is_system_log(word: &[u8]) -> bool {
@@ -67,26 +86,29 @@ pub(in crate::cli) fn unknown_identity(loaded: &Loaded) -> Option<ConfigError> {
 mod tests {
     use std::path::Path;
 
-    use super::missing_log_directories;
+    use super::unfit_logs;
     use crate::config::load::load_text;
 
     #[test]
-    fn logs_lie_in_directories_that_are_there() {
+    fn logs_lie_in_directories_that_are_there_and_go_to_programs_that_are() {
         let text =
             b"ErrorLog /nowhere/main\nCustomLog /tmp/log common\nTransferLog nowhere/log\nCustomLog logs/a common\n\
             <VirtualHost *:80>\nErrorLog syslog:user:a/b\nCustomLog \"|/nowhere/program /nowhere/a\" common\n\
             CustomLog /dev/null/log common\nGlobalLog \"/no where/log\" common\n</VirtualHost>\n\
-            <VirtualHost *:81>\nErrorLog /log\n</VirtualHost>\n";
+            <VirtualHost *:81>\nErrorLog /log\n</VirtualHost>\nCustomLog \"||/bin/sh -c /nowhere\" common\n\
+            CustomLog \"|$/nowhere\" common\nErrorLog \"||'/nowhere/a b' c\"\nCustomLog |program common\n";
         let loaded = load_text("a.conf", text, Path::new("/srv"));
-        let missing = missing_log_directories(&loaded.settings);
-        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let unfit = unfit_logs(&loaded.settings);
+        let unfit: Vec<String> = unfit.iter().map(ToString::to_string).collect();
         assert_eq!(
-            missing,
+            unfit,
             [
                 "a.conf:1: ErrorLog: `/nowhere` is not a directory; make it, or name another",
                 "a.conf:3: TransferLog: `/srv/nowhere` is not a directory; make it, or name another",
+                "a.conf:7: CustomLog: `/nowhere/program` is not there; install it, or name another program",
                 "a.conf:8: CustomLog: `/dev/null` is not a directory; make it, or name another",
                 "a.conf:9: GlobalLog: `/no where` is not a directory; make it, or name another",
+                "a.conf:16: ErrorLog: `/nowhere/a b` is not there; install it, or name another program",
             ]
         );
     }
