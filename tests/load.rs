@@ -9,7 +9,7 @@ use std::time::Duration;
 use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::support::processes;
-use crate::support::server::{self, Server, bench};
+use crate::support::server::{self, Server, bench, poll};
 use crate::support::wire::{Judge, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
             "load::a_reply_of_1_gib_keeps_memory_flat",
             a_reply_of_1_gib_keeps_memory_flat,
         ),
+        load("load::idle_connections_keep_little", idle_connections_keep_little),
         Trial::ignorable_test("load::goaccess_reads_every_line", goaccess_reads_every_line),
     ]
 }
@@ -220,6 +221,55 @@ fn all_lines_valid(log: &Path, format: &str, lines: usize) -> Result<(), String>
     Err(format!(
         "goaccess does not take every line of {format}; rejected:\n{rejected}\nthe log:\n{text}"
     ))
+}
+
+/// So many connections are idle.
+const IDLE: u64 = 2000;
+
+/// What a connection had while it was asked goes back to the system when it is idle, and the rest when it is closed. While it is
+/// asked it is some KiB.
+fn idle_connections_keep_little() -> Result<(), String> {
+    let (root, server) = boot("idle", &["KeepAliveTimeout 60"])?;
+    let ask = |wire: &mut Wire| {
+        wire.send(b"GET /absent HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let reply = wire.reply(Judge::Strict)?;
+        let is_expected = reply.status_line.ends_with(b" 404 Not Found");
+        is_expected.then_some(()).ok_or(format!("{reply:?}"))
+    };
+    let opened = |count: u64| {
+        (0..count)
+            .map(|_| {
+                let mut wire = Wire::connect(&server.listeners[0], PATIENCE)?;
+                ask(&mut wire).map(|()| wire)
+            })
+            .collect::<Result<Vec<Wire>, String>>()
+    };
+    // What the first requests need is there from then on.
+    drop(opened(64)?);
+    let before = resident(&server);
+    let mut wires = opened(IDLE)?;
+    let most = resident(&server);
+    let at_most = |kib: u64, when: &str| {
+        poll(PATIENCE, || {
+            let now = resident(&server);
+            let grown = now.saturating_sub(before);
+            (grown <= kib)
+                .then_some(grown)
+                .ok_or_else(|| format!("{grown} KiB more {when}"))
+        })
+    };
+    let idle = at_most(IDLE * 3 / 4, "while they are idle")?;
+    for wire in &mut wires {
+        ask(wire)?;
+    }
+    at_most(IDLE * 3 / 4, "while they are idle again")?;
+    drop(wires);
+    let left = at_most(1024, "when they are gone")?;
+    println!(
+        "{IDLE} idle connections: {idle} KiB more, {} at first, {left} left",
+        most.saturating_sub(before)
+    );
+    end(&root, server)
 }
 
 fn boot(name: &str, more: &[&str]) -> Result<(PathBuf, Server), String> {
