@@ -202,15 +202,18 @@ impl Translator<'_> {
             }
             _ => return Err(wrong()),
         };
-        let end = self.rest.iter().position(|b| *b == close).ok_or_else(wrong)?;
-        let name = str::from_utf8(&self.rest[1..end]).map_err(|_| wrong())?;
+        // Behind what opens it, which may be the same quote.
+        let inside = self.rest.get(1..).unwrap_or_default();
+        let end = inside.iter().position(|b| *b == close).filter(|end| *end > 0);
+        let (name, rest) = inside.split_at(end.ok_or_else(wrong)?);
+        let name = str::from_utf8(name).map_err(|_| wrong())?;
         if name.bytes().all(|b| b.is_ascii_digit()) {
             self.out.push('\\');
             self.out.push_str(name);
         } else {
             let _ = write!(self.out, r"\k<{name}>");
         }
-        self.rest = &self.rest[end + 1..];
+        self.rest = rest.get(1..).unwrap_or_default();
         Ok(())
     }
 
@@ -314,12 +317,18 @@ impl Translator<'_> {
         let byte = self.next()?;
         match byte {
             b'[' if self.rest.first() == Some(&b':') => {
-                let end = self.rest.windows(2).position(|w| w == b":]");
-                match end.filter(|end| self.rest[1..*end].iter().all(|b| b.is_ascii_alphabetic() || *b == b'^')) {
-                    Some(end) => {
-                        self.out.push('[');
-                        self.out.extend(self.rest[..end + 2].iter().copied().map(char::from));
-                        self.rest = &self.rest[end + 2..];
+                // The colon that opens a name is not the one that closes it: `[[:]` has a bracket and a colon in it.
+                let inside = self.rest.get(1..).unwrap_or_default();
+                let named = inside
+                    .windows(2)
+                    .position(|w| w == b":]")
+                    .map(|end| inside.split_at(end));
+                match named.filter(|(name, _)| name.iter().all(|b| b.is_ascii_alphabetic() || *b == b'^')) {
+                    Some((name, rest)) => {
+                        self.out.push_str("[:");
+                        self.out.extend(name.iter().copied().map(char::from));
+                        self.out.push_str(":]");
+                        self.rest = rest.get(2..).unwrap_or_default();
                         Some(Ok(None))
                     }
                     None => Some(Ok(Some(byte))),

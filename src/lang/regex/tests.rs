@@ -53,6 +53,12 @@ fn patterns_of_real_configurations_match_as_in_pcre() {
         (r"(.)\1", b"abccd", true),
         (r"(.)\g{1}", b"abcd", false),
         (r"(?'x'.)\k{x}", b"abb", true),
+        (r"(?<x>.)\k'x'", b"abb", true),
+        (r"(?<x>.)\k'x'", b"abc", false),
+        (r"^a[[:]]$", b"a:]", true),
+        (r"^a[[:]]$", b"a[]", true),
+        (r"^a[[:]b$", b"a:b", true),
+        (r"^[[:]$", b"[", true),
         (r"^(a|b)?+c", b"ac", true),
         (r"(?i)K", "\u{212a}".as_bytes(), false),
     ];
@@ -75,6 +81,10 @@ fn refused_patterns_say_why_in_one_line() {
         "(?<!a",
         "x{3,2}",
         "[\\w-z]a(",
+        "(.)\\g{}",
+        "(.)\\k'",
+        "(.)\\k''",
+        "[[:",
     ] {
         let RegexError(text) = Regex::new(pattern, false).expect_err(pattern);
         assert!(
@@ -93,6 +103,26 @@ fn every_cut_of_a_pattern_compiles_or_is_refused() {
             let _ = Regex::new(cut, true);
         }
     }
+}
+
+/// Whoever may write a `.htaccess` writes patterns.
+#[test]
+fn every_short_pattern_of_odd_characters_is_translated_or_refused() {
+    let parts = [
+        "[", "]", "[:", ":]", "^", "-", "(", ")", "?", "<", ">", "'", "{", "}", "\\", "\\Q", "\\E", "\\k", "\\g",
+        "\\x", "\\c", "0", "a", ",", "#", "|", "é",
+    ];
+    let mut patterns = vec![String::new()];
+    for _ in 0..4 {
+        let longer = patterns
+            .iter()
+            .flat_map(|start| parts.map(|part| format!("{start}{part}")));
+        patterns = longer.collect();
+        for pattern in &patterns {
+            let _ = super::pcre::translate(pattern);
+        }
+    }
+    assert_eq!(patterns.len(), parts.len().pow(4));
 }
 
 #[test]
