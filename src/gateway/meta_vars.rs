@@ -103,11 +103,6 @@ impl MetaVars {
         self.vars.iter().map(|(name, value)| (&**name, self.value(value)))
     }
 
-    /// The environment block: each variable as `NAME=value`, without a NUL anywhere.
-    pub fn block(&self) -> Vec<Vec<u8>> {
-        self.iter().map(|(name, value)| [name, b"=", value].concat()).collect()
-    }
-
     /// All names and values, to be kept.
     pub fn into_pairs(self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let (vars, values) = (self.vars, self.values);
