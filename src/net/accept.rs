@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, sockopt};
 use socket2::SockRef;
 use tokio::io::Interest;
 
+use crate::net::near;
 use crate::net::stream::Stream;
 use crate::process::watched::Watched;
 
@@ -38,6 +39,9 @@ impl Listener {
             // Answers are written whole, so waiting for more to put in a packet would only cost time. Connections have it from
             // their listener.
             sockopt::set_tcp_nodelay(&listener, true)?;
+        }
+        if bound_to(&listener).is_some_and(|bound| bound.ip().to_canonical().is_loopback()) {
+            near::pace_no_more(&listener);
         }
         Ok(Listener {
             local: the_only_address(&listener),
@@ -87,10 +91,14 @@ impl Listener {
 
 /// The address that a listener is bound to, unless it takes connections to others as well; without asking further of IPv4 alone.
 fn the_only_address(listener: &OwnedFd) -> Option<SocketAddr> {
-    let bound = SocketAddr::try_from(rustix::net::getsockname(listener).ok()?).ok()?;
+    let bound = bound_to(listener)?;
     // The connections of a transparent proxy are to anywhere.
     let is_transparent = !matches!(SockRef::from(listener).ip_transparent_v4(), Ok(false));
     (bound.is_ipv4() && !bound.ip().is_unspecified() && !is_transparent).then_some(bound)
+}
+
+fn bound_to(listener: &OwnedFd) -> Option<SocketAddr> {
+    SocketAddr::try_from(rustix::net::getsockname(listener).ok()?).ok()
 }
 
 fn take<P>(listener: &OwnedFd, place: &impl Fn() -> Option<P>) -> io::Result<Accepted<P>> {

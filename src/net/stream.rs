@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::time::Instant;
 
+use crate::net::near;
 use crate::net::tls::{Below, Session};
 use crate::process::watched::WatchedLater;
 
@@ -36,12 +37,6 @@ pub struct Still {
     tls: Option<Box<Session>>,
     sent: u64,
 }
-
-/// What waits on the way to a client on the same machine, as SO_SNDBUF (the system doubles it). Such a client has no way to be
-/// filled; what is more than it reads at one time leaves the processor's cache before it does. Measured on one core beside the
-/// client's, in CPU milliseconds per GiB of a 1 MiB file to 16 clients and of a 100 MiB file to 4: by the system's own measure
-/// 232 and 384; 64 KiB 116 and 98; 128 KiB 101 and 90; 256 KiB 315 and 102. lighttpd: 221 and 261.
-const NEAR_QUEUE: usize = 128 * 1024;
 
 struct Socket {
     fd: WatchedLater,
@@ -180,12 +175,10 @@ impl Stream {
         self.count(self.socket.fd.attempt(Interest::WRITABLE, send))
     }
 
-    /// Says that much is to be sent: a client on the same machine gets little of it at one time. How much is under way to
-    /// another is for the system to find out.
+    /// Says that much is to be sent: to a client on the same machine it goes as fast as that takes it.
     pub fn expect_much(&self) {
         if !self.expects_much.replace(true) && self.is_within_machine() {
-            // Without it all is sent as well.
-            let _ = rustix::net::sockopt::set_socket_send_buffer_size(self, NEAR_QUEUE);
+            near::pace_no_more(self);
         }
     }
 
@@ -193,7 +186,7 @@ impl Stream {
     fn is_within_machine(&self) -> bool {
         let [ours, peer] = [self.local_addr(), self.peer_addr()].map(|address| address.ok().flatten());
         ours.zip(peer)
-            .is_some_and(|(ours, peer)| is_within_machine(ours.ip(), peer.ip()))
+            .is_some_and(|(ours, peer)| near::is_within_machine(ours.ip(), peer.ip()))
     }
 
     /// Tells the client that no more comes; it may still send.
@@ -329,10 +322,6 @@ impl Below for Socket {
     }
 }
 
-fn is_within_machine(ours: IpAddr, peer: IpAddr) -> bool {
-    peer == ours || peer.to_canonical().is_loopback()
-}
-
 /// A stream during its handshake, with what was read of it already.
 pub struct Unsecured {
     stream: Rc<Stream>,
@@ -383,43 +372,5 @@ impl AsyncWrite for Unsecured {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, TcpListener, TcpStream};
-
-    use rustix::net::sockopt::socket_send_buffer_size;
-
-    use super::{NEAR_QUEUE, Stream, is_within_machine};
-
-    #[test]
-    fn a_client_on_the_same_machine_has_one_of_its_addresses() {
-        for (ours, peer, expected) in [
-            ("127.0.0.1", "127.0.0.1", true),
-            ("127.0.0.1", "127.0.0.2", true),
-            ("::1", "::1", true),
-            ("::ffff:127.0.0.1", "::ffff:127.0.0.1", true),
-            ("192.0.2.1", "192.0.2.1", true),
-            ("192.0.2.1", "192.0.2.2", false),
-            ("2001:db8::1", "2001:db8::2", false),
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.7", false),
-        ] {
-            let [ours, peer] = [ours, peer].map(|address| address.parse::<IpAddr>().expect("it is one"));
-            assert_eq!(is_within_machine(ours, peer), expected, "{ours} {peer}");
-        }
-    }
-
-    #[test]
-    fn a_client_on_the_same_machine_has_a_short_queue_once_much_is_sent() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let _client = TcpStream::connect(listener.local_addr().expect("it listens")).expect("it listens");
-        let (accepted, _) = listener.accept().expect("somebody came");
-        let stream = Stream::new(accepted.into());
-        let before = socket_send_buffer_size(&stream).expect("it is a socket");
-        assert_ne!(before, 2 * NEAR_QUEUE);
-        stream.expect_much();
-        assert_eq!(socket_send_buffer_size(&stream).ok(), Some(2 * NEAR_QUEUE));
     }
 }

@@ -206,7 +206,8 @@ lychgate(8), section Control.",
         default: "",
         summary: "Name an address and port to listen on.",
         manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets. Port 0 lets the system \
-choose one. A reload may change these lines as it likes, without a connection refused to those that stay. A socket that a service manager \
+choose one. What goes out at a loopback address is not paced, whatever congestion control the system has chosen for wires (bbr would \
+slow it by timers); nor is a large body to a client on this machine that came by another address. A reload may change these lines as it likes, without a connection refused to those that stay. A socket that a service manager \
 has opened for the very same address is used; others of its sockets are not, with a warning. The protocol https, which port 443 has by itself, is for AcceptFilter alone, as in Apache: SSLEngine in the <VirtualHost> makes it TLS.",
         set: Set::Server(|server, args| {
             let protocol = match args.keyword(1).as_str() {
