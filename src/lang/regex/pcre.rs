@@ -19,6 +19,7 @@ pub(super) fn translate(pattern: &str) -> Result<Translated, String> {
         out: String::with_capacity(pattern.len() + 8),
         backtracks: false,
         extended: false,
+        around: Vec::new(),
         after_quantifier: false,
     };
     while let Some(byte) = translator.next() {
@@ -34,7 +35,10 @@ struct Translator<'p> {
     rest: &'p [u8],
     out: String,
     backtracks: bool,
+    /// `(?x)` holds here.
     extended: bool,
+    /// Whether it holds behind each group that is open: an option ends with the group it is set in.
+    around: Vec<bool>,
     after_quantifier: bool,
 }
 
@@ -62,6 +66,10 @@ impl Translator<'_> {
             b'\\' => return self.escape(),
             b'[' => return self.class(),
             b'(' => return self.open(),
+            b')' => {
+                self.extended = self.around.pop().unwrap_or(self.extended);
+                self.out.push(')');
+            }
             b'{' => match quantifier_len(self.rest) {
                 Some(len) => {
                     self.quantifier(len);
@@ -77,7 +85,8 @@ impl Translator<'_> {
                 self.out.push(char::from(byte));
             }
             b'#' if self.extended => while self.next().is_some_and(|byte| byte != b'\n') {},
-            0x80.. => push_byte(&mut self.out, byte),
+            b' ' | b'\t'..=b'\r' if self.extended => {}
+            b' ' | b'\t'..=b'\r' | b'#' | 0x80.. => push_byte(&mut self.out, byte),
             _ => self.out.push(char::from(byte)),
         }
         Ok(())
@@ -109,6 +118,7 @@ impl Translator<'_> {
             return Err("branch reset `(?|` is not supported".to_owned());
         }
         self.out.push('(');
+        let outer = self.extended;
         if self.eat(b"?'") {
             self.out.push_str("?<");
             while let Some(byte) = self.next() {
@@ -118,17 +128,61 @@ impl Translator<'_> {
                 }
                 push_byte(&mut self.out, byte);
             }
-        } else if let Some(flags) = self.rest.strip_prefix(b"?") {
-            let end = flags
-                .iter()
-                .position(|b| !b.is_ascii_alphabetic())
-                .unwrap_or(flags.len());
-            self.extended |= flags[..end].contains(&b'x') && matches!(flags.get(end), Some(b')' | b':' | b'-'));
-            // `?` is part of the group's opening here, not a quantifier.
-            self.rest = flags;
+        } else if self.eat(b"?") {
+            // It is part of what opens the group, not a quantifier.
             self.out.push('?');
+            if self.options()? {
+                return Ok(());
+            }
         }
+        self.around.push(outer);
         Ok(())
+    }
+
+    /// After `(?`: options, as in `(?i-x)` and `(?x:`. Whether they are all there is, and hold to the end of the group around.
+    fn options(&mut self) -> Result<bool, String> {
+        let is_option = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'-';
+        let len = self
+            .rest
+            .iter()
+            .position(|byte| !is_option(byte))
+            .unwrap_or(self.rest.len());
+        let (options, rest) = self.rest.split_at(len);
+        let is_all = match rest.first() {
+            Some(b')') => true,
+            Some(b':') => false,
+            // It opens another kind of group.
+            _ => return Ok(false),
+        };
+        // `regex` has others of its own.
+        if let Some(other) = options.iter().find(|option| !b"imsxU-".contains(option)) {
+            let other = char::from(*other);
+            return Err(format!(
+                "`(?{other}` is not supported; the options are i, m, s, x and U"
+            ));
+        }
+        let (on, off) = options.split_at(options.iter().position(|option| *option == b'-').unwrap_or(len));
+        self.extended = (self.extended || on.contains(&b'x')) && !off.contains(&b'x');
+        self.rest = &rest[usize::from(is_all)..];
+        // What x means is done here. Neither engine knows a group of options that has none: `(?)`.
+        let others = |options: &[u8]| -> String {
+            let known = options.iter().filter(|option| !b"x-".contains(option));
+            known.copied().map(char::from).collect()
+        };
+        let (on, off) = (others(on), others(off));
+        if is_all && on.is_empty() && off.is_empty() {
+            self.out.truncate(self.out.len() - 2);
+            return Ok(true);
+        }
+        self.out.push_str(&on);
+        if !off.is_empty() {
+            self.out.push('-');
+            self.out.push_str(&off);
+        }
+        if is_all {
+            self.out.push(')');
+        }
+        Ok(is_all)
     }
 
     /// After a backslash outside a class.
@@ -141,7 +195,8 @@ impl Translator<'_> {
             b'H' => self.out.push_str(r"[^\t \xA0]"),
             b'v' => self.out.push_str(r"[\n-\r\x85]"),
             b'V' => self.out.push_str(r"[^\n-\r\x85]"),
-            b'R' => self.out.push_str(r"(?:\r\n|[\n-\r\x85])"),
+            // pcre2pattern(3): an atomic group.
+            b'R' => self.out.push_str(r"(?>\r\n|[\n-\r\x85])"),
             b'N' => self.out.push_str(r"[^\n]"),
             b'Z' => self.out.push_str(r"(?=\n?\z)"),
             b'Q' => {
