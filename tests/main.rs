@@ -22,6 +22,7 @@
 //! - `logs`: logs that are rotated, whose programs die, whose disks are full
 //! - `manual`: Apache's own manual in three languages, beside Apache
 //! - `overload`: more clients than there is room for
+//! - `patterns`: patterns made at random, beside PCRE2
 //! - `probe`: what a taken-over script can do, under each setting
 //! - `programs`: git, gitweb and CGI.pm behind the server
 //! - `reload`: other settings while requests come in
@@ -77,6 +78,7 @@ mod logs;
 mod manual;
 mod overload;
 mod passwd;
+mod patterns;
 mod probe;
 mod programs;
 mod proxy;
@@ -152,6 +154,7 @@ fn main() -> ExitCode {
         trials.extend(logs::trials());
         trials.extend(system_log::trials());
         trials.extend(passwd::trials());
+        trials.extend(patterns::trials());
         trials.extend(clients::trials());
         trials.extend(cold::trials());
         trials.extend(compare::trials());

@@ -154,11 +154,11 @@ impl Translator<'_> {
             // It opens another kind of group.
             _ => return Ok(false),
         };
-        // `regex` has others of its own.
-        if let Some(other) = options.iter().find(|option| !b"imsxU-".contains(option)) {
-            let other = char::from(*other);
+        // `regex` has others of its own, and `xx` is another than `x`.
+        if !options.iter().all(|option| b"imsxU-".contains(option)) || options.windows(2).any(|two| two == b"xx") {
+            let options = options.escape_ascii();
             return Err(format!(
-                "`(?{other}` is not supported; the options are i, m, s, x and U"
+                "`(?{options}` is not supported; the options are i, m, s, x and U"
             ));
         }
         let (on, off) = options.split_at(options.iter().position(|option| *option == b'-').unwrap_or(len));

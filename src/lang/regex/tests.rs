@@ -91,6 +91,7 @@ fn refused_patterns_say_why_in_one_line() {
         "a(?R)",
         "(?u)a",
         "(?R:a)",
+        "(?xx)a",
         "\\x{100}",
         "(?<!a",
         "x{3,2}",
