@@ -244,7 +244,7 @@ impl Driver {
     /// After a restart: what the old spawner said is read first, then what it did not answer is asked again.
     ///
     /// A script that it had started without having said so runs twice. That window is a few microseconds wide, and under
-    /// [`FirstNews::WithEnd`] some milliseconds.
+    /// [`WithEnd`](crate::process::message::FirstNews::WithEnd) some milliseconds.
     fn take_over(&self) -> io::Result<()> {
         if !mem::take(&mut self.0.state().restarted) {
             return Ok(());
