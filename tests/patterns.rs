@@ -12,6 +12,8 @@ use libtest_mimic::{Failed, Trial};
 
 use lychgate::lang::regex::Regex;
 
+use crate::support::random::Random;
+
 /// So many are made, and each is looked for in so many texts.
 const PATTERNS: usize = 8000;
 const TEXTS: usize = 6;
@@ -23,22 +25,6 @@ pub fn trials() -> Vec<Trial> {
     vec![Trial::test("patterns::match_as_by_pcre2", || {
         as_by_pcre2().map_err(Failed::from)
     })]
-}
-
-/// The same numbers in every run (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % bound
-    }
-
-    fn one_of<'w>(&mut self, words: &[&'w str]) -> &'w str {
-        words[self.below(words.len())]
-    }
 }
 
 const LITERALS: &[&str] = &[
@@ -121,44 +107,48 @@ const PARTS_OF_TEXTS: &[&str] = &[
     "]", "&", "\"", "{2}", "#", ",", "K", "\t", "a.b",
 ];
 
-fn class(dice: &mut Dice) -> String {
-    let mut class = dice.one_of(&["[", "[", "[^", "[]"]).to_owned();
-    for _ in 0..=dice.below(4) {
-        class.push_str(dice.one_of(IN_CLASSES));
-    }
-    class + dice.one_of(&["]", "]", "-]"])
+fn one_of<'w>(random: &mut Random, words: &[&'w str]) -> &'w str {
+    random.one_of::<&str>(words)
 }
 
-fn sequence(dice: &mut Dice, depth: usize) -> String {
+fn class(random: &mut Random) -> String {
+    let mut class = one_of(random, &["[", "[", "[^", "[]"]).to_owned();
+    for _ in 0..=random.below(4) {
+        class.push_str(one_of(random, IN_CLASSES));
+    }
+    class + one_of(random, &["]", "]", "-]"])
+}
+
+fn sequence(random: &mut Random, depth: usize) -> String {
     let mut made = String::new();
-    for _ in 0..=dice.below(4) {
-        match dice.below(20) {
-            0..=7 => made.push_str(dice.one_of(LITERALS)),
-            8..=11 => made.push_str(dice.one_of(ESCAPES)),
-            12..=14 => made.push_str(&class(dice)),
-            15 => made.push_str(dice.one_of(REFERENCES)),
-            16 => made.push_str(dice.one_of(OPTIONS)),
+    for _ in 0..=random.below(4) {
+        match random.below(20) {
+            0..=7 => made.push_str(one_of(random, LITERALS)),
+            8..=11 => made.push_str(one_of(random, ESCAPES)),
+            12..=14 => made.push_str(&class(random)),
+            15 => made.push_str(one_of(random, REFERENCES)),
+            16 => made.push_str(one_of(random, OPTIONS)),
             _ if depth > 0 => {
-                made.push_str(dice.one_of(GROUPS));
-                made.push_str(&alternatives(dice, depth - 1));
+                made.push_str(one_of(random, GROUPS));
+                made.push_str(&alternatives(random, depth - 1));
                 made.push(')');
                 // Not repeated: what it has then may be another.
                 continue;
             }
             _ => {}
         }
-        if dice.below(3) == 0 {
-            made.push_str(dice.one_of(QUANTIFIERS));
+        if random.below(3) == 0 {
+            made.push_str(one_of(random, QUANTIFIERS));
         }
     }
     made
 }
 
-fn alternatives(dice: &mut Dice, depth: usize) -> String {
-    let mut made = sequence(dice, depth);
-    while dice.below(4) == 0 {
+fn alternatives(random: &mut Random, depth: usize) -> String {
+    let mut made = sequence(random, depth);
+    while random.below(4) == 0 {
         made.push('|');
-        made.push_str(&sequence(dice, depth));
+        made.push_str(&sequence(random, depth));
     }
     made
 }
@@ -167,12 +157,12 @@ fn alternatives(dice: &mut Dice, depth: usize) -> String {
 struct Question(String, bool, Vec<String>);
 
 impl Question {
-    fn any(dice: &mut Dice) -> Question {
-        let text = |dice: &mut Dice| (0..dice.below(8)).map(|_| dice.one_of(PARTS_OF_TEXTS)).collect();
+    fn any(random: &mut Random) -> Question {
+        let text = |random: &mut Random| (0..random.below(8)).map(|_| one_of(random, PARTS_OF_TEXTS)).collect();
         Question(
-            alternatives(dice, 3),
-            dice.below(4) == 0,
-            (0..TEXTS).map(|_| text(dice)).collect(),
+            alternatives(random, 3),
+            random.below(4) == 0,
+            (0..TEXTS).map(|_| text(random)).collect(),
         )
     }
 
@@ -231,8 +221,8 @@ fn by_pcre2(questions: &[Question]) -> Result<String, String> {
 }
 
 fn as_by_pcre2() -> Result<(), String> {
-    let mut dice = Dice(0x6c79_6368_6761_7465);
-    let questions: Vec<Question> = (0..PATTERNS).map(|_| Question::any(&mut dice)).collect();
+    let mut random = Random(0x6c79_6368_6761_7465);
+    let questions: Vec<Question> = (0..PATTERNS).map(|_| Question::any(&mut random)).collect();
     let theirs = by_pcre2(&questions)?;
     let (mut compared, mut wrong) = (0, String::new());
     for (question, theirs) in questions.iter().zip(theirs.lines()) {

@@ -8,6 +8,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::support::case;
 use crate::support::play;
+use crate::support::random::Random;
 use crate::support::server::{self, Server};
 use crate::support::site;
 use crate::support::wire::{Judge, Reply, Wire, show};
@@ -263,20 +264,4 @@ fn told(reply: &Reply, number: usize) -> String {
         }
     }
     text.replace(&format!("v{number:02}.example"), "v.example")
-}
-
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % bound
-    }
-
-    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len())]
-    }
 }

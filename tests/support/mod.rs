@@ -7,6 +7,7 @@ pub mod fastcgi;
 pub mod golden;
 pub mod play;
 pub mod processes;
+pub mod random;
 pub mod server;
 pub mod services;
 pub mod site;
