@@ -1,7 +1,8 @@
 //! From PCRE's spelling to the one that `regex` and `fancy-regex` share.
 //!
 //! Only spellings change, never the engine's work: literal `{`, classes holding `[` or `&&`, `\<`, `\h`, `\Q…\E`,
-//! octal and control escapes, bytes beyond ASCII (single bytes in Apache, which does not use PCRE's UTF mode).
+//! octal and control escapes, bytes beyond ASCII (single bytes in Apache, which does not use PCRE's UTF mode), white
+//! space and comments under `(?x)`, which the engines are told nothing of.
 
 use std::fmt::Write;
 
