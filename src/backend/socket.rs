@@ -16,6 +16,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::backend::patience::Patience;
+use crate::net::near;
 use crate::net::tls::{Below, Partner, Session};
 
 /// So much room is made ready for what comes out of TLS at one time.
@@ -73,6 +74,9 @@ impl Socket {
         let tcp = TcpStream::connect(address).await?;
         // Records are written whole, so waiting for more to put in a packet would only cost time.
         tcp.set_nodelay(true)?;
+        if near::is_within_machine(tcp.local_addr()?.ip(), address.ip()) {
+            near::pace_no_more(&tcp);
+        }
         Ok(Socket {
             bare: Some(Bare::Tcp(tcp)),
             tls: None,
@@ -321,5 +325,25 @@ impl Below for Direct<'_> {
 
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         Ok(rustix::io::writev(self.0, pieces)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use rustix::net::sockopt::tcp_congestion;
+
+    use super::{Bare, Socket};
+
+    #[tokio::test]
+    async fn what_goes_to_an_application_on_this_machine_is_not_paced() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it listens");
+        let socket = Socket::to_address(address).await.expect("it listens");
+        let Bare::Tcp(tcp) = socket.bare() else {
+            panic!("it is TCP");
+        };
+        assert_eq!(tcp_congestion(tcp).as_deref(), Ok("reno"));
     }
 }

@@ -1,7 +1,7 @@
 //! Listening and streams.
 
 pub mod accept;
-mod near;
+pub mod near;
 pub mod stream;
 pub mod tls;
 pub mod vigil;
