@@ -224,8 +224,9 @@ settings! {
     }
 }
 
-/// The directives, feature by feature; those of one are in alphabetical order.
-const BY_FEATURE: &[&[Directive]] = &[
+/// The directives, feature by feature; those of one are in alphabetical order. A static, because a constant of that size would be
+/// there as often as it is read.
+static BY_FEATURE: &[&[Directive]] = &[
     access_programs::DIRECTIVES,
     actions::DIRECTIVES,
     alias::DIRECTIVES,
