@@ -1,5 +1,6 @@
 //! Paths as bytes: joining, parents, file names, extensions. Nothing here asks the file system.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -22,6 +23,39 @@ pub fn absolute(root: &[u8], name: &[u8]) -> Vec<u8> {
     } else {
         join(root, name)
     }
+}
+
+/// An absolute path without `.`, `..` and empty segments, as text: what a symbolic link on the way leads to is not asked. Behind
+/// the root `..` is the root. A relative path is left as it is.
+pub fn resolved(path: &[u8]) -> Cow<'_, [u8]> {
+    let is_settled = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..");
+    let Some(below) = path.strip_prefix(b"/") else {
+        return Cow::Borrowed(path);
+    };
+    let named = below.strip_suffix(b"/").unwrap_or(below);
+    if named.is_empty() || named.split(|byte| *byte == b'/').all(is_settled) {
+        return Cow::Borrowed(path);
+    }
+    let mut clean = Vec::with_capacity(path.len());
+    let mut names_directory = false;
+    for segment in below.split(|byte| *byte == b'/') {
+        names_directory = !is_settled(segment);
+        match segment {
+            b".." => {
+                let parent = memchr::memrchr(b'/', &clean).unwrap_or(0);
+                clean.truncate(parent);
+            }
+            b"." | b"" => {}
+            name => {
+                clean.push(b'/');
+                clean.extend_from_slice(name);
+            }
+        }
+    }
+    if names_directory {
+        clean.push(b'/');
+    }
+    Cow::Owned(clean)
 }
 
 /// The directory a path lies in, without its closing slash: `/a/b` and `/a/b/` give `/a`, `/a` gives `/`, `/` none.
@@ -88,7 +122,7 @@ pub fn as_path(bytes: &[u8]) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use super::{absolute, below, extensions, file_name, join, parent, steps};
+    use super::{absolute, below, extensions, file_name, join, parent, resolved, steps};
 
     #[test]
     fn joins_with_one_slash() {
@@ -104,6 +138,28 @@ mod tests {
         }
         assert_eq!(absolute(b"/etc/httpd", b"conf/x"), b"/etc/httpd/conf/x");
         assert_eq!(absolute(b"/etc/httpd", b"/x"), b"/x");
+    }
+
+    #[test]
+    fn dots_are_taken_out() {
+        for (path, want) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/a//b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/.", "/a/b/"),
+            ("/a/../..", "/"),
+            ("/../../etc/x", "/etc/x"),
+            ("/a/.b/..c/...", "/a/.b/..c/..."),
+            ("a/../b", "a/../b"),
+            ("", ""),
+        ] {
+            assert_eq!(resolved(path.as_bytes()), want.as_bytes(), "{path}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::base::glob::Glob;
+use crate::base::path;
 use crate::config::directives::limit::Methods;
 use crate::config::directives::options::Options;
 use crate::lang::expr::Trust;
@@ -122,17 +123,19 @@ impl<'a> Args<'a> {
     }
 }
 
-/// `name` below `root` unless it is absolute already.
+/// `name` below `root` unless it is absolute already, without `.` and `..`, as far as it holds nothing that a request fills in.
 pub fn below(root: &[u8], name: &[u8]) -> Vec<u8> {
-    if name.first() == Some(&b'/') || root.is_empty() {
-        return name.to_vec();
+    let path = if root.is_empty() {
+        name.to_vec()
+    } else {
+        path::absolute(root, name)
+    };
+    let literal = path.iter().position(|byte| *byte == b'$').unwrap_or(path.len());
+    if literal == path.len() {
+        return path::resolved(&path).into_owned();
     }
-    let mut path = root.to_vec();
-    if path.last() != Some(&b'/') {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
+    let (directory, rest) = path.split_at(memchr::memrchr(b'/', &path[..literal]).map_or(0, |slash| slash + 1));
+    [&path::resolved(directory), rest].concat()
 }
 
 /// Text as a duration: a number of seconds, or a number with a unit.

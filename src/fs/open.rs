@@ -248,6 +248,10 @@ pub struct Extent {
 /// belong to what follows.
 pub fn extent(name: &[u8]) -> Result<Extent, OpenError> {
     let mut end = name.len();
+    if end == 0 {
+        // Names that requests make up can be empty, and name nothing then.
+        return Err(OpenError::Missing);
+    }
     loop {
         while end > 1 && name[end - 1] == b'/' {
             end -= 1;

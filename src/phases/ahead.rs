@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use percent_encoding::percent_decode;
 
+use crate::base::path;
 use crate::exchange::Exchange;
 use crate::exchange::client::Patience;
 use crate::exchange::fail::Fail;
@@ -50,10 +51,11 @@ fn to_url(ex: &Exchange, path: &[u8]) -> Option<Exchange> {
     Some(look)
 }
 
-/// The same for a file by its name.
+/// The same for a file by its name, absolute or beside that of the request.
 pub(super) fn at_file(ex: &Exchange, path: &[u8]) -> Looked {
     let mut look = ex.look_ahead();
-    let place = locate::look_at_file(&mut look, path);
+    let whole = path::absolute(directory_of(&ex.file), path);
+    let place = locate::look_at_file(&mut look, &whole);
     taken_over(ex, look, place)
 }
 

@@ -19,7 +19,7 @@ use crate::exchange::rewriting::Look;
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, AgainMethod};
 use crate::http::status::Status;
-use crate::http::target::{CleanPath, Slashes};
+use crate::http::target::{CleanPath, Slashes, TargetError};
 use crate::lang::rewrite::{self, Decision, Effects, Host, InDirectory, Pending, Subject};
 use crate::phases::proxy_pass;
 use crate::phases::redirect;
@@ -112,9 +112,14 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
     };
     let found = match outcome.decision {
         Decision::File(path) => named(ex, Translated { path, ..below(b"") }),
-        Decision::BelowDocumentRoot(path) => named(ex, below(&path)),
+        Decision::BelowDocumentRoot(path) => {
+            // What a rule took from the client must not lead out of the site.
+            let path = CleanPath::from_decoded(&path, Slashes::Keep).map_err(|error| leads_astray(&path, error))?;
+            named(ex, below(path.as_bytes()))
+        }
         Decision::Url(path) => {
-            ex.target.path = CleanPath::from_decoded(&path, Slashes::Merge).map_err(|_| no_path(&path))?;
+            ex.target.path =
+                CleanPath::from_decoded(&path, Slashes::Merge).map_err(|error| leads_astray(&path, error))?;
             ex.target.query = outcome.query;
             return translated(ex);
         }
@@ -382,6 +387,20 @@ fn no_path(path: &[u8]) -> Stop {
         Status::BAD_REQUEST,
         Blame::Site,
         format!("rules made `{path}`, which is no path"),
+    )
+    .of_module("rewrite")
+    .into()
+}
+
+/// As Apache answers what it cannot map to a file.
+fn leads_astray(path: &[u8], error: TargetError) -> Stop {
+    if error != TargetError::AboveRoot {
+        return no_path(path);
+    }
+    let path = String::from_utf8_lossy(path);
+    Fail::site(
+        Status::FORBIDDEN,
+        format!("rules made `{path}`, which leads out of the document root"),
     )
     .of_module("rewrite")
     .into()

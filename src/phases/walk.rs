@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::path;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::{Branch, FilesSection, IfSection};
 use crate::config::directives::options::Options;
@@ -32,7 +33,8 @@ use crate::scripts::diagnosis::obstacle::{self, Runner};
 
 /// Finds the file and merges its settings.
 pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
-    let name = without_doubled_slashes(&translated.path);
+    // Sections are chosen by the name of what is opened: dots that a pattern or a rule took from the client lead nowhere else.
+    let name = path::resolved(&translated.path);
     let extent = open::extent(&name).map_err(|error| refused(ex, &name, error))?;
     let landed = Landed::new(&name, &extent);
     let directories = directories_of(&name, &extent);
