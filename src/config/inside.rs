@@ -155,7 +155,7 @@ impl<'a> Inside<'a> {
             remarks: &remarks,
         };
         match entry.set {
-            Set::Dir(set) | Set::SiteOrDir(_, set) => {
+            Set::Dir(set) | Set::SiteOrDir(_, set) | Set::SiteAndDir(_, set) => {
                 if let Err(message) = set(conf, &args) {
                     self.complain(node, message);
                 }

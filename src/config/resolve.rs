@@ -163,6 +163,10 @@ impl Resolver {
         let result = match entry.set {
             Set::Server(set) | Set::ServerOrService(set, _) => set(&mut self.server, &args),
             Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut self.scope(at).settings, &args),
+            Set::SiteAndDir(of_site, of_dir) => {
+                let scope = self.scope(at);
+                of_site(&mut scope.settings, &args).and_then(|()| of_dir(&mut scope.base, &args))
+            }
             Set::Dir(set) => set(&mut self.scope(at).base, &args),
             Set::Language | Set::Service(_) => Ok(()),
             Set::Ignored(why) => return self.note(node, why),

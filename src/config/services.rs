@@ -82,7 +82,7 @@ fn line(node: &Node, service: &mut Service, root: &[u8], complaints: &mut Vec<Co
     };
     let result = match entry.set {
         Set::Service(set) | Set::ServerOrService(_, set) => set(service, &args),
-        Set::Dir(set) | Set::SiteOrDir(_, set) => set(&mut service.conf, &args),
+        Set::Dir(set) | Set::SiteOrDir(_, set) | Set::SiteAndDir(_, set) => set(&mut service.conf, &args),
         Set::Server(_) | Set::Site(_) | Set::Language | Set::Ignored(_) => Err("has no meaning in <Service>".into()),
     };
     if let Err(message) = result {

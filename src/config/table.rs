@@ -147,6 +147,11 @@ pub enum Set {
         fn(&mut SiteSettings, &Args) -> Result<(), String>,
         fn(&mut DirConf, &Args) -> Result<(), String>,
     ),
+    /// The same, where what is said outside is also where places begin.
+    SiteAndDir(
+        fn(&mut SiteSettings, &Args) -> Result<(), String>,
+        fn(&mut DirConf, &Args) -> Result<(), String>,
+    ),
     /// Settings of a `<Service>`.
     Service(fn(&mut Service, &Args) -> Result<(), String>),
     /// Settings of the whole server, or of the `<Service>` in which it stands.

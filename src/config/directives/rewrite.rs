@@ -257,8 +257,8 @@ The flags are NC, OR and NV.",
         overrides: Override::FileInfo,
         default: "off",
         summary: "Say whether rules are applied.",
-        manual: "Virtual hosts do not inherit the rules of the main server, see RewriteOptions.",
-        set: Set::SiteOrDir(
+        manual: "Outside of sections it holds for the rules there, and for those of all directories that say nothing themselves. Virtual hosts do not inherit the rules of the main server, see RewriteOptions.",
+        set: Set::SiteAndDir(
             |site, args| engine(&mut site.rewrite.rules.0, args),
             |conf, args| engine(&mut conf.rewrite, args),
         ),

@@ -67,7 +67,9 @@ fn a_default_is_what_its_own_setter_takes() {
         let result = match directive.set {
             Set::Server(set) | Set::ServerOrService(set, _) => set(&mut Server::default(), &args),
             Set::Service(set) => set(&mut Service::new("a"), &args),
-            Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut SiteSettings::default(), &args),
+            Set::Site(set) | Set::SiteOrDir(set, _) | Set::SiteAndDir(set, _) => {
+                set(&mut SiteSettings::default(), &args)
+            }
             Set::Dir(set) => set(&mut DirConf::default(), &args),
             Set::Language | Set::Ignored(_) => Ok(()),
         };
