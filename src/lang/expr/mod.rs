@@ -36,9 +36,9 @@ pub struct StringExpr {
 pub enum Trust {
     /// Everything may be asked.
     Full,
-    /// `file()`, `filesize()` and the operators that look at files are refused.
+    /// What files hold, and how much (`file()`, `filesize()`), is refused; whether they are there may be asked, as in Apache.
     Restricted,
-    /// The same in a document that is parsed for includes, where `v()` is short for `reqenv()`.
+    /// In a document that is parsed for includes, where `v()` is short for `reqenv()`, that is refused too.
     Document,
 }
 

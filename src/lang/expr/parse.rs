@@ -10,6 +10,9 @@ use crate::lang::vars::{self, Accessible, FileTest, Variable};
 /// How deep parentheses, negations and calls may nest. (Apache gives up at 20 when it evaluates.)
 const MAX_DEPTH: usize = 40;
 
+/// Why a question is refused where expressions are not to look at files.
+const LOOKS_AT_FILES: &str = "looks at files, which is not allowed here";
+
 /// Reads a boolean expression.
 pub(super) fn boolean(text: &str, trust: Trust) -> Result<Condition, String> {
     whole(Parser::new(text, trust))
@@ -151,10 +154,10 @@ impl<'t> Parser<'t> {
                     )),
                 };
             }
-            b'd' | b'e' | b'f' | b's' | b'L' | b'h' | b'x' => {
-                self.refuse_restricted(&format!("-{name}"))?;
-                self.word()?
+            b'd' | b'e' | b'f' | b's' | b'L' | b'h' | b'x' if self.trust == Trust::Document => {
+                return Err(format!("`-{name}` {LOOKS_AT_FILES}"));
             }
+            b'd' | b'e' | b'f' | b's' | b'L' | b'h' | b'x' => self.word()?,
             b'F' | b'U' | b'A' | b'n' | b'z' | b'T' => self.word()?,
             _ => return Err(format!("`-{name}` is not an operator")),
         };
@@ -176,7 +179,7 @@ impl<'t> Parser<'t> {
     fn refuse_restricted(&self, name: &str) -> Result<(), String> {
         match self.trust {
             Trust::Full => Ok(()),
-            Trust::Restricted | Trust::Document => Err(format!("`{name}` looks at files, which is not allowed here")),
+            Trust::Restricted | Trust::Document => Err(format!("`{name}` {LOOKS_AT_FILES}")),
         }
     }
 

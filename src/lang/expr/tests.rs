@@ -366,9 +366,14 @@ fn files_are_asked_about_through_the_request() {
 
 #[test]
 fn restricted_expressions_may_not_look_at_files() {
-    for text in ["-f '/x'", "file('/x') == ''", "-n %{FILESIZE:/x}", "true || -x '/x'"] {
+    for text in ["file('/x') == ''", "-n %{FILESIZE:/x}", "true || file('/x') == ''"] {
         assert!(Expr::parse(text, Trust::Restricted).is_err(), "{text}");
+        assert!(Expr::parse(text, Trust::Document).is_err(), "{text}");
         assert!(Expr::parse(text, Trust::Full).is_ok(), "{text}");
+    }
+    for text in ["-f '/x'", "true || -x '/x'", "! -s '/x'"] {
+        assert!(Expr::parse(text, Trust::Document).is_err(), "{text}");
+        assert!(Expr::parse(text, Trust::Restricted).is_ok(), "{text}");
     }
 }
 
