@@ -34,8 +34,8 @@ pub fn due(rule: &Rule, turn: Turn, live: &Live<'_>) -> Option<Vec<u8>> {
         When::Early => turn == Turn::Early,
         _ if turn == Turn::Early => false,
         When::Late => true,
-        When::Set(name) => live.view.ex.variable(name).is_some(),
-        When::Unset(name) => live.view.ex.variable(name).is_none(),
+        When::Set(name) => live.view.ex.environment(name).is_some(),
+        When::Unset(name) => live.view.ex.environment(name).is_none(),
         When::Holds(expr) => expr.eval(live).unwrap_or(false),
     };
     acts.then(|| match &rule.action {

@@ -8,8 +8,9 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::base::{ascii, version};
 use crate::config::directives::server::Tokens;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Previous};
 use crate::http::depends;
+use crate::http::method::Method;
 use crate::lang::local_time;
 use crate::lang::vars::Variable;
 
@@ -23,10 +24,41 @@ fn group(gid: u32) -> Option<String> {
     Some(Group::from_gid(Gid::from_raw(gid)).ok()??.name)
 }
 
+impl Previous {
+    /// A variable by the name that it has in the pass behind this one, with `REDIRECT_` before its own.
+    fn renamed(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let name = name.strip_prefix(b"REDIRECT_")?;
+        if name == b"STATUS" {
+            return Some(Cow::Owned(self.status.digits().to_vec()));
+        }
+        let own = self.variables.get(name).map(|value| Cow::Borrowed(value.as_slice()));
+        own.or_else(|| self.before.as_deref()?.renamed(name))
+    }
+}
+
 impl Exchange {
     /// A variable that the settings or a phase set, of this pass.
     pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
         self.variables.get(name).map(Vec::as_slice)
+    }
+
+    /// A variable as conditions ask for it: one of this pass, or one of a pass before it, which has `REDIRECT_` before its name.
+    pub fn environment(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let own = self.variable(name).map(Cow::Borrowed);
+        own.or_else(|| self.previous.as_deref()?.renamed(name))
+    }
+
+    /// The name of this pass's method.
+    pub fn method_name(&self) -> &[u8] {
+        self.name_of(self.method)
+    }
+
+    /// The name of a method that a pass of this request had.
+    pub fn name_of(&self, method: Method) -> &[u8] {
+        match method {
+            Method::Other => self.head.method_bytes(),
+            method => method.as_str().as_bytes(),
+        }
     }
 
     /// A variable that the server computes; `None` where it has no value.
@@ -34,7 +66,7 @@ impl Exchange {
         let text = |text: &'static str| Some(Cow::Borrowed(text.as_bytes()));
         let bytes = |bytes: &'_ [u8]| Some(Cow::Owned(bytes.to_vec()));
         match variable {
-            Variable::RequestMethod => bytes(self.head.method_bytes()),
+            Variable::RequestMethod => bytes(self.method_name()),
             Variable::RequestScheme => Some(Cow::Borrowed(self.scheme())),
             Variable::RequestUri | Variable::DocumentUri => bytes(self.target.path.as_bytes()),
             Variable::RequestFilename | Variable::ScriptFilename => bytes(&self.file),

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
+use crate::exchange::Exchange;
 use crate::exchange::response::Response;
-use crate::exchange::{Exchange, Previous};
 use crate::fs::open::{self, Kind};
 use crate::http::depends;
 use crate::http::status::Status;
@@ -28,19 +28,6 @@ pub struct View<'a> {
     pub response: Option<&'a Response>,
 }
 
-/// A variable of the pass before, which has `REDIRECT_` before its name in this one.
-fn redirected<'p>(previous: Option<&'p Previous>, name: &[u8]) -> Option<Cow<'p, [u8]>> {
-    let (previous, name) = (previous?, name.strip_prefix(b"REDIRECT_")?);
-    if name == b"STATUS" {
-        return Some(Cow::Owned(previous.status.digits().to_vec()));
-    }
-    let own = previous
-        .variables
-        .get(name)
-        .map(|value| Cow::Borrowed(value.as_slice()));
-    own.or_else(|| redirected(previous.before.as_deref(), name))
-}
-
 impl Vars for View<'_> {
     fn request_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.ex.head.joined(name.as_bytes())
@@ -51,9 +38,8 @@ impl Vars for View<'_> {
     }
 
     fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let own = self.ex.variable(name.as_bytes()).map(Cow::Borrowed);
-        own.or_else(|| redirected(self.ex.previous.as_deref(), name.as_bytes()))
-            .or_else(|| self.ex.tls_environment(name).map(Cow::Borrowed))
+        let own = self.ex.environment(name.as_bytes());
+        own.or_else(|| self.ex.tls_environment(name).map(Cow::Borrowed))
     }
 
     fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -63,7 +49,13 @@ impl Vars for View<'_> {
 
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
         if variable == Variable::RequestStatus {
-            let status = self.response.map_or(Status::OK, |response| response.head.status);
+            // What an error document is looked for with, before there is an answer.
+            let before = self
+                .ex
+                .previous
+                .as_deref()
+                .map_or(Status::OK, |previous| previous.status);
+            let status = self.response.map_or(before, |response| response.head.status);
             return Some(Cow::Owned(status.digits().to_vec()));
         }
         if variable == Variable::ContentType {

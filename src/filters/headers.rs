@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::directives::headers::{Action, Rule};
+use crate::config::directives::headers::{Action, Rule, When};
 use crate::exchange::Exchange;
 use crate::exchange::field_rules::{Live, Turn, act, due, edited};
 use crate::exchange::response::Response;
@@ -78,7 +78,18 @@ fn one(ex: &mut Exchange, response: &Response, rule: &Rule, which: Which, turn: 
         view,
         fields: [&tables.success, &tables.always],
     };
-    let Some(value) = due(rule, turn, &live) else { return };
+    let value = if let When::Holds(_) = rule.when {
+        // What was depended upon before is in the answer's Vary already.
+        let before = ex.rewriting.vary.names().len();
+        let value = due(rule, turn, &live);
+        for name in ex.rewriting.vary.names().iter().skip(before) {
+            tables.success.merge(b"Vary", name.as_bytes());
+        }
+        value
+    } else {
+        due(rule, turn, &live)
+    };
+    let Some(value) = value else { return };
     if let Action::Echo(names) = &rule.action {
         for (name, value) in ex.head.fields().filter(|(name, _)| names.is_match(name)) {
             tables.success.append(name, value);

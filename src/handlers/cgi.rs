@@ -72,7 +72,7 @@ pub async fn run_with(
     let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
     let length = input.length;
     let mut order = order(place, script, arguments, &env, input.stdin.take());
-    order.first_news = first_news(environment::method(ex), order.stdin.as_ref());
+    order.first_news = first_news(ex.method_name(), order.stdin.as_ref());
     let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
@@ -294,7 +294,7 @@ pub(in crate::handlers) fn about(ex: &Exchange, place: &Place) -> About {
 fn asked(ex: &Exchange) -> Asked {
     let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
     Asked {
-        method: environment::method(ex).to_vec(),
+        method: ex.method_name().to_vec(),
         path: ex.target.path.as_bytes().to_vec(),
         query: ex.target.query.clone(),
         protocol: ex.head.version().as_str(),
@@ -305,7 +305,7 @@ fn asked(ex: &Exchange) -> Asked {
 /// The words of an indexed query (RFC 3875 section 4.4).
 fn arguments(ex: &Exchange) -> Vec<Vec<u8>> {
     let query = ex.target.query.as_deref().unwrap_or_default();
-    command_line(environment::method(ex), query, DashWords::Refuse)
+    command_line(ex.method_name(), query, DashWords::Refuse)
 }
 
 /// What the settings of the request say of limits; the spawner knows those of the file's place itself.

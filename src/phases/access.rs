@@ -244,8 +244,8 @@ fn is_on<'a>(ex: &Exchange, list: &str, froms: impl Iterator<Item = &'a From>) -
     for from in froms {
         let is_meant = match from {
             From::All => true,
-            From::Env(name) => ex.variables.contains_key(name),
-            From::NotEnv(name) => !ex.variables.contains_key(name),
+            From::Env(name) => ex.environment(name).is_some(),
+            From::NotEnv(name) => ex.environment(name).is_none(),
             From::Network(network) => {
                 depends::on_client();
                 network.contains(ex.connection.client.ip())

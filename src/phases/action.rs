@@ -15,8 +15,7 @@ pub fn find(ex: &mut Exchange, place: &Place) -> Result<Option<Again>, Fail> {
     let actions = &place.conf.actions;
     let method = match ex.method {
         Method::Get | Method::Head => ex.target.query.as_ref().map(|_| &b"GET"[..]),
-        Method::Other => Some(ex.head.method_bytes()),
-        method => Some(method.as_str().as_bytes()),
+        _ => Some(ex.method_name()),
     };
     let by_method = method.and_then(|method| actions.of_method(method));
     // A script that is none would lead here again, and again.

@@ -123,7 +123,7 @@ fn one(ex: &Exchange, place: &Place, requirement: &Requirement, group_file: Opti
             networks.iter().any(|network| network.contains(address))
         }
         Requirement::Local => is_local(ex),
-        Requirement::Env(names) => names.iter().any(|name| ex.variables.contains_key(name)),
+        Requirement::Env(names) => names.iter().any(|name| ex.environment(name).is_some()),
         Requirement::Method(methods) => {
             let asked = if ex.method == Method::Head {
                 Method::Get

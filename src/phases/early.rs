@@ -76,12 +76,12 @@ fn subject<'a>(ex: &'a Exchange, attribute: &'a Attribute) -> Cow<'a, [u8]> {
         },
         Attribute::RemoteAddr => Cow::Owned(ex.client_ip().into_bytes()),
         Attribute::ServerAddr => Cow::Owned(ex.connection.local.ip().to_canonical().to_string().into_bytes()),
-        Attribute::RequestMethod => Cow::Borrowed(ex.head.method_bytes()),
+        Attribute::RequestMethod => Cow::Borrowed(ex.method_name()),
         Attribute::RequestProtocol => Cow::Borrowed(ex.head.version().as_str().as_bytes()),
         Attribute::RequestUri => Cow::Borrowed(ex.target.path.as_bytes()),
         Attribute::Named(name) => match ex.head.joined(name) {
             Some(value) => value,
-            None => Cow::Borrowed(ex.variable(name).unwrap_or_default()),
+            None => ex.environment(name).unwrap_or_default(),
         },
         Attribute::Fields(_) => Cow::Borrowed(&[]),
     }

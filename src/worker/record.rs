@@ -8,8 +8,9 @@ use crate::exchange::response::Response;
 use crate::exchange::view::View;
 use crate::exchange::{Exchange, Previous};
 use crate::http::target::split_query;
+use crate::lang::log_format::condition::LogCondition;
 use crate::lang::log_format::record::{AccessRecord, ConnectionState, Which};
-use crate::lang::vars::Vars;
+use crate::lang::vars::{Variable, Vars};
 use crate::worker::logs::Logs;
 
 /// What was sent.
@@ -48,13 +49,49 @@ pub fn write(logs: &Logs, ex: &Exchange, response: Option<&Response>, sent: &Sen
         duration,
     };
     for log in logs.access_of(ex.site) {
-        if log
-            .condition
-            .as_ref()
-            .is_none_or(|condition| condition.holds(&record.view))
-        {
+        let holds = |condition: &LogCondition| match first(ex) {
+            None => condition.holds(&record.view),
+            Some(pass) => condition.holds(&FirstPass {
+                last: &record.view,
+                pass,
+            }),
+        };
+        if log.condition.as_ref().is_none_or(holds) {
             logs.push(log.target, |line| log.format.append(&record, line));
         }
+    }
+}
+
+/// A request that was redirected inside the server, as its first pass left it: conditions of logs ask this one, as in Apache. The
+/// status is that of the answer.
+struct FirstPass<'a> {
+    last: &'a View<'a>,
+    pass: &'a Previous,
+}
+
+impl Vars for FirstPass<'_> {
+    fn beneath(&self) -> Option<&dyn Vars> {
+        Some(self.last)
+    }
+
+    fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let own = self.pass.variables.get(name.as_bytes()).map(Vec::as_slice);
+        own.or_else(|| self.last.ex.tls_environment(name)).map(Cow::Borrowed)
+    }
+
+    fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {
+        let pass = self.pass;
+        let value = match variable {
+            Variable::RequestMethod => self.last.ex.name_of(pass.method),
+            Variable::RequestUri | Variable::DocumentUri => &pass.url,
+            Variable::QueryString => pass.query.as_deref().unwrap_or_default(),
+            Variable::RequestFilename | Variable::ScriptFilename => &pass.file,
+            Variable::Handler => Some(pass.handler.as_slice()).filter(|handler| !handler.is_empty())?,
+            Variable::RemoteUser => pass.user.as_deref()?,
+            Variable::AuthType => pass.auth_type?.as_bytes(),
+            _ => return self.last.variable(variable),
+        };
+        Some(Cow::Borrowed(value))
     }
 }
 
@@ -96,8 +133,10 @@ impl AccessRecord for Finished<'_> {
         self.view.ex.head.version().as_str().as_bytes()
     }
 
-    fn method(&self, _pass: Which) -> Option<&[u8]> {
-        Some(self.view.ex.head.method_bytes()).filter(|method| !method.is_empty())
+    fn method(&self, pass: Which) -> Option<&[u8]> {
+        let ex = self.view.ex;
+        let method = self.before(pass).map_or(ex.method, |before| before.method);
+        Some(ex.name_of(method)).filter(|method| !method.is_empty())
     }
 
     fn path(&self, pass: Which) -> Option<&[u8]> {

@@ -13,7 +13,6 @@ use crate::gateway::request::{
     Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server, Transport,
 };
 use crate::gateway::script_path::split_path;
-use crate::http::method::Method;
 use crate::scripts::Inherited;
 use crate::scripts::notes::{Notes, Weight, escaped};
 
@@ -66,7 +65,7 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
     };
     let (software, signature, request_target) = (ex.software(), signature(ex), request_target(ex, place));
     MetaVars::of(&Request {
-        method: method(ex),
+        method: ex.method_name(),
         request_target: &request_target,
         protocol: ex.protocol().as_bytes(),
         scheme: if ex.scheme() == b"https" {
@@ -119,14 +118,6 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
         configured: configured(ex),
         redirect: ex.previous.as_deref().map(|previous| redirect(ex, previous)),
     })
-}
-
-/// REQUEST_METHOD.
-pub(super) fn method(ex: &Exchange) -> &[u8] {
-    match ex.method {
-        Method::Other => ex.head.method_bytes(),
-        method => method.as_str().as_bytes(),
-    }
 }
 
 /// The type of a body that is not there would be a riddle, as behind a redirect from a POST.

@@ -19,7 +19,6 @@ use crate::handlers::proxy::MODULE;
 use crate::http::fields::{Fields, is_field_value, list_has_token, list_members};
 use crate::http::framing::Framing;
 use crate::http::head::Version;
-use crate::http::method::Method;
 use crate::http::status::Status;
 
 /// Fields that are written anew or that end at this server.
@@ -61,7 +60,7 @@ pub(super) struct Plan<'a> {
 /// The head, with the empty line.
 pub(super) fn head(ex: &Exchange, place: &Place, plan: &Plan<'_>) -> Result<Bytes, Fail> {
     let mut out = Vec::with_capacity(1024);
-    out.extend_from_slice(method(ex));
+    out.extend_from_slice(ex.method_name());
     out.push(b' ');
     let path = out.len();
     out.extend_from_slice(&plan.target.path);
@@ -80,15 +79,6 @@ pub(super) fn head(ex: &Exchange, place: &Place, plan: &Plan<'_>) -> Result<Byte
     fields(ex, place, plan).append_to(&mut out);
     out.extend_from_slice(b"\r\n");
     Ok(Bytes::from(out))
-}
-
-/// The method of this pass: the client's own word, or GET behind a redirect inside the server.
-fn method(ex: &Exchange) -> &[u8] {
-    if ex.method == Method::Other || ex.method == ex.head.method() {
-        ex.head.method_bytes()
-    } else {
-        ex.method.as_str().as_bytes()
-    }
 }
 
 fn fields(ex: &Exchange, place: &Place, plan: &Plan<'_>) -> Fields {
