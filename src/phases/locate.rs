@@ -37,7 +37,7 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
             }
             break translated?;
         };
-        let mut place = judged(ex, translated, By::Url).await?;
+        let mut place = judged(ex, translated).await?;
         match fixup::run(ex, &mut place)? {
             Fixed::Here => {
                 if speling::concerns(ex, &place)
@@ -68,7 +68,7 @@ pub fn look_at_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         context_root: Vec::new(),
         document_root: None,
     };
-    at_once(judged(ex, translated, By::File))
+    at_once(judged(ex, translated))
 }
 
 /// Finds the place of an entry of a directory, by its absolute name.
@@ -80,7 +80,7 @@ pub async fn entry(ex: &mut Exchange, directory: &Place, path: &[u8]) -> Result<
         context_root: directory.context_root.clone(),
         document_root: None,
     };
-    let mut place = judged(ex, translated, By::File).await?;
+    let mut place = judged(ex, translated).await?;
     // What would stand for the entry (an index file, a fallback) is of no interest.
     fixup::run(ex, &mut place)?;
     Ok(place)
@@ -95,7 +95,7 @@ pub async fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
         context_root: Vec::new(),
         document_root: None,
     };
-    let mut place = judged(ex, translated, By::File).await?;
+    let mut place = judged(ex, translated).await?;
     match fixup::run(ex, &mut place)? {
         Fixed::Here => Ok(place),
         Fixed::Instead(_) => Err(Fail::internal("it is no file").into()),
@@ -115,17 +115,8 @@ fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, 
     }
 }
 
-/// How a place is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
-    /// By its URL, of which redirects of the site may be about.
-    Url,
-    /// By its file.
-    File,
-}
-
 /// The place of a name, which the client may see.
-async fn judged(ex: &mut Exchange, translated: Translated, by: By) -> Result<Place, Stop> {
+async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
     let place = loop {
         let place = match translated.alias {
             Alias::Proxied => Ok(walk::applications::proxied(ex, &translated)),
@@ -143,7 +134,7 @@ async fn judged(ex: &mut Exchange, translated: Translated, by: By) -> Result<Pla
         return Ok(place);
     }
     if let Some(variant) = negotiate::run(ex, &place).await? {
-        return Box::pin(judged(ex, variant, By::File)).await;
+        return Box::pin(judged(ex, variant)).await;
     }
     let mut place = place;
     let mark = ex.trail_mark();
@@ -161,10 +152,7 @@ async fn judged(ex: &mut Exchange, translated: Translated, by: By) -> Result<Pla
         }
         ex.forget_steps(mark);
     }
-    match by {
-        By::Url => redirect::run(ex, &place.conf)?,
-        By::File => redirect::of_sections(ex, &place.conf)?,
-    }
+    redirect::of_sections(ex, &place.conf)?;
     Ok(place)
 }
 

@@ -11,12 +11,14 @@ use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::lang::regex::expand;
 
-/// Answers with the first redirect of `conf` that covers the path, if one does.
-pub fn run(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
-    first_of(ex, conf, &conf.redirects.list)
+/// Answers with the first redirect of the site that covers the path, if one does. They are asked where paths are translated: not
+/// where ProxyPass, or a rule without `[PT]`, has said already what a path stands for.
+pub fn of_site(ex: &Exchange) -> Result<(), Stop> {
+    let base = &ex.site.base;
+    first_of(ex, base, &base.redirects.list)
 }
 
-/// The same without those of the site, which ProxyPass goes before.
+/// The same with those of the sections around a place, `.htaccess` files among them.
 pub fn of_sections(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
     let list = &conf.redirects.list;
     // Those of inner sections come first.

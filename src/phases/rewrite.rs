@@ -264,7 +264,7 @@ fn translated(ex: &mut Exchange) -> Result<Translated, Stop> {
     if let Some(proxied) = proxy_pass::of(ex)? {
         return Ok(proxied);
     }
-    redirect::run(ex, &ex.site.base)?;
+    redirect::of_site(ex)?;
     let found = translate::run(ex);
     match static_first::elsewhere(ex, &found)? {
         Some(proxied) => Ok(proxied),
