@@ -15,6 +15,7 @@ use crate::exchange::rewriting::Look;
 use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
+use crate::phases::rewrite::Rewritten;
 use crate::phases::translate::Translated;
 use crate::phases::{access, answers, authn, early, fixup, negotiate, proxy_pass, redirect, rewrite, speling, walk};
 
@@ -138,21 +139,24 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
     }
     let mut place = place;
     let mark = ex.trail_mark();
-    loop {
+    let rewritten = loop {
         let rewritten = rewrite::of_directory(ex, &place);
         if settled(ex).await? {
-            if let Some((url, form)) = rewritten? {
-                // As in Apache, the settings stay those of the file.
-                let proxied = proxy_pass::to_url(ex, &url, form)?;
-                ex.file.clone_from(&proxied.path);
-                place.path = proxied.path;
-                place.alias = Alias::Proxied;
-            }
-            break;
+            break rewritten?;
         }
         ex.forget_steps(mark);
+    };
+    if let Rewritten::ToApplication(url, form) = &rewritten {
+        // As in Apache, the settings stay those of the file.
+        let proxied = proxy_pass::to_url(ex, url, *form)?;
+        ex.file.clone_from(&proxied.path);
+        place.path = proxied.path;
+        place.alias = Alias::Proxied;
     }
     redirect::of_sections(ex, &place.conf)?;
+    if let Rewritten::Again(next) = rewritten {
+        return Err(Stop::Outcome(Box::new(Outcome::Again(next))));
+    }
     Ok(place)
 }
 

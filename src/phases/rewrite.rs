@@ -54,7 +54,7 @@ pub fn of_server_itself(ex: &mut Exchange) -> Result<(), Stop> {
     take_effects(ex, outcome.effects, Keep::NoTypes);
     match outcome.decision {
         Decision::Declined | Decision::File(_) | Decision::BelowDocumentRoot(_) | Decision::Url(_) => Ok(()),
-        other => Err(elsewhere(other, None)),
+        other => Err(elsewhere(other)),
     }
 }
 
@@ -131,24 +131,34 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
             ex.target.query = outcome.query;
             return Ok(proxy_pass::to_url(ex, &url, PathForm::AsSent)?);
         }
-        other => return Err(elsewhere(other, None)),
+        other => return Err(elsewhere(other)),
     };
     ex.target.query = outcome.query;
     Ok(found)
 }
 
-/// Applies the rules of a place to its file's name. They may come to the URL of an application server.
-pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<(Vec<u8>, PathForm)>, Stop> {
+/// Where the rules of a place lead, as far as what comes behind them has a say in it.
+pub(super) enum Rewritten {
+    /// Nowhere else.
+    Here,
+    /// To the URL of an application server.
+    ToApplication(Vec<u8>, PathForm),
+    /// Through the server again. In Apache a handler does that, behind all fixups: redirects of the place come before it.
+    Again(Again),
+}
+
+/// Applies the rules of a place to its file's name.
+pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Rewritten, Stop> {
     let rules = &place.conf.rewrite;
     if !rules.engine_is_on() || is_bare_directory(ex, place, rules) {
-        return Ok(None);
+        return Ok(Rewritten::Here);
     }
     if ex.rewriting.ended {
         Asked::new(ex).trace(8, Some(rules.directory()), format_args!("{ENDED}"));
-        return Ok(None);
+        return Ok(Rewritten::Here);
     }
     if !rules.are_on() && rules.directory().is_empty() {
-        return Ok(None);
+        return Ok(Rewritten::Here);
     }
     let links = place.conf.core.options.in_force();
     if !links.has(Options::FOLLOW_SYM_LINKS) && !links.has(Options::SYM_LINKS_IF_OWNER_MATCH) {
@@ -198,20 +208,21 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Option<(V
     };
     take_effects(ex, outcome.effects, keep);
     match outcome.decision {
-        Decision::Declined => Ok(None),
+        Decision::Declined => Ok(Rewritten::Here),
         // The redirect that adds the slash comes first, and has the query that the rules made.
         Decision::Again(_) if is_without_slash(ex, place) && place.conf.dir.slash.or(Slash::On) == Slash::On => {
             ex.target.query = outcome.query;
-            Ok(None)
+            Ok(Rewritten::Here)
         }
         other => {
             // What follows sees the query that the rules made, the pass before this one included (REDIRECT_QUERY_STRING).
             ex.target.query.clone_from(&outcome.query);
             match other {
-                Decision::Stays => Ok(None),
-                Decision::Proxy(url) => Ok(Some((url, PathForm::Canonical))),
-                Decision::ProxyAsItIs(url) => Ok(Some((url, PathForm::AsSent))),
-                other => Err(elsewhere(other, outcome.query)),
+                Decision::Stays => Ok(Rewritten::Here),
+                Decision::Proxy(url) => Ok(Rewritten::ToApplication(url, PathForm::Canonical)),
+                Decision::ProxyAsItIs(url) => Ok(Rewritten::ToApplication(url, PathForm::AsSent)),
+                Decision::Again(path) => Ok(Rewritten::Again(again(&path, outcome.query))),
+                other => Err(elsewhere(other)),
             }
         }
     }
@@ -321,7 +332,7 @@ fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
 }
 
 /// Where a decision leads that ends this pass.
-fn elsewhere(decision: Decision, query: Option<Vec<u8>>) -> Stop {
+fn elsewhere(decision: Decision) -> Stop {
     let reply = |response| Stop::Outcome(Box::new(Outcome::Reply(response)));
     match decision {
         Decision::Status(status) => match Status::new(status) {
@@ -357,27 +368,30 @@ fn elsewhere(decision: Decision, query: Option<Vec<u8>>) -> Stop {
             response.head.fields.append("Location", location);
             reply(response)
         }
-        Decision::Again(path) => {
-            let mut target = Vec::new();
-            quote::escape_path(&mut target, &path);
-            if let Some(query) = query {
-                target.push(b'?');
-                target.extend_from_slice(&query);
-            }
-            Stop::Outcome(Box::new(Outcome::Again(Again {
-                target,
-                status: Status::OK,
-                notes: None,
-                method: AgainMethod::Same,
-            })))
-        }
-        Decision::Proxy(_)
+        Decision::Again(_)
+        | Decision::Proxy(_)
         | Decision::ProxyAsItIs(_)
         | Decision::Declined
         | Decision::Stays
         | Decision::File(_)
         | Decision::BelowDocumentRoot(_)
         | Decision::Url(_) => Fail::internal("rules led nowhere").into(),
+    }
+}
+
+/// The same request for another path.
+fn again(path: &[u8], query: Option<Vec<u8>>) -> Again {
+    let mut target = Vec::new();
+    quote::escape_path(&mut target, path);
+    if let Some(query) = query {
+        target.push(b'?');
+        target.extend_from_slice(&query);
+    }
+    Again {
+        target,
+        status: Status::OK,
+        notes: None,
+        method: AgainMethod::Same,
     }
 }
 
