@@ -28,6 +28,13 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
     if look == Look::Request {
         early::of_site(ex);
     }
+    let found = found(ex).await;
+    // Whatever comes of it, a next pass among others, is as much of a request as this was.
+    ex.rewriting.look = look;
+    found
+}
+
+async fn found(ex: &mut Exchange) -> Result<Place, Stop> {
     for _ in 0..SUBSTITUTIONS {
         let mark = ex.trail_mark();
         let translated = loop {
@@ -46,7 +53,6 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
                 {
                     return Err(Stop::Outcome(Box::new(Outcome::Reply(response))));
                 }
-                ex.rewriting.look = look;
                 return Ok(place);
             }
             Fixed::Instead(url) => {
