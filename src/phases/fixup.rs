@@ -34,18 +34,7 @@ pub enum Fixed {
 
 /// Completes `place`, or sends the request elsewhere.
 pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
-    for (name, value) in place.conf.env.variables.iter() {
-        ex.variables.insert(name.clone(), value.clone());
-        ex.trace(|| Step::Variable {
-            by: "SetEnv",
-            name: name.clone(),
-            value: Some(value.clone()),
-            at: None,
-        });
-    }
-    for (name, value) in ex.exported_tls_variables(place.conf.tls_access.options.in_force()) {
-        ex.variables.insert(name, value);
-    }
+    set_variables(ex, place);
     if place.alias == Alias::Proxied {
         request_fields::late(ex);
         return Ok(Fixed::Here);
@@ -85,6 +74,29 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         ex.target.filters = place.types.output_filters.iter().filter_map(Named::here).collect();
     }
     Ok(fixed)
+}
+
+/// What is done of it for a place that rules lead away from, through the server again: the next pass is told of the variables
+/// (`REDIRECT_...`), and has the fields.
+pub(super) fn of_rewritten(ex: &mut Exchange, place: &Place) {
+    set_variables(ex, place);
+    request_fields::late(ex);
+}
+
+/// Sets the variables of SetEnv, and those of TLS that scripts are given.
+fn set_variables(ex: &mut Exchange, place: &Place) {
+    for (name, value) in place.conf.env.variables.iter() {
+        ex.variables.insert(name.clone(), value.clone());
+        ex.trace(|| Step::Variable {
+            by: "SetEnv",
+            name: name.clone(),
+            value: Some(value.clone()),
+            at: None,
+        });
+    }
+    for (name, value) in ex.exported_tls_variables(place.conf.tls_access.options.in_force()) {
+        ex.variables.insert(name, value);
+    }
 }
 
 fn fallback(ex: &Exchange, place: &Place) -> Fixed {

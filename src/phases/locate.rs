@@ -161,6 +161,7 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
     }
     redirect::of_sections(ex, &place.conf)?;
     if let Rewritten::Again(next) = rewritten {
+        fixup::of_rewritten(ex, &place);
         return Err(Stop::Outcome(Box::new(Outcome::Again(next))));
     }
     Ok(place)

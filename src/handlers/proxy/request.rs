@@ -111,8 +111,11 @@ fn fields(ex: &Exchange, place: &Place, plan: &Plan<'_>) -> Fields {
 /// Whether RequestHeader has a say about the field: then no client takes it out by naming it in Connection.
 fn is_set_here(ex: &Exchange, name: &[u8]) -> bool {
     let is_it = |rule: &Rule| rule.name.eq_ignore_ascii_case(name) && !matches!(rule.action, Action::Unset);
-    let rules = [&ex.conf().headers.request, &ex.site.base.headers.request];
-    rules.iter().any(|rules| rules.iter().any(is_it))
+    let before = std::iter::successors(ex.previous.as_deref(), |pass| pass.before.as_deref());
+    let mut confs = [ex.conf(), &ex.site.base]
+        .into_iter()
+        .chain(before.map(|pass| &pass.conf));
+    confs.any(|conf| conf.headers.request.iter().any(is_it))
 }
 
 /// The host that the client asked for.
