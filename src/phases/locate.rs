@@ -35,7 +35,7 @@ pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
 }
 
 async fn found(ex: &mut Exchange) -> Result<Place, Stop> {
-    for _ in 0..SUBSTITUTIONS {
+    for substitutions in 0..SUBSTITUTIONS {
         let mark = ex.trail_mark();
         let translated = loop {
             let translated = rewrite::of_server(ex);
@@ -45,7 +45,13 @@ async fn found(ex: &mut Exchange) -> Result<Place, Stop> {
             }
             break translated?;
         };
-        let mut place = judged(ex, translated).await?;
+        let place = walked(ex, &translated).await?;
+        // As in Apache, it is the place that was asked for which sets variables, not what stands for it: an index file, a
+        // fallback; nor, below, a variant.
+        if substitutions == 0 {
+            early::of_place(ex);
+        }
+        let mut place = completed(ex, place).await?;
         match fixup::run(ex, &mut place)? {
             Fixed::Here => {
                 if speling::concerns(ex, &place)
@@ -124,16 +130,25 @@ fn at_once(looking: impl Future<Output = Result<Place, Stop>>) -> Result<Place, 
 
 /// The place of a name, which the client may see.
 async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop> {
-    let place = loop {
+    let place = walked(ex, &translated).await?;
+    early::of_place(ex);
+    completed(ex, place).await
+}
+
+async fn walked(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
+    loop {
         let place = match translated.alias {
-            Alias::Proxied => Ok(walk::applications::proxied(ex, &translated)),
-            Alias::None | Alias::Files | Alias::Scripts => walk::run(ex, &translated),
+            Alias::Proxied => Ok(walk::applications::proxied(ex, translated)),
+            Alias::None | Alias::Files | Alias::Scripts => walk::run(ex, translated),
         };
         if settled(ex).await? {
-            break place?;
+            return place;
         }
-    };
-    early::of_place(ex);
+    }
+}
+
+/// The place, if the client may see it, or the variant that is negotiated there; what rules and redirects say of it.
+async fn completed(ex: &mut Exchange, place: Place) -> Result<Place, Stop> {
     admitted(ex, &place).await?;
     authn::fake(ex, &place)?;
     if place.alias == Alias::Proxied {
@@ -141,7 +156,8 @@ async fn judged(ex: &mut Exchange, translated: Translated) -> Result<Place, Stop
         return Ok(place);
     }
     if let Some(variant) = negotiate::run(ex, &place).await? {
-        return Box::pin(judged(ex, variant)).await;
+        let place = walked(ex, &variant).await?;
+        return Box::pin(completed(ex, place)).await;
     }
     let mut place = place;
     let mark = ex.trail_mark();

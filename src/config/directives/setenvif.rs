@@ -106,7 +106,8 @@ pub const DIRECTIVES: &[Directive] = &[
         "Set variables by parts of the request.",
         "The attribute is Remote_Host, Remote_Addr, Server_Addr, Request_Method, Request_Protocol, Request_URI, the name of a \
          field, a pattern for names of fields, or a variable that an earlier line has set. A name without a value gets 1; one \
-         with an exclamation mark is taken away; in a value, $1 to $9 stand for the pattern's groups."
+         with an exclamation mark is taken away; in a value, $1 to $9 stand for the pattern's groups. \
+         Lines for a place are asked of what the client asked for, not of an index file or a fallback that stands for it."
     ),
     Directive {
         name: "SetEnvIfExpr",
