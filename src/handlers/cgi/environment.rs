@@ -86,7 +86,7 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
         } else {
             Credentials::Withheld
         },
-        content_type: content_type(ex, length),
+        content_type: content_type(ex),
         content_length: length,
         place: Script {
             script_name,
@@ -120,9 +120,9 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
     })
 }
 
-/// The type of a body that is not there would be a riddle, as behind a redirect from a POST.
-fn content_type(ex: &Exchange, length: Option<u64>) -> Option<&[u8]> {
-    if ex.previous.is_some() && length.is_none() {
+/// The type of a body that a redirect has taken away would be a riddle, as behind a POST.
+fn content_type(ex: &Exchange) -> Option<&[u8]> {
+    if ex.previous.is_some() && !ex.body.is_the_clients_own() {
         return None;
     }
     ex.head.field(b"Content-Type")
