@@ -241,8 +241,8 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "The test string may have references: $N (a group of the rule's pattern), %N (a group of the last condition), \
 %{VARIABLE}, %{ENV:name}, %{HTTP:field}, %{LA-U:VARIABLE}, %{LA-F:VARIABLE}, ${map:key|default}. The pattern is a regular \
 expression, a comparison (<text, >text, =text, <=text, >=text, -eqN, -geN, -gtN, -leN, -ltN, -neN) or a test of a file (-d, -f, \
--h, -l, -L, -s, -x) or of a request (-F, -U); ! before it turns it round. If the test string is expr, the pattern is an expression. \
-The flags are NC, OR and NV.",
+-h, -l, -L, -s, -x) or of a request (-F, -U); ! before it turns it round. If the test string is expr, the pattern is an expression; \
+one that asks for a file which cannot be read is not met, nor is it with ! before it (in Apache it is). The flags are NC, OR and NV.",
         set: Set::SiteOrDir(
             |site, args| condition(&mut site.rewrite.rules.0, args),
             |conf, args| condition(&mut conf.rewrite, args),

@@ -67,19 +67,19 @@ impl Cond {
     pub fn parse(input: &[u8], pattern: &[u8], flags: Option<&[u8]>, trust: Trust) -> Result<Cond, String> {
         let flags = flags.map(CondFlags::parse).transpose()?.unwrap_or_default();
         let pattern = str::from_utf8(pattern).map_err(|_| "the pattern is not UTF-8 text".to_owned())?;
-        if input.eq_ignore_ascii_case(b"expr") {
-            return Ok(Cond {
-                input: Template::default(),
-                test: Test::Holds(Expr::parse(pattern, trust).map_err(|error| error.0)?),
-                negated: false,
-                flags,
-                pattern: pattern.to_owned(),
-            });
-        }
         let (mut negated, bare) = match pattern.strip_prefix('!') {
             Some(bare) => (true, bare),
             None => (false, pattern),
         };
+        if input.eq_ignore_ascii_case(b"expr") {
+            return Ok(Cond {
+                input: Template::default(),
+                test: Test::Holds(Expr::parse(bare, trust).map_err(|error| error.0)?),
+                negated,
+                flags,
+                pattern: pattern.to_owned(),
+            });
+        }
         let test = if let Some(number) = bare.strip_prefix("-ne").filter(|number| !number.is_empty()) {
             negated = !negated;
             Test::Number(Order::Equal, integer(number.as_bytes()))

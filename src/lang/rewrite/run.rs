@@ -321,11 +321,14 @@ impl<'r> Run<'r> {
             Test::Accessible(what) => !input.is_empty() && self.host.would_succeed(*what, &input),
             Test::Holds(expr) => match expr.matched(&self.seen()) {
                 Ok(Some(matched)) => {
-                    self.cond_match = Some(matched);
+                    if !cond.negated {
+                        self.cond_match = Some(matched);
+                    }
                     true
                 }
+                Ok(None) => false,
                 // A file that could not be read decides nothing in favour of a rule.
-                Ok(None) | Err(_) => false,
+                Err(_) => cond.negated,
             },
         };
         let holds = holds != cond.negated;

@@ -276,6 +276,10 @@ fn conditions_decide_and_their_groups_are_for_the_rule() {
         ),
         (&["? expr %{HTTP_HOST}=='a.example'", "^ /x"], "root /x"),
         (&["? expr %{REMOTE_ADDR}=~/(\\d+)$/", "^ /%1"], "root /7"),
+        // It turns the whole expression round; a file that cannot be read is never in favour of a rule.
+        (&["? expr !1==2&&1==2", "^ /x"], "root /x"),
+        (&["? expr !1==1||1==1", "^ /x"], "declined"),
+        (&["? expr !file('/none')=='x'", "^ /x"], "declined"),
         (&["? $1 ^(.)", "^/(.*)$ /%1$1"], "root /aa"),
         (&["- -", "^ - [E=v:1]", "? %{ENV:v} =1", "^ /x"], "root /x"),
         (&["^ - [E=mode:y,E=!gone]", "? %{ENV:mode} =y", "^ /x"], "root /x"),
