@@ -13,7 +13,7 @@ use crate::exchange::looks::Sight;
 use crate::exchange::place::{Landing, Place, Types};
 use crate::exchange::response::{Outcome, Stop};
 use crate::exchange::trace::Trail;
-use crate::fs::open::Found;
+use crate::fs::open::{self, Found, Kind};
 use crate::gateway::script_path::split_path;
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes};
@@ -79,7 +79,11 @@ pub async fn at_entry(ex: &Exchange, directory: &Place, name: &[u8]) -> Sight {
         };
     };
     look.target.path = url;
-    let file = within(&directory.path, name);
+    let mut file = within(&directory.path, name);
+    // A directory is listed with its slash, and what names are compared with is behind that.
+    if matches!(open::extent(&file), Ok(extent) if extent.meta.kind == Kind::Directory && extent.length == file.len()) {
+        file.push(b'/');
+    }
     let found = locate::entry(&mut look, directory, &file).await;
     let types = match &found {
         Ok(place) => place.types.clone(),

@@ -261,14 +261,13 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
         export(&mut ex.variables, &section.pattern, landed.asked);
         pieces.push(piece(ex, "DirectoryMatch", section));
     }
-    if landed.kind != Landing::Directory {
-        let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
-        let files = merged(site, &pieces);
-        for files in files.core.files.iter().filter(|files| files.covers(name)) {
-            export(&mut ex.variables, &files.name, name);
-            ex.trace(|| section_step("Files", &files.name, &files.span));
-            pieces.push(Piece::Files(Arc::clone(files)));
-        }
+    // A directory is a name too, as in Apache: an empty one, or its own where its slash is missing.
+    let name = landed.asked.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let files = merged(site, &pieces);
+    for files in files.core.files.iter().filter(|files| files.covers(name)) {
+        export(&mut ex.variables, &files.name, name);
+        ex.trace(|| section_step("Files", &files.name, &files.span));
+        pieces.push(Piece::Files(Arc::clone(files)));
     }
     // Doubled slashes, where MergeSlashes leaves them, are for regular expressions alone.
     let url = ex.target.path.as_bytes();

@@ -104,7 +104,10 @@ directories apply from the shortest to the longest; then those with regular expr
         PATTERN,
         ANYWHERE,
         "Hold the settings of the files of a name.",
-        "The name is the last part of the path, and may have the wildcards * and ?. With ~ it is a regular expression.",
+        "The name is the last part of the path, and may have the wildcards * and ?. With ~ it is a regular expression. As in Apache \
+the name of a directory is empty when it is asked for with its slash, so that * closes listings too, and its own without. A \
+directory is not listed either to whom one of its index files would be refused, whether or not that is there. In another \
+<Files> it is an error; in <If> it is not looked at.",
     ),
     entry(
         "<FilesMatch>",

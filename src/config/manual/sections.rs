@@ -52,6 +52,16 @@ configuration.
 A file of more than 1 MiB, and more than 200 sections in one another, are
 errors.
 .It
+.Ql ${NAME}
+in
+.Pa .htaccess
+is what
+.Ic Define
+says, and never a variable of the server's environment.
+.It
+An index file that is there and refused is refused; Apache tries the next of
+.Ic DirectoryIndex .
+.It
 A
 .Ic <Files>
 section in another is an error; Apache takes it and never looks at it.
