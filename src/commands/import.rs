@@ -18,7 +18,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::printed::printed;
+use crate::config::define::Defines;
 use crate::config::error::ConfigError;
+use crate::config::htaccess;
 use crate::config::load::{Loaded, Source};
 use crate::config::node::Node;
 use crate::config::words::below;
@@ -131,7 +133,7 @@ pub fn server(
             config: &loaded.config,
             modules: &report.modules,
         };
-        let found = access_files::below(directory, &loaded.settings.server_root, Some(around), &texts)?;
+        let found = access_files::below(directory, htaccess::Around::of(&loaded.config), Some(around), &texts)?;
         found.add_to(&mut report);
     }
     if let Some(directory) = &import.write {
@@ -160,7 +162,7 @@ pub fn access_file(import: &Import, file: &Path, out: &mut dyn Write) -> Result<
     let texts = Texts::default();
     access_files::alone(file, &texts).add_to(&mut report);
     for directory in &import.access_files {
-        access_files::below(directory, b"/", None, &texts)?.add_to(&mut report);
+        access_files::below(directory, access_files::unknown(&Defines::default()), None, &texts)?.add_to(&mut report);
     }
     tell(&report, import.form, out)
 }

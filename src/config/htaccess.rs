@@ -8,11 +8,12 @@ use crate::config::define::Defines;
 use crate::config::directives::overrides::Overrides;
 use crate::config::directives::{DirConf, Server};
 use crate::config::error::ConfigError;
-use crate::config::inside::{Around, GoesBy, Inside, Kind, Source};
+use crate::config::inside::{self, GoesBy, Inside, Kind, Source};
 use crate::config::load::Here;
 use crate::config::node::Node;
 use crate::config::providers;
 use crate::config::reader::{self, Language, Origin, Reading};
+use crate::config::site::Config;
 
 /// What an access file says.
 #[derive(Debug)]
@@ -25,13 +26,32 @@ pub struct AccessFile {
     pub notes: Vec<ConfigError>,
 }
 
+/// What access files are read with that the server's own files say.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// `ServerRoot`.
+    pub server_root: &'a [u8],
+    /// What is defined, by `Define` and by `-D`.
+    pub defines: &'a Defines,
+}
+
+impl<'a> Around<'a> {
+    /// What this configuration says.
+    pub fn of(config: &'a Config) -> Around<'a> {
+        Around {
+            server_root: &config.server_root,
+            defines: &config.defines,
+        }
+    }
+}
+
 /// Reads the text of the access file `name` of `directory`, which has a final slash. `overrides` says what it may hold.
-pub fn read(name: &Path, text: &[u8], directory: &[u8], server_root: &[u8], overrides: &Overrides) -> AccessFile {
-    let reading = reading(name, text, server_root);
-    let mut inside = Inside::new(server_root, Source::AccessFile(overrides));
+pub fn read(name: &Path, text: &[u8], directory: &[u8], server: Around<'_>, overrides: &Overrides) -> AccessFile {
+    let reading = reading(name, text, server);
+    let mut inside = Inside::new(server.server_root, Source::AccessFile(overrides));
     inside.complaints = reading.complaints;
     let mut conf = DirConf::default();
-    let around = Around {
+    let around = inside::Around {
         kind: Kind::AccessFile,
         name: ".htaccess",
         path: Some(directory),
@@ -44,21 +64,22 @@ pub fn read(name: &Path, text: &[u8], directory: &[u8], server_root: &[u8], over
 }
 
 /// What the text of an access file says, whether it may stand there or not.
-pub fn reading(name: &Path, text: &[u8], server_root: &[u8]) -> Reading {
+pub fn reading(name: &Path, text: &[u8], server: Around<'_>) -> Reading {
     let language = Language {
         modules: &Here,
+        // The environment may hold what is for the server alone, and is not for whoever writes here; in Apache it is.
         environment: &|_| None,
         version: version::APACHE,
-        server_root: server_root.to_vec(),
-        defines: Defines::from_names([]),
+        server_root: server.server_root.to_vec(),
+        defines: server.defines.clone(),
         origin: Origin::Htaccess,
     };
     reader::read_text(&name.to_string_lossy(), text, &language)
 }
 
 /// The directives and sections of the text of an access file, whether they may stand there or not.
-pub fn nodes(name: &Path, text: &[u8], server_root: &[u8]) -> Vec<Node> {
-    reading(name, text, server_root).settings.nodes
+pub fn nodes(name: &Path, text: &[u8], server: Around<'_>) -> Vec<Node> {
+    reading(name, text, server).settings.nodes
 }
 
 /// What the file names and the server as a whole does not have.
@@ -78,7 +99,7 @@ pub fn names(configured: Option<&Vec<Vec<u8>>>) -> Arc<[Vec<u8>]> {
 mod tests {
     use std::path::Path;
 
-    use super::{AccessFile, read};
+    use super::{AccessFile, Around, read};
     use crate::config::directives::overrides::Overrides;
     use crate::config::load::load_text;
 
@@ -86,7 +107,7 @@ mod tests {
         let server = format!("<Directory />\n{overrides}\n</Directory>\n");
         let config = load_text("a.conf", server.as_bytes(), Path::new("/")).config;
         let overrides: &Overrides = &config.sites[0].directories[0].conf.overrides;
-        read(Path::new("/d/.htaccess"), text, b"/d/", b"/", overrides)
+        read(Path::new("/d/.htaccess"), text, b"/d/", Around::of(&config), overrides)
     }
 
     fn first_error(overrides: &str, text: &str) -> Option<String> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::config::backends::{self, Scheme};
 use crate::config::balancers;
+use crate::config::define::Defines;
 use crate::config::directives::authz::Rules;
 use crate::config::directives::balancer;
 use crate::config::directives::core::{FilesSection, files_pattern};
@@ -45,6 +46,7 @@ const BUILT_IN_TYPES: &[u8] = include_bytes!("../../conf/mime.types");
 pub fn resolve(settings: &Settings, read: ReadFile<'_>) -> (Config, Vec<ConfigError>) {
     let mut resolver = Resolver {
         root: settings.server_root.clone(),
+        defines: settings.defines.clone(),
         server: Server::default(),
         main: Scope::default(),
         hosts: Vec::new(),
@@ -90,6 +92,7 @@ enum At {
 
 struct Resolver {
     root: Vec<u8>,
+    defines: Defines,
     server: Server,
     main: Scope,
     hosts: Vec<Host>,
@@ -336,6 +339,7 @@ impl Resolver {
     fn finish(mut self, read: ReadFile<'_>) -> (Config, Vec<ConfigError>) {
         let mut config = Config {
             server_root: self.root.clone(),
+            defines: std::mem::take(&mut self.defines),
             host_name: own_name(),
             ..Config::default()
         };

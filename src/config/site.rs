@@ -8,6 +8,7 @@ use crate::base::glob::Slash;
 use crate::base::path;
 use crate::config::backends::{Address, Agreement};
 use crate::config::balancers::{Balancer, Member};
+use crate::config::define::Defines;
 use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::error::Span;
@@ -21,6 +22,8 @@ pub struct Config {
     pub server: Server,
     /// `ServerRoot`, without a final slash.
     pub server_root: Vec<u8>,
+    /// What is defined, for `.htaccess` files.
+    pub defines: Defines,
     /// The machine's own name, for sites without ServerName.
     pub host_name: Vec<u8>,
     /// The main server first, then the virtual hosts in order.

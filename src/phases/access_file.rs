@@ -15,10 +15,11 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::config::directives::DirConf;
 use crate::config::directives::overrides::Overrides;
-use crate::config::directives::{DirConf, Server};
 use crate::config::error::{ConfigError, Severity};
-use crate::config::htaccess;
+use crate::config::htaccess::{self, Around};
+use crate::config::site::Config;
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::trace::{self, Step};
@@ -91,8 +92,7 @@ pub(super) fn of_directory(
 }
 
 fn look(ex: &Exchange, path: &[u8], directory: &[u8], overrides: &Overrides) -> Result<Option<Arc<AccessFile>>, Fail> {
-    let server = (&*ex.config.server_root, &ex.config.server);
-    let seen = see(path, directory, server, overrides, SystemTime::now()).map_err(|error| {
+    let seen = see(path, directory, ex.config, overrides, SystemTime::now()).map_err(|error| {
         if error.kind() == io::ErrorKind::PermissionDenied {
             ex.trace(|| Step::NoRights(path.to_vec()));
         }
@@ -117,7 +117,7 @@ struct Seen {
 fn see(
     path: &[u8],
     directory: &[u8],
-    (server_root, server): (&[u8], &Server),
+    config: &Config,
     overrides: &Overrides,
     now: SystemTime,
 ) -> io::Result<Option<Seen>> {
@@ -142,8 +142,8 @@ fn see(
     }
     let (identity, text) = read(path)?;
     let name = Path::new(OsStr::from_bytes(path));
-    let file = htaccess::read(name, &text, directory, server_root, overrides);
-    let missing = htaccess::missing(&file.conf, server);
+    let file = htaccess::read(name, &text, directory, Around::of(config), overrides);
+    let missing = htaccess::missing(&file.conf, &config.server);
     let read = match file.errors.first().or(missing.first()) {
         Some(error) => Err(error.to_string()),
         None => Ok(Arc::new(AccessFile {

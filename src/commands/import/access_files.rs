@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use crate::config::define::Defines;
 use crate::config::directives::overrides::Overrides;
 use crate::config::error::{ConfigError, Span};
 use crate::config::htaccess;
@@ -70,7 +71,7 @@ impl Found {
         self.findings.push(Finding::of(complaint, &[], texts));
     }
 
-    fn read(&mut self, file: &Path, server_root: &[u8], around: Option<Around<'_>>, texts: &Texts) {
+    fn read(&mut self, file: &Path, server: htaccess::Around<'_>, around: Option<Around<'_>>, texts: &Texts) {
         let shown: Arc<str> = Arc::from(file.to_string_lossy());
         let text = match fs::read(file) {
             Ok(text) => text,
@@ -81,10 +82,10 @@ impl Found {
         };
         let mut directory = file.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes().to_vec();
         directory.push(b'/');
-        let read = htaccess::read(file, &text, &directory, server_root, &ALL);
+        let read = htaccess::read(file, &text, &directory, server, &ALL);
         let missing = around.map(|around| htaccess::missing(&read.conf, &around.config.server));
         let missing = missing.unwrap_or_default();
-        let reading = htaccess::reading(file, &text, server_root);
+        let reading = htaccess::reading(file, &text, server);
         let nodes = reading.settings.nodes;
         let complaints = read.errors.iter().chain(&read.notes).chain(&missing);
         let mut findings: Vec<Finding> = complaints
@@ -103,15 +104,23 @@ impl Found {
 /// One access file.
 pub(super) fn alone(file: &Path, texts: &Texts) -> Found {
     let mut found = Found::default();
-    found.read(file, b"/", None, texts);
+    found.read(file, unknown(&Defines::default()), None, texts);
     found
+}
+
+/// What is around access files whose server is not known.
+pub(super) fn unknown(defines: &Defines) -> htaccess::Around<'_> {
+    htaccess::Around {
+        server_root: b"/",
+        defines,
+    }
 }
 
 /// Those in and below a directory, in the order of their names. Links to directories are not followed. An error is that of
 /// reading the directory itself.
 pub(super) fn below(
     top: &Path,
-    server_root: &[u8],
+    server: htaccess::Around<'_>,
     around: Option<Around<'_>>,
     texts: &Texts,
 ) -> Result<Found, String> {
@@ -132,7 +141,7 @@ pub(super) fn below(
         for entry in entries.flatten() {
             seen += 1;
             if entry.file_name() == OsStr::new(".htaccess") {
-                found.read(&entry.path(), server_root, around, texts);
+                found.read(&entry.path(), server, around, texts);
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 inner.push(entry.path());
             }
@@ -153,9 +162,10 @@ pub(super) fn below(
 mod tests {
     use std::fs;
 
-    use super::{alone, below};
+    use super::{alone, below, unknown};
     use crate::commands::import::finding::Kind;
     use crate::commands::import::texts::Texts;
+    use crate::config::define::Defines;
 
     #[test]
     fn a_tree_is_read_in_the_order_of_its_names() {
@@ -170,7 +180,7 @@ mod tests {
             fs::create_dir_all(file.parent().expect("it has one")).expect("there is room");
             fs::write(file, text).expect("there is room");
         }
-        let found = below(&top, b"/", None, &Texts::default()).expect("it is there");
+        let found = below(&top, unknown(&Defines::default()), None, &Texts::default()).expect("it is there");
         let told: Vec<_> = found
             .findings
             .iter()
@@ -192,7 +202,7 @@ mod tests {
         assert_eq!(found.files.len(), 3);
         let one = alone(&top.join("b/.htaccess"), &Texts::default());
         assert_eq!((one.files.len(), one.findings.len()), (1, 1));
-        assert!(below(&top.join("gone"), b"/", None, &Texts::default()).is_err());
+        assert!(below(&top.join("gone"), unknown(&Defines::default()), None, &Texts::default()).is_err());
         fs::remove_dir_all(&top).expect("ours");
     }
 }

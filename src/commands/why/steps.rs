@@ -121,7 +121,7 @@ impl<'a> Telling<'a> {
             Step::AccessFile(AccessFile::Read, paths) => {
                 self.page.line(word, 0, &text, None);
                 for path in paths {
-                    let lines = self.sections.access_file(path, &self.config.server_root);
+                    let lines = self.sections.access_file(path, self.config);
                     self.tell_lines(lines);
                 }
             }

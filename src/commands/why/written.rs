@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::config::error::Span;
 use crate::config::htaccess;
 use crate::config::node::Node;
+use crate::config::site::Config;
 
 /// Every section by the place where it starts.
 #[derive(Default)]
@@ -41,10 +42,10 @@ impl Sections {
     }
 
     /// What stands in an access file, whose sections are known from here on.
-    pub(super) fn access_file(&mut self, path: &[u8], server_root: &[u8]) -> Vec<Line> {
+    pub(super) fn access_file(&mut self, path: &[u8], config: &Config) -> Vec<Line> {
         let name = Path::new(OsStr::from_bytes(path));
         let text = std::fs::read(name).unwrap_or_default();
-        let nodes = htaccess::nodes(name, &text, server_root);
+        let nodes = htaccess::nodes(name, &text, htaccess::Around::of(config));
         self.add(&nodes);
         inside(&nodes)
     }

@@ -49,7 +49,9 @@ pub const DIRECTIVES: &[Directive] = &[
         "Define a name, and perhaps give it a value.",
         "The name holds for <IfDefine> from here on, in every file. Where ${name} stands in a later line, the value takes its \
 place before the line is divided into words; put the reference in quotes if the value has spaces. A name that Define did not \
-give a value is looked up in the environment. One that is not found there either stays as it is, with a warning.",
+give a value is looked up in the environment. One that is not found there either stays as it is, with a warning. What is defined \
+at the end of the server's files holds in .htaccess too, so that whoever writes there can read every value: a secret does not \
+belong in Define. The environment is not looked at there, unlike in Apache.",
     ),
     entry(
         "<Directory>",

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{COARSE, SETTLED, has_settled, see};
-use crate::config::directives::Server;
 use crate::config::directives::overrides::Overrides;
 use crate::config::load::load_text;
+use crate::config::site::Config;
 
 fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("lychgate-access-{name}-{}", std::process::id()));
@@ -33,9 +33,9 @@ fn later() -> SystemTime {
 /// The type that the access file of the directory `d` forces, or the error.
 fn type_of(root: &Path, overrides: &Overrides, now: SystemTime) -> Result<String, String> {
     let directory = [root.as_os_str().as_bytes(), b"/d/"].concat();
-    let server = Server::default();
+    let config = Config::default();
     let path = [directory.as_slice(), b".htaccess"].concat();
-    let seen = see(&path, &directory, (b"/", &server), overrides, now).map_err(|error| error.to_string())?;
+    let seen = see(&path, &directory, &config, overrides, now).map_err(|error| error.to_string())?;
     let Some(seen) = seen else {
         return Ok("none".to_owned());
     };

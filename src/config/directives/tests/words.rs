@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::config::directives::overrides::Overrides;
 use crate::config::directives::{all, foreign};
 use crate::config::error::{ConfigError, Severity};
-use crate::config::htaccess;
+use crate::config::htaccess::{self, Around};
 use crate::config::load::load_text;
+use crate::config::site::Config;
 use crate::config::table::{Contexts, DIRECTORY, HTACCESS, SERVER, VHOST};
 
 /// Words that are too few, too many, and none of anybody's.
@@ -87,7 +88,7 @@ const AROUND: &[(&str, &str)] = &[
 
 #[test]
 fn any_words_in_an_access_file_are_taken_or_said_to_be_wrong() {
-    let overrides = everything_is_allowed();
+    let (overrides, config) = (everything_is_allowed(), Config::default());
     let mut tried = 0;
     for name in names(HTACCESS) {
         let alone = WORDS.iter().map(|words| (words, &AROUND[0]));
@@ -95,7 +96,13 @@ fn any_words_in_an_access_file_are_taken_or_said_to_be_wrong() {
         for (words, (begin, end)) in alone.chain(around) {
             let line = written(name, words);
             let text = [begin.as_bytes(), &line, end.as_bytes()].concat();
-            let file = htaccess::read(Path::new("/d/.htaccess"), &text, b"/d/", b"/", &overrides);
+            let file = htaccess::read(
+                Path::new("/d/.htaccess"),
+                &text,
+                b"/d/",
+                Around::of(&config),
+                &overrides,
+            );
             assert_names_a_line(&file.errors, "/d/.htaccess", &text);
             assert_names_a_line(&file.notes, "/d/.htaccess", &text);
             tried += 1;
@@ -149,7 +156,7 @@ const LANGUAGE: &[&str] = &[
 
 #[test]
 fn in_the_wrong_place_every_directive_says_where_it_belongs() {
-    let overrides = everything_is_allowed();
+    let (overrides, config) = (everything_is_allowed(), Config::default());
     let mut silent = Vec::new();
     for (context, begin, end) in [
         (SERVER, "", ""),
@@ -173,7 +180,14 @@ fn in_the_wrong_place_every_directive_says_where_it_belongs() {
         }
         text.extend_from_slice(end.as_bytes());
         let complaints = if context == HTACCESS {
-            htaccess::read(Path::new("/d/.htaccess"), &text, b"/d/", b"/", &overrides).errors
+            htaccess::read(
+                Path::new("/d/.htaccess"),
+                &text,
+                b"/d/",
+                Around::of(&config),
+                &overrides,
+            )
+            .errors
         } else {
             load_text("a.conf", &text, Path::new("/")).complaints
         };
