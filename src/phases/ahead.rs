@@ -35,20 +35,19 @@ fn to_url(ex: &Exchange, path: &[u8]) -> Option<Exchange> {
     let mut look = ex.look_ahead();
     let mut parts = path.splitn(2, |byte| *byte == b'?');
     let path = parts.next().unwrap_or_default();
-    let own = ex.target.path.as_bytes();
-    let directory = own
-        .iter()
-        .rposition(|byte| *byte == b'/')
-        .and_then(|at| own.get(..=at))
-        .unwrap_or(own);
-    let whole = if path.starts_with(b"/") {
-        path.to_vec()
-    } else {
-        [directory, path].concat()
-    };
+    let whole = url_from(ex.target.path.as_bytes(), path);
     look.target.path = CleanPath::from_decoded(&whole, Slashes::Merge).ok()?;
     look.target.query = parts.next().map(<[u8]>::to_vec);
     Some(look)
+}
+
+/// A URL path of this site, absolute or beside `own`.
+pub(super) fn url_from(own: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") {
+        path.to_vec()
+    } else {
+        [directory_of(own), path].concat()
+    }
 }
 
 /// The same for a file by its name, absolute or beside that of the request.

@@ -102,8 +102,9 @@ fn set_variables(ex: &mut Exchange, place: &Place) {
 fn fallback(ex: &Exchange, place: &Place) -> Fixed {
     match place.conf.dir.fallback.value() {
         Some(Some(url)) if *url != ex.target.path.as_bytes() && !has_handler_of_its_own(ex, place, &place.path) => {
-            ex.trace(|| instead("FallbackResource", url));
-            Fixed::Instead(url.clone())
+            let url = ahead::url_from(ex.target.path.as_bytes(), url);
+            ex.trace(|| instead("FallbackResource", &url));
+            Fixed::Instead(url)
         }
         _ => Fixed::Here,
     }
@@ -221,7 +222,7 @@ fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
                 if let Some(Some(fallback)) = place.conf.dir.fallback.value()
                     && !has_handler_of_its_own(ex, place, &file)
                 {
-                    return Ok(Some(Index::of(fallback.clone())));
+                    return Ok(Some(Index::of(ahead::url_from(&url, fallback))));
                 }
             }
             Ok(_) => ex.trace(|| tried(false)),

@@ -2,7 +2,6 @@
 
 use crate::config::setting::{Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
-use crate::config::words::shown;
 
 settings! {
     /// Directories.
@@ -118,17 +117,15 @@ add up; disabled alone empties the list.",
         overrides: Override::Indexes,
         default: "disabled",
         summary: "Name a page or script for everything that does not exist.",
-        manual: "The path starts with a slash.",
+        manual: "A path without a leading slash is beside the one that is asked for: FallbackResource index.php stands for /b/nope with \
+/b/index.php, and for /b/sub/nope with /b/sub/index.php; where that is missing too, the answer is 500, as in Apache.",
         set: Set::Dir(|conf, args| {
             if args.keyword(0) == "disabled" {
                 conf.dir.fallback.set(None);
                 return Ok(());
             }
-            if args.bytes(0).first() != Some(&b'/') {
-                return Err(format!(
-                    "{} does not start with a slash; write a path of the site",
-                    shown(args.bytes(0))
-                ));
+            if args.bytes(0).is_empty() {
+                return Err("the path is empty; write a path of the site, or `disabled`".to_owned());
             }
             conf.dir.fallback.set(Some(args.bytes(0).to_vec()));
             Ok(())
