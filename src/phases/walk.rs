@@ -5,7 +5,7 @@ pub(super) mod applications;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -287,8 +287,8 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
 /// The pieces merged, with the branches of their `<If>` that hold.
 fn with_branches(ex: &Exchange, mut pieces: Vec<Piece>, links: Vec<(usize, Symlinks)>) -> Judged {
     let conf = merged(ex.site, &pieces);
-    let (mut branches, view) = (Vec::new(), Noting::new(View { ex, response: None }));
-    holding(ex, &view, &conf.core.ifs, &mut branches);
+    let view = Noting::new(View { ex, response: None });
+    let branches = holding(ex, &view, &conf.core.ifs);
     let fields = view.into_fields();
     if branches.is_empty() {
         return Judged { conf, links, fields };
@@ -334,9 +334,11 @@ fn export(variables: &mut Variables, pattern: &Pattern, subject: &[u8]) {
     }
 }
 
-/// Of each `<If>` the first branch that holds, and what holds of those inside it.
-fn holding(ex: &Exchange, view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &mut Vec<Arc<DirConf>>) {
-    for section in ifs {
+/// Of each `<If>` the first branch that holds. Those inside of branches come after all that are around them, as in Apache.
+fn holding(ex: &Exchange, view: &Noting<'_>, ifs: &[Arc<IfSection>]) -> Vec<Arc<DirConf>> {
+    let mut branches: Vec<Arc<DirConf>> = Vec::new();
+    let mut waiting: VecDeque<Arc<IfSection>> = ifs.iter().cloned().collect();
+    while let Some(section) = waiting.pop_front() {
         let holds = |branch: &&Branch| {
             let holds = branch
                 .condition
@@ -351,10 +353,11 @@ fn holding(ex: &Exchange, view: &Noting<'_>, ifs: &[Arc<IfSection>], branches: &
         };
         let branch = section.branches.iter().find(holds);
         if let Some(branch) = branch {
+            waiting.extend(branch.conf.core.ifs.iter().cloned());
             branches.push(Arc::clone(&branch.conf));
-            holding(ex, view, &branch.conf.core.ifs, branches);
         }
     }
+    branches
 }
 
 fn symlinks(options: Options) -> Symlinks {
@@ -369,6 +372,7 @@ fn symlinks(options: Options) -> Symlinks {
 
 /// More merged settings than this are not remembered; a site has as many as combinations of sections that occur.
 const REMEMBERED: usize = 4096;
+    branches
 
 thread_local! {
     static MERGED: RefCell<HashMap<Vec<usize>, Arc<DirConf>>> = RefCell::new(HashMap::new());

@@ -127,7 +127,8 @@ directory is not listed either to whom one of its index files would be refused, 
         Words::Raw,
         ANYWHERE,
         "Hold the settings for when an expression is true of the request.",
-        "These sections are the last to be merged, behind <Location>. They may stand in one another.",
+        "These sections are the last to be merged, behind <Location>. They may stand in one another; those inside come after all \
+that are not inside of one, wherever they stand.",
     ),
     entry(
         "<IfDefine>",
