@@ -100,6 +100,8 @@ pub struct Landed {
     pub context_root: Vec<u8>,
     /// DOCUMENT_ROOT, where it is another than the site's.
     pub document_root: Option<Vec<u8>>,
+    /// The directory that was asked for in this pass, with its final slash; a file in it may stand for it.
+    pub directory: Option<Vec<u8>>,
 }
 
 /// Variables in alphabetical order.

@@ -44,6 +44,11 @@ pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
         context_prefix: translated.context_prefix.clone(),
         context_root: translated.context_root.clone(),
         document_root: translated.document_root.clone(),
+        directory: match landed.kind {
+            Landing::Directory if landed.asked.ends_with(b"/") => Some(landed.asked.to_vec()),
+            Landing::Directory | Landing::Missing => None,
+            Landing::File => ex.target.landed.directory.take(),
+        },
     };
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));
@@ -252,13 +257,22 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
         }
         links.push((*length, symlinks(so_far.core.options.in_force())));
     }
+    // Apache has looked through the directory for which an index file stands, and does not look through it again for the file.
+    let own = path.get(..=path.iter().rposition(|b| *b == b'/').unwrap_or(0));
+    let standing_for = ex
+        .target
+        .landed
+        .directory
+        .clone()
+        .filter(|directory| own == Some(directory));
     // `<Directory "/srv/*">` covers the files in /srv too: Apache takes a file's name as one more directory.
-    if landed.kind == Landing::File {
+    if landed.kind == Landing::File && standing_for.is_none() {
         pieces.extend(covering(path));
     }
+    let walked = standing_for.as_deref().unwrap_or(landed.asked);
     let matches = site.directory_matches.iter();
-    for section in matches.filter(|section| section.covers_directory(landed.asked)) {
-        export(&mut ex.variables, &section.pattern, landed.asked);
+    for section in matches.filter(|section| section.covers_directory(walked)) {
+        export(&mut ex.variables, &section.pattern, walked);
         pieces.push(piece(ex, "DirectoryMatch", section));
     }
     // A directory is a name too, as in Apache: an empty one, or its own where its slash is missing.
@@ -372,7 +386,6 @@ fn symlinks(options: Options) -> Symlinks {
 
 /// More merged settings than this are not remembered; a site has as many as combinations of sections that occur.
 const REMEMBERED: usize = 4096;
-    branches
 
 thread_local! {
     static MERGED: RefCell<HashMap<Vec<usize>, Arc<DirConf>>> = RefCell::new(HashMap::new());

@@ -22,6 +22,7 @@ pub fn proxied(ex: &mut Exchange, translated: &Translated) -> Place {
         context_prefix: Vec::new(),
         context_root: translated.context_root.clone(),
         document_root: None,
+        directory: None,
     };
     let backend = backends::of_handler(&translated.path).unwrap_or_default();
     let backend = match memchr::memchr(b'|', backend) {
