@@ -336,8 +336,9 @@ impl<'a> Inside<'a> {
                 ),
             }
         }
-        // In an access file Apache does not look; what can only refuse refuses there.
-        if conf.authz.rules.only_refuse() && matches!(self.source, Source::Server) {
+        // In an access file Apache does not look; what can only refuse refuses there. In <RequireAll> something else may grant.
+        let may_grant = outer.as_ref().is_some_and(|outer| outer.wants_all());
+        if conf.authz.rules.only_refuse() && !may_grant && matches!(self.source, Source::Server) {
             self.complain(
                 node,
                 "holds only negative requirements, which cannot grant; write `Require all granted` first",

@@ -142,6 +142,16 @@ impl Rule {
         }
     }
 
+    /// Whether every rule in it must hold.
+    pub fn wants_all(&self) -> bool {
+        matches!(self.test, Test::All(_))
+    }
+
+    fn inner_only_refuse(&self) -> bool {
+        let refuses = |rule: &Rule| rule.sense == Sense::Negated || rule.wants_all() && rule.inner_only_refuse();
+        !self.inner().is_empty() && self.inner().iter().all(refuses)
+    }
+
     /// Whether it is about requests with this method: a container is if one of its rules is.
     pub fn covers(&self, method: crate::http::method::Method) -> bool {
         match &self.test {
@@ -187,8 +197,7 @@ impl Rules {
 
     /// Whether the innermost container can only refuse: it holds nothing but negative requirements.
     pub fn only_refuse(&self) -> bool {
-        let rules = self.top.as_ref().map_or(&[][..], |rule| rule.inner());
-        !rules.is_empty() && rules.iter().all(|rule| rule.sense == Sense::Negated)
+        self.top.as_ref().is_some_and(|rule| rule.inner_only_refuse())
     }
 
     /// Ends a container and adds it to what was `around` it.
