@@ -213,7 +213,8 @@ file they begin in.",
         Words::AtLeast(1),
         IN_PLACES,
         "Hold access control for some methods only.",
-        "GET means HEAD too. Other directives than those of access control hold for every method, as in Apache.",
+        "GET means HEAD too. Other directives than those of access control hold for every method, as in Apache. A method that is not \
+known is an error, and so is get; Apache takes it for a method of that name, so that GET is left as it was.",
     ),
     entry(
         "<LimitExcept>",
@@ -232,7 +233,8 @@ file they begin in.",
         SITES,
         "Hold the settings of a part of the site, whatever files it comes from.",
         "The path matches whole segments, and may have the wildcards * and ?. With ~ it is a regular expression. Sections apply in \
-the order of the file, after all others.",
+the order of the file, after all others. It begins with a slash or *; Apache takes what does not, which then matches no request of \
+a client for this server.",
     ),
     entry(
         "<LocationMatch>",
@@ -316,7 +318,8 @@ have the word put in quotes.",
         "Hold the settings of a site.",
         "The address is an IP address (IPv6 in brackets), a name, * or _default_. A request is answered by the sites of the address \
 it came to that are the most exact, and among these by the one whose ServerName or ServerAlias it names; if there is none, by \
-the first.",
+the first. Without a port it is for every port; in Apache an address other than * is then for the port alone that the main ServerName \
+names, if it names one.",
     ),
     entry(
         "Warning",

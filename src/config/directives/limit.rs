@@ -38,7 +38,14 @@ impl Methods {
         for word in words {
             match Method::from_bytes(word) {
                 Method::Trace => return Err("TRACE cannot be limited; TraceEnable is what decides about it".into()),
-                Method::Other => return Err(format!("{} is not a method that is known here", shown(word))),
+                Method::Other => {
+                    let capitals = word.to_ascii_uppercase();
+                    let hint = match Method::from_bytes(&capitals) {
+                        Method::Other => String::new(),
+                        _ => format!("; write {} in capitals", shown(&capitals)),
+                    };
+                    return Err(format!("{} is not a method that is known here{hint}", shown(word)));
+                }
                 Method::Head => named.push(Method::Get),
                 method => named.push(method),
             }
