@@ -144,6 +144,14 @@ impl Client {
         }
     }
 
+    /// Is again who it was before another place was looked at; what was learnt there stays known.
+    pub fn back_to(&mut self, before: Client) {
+        self.user = before.user;
+        self.auth_type = before.auth_type;
+        self.authenticated = before.authenticated;
+        self.admitted = before.admitted;
+    }
+
     /// Forgets what is known of the user, for another place.
     pub fn forget_user(&mut self) {
         self.user = None;

@@ -244,6 +244,13 @@ pub struct Mark {
     conf: Arc<DirConf>,
 }
 
+impl Mark {
+    /// Whether it was a request.
+    pub fn look(&self) -> Look {
+        self.rewriting.look
+    }
+}
+
 impl Exchange {
     /// Begins an exchange; `vhost` and `target` are the phases that complete it.
     pub fn new(

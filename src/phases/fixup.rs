@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::base::{path, quote};
+use crate::base::quote;
 use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::core::SetHandler;
 use crate::config::directives::dir::Slash;
-use crate::config::directives::options::Options;
 use crate::config::directives::ssi::XBitHack;
 use crate::config::filters::{Filter, Named};
 use crate::config::handlers::BY_TYPE;
@@ -17,22 +16,42 @@ use crate::exchange::fail::Fail;
 use crate::exchange::negotiated;
 use crate::exchange::place::{Alias, Landing, Place, Types};
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, Stop};
+use crate::exchange::rewriting::Look;
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::fs::open::{self, Found, Kind};
+use crate::fs::open::Found;
 use crate::http::status::Status;
-use crate::phases::{ahead, negotiate, request_fields, rewrite, translate};
+use crate::phases::{instead, request_fields, rewrite};
 
 /// Where the fixups lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fixed {
     /// The place stands.
     Here,
-    /// Another path of the site takes its place, without a trace for scripts: an index file, a fallback.
-    Instead(Vec<u8>),
+    /// One of these may take its place; where none does, it is to be completed.
+    Instead(By, Vec<Vec<u8>>),
 }
 
-/// Completes `place`, or sends the request elsewhere.
+/// Who says what takes the place of another, without a trace for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// `DirectoryIndex`.
+    Index,
+    /// `FallbackResource`.
+    Fallback,
+}
+
+impl By {
+    /// The directive.
+    pub fn name(self) -> &'static str {
+        match self {
+            By::Index => "DirectoryIndex",
+            By::Fallback => "FallbackResource",
+        }
+    }
+}
+
+/// Completes `place`, or names what may answer for it.
 pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
     set_variables(ex, place);
     if place.alias == Alias::Proxied {
@@ -45,33 +64,7 @@ pub fn run(ex: &mut Exchange, place: &mut Place) -> Result<Fixed, Stop> {
         Landing::File => Fixed::Here,
     };
     if fixed == Fixed::Here {
-        request_fields::late(ex);
-        let whole;
-        let named = if place.conf.mime.use_path_info.or(false) {
-            whole = [place.path.as_slice(), &place.path_info].concat();
-            &whole
-        } else {
-            &place.path
-        };
-        place.types = types_of(ex, &place.conf, named);
-        name_coding_as_asked(ex, &mut place.types);
-        if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
-            // What has no value, or names nothing, sets nothing.
-            let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
-            if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
-                ex.trace(|| said("SetHandler", "handler", &handler));
-                place.types.handler = Some(handler_name(&handler));
-            }
-        }
-        if let Some(media_type) = &ex.rewriting.media_type {
-            ex.trace(|| said("a rule's [T]", "type", media_type));
-        }
-        if let Some(handler) = &ex.rewriting.handler {
-            ex.trace(|| said("a rule's [H]", "handler", handler));
-        }
-        rewrite::force_types(ex, place);
-        parse_for_includes(place);
-        ex.target.filters = place.types.output_filters.iter().filter_map(Named::here).collect();
+        complete(ex, place);
     }
     Ok(fixed)
 }
@@ -99,15 +92,52 @@ fn set_variables(ex: &mut Exchange, place: &Place) {
     }
 }
 
+/// What is left to be said of a place that stands.
+pub(super) fn complete(ex: &mut Exchange, place: &mut Place) {
+    // What a look at an index or a fallback meets besides files is forgotten, and changes nothing of the request.
+    if ex.rewriting.look == Look::Request || place.landing() == Landing::File {
+        request_fields::late(ex);
+    }
+    let whole;
+    let named = if place.conf.mime.use_path_info.or(false) {
+        whole = [place.path.as_slice(), &place.path_info].concat();
+        &whole
+    } else {
+        &place.path
+    };
+    place.types = types_of(ex, &place.conf, named);
+    name_coding_as_asked(ex, &mut place.types);
+    if let Some(SetHandler::Computed(expr)) = place.conf.core.set_handler.value() {
+        // What has no value, or names nothing, sets nothing.
+        let handler = expr.eval(&View { ex, response: None }).unwrap_or_default();
+        if !handler.is_empty() && !handler.eq_ignore_ascii_case(b"none") {
+            ex.trace(|| said("SetHandler", "handler", &handler));
+            place.types.handler = Some(handler_name(&handler));
+        }
+    }
+    if let Some(media_type) = &ex.rewriting.media_type {
+        ex.trace(|| said("a rule's [T]", "type", media_type));
+    }
+    if let Some(handler) = &ex.rewriting.handler {
+        ex.trace(|| said("a rule's [H]", "handler", handler));
+    }
+    rewrite::force_types(ex, place);
+    parse_for_includes(place);
+    ex.target.filters = place.types.output_filters.iter().filter_map(Named::here).collect();
+}
+
 fn fallback(ex: &Exchange, place: &Place) -> Fixed {
     match place.conf.dir.fallback.value() {
-        Some(Some(url)) if *url != ex.target.path.as_bytes() && !has_handler_of_its_own(ex, place, &place.path) => {
-            let url = ahead::url_from(ex.target.path.as_bytes(), url);
-            ex.trace(|| instead("FallbackResource", &url));
-            Fixed::Instead(url)
+        Some(Some(url)) if !is_here(ex, url) && !has_handler_of_its_own(ex, place, &place.path) => {
+            Fixed::Instead(By::Fallback, vec![url.clone()])
         }
         _ => Fixed::Here,
     }
+}
+
+/// Whether the fallback itself is what is missing.
+fn is_here(ex: &Exchange, url: &[u8]) -> bool {
+    instead::path_and_query(ex, url).is_ok_and(|(path, _)| path == ex.target.path)
 }
 
 fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
@@ -134,17 +164,12 @@ fn directory(ex: &Exchange, place: &Place) -> Result<Fixed, Stop> {
         });
         return Ok(Fixed::Here);
     }
-    match index(ex, place)? {
-        Some(Index { url, shown }) => match place.conf.dir.index_redirect.value() {
-            Some(Some(status)) => Err(outcome(index_redirect(ex, *status, &shown))),
-            _ if is_directory_without_slash(ex, &url) => Err(outcome(slash_redirect(ex, &url))),
-            _ => {
-                ex.trace(|| instead("DirectoryIndex", &url));
-                Ok(Fixed::Instead(url))
-            }
-        },
-        None => Ok(Fixed::Here),
-    }
+    let usual = [b"index.html".to_vec()];
+    let names = place.conf.dir.index.value().map_or(&usual[..], Vec::as_slice);
+    Ok(match names {
+        [] => Fixed::Here,
+        names => Fixed::Instead(By::Index, names.to_vec()),
+    })
 }
 
 /// Whether something else than listings and index files was chosen for a directory, or something at all for a file in it.
@@ -156,113 +181,6 @@ fn has_handler_of_its_own(ex: &Exchange, place: &Place, file: &[u8]) -> bool {
 
 /// What Apache calls the handler of directories.
 const DIRECTORY: &[u8] = b"httpd/unix-directory";
-
-/// What stands for a directory.
-struct Index {
-    /// The URL path that is gone on with.
-    url: Vec<u8>,
-    /// The URL path that clients are sent to.
-    shown: Vec<u8>,
-}
-
-impl Index {
-    fn of(url: Vec<u8>) -> Index {
-        let shown = url.clone();
-        Index { url, shown }
-    }
-}
-
-/// The first index file that exists.
-fn index(ex: &Exchange, place: &Place) -> Result<Option<Index>, Fail> {
-    let usual = [b"index.html".to_vec()];
-    let names = place.conf.dir.index.value().map_or(&usual[..], Vec::as_slice);
-    let mut refused: Option<Fail> = None;
-    let mut names = names.iter();
-    while let Some(name) = names.next() {
-        let url = if name.first() == Some(&b'/') {
-            name.clone()
-        } else {
-            [ex.target.path.as_bytes(), name].concat()
-        };
-        let file = translate::path_of(ex, &url).path;
-        let tried = |is_there| Step::Index {
-            url: url.clone(),
-            file: file.clone(),
-            is_there,
-        };
-        let found = open::extent(&file);
-        let is_missing =
-            || matches!(&found, Ok(extent) if extent.meta.kind == Kind::Directory && extent.length < file.len());
-        if place.conf.core.options.in_force().has(Options::MULTI_VIEWS) && is_missing() && negotiate::may_find(&file) {
-            match negotiated_index(ex, &url, names.as_slice().is_empty()) {
-                Ok(Some(index)) => {
-                    ex.trace(|| tried(true));
-                    return Ok(Some(index));
-                }
-                Ok(None) => ex.trace(|| tried(false)),
-                Err(fail) => refused = Some(fail),
-            }
-            continue;
-        }
-        match found {
-            Ok(extent)
-                if extent.meta.kind == Kind::File && (name.first() == Some(&b'/') || extent.length == file.len()) =>
-            {
-                ex.trace(|| tried(true));
-                return Ok(Some(Index::of(url)));
-            }
-            // A directory as an index is asked for as one: with its own index, or for its slash.
-            Ok(extent) if extent.meta.kind == Kind::Directory && extent.length >= path::without_slash(&file).len() => {
-                ex.trace(|| tried(true));
-                return Ok(Some(Index::of(url)));
-            }
-            // What an index file is looked for by is a request of its own, which falls back as any other.
-            Ok(_) if name.first() != Some(&b'/') => {
-                ex.trace(|| tried(false));
-                if let Some(Some(fallback)) = place.conf.dir.fallback.value()
-                    && !has_handler_of_its_own(ex, place, &file)
-                {
-                    return Ok(Some(Index::of(ahead::url_from(&url, fallback))));
-                }
-            }
-            Ok(_) => ex.trace(|| tried(false)),
-            Err(error) => {
-                ex.trace_open_error(&file, error);
-                let file = String::from_utf8_lossy(&file);
-                let note = format!("index file `{file}`: {}", error.reason());
-                refused = refused.or(Some(Fail::site(Status::FORBIDDEN, note)));
-            }
-        }
-    }
-    match refused {
-        None => Ok(None),
-        Some(fail) => Err(fail),
-    }
-}
-
-/// An index whose name has variants; nothing where none of them is for the client. Where it is the last one, the client is told
-/// which there are.
-fn negotiated_index(ex: &Exchange, url: &[u8], is_last: bool) -> Result<Option<Index>, Fail> {
-    let Some((look, found)) = ahead::at_url(ex, url) else {
-        return Ok(None);
-    };
-    match found {
-        Ok(found) if found.landing() == Landing::File => Ok(Some(Index {
-            url: url.to_vec(),
-            shown: look.target.path.into_bytes(),
-        })),
-        Ok(_) => Ok(None),
-        Err(Stop::Outcome(_)) => Ok(Some(Index::of(url.to_vec()))),
-        Err(Stop::Fail(fail)) => match fail.status() {
-            // The request itself can wait for what has to be known.
-            _ if ex.client.is_in_doubt() => Ok(Some(Index::of(url.to_vec()))),
-            Status::NOT_FOUND => Ok(None),
-            Status::MULTIPLE_CHOICES => Ok(Some(Index::of(url.to_vec()))),
-            Status::NOT_ACCEPTABLE if is_last => Ok(Some(Index::of(url.to_vec()))),
-            _ => Err(fail),
-        },
-    }
-}
 
 /// The coding of a file is called what the client calls it: `gzip` or `x-gzip`.
 fn name_coding_as_asked(ex: &Exchange, types: &mut Types) {
@@ -300,16 +218,6 @@ fn said(by: &str, what: &str, says: &[u8]) -> Step {
     }
 }
 
-fn instead(by: &'static str, url: &[u8]) -> Step {
-    Step::Instead { by, url: url.to_vec() }
-}
-
-fn is_directory_without_slash(ex: &Exchange, url: &[u8]) -> bool {
-    let file = translate::path_of(ex, url).path;
-    !url.ends_with(b"/")
-        && open::extent(&file).is_ok_and(|extent| extent.meta.kind == Kind::Directory && extent.length == file.len())
-}
-
 fn outcome(response: Response) -> Stop {
     Stop::Outcome(Box::new(Outcome::Reply(response)))
 }
@@ -321,10 +229,11 @@ fn slash_redirect(ex: &Exchange, url: &[u8]) -> Response {
     redirect_to(ex, Status::MOVED_PERMANENTLY, path)
 }
 
-fn index_redirect(ex: &Exchange, status: u16, index: &[u8]) -> Response {
+/// The redirect to the index that was found, with its query.
+pub(super) fn index_redirect(ex: &Exchange, status: u16) -> Stop {
     let mut path = Vec::new();
-    quote::escape_path(&mut path, index);
-    redirect_to(ex, Status::new(status).unwrap_or(Status::FOUND), path)
+    quote::escape_path(&mut path, ex.target.path.as_bytes());
+    outcome(redirect_to(ex, Status::new(status).unwrap_or(Status::FOUND), path))
 }
 
 fn redirect_to(ex: &Exchange, status: Status, mut path: Vec<u8>) -> Response {

@@ -12,64 +12,52 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Place};
 use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
-use crate::http::target::{CleanPath, Slashes};
 use crate::phases::access::Closed;
 use crate::phases::fixup::Fixed;
 use crate::phases::rewrite::Rewritten;
 use crate::phases::translate::Translated;
-use crate::phases::{access, answers, authn, early, fixup, negotiate, proxy_pass, redirect, rewrite, speling, walk};
-
-/// How often a place may give way to another (an index file, a fallback) in one pass.
-const SUBSTITUTIONS: usize = 10;
+use crate::phases::{
+    access, answers, authn, early, fixup, instead, negotiate, proxy_pass, redirect, rewrite, speling, walk,
+};
 
 /// Finds the place of this pass: the path's own, or that of an index file or fallback which stands for it.
 pub async fn run(ex: &mut Exchange) -> Result<Place, Stop> {
-    let look = ex.rewriting.look;
-    if look == Look::Request {
+    if ex.rewriting.look == Look::Request {
         early::of_site(ex);
     }
-    let found = found(ex).await;
-    // Whatever comes of it, a next pass among others, is as much of a request as this was.
-    ex.rewriting.look = look;
-    found
+    found(ex, 0).await
 }
 
-async fn found(ex: &mut Exchange) -> Result<Place, Stop> {
-    for substitutions in 0..SUBSTITUTIONS {
-        let mark = ex.trail_mark();
-        let translated = loop {
-            let translated = rewrite::of_server(ex);
-            if !settled(ex).await? {
-                ex.forget_steps(mark);
-                continue;
-            }
-            break translated?;
-        };
-        let place = walked(ex, &translated).await?;
-        // As in Apache, it is the place that was asked for which sets variables, not what stands for it: an index file, a
-        // fallback; nor, below, a variant.
-        if substitutions == 0 {
-            early::of_place(ex);
+/// The same for what stands for another place, which may stand for one again; `depth` is how often.
+pub(super) async fn found(ex: &mut Exchange, depth: usize) -> Result<Place, Stop> {
+    let mark = ex.trail_mark();
+    let translated = loop {
+        let translated = rewrite::of_server(ex);
+        if !settled(ex).await? {
+            ex.forget_steps(mark);
+            continue;
         }
-        let mut place = completed(ex, place).await?;
-        match fixup::run(ex, &mut place)? {
-            Fixed::Here => {
-                if speling::concerns(ex, &place)
-                    && let Some(response) = Box::pin(speling::run(ex, &place)).await
-                {
-                    return Err(Stop::Outcome(Box::new(Outcome::Reply(response))));
-                }
-                return Ok(place);
-            }
-            Fixed::Instead(url) => {
-                // Apache finds the file by a subrequest, which rules may tell by [NS].
-                ex.rewriting.look = Look::Ahead;
-                ex.target.path = CleanPath::from_decoded(&url, Slashes::Merge)
-                    .map_err(|e| Fail::internal(format!("index or fallback path: {e}")))?;
-            }
-        }
+        break translated?;
+    };
+    let place = walked(ex, &translated).await?;
+    // As in Apache, it is the place that was asked for which sets variables, not what stands for it: an index file, a fallback;
+    // nor, below, a variant.
+    if depth == 0 {
+        early::of_place(ex);
     }
-    Err(Fail::internal("index files and fallbacks lead round in a circle").into())
+    let mut place = completed(ex, place).await?;
+    if let Fixed::Instead(by, names) = fixup::run(ex, &mut place)? {
+        if let Some(other) = Box::pin(instead::run(ex, &place, (by, &names), depth)).await? {
+            return Ok(other);
+        }
+        fixup::complete(ex, &mut place);
+    }
+    if speling::concerns(ex, &place)
+        && let Some(response) = Box::pin(speling::run(ex, &place)).await
+    {
+        return Err(Stop::Outcome(Box::new(Outcome::Reply(response))));
+    }
+    Ok(place)
 }
 
 /// Finds the place of a file by its name, for those who only look.
@@ -111,7 +99,7 @@ pub async fn of_file(ex: &mut Exchange, path: &[u8]) -> Result<Place, Stop> {
     let mut place = judged(ex, translated).await?;
     match fixup::run(ex, &mut place)? {
         Fixed::Here => Ok(place),
-        Fixed::Instead(_) => Err(Fail::internal("it is no file").into()),
+        Fixed::Instead(..) => Err(Fail::internal("it is no file").into()),
     }
 }
 
@@ -184,7 +172,7 @@ async fn completed(ex: &mut Exchange, place: Place) -> Result<Place, Stop> {
 }
 
 /// Waits until it is known whether the client may see the place.
-async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
+pub(super) async fn admitted(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
     let mark = ex.trail_mark();
     loop {
         let judged = access::run(ex, place);

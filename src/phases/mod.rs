@@ -16,6 +16,7 @@ pub mod digest;
 pub mod early;
 pub mod fixup;
 mod host_name;
+mod instead;
 pub mod locate;
 pub mod misdirected;
 mod negotiate;

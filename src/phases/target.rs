@@ -7,7 +7,8 @@ use crate::exchange::fail::Fail;
 use crate::exchange::trace::Step;
 use crate::exchange::{Exchange, Landed, PassTarget};
 use crate::http::method::Method;
-use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target};
+use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target, TargetError, percent_decode};
+use crate::phases::ahead;
 
 /// What a target asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,22 +61,37 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
 }
 
 fn decode(ex: &Exchange) -> Result<CleanPath, Fail> {
-    let core = &ex.site.settings.core;
+    let slashes = if ex.site.settings.core.merge_slashes.or(true) {
+        Slashes::Merge
+    } else {
+        Slashes::Keep
+    };
+    CleanPath::decode(&ex.target.raw_path, encoded_slashes(ex), slashes).map_err(refused)
+}
+
+/// The path of this site that an encoded name leads to, absolute or beside the path of this pass.
+pub(super) fn beside(ex: &Exchange, name: &[u8]) -> Result<CleanPath, Fail> {
+    let mut path = percent_decode(name, encoded_slashes(ex)).map_err(refused)?;
+    if path.first() != Some(&b'/') {
+        path = [ahead::directory_of(ex.target.path.as_bytes()), &path].concat();
+    }
+    CleanPath::from_decoded(&path, Slashes::Merge).map_err(refused)
+}
+
+fn encoded_slashes(ex: &Exchange) -> EncodedSlashes {
     // What is not for us is for the server behind, as it is written.
     let usual = if ex.site.settings.static_first.is_on() {
         Setting::Kept
     } else {
         Setting::Refused
     };
-    let encoded = match core.encoded_slashes.or(usual) {
+    match ex.site.settings.core.encoded_slashes.or(usual) {
         Setting::Refused => EncodedSlashes::Off,
         Setting::Decoded => EncodedSlashes::On,
         Setting::Kept => EncodedSlashes::NoDecode,
-    };
-    let slashes = if core.merge_slashes.or(true) {
-        Slashes::Merge
-    } else {
-        Slashes::Keep
-    };
-    CleanPath::decode(&ex.target.raw_path, encoded, slashes).map_err(|e| Fail::client(e.status(), e.to_string()))
+    }
+}
+
+fn refused(error: TargetError) -> Fail {
+    Fail::client(error.status(), error.to_string())
 }

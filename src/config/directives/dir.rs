@@ -56,8 +56,10 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::Indexes,
         default: "index.html",
         summary: "Name the files that stand for a directory.",
-        manual: "The first that exists is served. A name with a leading slash is a path of the site. Several lines of one section \
-add up; disabled alone empties the list.",
+        manual: "Each is looked up by GET as a client's request for it would be, and the first that leads to a file is served: one that is \
+closed, or that rules send away, is passed over. Where none is left and one was closed, that is the answer, and there is no listing. A \
+name is a URL, with escapes, a query before the client's own, and a path behind a script; with a leading slash it is a path of the \
+site. Several lines of one section add up; disabled alone empties the list.",
         set: Set::Dir(|conf, args| {
             if args.count() == 1 && args.keyword(0) == "disabled" {
                 conf.dir.index.set(Vec::new());
@@ -117,8 +119,9 @@ add up; disabled alone empties the list.",
         overrides: Override::Indexes,
         default: "disabled",
         summary: "Name a page or script for everything that does not exist.",
-        manual: "A path without a leading slash is beside the one that is asked for: FallbackResource index.php stands for /b/nope with \
-/b/index.php, and for /b/sub/nope with /b/sub/index.php; where that is missing too, the answer is 500, as in Apache.",
+        manual: "The path may have a query, which goes before the client's own. Without a leading slash it is beside the one that is \
+asked for: FallbackResource index.php stands for /b/nope with /b/index.php, and for /b/sub/nope with /b/sub/index.php. Where it leads to \
+nothing the answer is 404, and not 500 as in Apache.",
         set: Set::Dir(|conf, args| {
             if args.keyword(0) == "disabled" {
                 conf.dir.fallback.set(None);

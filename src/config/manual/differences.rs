@@ -222,6 +222,9 @@ says, and never shown.
 .Ic DirectoryIndexRedirect
 keeps the query.
 .It
+An index file that is closed to the request's own method stays closed where
+its directory is asked for by that method; Apache asks for GET alone.
+.It
 Users who are off for the server by
 .Ic UserDir
 .Cm disabled
