@@ -514,7 +514,9 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
             .for_each(|log| settings.logs.access.push(log.clone()));
     }
     let mut base = main.base.clone();
+    base.autoindex.close();
     base.merge(&host.base);
+    base.autoindex.close();
     let chain = |outer: &[Section], inner: Vec<Section>| outer.iter().cloned().chain(inner).collect::<Vec<_>>();
     let mut directories = chain(&main.directories, host.directories);
     sort(&mut directories);

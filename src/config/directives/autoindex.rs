@@ -22,12 +22,13 @@ impl Autoindex {
         self.said.get_or_insert_default()
     }
 
-    /// Ends a walk: what follows is laid over all that was merged so far.
+    /// Ends a walk: what follows is laid over all that was merged so far. Only what the main server's own lines say is laid over
+    /// nothing, and where they say nothing the rest is laid over what is usual.
     pub fn close(&mut self) {
         let said = self.said.take();
         match (&mut self.settled, said) {
             (Some(settled), Some(said)) => settled.merge(&said),
-            (None, said) => self.settled = said,
+            (None, said) => self.settled = Some(said.unwrap_or_default()),
             (Some(_), None) => {}
         }
     }
