@@ -118,7 +118,7 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         return Ok(Handler::Application);
     }
     let named = place.types.handler.as_deref();
-    let script = match (place.alias, named) {
+    let is_script = match (place.alias, named) {
         (Alias::Proxied, _) => {
             let url = backends::of_handler(&place.path).unwrap_or_default();
             if backends::scheme_of(url) == Some(Scheme::Http) {
@@ -158,21 +158,22 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         (_, Some(other)) => return Err(unknown(other)),
     };
     // What a place can be asked for is told whether or not there is anything, as Apache does; a script answers for itself.
-    if !script {
+    if !is_script {
         allowed::check(ex)?;
         if ex.method == Method::Options {
             return Ok(Handler::Options);
         }
     }
+    // As in Apache, a script that may not be run is not looked for, and a directory is none.
+    if is_script && !place.conf.core.options.in_force().has(Options::EXEC_CGI) {
+        return Err(not_a_script_here(ex));
+    }
     if named.is_some_and(handlers::is_on_demand) && needs_no_file(place) {
-        return if place.conf.core.options.in_force().has(Options::EXEC_CGI) {
-            Ok(Handler::Fcgid)
-        } else {
-            Err(not_a_script_here(ex))
-        };
+        return Ok(Handler::Fcgid);
     }
     match place.landing() {
         Landing::Missing => Err(missing(ex)),
+        Landing::Directory if is_script => script(ex, place),
         // The handlers of files have nothing to show of a directory, and that of listings does not know POST.
         Landing::Directory if ex.method == Method::Post => Err(missing(ex)),
         Landing::Directory if named.is_some_and(|named| named == b"default-handler" || handlers::is_as_is(named)) => {
@@ -180,12 +181,9 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         }
         Landing::Directory => directory(ex, place),
         Landing::File if has_own_head(ex, place) => Ok(Handler::AsIs),
-        Landing::File if !script => file(ex, place),
-        Landing::File if place.conf.core.options.in_force().has(Options::EXEC_CGI) => {
-            let on_demand = named.is_some_and(handlers::is_on_demand);
-            Ok(if on_demand { Handler::Fcgid } else { Handler::Cgi })
-        }
-        Landing::File => Err(not_a_script_here(ex)),
+        Landing::File if !is_script => file(ex, place),
+        Landing::File if named.is_some_and(handlers::is_on_demand) => Ok(Handler::Fcgid),
+        Landing::File => Ok(Handler::Cgi),
     }
 }
 

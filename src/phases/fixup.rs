@@ -99,11 +99,14 @@ pub(super) fn complete(ex: &mut Exchange, place: &mut Place) {
         request_fields::late(ex);
     }
     let whole;
-    let named = if place.conf.mime.use_path_info.or(false) {
-        whole = [place.path.as_slice(), &place.path_info].concat();
-        &whole
-    } else {
-        &place.path
+    let named = match place.landing() {
+        // The name of a directory says nothing of what is in it.
+        Landing::Directory => &b""[..],
+        _ if place.conf.mime.use_path_info.or(false) => {
+            whole = [place.path.as_slice(), &place.path_info].concat();
+            &whole
+        }
+        _ => &place.path,
     };
     place.types = types_of(ex, &place.conf, named);
     name_coding_as_asked(ex, &mut place.types);
