@@ -30,6 +30,6 @@ pub trait Looks {
     /// What a request for the file of this name beside that of the place would come to.
     fn at_sibling(&self, ex: &Exchange, place: &Place, name: &[u8]) -> impl Future<Output = (Status, Exchange)>;
 
-    /// The body of what a look found, whole.
-    fn body(&self, look: &mut Exchange, place: &mut Place) -> impl Future<Output = Result<Body, Fail>>;
+    /// The body of what a look found, whole, with its includes filled in.
+    fn body(&self, look: &mut Exchange, place: Place) -> impl Future<Output = Result<Body, Fail>>;
 }

@@ -178,13 +178,15 @@ async fn below<L: LooksAhead>(ex: &Exchange, settings: &Listing, looks: &L) -> O
 }
 
 async fn amble<L: LooksAhead>(ex: &Exchange, url: &[u8], looks: &L) -> Option<Amble> {
-    let (mut look, mut place) = looks.at_url(ex, url).await?;
+    let (mut look, place) = looks.at_url(ex, url).await?;
     let media_type = place.types.media_type.as_deref()?;
     let media_type = media_type.split(|byte| *byte == b';').next()?.trim_ascii();
     let is_html =
         media_type.eq_ignore_ascii_case(b"text/html") || media_type.eq_ignore_ascii_case(b"application/xhtml+xml");
     if is_html {
-        return looks.body(&mut look, &mut place).await.ok().map(Amble::Html);
+        let body = looks.body(&mut look, place).await;
+        ex.rewriting.lines.take_over(&look.rewriting.lines);
+        return body.ok().map(Amble::Html);
     }
     let is_text = media_type
         .get(..5)

@@ -159,6 +159,8 @@ pub async fn file_at_url(ex: &Exchange, url: &[u8]) -> Option<(Exchange, Place)>
     let mut look = to_url(ex, &path)?;
     look.target.query = url.next().map(<[u8]>::to_vec);
     look.client.patience = Patience::Waits;
+    // What is looked at for a part of a page is part of it too.
+    look.rewriting.main.clone_from(&ex.rewriting.main);
     loop {
         match locate::run(&mut look).await {
             Ok(place) => return (place.landing() == Landing::File).then_some((look, place)),

@@ -1,23 +1,25 @@
 //! How handlers look ahead: through the phases, by exchanges that are thrown away.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::looks::{Looks, Sight};
 use crate::exchange::place::Place;
-use crate::exchange::response::{Body, Outcome};
+use crate::exchange::response::{Body, Outcome, Response};
+use crate::filters::chain;
 use crate::handlers::application::Known;
 use crate::handlers::{as_is, static_file};
 use crate::http::status::Status;
 use crate::phases::ahead;
 use crate::phases::choose::{self, Handler};
-use crate::worker::serve::{Outside, QUESTIONS};
+use crate::worker::serve::{self, Outside, QUESTIONS};
 
 /// The phases, and what requests reach besides files.
-pub struct Around<'a, O>(pub &'a O);
+pub struct Around<'a, O>(pub &'a Rc<O>);
 
-impl<O: Outside> Looks for Around<'_, O> {
+impl<O: Outside + 'static> Looks for Around<'_, O> {
     async fn at_entry(&self, ex: &Exchange, directory: &Place, name: &[u8]) -> Sight {
         for _ in 1..QUESTIONS {
             let sight = ahead::at_entry(ex, directory, name).await;
@@ -48,20 +50,26 @@ impl<O: Outside> Looks for Around<'_, O> {
         ahead::at_sibling(ex, place, name).await
     }
 
-    async fn body(&self, look: &mut Exchange, place: &mut Place) -> Result<Body, Fail> {
-        let handler = match choose::run(look, place) {
+    async fn body(&self, look: &mut Exchange, mut place: Place) -> Result<Body, Fail> {
+        let handler = match choose::run(look, &place) {
             Ok(handler) => handler,
-            Err(stop) => return includable(stop.into_outcome()?),
+            Err(stop) => return Ok(includable(stop.into_outcome()?)?.body),
         };
         let outcome = match handler {
-            Handler::StaticFile => return static_file::whole(look, place),
-            Handler::Cgi => self.0.run_script(look, place).await?,
-            Handler::Fcgid => self.0.ask_on_demand(look, place).await?,
-            Handler::Application => self.0.ask_application(look, place, &Known::default(), None).await?,
-            Handler::Balancer => self.0.ask_balancer(look, place).await?,
-            Handler::Proxy => self.0.ask_server(look, place, None).await?,
-            Handler::HandOff => self.0.hand_over(look, place).await?,
-            Handler::AsIs => as_is::run(look, place)?,
+            Handler::StaticFile => {
+                let body = static_file::whole(look, &place)?;
+                Outcome::Reply(Response::new(Status::OK, body))
+            }
+            Handler::Cgi => self.0.run_script(look, &place).await?,
+            Handler::Fcgid => self.0.ask_on_demand(look, &place).await?,
+            Handler::Application => {
+                let known = Known::default();
+                self.0.ask_application(look, &place, &known, None).await?
+            }
+            Handler::Balancer => self.0.ask_balancer(look, &mut place).await?,
+            Handler::Proxy => self.0.ask_server(look, &place, None).await?,
+            Handler::HandOff => self.0.hand_over(look, &place).await?,
+            Handler::AsIs => as_is::run(look, &place)?,
             Handler::Options
             | Handler::Autoindex
             | Handler::TypeMap
@@ -71,19 +79,25 @@ impl<O: Outside> Looks for Around<'_, O> {
                 return Err(Fail::internal("a look for a file came to something else"));
             }
         };
-        includable(outcome)
+        let mut response = includable(outcome)?;
+        // A listing that is part of a page is no page again: they would lie within each other as often as pages may. (Apache dies of it.)
+        response.parsable = (!look.is_subrequest())
+            .then(|| serve::parsable(place, self.0))
+            .flatten();
+        chain::apply_to_included(look, &mut response).await;
+        Ok(response.body)
     }
 }
 
-/// The body of an answer.
-fn includable(outcome: Outcome) -> Result<Body, Fail> {
+/// An answer that a page can have a part of.
+fn includable(outcome: Outcome) -> Result<Response, Fail> {
     match outcome {
-        Outcome::Reply(response) => Ok(response.body),
+        Outcome::Reply(response) => Ok(response),
         Outcome::Again(_) => Err(Fail::internal("what a page includes redirects inside the server")),
     }
 }
 
-impl<O: Outside> Around<'_, O> {
+impl<O: Outside + 'static> Around<'_, O> {
     /// Whether rules asked a map program for something that was not known; it is known afterwards.
     async fn has_asked(&self, ex: &Exchange) -> bool {
         let asked = &ex.rewriting.asked;

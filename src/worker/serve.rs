@@ -361,8 +361,8 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::StaticFile => handlers::static_file::run(ex, &place)?,
         Handler::AsIs => handlers::as_is::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
-        Handler::Autoindex => Box::pin(handlers::autoindex::run(ex, &place, &Around(&**outside))).await?,
-        Handler::TypeMap => Box::pin(handlers::type_map::run(ex, &place, &Around(&**outside))).await?,
+        Handler::Autoindex => Box::pin(handlers::autoindex::run(ex, &place, &Around(outside))).await?,
+        Handler::TypeMap => Box::pin(handlers::type_map::run(ex, &place, &Around(outside))).await?,
         Handler::Cgi => Box::pin(outside.run_script(ex, &place)).await?,
         Handler::Fcgid => Box::pin(outside.ask_on_demand(ex, &place)).await?,
         Handler::Application => Box::pin(outside.ask_application(ex, &place, &Known::default(), None)).await?,
@@ -377,12 +377,19 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         tell_user(ex, response);
     }
     Ok(match outcome {
-        Outcome::Reply(mut response) if place.may_be_parsed() => {
-            let requests = Rc::new(Requests(Rc::clone(outside)));
-            response.parsable = Some(Box::new(Parsable { place, requests }));
+        Outcome::Reply(mut response) => {
+            response.parsable = parsable(place, outside);
             Outcome::Reply(response)
         }
         outcome => outcome,
+    })
+}
+
+/// What is needed to fill in the includes of a page, where the answer for a place may be one.
+pub(super) fn parsable<O: Outside + 'static>(place: Place, outside: &Rc<O>) -> Option<Box<Parsable>> {
+    place.may_be_parsed().then(|| {
+        let requests = Rc::new(Requests(Rc::clone(outside)));
+        Box::new(Parsable { place, requests })
     })
 }
 
