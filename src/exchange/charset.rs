@@ -6,7 +6,11 @@ use crate::config::directives::DirConf;
 /// it is, because it names one, is of another type, or the place has no default.
 pub fn completed(conf: &DirConf, content_type: &[u8]) -> Option<Vec<u8>> {
     let charset = conf.core.default_charset.value()?.as_ref()?;
-    let bare = content_type.trim_ascii();
+    let whole = content_type.trim_ascii();
+    let bare = whole.split(|byte| *byte == b';').next()?.trim_ascii();
     let is_text = bare.eq_ignore_ascii_case(b"text/html") || bare.eq_ignore_ascii_case(b"text/plain");
-    is_text.then(|| [bare, b"; charset=", charset.as_slice()].concat())
+    // As Apache does, whatever ends in `charset` is taken for it.
+    let parameters = whole.get(bare.len()..)?.to_ascii_lowercase();
+    let names_one = memchr::memmem::find(&parameters, b"charset=").is_some();
+    (is_text && !names_one).then(|| [whole, b"; charset=", charset.as_slice()].concat())
 }
