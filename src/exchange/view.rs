@@ -90,11 +90,7 @@ impl Vars for View<'_> {
             FileTest::Exists => meta().is_ok(),
             FileTest::Directory => meta().is_ok_and(|meta| meta.kind == Kind::Directory),
             FileTest::Regular => meta().is_ok_and(|meta| meta.kind == Kind::File),
-            FileTest::NotEmpty => {
-                // How large a directory is, is not looked at again.
-                depends::on_more();
-                meta().is_ok_and(|meta| meta.size > 0)
-            }
+            FileTest::NotEmpty => meta().is_ok_and(|meta| meta.kind == Kind::File && meta.size > 0),
             FileTest::Symlink => open::is_link(path),
             FileTest::Executable => {
                 depends::on_more();
