@@ -113,7 +113,7 @@ the connection is closed behind the response.
 .El
 .Pp
 The others of Apache's
-.Pq Ev downgrade-1.0 , force-response-1.0 , redirect-carefully , no-gzip
+.Pq Ev downgrade-1.0 , force-response-1.0 , force-no-vary , redirect-carefully , no-gzip
 have no effect.
 .Sh SIZING
 Apache sizes itself in workers, each of which has one request: how many

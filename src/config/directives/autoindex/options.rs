@@ -258,6 +258,10 @@ impl IndexOptions {
             ("iconwidth", value) => self.icon_width = pixels(name, value, sense, 20)?,
             ("iconheight", value) => self.icon_height = pixels(name, value, sense, 22)?,
             ("namewidth", value) => self.name_width = Some(width(name, value, sense, self.name_width, 5)?),
+            // As in Apache that is no width at all; a name needs one.
+            ("descriptionwidth", Some(b"0")) if sense != Sense::Removes => {
+                self.description_width = Some(Width::Fixed(0));
+            }
             ("descriptionwidth", value) => {
                 self.description_width = Some(width(name, value, sense, self.description_width, 12)?);
             }
