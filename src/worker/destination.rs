@@ -93,13 +93,14 @@ pub struct Scene {
 
 impl Scene {
     /// That of a request whose phases depend on this, if another may go the same way: one that only asks, and whose phases left
-    /// nothing behind but what they found.
+    /// nothing behind but what they found. An error document is none, for its status is that of the error before it.
     pub fn of(ex: &Exchange, depends: Depends) -> Option<Scene> {
         let client = &ex.client;
         let is_plain = ex.trail.is_none()
             && client.user.is_none()
             && client.host.is_none()
             && ex.rewriting.main.is_none()
+            && ex.error_status().is_none()
             && ex.rewriting.lines.is_empty()
             && ex.head.target_bytes().starts_with(b"/");
         if !is_plain || host_of(&ex.head).is_none() {
