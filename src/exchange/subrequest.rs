@@ -105,10 +105,13 @@ impl Exchange {
         }
     }
 
-    /// A request for `target`, a URL path with an encoded path and perhaps a query, that is made for a page of this one.
+    /// A request for `target`, a URL path with an encoded path and perhaps a query, that is made for a page of this one. A
+    /// fragment is none of its business (RFC 3986 section 3.5), and is cut off, as by Apache.
     #[must_use]
     pub fn subrequest(&self, target: &[u8], main: Rc<Main>) -> Exchange {
         let mut sub = self.for_page();
+        let end = target.iter().position(|byte| *byte == b'#');
+        let target = target.get(..end.unwrap_or(target.len())).unwrap_or_default();
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
             Some(at) => (target.get(..at), target.get(at + 1..)),
             None => (Some(target), None),

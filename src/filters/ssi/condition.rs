@@ -72,13 +72,14 @@ impl Page {
         Ok(())
     }
 
-    /// Where a condition has no answer, nothing is shown up to the `endif`.
+    /// Where a condition has no answer, an `elif` behind it may be shown, but no `else`. Apache shows that behind an `elif` that is
+    /// shown.
     fn decide(&mut self, element: &Element) -> Result<(), Failed> {
         let holds = self.condition(element);
-        if let Ok(holds) = holds {
-            self.take(holds);
-        } else {
-            (self.branch.shown, self.branch.taken) = (Shown::No, Taken::Yes);
+        match holds {
+            Err(Failed) => (self.branch.shown, self.branch.taken) = (Shown::No, Taken::Unknown),
+            Ok(false) if self.branch.taken == Taken::Unknown => self.branch.shown = Shown::No,
+            Ok(holds) => self.take(holds),
         }
         self.branch.hidden = 0;
         holds.map(drop)

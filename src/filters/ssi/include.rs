@@ -44,8 +44,13 @@ impl Page {
             if !matches!(name, b"virtual" | b"file" | b"onerror") {
                 return Err(self.unknown("include", argument));
             }
-            // What has failed waits for its `onerror`, and nothing else is included before that.
-            if (name == b"onerror") != failed {
+            // What has failed waits for its `onerror`, which a later `file` may stand for, but no `virtual`, as in Apache.
+            let is_due = match name {
+                b"file" => true,
+                b"onerror" => failed,
+                _ => !failed,
+            };
+            if !is_due {
                 continue;
             }
             let target = self.expanded(&codec::entities(value), Unset::Dropped);

@@ -67,6 +67,8 @@ pub(super) enum Shown {
 pub(super) enum Taken {
     Yes,
     No,
+    /// One had no answer, and none has been true.
+    Unknown,
 }
 
 /// An element has failed; the log has been told.
