@@ -141,9 +141,10 @@ impl Vars for Live<'_> {
         Some(&self.view)
     }
 
+    /// The first of several, as in Apache.
     fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let mut tables = self.fields.iter();
-        tables.find_map(|fields| fields.joined(name.as_bytes()))
+        tables.find_map(|fields| fields.value(name)).map(Cow::Borrowed)
     }
 
     fn variable(&self, variable: Variable) -> Option<Cow<'_, [u8]>> {

@@ -33,8 +33,13 @@ impl Vars for View<'_> {
         self.ex.head.joined(name.as_bytes())
     }
 
+    /// The first of several, as in Apache; cookies are shown all, as in its log.
     fn response_field(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.response?.head.fields.joined(name.as_bytes())
+        let fields = &self.response?.head.fields;
+        if name.eq_ignore_ascii_case("Set-Cookie") {
+            return fields.joined(name.as_bytes());
+        }
+        fields.value(name).map(Cow::Borrowed)
     }
 
     fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
