@@ -167,7 +167,8 @@ fn via(ex: &Exchange, fields: &mut Fields) {
     }
 }
 
-/// This server in Via, behind the version that the message was received in.
+/// This server in Via, behind the version that the message was received in: by a name of its own, as in Apache, not by one that the
+/// client has asked for.
 pub(super) fn via_member(ex: &Exchange, version: Version, kind: Via) -> Vec<u8> {
     let mut member = version
         .as_str()
@@ -176,7 +177,7 @@ pub(super) fn via_member(ex: &Exchange, version: Version, kind: Via) -> Vec<u8> 
         .as_bytes()
         .to_vec();
     member.push(b' ');
-    member.extend_from_slice(ex.server_name());
+    member.extend_from_slice(ex.site_name());
     let port = ex.server_port();
     if port != 80 {
         member.extend_from_slice(format!(":{port}").as_bytes());
