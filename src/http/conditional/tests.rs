@@ -98,6 +98,8 @@ fn preconditions() {
         ("POST", "If-Modified-Since: {same}", Proceed),
         ("GET", "If-Modified-Since: {future}", Proceed),
         ("GET", "If-Modified-Since: yesterday", Proceed),
+        ("GET", "If-Modified-Since: {same}; length=5", NotModified),
+        ("GET", "If-Modified-Since: {before}; length=5", Proceed),
         ("GET", "If-None-Match: \"x\"|If-Modified-Since: {same}", Proceed),
         ("GET", "If-None-Match: \"abc\"|If-Modified-Since: {before}", NotModified),
         ("GET", "If-Match: \"abc\"", Proceed),
