@@ -7,7 +7,7 @@ use crate::exchange::fail::Fail;
 use crate::exchange::trace::Step;
 use crate::exchange::{Exchange, Landed, PassTarget};
 use crate::http::method::Method;
-use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target, TargetError, percent_decode};
+use crate::http::target::{CleanPath, EncodedSlashes, Slashes, Target, TargetError, percent_decode, split_query};
 use crate::phases::ahead;
 
 /// What a target asks for.
@@ -46,9 +46,11 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
     ex.target.path = match decode(ex) {
         Ok(path) => path,
         Err(error) => {
-            // Error documents are told the path all the same, where there is one.
-            let decoded = CleanPath::decode(&ex.target.raw_path, EncodedSlashes::On, Slashes::Merge);
-            ex.target.path = decoded.unwrap_or_else(|_| CleanPath::root());
+            // Error documents and logs are told the path all the same, where there is one; as it came, where it has bad escapes.
+            let raw = &ex.target.raw_path;
+            let decoded = CleanPath::decode(raw, EncodedSlashes::On, Slashes::Merge);
+            let path = decoded.or_else(|_| CleanPath::from_decoded(raw, Slashes::Merge));
+            ex.target.path = path.unwrap_or_else(|_| CleanPath::root());
             return Err(error);
         }
     };
@@ -58,6 +60,21 @@ pub fn run(ex: &mut Exchange) -> Result<Asked, Fail> {
     });
     debug_assert!(ex.method != Method::Connect, "CONNECT has no path");
     Ok(Asked::Path)
+}
+
+/// A request that is refused before its target is looked at has its path and its query as they came, for logs.
+pub fn as_sent(ex: &mut Exchange) {
+    let (path, query) = split_query(ex.head.target_bytes());
+    let (raw_path, query) = (path.to_vec(), query.map(<[u8]>::to_vec));
+    if let Ok(path) = CleanPath::from_decoded(&raw_path, Slashes::Keep) {
+        ex.target = PassTarget {
+            raw_path,
+            path,
+            query,
+            landed: Landed::default(),
+            filters: Vec::new(),
+        };
+    }
 }
 
 fn decode(ex: &Exchange) -> Result<CleanPath, Fail> {

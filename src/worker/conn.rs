@@ -300,8 +300,8 @@ impl Conn {
                 }
                 Ok(Progress::Partial) | Err(_) if self.chooses_tls() => return Next::Tls,
                 Ok(Progress::Partial) if !self.begins_as_tls() => {}
-                Err(error) if !self.begins_as_tls() => return Conn::broken(head, began, broken(error)),
-                Ok(Progress::Partial) | Err(_) => return Conn::broken(head, began, self.unexpected_tls()),
+                Err(error) if !self.begins_as_tls() => return self.broken(head, began, broken(error)),
+                Ok(Progress::Partial) | Err(_) => return self.broken(head, began, self.unexpected_tls()),
             }
             match self.writer.try_flush() {
                 Poll::Ready(Ok(())) => {}
@@ -325,7 +325,7 @@ impl Conn {
                 (Waited::Bytes, Some(_)) => {}
                 (Waited::TooLate, Some(began)) => {
                     let fail = Fail::client(Status::REQUEST_TIMEOUT, "the request's head took too long").closing();
-                    return Conn::broken(head, Some(began), fail);
+                    return self.broken(head, Some(began), fail);
                 }
                 (Waited::TooLate, None) if self.to_rest.is_some() => return Next::Silence,
                 (Waited::TooLate, None) | (Waited::Ended, _) => return Next::Closed,
@@ -341,8 +341,9 @@ impl Conn {
         buffer.advance(length);
     }
 
-    /// A head that ends here.
-    fn broken(head: Option<Borrowed>, began: Option<Began>, fail: Fail) -> Next {
+    /// A head that ends here, and the connection with it: all that was read belongs to it.
+    fn broken(&self, head: Option<Borrowed>, began: Option<Began>, fail: Fail) -> Next {
+        self.reader.borrow_mut().buffer.clear();
         let began = began.unwrap_or_else(Began::now);
         Next::Broken(head.unwrap_or_else(Borrowed::new), began, Box::new(fail))
     }

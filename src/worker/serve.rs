@@ -197,7 +197,10 @@ pub async fn serve<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, lea
             ex.body.pace(stage, core.timeout.or(Duration::from_secs(60)));
             answer(ex, outside).await
         }
-        Err(fail) => Err(fail),
+        Err(fail) => {
+            phases::target::as_sent(ex);
+            Err(fail)
+        }
     };
     finish(ex, outside, answer).await
 }
@@ -206,6 +209,7 @@ pub async fn serve<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, lea
 pub async fn refuse<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, fail: Fail) -> Option<Response> {
     // The site decides how an error looks; that the host cannot be found is part of the failure.
     let _ = phases::vhost::run(ex);
+    phases::target::as_sent(ex);
     finish(ex, outside, Err(fail)).await
 }
 
