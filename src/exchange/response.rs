@@ -60,6 +60,8 @@ pub struct Response {
     pub connection: AfterResponse,
     /// Who has made it.
     pub origin: Origin,
+    /// Who has chosen its status.
+    pub status_by: StatusBy,
     /// What it takes to parse the body for includes, where a filter may ask for that.
     pub parsable: Option<Box<Parsable>>,
 }
@@ -79,6 +81,15 @@ pub enum Origin {
     Here,
     /// One behind it.
     Behind,
+}
+
+/// Who has chosen a response's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusBy {
+    /// This server, or a server behind it.
+    Server,
+    /// A script that names one, or the head that a file has itself.
+    Script,
 }
 
 /// What becomes of the connection behind a response.
@@ -221,6 +232,7 @@ impl Response {
             body,
             connection: AfterResponse::Keep,
             origin: Origin::Here,
+            status_by: StatusBy::Server,
             parsable: None,
         }
     }

@@ -10,7 +10,7 @@ use crate::exchange::allowed;
 use crate::exchange::body::BodyLength;
 use crate::exchange::fail::{AfterFail, Fail, Reply};
 use crate::exchange::place::Place;
-use crate::exchange::response::{AfterResponse, Body, Outcome, Parsable, Response, Stop};
+use crate::exchange::response::{AfterResponse, Body, Outcome, Parsable, Response, StatusBy, Stop};
 use crate::exchange::rewriting::Question;
 use crate::exchange::state::State;
 use crate::exchange::subrequest::{Aim, Local, Subrequests};
@@ -292,9 +292,9 @@ async fn replaced<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, fail
     }
 }
 
-/// An error document answers with the error's status, unless it is a script that chose another.
+/// An error document answers with the error's status, unless it is a script that names one, be it 200, as in Apache.
 fn keep_status(response: &mut Response, fail: &Reply) {
-    if response.head.status == Status::OK {
+    if response.head.status == Status::OK && response.status_by == StatusBy::Server {
         response.head.status = fail.status;
     }
     for (name, value) in &fail.fields {

@@ -262,9 +262,9 @@ does not tell what is in memory, so is everything, but on tmpfs, ramfs and overl
         overrides: Override::FileInfo,
         default: "",
         summary: "Choose what is shown for an error.",
-        manual: "The document is a text in quotes, a URL path of this site (which keeps the status, and gets the \
-REDIRECT_ variables when it is a script), a full URL (a redirect, so the status is lost; ignored for 401), or the word \
-default for the built-in page. It may hold %{...} as expressions do.",
+        manual: "The document is a text in quotes, a URL path of this site (which keeps the status, unless it is a \
+script that names one by Status, be it 200, and gets the REDIRECT_ variables when it is a script), a full URL (a redirect, so the \
+status is lost; ignored for 401), or the word default for the built-in page. It may hold %{...} as expressions do.",
         set: Set::Dir(set_error_document),
     },
     Directive {

@@ -10,7 +10,7 @@ use crate::base::ascii;
 use crate::base::date::HttpDate;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Place, Types};
-use crate::exchange::response::{AfterResponse, Body, Outcome, Response};
+use crate::exchange::response::{AfterResponse, Body, Outcome, Response, StatusBy};
 use crate::exchange::{Again, Exchange};
 use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
 use crate::handlers::cgi::failure::Case;
@@ -163,6 +163,9 @@ pub(in crate::handlers) fn head_telling(reply: &ScriptReply, body: Body, tell: i
     let status = Status::new(reply.status).unwrap_or(Status::OK);
     let mut response = Response::new(status, body);
     response.head.reason.clone_from(&reply.reason);
+    if reply.says_status {
+        response.status_by = StatusBy::Script;
+    }
     for (name, value) in &reply.fields {
         let value = if ascii::eq_ignore_case(name, b"Last-Modified") {
             match modified(value) {

@@ -16,7 +16,7 @@ use crate::config::backends::{self, Scheme, Target};
 use crate::config::directives::proxy::Upgrade;
 use crate::exchange::Exchange;
 use crate::exchange::place::Place;
-use crate::exchange::response::{AfterResponse, Body, Origin, Response};
+use crate::exchange::response::{AfterResponse, Body, Origin, Response, StatusBy};
 use crate::exchange::stream::Untold;
 use crate::handlers::application::Applications;
 use crate::handlers::proxy::reply::{led_back, overridden};
@@ -119,6 +119,7 @@ impl Begun {
                         body: Body::Stream(Box::new(Untold), Some(length)),
                         connection: AfterResponse::Keep,
                         origin: Origin::Behind,
+                        status_by: StatusBy::Server,
                         parsable: None,
                     };
                     return Poll::Ready(Some((response, body)));

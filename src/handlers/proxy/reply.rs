@@ -11,7 +11,7 @@ use crate::config::directives::proxy_http::{ErrorOverride, Via};
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
-use crate::exchange::response::{AfterResponse, Body, Origin, Outcome, Response};
+use crate::exchange::response::{AfterResponse, Body, Origin, Outcome, Response, StatusBy};
 use crate::handlers::cgi::broken_body;
 use crate::handlers::proxy::request::{add, via_member};
 use crate::handlers::proxy::stream::{FarEnd, ResponseStream};
@@ -167,6 +167,7 @@ fn answer(
         body: Body::Stream(Box::new(stream), length),
         connection: AfterResponse::Keep,
         origin: Origin::Behind,
+        status_by: StatusBy::Server,
         parsable: None,
     })
 }
@@ -256,6 +257,7 @@ fn switched(
         body: Body::Tunnel(Box::new(FarEnd::new(talk.into_line(asked.silence), said))),
         connection: AfterResponse::Close,
         origin: Origin::Behind,
+        status_by: StatusBy::Server,
         parsable: None,
     })
 }
