@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::directives::setenvif::{Attribute, Condition, Rule};
+use crate::config::directives::setenvif::{Attribute, Condition, Rule, Values};
 use crate::exchange::Exchange;
 use crate::exchange::trace::Step;
 use crate::lang::regex::{Groups, Regex, expand};
@@ -37,7 +37,11 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
     for (name, value) in &rule.variables {
         match value {
             Some(value) => {
-                ex.variables.insert(name.clone(), expand(value, &subject, &groups));
+                let value = match rule.values {
+                    Values::Filled => expand(value, &subject, &groups),
+                    Values::Literal => value.clone(),
+                };
+                ex.variables.insert(name.clone(), value);
             }
             None => {
                 ex.variables.remove(name);
@@ -56,12 +60,13 @@ fn matched(ex: &Exchange, attribute: &Attribute, pattern: &Regex) -> Option<(Vec
     let test = |subject: &[u8]| Some((subject.to_vec(), pattern.captures(subject)?));
     match attribute {
         Attribute::Fields(names) => {
-            let mut values = ex
-                .head
-                .fields()
-                .filter(|(name, _)| names.is_match(name))
-                .map(|(_, value)| value);
-            values.find_map(test)
+            let mut found = ex.head.fields().map(|(name, _)| name).collect::<Vec<_>>();
+            found.retain(|name| names.is_match(name));
+            if found.is_empty() {
+                return test(b"");
+            }
+            // The last one first: Apache's manual has it that any will do, its program looks at that alone.
+            found.into_iter().rev().find_map(|name| test(&ex.head.joined(name)?))
         }
         // What is not there is compared as nothing, so that `^$` finds its absence.
         attribute => test(&subject(ex, attribute)),

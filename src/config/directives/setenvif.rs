@@ -23,8 +23,19 @@ pub struct Rule {
     pub condition: Condition,
     /// The variables, with their values (`$1` is the pattern's first group); `None` takes one away.
     pub variables: Vec<Change>,
+    /// How the values are meant.
+    pub values: Values,
     /// Where it stands.
     pub span: Span,
+}
+
+/// How the values of variables are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// The match's groups are filled in.
+    Filled,
+    /// As they are written.
+    Literal,
 }
 
 /// A variable and its new value; `None` takes it away.
@@ -106,7 +117,9 @@ pub const DIRECTIVES: &[Directive] = &[
         "Set variables by parts of the request.",
         "The attribute is Remote_Host, Remote_Addr, Server_Addr, Request_Method, Request_Protocol, Request_URI, the name of a \
          field, a pattern for names of fields, or a variable that an earlier line has set. A name without a value gets 1; one \
-         with an exclamation mark is taken away; in a value, $1 to $9 stand for the pattern's groups. \
+         with an exclamation mark is taken away; in a value, $0 to $9 stand for the pattern's match and its groups, unless the \
+         pattern is plain text, as in Apache. What is not there is compared as nothing, so ^$ finds its absence. Of several fields \
+         whose names match, each is tried; Apache tries the last only. \
          Lines for a place are asked of what the client asked for, not of an index file or a fallback that stands for it."
     ),
     Directive {
@@ -140,6 +153,11 @@ fn add(conf: &mut DirConf, args: &Args, attribute: Option<&[u8]>, ignore_case: b
     };
     let pattern =
         std::str::from_utf8(args.bytes(rest)).map_err(|_| format!("{} is not UTF-8 text", shown(args.bytes(rest))))?;
+    let values = if is_plain(pattern.as_bytes()) {
+        Values::Literal
+    } else {
+        Values::Filled
+    };
     let pattern = Regex::new(pattern, ignore_case).map_err(|e| e.0)?;
     let variables = variables(args.rest(rest + 1))?;
     let condition = Condition::Matches(attribute, pattern);
@@ -147,6 +165,7 @@ fn add(conf: &mut DirConf, args: &Args, attribute: Option<&[u8]>, ignore_case: b
     conf.set_env_if.rules.push(Rule {
         condition,
         variables,
+        values,
         span,
     });
     Ok(())
@@ -160,9 +179,25 @@ fn add_expression(conf: &mut DirConf, args: &Args) -> Said<()> {
     conf.set_env_if.rules.push(Rule {
         condition,
         variables,
+        values: Values::Filled,
         span,
     });
     Ok(())
+}
+
+/// Whether a pattern is text in which nothing has a meaning of its own that is not escaped. Apache seeks such text without the
+/// engine of its patterns, and has no groups then.
+fn is_plain(pattern: &[u8]) -> bool {
+    let mut escaped = false;
+    for byte in pattern {
+        let is_special = b"^.$|()[]*+?{}".contains(byte);
+        match (byte, escaped) {
+            (b'\\', _) => escaped = !escaped,
+            _ if is_special != escaped => return false,
+            _ => escaped = false,
+        }
+    }
+    true
 }
 
 fn variables(words: &[Vec<u8>]) -> Said<Vec<Change>> {
@@ -200,5 +235,30 @@ fn variable(word: &[u8]) -> Said<Change> {
         Err(format!("{} names no variable", shown(word)))
     } else {
         Ok((name.to_vec(), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn plain_patterns_are_told_from_others() {
+        for (pattern, plain) in [
+            ("Mozilla", true),
+            ("a b/c-d_e:0", true),
+            (r"www\.example", true),
+            (r"a\\b", true),
+            ("", true),
+            ("www.example", false),
+            ("^a", false),
+            ("a$", false),
+            (r"\w", false),
+            (r"B\x6ft", false),
+            (r"a\\.b", false),
+            ("a|b", false),
+        ] {
+            assert_eq!(is_plain(pattern.as_bytes()), plain, "{pattern}");
+        }
     }
 }
