@@ -42,6 +42,7 @@ use crate::exchange::client::Client;
 use crate::exchange::fail::Fail;
 use crate::exchange::rewriting::{Look, Rewriting};
 use crate::exchange::trace::Trail;
+use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -211,16 +212,20 @@ pub struct Again {
     pub notes: Option<String>,
     /// What becomes of the method and the body.
     pub method: AgainMethod,
+    /// What is said already of the answer that is still to come.
+    pub fields: Fields,
 }
 
 impl Again {
-    /// A script's local redirect (RFC 3875 section 6.2.2).
-    pub fn local_redirect(target: Vec<u8>) -> Again {
+    /// A script's local redirect. It should be all that the script says (RFC 3875 section 6.2.2); what else it does say is for
+    /// the answer, as in Apache.
+    pub fn local_redirect(target: Vec<u8>, fields: Fields) -> Again {
         Again {
             target,
             status: Status::OK,
             notes: None,
             method: AgainMethod::Get,
+            fields,
         }
     }
 }
@@ -340,6 +345,9 @@ impl Exchange {
         };
         self.rewriting.media_type = None;
         self.rewriting.handler = None;
+        for (name, value) in next.fields.iter() {
+            self.rewriting.said.append(name, value);
+        }
         let target = std::mem::replace(&mut self.target, target);
         let url = target.path.as_bytes().to_vec();
         let redirect_url = if self.conf.core.qualify_redirect_url.or(false) {

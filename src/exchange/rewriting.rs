@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::exchange::negotiated::Negotiated;
 use crate::exchange::subrequest::Main;
 use crate::exchange::{Exchange, Variables};
+use crate::http::fields::Fields;
 use crate::lang::log_level::Level;
 use crate::lang::vars::Accessible;
 
@@ -27,6 +28,8 @@ pub struct Rewriting {
     pub handler: Option<Vec<u8>>,
     /// `Set-Cookie` fields for the answer, with the cookies' names.
     pub cookies: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What scripts said before they redirected inside the server: fields for whatever answer there will be.
+    pub said: Fields,
     /// The request's fields that decided, of rules and of expressions.
     pub vary: Vary,
     /// What `Header note` kept, for expressions and logs.

@@ -13,6 +13,7 @@ use crate::exchange::place::Place;
 use crate::exchange::response::{Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
 use crate::exchange::{Exchange, Landed, PassTarget};
+use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::target::CleanPath;
 use crate::lang::ssi::variables::Variables;
@@ -131,6 +132,7 @@ impl Exchange {
         sub.rewriting.media_type = None;
         sub.rewriting.handler = None;
         sub.rewriting.cookies = Vec::new();
+        sub.rewriting.said = Fields::new();
         sub.rewriting.asked = Rc::default();
         sub.rewriting.negotiated = Negotiated::default();
         sub.rewriting.main = Some(main);

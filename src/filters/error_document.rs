@@ -12,6 +12,7 @@ use crate::exchange::page;
 use crate::exchange::response::{AfterResponse, Body, Response};
 use crate::exchange::view::View;
 use crate::exchange::{Again, AgainMethod, Exchange};
+use crate::http::fields::Fields;
 use crate::http::status::Status;
 
 /// What stands for an error.
@@ -34,6 +35,7 @@ pub fn choose(ex: &Exchange, fail: &Reply) -> Replacement {
                 status: fail.status,
                 notes: fail.told.clone(),
                 method: AgainMethod::Get,
+                fields: Fields::new(),
             });
         }
         Some(ErrorDocument::Url(url)) if ex.error_status().is_none() => {

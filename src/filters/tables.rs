@@ -58,7 +58,7 @@ impl Tables {
         let by_script = made == Made::ByHandler && is_program && !is_behind;
         let mut tables = Tables {
             success: Fields::new(),
-            always: Fields::new(),
+            always: ex.rewriting.said.clone(),
             media_type: None,
             languages: None,
             encoding: None,

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::base::date::HttpDate;
+use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
-use crate::exchange::{Again, Exchange};
 use crate::fs::open::{Found, OpenFile};
 use crate::gateway::script_reply::{Kind, MAX_HEAD, ReplyReader, ScriptReply};
 use crate::handlers::cgi::reply;
@@ -36,9 +36,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         refused(place, Status::FORBIDDEN, &error.reason())
     })?;
     let (mut head, start) = head_of(&file).map_err(|why| refused(place, Status::INTERNAL_SERVER_ERROR, &why))?;
-    if let Some(target) = local_target(&mut head) {
-        return Ok(Outcome::Again(Again::local_redirect(target)));
-    }
+    let local = local_target(&mut head);
     // A script redirects by its Location alone, a file does not.
     if let Kind::ClientRedirect(location) = std::mem::replace(&mut head.kind, Kind::Document) {
         head.fields.push((b"Location".to_vec(), location));
@@ -52,6 +50,9 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
     };
     for mistake in head.dropped.iter().filter(|dropped| dropped.why.is_mistake()) {
         tell(&mistake.to_string());
+    }
+    if let Some(target) = local {
+        return Ok(Outcome::Again(reply::local_redirect(&head, target, tell)));
     }
     let mut response = reply::head_telling(&head, Body::Empty, tell);
     if !response.head.fields.contains("Content-Type")

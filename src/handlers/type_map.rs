@@ -19,6 +19,7 @@ use crate::fs::open::OpenFile;
 use crate::gateway::script_path::split_path;
 use crate::handlers::static_file;
 use crate::http::conditional::{self, Condition, Validators};
+use crate::http::fields::Fields;
 use crate::http::head::Version;
 use crate::http::method::Method;
 use crate::http::negotiate::{Scripts, Transparency, Variant};
@@ -66,6 +67,7 @@ fn elsewhere(ex: &Exchange, place: &Place, name: &[u8]) -> Again {
         status: Status::OK,
         notes: None,
         method: AgainMethod::Same,
+        fields: Fields::new(),
     }
 }
 

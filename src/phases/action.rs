@@ -7,6 +7,7 @@ use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, AgainMethod, Exchange};
+use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -96,6 +97,7 @@ fn again(ex: &Exchange, script: &[u8]) -> Again {
         status,
         notes: None,
         method: AgainMethod::Same,
+        fields: Fields::new(),
     }
 }
 

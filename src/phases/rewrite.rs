@@ -18,6 +18,7 @@ use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
 use crate::exchange::trace::Step;
 use crate::exchange::{Again, AgainMethod};
+use crate::http::fields::Fields;
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes, TargetError};
 use crate::lang::rewrite::{self, Decision, Effects, Host, InDirectory, Pending, Subject};
@@ -392,6 +393,7 @@ fn again(path: &[u8], query: Option<Vec<u8>>) -> Again {
         status: Status::OK,
         notes: None,
         method: AgainMethod::Same,
+        fields: Fields::new(),
     }
 }
 

@@ -259,7 +259,7 @@ fn complete(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded
 
 /// What filters leave to be said, Expires and Header.
 fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
-    if coded == Coded::No && !headers::concern(ex) && !expires::concern(ex) {
+    if coded == Coded::No && ex.rewriting.said.is_empty() && !headers::concern(ex) && !expires::concern(ex) {
         return;
     }
     let mut tables = Tables::split(ex, response, made);

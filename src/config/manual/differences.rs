@@ -211,7 +211,12 @@ and
 .Ql %i
 tell how busy the processors are, for there is no table of workers.
 .It
-What a script says besides a local Location is dropped.
+Cookies and other fields that a script prints beside a local Location are
+sent with whatever answer there is, as by Apache, but for those that tell of
+its own document: besides Content-Type, Content-Length, Content-Range, ETag and
+Last-Modified, these are Content-Encoding and Content-MD5 here.
+What the next script says of a field is a line of its own, not the end of the
+first.
 .It
 What
 .Ic ScriptAlias

@@ -8,19 +8,22 @@ use bytes::Bytes;
 use crate::backend::wire::Trouble;
 use crate::config::backends::{Address, Scheme, Target};
 use crate::config::directives::scgi::Redirects;
+use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
-use crate::exchange::{Again, Exchange};
 use crate::gateway::fastcgi::answers::Fault;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
 use crate::handlers::application::stream::{Length, ReplyStream, UNWANTED};
 use crate::handlers::application::talk::{Event, Talk};
 use crate::handlers::cgi::broken_body;
-use crate::handlers::cgi::reply::{add_what_the_name_says, client_redirect, head, spare_what_is_known, tell_dropped};
+use crate::handlers::cgi::reply::{
+    add_what_the_name_says, client_redirect, head, local_redirect, spare_what_is_known, tell_dropped,
+};
 use crate::handlers::proxy::reply::overridden;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::scripts::notes::Weight;
 
 /// A request without an answer.
 pub(super) struct Unanswered {
@@ -120,8 +123,10 @@ async fn begin(
             Ok(Outcome::Reply(response))
         }
         Kind::LocalRedirect(target) => {
+            let tell = |text: &str| talk.notes().note(Weight::Warning, None, text);
+            let again = local_redirect(&reply, target, tell);
             finish(talk).await?;
-            Ok(Outcome::Again(Again::local_redirect(target)))
+            Ok(Outcome::Again(again))
         }
         Kind::ClientRedirect(location) => {
             let response = client_redirect(talk.notes(), &reply, location);

@@ -81,13 +81,33 @@ async fn begin(
         }
         Kind::LocalRedirect(target) => {
             finish(&mut talk).await?;
-            Ok(Outcome::Again(Again::local_redirect(target)))
+            let tell = |text: &str| case.notes().note(Weight::Warning, None, text);
+            Ok(Outcome::Again(local_redirect(&reply, target, tell)))
         }
         Kind::ClientRedirect(location) => {
             finish(&mut talk).await?;
             Ok(Outcome::Reply(client_redirect(case.notes(), &reply, location)))
         }
     }
+}
+
+/// What a script says of its own document: of the one that it redirects to it would not be true. Apache sends the last two.
+const OF_ITS_DOCUMENT: [&str; 6] = [
+    "Content-Type",
+    "Content-Range",
+    "ETag",
+    "Last-Modified",
+    "Content-Encoding",
+    "Content-MD5",
+];
+
+/// A redirect inside the server. Cookies and other fields that the script prints beside its Location are the answer's, as in
+/// Apache.
+pub(in crate::handlers) fn local_redirect(reply: &ScriptReply, target: Vec<u8>, tell: impl Fn(&str)) -> Again {
+    let mut fields = head_telling(reply, Body::Empty, tell).head.fields;
+    fields.remove_all(&OF_ITS_DOCUMENT);
+    fields.remove("Location");
+    Again::local_redirect(target, fields)
 }
 
 /// A redirect without a document, which the client follows (RFC 3875 section 6.2.3).
