@@ -1,7 +1,6 @@
 //! Encrypted private keys are opened while the settings are read, with the pass phrases of SSLPassPhraseDialog's program.
 
 use std::ffi::CString;
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
@@ -16,6 +15,7 @@ use crate::config::error::ConfigError;
 use crate::config::keyring::Keyring;
 use crate::config::site::{Config, Site};
 use crate::process::child::{ChildSpec, Program, Session, spawn};
+use crate::process::null;
 use crate::process::pidfd::signal_group;
 use crate::tls::decrypt::{DecryptError, decrypt};
 use crate::tls::pem::{self, Block, Encryption, Kind};
@@ -137,7 +137,7 @@ fn ask(program: &[u8], arguments: &[Vec<u8>], about: &[Vec<u8>]) -> Result<Secre
         .into_iter()
         .chain(arguments.iter().chain(about).map(Vec::as_slice));
     let argv = words.map(text).collect::<Result<Vec<_>, _>>()?;
-    let null = File::open("/dev/null").map_err(told)?;
+    let null = null::open().map_err(told)?;
     let (output, theirs) = io::pipe().map_err(told)?;
     let stderr = rustix::stdio::stderr();
     let mut spec = ChildSpec::new(Program::Path(&path), argv, vec![null.as_fd(), theirs.as_fd(), stderr]);

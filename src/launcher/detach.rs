@@ -6,11 +6,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
-use rustix::fs::{Mode, OFlags};
-
 use super::whole_environment;
 use crate::process::child::{ChildSpec, Program, Session, spawn};
-use crate::process::inherit;
+use crate::process::{inherit, null};
 
 /// The part that serves: it owes its parent the news that it does.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub struct Detached(File);
 pub fn detach(argv: Vec<CString>) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| format!("cannot detach: {error}");
     let program = File::open("/proc/self/exe").map_err(|error| told(&error))?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(|e| told(&e))?;
+    let null = null::open().map_err(|error| told(&error))?;
     let (mut reader, writer) = io::pipe().map_err(|error| told(&error))?;
     let descriptors = vec![
         null.as_fd(),
@@ -55,7 +53,7 @@ impl Detached {
 
     /// Tells the parent that we serve, and lets go of the terminal.
     pub fn tell_ready(mut self) -> io::Result<()> {
-        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        let null = null::open()?;
         rustix::stdio::dup2_stdout(&null)?;
         rustix::stdio::dup2_stderr(&null)?;
         self.0.write_all(READY)

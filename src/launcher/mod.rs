@@ -37,14 +37,13 @@ use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
-
 use crate::base::secret::Secret;
 use crate::process::environment::Environment;
 use crate::process::inherit::Role;
 use crate::process::listening;
 use crate::process::message::ToWorker;
 use crate::process::notify::{self, Notifier};
+use crate::process::null;
 use crate::process::pidfd::reap_any;
 use crate::process::pidfile::{Holder, PidFile, holder};
 use crate::process::probe;
@@ -227,18 +226,16 @@ impl<'a> Launcher<'a> {
         ];
         let signals = Signals::take(&watched)?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let null = Rc::new(rustix::fs::open(
-            "/dev/null",
-            OFlags::RDWR | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?);
+        let null = Rc::new(null::open()?);
         let stderr = match launch.stderr {
             StandardError::Log => Rc::new(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?),
             StandardError::Left => Rc::clone(&null),
         };
         let env = environment();
         let programs = Programs::new(Rc::clone(&null), Rc::clone(&stderr), env.clone());
-        let program = Rc::new(OwnedFd::from(File::open("/proc/self/exe")?));
+        let program = File::open("/proc/self/exe");
+        let program = program.map_err(|error| io::Error::new(error.kind(), format!("/proc/self/exe: {error}")))?;
+        let program = Rc::new(OwnedFd::from(program));
         let program_file = launch
             .command
             .as_ref()

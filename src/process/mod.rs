@@ -37,6 +37,7 @@ pub mod memfd;
 pub mod message;
 pub mod names;
 pub mod notify;
+pub mod null;
 pub mod pidfd;
 pub mod pidfile;
 pub mod probe;

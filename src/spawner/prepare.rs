@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
@@ -22,6 +21,7 @@ use crate::process::child::{ChildSpec, Directory, Program, Session, SpawnError, 
 use crate::process::descendants::ProcessTable;
 use crate::process::environment::Environment;
 use crate::process::message::{Failed, Runs, Start};
+use crate::process::null;
 use crate::process::supervise::{Entrance, Supervision};
 
 /// Starts what the rules allow.
@@ -56,7 +56,7 @@ impl Starter {
             admitted_variables: rules.admitted_variables,
             book: Book::new(rules.config)?,
             gates: Gates::default(),
-            null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
+            null: null::open()?,
             table: ProcessTable::open().ok(),
         })
     }
