@@ -60,6 +60,15 @@ impl HttpDate {
         }
     }
 
+    /// Reads what others take for such a date (RFC 9110 section 5.6.7 would have us be robust), as far as it can mean one time
+    /// only: a day of one digit, a day's name in whatever language or none, UTC or an offset from it (`+0200`) for GMT, and what
+    /// Netscape wrote behind it, `; length=6`.
+    pub fn parse_loosely(text: &[u8], now: HttpDate) -> Option<HttpDate> {
+        let end = text.iter().position(|byte| *byte == b';').unwrap_or(text.len());
+        let text = text.get(..end)?;
+        HttpDate::parse(text, now).or_else(|| loose_date(text))
+    }
+
     /// Writes the date as an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`.
     pub fn to_bytes(self) -> [u8; WIDTH] {
         let days = self.0.div_euclid(DAY);
@@ -176,6 +185,38 @@ fn asctime_date(text: &[u8]) -> Option<HttpDate> {
     )
 }
 
+/// `Son, 6 Nov 1994 08:49:37 +0200`
+fn loose_date(text: &[u8]) -> Option<HttpDate> {
+    let behind_name = text.iter().position(|byte| *byte == b',').map_or(0, |comma| comma + 1);
+    let (name, date) = text.split_at(behind_name);
+    if name.iter().any(u8::is_ascii_digit) {
+        return None;
+    }
+    let mut words = date.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut next = || words.next();
+    let (day, month_name, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
+    if next().is_some() || day.len() > 2 || year.len() != 4 {
+        return None;
+    }
+    let local = at(number(year)?, month(month_name)?, number(day)?, clock(time)?)?;
+    Some(HttpDate::from_seconds(local.0 - offset(zone)?))
+}
+
+/// How many seconds a zone is ahead of UTC. Of names only those that mean no offset: EST is several.
+fn offset(zone: &[u8]) -> Option<i64> {
+    let (sign, digits) = match zone {
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        b"GMT" | b"UTC" | b"UT" | b"Z" => return Some(0),
+        _ => return None,
+    };
+    let (hours, minutes) = match digits {
+        [h1, h2, m1, m2] | [h1, h2, b':', m1, m2] => (number(&[*h1, *h2])?, number(&[*m1, *m2])?),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
 fn at(year: i64, month: i64, day: i64, second_of_day: i64) -> Option<HttpDate> {
     let days = days_from_civil(year, month, day);
     (civil(days) == (year, month, day)).then(|| HttpDate::from_seconds(days * DAY + second_of_day))
@@ -279,6 +320,45 @@ mod tests {
             "Sun, 06 Nov 1994 08:49:37 GMT; length=5",
         ] {
             assert_eq!(HttpDate::parse(text.as_bytes(), NOW), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_can_mean_one_time_only_is_read_loosely() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 08:49:37 -0000",
+            "Sun, 06 Nov 1994 10:49:37 +0200",
+            "Sat, 05 Nov 1994 23:19:37 -09:30",
+            "So., 06 Nov 1994 08:49:37 GMT",
+            "06 Nov 1994 08:49:37 Z",
+            "Sun, 06 Nov 1994 08:49:37 GMT; length=5",
+            "Sunday, 06-Nov-94 08:49:37 GMT; length=5",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            let date = HttpDate::parse_loosely(text.as_bytes(), NOW);
+            assert_eq!(date, Some(HttpDate(784_111_777)), "{text}");
+        }
+        for text in [
+            "",
+            ",",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 EST",
+            "Sun, 06 Nov 1994 08:49:37 +2",
+            "Sun, 06 Nov 1994 08:49:37 +2400",
+            "Sun, 06 Nov 1994 08:49:37 +0060",
+            "Sun, 06 Nov 1994 08:49:37 ++100",
+            "Sun, 06 Nov 1994 08:49:37 GMT GMT",
+            "Sun, 006 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sun, 31 Feb 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +",
+            "6, 06 Nov 1994 08:49:37 UTC",
+        ] {
+            assert_eq!(HttpDate::parse_loosely(text.as_bytes(), NOW), None, "{text}");
         }
     }
 

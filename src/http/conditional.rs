@@ -153,8 +153,9 @@ fn lists_tag<'a>(head: &'a RequestHead, name: &'a [u8], etag: Option<ETag<'_>>, 
         .any(|member| member == b"*" || ETag::parse(member).is_some_and(matches))
 }
 
+/// What clients take for a date is one (section 5.6.7) where it can mean one time only; If-Range has to be exact.
 fn date(head: &RequestHead, name: &[u8], now: HttpDate) -> Option<HttpDate> {
-    HttpDate::parse(head.field(name)?, now)
+    HttpDate::parse_loosely(head.field(name)?, now)
 }
 
 #[cfg(test)]

@@ -236,6 +236,13 @@ Users who are off for the server by
 are off for a virtual host with its own
 .Ic UserDir
 too, and scripts of users do not change to the user by themselves.
+.It
+A date in If-Modified-Since or If-Unmodified-Since that is not quite HTTP's
+counts where it can mean one time only: with UTC or an offset for GMT, a day of
+one digit, or
+.Ql ; length=
+behind it.
+With another zone, which Apache takes for GMT, it is ignored.
 .El
 .Sh SCRIPTS
 A script is told what Apache would tell it, variable by variable, but for
@@ -289,6 +296,11 @@ A Status that is not between 200 and 599 is a fault.
 A first line like
 .Ql HTTP/1.1 404 Not Found
 is a Status.
+.It
+A Last-Modified with an offset,
+.Ql +0200 ,
+is the time it means; Apache takes whatever zone for GMT.
+One whose zone is a name but GMT, UTC or Z is dropped.
 .It
 Empty lines before the header, and lines of it that are no field, are passed
 over as long as one is good.

@@ -226,10 +226,11 @@ pub(in crate::handlers) fn spare_what_is_known(ex: &Exchange, reply: &ScriptRepl
     }
 }
 
-/// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache.
+/// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache,
+/// which takes whatever zone for GMT.
 fn modified(value: &[u8]) -> Option<HttpDate> {
     let now = HttpDate::from(SystemTime::now());
-    HttpDate::parse(value, now).map(|date| date.min(now))
+    HttpDate::parse_loosely(value, now).map(|date| date.min(now))
 }
 
 pub(in crate::handlers) fn tell_dropped(notes: &Notes, dropped: &[Dropped]) {
