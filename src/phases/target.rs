@@ -83,7 +83,12 @@ fn decode(ex: &Exchange) -> Result<CleanPath, Fail> {
     } else {
         Slashes::Keep
     };
-    CleanPath::decode(&ex.target.raw_path, encoded_slashes(ex), slashes).map_err(refused)
+    // Apache looks for a server's name behind two slashes, and so takes all but one off, whatever MergeSlashes says.
+    let mut raw = ex.target.raw_path.as_slice();
+    while let Some(rest) = raw.strip_prefix(b"/").filter(|rest| rest.starts_with(b"/")) {
+        raw = rest;
+    }
+    CleanPath::decode(raw, encoded_slashes(ex), slashes).map_err(refused)
 }
 
 /// The path of this site that an encoded name leads to, absolute or beside the path of this pass.
