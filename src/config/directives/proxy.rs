@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base::glob::Glob;
 use crate::config::backends::{self, Target};
 use crate::config::balancers::{self, Sharing};
 use crate::config::directives::{DirConf, SiteSettings, balancer};
@@ -270,7 +271,7 @@ that is named here may be named in .htaccess files and in expressions.",
         summary: "Give the URL paths below a path to another server, or to an application.",
         manual: "The URL is http://host:port/path of a server that speaks HTTP, or fcgi:// or scgi:// of an application; \
 unix:/socket|http://host/path reaches one by a socket in the file system. What follows the path in the request is added to it. With ! the paths stay here: \
-such a line must stand before a wider one. In a <Location> it stands without the path. nocanon adds the path as the client has written it; \
+such a line must stand before a wider one. In a <Location> it stands without the path; where that has any of *?[, also in <LocationMatch>, this is ProxyPassMatch. nocanon adds the path as the client has written it; \
 otherwise it is decoded and escaped again. https:// and wss:// need SSLProxyEngine; other schemes are refused by this version.\n\nOf a FastCGI application it becomes \
 SCRIPT_FILENAME, as ProxyFCGIBackendType says. An SCGI application learns it from SCRIPT_NAME, and from \
 PATH_INFO where `SetEnvIf Request_URI . proxy-scgi-pathinfo` stands. A server of HTTP is asked for it as Apache asks; its answer comes back as it is, \
@@ -408,12 +409,26 @@ fn pass(site: &mut SiteSettings, args: &Args, compared: Compared) -> Said<()> {
 fn pass_place(conf: &mut DirConf, args: &Args, compared: Compared) -> Said<()> {
     let section = args
         .section
-        .filter(|section| section.starts_with(b"/") || compared == Compared::Match);
+        .filter(|section| compared == Compared::Match || !backends::is_url(section));
     let Some(section) = section else {
         return Err("cannot stand here; it belongs outside of sections, or into <Location>".into());
     };
     if args.bytes(0).first() == Some(&b'/') {
         return Err("takes a URL alone in a section, whose path it stands for".into());
+    }
+    // As in Apache, the path of a section is an expression where it looks like a pattern, be it one for the shell.
+    let compared = if Glob::is_pattern(section) {
+        Compared::Match
+    } else {
+        compared
+    };
+    if compared == Compared::Prefix && !section.starts_with(b"/") {
+        made(b"/", args.words, compared, args.span)?;
+        args.remark(format!(
+            "{} has none of `*`, `?` and `[`, and is taken for a path, which no request has; write ProxyPassMatch",
+            shown(section)
+        ));
+        return Ok(());
     }
     conf.proxy.pass.set(made(section, args.words, compared, args.span)?);
     Ok(())

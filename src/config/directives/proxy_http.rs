@@ -199,8 +199,9 @@ directive.",
         manual: "Where such a field begins with the URL, the path takes its place, behind the name of this server. In a <Location> it \
 stands without the path. A URL that begins with a slash is a path of whatever server the field names. Fields alone are changed, and no links in pages.",
         set: Set::Dir(|conf, args| {
-            let [ours, theirs] = mapped(args)?;
-            conf.proxy_http.reverse.push(Reverse { theirs, ours });
+            if let Some([ours, theirs]) = mapped(args)? {
+                conf.proxy_http.reverse.push(Reverse { theirs, ours });
+            }
             Ok(())
         }),
     },
@@ -321,15 +322,23 @@ fn without_interpolate(words: &[Vec<u8>]) -> Said<&[Vec<u8>]> {
     }
 }
 
-/// A path of this server, which a `<Location>` says where the line does not, and what stands for it there.
-fn mapped(args: &Args) -> Said<[Vec<u8>; 2]> {
+/// A path of this server, which a `<Location>` says where the line does not, and what stands for it there. An expression is no
+/// path; Apache would write it into Location.
+fn mapped(args: &Args) -> Said<Option<[Vec<u8>; 2]>> {
     match (without_interpolate(args.words)?, args.section) {
-        ([theirs], Some(section)) if section.starts_with(b"/") => Ok([section.to_vec(), theirs.clone()]),
-        ([_], _) => Err("a URL is missing; write `/path http://host:port/`".into()),
+        ([theirs], Some(section)) if section.starts_with(b"/") => Ok(Some([section.to_vec(), theirs.clone()])),
+        ([_], Some(section)) => {
+            args.remark(format!(
+                "{} is no path that could stand for the URL, so this is ignored; write `/path http://host:port/` outside of the section",
+                shown(section)
+            ));
+            Ok(None)
+        }
+        ([_], None) => Err("a URL is missing; write `/path http://host:port/`".into()),
         ([_, _], Some(section)) if section.starts_with(b"/") => {
             Err("takes a URL alone in a section, whose path it stands for".into())
         }
-        ([ours, theirs], _) => Ok([ours.clone(), theirs.clone()]),
+        ([ours, theirs], _) => Ok(Some([ours.clone(), theirs.clone()])),
         ([_, _, third, ..], _) => Err(format!("{} is not `interpolate`", shown(third))),
         ([], _) => Err("takes a path and a URL".into()),
     }
