@@ -11,11 +11,11 @@ use crate::exchange::view::View;
 use crate::http::status::Status;
 use crate::lang::regex::expand;
 
-/// Answers with the first redirect of the site that covers the path, if one does. They are asked where paths are translated: not
-/// where ProxyPass, or a rule without `[PT]`, has said already what a path stands for.
-pub fn of_site(ex: &Exchange) -> Result<(), Stop> {
-    let base = &ex.site.base;
-    first_of(ex, base, &base.redirects.list)
+/// Answers with the first redirect that covers the path, if one does, with the settings that hold before the path is translated: of
+/// those that name a path, the site's alone. They are not asked where ProxyPass, or a rule without `[PT]`, has said already what a
+/// path stands for.
+pub fn of_server(ex: &Exchange, conf: &DirConf) -> Result<(), Stop> {
+    first_of(ex, conf, &ex.site.base.redirects.list)
 }
 
 /// The same with those of the sections around a place, `.htaccess` files among them.

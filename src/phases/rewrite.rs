@@ -6,6 +6,7 @@ mod host;
 mod maps;
 
 use crate::base::quote;
+use crate::config::directives::DirConf;
 use crate::config::directives::dir::Slash;
 use crate::config::directives::options::Options;
 use crate::config::directives::proxy::PathForm;
@@ -26,6 +27,7 @@ use crate::phases::proxy_pass;
 use crate::phases::redirect;
 use crate::phases::static_first;
 use crate::phases::translate::{self, Translated};
+use crate::phases::walk::locations;
 
 pub(super) use host::Asked;
 
@@ -75,16 +77,27 @@ fn engine_is_on(ex: &Exchange) -> bool {
 /// What Apache says of a request that `[END]` has kept from further rules.
 const ENDED: &str = "Declining, no further rewriting due to END flag";
 
-/// Applies the site's rules to the path of this pass, and translates what they make of it.
+/// Applies the site's rules to the path of this pass, and translates what they make of it. What is answered at once is answered
+/// with the settings of the `<Location>` sections around the path.
 pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
+    let early = locations::count_early(ex.site).then(|| locations::run(ex));
+    let found = rewritten(ex, early.as_deref());
+    if found.is_err() && !ex.client.is_in_doubt() {
+        let conf = early.unwrap_or_else(|| locations::run(ex));
+        ex.set_conf(conf);
+    }
+    found
+}
+
+fn rewritten(ex: &mut Exchange, early: Option<&DirConf>) -> Result<Translated, Stop> {
     let rules = &ex.site.settings.rewrite.rules.0;
     if !engine_is_on(ex) {
-        return translated(ex);
+        return translated(ex, early);
     }
     name_the_url(ex);
     if ex.rewriting.ended && ex.rewriting.look == Look::Ahead {
         Asked::new(ex).trace(8, None, format_args!("{ENDED}"));
-        return translated(ex);
+        return translated(ex, early);
     }
     if !rules.list().is_empty() {
         ex.trace(|| Step::Rules(None));
@@ -101,7 +114,7 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
     }
     take_effects(ex, outcome.effects, Keep::Types);
     if matches!(outcome.decision, Decision::Declined) {
-        return translated(ex);
+        return translated(ex, early);
     }
     let root = document_root(ex.config, ex.site);
     let below = |path: &[u8]| Translated {
@@ -122,7 +135,7 @@ pub(super) fn of_server(ex: &mut Exchange) -> Result<Translated, Stop> {
             ex.target.path =
                 CleanPath::from_decoded(&path, Slashes::Merge).map_err(|error| leads_astray(&path, error))?;
             ex.target.query = outcome.query;
-            return translated(ex);
+            return translated(ex, early);
         }
         Decision::Proxy(url) => {
             ex.target.query = outcome.query;
@@ -272,11 +285,11 @@ fn named(ex: &Exchange, found: Translated) -> Translated {
 }
 
 /// The next phase as it is without rules.
-fn translated(ex: &mut Exchange) -> Result<Translated, Stop> {
+fn translated(ex: &mut Exchange, early: Option<&DirConf>) -> Result<Translated, Stop> {
     if let Some(proxied) = proxy_pass::of(ex)? {
         return Ok(proxied);
     }
-    redirect::of_site(ex)?;
+    redirect::of_server(ex, early.unwrap_or(&ex.site.base))?;
     let found = translate::run(ex);
     match static_first::elsewhere(ex, &found)? {
         Some(proxied) => Ok(proxied),

@@ -2,6 +2,7 @@
 //! `<Files>` and `<Location>`, in Apache's order of merging.
 
 pub(super) mod applications;
+pub(super) mod locations;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -283,19 +284,22 @@ fn judge(ex: &mut Exchange, landed: &Landed<'_>, directories: &[usize]) -> Resul
         ex.trace(|| section_step("Files", &files.name, &files.span));
         pieces.push(Piece::Files(Arc::clone(files)));
     }
-    // Doubled slashes, where MergeSlashes leaves them, are for regular expressions alone.
     let url = ex.target.path.as_bytes();
-    let plain = without_doubled_slashes(url);
-    let url_for = |section: &Section| match section.pattern {
-        Pattern::Regex(_) => url,
-        Pattern::Plain(_) | Pattern::Glob(_) => &plain,
-    };
-    let locations = site.locations.iter();
-    for section in locations.filter(|section| section.covers_location(url_for(section))) {
+    for section in locations_of(site, url) {
         export(&mut ex.variables, &section.pattern, url);
         pieces.push(piece(ex, "Location", section));
     }
     Ok(with_branches(ex, pieces, links))
+}
+
+/// The `<Location>` sections that cover a path. Doubled slashes, where MergeSlashes leaves them, are for regular expressions
+/// alone.
+fn locations_of<'a>(site: &'static Site, url: &'a [u8]) -> impl Iterator<Item = &'static Section> + use<'a> {
+    let plain = without_doubled_slashes(url);
+    site.locations.iter().filter(move |section| match section.pattern {
+        Pattern::Regex(_) => section.covers_location(url),
+        Pattern::Plain(_) | Pattern::Glob(_) => section.covers_location(&plain),
+    })
 }
 
 /// The pieces merged, with the branches of their `<If>` that hold.

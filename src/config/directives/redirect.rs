@@ -67,7 +67,7 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "The status is permanent (301), temp (302, which holds without one), seeother (303), gone (410) or a number. What \
                  follows the path in the request is added to the URL, and the query too, unless the URL has one. A status that is \
                  no redirect takes no URL. In a section of a place the path may be left out: everything there is sent to the URL, which may \
-                 hold %{...} as expressions do, and comes before the redirects that name a path. \
+                 hold %{...} as expressions do, and comes before the redirects that name a path; in a <Location> also before anybody is asked for a password. \
                  Redirects come before every Alias. A rule of the server that makes a file of a path comes before its redirects; a rule of a \
                  place that leads elsewhere inside the server comes behind those of the place.",
         set: Set::Dir(|conf, args| {
