@@ -379,14 +379,9 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     };
     if let Outcome::Reply(response) = &mut outcome {
         tell_user(ex, response);
+        response.parsable = parsable(place, outside);
     }
-    Ok(match outcome {
-        Outcome::Reply(mut response) => {
-            response.parsable = parsable(place, outside);
-            Outcome::Reply(response)
-        }
-        outcome => outcome,
-    })
+    Ok(outcome)
 }
 
 /// What is needed to fill in the includes of a page, where the answer for a place may be one.

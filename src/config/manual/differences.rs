@@ -329,8 +329,8 @@ A key is asked once for a request.
 .It
 A rule in <Files> or <If> within <Directory> or
 .Pa .htaccess
-sees the name below that directory, as the rules around it do; in Apache, whose manual does not
-support rules there, it sees the whole name of the file.
+sees the name below that directory, as the rules around it do; in Apache,
+whose manual does not support rules there, it sees the whole name of the file.
 .It
 A rule with the flag P is refused.
 .It
