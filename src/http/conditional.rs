@@ -110,11 +110,7 @@ pub fn evaluate(method: Method, head: &RequestHead, known: &Validators<'_>, now:
             true => Condition::PreconditionFailed,
         };
     }
-    // Old browsers and caches name a length behind the date (`; length=5`), as Apache lets them.
-    let since = head.field(b"if-modified-since");
-    let since = since.and_then(|value| value.split(|byte| *byte == b';').next());
-    let since = since.and_then(|value| HttpDate::parse(value, now));
-    match (since, known.last_modified) {
+    match (date(head, b"if-modified-since", now), known.last_modified) {
         (Some(since), Some(modified)) if reads && modified <= since && since <= now => Condition::NotModified,
         _ => Condition::Proceed,
     }

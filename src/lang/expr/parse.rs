@@ -157,8 +157,7 @@ impl<'t> Parser<'t> {
             b'd' | b'e' | b'f' | b's' | b'L' | b'h' | b'x' if self.trust == Trust::Document => {
                 return Err(format!("`-{name}` {LOOKS_AT_FILES}"));
             }
-            b'd' | b'e' | b'f' | b's' | b'L' | b'h' | b'x' => self.word()?,
-            b'F' | b'U' | b'A' | b'n' | b'z' | b'T' => self.word()?,
+            b'd' | b'e' | b'f' | b's' | b'L' | b'h' | b'x' | b'F' | b'U' | b'A' | b'n' | b'z' | b'T' => self.word()?,
             _ => return Err(format!("`-{name}` is not an operator")),
         };
         Ok(match letter {
