@@ -33,7 +33,7 @@ pub fn resolved(path: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(path);
     };
     let named = below.strip_suffix(b"/").unwrap_or(below);
-    if named.is_empty() || named.split(|byte| *byte == b'/').all(is_settled) {
+    if below.is_empty() || named.split(|byte| *byte == b'/').all(is_settled) {
         return Cow::Borrowed(path);
     }
     let mut clean = Vec::with_capacity(path.len());
