@@ -332,15 +332,13 @@ A rule in <Files> or <If> within <Directory> or
 sees the name below that directory, as the rules around it do; in Apache,
 whose manual does not support rules there, it sees the whole name of the file.
 .It
-A rule with the flag P is refused.
-.It
 A pattern, of a rule or of anything else that decides about a request, whose
 search steps back too often (250,000 times, or a second in all for a request)
 ends the request with 500, and the log names it; in Apache it does not match.
 Rounds by the flag N end with 500 after a second, however many there were.
 .It
 Traces tell every step at every level as Apache's do, but for the subrequests
-by which Apache finds PATH_TRANSLATED and index files that are not there.
+by which Apache finds PATH_TRANSLATED.
 .It
 A redirect that a later rule turns into a path is a path; Apache answers with
 the path's content and the redirect's status.

@@ -226,8 +226,8 @@ pub(in crate::handlers) fn spare_what_is_known(ex: &Exchange, reply: &ScriptRepl
     }
 }
 
-/// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache,
-/// which takes whatever zone for GMT.
+/// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache
+/// (which takes any zone for GMT; here an offset is minded).
 fn modified(value: &[u8]) -> Option<HttpDate> {
     let now = HttpDate::from(SystemTime::now());
     HttpDate::parse_loosely(value, now).map(|date| date.min(now))
