@@ -228,6 +228,22 @@ impl Again {
             fields,
         }
     }
+
+    /// The same request for another path, undecoded, with this query.
+    pub fn same(path: Vec<u8>, query: Option<&[u8]>) -> Again {
+        let mut target = path;
+        if let Some(query) = query {
+            target.push(b'?');
+            target.extend_from_slice(query);
+        }
+        Again {
+            target,
+            status: Status::OK,
+            notes: None,
+            method: AgainMethod::Same,
+            fields: Fields::new(),
+        }
+    }
 }
 
 /// The method behind a redirect inside the server.

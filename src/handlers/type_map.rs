@@ -14,12 +14,11 @@ use crate::exchange::negotiated;
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::exchange::type_map;
-use crate::exchange::{Again, AgainMethod, Exchange};
+use crate::exchange::{Again, Exchange};
 use crate::fs::open::OpenFile;
 use crate::gateway::script_path::split_path;
 use crate::handlers::static_file;
 use crate::http::conditional::{self, Condition, Validators};
-use crate::http::fields::Fields;
 use crate::http::head::Version;
 use crate::http::method::Method;
 use crate::http::negotiate::{Scripts, Transparency, Variant};
@@ -58,17 +57,7 @@ fn elsewhere(ex: &Exchange, place: &Place, name: &[u8]) -> Again {
     quote::escape_path(&mut target, own.get(..slash).unwrap_or(b"/"));
     target.extend_from_slice(name);
     target.extend_from_slice(&place.path_info);
-    if let Some(query) = &ex.target.query {
-        target.push(b'?');
-        target.extend_from_slice(query);
-    }
-    Again {
-        target,
-        status: Status::OK,
-        notes: None,
-        method: AgainMethod::Same,
-        fields: Fields::new(),
-    }
+    Again::same(target, ex.target.query.as_deref())
 }
 
 /// A body that is in the map.

@@ -6,8 +6,7 @@ use crate::config::directives::actions::{Action, File};
 use crate::exchange::fail::Fail;
 use crate::exchange::place::{Landing, Place};
 use crate::exchange::trace::Step;
-use crate::exchange::{Again, AgainMethod, Exchange};
-use crate::http::fields::Fields;
+use crate::exchange::{Again, Exchange};
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -86,18 +85,11 @@ fn kind(place: &Place) -> Option<Vec<u8>> {
 fn again(ex: &Exchange, script: &[u8]) -> Again {
     let mut target = script.to_vec();
     quote::escape_path(&mut target, ex.target.path.as_bytes());
-    if let Some(query) = &ex.target.query {
-        target.push(b'?');
-        target.extend_from_slice(query);
-    }
     // In the way of an error document the status is the error's still.
     let status = ex.previous.as_ref().map_or(Status::OK, |previous| previous.status);
     Again {
-        target,
         status,
-        notes: None,
-        method: AgainMethod::Same,
-        fields: Fields::new(),
+        ..Again::same(target, ex.target.query.as_deref())
     }
 }
 

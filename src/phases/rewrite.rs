@@ -12,14 +12,13 @@ use crate::config::directives::options::Options;
 use crate::config::directives::proxy::PathForm;
 use crate::config::directives::rewrite::{RewriteOptions, Rules};
 use crate::config::site::{Section, document_root};
+use crate::exchange::Again;
 use crate::exchange::Exchange;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Landing, Place};
 use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
 use crate::exchange::trace::Step;
-use crate::exchange::{Again, AgainMethod};
-use crate::http::fields::Fields;
 use crate::http::status::Status;
 use crate::http::target::{CleanPath, Slashes, TargetError};
 use crate::lang::rewrite::{self, Decision, Effects, Host, InDirectory, Pending, Subject};
@@ -235,7 +234,7 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Rewritten
                 Decision::Stays => Ok(Rewritten::Here),
                 Decision::Proxy(url) => Ok(Rewritten::ToApplication(url, PathForm::Canonical)),
                 Decision::ProxyAsItIs(url) => Ok(Rewritten::ToApplication(url, PathForm::AsSent)),
-                Decision::Again(path) => Ok(Rewritten::Again(again(&path, outcome.query))),
+                Decision::Again(path) => Ok(Rewritten::Again(again(&path, outcome.query.as_deref()))),
                 other => Err(elsewhere(other)),
             }
         }
@@ -394,20 +393,10 @@ fn elsewhere(decision: Decision) -> Stop {
 }
 
 /// The same request for another path.
-fn again(path: &[u8], query: Option<Vec<u8>>) -> Again {
+fn again(path: &[u8], query: Option<&[u8]>) -> Again {
     let mut target = Vec::new();
     quote::escape_path(&mut target, path);
-    if let Some(query) = query {
-        target.push(b'?');
-        target.extend_from_slice(&query);
-    }
-    Again {
-        target,
-        status: Status::OK,
-        notes: None,
-        method: AgainMethod::Same,
-        fields: Fields::new(),
-    }
+    Again::same(target, query)
 }
 
 fn no_path(path: &[u8]) -> Stop {
