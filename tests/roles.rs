@@ -24,6 +24,10 @@ pub fn trials() -> Vec<Trial> {
         roles("a_stuck_worker_is_replaced", a_stuck_worker_is_replaced),
         roles("requests_outlive_a_killed_spawner", requests_outlive_a_killed_spawner),
         roles(
+            "last_words_reach_their_client_through_a_busy_worker",
+            last_words_reach_their_client_through_a_busy_worker,
+        ),
+        roles(
             "scripts_do_not_outlive_a_killed_worker",
             scripts_do_not_outlive_a_killed_worker,
         ),
@@ -53,13 +57,7 @@ pub fn trials() -> Vec<Trial> {
 /// A worker that does nothing any more is killed after ten seconds, and the next one answers who waited.
 fn a_stuck_worker_is_replaced() -> Result<(), String> {
     let (root, server) = boot_queue("stuck", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n")?;
-    signal(&server, "worker", Signal::STOP)?;
-    server::poll(PATIENCE, || {
-        let stopped = processes::descendants(server.pid())
-            .into_iter()
-            .any(|process| process.state == 'T');
-        stopped.then_some(()).ok_or("the worker does not stop".into())
-    })?;
+    freeze_worker(&server)?;
     let mut wire = ask(&server, "/cgi-bin/s")?;
     said(&root, "the worker gives no sign of life: it is killed")?;
     said(&root, "the worker died (signal 9 (SIGKILL)): it is started again")?;
@@ -92,6 +90,32 @@ fn requests_outlive_a_killed_spawner() -> Result<(), String> {
         }
     }
     end(&root, server)
+}
+
+/// What a script says to its SIGTERM is passed on by a worker that comes to it only when it is told to stop itself.
+fn last_words_reach_their_client_through_a_busy_worker() -> Result<(), String> {
+    let (root, server) = boot_queue(
+        "last-words",
+        "#!/bin/sh\ntrap 'echo goodbye; exit' TERM\nprintf 'Content-Type: text/plain\\n\\nbegun\\n'\n\
+         while :; do sleep 0.02; done\n",
+    )?;
+    let mut wire = ask(&server, "/cgi-bin/s")?;
+    wire.wait_for(b"begun")?;
+    freeze_worker(&server)?;
+    server.signal("TERM")?;
+    server::poll(PATIENCE, || match processes::descendants(server.pid()).len() {
+        1 => Ok(()),
+        some => Err(format!("{some} processes are left, the worker among them")),
+    })?;
+    // The launcher has seen the last of the others, and tells the worker now, which has two seconds yet.
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&server, "worker", Signal::CONT)?;
+    let reply = wire.reply(Judge::Strict)?;
+    end(&root, server)?;
+    if reply.body != b"begun\ngoodbye\n" {
+        return Err(format!("{reply:?}"));
+    }
+    Ok(())
 }
 
 /// The script of a worker that dies goes, with what it started; the next worker serves.
@@ -254,6 +278,17 @@ fn boot_queue(name: &str, script: &str) -> Result<(PathBuf, Server), String> {
 /// Kills the process that calls itself `lychgate: ROLE`.
 pub fn kill(server: &Server, name: &str) -> Result<(), String> {
     signal(server, name, Signal::KILL)
+}
+
+/// Takes its time away from the worker.
+fn freeze_worker(server: &Server) -> Result<(), String> {
+    signal(server, "worker", Signal::STOP)?;
+    server::poll(PATIENCE, || {
+        let stopped = processes::descendants(server.pid())
+            .into_iter()
+            .any(|process| process.state == 'T');
+        stopped.then_some(()).ok_or("the worker does not stop".into())
+    })
 }
 
 /// Sends it a signal.

@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod allocations;
 mod ground;
+mod orders;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,10 +33,10 @@ use crate::log::sink::Sink;
 use crate::net::accept::Listener;
 use crate::net::tls::Engines;
 use crate::phases;
-use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::channel::{Channel, Wait};
 use crate::process::footprint;
 use crate::process::inherit::Inherited;
-use crate::process::message::{FromWorker, ToWorker};
+use crate::process::message::FromWorker;
 use crate::process::say::say_to;
 use crate::scripts::client::{self, Spawner};
 use crate::scripts::queue::Slots;
@@ -48,23 +49,13 @@ use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
+use crate::worker::run::orders::{All, Order, take_orders};
 use crate::worker::stapling;
 use crate::worker::survey::{self, Question};
 use crate::worker::thread::{Protocol, Thread};
 
 /// How often a thread without work looks after lines that wait for a slow log.
 const LOG_TICK: Duration = Duration::from_secs(1);
-
-/// An order for one thread.
-#[derive(Clone, Copy, Debug)]
-enum Order {
-    /// Accept what waits, close the listeners, end with the last connection or at the limit.
-    Drain { limit: Duration, idle: Duration },
-    /// The spawner was replaced.
-    SpawnerRestarted,
-    /// End now.
-    Stop,
-}
 
 /// Serves until the launcher says otherwise. The error says why it could not, for the log.
 pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> Result<(), String> {
@@ -240,64 +231,6 @@ fn shared_out(listeners: Vec<Vec<OwnedFd>>, threads: usize) -> io::Result<Vec<Ve
     Ok(shares)
 }
 
-/// What the launcher's orders are for.
-struct All {
-    orders: Vec<mpsc::UnboundedSender<Order>>,
-    sinks: Vec<Arc<Sink>>,
-    maps: Arc<MapPrograms>,
-    backends: Arc<Backends>,
-    board: Arc<Board>,
-}
-
-/// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
-fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
-    let All {
-        orders,
-        sinks,
-        maps,
-        backends,
-        board,
-    } = all;
-    let tell = |order: Order| {
-        for thread in orders {
-            // A thread that has ended needs no orders.
-            let _ = thread.send(order);
-        }
-    };
-    loop {
-        match launcher.hear::<ToWorker>(Wait::Yes) {
-            Ok(Heard::Message(ToWorker::Drain { limit, idle })) => tell(Order::Drain { limit, idle }),
-            Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
-            Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
-                for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
-                    // On an error the old file goes on; the launcher, which opened the new one, has said what it had to.
-                    let _ = sink.reopen(fd.as_fd());
-                }
-                // The first is the main error log, where a panic is told too.
-                if let Some(main) = logs.first().filter(|_| first == 0) {
-                    let _ = rustix::stdio::dup2_stderr(main);
-                }
-            }
-            Ok(Heard::Message(ToWorker::MapProgram { number, keys, values })) => maps.started(number, keys, values),
-            Ok(Heard::Message(ToWorker::Report { number })) => {
-                let counts = board.counts();
-                // A launcher without room for it goes without.
-                let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
-            }
-            Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
-                backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
-            }
-            Ok(Heard::Message(ToWorker::Server { number, report })) => board.survey.answered(number, *report),
-            // An order of another version is none of ours.
-            Ok(Heard::Unknown(_)) => {}
-            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
-                stopping.store(true, Ordering::Relaxed);
-                return tell(Order::Stop);
-            }
-        }
-    }
-}
-
 /// Tells the launcher how the processes of services do.
 async fn tell_of_services(backends: Arc<Backends>, launcher: Arc<Channel>) {
     let mut tick = tokio::time::interval(SERVICE_TICK);
@@ -467,13 +400,13 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                         // Should the launcher be gone, nobody waits for the word.
                         let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
                     }
-                    drain(&mut orders, &thread, &connections, &spawner, limit, idle).await;
+                    drain(&mut orders, &thread, &connections, &spawner, Ending::after(limit, idle)).await;
                     return Ok(());
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Stop) | None => {
                     stop_accepting(&thread, acceptors).await;
-                    drain(&mut orders, &thread, &connections, &spawner, LAST_WORDS, Duration::ZERO).await;
+                    drain(&mut orders, &thread, &connections, &spawner, Ending::now()).await;
                     return Ok(());
                 }
             },
@@ -514,36 +447,64 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How often a draining thread looks whether its last script has ended.
 const SCRIPT_TICK: Duration = Duration::from_millis(100);
 
-/// Ends with the last connection and script, or at the limit, or when told to stop. Connections that are kept for a further
-/// request have so long to send one, which is answered with a close: its client may be sending it at this moment.
+/// How a thread ends whose last connections and scripts are still at work.
+struct Ending {
+    /// When it does not wait for them any longer.
+    over: Option<Instant>,
+    /// When connections that are kept for a further request are closed. Until then one is answered with a close: its client
+    /// may be sending it at this moment.
+    last_request: Instant,
+    /// Whether it ends as soon as may be, so that no order is left that could change that.
+    is_stop: bool,
+}
+
+impl Ending {
+    /// With the last of them, or after `limit` (none: zero).
+    fn after(limit: Duration, idle: Duration) -> Ending {
+        let now = Instant::now();
+        Ending {
+            over: (!limit.is_zero()).then(|| now + limit),
+            last_request: now + idle,
+            is_stop: false,
+        }
+    }
+
+    /// Once what has been said already has reached its clients.
+    fn now() -> Ending {
+        Ending {
+            is_stop: true,
+            ..Ending::after(LAST_WORDS, Duration::ZERO)
+        }
+    }
+}
+
+/// Waits for the last connection and script, as `ending` says; the order to stop cuts that short.
 async fn drain(
     orders: &mut mpsc::UnboundedReceiver<Order>,
     thread: &Thread,
     connections: &Connections,
     spawner: &Spawner,
-    limit: Duration,
-    last_request: Duration,
+    mut ending: Ending,
 ) {
-    let last_request = Instant::now() + last_request;
-    let over = (!limit.is_zero()).then(|| Instant::now() + limit);
     while !(connections.none() && thread.scripts.at_work() == 0) {
         if connections.none() {
             // Who waits for no request any more keeps no process that would serve it.
             thread.applications.started().keep_none();
         }
-        if over.is_some_and(|over| Instant::now() >= over) {
+        if ending.over.is_some_and(|over| Instant::now() >= over) {
             return;
         }
-        if Instant::now() >= last_request {
+        if Instant::now() >= ending.last_request {
             thread.idlers.close_kept();
         }
         tokio::select! {
             () = connections.changed() => {}
             () = tokio::time::sleep(SCRIPT_TICK) => {}
-            order = orders.recv() => match order {
+            // Who gives orders is gone once the last one is given: that is no further one.
+            order = orders.recv(), if !ending.is_stop => match order {
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
                 Some(Order::Drain { .. }) => {}
-                Some(Order::Stop) | None => return,
+                Some(Order::Stop) | None => ending = Ending::now(),
             },
         }
     }

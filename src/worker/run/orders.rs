@@ -1,0 +1,84 @@
+//! The launcher's orders, and their way to the threads.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::backend::Backends;
+use crate::log::sink::Sink;
+use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::message::{FromWorker, ToWorker};
+use crate::worker::board::Board;
+use crate::worker::maps::MapPrograms;
+
+/// An order for one thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// Accept what waits, close the listeners, end with the last connection or at the limit.
+    Drain { limit: Duration, idle: Duration },
+    /// The spawner was replaced.
+    SpawnerRestarted,
+    /// End now.
+    Stop,
+}
+
+/// What the launcher's orders are for.
+pub(super) struct All {
+    pub(super) orders: Vec<mpsc::UnboundedSender<Order>>,
+    pub(super) sinks: Vec<Arc<Sink>>,
+    pub(super) maps: Arc<MapPrograms>,
+    pub(super) backends: Arc<Backends>,
+    pub(super) board: Arc<Board>,
+}
+
+/// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
+pub(super) fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
+    let All {
+        orders,
+        sinks,
+        maps,
+        backends,
+        board,
+    } = all;
+    let tell = |order: Order| {
+        for thread in orders {
+            // A thread that has ended needs no orders.
+            let _ = thread.send(order);
+        }
+    };
+    loop {
+        match launcher.hear::<ToWorker>(Wait::Yes) {
+            Ok(Heard::Message(ToWorker::Drain { limit, idle })) => tell(Order::Drain { limit, idle }),
+            Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
+            Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
+                for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
+                    // On an error the old file goes on; the launcher, which opened the new one, has said what it had to.
+                    let _ = sink.reopen(fd.as_fd());
+                }
+                // The first is the main error log, where a panic is told too.
+                if let Some(main) = logs.first().filter(|_| first == 0) {
+                    let _ = rustix::stdio::dup2_stderr(main);
+                }
+            }
+            Ok(Heard::Message(ToWorker::MapProgram { number, keys, values })) => maps.started(number, keys, values),
+            Ok(Heard::Message(ToWorker::Report { number })) => {
+                let counts = board.counts();
+                // A launcher without room for it goes without.
+                let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
+            }
+            Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
+                backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
+            }
+            Ok(Heard::Message(ToWorker::Server { number, report })) => board.survey.answered(number, *report),
+            // An order of another version is none of ours.
+            Ok(Heard::Unknown(_)) => {}
+            Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) | Err(_) => {
+                stopping.store(true, Ordering::Relaxed);
+                return tell(Order::Stop);
+            }
+        }
+    }
+}
