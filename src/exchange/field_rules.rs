@@ -34,8 +34,8 @@ pub fn due(rule: &Rule, turn: Turn, live: &Live<'_>) -> Option<Vec<u8>> {
         When::Early => turn == Turn::Early,
         _ if turn == Turn::Early => false,
         When::Late => true,
-        When::Set(name) => live.view.ex.environment(name).is_some(),
-        When::Unset(name) => live.view.ex.environment(name).is_none(),
+        When::Set(name) => is_set(name, live),
+        When::Unset(name) => !is_set(name, live),
         When::Holds(expr) => expr.eval(live).unwrap_or(false),
     };
     acts.then(|| match &rule.action {
@@ -48,6 +48,11 @@ pub fn due(rule: &Rule, turn: Turn, live: &Live<'_>) -> Option<Vec<u8>> {
         | Action::Note(value) => filled(value, live),
         Action::Unset | Action::Echo(_) => Vec::new(),
     })
+}
+
+fn is_set(name: &[u8], live: &Live<'_>) -> bool {
+    let ex = live.view.ex;
+    ex.told(name).is_some() || ex.environment(name).is_some()
 }
 
 fn filled(value: &Value, live: &Live<'_>) -> Vec<u8> {

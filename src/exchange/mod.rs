@@ -24,6 +24,7 @@ pub mod subrequest;
 pub mod tag;
 pub mod tally;
 pub mod tls_variables;
+pub mod told;
 pub mod trace;
 pub mod type_map;
 pub mod variables;
@@ -103,6 +104,8 @@ pub struct Landed {
     pub document_root: Option<Vec<u8>>,
     /// The directory that was asked for in this pass, with its final slash; a file in it may stand for it.
     pub directory: Option<Vec<u8>>,
+    /// Whether a program, or a page parsed for includes, was told of the request ([`Exchange::told`]).
+    pub is_told: bool,
 }
 
 /// Variables in alphabetical order.

@@ -42,10 +42,20 @@ impl Exchange {
         self.variables.get(name).map(Vec::as_slice)
     }
 
-    /// A variable as conditions ask for it: one of this pass, or one of a pass before it, which has `REDIRECT_` before its name.
+    /// A variable as conditions ask for it: one of this pass, or one of a pass before it, which has `REDIRECT_` before its name, or UNIQUE_ID.
     pub fn environment(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         let own = self.variable(name).map(Cow::Borrowed);
         own.or_else(|| self.previous.as_deref()?.renamed(name))
+            .or_else(|| self.name_of_request(name))
+    }
+
+    /// UNIQUE_ID, which every request has from its beginning (Apache mod_unique_id).
+    fn name_of_request(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        if name != b"UNIQUE_ID" {
+            return None;
+        }
+        depends::on_more();
+        Some(Cow::Borrowed(&self.unique_id))
     }
 
     /// The name of this pass's method.

@@ -43,8 +43,9 @@ impl Vars for View<'_> {
     }
 
     fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let own = self.ex.environment(name.as_bytes());
-        own.or_else(|| self.ex.tls_environment(name).map(Cow::Borrowed))
+        let told = self.ex.told(name.as_bytes());
+        told.or_else(|| self.ex.environment(name.as_bytes()))
+            .or_else(|| self.ex.tls_environment(name).map(Cow::Borrowed))
     }
 
     fn note(&self, name: &str) -> Option<Cow<'_, [u8]>> {

@@ -323,7 +323,7 @@ pub(super) fn append_field_variable(out: &mut Vec<u8>, name: &[u8]) -> bool {
 }
 
 /// Whether a script is told of a field as this variable, as far as name and value decide it.
-pub(super) fn is_told(variable: &[u8], value: &[u8], credentials: Credentials) -> bool {
+pub fn is_told(variable: &[u8], value: &[u8], credentials: Credentials) -> bool {
     match variable {
         b"HTTP_PROXY" | b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" => false,
         b"HTTP_AUTHORIZATION" | b"HTTP_PROXY_AUTHORIZATION" => credentials == Credentials::Passed,

@@ -123,6 +123,7 @@ pub fn not_started(failed: &Failed) -> Fail {
 /// The number of the script place that the file is in, and its path there.
 pub(in crate::handlers) fn named(ex: &mut Exchange, place: &Place) -> Result<(u32, Vec<u8>), Fail> {
     ex.handler = b"cgi-script".to_vec();
+    ex.target.landed.is_told = true;
     if !place.path_info.is_empty() && place.conf.core.accept_path_info.value() == Some(&AcceptPathInfo::Off) {
         let note = "the URL goes on behind the script, and AcceptPathInfo is Off here";
         return Err(Fail::client(Status::NOT_FOUND, note).of_module("cgi"));

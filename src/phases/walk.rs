@@ -50,6 +50,7 @@ pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
             Landing::Directory | Landing::Missing => None,
             Landing::File => ex.target.landed.directory.take(),
         },
+        is_told: false,
     };
     let judged = judge(ex, &landed, &directories)?;
     ex.set_conf(Arc::clone(&judged.conf));

@@ -102,7 +102,8 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "The actions are add, append, echo, edit, edit*, merge, note, set, setifempty and unset. Without always, answers that \
 the server makes itself (errors, redirects, 304) are left alone, and of a script's answer only ETag, Last-Modified, Location and \
 Content-Type are seen: a script's other fields are changed with always, as in Apache. In a value, %D is the time taken and %t the \
-time of the request in microseconds, %l the load, %i and %b the idle and busy percentage of the server, %{NAME}e a variable; \
+time of the request in microseconds, %l the load, %i and %b the idle and busy percentage of the server, %{NAME}e a variable, \
+which behind a program is also what it was told of the request, as in Apache (HTTP_ORIGIN, REMOTE_USER); \
 expr= stands before an expression. The fields that frame a message (Content-Length, Transfer-Encoding, Connection and the like) \
 stay as they are, but for Connection: close.",
         set: Set::Dir(|conf, args| {

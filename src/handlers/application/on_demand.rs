@@ -34,6 +34,7 @@ const LONGEST_BODY: u64 = 131_072;
 pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
     let program = Program::of_place(ex, place)?;
     ex.handler = b"fcgid-script".to_vec();
+    ex.target.landed.is_told = true;
     let scripts = &applications.scripts;
     if !applications.started.are_possible() {
         return Err(not_prepared());

@@ -18,11 +18,8 @@ pub fn proxied(ex: &mut Exchange, translated: &Translated) -> Place {
     let site = ex.site;
     ex.file.clone_from(&translated.path);
     ex.target.landed = exchange::Landed {
-        path_info: Vec::new(),
-        context_prefix: Vec::new(),
         context_root: translated.context_root.clone(),
-        document_root: None,
-        directory: None,
+        ..exchange::Landed::default()
     };
     let backend = backends::of_handler(&translated.path).unwrap_or_default();
     let backend = match memchr::memchr(b'|', backend) {

@@ -107,6 +107,7 @@ impl Conn {
         };
         told.end();
         let mut ex = self.exchange(head.lend(), (began, unique_id), RequestBody::none(), Some(destination));
+        ex.target.landed.is_told = true;
         let then = self.give_at_once(&mut ex, &mut response, body.pieces(), destination);
         head.take_back(ex.head);
         Asked::Answered(then)
