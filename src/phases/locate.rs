@@ -139,11 +139,9 @@ async fn walked(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fai
 async fn completed(ex: &mut Exchange, place: Place) -> Result<Place, Stop> {
     admitted(ex, &place).await?;
     authn::fake(ex, &place)?;
-    if place.alias == Alias::Proxied {
-        redirect::of_sections(ex, &place.conf)?;
-        return Ok(place);
-    }
-    if let Some(variant) = negotiate::run(ex, &place).await? {
+    if place.alias != Alias::Proxied
+        && let Some(variant) = negotiate::run(ex, &place).await?
+    {
         let place = walked(ex, &variant).await?;
         return Box::pin(completed(ex, place)).await;
     }

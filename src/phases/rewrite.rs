@@ -6,6 +6,7 @@ mod host;
 mod maps;
 
 use crate::base::quote;
+use crate::config::backends;
 use crate::config::directives::DirConf;
 use crate::config::directives::dir::Slash;
 use crate::config::directives::options::Options;
@@ -20,7 +21,7 @@ use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
 use crate::exchange::trace::Step;
 use crate::http::status::Status;
-use crate::http::target::{CleanPath, Slashes, TargetError};
+use crate::http::target::{CleanPath, EncodedSlashes, Slashes, TargetError, percent_decode};
 use crate::lang::rewrite::{self, Decision, Effects, Host, InDirectory, Pending, Subject};
 use crate::phases::proxy_pass;
 use crate::phases::redirect;
@@ -160,7 +161,7 @@ pub(super) enum Rewritten {
     Again(Again),
 }
 
-/// Applies the rules of a place to its file's name.
+/// Applies the rules of a place to its file's name, or to the URL of the application server that it goes to.
 pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Rewritten, Stop> {
     let rules = &place.conf.rewrite;
     if !rules.engine_is_on() || is_bare_directory(ex, place, rules) {
@@ -180,7 +181,10 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Rewritten
     if rules.are_on() {
         ex.trace(|| Step::Rules(Some(rules.directory().to_vec())));
     }
-    let mut filename = place.path.clone();
+    let mut filename = match place.alias {
+        Alias::Proxied => backend_url(&place.path),
+        Alias::None | Alias::Files | Alias::Scripts => place.path.clone(),
+    };
     if place.landing() == Landing::Directory
         && filename.last() != Some(&b'/')
         && ex.target.path.as_bytes().ends_with(b"/")
@@ -234,11 +238,30 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Rewritten
                 Decision::Stays => Ok(Rewritten::Here),
                 Decision::Proxy(url) => Ok(Rewritten::ToApplication(url, PathForm::Canonical)),
                 Decision::ProxyAsItIs(url) => Ok(Rewritten::ToApplication(url, PathForm::AsSent)),
+                Decision::Renamed(url) => {
+                    let url = [socket(&place.path), url.as_slice()].concat();
+                    Ok(Rewritten::ToApplication(url, PathForm::Canonical))
+                }
                 Decision::Again(path) => Ok(Rewritten::Again(again(&path, outcome.query.as_deref()))),
                 other => Err(elsewhere(other)),
             }
         }
     }
+}
+
+/// The name of an application server's socket in that of a place, with the bar behind it; empty without one.
+fn socket(path: &[u8]) -> &[u8] {
+    let url = backends::of_handler(path).unwrap_or_default();
+    let bar = memchr::memchr(b'|', url).filter(|_| url.starts_with(b"unix:"));
+    bar.and_then(|bar| url.get(..=bar)).unwrap_or_default()
+}
+
+/// The URL of an application server as rules see it in Apache: decoded, and without the socket's name.
+fn backend_url(path: &[u8]) -> Vec<u8> {
+    let url = backends::of_handler(path).and_then(|url| url.get(socket(path).len()..));
+    let url = url.unwrap_or_default();
+    let decoded = percent_decode(url, EncodedSlashes::NoDecode).unwrap_or_else(|_| url.to_vec());
+    [backends::HANDLER, &decoded].concat()
 }
 
 /// What `[T]` and `[H]` said of the request holds of its place.
@@ -384,6 +407,7 @@ fn elsewhere(decision: Decision) -> Stop {
         Decision::Again(_)
         | Decision::Proxy(_)
         | Decision::ProxyAsItIs(_)
+        | Decision::Renamed(_)
         | Decision::Declined
         | Decision::Stays
         | Decision::File(_)

@@ -307,7 +307,9 @@ LimitInternalRecursion).",
         default: "",
         summary: "Name a rule: what a URL that matches becomes.",
         manual: "In the server's part and in <VirtualHost> the pattern sees the URL path; in <Directory> and .htaccess it sees what \
-of the file's name lies below the directory, and what the rules make is sent through the server again. A substitution of - \
+of the file's name lies below the directory, and what the rules make is sent through the server again. Of a request that goes to an \
+application or another server, the rules of the sections around it see proxy: and the URL there, decoded and without the query; \
+where they change it, the request goes to what they make of it. A substitution of - \
 changes nothing. The flags are B, B=, BCTLS, BNE=, BNP, C, CO=, DPI, E=, END, F, G, H=, L, N, NC, NE, NS, PT, QSA, QSD, QSL, R, \
 R=, S=, T=, UnsafeAllow3F and UnsafePrefixStat. With P, the URL must be one of FastCGI (fcgi://), as ProxyPass has it; where a request decides its host or port, \
 the server's own files must name the address besides, as <Proxy> does.",

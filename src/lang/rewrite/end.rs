@@ -7,7 +7,7 @@ use crate::lang::vars::{FileTest, Variable};
 
 use super::rule::Rule;
 use super::run::{Changed, Made, Run, shown};
-use super::{Decision, Host, Outcome, Pending, Subject, uri};
+use super::{BACKEND, Decision, Host, Outcome, Pending, Subject, uri};
 
 /// Applies the rules of the server or a virtual host to a URL path.
 pub fn server<'r>(host: &'r dyn Host, rules: &[&'r Rule], subject: Subject) -> Result<Outcome, Pending> {
@@ -30,7 +30,8 @@ pub fn server<'r>(host: &'r dyn Host, rules: &[&'r Rule], subject: Subject) -> R
     Ok(outcome(run, decision))
 }
 
-/// Applies the rules of a directory, named with its final slash, to the name of a file below it. `base` is RewriteBase.
+/// Applies the rules of a directory, named with its final slash, to the name of a file below it, or to a backend's URL, which
+/// they see whole. `base` is RewriteBase.
 pub fn directory<'r>(
     host: &'r dyn Host,
     rules: &[&'r Rule],
@@ -40,12 +41,21 @@ pub fn directory<'r>(
     subject: Subject,
 ) -> Result<Outcome, Pending> {
     let own_query = subject.query.clone();
-    let file = subject.filename.clone();
+    let (file, is_of_backend) = (subject.filename.clone(), subject.is_of_backend());
     let mut run = Run::new(host, Some(directory), subject);
     let made = run.apply(rules)?;
     let decision = match made {
         Made::Changed(changed) => match leaves(&mut run, changed, own_query.as_deref(), base.zip(Some(directory))) {
             Some(decision) => decision,
+            None if is_of_backend && run.subject.is_of_backend() => {
+                let url = run.subject.filename.split_off(BACKEND.len());
+                let is_other = file.get(BACKEND.len()..) != Some(url.as_slice());
+                if is_other {
+                    Decision::Renamed(url)
+                } else {
+                    Decision::Stays
+                }
+            }
             None if run.subject.filename.first() != Some(&b'/') => Decision::NoPath(run.subject.filename.clone()),
             None if run.subject.filename == file => {
                 let file = shown(&file);

@@ -26,15 +26,25 @@ pub use flags::Flags;
 pub use rule::Rule;
 pub use template::{Template, Variable};
 
+/// How the name of a request begins that goes to a backend.
+const BACKEND: &[u8] = b"proxy:";
+
 /// What rules work on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// The URL path in the server's context, the file's name in a directory's.
+    /// The URL path in the server's context, the file's name in a directory's, or `proxy:` and the backend's URL.
     pub filename: Vec<u8>,
     /// What follows the file in the URL.
     pub path_info: Vec<u8>,
     /// The query, undecoded.
     pub query: Option<Vec<u8>>,
+}
+
+impl Subject {
+    /// Whether it is the URL of a backend, which is below no directory.
+    fn is_of_backend(&self) -> bool {
+        self.filename.starts_with(BACKEND)
+    }
 }
 
 /// What rules ask besides what expressions ask.
@@ -165,6 +175,8 @@ pub enum Decision {
     Proxy(Vec<u8>),
     /// To a backend, whose URL stays as it is (`[P,NE]`).
     ProxyAsItIs(Vec<u8>),
+    /// To the backend that it would have gone to, by this URL, which is yet to be escaped.
+    Renamed(Vec<u8>),
 }
 
 /// What rules did besides.

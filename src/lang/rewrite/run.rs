@@ -367,7 +367,7 @@ impl<'r> Run<'r> {
         let redirect = rule.flags.redirect;
         let is_relative = made.first() != Some(&b'/') && uri::absolute(made).is_none();
         let prefix = match self.directory {
-            Some(directory) if is_relative => directory,
+            Some(directory) if is_relative && !self.subject.is_of_backend() => directory,
             None if is_relative && !rule.flags.proxy && redirect.is_none() => b"/",
             _ => b"",
         };

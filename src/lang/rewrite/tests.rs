@@ -142,7 +142,9 @@ fn told(outcome: &Outcome) -> String {
         Decision::BelowDocumentRoot(path) => format!("root {}{query}", text(path)),
         Decision::Url(path) => format!("url {}{query}", text(path)),
         Decision::Again(path) => format!("again {}{query}", text(path)),
-        Decision::Proxy(url) | Decision::ProxyAsItIs(url) => format!("proxy {}{query}", text(url)),
+        Decision::Proxy(url) | Decision::ProxyAsItIs(url) | Decision::Renamed(url) => {
+            format!("proxy {}{query}", text(url))
+        }
     }
 }
 
