@@ -46,6 +46,36 @@ impl<T: Clone> Merge for Setting<T> {
     }
 }
 
+/// One value of a scope's own: an inner scope that gives none has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own<T>(Setting<T>);
+
+impl<T> Default for Own<T> {
+    fn default() -> Self {
+        Own(Setting::default())
+    }
+}
+
+impl<T> Own<T> {
+    /// Records `value`, replacing an earlier one of the same scope.
+    pub fn set(&mut self, value: T) {
+        self.0.set(value);
+    }
+}
+
+impl<T: Copy> Own<T> {
+    /// The value, or `default` where the scope gave none.
+    pub fn or(&self, default: T) -> T {
+        self.0.or(default)
+    }
+}
+
+impl<T: Clone> Merge for Own<T> {
+    fn merge(&mut self, inner: &Self) {
+        self.0.clone_from(&inner.0);
+    }
+}
+
 /// A list to which inner sections add.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended<T>(Vec<T>);
@@ -188,7 +218,7 @@ pub(crate) use settings;
 
 #[cfg(test)]
 mod tests {
-    use super::{Appended, Mapped, Merge, Setting};
+    use super::{Appended, Mapped, Merge, Own, Setting};
 
     #[test]
     fn an_inner_scope_replaces_adds_and_takes_away() {
@@ -199,6 +229,11 @@ mod tests {
         inner.set(2);
         outer.merge(&inner);
         assert_eq!(outer.or(0), 2);
+
+        let (mut outer, inner) = (Own::default(), Own::default());
+        outer.set(1);
+        outer.merge(&inner);
+        assert_eq!(outer.or(0), 0);
 
         let (mut outer, mut inner) = (Appended::default(), Appended::default());
         outer.push(1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::directives::SiteSettings;
-use crate::config::setting::{Appended, Setting, settings};
+use crate::config::setting::{Appended, Own, Setting, settings};
 use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
 
@@ -47,7 +47,7 @@ settings! {
         /// `TraceEnable`.
         trace: Setting<Trace>,
         /// `AllowEncodedSlashes`.
-        encoded_slashes: Setting<EncodedSlashes>,
+        encoded_slashes: Own<EncodedSlashes>,
         /// `MergeSlashes`.
         merge_slashes: Setting<bool>,
     }
@@ -209,7 +209,8 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::None,
         default: "Off",
         summary: "Say what a slash written as %2F does.",
-        manual: "Off: 404. On: it is decoded. NoDecode: it is left as %2F.",
+        manual: "Off: 404. On: it is decoded. NoDecode: it is left as %2F. As in Apache, a virtual host that does not say it refuses \
+them, whatever the main server says.",
         set: Set::Site(|site, args| {
             site.core.encoded_slashes.set(args.choice(
                 0,
