@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::gateway::refused::is_refused;
-use crate::gateway::request::{Configured, Credentials, Redirect, Request, Scheme, Script, Transport};
+use crate::gateway::request::{Configured, Credentials, Names, Redirect, Request, Scheme, Script, Transport};
 
 #[cfg(test)]
 pub(in crate::gateway) mod tests;
@@ -69,9 +69,9 @@ impl MetaVars {
         meta_vars.place(&request.place);
         meta_vars.parties(request);
         if let Some(redirect) = &request.redirect {
-            meta_vars.redirect(redirect, request.client.user);
+            meta_vars.redirect(redirect, request.client.user, request.names);
         }
-        meta_vars.configured(&request.configured);
+        meta_vars.configured(&request.configured, request.names);
         meta_vars.set("PATH", request.server.path.unwrap_or(DEFAULT_PATH), Replace::No);
         if let Some(time_zone) = request.server.time_zone {
             meta_vars.set("TZ", time_zone, Replace::No);
@@ -217,9 +217,9 @@ impl MetaVars {
         self.set_some("AUTH_TYPE", client.auth_type);
     }
 
-    fn redirect(&mut self, redirect: &Redirect<'_>, user: Option<&[u8]>) {
+    fn redirect(&mut self, redirect: &Redirect<'_>, user: Option<&[u8]>, names: Names) {
         for (name, value) in &redirect.before {
-            if let Some(name) = variable_name(&[b"REDIRECT_", *name].concat()) {
+            if let Some(name) = variable_name(&[b"REDIRECT_", *name].concat(), names) {
                 self.insert(Cow::Owned(name), value, Replace::Yes);
             }
         }
@@ -234,10 +234,10 @@ impl MetaVars {
     }
 
     /// Adds what was set, after everything computed: a computed variable wins (CVE-2025-65082).
-    fn configured(&mut self, configured: &[Configured<'_>]) {
+    fn configured(&mut self, configured: &[Configured<'_>], names: Names) {
         let mut chosen = BTreeMap::new();
         for variable in configured {
-            let name = variable_name(variable.name).unwrap_or_default();
+            let name = variable_name(variable.name, names).unwrap_or_default();
             match self.why_ignored(&name, variable) {
                 Some(why) => self.ignored.push(Ignored { name, why }),
                 None => {
@@ -332,9 +332,12 @@ pub fn is_told(variable: &[u8], value: &[u8], credentials: Credentials) -> bool 
     }
 }
 
-/// A configured name as the environment gets it, by Apache's rule: a leading digit and everything but letters, digits
-/// and `_` becomes `_`. `None` for the empty name.
-fn variable_name(name: &[u8]) -> Option<Vec<u8>> {
+/// A configured name as it is passed. `None` for the empty name, and one that cannot be.
+fn variable_name(name: &[u8], names: Names) -> Option<Vec<u8>> {
+    if names == Names::AsWritten {
+        // SCGI ends a name with a NUL.
+        return (!name.is_empty() && !name.contains(&0)).then(|| name.to_vec());
+    }
     let letter = |byte: &u8| if byte.is_ascii_alphanumeric() { *byte } else { b'_' };
     let mut variable: Vec<u8> = name.iter().map(letter).collect();
     let first = variable.first_mut()?;

@@ -42,8 +42,19 @@ pub struct Request<'a> {
     pub unique_id: Option<&'a [u8]>,
     /// What SetEnv, PassEnv, SetEnvIf and RewriteRule set, in the order of effect: the last of a name counts.
     pub configured: Vec<Configured<'a>>,
+    /// How their names are passed, and those of the request before.
+    pub names: Names,
     /// The request this one was redirected from inside the server.
     pub redirect: Option<Redirect<'a>>,
+}
+
+/// How the names of configured variables are passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As a shell takes them: a leading digit and everything but letters, digits and `_` becomes `_`.
+    Plain,
+    /// As they are written: what FastCGI and SCGI carry is no process's environment.
+    AsWritten,
 }
 
 /// The scheme of the site's own URLs.
@@ -127,7 +138,7 @@ pub struct Client<'a> {
 /// A variable that was set rather than computed.
 #[derive(Clone, Copy, Debug)]
 pub struct Configured<'a> {
-    /// Its name as written; characters no shell takes become `_`.
+    /// Its name as written.
     pub name: &'a [u8],
     /// Its value.
     pub value: &'a [u8],

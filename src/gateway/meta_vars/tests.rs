@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Ignored, MetaVars, WhyIgnored, is_refused};
 use crate::gateway::request::{
-    Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server, Transport,
+    Client, Configured, Credentials, Names, Origin, Redirect, Request, Scheme, Script, Server, Transport,
 };
 
 fn address(text: &str) -> SocketAddr {
@@ -48,6 +48,7 @@ pub(in crate::gateway) fn plain() -> Request<'static> {
         client: Client::default(),
         unique_id: Some(b"awAggspVxYFcMwYVfR_i-AAAAAA"),
         configured: Vec::new(),
+        names: Names::Plain,
         redirect: None,
     }
 }
@@ -454,4 +455,20 @@ fn the_user_of_the_request_before_is_told_when_this_one_has_none() {
     assert_eq!(value_of(&request, "REDIRECT_QUERY_STRING"), None);
     request.client.user = Some(b"bob");
     assert_eq!(value_of(&request, "REDIRECT_REMOTE_USER"), None);
+}
+
+#[test]
+fn names_stay_as_written_where_no_process_gets_them() {
+    let mut request = plain();
+    request.configured = ["app.name", "1st-", "PLAIN", "nul\0"]
+        .map(|name| by_server(name, "x"))
+        .to_vec();
+    let told = |request: &Request<'_>| {
+        ["app.name", "1st-", "app_name", "_st_", "PLAIN"].map(|name| value_of(request, name).is_some())
+    };
+    assert_eq!(told(&request), [false, false, true, true, true]);
+    request.names = Names::AsWritten;
+    assert_eq!(told(&request), [true, true, false, false, true]);
+    let meta_vars = MetaVars::of(&request);
+    assert!(meta_vars.iter().all(|(name, _)| !name.contains(&0)));
 }

@@ -13,7 +13,7 @@ use crate::exchange::view::View;
 use crate::fs::open::{self, Kind};
 use crate::gateway::meta_vars::MetaVars;
 use crate::gateway::refused::is_refused;
-use crate::gateway::request::Origin;
+use crate::gateway::request::{Names, Origin};
 use crate::handlers::cgi::environment::{self, Told};
 use crate::http::status::Status;
 use crate::http::target::{EncodedSlashes, percent_decode};
@@ -31,6 +31,8 @@ pub(super) struct Asked {
     /// What of the path follows the script.
     path_info: Vec<u8>,
     path_translated: Vec<u8>,
+    /// How it is told the names of variables that were set: by mod_fastcgi as scripts are, by mod_proxy as they are.
+    names: Names,
 }
 
 /// What `proxy-fcgi-pathinfo` asks for.
@@ -83,6 +85,7 @@ impl Asked {
             path_info: place.path_info.clone(),
             path_translated: place.path_translated.clone(),
             target,
+            names: Names::AsWritten,
         };
         let path = asked.target.path.clone();
         if asked.target.scheme == Scheme::Scgi {
@@ -110,6 +113,7 @@ impl Asked {
             script_filename: place.path.clone(),
             path_info: place.path_info.clone(),
             path_translated: place.path_translated.clone(),
+            names: Names::Plain,
         }
     }
 
@@ -173,6 +177,7 @@ impl Asked {
             path_translated: &self.path_translated,
             path,
             time_zone: None,
+            names: self.names,
         };
         environment::of(ex, place, told, length)
     }

@@ -20,6 +20,7 @@ use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::Place;
 use crate::gateway::fastcgi::answers::Answer;
 use crate::gateway::fastcgi::record::Role;
+use crate::gateway::request::Names;
 use crate::gateway::script_reply::{Kind, ReplyReader, ScriptReply};
 use crate::handlers::application::on_demand;
 use crate::handlers::application::starting::{self, Program, agreed, not_prepared, process};
@@ -182,6 +183,7 @@ fn variables(
         path_translated: b"",
         path: applications.path.as_deref(),
         time_zone: None,
+        names: Names::Plain,
     };
     let mut variables = environment::of(ex, place, told, None).into_pairs();
     let is_own = |name: &[u8]| {

@@ -10,7 +10,7 @@ use crate::exchange::{Exchange, Previous};
 use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
 use crate::gateway::refused::is_refused;
 use crate::gateway::request::{
-    Client, Configured, Credentials, Origin, Redirect, Request, Scheme, Script, Server, Transport,
+    Client, Configured, Credentials, Names, Origin, Redirect, Request, Scheme, Script, Server, Transport,
 };
 use crate::gateway::script_path::split_path;
 use crate::scripts::Inherited;
@@ -29,6 +29,8 @@ pub(in crate::handlers) struct Told<'a> {
     pub(in crate::handlers) path: Option<&'a [u8]>,
     /// TZ of the server's own environment.
     pub(in crate::handlers) time_zone: Option<&'a [u8]>,
+    /// How the names of variables that were set are passed.
+    pub(in crate::handlers) names: Names,
 }
 
 /// The script's environment. `length` is what its standard input will bring.
@@ -44,6 +46,7 @@ pub(in crate::handlers) fn of_script(
         path_translated: &place.path_translated,
         path: inherited.path.as_deref(),
         time_zone: inherited.time_zone.as_deref(),
+        names: Names::Plain,
     };
     of(ex, place, told, length)
 }
@@ -116,6 +119,7 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
         },
         unique_id: Some(&ex.unique_id),
         configured: configured(ex),
+        names: told.names,
         redirect: ex.previous.as_deref().map(|previous| redirect(ex, previous)),
     })
 }
