@@ -268,7 +268,8 @@ long, the response ends; the process is left alone.",
         overrides: Override::FileInfo,
         default: "",
         summary: "Say what REQUEST_URI tells a script after an internal redirect.",
-        manual: "Without it, the client's own request target.",
+        manual: "With original-uri, and without the directive, it is the client's own request target; with current-uri the path that \
+answers, that of an index file or a fallback too, decoded and without the query.",
         set: Set::Dir(|conf, args| {
             if args.keyword(0) != "request_uri" {
                 return Err(format!(

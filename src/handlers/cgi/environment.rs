@@ -135,10 +135,8 @@ fn content_type(ex: &Exchange) -> Option<&[u8]> {
 fn request_target(ex: &Exchange, place: &Place) -> Vec<u8> {
     match place.conf.cgi.request_uri.or(RequestUri::OriginalUri) {
         RequestUri::OriginalUri => ex.head.target_bytes().to_vec(),
-        RequestUri::CurrentUri => match &ex.target.query {
-            Some(query) => [ex.target.raw_path.as_slice(), b"?", query].concat(),
-            None => ex.target.raw_path.clone(),
-        },
+        // As in Apache: decoded, and without the query.
+        RequestUri::CurrentUri => ex.target.path.as_bytes().to_vec(),
     }
 }
 
