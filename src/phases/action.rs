@@ -56,7 +56,7 @@ fn keep_former(ex: &mut Exchange) {
         previous.status.code().to_string().into_bytes(),
     ));
     if previous.leads_to_error_document() {
-        let method = previous.method.as_str().as_bytes().to_vec();
+        let method = ex.name_of(previous.method).to_vec();
         former.push((b"REDIRECT_REQUEST_METHOD".to_vec(), method));
         let notes = previous.notes.as_ref().map(|notes| notes.as_bytes().to_vec());
         former.extend(notes.map(|notes| (b"REDIRECT_ERROR_NOTES".to_vec(), notes)));

@@ -189,7 +189,7 @@ fn redirect<'a>(ex: &'a Exchange, previous: &'a Previous) -> Redirect<'a> {
         status: previous.status.code(),
         url: &previous.redirect_url,
         query: previous.query.as_deref(),
-        method: is_error.then(|| previous.method.as_str().as_bytes()),
+        method: is_error.then(|| ex.name_of(previous.method)),
         error_notes: previous.notes.as_deref().map(str::as_bytes),
         user: former_user(previous),
         before: previous
