@@ -244,7 +244,11 @@ impl AccessRecord for Finished<'_> {
     }
 
     fn canonical_name(&self) -> &[u8] {
-        self.view.ex.server_name()
+        let name = self.view.ex.server_name();
+        // Brackets are of URLs; as in Apache, an address stands in the log without.
+        name.strip_prefix(b"[")
+            .and_then(|name| name.strip_suffix(b"]"))
+            .unwrap_or(name)
     }
 
     fn server_port(&self) -> u16 {
