@@ -117,8 +117,9 @@ fn groups(site: &mut SiteSettings, args: &Args, list: &[u8]) -> Said<()> {
     let mut groups = Vec::new();
     for word in list.split(|byte| *byte == b':').filter(|word| !word.is_empty()) {
         let name = String::from_utf8_lossy(word.strip_prefix(b"?").unwrap_or(word)).to_ascii_lowercase();
-        match GROUPS.iter().find(|(known, _)| *known == name || name == "auto") {
-            Some(_) if name == "auto" => groups = vec![Group::X25519, Group::P256, Group::P384],
+        let is_usual = matches!(name.as_str(), "auto" | "automatic");
+        match GROUPS.iter().find(|(known, _)| *known == name || is_usual) {
+            Some(_) if is_usual => groups = vec![Group::X25519, Group::P256, Group::P384],
             Some((_, group)) if !groups.contains(group) => groups.push(*group),
             Some(_) => {}
             None => args.remark(format!("keys are not agreed upon in the group {}", shown(word))),
