@@ -55,8 +55,8 @@ enum Coding {
 }
 
 impl PathInfo {
-    fn of(ex: &Exchange) -> Option<PathInfo> {
-        let said = ex.variable(b"proxy-fcgi-pathinfo")?.to_ascii_lowercase();
+    fn of(ex: &Exchange, place: &Place) -> Option<PathInfo> {
+        let said = said_of_path_info(ex, place, b"proxy-fcgi-pathinfo")?.to_ascii_lowercase();
         Some(match said.as_slice() {
             b"full" => PathInfo::Full,
             b"first-dot" => PathInfo::FirstDot,
@@ -65,6 +65,13 @@ impl PathInfo {
             _ => PathInfo::Whole(Coding::AsIs),
         })
     }
+}
+
+/// What a variable asks of PATH_INFO. As in Apache, where the application's URL is what ProxyPass or a rule has come to, SetEnv comes
+/// too late for it; SetEnvIf and rules do not.
+fn said_of_path_info<'a>(ex: &'a Exchange, place: &Place, name: &[u8]) -> Option<&'a [u8]> {
+    let comes_late = place.alias == Alias::Proxied && place.conf.env.variables.find(name).is_some();
+    ex.variable(name).filter(|_| !comes_late)
 }
 
 impl Asked {
@@ -89,10 +96,10 @@ impl Asked {
         };
         let path = asked.target.path.clone();
         if asked.target.scheme == Scheme::Scgi {
-            asked.for_scgi(ex);
+            asked.for_scgi(ex, place);
             return Ok(asked);
         }
-        if let Some(wanted) = PathInfo::of(ex) {
+        if let Some(wanted) = PathInfo::of(ex, place) {
             asked.divide(ex, wanted, &path);
         }
         if asked.script_filename.is_empty() {
@@ -119,9 +126,9 @@ impl Asked {
 
     /// As Apache's mod_proxy_scgi has it: what follows the address is PATH_INFO only where `proxy-scgi-pathinfo` asks for it,
     /// and then decoded (RFC 3875 section 4.1.5; Apache leaves it as it is in URLs).
-    fn for_scgi(&mut self, ex: &Exchange) {
+    fn for_scgi(&mut self, ex: &Exchange, place: &Place) {
         self.script_filename = [backends::HANDLER, &self.target.base, &self.target.path].concat();
-        if ex.variable(b"proxy-scgi-pathinfo").is_some() {
+        if said_of_path_info(ex, place, b"proxy-scgi-pathinfo").is_some() {
             self.path_info = decoded(&self.target.path);
             self.translate(ex);
         }
