@@ -119,7 +119,8 @@ pub const DIRECTIVES: &[Directive] = &[
          field, a pattern for names of fields, or a variable that an earlier line has set. A name without a value gets 1; one \
          with an exclamation mark is taken away; in a value, $0 to $9 stand for the pattern's match and its groups, unless the \
          pattern is plain text, as in Apache. What is not there is compared as nothing, so ^$ finds its absence. Of several fields \
-         whose names match, each is tried; Apache tries the last only. \
+         whose names match, each is tried; Apache tries the last only. Request_URI is the path decoded and without dot segments; \
+         outside of sections Apache compares it as the client has written it, so that an escape gets past a pattern. \
          Lines for a place are asked of what the client asked for, not of an index file or a fallback that stands for it."
     ),
     Directive {

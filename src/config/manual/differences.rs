@@ -71,6 +71,8 @@ files do not set
 One that could not be reached is tried again with the next request, unless
 .Li retry=
 says otherwise.
+.It
+A request ends with the application: Max-Forwards is passed on to it as it is.
 .El
 .Sh STATUS PAGES
 What
@@ -179,6 +181,14 @@ has set.
 A client that takes trailers is given them.
 .It
 Ranges are the business of the server behind: a whole answer stays whole.
+.It
+A directory that its own rules give to a server behind is asked for by its own
+path; Apache puts the first name of
+.Ic DirectoryIndex
+behind that.
+.It
+A redirect to a path that rules of a section make of such a request has its
+Location; Apache sends none.
 .It
 TRACE is answered here, where
 .Ic TraceEnable
