@@ -382,7 +382,7 @@ fn elsewhere(decision: Decision) -> Stop {
         }
         Decision::Unsafe3F => Fail::client(
             Status::FORBIDDEN,
-            "a rule would make a query of an encoded question mark; [UnsafeAllow3F] would let it",
+            "a rule would make a query of a question mark that is not its own; [UnsafeAllow3F] would let it",
         )
         .of_module("rewrite")
         .into(),

@@ -311,7 +311,8 @@ of the file's name lies below the directory, and what the rules make is sent thr
 application or another server, the rules of the sections around it see proxy: and the URL there, decoded and without the query; \
 where they change it, the request goes to what they make of it. A substitution of - \
 changes nothing. The flags are B, B=, BCTLS, BNE=, BNP, C, CO=, DPI, E=, END, F, G, H=, L, N, NC, NE, NS, PT, QSA, QSD, QSL, R, \
-R=, S=, T=, UnsafeAllow3F and UnsafePrefixStat. With P, the URL must be one of FastCGI (fcgi://), as ProxyPass has it; where a request decides its host or port, \
+R=, S=, T=, UnsafeAllow3F and UnsafePrefixStat. A question mark that a group, a variable or a map brings makes no query: the \
+answer is 403, unless UnsafeAllow3F stands there. With P, the URL must be one of FastCGI (fcgi://), as ProxyPass has it; where a request decides its host or port, \
 the server's own files must name the address besides, as <Proxy> does.",
         set: Set::SiteOrDir(
             |site, args| rule(&mut site.rewrite.rules.0, args),

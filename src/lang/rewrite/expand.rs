@@ -15,8 +15,8 @@ use super::template::{Piece, Template, Variable};
 use super::{Ahead, Pending};
 
 impl Run<'_> {
-    /// A template filled in, and where in it a question mark came with a group of the rule's pattern: one that the client had
-    /// written as `%3f`.
+    /// A template filled in, and where in it question marks came that are not written in it: with groups (the client had written
+    /// them as `%3f`), variables and maps.
     pub(super) fn expand(
         &mut self,
         template: &Template,
@@ -24,24 +24,23 @@ impl Run<'_> {
     ) -> Result<(Vec<u8>, Vec<usize>), Pending> {
         let (mut out, mut marks) = (Vec::new(), Vec::new());
         for piece in template.pieces() {
+            let start = out.len();
             match piece {
-                Piece::Literal(text) => out.extend_from_slice(text),
+                Piece::Literal(text) => {
+                    out.extend_from_slice(text);
+                    continue;
+                }
                 Piece::RuleGroup(number) | Piece::CondGroup(number) => {
                     let from_rule = matches!(piece, Piece::RuleGroup(_));
                     let matched = if from_rule { &self.rule_match } else { &self.cond_match };
                     let Some((subject, groups)) = matched else { continue };
                     let text = group(*number, subject, groups);
-                    let start = out.len();
                     match escape.filter(|escape| escape.which != Which::None) {
                         Some(escape) => {
                             append_escaped(&mut out, text, escape);
                             self.tell_escaped(text, out.get(start..).unwrap_or_default());
                         }
                         None => out.extend_from_slice(text),
-                    }
-                    if from_rule {
-                        let brought = out.iter().enumerate().skip(start).filter(|(_, byte)| **byte == b'?');
-                        marks.extend(brought.map(|(at, _)| at));
                     }
                 }
                 Piece::Variable(variable) => {
@@ -59,6 +58,8 @@ impl Run<'_> {
                     out.extend_from_slice(&found);
                 }
             }
+            let brought = out.iter().enumerate().skip(start).filter(|(_, byte)| **byte == b'?');
+            marks.extend(brought.map(|(at, _)| at));
         }
         Ok((out, marks))
     }

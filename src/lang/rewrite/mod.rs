@@ -146,7 +146,7 @@ pub enum Decision {
     Status(u16),
     /// To 500: `[N]` led round too often.
     TooManyRounds,
-    /// To 403: a query came out of an encoded question mark (`UnsafeAllow3F` would let it).
+    /// To 403: a query came out of a question mark that a group, a variable or a map brought (`UnsafeAllow3F` would let it).
     Unsafe3F,
     /// To 403: the query that rules made has a control character or a space.
     UnsafeQuery,

@@ -25,7 +25,7 @@ pub(super) enum Made {
     Status(u16),
     /// The answer is 500: too many rounds of `[N]`.
     TooManyRounds,
-    /// The answer is 403: a path or query came out of an encoded question mark.
+    /// The answer is 403: a query came out of a question mark that is not the rule's own.
     Unsafe3F,
     /// The answer is 500: a rule makes its path longer and longer.
     TooLong(String),
