@@ -426,6 +426,7 @@ impl Generation {
 
     /// Ends now, within a second or two.
     pub(super) fn stop(&mut self) {
+        self.drain_at = None; // one that was put off would take the stop back
         self.worker.restart_at = None;
         self.spawner.restart_at = None;
         self.phase = Phase::Stopping(Instant::now() + STOP_LIMIT);
@@ -448,6 +449,7 @@ impl Generation {
     /// Ends at once; for one that runs no scripts, or leaves them to nobody.
     pub(super) fn kill(&mut self) {
         self.phase = Phase::Killed;
+        self.drain_at = None;
         self.worker.restart_at = None;
         self.spawner.restart_at = None;
         self.worker.kill();

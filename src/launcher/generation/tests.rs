@@ -15,6 +15,7 @@ use crate::config::keyring::Keyring;
 use crate::launcher::Listen;
 use crate::launcher::bind::{Ground, bind_all};
 use crate::launcher::programs::Programs;
+use crate::launcher::roles::Stock;
 use crate::process::channel::{Channel, Wait};
 use crate::process::environment::Environment;
 use crate::process::inherit::Role;
@@ -85,6 +86,39 @@ fn a_worker_that_was_not_asked_to_drain_keeps_its_listeners_for_its_successor() 
             .expect("there is room");
         generation.hear_worker();
         assert_eq!(generation.listeners.len(), left, "{phase:?}");
+    }
+}
+
+/// What was to drain a moment later, for the sake of those who connect, is told to stop or is killed before.
+#[test]
+fn a_drain_that_was_put_off_takes_no_stop_back() {
+    let stock = stock();
+    let soon = Instant::now() + Duration::from_millis(1);
+    let later = soon + Duration::from_millis(1);
+    for (order, expected) in [
+        (Generation::stop as fn(&mut Generation), "Stopping"),
+        (Generation::hurry, "Stopping"),
+        (Generation::kill, "Killed"),
+    ] {
+        let (mut generation, _worker, _spawner) = generation(Phase::Draining);
+        generation.drain_at = Some(soon);
+        order(&mut generation);
+        generation.pass_time(&stock, later);
+        let phase = format!("{:?}", generation.phase);
+        assert!(phase.starts_with(expected), "{phase}");
+    }
+}
+
+fn stock() -> Stock {
+    let null = Rc::new(OwnedFd::from(File::open("/dev/null").expect("every system has it")));
+    Stock {
+        program: Rc::clone(&null),
+        argv: |_| Vec::new(),
+        env: Environment::default(),
+        null: Rc::clone(&null),
+        stderr: null,
+        secret: Vec::new(),
+        silence: None,
     }
 }
 
