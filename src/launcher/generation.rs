@@ -43,6 +43,8 @@ pub(super) struct Generation {
     drain_at: Option<Instant>,
     /// How long it may then take; zero is no limit.
     drain_limit: Duration,
+    /// Whether its worker is known to give signs of life while it drains: one of an older version may not.
+    shows_draining: bool,
     /// The program that its roles execute: of the version it was started with.
     program: Rc<OwnedFd>,
     /// Scripts without a spawner that the worker wants signalled.
@@ -112,6 +114,7 @@ impl Generation {
             worker_begun: false,
             drain_at: None,
             drain_limit: Duration::ZERO,
+            shows_draining: true,
             program: Rc::clone(&stock.program),
             orphans: Vec::new(),
             questions: Vec::new(),
@@ -197,8 +200,8 @@ impl Generation {
     pub(super) fn next_time(&self, silence: Option<Duration>) -> Option<Instant> {
         let own = match self.phase {
             Phase::Starting(until) | Phase::Stopping(until) => Some(until),
-            Phase::Serving => self.silent_at(silence),
-            Phase::Draining | Phase::Killed => None,
+            Phase::Serving | Phase::Draining => self.silent_at(silence),
+            Phase::Killed => None,
         };
         [
             own,
@@ -241,7 +244,7 @@ impl Generation {
         }
         match self.phase {
             Phase::Stopping(until) if until <= now => self.kill(),
-            Phase::Serving if self.silent_at(stock.silence).is_some_and(|at| at <= now) => {
+            Phase::Serving | Phase::Draining if self.silent_at(stock.silence).is_some_and(|at| at <= now) => {
                 say(
                     "launcher",
                     Weight::Error,
@@ -254,9 +257,14 @@ impl Generation {
         }
     }
 
-    /// When the worker has been silent for too long; while it starts that takes as long as any start may.
+    /// When the worker has been silent for too long; while it starts that takes as long as any start may, and as long while it
+    /// drains: it may be writing its last lines to a slow log.
     fn silent_at(&self, silence: Option<Duration>) -> Option<Instant> {
-        let limit = if self.worker.is_ready {
+        let is_draining = self.phase == Phase::Draining;
+        if is_draining && !self.shows_draining {
+            return None;
+        }
+        let limit = if self.worker.is_ready && !is_draining {
             silence?
         } else {
             silence?.max(START_LIMIT)

@@ -380,6 +380,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
         );
     }
     attend(&thread, questions, &launcher);
+    tokio::task::spawn_local(give_signs(number, Arc::clone(&pulse), Arc::clone(&launcher)));
     if number == 0 && backends.have_services() {
         tokio::task::spawn_local(tell_of_services(Arc::clone(&backends), Arc::clone(&launcher)));
     }
@@ -401,6 +402,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                         let _ = launcher.tell(&FromWorker::AcceptingEnded, Wait::Yes);
                     }
                     drain(&mut orders, &thread, &connections, &spawner, Ending::after(limit, idle)).await;
+                    pulse.end(number);
                     return Ok(());
                 }
                 Some(Order::SpawnerRestarted) => spawner.restarted(),
@@ -410,16 +412,25 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                     return Ok(());
                 }
             },
-            _ = tick.tick() => {
-                if pulse.beat(number) {
-                    // A launcher that does not listen at the moment is told at the next turn.
-                    let _ = launcher.tell(&FromWorker::Alive, Wait::No);
-                }
-                thread.applications.backends().sweep();
-            }
+            _ = tick.tick() => thread.applications.backends().sweep(),
         }
     }
 }
+
+/// Shows that this thread turns, until the end of its event loop.
+async fn give_signs(number: usize, pulse: Arc<Pulse>, launcher: Arc<Channel>) {
+    let mut tick = tokio::time::interval(SIGN);
+    loop {
+        tick.tick().await;
+        if pulse.beat(number) {
+            // A launcher that does not listen at the moment is told at the next turn.
+            let _ = launcher.tell(&FromWorker::Alive, Wait::No);
+        }
+    }
+}
+
+/// How often a thread shows that it turns.
+const SIGN: Duration = Duration::from_secs(1);
 
 /// Does what other threads ask for: closes idle connections, tells what there is to tell.
 fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>, launcher: &Arc<Channel>) {

@@ -92,6 +92,7 @@ impl Generation {
             worker_begun: true,
             drain_at,
             drain_limit: Duration::ZERO,
+            shows_draining: false,
             program,
             settings,
             keys,

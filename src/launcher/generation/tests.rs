@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use super::Reports;
-use super::{Generation, MESSAGES_A_TURN, OpenLogs, Phase, RoleProcess};
+use super::{Generation, MESSAGES_A_TURN, OpenLogs, Phase, RoleProcess, START_LIMIT};
 use crate::base::testing::{Dice, alone};
 use crate::config::keyring::Keyring;
 use crate::launcher::Listen;
@@ -17,10 +17,12 @@ use crate::launcher::bind::{Ground, bind_all};
 use crate::launcher::programs::Programs;
 use crate::launcher::roles::Stock;
 use crate::process::channel::{Channel, Wait};
+use crate::process::child::Child;
 use crate::process::environment::Environment;
 use crate::process::inherit::Role;
 use crate::process::memfd;
 use crate::process::message::FromWorker;
+use crate::process::pidfd::Pidfd;
 
 const PACKETS: usize = 200_000;
 
@@ -55,6 +57,7 @@ fn generation(phase: Phase) -> (Generation, Channel, Channel) {
         worker_begun: true,
         drain_at: None,
         drain_limit: Duration::ZERO,
+        shows_draining: true,
         program: Rc::clone(&null),
         settings: memfd::sealed("settings", b"").expect("memory files work"),
         keys: memfd::sealed("keys", b"").expect("memory files work"),
@@ -107,6 +110,28 @@ fn a_drain_that_was_put_off_takes_no_stop_back() {
         let phase = format!("{:?}", generation.phase);
         assert!(phase.starts_with(expected), "{phase}");
     }
+}
+
+/// A worker that is stuck keeps no reload from its end: it is killed while it drains too, only later.
+#[test]
+fn a_worker_that_drains_and_is_stuck_is_not_waited_for_without_end() {
+    let limit = Some(Duration::from_secs(3));
+    let own = i32::try_from(std::process::id()).expect("small");
+    let silence = |phase, is_of_ours| {
+        let (mut generation, _worker, _spawner) = generation(phase);
+        generation.worker.child = Some(Child {
+            pid: own,
+            pidfd: Pidfd::open(own).expect("it is us"),
+        });
+        generation.worker.is_ready = true;
+        generation.shows_draining = is_of_ours;
+        let at = generation.next_time(limit);
+        at.map(|at| at.saturating_duration_since(generation.worker.heard))
+    };
+    assert_eq!(silence(Phase::Serving, true), limit);
+    assert_eq!(silence(Phase::Draining, true), Some(START_LIMIT));
+    assert_eq!(silence(Phase::Draining, false), None, "of an older version");
+    assert_eq!(silence(Phase::Killed, true), None);
 }
 
 fn stock() -> Stock {
