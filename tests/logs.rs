@@ -46,6 +46,7 @@ pub fn trials() -> Vec<Trial> {
             lines_beyond_the_bound_are_counted_to_the_last,
         ),
         logs("a_reload_loses_no_line_that_waits", a_reload_loses_no_line_that_waits),
+        logs("a_program_of_refused_settings_ends", a_program_of_refused_settings_ends),
         logs(
             "a_program_that_takes_the_error_log_is_started_again_though_its_pipe_is_full",
             a_program_that_takes_the_error_log_is_started_again_though_its_pipe_is_full,
@@ -220,6 +221,37 @@ fn a_reload_loses_no_line_that_waits() -> Result<(), String> {
     let mut lines = lines(&root.join("out"));
     lines.sort();
     load.is_all(&lines, 0)?;
+    end(&root)
+}
+
+/// It was started for settings that did not come into force; that of those in force goes on.
+fn a_program_of_refused_settings_ends() -> Result<(), String> {
+    let (root, server) = boot(
+        "refused",
+        &["CustomLog \"|$ROOT/bin/log $ROOT/out\" <%U>%q"],
+        Some(KEEP),
+    )?;
+    let programs = || {
+        let mut all = processes::descendants(server.pid());
+        all.retain(|one| one.name == "log" || one.name == "cat");
+        all
+    };
+    let first = programs().first().map(|one| one.pid).ok_or("it does not run")?;
+    let good = text(&root.join("httpd.conf"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+    let address = taken.local_addr().map_err(|e| e.to_string())?;
+    let bad = format!("{good}\nCustomLog \"|/bin/cat\" %U\nListen {address}\n");
+    server::write(&root.join("httpd.conf"), bad.as_bytes())?;
+    server.signal("USR1")?;
+    says(&root.join("error.log"), "the settings in force stay as they are")?;
+    server::poll(PATIENCE, || match &*programs() {
+        [one] if one.pid == first => Ok(()),
+        others => Err(format!("{others:?}")),
+    })?;
+    let mut load = Load::new(&server)?;
+    load.ask(10, "")?;
+    server.stop()?;
+    load.is_all(&lines(&root.join("out")), 0)?;
     end(&root)
 }
 

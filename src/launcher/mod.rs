@@ -523,15 +523,15 @@ impl<'a> Launcher<'a> {
         let before = self.old.len();
         self.old.retain(|generation| !generation.is_over());
         if self.old.len() < before {
-            let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
-            self.programs.keep(
-                self.current
-                    .iter()
-                    .chain(candidate)
-                    .chain(&self.old)
-                    .map(|one| &one.logs),
-            );
+            self.let_go_of_programs();
         }
+    }
+
+    /// Those that no log in use needs see their end.
+    fn let_go_of_programs(&mut self) {
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.generation);
+        let used = self.current.iter().chain(candidate).chain(&self.old);
+        self.programs.keep(used.map(|one| &one.logs));
     }
 }
 

@@ -65,6 +65,7 @@ impl Launcher<'_> {
     /// What was asked for cannot be: all stays as it is.
     pub(super) fn refuse(&mut self, error: &str) {
         self.services.revert(&self.stock);
+        self.let_go_of_programs();
         for line in error.lines() {
             say("launcher", Weight::Error, line);
         }
