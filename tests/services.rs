@@ -40,6 +40,10 @@ pub fn trials() -> Vec<Trial> {
             a_reload_that_fails_changes_nothing,
         ),
         services(
+            "a_successor_is_what_the_settings_in_force_say",
+            a_successor_is_what_the_settings_in_force_say,
+        ),
+        services(
             "a_killed_launcher_leaves_no_service",
             a_killed_launcher_leaves_no_service,
         ),
@@ -355,6 +359,30 @@ fn a_reload_that_fails_changes_nothing() -> Result<(), String> {
         n => Err(format!("{n} run")),
     })?;
     end(&root, server, &["192.0.2.1", "settings in force stay"])
+}
+
+/// A reload that has one service no more and another too many, which has no place for its socket: it is refused, and when the first
+/// dies then, it has a successor.
+fn a_successor_is_what_the_settings_in_force_say() -> Result<(), String> {
+    let root = server::fresh_root("service-successor");
+    let sockets = root.join("sockets");
+    let common = vec![format!("ServiceDir {}", sockets.display())];
+    let server = boot_in(&root, &[&*common, &service("app", "--service", "")].concat())?;
+    let app = pid(&server, "app")?;
+    fs::create_dir_all(sockets.join("new.0/in-the-way")).map_err(|e| e.to_string())?;
+    let other = [&*common, &service("new", "--service", "")].concat();
+    server::write_config(&root, &other, &server.listeners[0])?;
+    server.signal("USR1")?;
+    said(&root, "the settings in force stay as they are")?;
+    kill(app, Signal::KILL);
+    if pid(&server, "app")? == app {
+        return Err("the dead one answers".into());
+    }
+    end(
+        &root,
+        server,
+        &["<Service new>", "settings in force stay", "it is started again"],
+    )
 }
 
 fn a_killed_launcher_leaves_no_service() -> Result<(), String> {

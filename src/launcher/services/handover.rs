@@ -37,6 +37,7 @@ impl Services {
             serial: unpack.number()?,
             directory: unpack.option(unpack_path)?.map(Directory::of_ours),
             settings: unpack.option(Unpack::owned)?,
+            before: None,
             list: unpack.list(unpack_service)?,
             gone: unpack.list(unpack_service)?,
             fresh: Vec::new(),

@@ -36,6 +36,8 @@ pub struct Services {
     directory: Option<Directory>,
     /// The settings' text, from which a process learns what it is to be.
     settings: Option<OwnedFd>,
+    /// The text in force, while `settings` is that of a plan that is not yet.
+    before: Option<OwnedFd>,
     list: Vec<Service>,
     /// Those that the settings do not have any more, until their last process has ended.
     gone: Vec<Service>,
@@ -82,7 +84,7 @@ impl Services {
         let new: Vec<ServicePlan> = plan.services.iter().filter(is_new).cloned().collect();
         self.make_directory(&plan.service_dir, owner)?;
         if self.settings.is_none() || !new.is_empty() {
-            // One that is there runs by a section that both texts have.
+            self.before = self.settings.take();
             self.take_settings(&plan.settings)?;
         }
         for plan in new {
@@ -116,8 +118,12 @@ impl Services {
         Ok(())
     }
 
-    /// The settings of a plan did not come into force: the services that were started for it go.
+    /// The settings of a plan did not come into force: the services that were started for it go, and whoever is started again is
+    /// what it was.
     pub(super) fn revert(&mut self, stock: &Stock) {
+        if let Some(before) = self.before.take() {
+            self.settings = Some(before);
+        }
         let fresh = std::mem::take(&mut self.fresh);
         self.drop_all_but(|name| !fresh.iter().any(|new| new == name), stock);
     }
@@ -129,6 +135,7 @@ impl Services {
             return Ok(());
         }
         self.take_settings(&plan.settings)?;
+        self.before = None;
         self.fresh.clear();
         self.drop_all_but(|name| plan.services.iter().any(|kept| kept.name == name), stock);
         let mut result = Ok(());
