@@ -31,6 +31,10 @@ pub fn trials() -> Vec<Trial> {
             "settings_that_fail_then_leave_the_old_ones",
             settings_that_fail_then_leave_the_old_ones,
         ),
+        upgrade(
+            "a_restart_is_one_while_a_program_is_tried_too",
+            a_restart_is_one_while_a_program_is_tried_too,
+        ),
         upgrade("services_stay", services_stay),
         upgrade(
             "log_programs_and_the_background_stay",
@@ -154,6 +158,24 @@ fn settings_that_fail_then_leave_the_old_ones() -> Result<(), String> {
     let reply = ask(&server, "/cgi-bin/version")?.reply(Judge::Strict)?;
     if reply.body != b"7 7\n" {
         return Err(format!("{reply:?}"));
+    }
+    end(&root, server)
+}
+
+/// The reload comes first, and the restart while that is under way: what was begun is cut short.
+fn a_restart_is_one_while_a_program_is_tried_too() -> Result<(), String> {
+    let (root, server) = boot("upgrade-restart", &[])?;
+    let mut slow = ask(&server, "/cgi-bin/slow")?;
+    slow.wait_for(b"begun")?;
+    install(&root)?;
+    server.signal("USR1")?;
+    server::poll(PATIENCE, || {
+        let log = fs::read_to_string(root.join("error.log")).unwrap_or_default();
+        log.contains("it is tried").then_some(()).ok_or(log)
+    })?;
+    server::kill(server.pid(), rustix::process::Signal::USR2);
+    if slow.reply(Judge::Strict)?.body != b"begun\n" {
+        return Err("the script under way was waited for".into());
     }
     end(&root, server)
 }

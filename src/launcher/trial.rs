@@ -220,10 +220,15 @@ impl Launcher<'_> {
         if self.ending != super::Ending::No {
             return true;
         }
+        // Whoever asked meanwhile is answered by this one too.
+        let change = match self.wanted {
+            Some(Change::Abrupt) => Change::Abrupt,
+            _ => trial.change,
+        };
         let failed = trial
             .verdict(ended)
             .err()
-            .or_else(|| Some(self.hand_over(&trial.program, trial.change)));
+            .or_else(|| Some(self.hand_over(&trial.program, change)));
         if let Some(error) = failed {
             let shown = self.program_file.as_ref().map(|file| file.path.display().to_string());
             self.refuse(&format!(
