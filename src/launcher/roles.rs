@@ -133,8 +133,10 @@ impl RoleProcess {
         spec.env.clone_from(&stock.env);
         spec.session = Session::NoTerminal; // a Ctrl-C there is for the launcher alone
         spec.identity = identity;
-        spec.parent_death = Some(Signal::KILL);
+        // A spawner has scripts to end first. It sees our end by its channel, also if it was stopped.
+        spec.parent_death = Some(Signal::CONT);
         if self.role == Role::Worker {
+            spec.parent_death = Some(Signal::KILL);
             spec.new_privileges = NewPrivileges::Never;
             if identity.is_some() {
                 // One that takes its identity itself needs root's power for it, and empties the set afterwards.

@@ -79,6 +79,8 @@ pub fn run(inherited: Inherited, rules: Rules) -> ExitCode {
 /// The spawner's whole state.
 pub struct Spawner {
     launcher: Channel,
+    /// Whether the launcher has ended.
+    is_alone: bool,
     lines: Vec<Line>,
     next_line: u64,
     scripts: Vec<Script>,
@@ -104,6 +106,7 @@ impl Spawner {
     pub fn new(launcher: Channel, scripts: Vec<Channel>, rules: Rules) -> io::Result<Spawner> {
         let mut spawner = Spawner {
             launcher,
+            is_alone: false,
             lines: Vec::new(),
             next_line: 0,
             scripts: Vec::new(),
@@ -116,12 +119,13 @@ impl Spawner {
         Ok(spawner)
     }
 
-    /// Serves until it is told to end and has, or the launcher is gone.
+    /// Serves until it is told to end and has, or the launcher is gone, which is an order to end too.
     pub fn serve(&mut self) -> io::Result<()> {
         while !self.has_ended() {
             let ready = self.wait()?;
             if ready.launcher && !self.hear_launcher()? {
-                return Ok(());
+                self.is_alone = true;
+                self.stop(GRACE_ALONE);
             }
             for key in ready.scripts {
                 self.hear_script(key);
@@ -152,7 +156,8 @@ impl Spawner {
 
     /// Waits until something is to be done.
     fn wait(&self) -> io::Result<Ready> {
-        let mut polled = vec![PollFd::new(&self.launcher, PollFlags::IN)];
+        let launcher = (!self.is_alone).then(|| PollFd::new(&self.launcher, PollFlags::IN));
+        let mut polled: Vec<PollFd<'_>> = launcher.into_iter().collect();
         polled.extend(
             self.lines
                 .iter()
@@ -176,7 +181,7 @@ impl Spawner {
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, limit.as_ref()))?;
         let gates = polled.iter().skip(others).map(PollFd::revents).collect();
         let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
-        let launcher = events.next().unwrap_or(false);
+        let launcher = !self.is_alone && events.next().unwrap_or(false);
         let lines = self
             .lines
             .iter()
@@ -217,6 +222,8 @@ impl Spawner {
                 let _unheard = self.launcher.tell(&FromSpawner::Report { number, scripts }, Wait::No);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // What we had to say was not heard.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
             Err(error) => return Err(error),
         }
         Ok(true)
@@ -226,6 +233,7 @@ impl Spawner {
     fn stop(&mut self, grace: Duration) {
         self.lines.clear();
         for script in &mut self.scripts {
+            script.keep();
             script.signal(Signal::TERM);
         }
         self.ending = Ending::Stopping(Instant::now() + grace);
@@ -424,6 +432,9 @@ const ORDERS_A_TURN: usize = 8;
 /// for them, up to a limit.
 const BRIEF: Duration = Duration::from_millis(2);
 const LONGEST_BRIEF: Duration = Duration::from_millis(20);
+
+/// How long scripts have after their SIGTERM when the launcher was killed; as in a stop.
+const GRACE_ALONE: Duration = Duration::from_millis(1500);
 
 /// How long killed scripts are waited for: one may sit in a system call that nothing interrupts.
 const AFTER_KILL: Duration = Duration::from_millis(500);

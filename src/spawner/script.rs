@@ -277,6 +277,11 @@ impl Script {
         }
     }
 
+    /// Its number is needed until we end, for what may be left of its group: it is not reaped, though its worker has let go of it.
+    pub(super) fn keep(&mut self) {
+        self.released = false;
+    }
+
     /// Its number; its warden's until it has one.
     fn pid(&self) -> i32 {
         match &self.by {

@@ -23,6 +23,7 @@ use crate::process::limits::{Limit, Resource};
 use crate::process::message::{Failed, FirstNews, Order, Runs, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::pidfd::{Exit, Pidfd};
 
+mod end;
 mod warden;
 
 /// A spawner, the channel of its launcher and that of one worker thread.
@@ -363,14 +364,6 @@ fn stopping_ends_the_stubborn_too() {
         .expect("there is room");
     setup.thread.join().expect("no panic").expect("no error");
     assert!(pidfd.ends_within(Duration::ZERO).expect("it can be polled"), "{pid}");
-    fs::remove_dir_all(setup.root).expect("ours");
-}
-
-#[test]
-fn it_ends_with_its_launcher() {
-    let setup = Setup::new("alone", &[]);
-    drop(setup.launcher);
-    setup.thread.join().expect("no panic").expect("no error");
     fs::remove_dir_all(setup.root).expect("ours");
 }
 

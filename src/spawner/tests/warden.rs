@@ -271,12 +271,16 @@ fn a_spawner_that_retires_waits_for_its_wardens() {
 
 #[test]
 fn without_its_spawner_a_script_runs_on_and_its_warden_clears_up() {
-    let setup = Setup::with("ward-orphan", KILL_SOON, &[("waits", &waiting())], |_| {});
+    let (ear, mut mouth) = io::pipe().expect("pipes work");
+    let setup = Setup::with("ward-orphan", KILL_SOON, &[("waits", &waiting())], |spawner| {
+        spawner.launcher = Channel::from(OwnedFd::from(ear));
+    });
     let (mut feed, mut reader) = start_fed(&setup, 1, "waits");
     let (_, _, script) = setup.started();
     let daemon = told(&mut reader);
-    drop(setup.launcher);
-    setup.thread.join().expect("no panic").expect("no error");
+    // It finds that this is no socket, and dies of it.
+    mouth.write_all(b"!").expect("it hears");
+    setup.thread.join().expect("no panic").expect_err("it died");
     assert!(!is_over(&script) && !is_over(&daemon));
     feed.write_all(b"line\n").expect("it reads");
     ends(&script);
