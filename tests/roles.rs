@@ -35,6 +35,14 @@ pub fn trials() -> Vec<Trial> {
             "scripts_without_their_spawner_are_ended_by_the_launcher",
             scripts_without_their_spawner_are_ended_by_the_launcher,
         ),
+        roles(
+            "a_stop_ends_scripts_without_their_spawner",
+            a_stop_ends_scripts_without_their_spawner,
+        ),
+        roles(
+            "scripts_do_not_outlive_a_killed_launcher",
+            scripts_do_not_outlive_a_killed_launcher,
+        ),
         roles("the_worker_confines_itself", || the_worker_confines_itself(None)),
         roles("the_worker_of_root_confines_itself", || {
             the_worker_confines_itself(privileged().then_some("nobody"))
@@ -167,6 +175,49 @@ fn scripts_without_their_spawner_are_ended_by_the_launcher() -> Result<(), Strin
         }
     })?;
     end(&root, server)
+}
+
+/// One goes at its SIGTERM and one does not.
+fn a_stop_ends_scripts_without_their_spawner() -> Result<(), String> {
+    let (root, server) = boot_queue(
+        "orphans-stop",
+        "#!/bin/sh\n[ -e deaf ] && trap '' TERM\n: >deaf\nprintf 'Content-Type: text/plain\\n\\nbegun\\n'\n\
+         while :; do sleep 0.1; done\n",
+    )?;
+    let mut wires = Vec::new();
+    for _ in 0..2 {
+        let mut wire = ask(&server, "/cgi-bin/s")?;
+        wire.wait_for(b"begun")?;
+        wires.push(wire);
+    }
+    kill(&server, "spawner")?;
+    said(&root, "the spawner died (signal 9 (SIGKILL)): it is started again")?;
+    // Nothing may be left then.
+    end(&root, server)
+}
+
+/// Nor does what they have started, nor a spawner.
+fn scripts_do_not_outlive_a_killed_launcher() -> Result<(), String> {
+    let (root, server) = boot_queue(
+        "killed-launcher",
+        "#!/bin/sh\ntrap '' TERM\nprintf 'Content-Type: text/plain\\n\\nbegun\\n'\nwhile :; do sleep 0.1; done\n",
+    )?;
+    let mut wire = ask(&server, "/cgi-bin/s")?;
+    wire.wait_for(b"begun")?;
+    let all = processes::descendants(server.pid());
+    server::kill(server.pid(), Signal::KILL);
+    server::poll(PATIENCE, || {
+        let runs = |one: &&processes::Process| {
+            processes::process(one.pid).is_some_and(|now| now.start == one.start && now.state != 'Z')
+        };
+        match all.iter().find(runs) {
+            Some(left) => Err(format!("left behind: {left:?}")),
+            None => Ok(()),
+        }
+    })?;
+    drop(server);
+    let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
+    Ok(())
 }
 
 /// What /proc says of the worker; started by root with a User line, or as who we are.

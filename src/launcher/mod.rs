@@ -492,8 +492,11 @@ impl<'a> Launcher<'a> {
     }
 
     /// Ends the log programs, after the last of their writers; the pid file goes with us.
-    fn finish(self) {
+    fn finish(mut self) {
         let whole = self.has_ended_whole();
+        let mut ours: Vec<i32> = self.generations().flat_map(|generation| generation.pids()).collect();
+        ours.extend(self.programs.pids().chain(self.services.pids()));
+        orphans::end_all(&ours, ORPHANS_GRACE);
         let Launcher {
             stock,
             programs,
@@ -540,6 +543,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long after a stop we leave, whatever is left.
 const END_LIMIT: Duration = Duration::from_secs(6);
+
+/// How long scripts whose spawner has died have after their SIGTERM when we end.
+const ORPHANS_GRACE: Duration = Duration::from_millis(1500);
 
 /// How long log programs have to write what they have, and services to end.
 const PROGRAM_GRACE: Duration = Duration::from_millis(1500);
