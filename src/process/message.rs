@@ -212,8 +212,8 @@ pub enum ScriptNews {
         id: u64,
         /// Its process id, which is its group's too.
         pid: i32,
-        /// Its descriptor; readable once it has ended.
-        pidfd: OwnedFd,
+        /// Its descriptor; readable once it has ended. None where whoever hears this had no room for it.
+        pidfd: Option<OwnedFd>,
     },
     /// A script could not be started.
     Failed {
@@ -447,7 +447,8 @@ impl Message for ScriptNews {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         match self {
             ScriptNews::Started { id, pid, pidfd } => {
-                (Writer::with_tag(1).u64(*id).i32(*pid).done(), vec![pidfd.as_fd()])
+                let beside = pidfd.iter().map(AsFd::as_fd).collect();
+                (Writer::with_tag(1).u64(*id).i32(*pid).done(), beside)
             }
             ScriptNews::Failed { id, failed } => {
                 let writer = Writer::with_tag(2).u64(*id).u32(failed.step.number()).i32(failed.errno);
@@ -464,7 +465,7 @@ impl Message for ScriptNews {
             1 => ScriptNews::Started {
                 id: reader.u64()?,
                 pid: reader.i32()?,
-                pidfd: beside.next()?,
+                pidfd: beside.next().ok(),
             },
             2 => {
                 let id = reader.u64()?;

@@ -48,7 +48,7 @@ pub struct Driver(Arc<Shared>);
 pub struct Running {
     id: u64,
     pid: i32,
-    /// None where it had ended before we heard of it.
+    /// None where it had ended before we heard of it, or there was no descriptor left.
     pidfd: Option<Pidfd>,
     life: Life,
     generation: u64,
@@ -409,7 +409,8 @@ impl Shared {
             Heard::Unknown(error) => say("worker", Weight::Error, &format!("from the spawner: {error}: ignored")),
             Heard::Message(ScriptNews::Started { id, pid, pidfd }) => {
                 let (tell, ended) = oneshot::channel();
-                self.started(id, (pid, Some(pidfd.into())), Life::Running(ended), Some(tell));
+                // Without a descriptor its spawner's word must do.
+                self.started(id, (pid, pidfd.map(Pidfd::from)), Life::Running(ended), Some(tell));
             }
             Heard::Message(ScriptNews::Ran { id, pid, ended }) => {
                 self.started(id, (pid, None), Life::Ended(Some(ended)), None);

@@ -203,7 +203,7 @@ fn begin(channel: &Arc<Channel>, directory: &Path, start: &Start) -> Option<Play
             let watcher = std::thread::spawn(move || {
                 let quick = !patience.is_zero() && its_pidfd.ends_within(patience).expect("it can be polled");
                 if !quick {
-                    let pidfd = its_pidfd.as_fd().try_clone_to_owned().expect("descriptors");
+                    let pidfd = Some(its_pidfd.as_fd().try_clone_to_owned().expect("descriptors"));
                     let _worker_is_gone = channel.tell(&ScriptNews::Started { id, pid, pidfd }, Wait::Yes);
                 }
                 while !its_pidfd.ends_within(PATIENCE).expect("it can be polled") {}

@@ -345,6 +345,7 @@ impl Spawner {
             By::Us(child) => {
                 let (child, pidfd) = with_clone(child).map_err(|error| Refusal::system(&error))?;
                 let pid = child.pid;
+                let pidfd = Some(pidfd);
                 let started = ScriptNews::Started { id, pid, pidfd };
                 Ok((Script::new((line, id), By::Us(child), care), Some(started)))
             }

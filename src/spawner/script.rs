@@ -252,7 +252,7 @@ impl Script {
         Some(ScriptNews::Started {
             id: self.key.1,
             pid: child.pid,
-            pidfd,
+            pidfd: Some(pidfd),
         })
     }
 

@@ -108,7 +108,7 @@ impl Setup {
 
     fn started(&self) -> (u64, i32, Pidfd) {
         match self.news() {
-            ScriptNews::Started { id, pid, pidfd } => (id, pid, Pidfd::from(pidfd)),
+            ScriptNews::Started { id, pid, pidfd } => (id, pid, Pidfd::from(pidfd.expect("there is room"))),
             other => panic!("{other:?}"),
         }
     }

@@ -89,7 +89,7 @@ fn stand(copy: &Forked, task: &Task<'_>, channel: &Channel) -> io::Result<Left> 
             return Ok(Left::Nothing);
         }
     };
-    let pidfd = script.pidfd.as_fd().try_clone_to_owned()?;
+    let pidfd = Some(script.pidfd.as_fd().try_clone_to_owned()?);
     let pid = script.pid;
     // A spawner that has gone meanwhile is no reason to leave the script unattended.
     let _spawner_is_gone = channel.tell(&ScriptNews::Started { id, pid, pidfd }, Wait::Yes);

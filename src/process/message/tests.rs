@@ -245,7 +245,7 @@ fn script_messages_go_round() {
         ScriptNews::Started {
             id: 3,
             pid: 4711,
-            pidfd: fd(),
+            pidfd: Some(fd()),
         },
         ScriptNews::Failed { id: 4, failed },
         ScriptNews::Ended {
@@ -276,8 +276,25 @@ fn script_messages_go_round() {
     ];
     for message in &news {
         check(message);
-        check_descriptors(message);
+        if !matches!(message, ScriptNews::Started { .. }) {
+            check_descriptors(message);
+        }
     }
+    let (payload, _no_room_for_it) = news[0].encode();
+    let heard = ScriptNews::decode(&payload, Vec::new()).expect("the rest is heard");
+    let ScriptNews::Started {
+        id: 3,
+        pid: 4711,
+        pidfd,
+    } = heard
+    else {
+        panic!("{heard:?}");
+    };
+    assert!(pidfd.is_none());
+    assert_eq!(
+        ScriptNews::decode(&payload, vec![fd(), fd()]).expect_err("one more"),
+        MessageError::Descriptors
+    );
 }
 
 #[test]

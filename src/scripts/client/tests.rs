@@ -78,6 +78,8 @@ fn run(channel: &Channel, start: &Start) -> Child {
     spec.session = Session::Own;
     let child = spawn(&spec).expect("the shell is there");
     let pidfd = child.pidfd.as_fd().try_clone_to_owned().expect("descriptors are free");
+    // A worker without room for it hears the rest.
+    let pidfd = (!start.order.path.starts_with(b"exit 4")).then_some(pidfd);
     channel
         .tell(
             &ScriptNews::Started {
@@ -153,6 +155,22 @@ fn all(mut reader: PipeReader) -> String {
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("text");
     text
+}
+
+/// There was no descriptor left for it in the worker.
+#[tokio::test]
+async fn a_script_without_a_descriptor_runs_and_ends() {
+    let (spawner, driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let thread = play(other, 2, told);
+    let (mut running, reader) = started(&spawner, "exit 4").await;
+    assert_eq!(all(reader), "");
+    let ended = running.ended().await.expect("it works").expect("it is told");
+    assert_eq!(ended.exit, Exit::Code(4));
+    drop(running);
+    joined(thread).await;
+    assert_eq!(tells.iter().collect::<Vec<_>>(), ["start 0", "release [0]"]);
+    driver.await.expect("no panic").expect("closed, which is no error");
 }
 
 #[tokio::test]
