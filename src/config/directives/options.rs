@@ -130,7 +130,8 @@ pub const DIRECTIVES: &[Directive] = &[Directive {
     default: "FollowSymLinks",
     summary: "Say what may happen in a place.",
     manual: "The options are Indexes, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, Includes, IncludesNOEXEC, MultiViews, All \
-and None. SymLinksIfOwnerMatch has its say beside FollowSymLinks too. Bare words replace what an outer section says; words with + or - change it. The two forms cannot be mixed.",
+and None. SymLinksIfOwnerMatch has its say beside FollowSymLinks too. Bare words replace what an outer section says; words with + or - change it. The two forms cannot be mixed, except that \
+All or None in front may be changed by the words behind it.",
     set: Set::Dir(set_options),
 }];
 
@@ -160,13 +161,17 @@ pub fn option(name: &[u8]) -> Option<Options> {
 
 fn set_options(conf: &mut DirConf, args: &Args) -> Said<()> {
     let mut edit = OptionsEdit::default();
-    let relative = args.words.iter().filter(|w| signed(w).0.is_some()).count();
-    if relative != 0 && relative != args.count() {
-        return Err("options with `+` or `-` cannot be mixed with options without; write all of one kind".into());
-    }
+    let is_set = |name: &[u8]| [&b"all"[..], b"none"].iter().any(|set| name.eq_ignore_ascii_case(set));
+    // As in Apache, `All -Indexes` is no mixture: a set in front may be changed by what follows.
+    let begins_with_set = args.words.first().is_some_and(|word| is_set(word));
+    let mut is_relative = false;
     for (at, word) in args.words.iter().enumerate() {
         let (sign, name) = signed(word);
-        if [&b"all"[..], b"none"].iter().any(|set| name.eq_ignore_ascii_case(set)) && (sign.is_some() || at > 0) {
+        if at > 0 && is_relative != sign.is_some() && (is_relative || !begins_with_set) {
+            return Err("options with `+` or `-` cannot be mixed with options without; write all of one kind".into());
+        }
+        is_relative = sign.is_some();
+        if is_set(name) && (sign.is_some() || at > 0) {
             return Err(format!(
                 "{} is a set of its own; write it first, without a sign",
                 shown(word)
