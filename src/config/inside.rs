@@ -154,6 +154,9 @@ impl<'a> Inside<'a> {
             trust: self.trust(),
             remarks: &remarks,
         };
+        if let Some(sentence) = entry.words.passed_over(args.words) {
+            args.remark(sentence);
+        }
         match entry.set {
             Set::Dir(set) | Set::SiteOrDir(_, set) | Set::SiteAndDir(_, set) => {
                 if let Err(message) = set(conf, &args) {

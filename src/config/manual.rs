@@ -35,6 +35,11 @@ A backslash at the end of a line continues it.
 A line whose first character that is not white space is
 .Ql #
 is a comment; there are no comments behind a directive.
+What stands behind the
+.Cm On
+or
+.Cm Off
+of most directives that take no more is passed over, with a warning.
 .Pp
 White space divides words.
 A word in single or double quotes may contain it; inside of quotes a

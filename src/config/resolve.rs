@@ -163,6 +163,9 @@ impl Resolver {
             trust: Trust::Full,
             remarks: &remarks,
         };
+        if let Some(sentence) = entry.words.passed_over(args.words) {
+            args.remark(sentence);
+        }
         let result = match entry.set {
             Set::Server(set) | Set::ServerOrService(set, _) => set(&mut self.server, &args),
             Set::Site(set) | Set::SiteOrDir(set, _) => set(&mut self.scope(at).settings, &args),

@@ -2,7 +2,7 @@
 
 use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
-use crate::config::words::Args;
+use crate::config::words::{Args, shown};
 
 /// The places where a directive may stand, as Apache's manual names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,8 @@ pub enum Words {
     Between(usize, usize),
     /// At least so many.
     AtLeast(usize),
+    /// `on` or `off`; what follows is passed over, as Apache passes it over where it reads no more than a flag.
+    Flag,
     /// The rest of the line as one word, quotes and all.
     Raw,
 }
@@ -127,8 +129,23 @@ impl Words {
         match self {
             Words::Between(low, high) => (low..=high).contains(&count),
             Words::AtLeast(low) => count >= low,
+            Words::Flag => count >= 1,
             Words::Raw => true,
         }
+    }
+
+    /// What is to be said about words that nobody reads, if there are any.
+    pub fn passed_over(self, words: &[Vec<u8>]) -> Option<String> {
+        let unread = words.get(1).filter(|_| self == Words::Flag)?;
+        let hint = if unread.starts_with(b"#") {
+            "a comment needs"
+        } else {
+            "write it on"
+        };
+        Some(format!(
+            "{} and what follows it is passed over; {hint} a line of its own",
+            shown(unread)
+        ))
     }
 }
 

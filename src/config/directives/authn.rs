@@ -229,7 +229,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "Anonymous_LogEmail",
         "mod_authn_anon",
         "On|Off",
-        ONE,
+        Words::Flag,
         "On",
         ("Write the passwords of anonymous users into the error log.", ""),
         Set::Dir(|conf, args| {
@@ -242,7 +242,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "Anonymous_MustGiveEmail",
         "mod_authn_anon",
         "On|Off",
-        ONE,
+        Words::Flag,
         "On",
         ("Let no anonymous user in without a password.", ""),
         Set::Dir(|conf, args| {
@@ -255,7 +255,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "Anonymous_NoUserID",
         "mod_authn_anon",
         "On|Off",
-        ONE,
+        Words::Flag,
         "Off",
         ("Let users in who give no name.", ""),
         Set::Dir(|conf, args| {
@@ -268,7 +268,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "Anonymous_VerifyEmail",
         "mod_authn_anon",
         "On|Off",
-        ONE,
+        Words::Flag,
         "Off",
         ("Want an @ and a dot in the passwords of anonymous users.", ""),
         Set::Dir(|conf, args| {
@@ -281,7 +281,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "AuthBasicAuthoritative",
         "mod_auth_basic",
         "On|Off",
-        ONE,
+        Words::Flag,
         "On",
         (
             "Refuse users that no provider knows.",

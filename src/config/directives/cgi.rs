@@ -145,7 +145,7 @@ HTTP/1.1: an interim response 102 before the reply begins, or a leading zero of 
         name: "CGIPassAuth",
         module: "core",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: DIRECTORY.or(HTACCESS),
         overrides: Override::AuthConfig,
         default: "Off",

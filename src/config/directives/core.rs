@@ -387,7 +387,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         name: "QualifyRedirectURL",
         module: "core",
         syntax: "on|off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: ANYWHERE,
         overrides: Override::FileInfo,
         default: "off",

@@ -100,7 +100,7 @@ it say by any of them.",
     entry(
         "AuthDigestNcCheck",
         "Off",
-        Words::exactly(1),
+        Words::Flag,
         "Off",
         (
             "Say whether a nonce must count upwards with each request.",

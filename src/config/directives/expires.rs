@@ -42,7 +42,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "ExpiresActive",
         module: "mod_expires",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: ANYWHERE,
         overrides: Override::Indexes,
         default: "Off",

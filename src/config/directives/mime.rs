@@ -211,7 +211,7 @@ codings and character sets are read from all extensions as before, but for types
         name: "ModMimeUsePathInfo",
         module: "mod_mime",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: crate::config::table::DIRECTORY,
         overrides: Override::None,
         default: "Off",

@@ -73,7 +73,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "CacheNegotiatedDocs",
         module: "mod_negotiation",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: SITES,
         overrides: Override::None,
         default: "Off",

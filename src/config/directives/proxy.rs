@@ -300,7 +300,7 @@ its address, in whichever directive of the virtual host or the main server; of t
         name: "ProxyPassInherit",
         module: "mod_proxy",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: SITES,
         overrides: Override::None,
         default: "On",

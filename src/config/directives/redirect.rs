@@ -133,7 +133,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "RedirectRelative",
         module: "mod_alias",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: ANYWHERE,
         overrides: Override::FileInfo,
         default: "Off",

@@ -252,7 +252,7 @@ one that asks for a file which cannot be read is not met, nor is it with ! befor
         name: "RewriteEngine",
         module: "mod_rewrite",
         syntax: "on|off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: ANYWHERE,
         overrides: Override::FileInfo,
         default: "off",

@@ -80,6 +80,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "SSLStrictSNIVHostCheck",
         syntax: "on|off",
+        words: Words::Flag,
         default: "off",
         summary: "Refuse clients that do not name the server in the handshake.",
         manual: "Their requests are answered with 403: in the first virtual host of an address those for any of its virtual hosts, in \

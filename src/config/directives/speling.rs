@@ -42,7 +42,7 @@ const fn entry(
         name,
         module: "mod_speling",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: ANYWHERE,
         overrides: Override::Options,
         default,

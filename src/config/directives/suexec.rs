@@ -87,7 +87,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "Suexec",
         module: "mod_unixd",
         syntax: "On|Off",
-        words: Words::exactly(1),
+        words: Words::Flag,
         allowed: SERVER,
         overrides: Override::None,
         default: "",

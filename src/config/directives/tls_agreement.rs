@@ -255,6 +255,7 @@ sections of places and access files it is refused: a handshake is over before th
     Directive {
         name: "SSLHonorCipherOrder",
         syntax: "on|off",
+        words: Words::Flag,
         default: "off",
         summary: "Say whose order of ciphers counts.",
         manual: "With `on` it is that of SSLCipherSuite, else that of the client.",

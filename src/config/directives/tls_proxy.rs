@@ -272,48 +272,57 @@ for whose issuer there is no list, or only one that has expired, is refused.",
             Ok(())
         },
     ),
-    entry(
-        "SSLProxyCheckPeerCN",
-        "on|off",
-        "on",
-        [
-            "Say whether the certificate of a server behind must be one of its host.",
-            "SSLProxyCheckPeerName has taken its place: off in either of them means that no name is looked for, as long as the other does \
+    Directive {
+        words: Words::Flag,
+        ..entry(
+            "SSLProxyCheckPeerCN",
+            "on|off",
+            "on",
+            [
+                "Say whether the certificate of a server behind must be one of its host.",
+                "SSLProxyCheckPeerName has taken its place: off in either of them means that no name is looked for, as long as the other does \
 not say on. With `SSLProxyCheckPeerName off` and on here, the certificate's first common name alone is compared.",
-        ],
-        |conf, args| {
-            of(conf, args)?.check_common_name.set(args.flag(0)?);
-            Ok(())
-        },
-    ),
-    entry(
-        "SSLProxyCheckPeerExpire",
-        "on|off",
-        "on",
-        [
-            "Say whether the certificate of a server behind must be within its time.",
-            "It has a use where SSLProxyVerify lets certificates pass that lead to none that is trusted; all others are refused \
+            ],
+            |conf, args| {
+                of(conf, args)?.check_common_name.set(args.flag(0)?);
+                Ok(())
+            },
+        )
+    },
+    Directive {
+        words: Words::Flag,
+        ..entry(
+            "SSLProxyCheckPeerExpire",
+            "on|off",
+            "on",
+            [
+                "Say whether the certificate of a server behind must be within its time.",
+                "It has a use where SSLProxyVerify lets certificates pass that lead to none that is trusted; all others are refused \
 behind their time in any case.",
-        ],
-        |conf, args| {
-            of(conf, args)?.check_time.set(args.flag(0)?);
-            Ok(())
-        },
-    ),
-    entry(
-        "SSLProxyCheckPeerName",
-        "on|off",
-        "on",
-        [
-            "Say whether the certificate of a server behind must name its host.",
-            "The host is that of the URL, or with ProxyPreserveHost that of the request. The alternative names of the certificate are \
+            ],
+            |conf, args| {
+                of(conf, args)?.check_time.set(args.flag(0)?);
+                Ok(())
+            },
+        )
+    },
+    Directive {
+        words: Words::Flag,
+        ..entry(
+            "SSLProxyCheckPeerName",
+            "on|off",
+            "on",
+            [
+                "Say whether the certificate of a server behind must name its host.",
+                "The host is that of the URL, or with ProxyPreserveHost that of the request. The alternative names of the certificate are \
 compared, and of one without any its common names; `*.` at the beginning stands for one label. Apache compares common names in any case.",
-        ],
-        |conf, args| {
-            of(conf, args)?.check_name.set(args.flag(0)?);
-            Ok(())
-        },
-    ),
+            ],
+            |conf, args| {
+                of(conf, args)?.check_name.set(args.flag(0)?);
+                Ok(())
+            },
+        )
+    },
     Directive {
         words: Words::Between(1, 2),
         ..entry(
@@ -328,29 +337,32 @@ has: the ones of TLS 1.2 with a key of one session (ECDHE) and an authenticated 
             suites,
         )
     },
-    entry(
-        "SSLProxyEngine",
-        "on|off",
-        "off",
-        [
-            "Let servers behind be asked over TLS.",
-            "https:// and wss:// in ProxyPass, BalancerMember, rules and handlers need it: without it such a request is answered with 500, as \
+    Directive {
+        words: Words::Flag,
+        ..entry(
+            "SSLProxyEngine",
+            "on|off",
+            "off",
+            [
+                "Let servers behind be asked over TLS.",
+                "https:// and wss:// in ProxyPass, BalancerMember, rules and handlers need it: without it such a request is answered with 500, as \
 by Apache. It stands in the server's own settings, in a <VirtualHost>, or in <Proxy> with the URL.\n\nUnlike in Apache, the certificate of \
 the server behind is verified unless `SSLProxyVerify none` says otherwise. What is wrong with one is answered with 502, and the error log says \
 which it was and why. Connections are kept as those of plain HTTP are, and a new one to a server that was asked before takes up the earlier \
 session. An answer without a length is cut where the connection ends without a word of TLS that it ends.",
-        ],
-        |conf, args| {
-            let is_on = args.flag(0)?;
-            if is_on && !cfg!(feature = "tls") {
-                return Err("this program was built without TLS, and plain HTTP never takes its place".into());
-            }
-            let tls = of(conf, args)?;
-            tls.engine.set(is_on);
-            tls.engine_at.set(args.span.clone());
-            Ok(())
-        },
-    ),
+            ],
+            |conf, args| {
+                let is_on = args.flag(0)?;
+                if is_on && !cfg!(feature = "tls") {
+                    return Err("this program was built without TLS, and plain HTTP never takes its place".into());
+                }
+                let tls = of(conf, args)?;
+                tls.engine.set(is_on);
+                tls.engine_at.set(args.span.clone());
+                Ok(())
+            },
+        )
+    },
     entry(
         "SSLProxyMachineCertificateChainFile",
         "file",

@@ -96,6 +96,7 @@ by servers with the same secret and the same files and lines for the site; Apach
     Directive {
         name: "SSLSessionTickets",
         syntax: "on|off",
+        words: Words::Flag,
         default: "on",
         summary: "Say whether clients may take up a session of TLS again without a whole handshake.",
         manual: "The client is given a ticket that nobody but the server can read. It outlives reloads, but not a change of what is said of \

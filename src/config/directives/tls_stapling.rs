@@ -142,6 +142,7 @@ to a disk. Unlike in Apache, SSLUseStapling needs no such line.",
     Directive {
         name: "SSLStaplingFakeTryLater",
         syntax: "on|off",
+        words: Words::Flag,
         default: "off",
         summary: "Taken, without an effect.",
         manual: "An answer is never made up: where there is none, none is sent. Apache's default is `on`.",
@@ -195,6 +196,7 @@ answer ends.",
     Directive {
         name: "SSLStaplingReturnResponderErrors",
         syntax: "on|off",
+        words: Words::Flag,
         default: "off",
         summary: "Taken, without an effect.",
         manual: "It always is as with `off` in Apache, whose default is `on`: only answers that call a certificate good or revoked are sent.",
@@ -217,6 +219,7 @@ good is sent for so long.",
     Directive {
         name: "SSLUseStapling",
         syntax: "on|off",
+        words: Words::Flag,
         default: "off",
         summary: "Send along with a certificate the word of its authority that it is not revoked (OCSP).",
         manual: "Clients that ask for it in the handshake are spared a question to the authority. The server asks the responder that the certificate \
