@@ -161,11 +161,13 @@ fn add(site: &mut SiteSettings, args: &Args, kind: AliasKind) -> Said<()> {
         return Err("takes a URL path and a path, outside of <Location>".into());
     }
     let from = args.bytes(0);
+    // As in Apache, such a line is taken although it has never done anything.
     if from.first() != Some(&b'/') {
-        return Err(format!(
-            "{} is not a URL path; write one that starts with a slash",
+        args.remark(format!(
+            "{} is not a URL path, and leads nowhere; write one that starts with a slash",
             shown(from)
         ));
+        return Ok(());
     }
     site.aliases.list.push(Alias {
         from: AliasFrom::Prefix(from.to_vec()),

@@ -68,14 +68,14 @@ pub const DIRECTIVES: &[Directive] = &[
                  follows the path in the request is added to the URL, and the query too, unless the URL has one. A status that is \
                  no redirect takes no URL. In a section of a place the path may be left out: everything there is sent to the URL, which may \
                  hold %{...} as expressions do, and comes before the redirects that name a path; in a <Location> also before anybody is asked for a password. \
-                 Redirects come before every Alias. A rule of the server that makes a file of a path comes before its redirects; a rule of a \
+                 A path that does not begin with a slash redirects nothing, as in Apache; a warning says so. Redirects come before every Alias. A rule of the server that makes a file of a path comes before its redirects; a rule of a \
                  place that leads elsewhere inside the server comes behind those of the place.",
         set: Set::Dir(|conf, args| {
             let (status, words) = leading_status(args)?;
             match words {
-                [from, to] => add(conf, args, prefix(from)?, status.unwrap_or(302), Some(to)),
+                [from, to] => add(conf, args, prefix(from), status.unwrap_or(302), Some(to)),
                 [from] if !is_redirect(status.unwrap_or(302)) => {
-                    add(conf, args, prefix(from)?, status.unwrap_or(302), None)
+                    add(conf, args, prefix(from), status.unwrap_or(302), None)
                 }
                 [to] if args.section.is_some() => add_section(conf, args, status.unwrap_or(302), Some(to)),
                 [] if args.section.is_some() && !is_redirect(status.unwrap_or(302)) => {
@@ -127,7 +127,7 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "",
         summary: "Send clients to another URL for good (301).",
         manual: "The same as Redirect permanent.",
-        set: Set::Dir(|conf, args| add(conf, args, prefix(args.bytes(0))?, 301, Some(args.bytes(1)))),
+        set: Set::Dir(|conf, args| add(conf, args, prefix(args.bytes(0)), 301, Some(args.bytes(1)))),
     },
     Directive {
         name: "RedirectRelative",
@@ -154,7 +154,7 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "",
         summary: "Send clients to another URL for now (302).",
         manual: "The same as Redirect temp.",
-        set: Set::Dir(|conf, args| add(conf, args, prefix(args.bytes(0))?, 302, Some(args.bytes(1)))),
+        set: Set::Dir(|conf, args| add(conf, args, prefix(args.bytes(0)), 302, Some(args.bytes(1)))),
     },
 ];
 
@@ -177,14 +177,8 @@ fn is_redirect(status: u16) -> bool {
     (300..400).contains(&status)
 }
 
-fn prefix(word: &[u8]) -> Said<From> {
-    if word.first() == Some(&b'/') {
-        return Ok(From::Prefix(word.to_vec()));
-    }
-    Err(format!(
-        "{} is not a URL path; write one that starts with a slash",
-        shown(word)
-    ))
+fn prefix(word: &[u8]) -> From {
+    From::Prefix(word.to_vec())
 }
 
 fn add(conf: &mut DirConf, args: &Args, from: From, status: u16, to: Option<&[u8]>) -> Said<()> {
@@ -197,6 +191,16 @@ fn add(conf: &mut DirConf, args: &Args, from: From, status: u16, to: Option<&[u8
             ));
         }
         _ => {}
+    }
+    // As in Apache, such a line is taken although it has never done anything.
+    if let From::Prefix(word) = &from
+        && word.first() != Some(&b'/')
+    {
+        args.remark(format!(
+            "{} is not a URL path, and redirects nothing; write one that starts with a slash",
+            shown(word)
+        ));
+        return Ok(());
     }
     conf.redirects.list.push(Redirect {
         from,
