@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::config::setting::{Mapped, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SERVICE, Set, Words};
-use crate::config::words::Said;
+use crate::config::words::{Args, Said, shown};
 
 settings! {
     /// Variables of a place.
@@ -28,7 +28,7 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "A name that the server's environment does not have is passed over with a warning.",
         set: Set::Dir(|conf, args| {
             for name in args.words {
-                check_name(name)?;
+                check_name(args, name)?;
                 if let Some(value) = std::env::var_os(std::ffi::OsStr::from_bytes(name)) {
                     conf.env.variables.insert(name.clone(), value.as_bytes().to_vec());
                 }
@@ -46,9 +46,10 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "",
         summary: "Set a variable for scripts.",
         manual: "A variable that the server computes itself (SCRIPT_FILENAME, REMOTE_USER, CONTENT_LENGTH and the like) keeps its \
-computed value; the error log says so once.",
+computed value; the error log says so once. A name that has an equals sign in it is taken, with a warning, as in Apache; scripts see \
+an underscore in its place.",
         set: Set::Dir(|conf, args| {
-            check_name(args.bytes(0))?;
+            check_name(args, args.bytes(0))?;
             conf.env
                 .variables
                 .insert(args.bytes(0).to_vec(), args.bytes(1).to_vec());
@@ -74,11 +75,14 @@ computed value; the error log says so once.",
     },
 ];
 
-fn check_name(name: &[u8]) -> Said<()> {
-    if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
-        return Err(format!(
-            "{} is not a variable's name",
-            crate::config::words::shown(name)
+fn check_name(args: &Args, name: &[u8]) -> Said<()> {
+    if name.is_empty() || name.contains(&0) {
+        return Err(format!("{} is not a variable's name", shown(name)));
+    }
+    if name.contains(&b'=') {
+        args.remark(format!(
+            "{} is the name of the variable, with its `=`; write the name and the value as two words",
+            shown(name)
         ));
     }
     Ok(())
