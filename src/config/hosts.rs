@@ -9,18 +9,19 @@ use crate::config::words::shown;
 pub fn add(hosts: &mut Hosts, addresses: &[Vec<u8>], number: usize) -> Result<(), String> {
     for word in addresses {
         let (host, port) = parted(word)?;
-        let list = match host {
-            "*" | "_default_" => vec![hosts.any.entry(port).or_default()],
-            name => {
-                let ips = ips(name)?;
-                for ip in &ips {
-                    hosts.exact.entry((*ip, port)).or_default().push(number);
-                }
-                Vec::new()
+        if matches!(host, "*" | "_default_") {
+            hosts.any.entry(port).or_default().push(number);
+            continue;
+        }
+        for ip in ips(host)? {
+            // As in Apache, the address that stands for any is a way to write `*`, for both families.
+            if ip.is_unspecified() {
+                hosts.any.entry(port).or_default().push(number);
+            } else {
+                hosts.exact.entry((ip, port)).or_default().push(number);
+                let word = host.to_ascii_lowercase().into_bytes();
+                hosts.written.push((number, ip, port, word));
             }
-        };
-        for entry in list {
-            entry.push(number);
         }
     }
     Ok(())
@@ -87,5 +88,17 @@ mod tests {
             assert_eq!(hosts.at(local.parse().unwrap()), want, "{local}");
         }
         assert!(add(&mut hosts, &[b"*:x".to_vec()], 9).is_err());
+    }
+
+    #[test]
+    fn the_address_that_stands_for_any_is_a_star() {
+        for word in ["0.0.0.0:80", "[::]:80"] {
+            let mut hosts = Hosts::default();
+            add(&mut hosts, &[b"*:*".to_vec()], 1).unwrap();
+            add(&mut hosts, &[word.as_bytes().to_vec()], 2).unwrap();
+            for (local, want) in [("127.0.0.1:80", 2), ("[::1]:80", 2), ("127.0.0.1:81", 1)] {
+                assert_eq!(hosts.at(local.parse().unwrap()), [want], "{word} {local}");
+            }
+        }
     }
 }

@@ -196,7 +196,9 @@ impl Config {
     pub fn site_for(&self, local: SocketAddr, host: Option<&[u8]>, raw_target: &[u8]) -> &Site {
         let candidates = || self.hosts.at(local).iter().filter_map(|number| self.sites.get(*number));
         let named = match host {
-            Some(host) => candidates().find(|site| site.answers_to(host)),
+            Some(host) => candidates()
+                .find(|site| site.answers_to(host))
+                .or_else(|| candidates().find(|site| self.hosts.is_written(site.number, local, host))),
             None => candidates().find(|site| site.has_server_path(raw_target)),
         };
         named.or_else(|| candidates().next()).unwrap_or(&self.sites[0])
@@ -214,11 +216,8 @@ pub fn document_root(config: &Config, site: &Site) -> Vec<u8> {
 impl Site {
     fn has_server_path(&self, raw_target: &[u8]) -> bool {
         let path = self.settings.core.path.value();
-        path.is_some_and(|path| {
-            raw_target
-                .strip_prefix(path.as_slice())
-                .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-        })
+        let url = raw_target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        path.is_some_and(|path| path::below(url, path).is_some())
     }
 
     /// Whether `host` is this site's name or one of its aliases.
@@ -226,7 +225,7 @@ impl Site {
         let core = &self.settings.core;
         core.name
             .value()
-            .is_some_and(|name| self.names_itself && name.host == host)
+            .is_some_and(|name| self.names_itself && name.host.eq_ignore_ascii_case(host))
             || core
                 .aliases
                 .iter()
@@ -241,6 +240,8 @@ pub struct Hosts {
     pub exact: HashMap<(IpAddr, Option<u16>), Vec<usize>>,
     /// `*:port` and `_default_:port`.
     pub any: HashMap<Option<u16>, Vec<usize>>,
+    /// How the addresses of `exact` were written: site, address, port, and the word before the port, in lower case.
+    pub written: Vec<(usize, IpAddr, Option<u16>, Vec<u8>)>,
 }
 
 impl Hosts {
@@ -253,6 +254,15 @@ impl Hosts {
             .copied()
             .min()
             .filter(|first| *first != number)
+    }
+
+    /// Whether virtual host `number` has the address `local` by this name or number. As in Apache, a host that no ServerName
+    /// and no ServerAlias names is looked for there.
+    pub fn is_written(&self, number: usize, local: SocketAddr, host: &[u8]) -> bool {
+        let address = local.ip().to_canonical();
+        self.written.iter().any(|(site, ip, port, word)| {
+            *site == number && *ip == address && port.is_none_or(|port| port == local.port()) && word == host
+        })
     }
 
     /// The virtual hosts for connections to `local`; none means the main server.

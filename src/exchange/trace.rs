@@ -201,6 +201,8 @@ pub enum SiteBy {
     Name,
     /// This `ServerAlias`.
     Alias(Vec<u8>),
+    /// The name that its `<VirtualHost>` has the address by.
+    Written,
     /// `ServerPath`.
     Path,
     /// It is the first of its address; none of them has the name.

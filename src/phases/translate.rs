@@ -158,9 +158,15 @@ pub fn document_root_of(ex: &Exchange) -> Vec<u8> {
 
 /// A virtual host that is reached by ServerPath is served as if that were its root.
 fn behind_server_path<'a>(ex: &Exchange, url: &'a [u8]) -> &'a [u8] {
-    let path = ex.site.settings.core.path.value().filter(|_| ex.site.number > 0);
-    path.and_then(|path| path::below(url, path.strip_suffix(b"/").unwrap_or(path)))
-        .unwrap_or(url)
+    let Some(path) = ex.site.settings.core.path.value().filter(|_| ex.site.number > 0) else {
+        return url;
+    };
+    let Some(rest) = path::below(url, path) else {
+        return url;
+    };
+    // A slash that ends the ServerPath begins the rest.
+    let slash = usize::from(path.ends_with(b"/"));
+    url.get(url.len() - rest.len() - slash..).unwrap_or(rest)
 }
 
 /// Through one alias. A pattern is no context (CONTEXT_DOCUMENT_ROOT), as in Apache.

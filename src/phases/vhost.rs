@@ -31,7 +31,12 @@ pub fn run(ex: &mut Exchange) -> Result<(), Fail> {
 fn chosen(ex: &Exchange) -> Step {
     let (site, host) = (ex.site, ex.host.as_slice());
     let candidates = ex.config.hosts.at(ex.connection.local);
-    let is_named = site.settings.core.name.value().is_some_and(|name| name.host == host);
+    let is_named = site
+        .settings
+        .core
+        .name
+        .value()
+        .is_some_and(|name| name.host.eq_ignore_ascii_case(host));
     let mut aliases = site.settings.core.aliases.iter();
     let by = if candidates.is_empty() {
         SiteBy::Address
@@ -41,7 +46,11 @@ fn chosen(ex: &Exchange) -> Step {
         SiteBy::Name
     } else {
         let alias = aliases.find(|alias| Glob::new(alias).matches(host, Slash::Ordinary));
-        alias.map_or(SiteBy::First, |alias| SiteBy::Alias(alias.clone()))
+        match alias {
+            Some(alias) => SiteBy::Alias(alias.clone()),
+            None if ex.config.hosts.is_written(site.number, ex.connection.local, host) => SiteBy::Written,
+            None => SiteBy::First,
+        }
     };
     Step::Site {
         name: ex.site_name().to_vec(),

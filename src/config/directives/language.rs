@@ -318,7 +318,7 @@ have the word put in quotes.",
         "Hold the settings of a site.",
         "The address is an IP address (IPv6 in brackets), a name, * or _default_. A request is answered by the sites of the address \
 it came to that are the most exact, and among these by the one whose ServerName or ServerAlias it names; if there is none, by \
-the first. Without a port it is for every port; in Apache an address other than * is then for the port alone that the main ServerName \
+one that has the address by this name, or else by the first. 0.0.0.0 and [::] stand for * in both families. Without a port it is for every port; in Apache an address other than * is then for the port alone that the main ServerName \
 names, if it names one.",
     ),
     entry(

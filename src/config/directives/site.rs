@@ -58,7 +58,7 @@ settings! {
 pub struct ServerName {
     /// `http` or `https`.
     pub scheme: Option<Vec<u8>>,
-    /// The name, lower case.
+    /// The name, as it was written.
     pub host: Vec<u8>,
     /// The port.
     pub port: Option<u16>,
@@ -515,7 +515,7 @@ fn server_name(word: &[u8]) -> Said<ServerName> {
     }
     Ok(ServerName {
         scheme,
-        host: host.to_ascii_lowercase(),
+        host: host.to_vec(),
         port,
     })
 }

@@ -215,6 +215,10 @@ fn told_site(
             "{name}, of {candidates} at {local}, by its ServerAlias {}",
             text(alias)
         ),
+        SiteBy::Written => write!(
+            f,
+            "{name}, of {candidates} at {local}, by the name in its <VirtualHost>"
+        ),
         SiteBy::Path => write!(f, "{name}, of {candidates} at {local}, by its ServerPath"),
         SiteBy::First if candidates == 1 => write!(f, "{name}, the only <VirtualHost> that has {local}"),
         SiteBy::First => write!(

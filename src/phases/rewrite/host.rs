@@ -85,8 +85,12 @@ impl Host for Asked<'_> {
     fn is_own(&self, host: &[u8], port: Option<u16>) -> bool {
         let host = host.to_ascii_lowercase();
         let core = &self.ex.site.settings.core;
-        let is_name = self.ex.site.answers_to(&host) || core.name.value().is_some_and(|name| name.host == host);
-        let is_name = is_name || host == self.ex.server_name();
+        let is_name = self.ex.site.answers_to(&host)
+            || core
+                .name
+                .value()
+                .is_some_and(|name| name.host.eq_ignore_ascii_case(&host));
+        let is_name = is_name || host.eq_ignore_ascii_case(self.ex.server_name());
         let own_port = core.name.value().and_then(|name| name.port);
         is_name && port.unwrap_or(80) == own_port.unwrap_or_else(|| self.ex.connection.local.port())
     }
