@@ -1,6 +1,6 @@
 //! The server as a whole: where it listens, who it runs as, what it calls itself. Apache's `core`, `mod_unixd` and MPMs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::base::version::Detail;
@@ -205,7 +205,7 @@ lychgate(8), section Control.",
         overrides: Override::None,
         default: "",
         summary: "Name an address and port to listen on.",
-        manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets. Port 0 lets the system \
+        manual: "A port alone listens on all addresses of both families. An IPv6 address stands in brackets; a name stands for its addresses. Port 0 lets the system \
 choose one. What goes out at a loopback address is not paced, whatever congestion control the system has chosen for wires (bbr would \
 slow it by timers); nor is a large body to a client on this machine that came by another address. A reload may change these lines as it likes, without a connection refused to those that stay. A socket that a service manager \
 has opened for the very same address is used; others of its sockets are not, with a warning. The protocol https, which port 443 has by itself, is for AcceptFilter alone, as in Apache: SSLEngine in the <VirtualHost> makes it TLS.",
@@ -223,13 +223,14 @@ has opened for the very same address is used; others of its sockets are not, wit
                 _ if args.keyword(1).starts_with("options=") => None,
                 other => return Err(format!("`{other}` is not a protocol; write `http`")),
             };
-            let (address, port) = address_and_port(args.bytes(0))?;
-            server.core.listen.push(Listen {
-                address,
-                port,
-                protocol: protocol.unwrap_or(if port == 443 { "https" } else { "http" }),
-                span: args.span.clone(),
-            });
+            for (address, port) in addresses_and_port(args.bytes(0))? {
+                server.core.listen.push(Listen {
+                    address,
+                    port,
+                    protocol: protocol.unwrap_or(if port == 443 { "https" } else { "http" }),
+                    span: args.span.clone(),
+                });
+            }
             Ok(())
         }),
     },
@@ -421,6 +422,27 @@ pub fn address_and_port(word: &[u8]) -> Said<(Option<IpAddr>, u16)> {
         None => Some(IpAddr::V4(address.parse().map_err(|_| wrong())?)),
     };
     Ok((address, port))
+}
+
+/// The same, where a name may stand for its addresses, as in Apache.
+fn addresses_and_port(word: &[u8]) -> Said<Vec<(Option<IpAddr>, u16)>> {
+    let wrong = match address_and_port(word) {
+        Ok(one) => return Ok(vec![one]),
+        Err(wrong) => wrong,
+    };
+    let named = std::str::from_utf8(word).ok().and_then(|text| text.rsplit_once(':'));
+    let named = named.and_then(|(name, port)| Some((name, port.parse::<u16>().ok()?)));
+    let is_name = |name: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        name.bytes().all(is_letter) && name.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    let (name, port) = named.filter(|(name, _)| is_name(name)).ok_or(wrong)?;
+    let found = (name, port)
+        .to_socket_addrs()
+        .map_err(|error| format!("`{name}` has no address: {error}; write the address itself"))?;
+    let mut addresses: Vec<_> = found.map(|address| (Some(address.ip().to_canonical()), port)).collect();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 /// Checks a word as a file of the server's own, for messages.
