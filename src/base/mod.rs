@@ -9,6 +9,7 @@ pub mod numbered;
 pub mod path;
 pub mod printed;
 pub mod quote;
+pub mod quoting;
 pub mod secret;
 pub mod size;
 pub mod syslog;

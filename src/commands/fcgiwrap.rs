@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::base::quoting::quoted;
 use crate::config::node::Node;
-use crate::config::quoting::quoted;
 
 use socket::{Owner, SocketUrl};
 

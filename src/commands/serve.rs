@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::quoting::quoted;
+use crate::base::quoting::quoted;
 
 /// What `lychgate serve` was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

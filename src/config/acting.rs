@@ -5,12 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::quoting;
 use crate::config::error::Span;
 use crate::config::include::{Missing, below, files};
 use crate::config::lines::Line;
 use crate::config::macros::Macro;
 use crate::config::node::Node;
-use crate::config::quoting;
 use crate::config::reader::{Frame, Input, Origin, Reader};
 use crate::config::sections::Building;
 use crate::config::suggest;

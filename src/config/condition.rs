@@ -7,9 +7,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::base::quoting;
 use crate::config::define::Defines;
 use crate::config::include::below;
-use crate::config::quoting;
 use crate::lang::regex::Regex;
 
 /// What the server is made of, for `<IfModule>`, `<IfDirective>` and `<IfSection>`.

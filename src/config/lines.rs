@@ -4,6 +4,8 @@
 //! escapes that backslash. Unlike there a logical line has the number of its first physical line, a byte order mark is
 //! skipped, and a NUL is a fault instead of cutting the line short.
 
+use crate::base::quoting::{is_space, trim_start};
+
 /// The longest logical line, as in Apache; a longer one is a fault. No directive moves it.
 const MAX_LINE: usize = 16 * 1024 * 1024;
 
@@ -37,20 +39,9 @@ impl LineFault {
     }
 }
 
-/// White space as C's `isspace` has it.
-pub fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
-}
-
 /// `text` without white space at either end.
 pub fn trim(text: &[u8]) -> &[u8] {
     trim_end(trim_start(text))
-}
-
-/// `text` without white space at its start.
-pub fn trim_start(text: &[u8]) -> &[u8] {
-    let from = text.iter().position(|b| !is_space(*b)).unwrap_or(text.len());
-    text.get(from..).unwrap_or_default()
 }
 
 /// `text` without white space at its end.

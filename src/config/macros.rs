@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
+use crate::base::quoting;
 use crate::config::error::Span;
-use crate::config::quoting;
 
 /// The macros defined so far, by name in lower case.
 #[derive(Debug, Default)]

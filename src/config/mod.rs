@@ -29,7 +29,6 @@ pub mod places;
 pub mod programs;
 mod providers;
 pub mod proxies;
-pub mod quoting;
 pub mod reader;
 pub mod resolve;
 mod sections;

@@ -1,8 +1,8 @@
 //! The tree of directives and sections that is left when the language has done its part.
 
+use crate::base::quoting;
 use crate::config::define::Defines;
 use crate::config::error::Span;
-use crate::config::quoting;
 
 /// A directive or a section, with every variable replaced, every file included and every macro expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]

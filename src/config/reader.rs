@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::quoting;
 use crate::config::condition::Modules;
 use crate::config::define::Defines;
 use crate::config::error::{COMMAND_LINE, ConfigError, Span};
@@ -18,7 +19,6 @@ use crate::config::include::below;
 use crate::config::lines::{Line, logical_lines, trim};
 use crate::config::macros::Macros;
 use crate::config::node::{Node, Settings};
-use crate::config::quoting;
 use crate::config::sections::Building;
 
 /// Where the text comes from; it decides what the language may do there.

@@ -1,10 +1,10 @@
 //! The nesting of sections: beginning, ending, skipping, and what is said when ends do not fit.
 
+use crate::base::quoting;
 use crate::config::condition::{Condition, Facts};
 use crate::config::error::Span;
 use crate::config::lines::{trim, trim_end};
 use crate::config::node::Node;
-use crate::config::quoting;
 use crate::config::reader::{Decided, Input, Reader};
 use crate::config::suggest;
 

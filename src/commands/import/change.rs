@@ -1,12 +1,12 @@
 //! What to write in the place of a line that the server does not start with. A line may be left out only where nothing is
 //! opened by that: what guards a place, or answers for files, is left to a person, or its whole virtual host is left out.
 
+use crate::base::quoting;
+use crate::base::quoting::trim_start;
 use crate::config::directives;
 use crate::config::directives::foreign::{self, Answer};
 use crate::config::error::{ConfigError, Severity};
-use crate::config::lines::trim_start;
 use crate::config::node::Node;
-use crate::config::quoting;
 
 use super::texts::{Texts, without_end};
 

@@ -9,9 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::quoting;
 use crate::config::error::Span;
 use crate::config::load::{Loaded, Source, load};
-use crate::config::quoting;
 
 use super::change::Change;
 use super::finding::Finding;

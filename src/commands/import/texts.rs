@@ -6,9 +6,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::base::quoting;
+use crate::base::quoting::trim_start;
 use crate::config::error::Span;
-use crate::config::lines::trim_start;
-use crate::config::quoting;
 
 /// A file's lines, each with what ends it.
 pub type Lines = Rc<[Vec<u8>]>;

@@ -157,7 +157,7 @@ impl Fcgid {
 
 /// A program and its arguments, from one word.
 pub(super) fn command(args: &Args) -> Said<Vec<Vec<u8>>> {
-    let mut command = crate::config::quoting::words(args.bytes(0));
+    let mut command = crate::base::quoting::words(args.bytes(0));
     let Some(program) = command.first_mut() else {
         return Err("has no program".into());
     };

@@ -1,8 +1,8 @@
 //! What one `Require` asks for: its kinds and their words.
 
+use crate::base::quoting;
 use crate::config::directives::authz::Sense;
 use crate::config::error::Span;
-use crate::config::quoting;
 use crate::config::words::{Args, Said, shown};
 use crate::http::method::Method;
 use crate::lang::expr::{Expr, StringExpr, Subnet, Trust};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::service::Service;
 use super::{DirConf, Server, SiteSettings, all, foreign};
+use crate::base::quoting;
 use crate::config::error::Span;
-use crate::config::quoting;
 use crate::config::table::{Contexts, DIRECTORY, HTACCESS, Override, SERVER, Set, VHOST, Words};
 use crate::config::words::Args;
 use crate::lang::expr::Trust;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, all, answer, did_you_mean, find};
+use crate::base::quoting;
 use crate::config::error::Span;
 use crate::config::node::Node;
-use crate::config::quoting;
 use crate::config::reader::LANGUAGE_NAMES;
 
 #[test]

@@ -1,9 +1,7 @@
-//! The words of a directive, as Apache's `ap_getword_conf` divides them.
+//! The words of a line, as Apache's `ap_getword_conf` divides them.
 //!
 //! White space separates words. A word that starts with `"` or `'` goes on to the same quote; inside it a backslash
 //! takes away the meaning of that quote and of a backslash, and of nothing else. Outside quotes only `\\` is special.
-
-use crate::config::lines::{is_space, trim_start};
 
 /// The next word of `line` and the rest after it (without leading white space), or `None` at the end.
 pub fn next_word(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
@@ -56,6 +54,17 @@ pub fn quoted(word: &[u8]) -> Vec<u8> {
     }
     out.push(b'"');
     out
+}
+
+/// White space as C's `isspace` has it.
+pub fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
+}
+
+/// `text` without white space at its start.
+pub fn trim_start(text: &[u8]) -> &[u8] {
+    let from = text.iter().position(|b| !is_space(*b)).unwrap_or(text.len());
+    text.get(from..).unwrap_or_default()
 }
 
 #[cfg(test)]
