@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::auth::htpasswd::{lines, split_at_colons};
+use crate::base::quoting::words;
 
 /// What a file of groups says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,14 +12,14 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Reads a file's text; lines with the same group add up.
+    /// Reads a file's text; lines with the same group add up. As in Apache a group's name is the same in any case, white space
+    /// before the colon is none of it, and a user's name with a space in it stands in quotes.
     pub fn parse(text: &[u8]) -> Groups {
         let mut groups = Groups::default();
         for line in lines(text) {
             if let Some((group, names)) = split_at_colons(&line) {
-                let names = names.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty());
-                let members = groups.members.entry(group.to_vec()).or_default();
-                members.extend(names.map(unquoted));
+                let group = group.trim_ascii_end().to_ascii_lowercase();
+                groups.members.entry(group).or_default().extend(words(names));
             }
         }
         groups
@@ -26,19 +27,13 @@ impl Groups {
 
     /// Whether the user is in that group.
     pub fn has(&self, group: &[u8], user: &[u8]) -> bool {
-        self.members.get(group).is_some_and(|members| members.contains(user))
+        let group = group.to_ascii_lowercase();
+        self.members.get(&group).is_some_and(|members| members.contains(user))
     }
 
     /// Whether the user is in any group.
     pub fn know(&self, user: &[u8]) -> bool {
         self.members.values().any(|members| members.contains(user))
-    }
-}
-
-fn unquoted(name: &[u8]) -> Vec<u8> {
-    match name {
-        [b'"', inner @ .., b'"'] => inner.to_vec(),
-        _ => name.to_vec(),
     }
 }
 
@@ -48,7 +43,8 @@ mod tests {
 
     #[test]
     fn members_are_words_behind_the_colon() {
-        let text = b"# x\nadmins: ann  bob \"eve\"\nstaff:cat\nadmins: dan\nempty:\nnone\n";
+        let text = b"# x\nadmins: ann  bob \"eve\"\nstaff:cat\nadmins: dan\nempty:\nnone\n\
+spaced : \"x y\" z\nMixed: ann\n";
         let groups = Groups::parse(text);
         for (group, user, want) in [
             ("admins", "ann", true),
@@ -57,6 +53,11 @@ mod tests {
             ("admins", "dan", true),
             ("staff", "cat", true),
             ("staff", "ann", false),
+            ("spaced", "x y", true),
+            ("spaced", "z", true),
+            ("spaced ", "z", false),
+            ("mixed", "ann", true),
+            ("MIXED", "ann", true),
             ("empty", "", false),
             ("other", "ann", false),
         ] {
