@@ -163,7 +163,13 @@ pub(super) fn provider(word: &[u8], span: Option<&Span>) -> Said<Option<Provider
     }
 }
 
+/// Text of old files may be in Latin-1: it stands for itself, where nothing in it is to be computed.
 fn string(args: &Args, n: usize) -> Said<StringExpr> {
+    let word = args.bytes(n);
+    let is_plain = !word.contains(&b'%') && !word.contains(&b'\\') && !word.contains(&b'$');
+    if is_plain && std::str::from_utf8(word).is_err() {
+        return Ok(StringExpr::literal(word));
+    }
     StringExpr::parse(args.text(n)?, args.trust).map_err(|error| error.0)
 }
 
@@ -446,3 +452,24 @@ Keep the file where no URL leads to it.",
         }),
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::load::load_text;
+
+    #[test]
+    fn a_realm_in_latin_1_is_taken_where_nothing_in_it_is_computed() {
+        for (realm, is_taken) in [
+            (&b"Gesch\xfctzt"[..], true),
+            (b"Gesch\xc3\xbctzt %{HTTP_HOST}", true),
+            (b"Gesch\xfctzt %{HTTP_HOST}", false),
+        ] {
+            let text = [b"<Directory /x>\nAuthName \"", realm, b"\"\n</Directory>\n"].concat();
+            let complaints = load_text("a.conf", &text, Path::new("/")).complaints;
+            let is_wrong = complaints.iter().any(|complaint| complaint.is_fatal());
+            assert_eq!(!is_wrong, is_taken, "{}", String::from_utf8_lossy(realm));
+        }
+    }
+}

@@ -91,6 +91,12 @@ impl StringExpr {
         Ok(StringExpr { word })
     }
 
+    /// A string that stands for itself, in whatever encoding.
+    pub fn literal(text: &[u8]) -> StringExpr {
+        let word = Word::Literal(text.to_vec());
+        StringExpr { word }
+    }
+
     /// The string it makes of the request.
     pub fn eval(&self, vars: &dyn Vars) -> Result<Vec<u8>, NoValue> {
         eval::string(&self.word, vars, Vec::new(), Groups::new())
