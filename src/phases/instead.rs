@@ -109,9 +109,7 @@ async fn look_up(ex: &mut Exchange, (by, name): (By, &[u8]), depth: usize) -> Re
         ex.target.path = path;
         ex.target.query = query;
     });
-    if !is_read(ex.method) {
-        ex.client.admitted = None;
-    }
+    // As in Apache, one under the settings that the client was let in by is not judged as a GET.
     ex.method = Method::Get;
     // Rules may tell it by [NS].
     ex.rewriting.look = Look::Ahead;
