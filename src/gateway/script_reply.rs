@@ -339,7 +339,8 @@ impl Head {
         let Some(status @ 200..=599) = status else {
             return Err(ReplyError::BadStatus(excerpt(line)));
         };
-        if words.first().is_some_and(u8::is_ascii_digit) || words.iter().any(u8::is_ascii_control) {
+        let is_text = words.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t'); // RFC 9112 section 4
+        if words.first().is_some_and(u8::is_ascii_digit) || !is_text {
             return Err(ReplyError::BadStatus(excerpt(line)));
         }
         let words = ascii::trim_ows(words);

@@ -72,6 +72,11 @@ const GOOD: &[(&str, &str, &str)] = &[
         "Status: 404 Gone Away\nX: y\n\n",
         "404 Gone Away document | X: y |  | ",
     ),
+    (
+        "a tab before the words of Status",
+        "Status: 404\tGone\n\nx",
+        "404 Gone document |  | x | ",
+    ),
     ("status alone", "Status: 404\n\nx", "404 document |  | x | "),
     (
         "names in any case",
