@@ -117,7 +117,6 @@ pub async fn run(
     let way = known.way(ex, place, applications, &mut here)?;
     let target = &way.asked.target;
     ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
-    ex.target.landed.is_told = true;
     let pool = way.pool(applications)?;
     let module = target.scheme.module();
     let mut input = Input::of(ex, place, module).await?;
@@ -169,6 +168,8 @@ pub async fn run(
         };
         ex.variables.extend(variables.into_pairs());
     }
+    // Not before: what ProxyFCGISetEnvIf asks for is what this application will be told.
+    ex.target.landed.is_told = true;
     outcome
 }
 
