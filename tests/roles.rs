@@ -24,6 +24,10 @@ pub fn trials() -> Vec<Trial> {
         roles("a_stuck_worker_is_replaced", a_stuck_worker_is_replaced),
         roles("requests_outlive_a_killed_spawner", requests_outlive_a_killed_spawner),
         roles(
+            "a_script_runs_once_although_its_spawner_dies",
+            a_script_runs_once_although_its_spawner_dies,
+        ),
+        roles(
             "last_words_reach_their_client_through_a_busy_worker",
             last_words_reach_their_client_through_a_busy_worker,
         ),
@@ -98,6 +102,28 @@ fn requests_outlive_a_killed_spawner() -> Result<(), String> {
         }
     }
     end(&root, server)
+}
+
+/// It kills the spawner before that has told of it, which is as if the system had done so.
+fn a_script_runs_once_although_its_spawner_dies() -> Result<(), String> {
+    let (root, server) = boot_queue(
+        "once",
+        "#!/bin/sh\necho run >>runs\n[ -e killed ] || { : >killed; kill -9 $PPID; }\n\
+         printf 'Content-Type: text/plain\\n\\nonce\\n'\n",
+    )?;
+    for _ in 0..2 {
+        let reply = ask(&server, "/cgi-bin/s")?.reply(Judge::Strict)?;
+        if reply.body != b"once\n" {
+            return Err(format!("{reply:?}"));
+        }
+    }
+    said(&root, "the spawner died (signal 9 (SIGKILL)): it is started again")?;
+    let runs = fs::read_to_string(root.join("cgi-bin/runs")).map_err(|error| error.to_string())?;
+    end(&root, server)?;
+    if runs != "run\nrun\n" {
+        return Err(format!("two requests, and it ran {} times", runs.lines().count()));
+    }
+    Ok(())
 }
 
 /// What a script says to its SIGTERM is passed on by a worker that comes to it only when it is told to stop itself.

@@ -226,7 +226,11 @@ impl Generation {
         let due = |role: &RoleProcess| role.restart_at.is_some_and(|at| at <= now);
         if due(&self.spawner) {
             match self.start_spawner(stock) {
-                Ok(()) => self.worker.tell(&ToWorker::SpawnerRestarted),
+                Ok(()) => {
+                    if let Some(child) = &self.spawner.child {
+                        self.worker.tell(&ToWorker::SpawnerRestarted { pid: child.pid });
+                    }
+                }
                 Err(error) => self.spawner.did_not_start(&error),
             }
         }

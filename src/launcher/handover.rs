@@ -27,7 +27,7 @@ use crate::process::say::{Weight, say, say_to};
 /// The version of what is handed over, and of the messages between the roles, which a launcher of another version goes on
 /// with: a change of either needs another number. A program that has another does not take over; it must be stopped and
 /// started.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 
 impl Launcher<'_> {
     /// Executes `program` in this process. It returns only when that does not work, and says why.

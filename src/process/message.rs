@@ -49,8 +49,11 @@ pub enum ToWorker {
         /// The descriptors.
         logs: Vec<OwnedFd>,
     },
-    /// The spawner died and another took over: requests that were not answered must be sent again.
-    SpawnerRestarted,
+    /// The spawner died and another took over: requests that it had not taken must be sent again.
+    SpawnerRestarted {
+        /// The process id of the other.
+        pid: i32,
+    },
     /// A program that is a map was started: the worker writes keys and reads values here from now on.
     MapProgram {
         /// Its number.
@@ -263,7 +266,7 @@ impl Message for ToWorker {
                 Writer::with_tag(3).u32(*first).done(),
                 logs.iter().map(AsFd::as_fd).collect(),
             ),
-            ToWorker::SpawnerRestarted => plain(Writer::with_tag(4)),
+            ToWorker::SpawnerRestarted { pid } => plain(Writer::with_tag(4).i32(*pid)),
             ToWorker::MapProgram { number, keys, values } => (
                 Writer::with_tag(5).u32(*number).done(),
                 vec![keys.as_fd(), values.as_fd()],
@@ -286,7 +289,7 @@ impl Message for ToWorker {
                 first: reader.u32()?,
                 logs: beside.all(),
             },
-            4 => ToWorker::SpawnerRestarted,
+            4 => ToWorker::SpawnerRestarted { pid: reader.i32()? },
             5 => ToWorker::MapProgram {
                 number: reader.u32()?,
                 keys: beside.next()?,

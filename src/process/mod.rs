@@ -33,6 +33,7 @@ pub mod jail;
 pub mod landlock;
 pub mod limits;
 pub mod listening;
+pub mod mark;
 pub mod memfd;
 pub mod message;
 pub mod names;

@@ -1,8 +1,8 @@
 //! A worker thread's side of the channel to the spawner: ask for a script, watch it, signal it, let go of it.
 //!
 //! [`connect`] gives a handle and a [`Driver`]; the driver must run for as long as the handle is used. A spawner may die
-//! and be replaced at any time ([`Spawner::restarted`]): requests it had not answered are asked again, and scripts it
-//! had started go on and are watched by their pidfds.
+//! and be replaced at any time ([`Spawner::restarted`]): requests it had not taken are asked again, and scripts it
+//! had started go on and are watched by their pidfds. Nothing is asked for twice that it may have started.
 
 mod error;
 
@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::Step;
+use crate::process::mark::Mark;
 use crate::process::message::{Failed, Order, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Ended, Pidfd};
 use crate::process::say::{Weight, say};
@@ -47,7 +48,8 @@ pub struct Driver(Arc<Shared>);
 /// A script that runs, or ran. When it is dropped the spawner may reap it; it is not ended thereby.
 pub struct Running {
     id: u64,
-    pid: i32,
+    /// None where its spawner died before it told of it.
+    pid: Option<i32>,
     /// None where it had ended before we heard of it, or there was no descriptor left.
     pidfd: Option<Pidfd>,
     life: Life,
@@ -78,7 +80,8 @@ struct State {
     waiting: HashMap<u64, Waiting>,
     running: HashMap<u64, oneshot::Sender<Ended>>,
     unsent: VecDeque<Arc<ScriptOrder>>,
-    restarted: bool,
+    /// The mark of the spawner that has taken over.
+    successor: Option<Mark>,
     /// How many spawners there have been before this one.
     generation: u64,
     gone: bool,
@@ -92,6 +95,16 @@ struct State {
 struct Waiting {
     order: Arc<ScriptOrder>,
     answer: oneshot::Sender<Result<Running, StartError>>,
+}
+
+impl Waiting {
+    /// That of the spawner that has taken it, if one has.
+    fn mark(&self) -> io::Result<Option<Mark>> {
+        match &*self.order {
+            ScriptOrder::Start(start) => Mark::on(&start.stdout),
+            ScriptOrder::Signal { .. } | ScriptOrder::Release { .. } => Ok(None),
+        }
+    }
 }
 
 /// Signals the process group of a script whose spawner has died: the group's number, the signal.
@@ -143,9 +156,9 @@ impl Spawner {
         }
     }
 
-    /// The launcher says that another spawner has taken over the channel.
-    pub fn restarted(&self) {
-        self.0.state().restarted = true;
+    /// The launcher says that another spawner, this process, has taken over the channel.
+    pub fn restarted(&self, pid: i32) {
+        self.0.state().successor = Some(Mark::of(pid));
         self.0.to_do.notify_one();
     }
 
@@ -241,14 +254,14 @@ impl Driver {
         told.write(|channel| channel.tell(order, Wait::No)).await
     }
 
-    /// After a restart: what the old spawner said is read first, then what it did not answer is asked again.
+    /// After a restart: what the old spawner said is read first, then what it had not taken is asked again.
     ///
-    /// A script that it had started without having said so runs twice. That window is a few microseconds wide, and under
-    /// [`WithEnd`](crate::process::message::FirstNews::WithEnd) some milliseconds.
+    /// A script that it may have started without having said so counts as started: its output tells the rest, and is at its
+    /// end at once should there be no script. It would run twice otherwise, and what it was sent would be done twice.
     fn take_over(&self) -> io::Result<()> {
-        if !mem::take(&mut self.0.state().restarted) {
+        let Some(successor) = self.0.state().successor.take() else {
             return Ok(());
-        }
+        };
         loop {
             match self.0.channel.inner().hear(Wait::No) {
                 Ok(heard) => {
@@ -261,13 +274,24 @@ impl Driver {
         let mut state = self.0.state();
         state.generation += 1;
         state.running.clear(); // nobody will send their ends: those who wait turn to the pidfds
-        let mut again: Vec<(u64, Arc<ScriptOrder>)> = state
-            .waiting
-            .iter()
-            .map(|(id, waiting)| (*id, Arc::clone(&waiting.order)))
-            .collect();
+        let (mut again, mut taken) = (Vec::new(), Vec::new());
+        for (id, waiting) in &state.waiting {
+            match waiting.mark() {
+                Ok(None) => again.push((*id, Arc::clone(&waiting.order))),
+                // It was still in the channel.
+                Ok(Some(mark)) if mark == successor => {}
+                Ok(Some(_)) | Err(_) => taken.push(*id),
+            }
+        }
         again.sort_unstable_by_key(|(id, _)| *id);
-        state.unsent = again.into_iter().map(|(_, order)| order).collect();
+        // Those that are given up may still be in the channel.
+        state.unsent.retain(|order| !matches!(**order, ScriptOrder::Start(_)));
+        let rest = mem::take(&mut state.unsent);
+        state.unsent = again.into_iter().map(|(_, order)| order).chain(rest).collect();
+        drop(state);
+        for id in taken {
+            self.0.started(id, (None, None), Life::Orphaned, None);
+        }
         Ok(())
     }
 }
@@ -292,8 +316,8 @@ impl Drop for Driver {
 }
 
 impl Running {
-    /// Its process id, which is its process group's too.
-    pub fn pid(&self) -> i32 {
+    /// Its process id, which is its process group's too; none where its spawner died before it told of it.
+    pub fn pid(&self) -> Option<i32> {
         self.pid
     }
 
@@ -349,13 +373,14 @@ impl Running {
         }
         // Its spawner is gone, so nothing keeps the group's number once the leader has ended.
         let may_run = |pidfd: &Pidfd| !pidfd.ends_within(Duration::ZERO).unwrap_or(true);
-        if self.pidfd.as_ref().is_some_and(may_run)
-            && let Err(error) = (self.shared.signal_orphan)(self.pid, signal)
+        if let Some(pid) = self.pid
+            && self.pidfd.as_ref().is_some_and(may_run)
+            && let Err(error) = (self.shared.signal_orphan)(pid, signal)
         {
             say(
                 "worker",
                 Weight::Error,
-                &format!("cannot signal the process group {}: {error}", self.pid),
+                &format!("cannot signal the process group {pid}: {error}"),
             );
         }
     }
@@ -393,7 +418,9 @@ impl Shared {
     fn send(&self, order: Arc<ScriptOrder>) {
         let mut state = self.state();
         if state.gone
-            || (state.unsent.is_empty() && !state.restarted && self.channel.inner().tell(&*order, Wait::No).is_ok())
+            || (state.unsent.is_empty()
+                && state.successor.is_none()
+                && self.channel.inner().tell(&*order, Wait::No).is_ok())
         {
             return;
         }
@@ -410,10 +437,15 @@ impl Shared {
             Heard::Message(ScriptNews::Started { id, pid, pidfd }) => {
                 let (tell, ended) = oneshot::channel();
                 // Without a descriptor its spawner's word must do.
-                self.started(id, (pid, pidfd.map(Pidfd::from)), Life::Running(ended), Some(tell));
+                self.started(
+                    id,
+                    (Some(pid), pidfd.map(Pidfd::from)),
+                    Life::Running(ended),
+                    Some(tell),
+                );
             }
             Heard::Message(ScriptNews::Ran { id, pid, ended }) => {
-                self.started(id, (pid, None), Life::Ended(Some(ended)), None);
+                self.started(id, (Some(pid), None), Life::Ended(Some(ended)), None);
             }
             Heard::Message(ScriptNews::Failed { id, failed }) => {
                 if let Some(waiting) = self.state().waiting.remove(&id) {
@@ -449,7 +481,7 @@ impl Shared {
     fn started(
         self: &Arc<Shared>,
         id: u64,
-        (pid, pidfd): (i32, Option<Pidfd>),
+        (pid, pidfd): (Option<i32>, Option<Pidfd>),
         life: Life,
         tell: Option<oneshot::Sender<Ended>>,
     ) {

@@ -222,7 +222,9 @@ impl Scripts {
             let _until_its_end = counted;
             match spawner.start(request, care.silence).await {
                 Ok(running) => {
-                    life.started(running.pid());
+                    if let Some(pid) = running.pid() {
+                        life.started(pid);
+                    }
                     let keeper = Keeper::new(life, running, stderr, care, slot);
                     let _the_request_is_gone = tell.send(Ok(()));
                     keeper.run().await;

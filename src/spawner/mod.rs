@@ -34,6 +34,7 @@ use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{self, Child};
 use crate::process::footprint;
 use crate::process::inherit::Inherited;
+use crate::process::mark::Mark;
 use crate::process::message::{FirstNews, FromSpawner, ScriptNews, ScriptOrder, Start, ToSpawner};
 use crate::process::say::{Weight, say, say_to};
 
@@ -86,6 +87,7 @@ pub struct Spawner {
     scripts: Vec<Script>,
     starter: Starter,
     ending: Ending,
+    mark: Mark,
 }
 
 /// Whether, and how, it is coming to its end.
@@ -112,6 +114,7 @@ impl Spawner {
             scripts: Vec::new(),
             starter: Starter::new(rules)?,
             ending: Ending::No,
+            mark: Mark::own(),
         };
         for channel in scripts {
             spawner.add_line(channel);
@@ -334,23 +337,33 @@ impl Spawner {
 
     fn start(&mut self, line: u64, start: &Start) {
         let id = start.id;
+        if Mark::on(&start.stdout).is_ok_and(|mark| mark == Some(self.mark)) {
+            // Our predecessor had not taken it: it was asked for again, and was still in the channel as well.
+            return;
+        }
         if self.script((line, id)).is_some() {
             return self.complain(line, &format!("a worker used the number {id} twice: ignored"));
         }
-        let begun = self.starter.start(start).and_then(|(by, care)| match by {
-            By::Us(_) if start.order.first_news == FirstNews::WithEnd => {
-                let at = Instant::now() + self.brief();
-                Ok((Script::new((line, id), by, care).told_at(at), None))
-            }
-            By::Us(child) => {
-                let (child, pidfd) = with_clone(child).map_err(|error| Refusal::system(&error))?;
-                let pid = child.pid;
-                let pidfd = Some(pidfd);
-                let started = ScriptNews::Started { id, pid, pidfd };
-                Ok((Script::new((line, id), By::Us(child), care), Some(started)))
-            }
-            by @ By::Warden(..) => Ok((Script::new((line, id), by, care), None)),
-        });
+        let taken = self
+            .mark
+            .leave_on(&start.stdout)
+            .map_err(|error| Refusal::system(&error));
+        let begun = taken
+            .and_then(|()| self.starter.start(start))
+            .and_then(|(by, care)| match by {
+                By::Us(_) if start.order.first_news == FirstNews::WithEnd => {
+                    let at = Instant::now() + self.brief();
+                    Ok((Script::new((line, id), by, care).told_at(at), None))
+                }
+                By::Us(child) => {
+                    let (child, pidfd) = with_clone(child).map_err(|error| Refusal::system(&error))?;
+                    let pid = child.pid;
+                    let pidfd = Some(pidfd);
+                    let started = ScriptNews::Started { id, pid, pidfd };
+                    Ok((Script::new((line, id), By::Us(child), care), Some(started)))
+                }
+                by @ By::Warden(..) => Ok((Script::new((line, id), by, care), None)),
+            });
         match begun {
             Ok((script, news)) => {
                 self.scripts.push(script);

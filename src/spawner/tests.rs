@@ -24,6 +24,7 @@ use crate::process::message::{Failed, FirstNews, Order, Runs, ScriptNews, Script
 use crate::process::pidfd::{Exit, Pidfd};
 
 mod end;
+mod twice;
 mod warden;
 
 /// A spawner, the channel of its launcher and that of one worker thread.

@@ -405,7 +405,7 @@ async fn accept_and_serve(part: Part, logs: Rc<Logs>) -> Result<(), String> {
                     pulse.end(number);
                     return Ok(());
                 }
-                Some(Order::SpawnerRestarted) => spawner.restarted(),
+                Some(Order::SpawnerRestarted { pid }) => spawner.restarted(pid),
                 Some(Order::Stop) | None => {
                     stop_accepting(&thread, acceptors).await;
                     drain(&mut orders, &thread, &connections, &spawner, Ending::now()).await;
@@ -513,7 +513,7 @@ async fn drain(
             () = tokio::time::sleep(SCRIPT_TICK) => {}
             // Who gives orders is gone once the last one is given: that is no further one.
             order = orders.recv(), if !ending.is_stop => match order {
-                Some(Order::SpawnerRestarted) => spawner.restarted(),
+                Some(Order::SpawnerRestarted { pid }) => spawner.restarted(pid),
                 Some(Order::Drain { .. }) => {}
                 Some(Order::Stop) | None => ending = Ending::now(),
             },

@@ -120,7 +120,7 @@ pub(super) fn worker(inherited: Inherited) {
         match launcher.hear(Wait::No) {
             Ok(Heard::Message(ToWorker::Drain { .. })) => break,
             Ok(Heard::Message(ToWorker::Stop) | Heard::Closed) => std::process::exit(0),
-            Ok(Heard::Message(ToWorker::SpawnerRestarted)) => eprintln!("heard of a new spawner"),
+            Ok(Heard::Message(ToWorker::SpawnerRestarted { .. })) => eprintln!("heard of a new spawner"),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
                 rustix::stdio::dup2_stderr(logs.first().expect("two")).expect("it is open");
                 eprintln!("logs {first} + {}", logs.len());

@@ -151,7 +151,7 @@ fn messages_of_the_launcher_go_round() {
             idle: Duration::from_secs(5),
         },
         ToWorker::Stop,
-        ToWorker::SpawnerRestarted,
+        ToWorker::SpawnerRestarted { pid: 4711 },
         ToWorker::Report { number: 1 << 40 },
         ToWorker::MapProgram {
             number: 3,

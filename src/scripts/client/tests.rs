@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::io::{self, PipeReader, Read};
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -14,6 +15,7 @@ use super::{Spawner, StartError, StartRequest, connect};
 use crate::process::channel::{Channel, Heard, Wait};
 use crate::process::child::{Child, ChildSpec, Program, Session, Step, spawn};
 use crate::process::environment::Environment;
+use crate::process::mark::Mark;
 use crate::process::message::{Failed, FirstNews, Order, Runs, ScriptNews, ScriptOrder, Start};
 use crate::process::pidfd::{Exit, Reap, signal_group};
 
@@ -36,6 +38,10 @@ fn play(channel: Channel, orders: usize, told: mpsc::Sender<String>) -> JoinHand
             }
             match order {
                 ScriptOrder::Start(start) if start.order.path == b"silent" => {}
+                ScriptOrder::Start(start) if start.order.path == b"taken" => {
+                    Mark::of(FIRST).leave_on(&start.stdout).expect("a pipe");
+                    write!(File::from(start.stdout), "once").expect("there is room");
+                }
                 ScriptOrder::Start(start) if start.order.path == b"none" => {
                     let failed = Failed {
                         step: Step::Open,
@@ -131,6 +137,10 @@ fn request(path: &str) -> (StartRequest, PipeReader) {
         reader,
     )
 }
+
+/// The process ids of spawners.
+const FIRST: i32 = 1000;
+const SECOND: i32 = 1001;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -286,7 +296,7 @@ async fn a_new_spawner_is_asked_again_and_scripts_of_the_old_go_on() {
     let other = joined(first).await;
     // The first spawner is dead; the second one takes over the same channel and leaves after two orders.
     let second = play(other, 2, told);
-    spawner.restarted();
+    spawner.restarted(SECOND);
     let (mut new, _output) = started(&spawner, "exit 5").await;
     assert_eq!(
         new.ended().await.expect("it works").expect("it is told").exit,
@@ -304,12 +314,64 @@ async fn a_new_spawner_is_asked_again_and_scripts_of_the_old_go_on() {
         assert!(given_up.is_err(), "it runs");
     }
     old.signal_group(Signal::KILL); // by ourselves: nobody else knows of it
-    let pid = old.pid();
+    let pid = old.pid().expect("it was told");
     let reaped = tokio::task::spawn_blocking(move || super::Pidfd::open(pid).expect("a zombie").wait().expect("ours"));
     let ended = old.ended().await.expect("it works");
     assert_eq!(reaped.await.expect("no panic").exit, Exit::Signal(9));
     assert!(ended.is_none_or(|ended| ended.exit == Exit::Signal(9))); // the kernel tells from 6.15 on
     assert_eq!(all(old_output), "");
+}
+
+/// It may have started it; whoever takes over is not asked again, and what it writes is read all the same.
+#[tokio::test]
+async fn what_a_dead_spawner_had_taken_is_not_asked_for_again() {
+    let (spawner, _driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let first = play(other, 1, told.clone());
+    let (asked, output) = request("taken");
+    let start = tokio::spawn({
+        let spawner = spawner.clone();
+        async move { spawner.start(asked, LIMIT).await }
+    });
+    let other = joined(first).await;
+    spawner.restarted(SECOND);
+    let mut taken = start.await.expect("no panic").expect("it counts as started");
+    assert_eq!(all(output), "once", "our copies of its output are closed");
+    assert_eq!(taken.pid(), None);
+    assert_eq!(taken.ended().await.expect("it works"), None, "nobody knows");
+    taken.signal_group(Signal::TERM); // to nobody
+    drop(taken);
+    let second = play(other, 2, told);
+    drop(joined(second).await);
+    assert_eq!(
+        tells.iter().collect::<Vec<_>>(),
+        ["start 0", "signal 0 15", "release [0]"]
+    );
+}
+
+/// The one that took over found it in the channel before we heard of it.
+#[tokio::test]
+async fn what_the_next_spawner_has_taken_is_not_asked_for_again() {
+    let (spawner, _driver, other) = pair();
+    let (told, tells) = mpsc::channel();
+    let (asked, output) = request("taken");
+    let start = tokio::spawn({
+        let spawner = spawner.clone();
+        async move { spawner.start(asked, LIMIT).await.map(drop) }
+    });
+    let other = joined(play(other, 1, told.clone())).await;
+    spawner.restarted(FIRST);
+    let (mut next, _) = {
+        let second = play(other, 1, told);
+        let next = started(&spawner, "exit 0").await;
+        drop(joined(second).await);
+        next
+    };
+    assert!(next.ended().await.expect("it works").is_some());
+    assert!(!start.is_finished(), "it is still waited for");
+    start.abort();
+    assert_eq!(tells.iter().collect::<Vec<_>>(), ["start 0", "start 1"]);
+    drop(output);
 }
 
 #[tokio::test]

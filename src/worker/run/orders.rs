@@ -19,8 +19,8 @@ use crate::worker::maps::MapPrograms;
 pub(super) enum Order {
     /// Accept what waits, close the listeners, end with the last connection or at the limit.
     Drain { limit: Duration, idle: Duration },
-    /// The spawner was replaced.
-    SpawnerRestarted,
+    /// The spawner was replaced by this process.
+    SpawnerRestarted { pid: i32 },
     /// End now.
     Stop,
 }
@@ -52,7 +52,7 @@ pub(super) fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) 
     loop {
         match launcher.hear::<ToWorker>(Wait::Yes) {
             Ok(Heard::Message(ToWorker::Drain { limit, idle })) => tell(Order::Drain { limit, idle }),
-            Ok(Heard::Message(ToWorker::SpawnerRestarted)) => tell(Order::SpawnerRestarted),
+            Ok(Heard::Message(ToWorker::SpawnerRestarted { pid })) => tell(Order::SpawnerRestarted { pid }),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
                 for (sink, fd) in sinks.iter().skip(first as usize).zip(&logs) {
                     // On an error the old file goes on; the launcher, which opened the new one, has said what it had to.
