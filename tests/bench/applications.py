@@ -42,7 +42,8 @@ def lay_out(directory, found):
     flags = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]
     if "fastcgi" in found:
         subprocess.run([*flags, f"{directory}/hello_fcgi", f"{HERE}/hello_fcgi.c", "-lfcgi"], check=True)
-    subprocess.run([*flags, f"{directory}/floor_fastcgi", f"{HERE}/floor_fastcgi.c"], check=True)
+    for tool in ("floor_fastcgi", "floor_relay"):
+        subprocess.run([*flags, f"{directory}/{tool}", f"{HERE}/{tool}.c"], check=True)
     with open(f"{directory}/htdocs/hello.php", "w") as page:
         page.write("<?php header('Content-Type: text/plain'); echo \"hello, world\\n\";\n")
 
@@ -72,14 +73,24 @@ def beside(directory, name, found):
     return commands, sockets
 
 
+def socket_of(directory, name, row):
+    """Where the application of a server listens that a row asks for."""
+    return f"{directory}/{name}.{'php' if row.kind == 'php' else 'fcgi'}.sock"
+
+
+def variables(directory, row):
+    """What an application is told at the least."""
+    told = ["REQUEST_METHOD=GET", f"SCRIPT_NAME={row.path}", f"REQUEST_URI={row.path}", "SERVER_PROTOCOL=HTTP/1.1"]
+    if row.kind == "php":
+        told.append(f"SCRIPT_FILENAME={directory}/htdocs{row.path}")
+    return told
+
+
 def asked_directly(directory, row, socket_path, seconds, core):
     """What the application does without any server between: requests and seconds."""
-    variables = ["REQUEST_METHOD=GET", f"SCRIPT_NAME={row.path}", f"REQUEST_URI={row.path}", "SERVER_PROTOCOL=HTTP/1.1"]
-    if row.kind == "php":
-        variables.append(f"SCRIPT_FILENAME={directory}/htdocs{row.path}")
     command = [f"{directory}/floor_fastcgi", str(seconds), socket_path, str(row.connections), str(len(row.body))]
     done = subprocess.run(
-        ["taskset", "-c", str(core), *command, *variables], capture_output=True, text=True, timeout=seconds + 30, check=True
+        ["taskset", "-c", str(core), *command, *variables(directory, row)], capture_output=True, text=True, timeout=seconds + 30, check=True
     )
     count, passed = done.stdout.split()
     return int(count), float(passed)

@@ -152,7 +152,7 @@ def floor_of_application(bench, row):
     """The application itself, asked over connections that are kept: no more of them than it has processes, for each serves one."""
     floor = Server(f"floor-{row.name}-{time.monotonic_ns()}", [], None)
     floor.with_applications(bench.directory, {row.kind})
-    path = f"{bench.directory}/{floor.label}.{'php' if row.kind == 'php' else 'fcgi'}.sock"
+    path = applications.socket_of(bench.directory, floor.label, row)
     few = rows.Row(row.name, row.path, row.body, min(row.connections, applications.PROCESSES), kind=row.kind)
     try:
         floor.start(bench.directory, [bench.server_core], bench.who)
@@ -161,6 +161,26 @@ def floor_of_application(bench, row):
         return Result(count / passed, (floor.cpu_seconds() - before) / count * 1e6)
     finally:
         floor.stop()
+
+
+def relays(row):
+    """Whether there is a relay for a row: it has a connection to the application for each of its clients."""
+    return row.kind in applications.NEEDED and row.connections <= applications.PROCESSES
+
+
+def relay_of(bench, row):
+    """What the same client gets of the application through next to no server."""
+    port = free_port()
+    relay = Server(f"relay-{row.name}-{time.monotonic_ns()}", [], port)
+    relay.with_applications(bench.directory, {row.kind})
+    path = applications.socket_of(bench.directory, relay.label, row)
+    variables = applications.variables(bench.directory, row)
+    relay.commands.append([f"{bench.directory}/floor_relay", str(port), path, str(len(row.body)), *variables])
+    try:
+        relay.start(bench.directory, [bench.server_core], bench.who)
+        return load(bench, relay, row)
+    finally:
+        relay.stop()
 
 
 def floor_of(bench, row):
@@ -190,6 +210,8 @@ def rounds_of(bench, group, servers, rounds, say):
         for row in group:
             if row.floor:
                 results[row.name].setdefault("floor", []).append(floor_of(bench, row))
+            if relays(row):
+                results[row.name].setdefault("relay", []).append(relay_of(bench, row))
         turn = number % len(servers) if servers else 0
         for server in servers[turn:] + servers[:turn]:
             for row in group:
@@ -206,7 +228,7 @@ def rounds_of(bench, group, servers, rounds, say):
             say(f"{server.name} closed {server.closed} kept connections instead of an answer; asked again")
             server.closed = 0
     # In the order of the servers, whoever was asked first.
-    order = ["floor", *dict.fromkeys(server.name for server in servers)]
+    order = ["floor", "relay", *dict.fromkeys(server.name for server in servers)]
     return {name: {who: some[who] for who in order if who in some} for name, some in results.items()}, broken
 
 

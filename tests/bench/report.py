@@ -23,7 +23,7 @@ def ratio(value, other):
 
 
 def is_peer(name):
-    return name != "floor" and "lychgate" not in name
+    return name not in ("floor", "relay") and "lychgate" not in name
 
 
 class Figures:
@@ -101,6 +101,15 @@ class Goals:
             return ratio(some.cpus["lychgate"], some.best_cpu())
         return paired(some, some, (other, "lychgate"), "cpu")
 
+    def relayed(self, row, what):
+        """Words that say what a relay comes to, which is next to no server, where there is one."""
+        some = self.figures.get(row)
+        if not some or "relay" not in some.rates:
+            return ""
+        rate = ratio(some.rates["relay"], some.best_rate())
+        figure = rate if what == "rate" else ratio(some.best_cpu(), some.cpus["relay"])
+        return f" (a relay's: {figure:.2f})" if figure else ""
+
     def between(self, first, second, what="cpu", who="lychgate"):
         """The second row to the first."""
         if first not in self.figures or second not in self.figures:
@@ -166,8 +175,9 @@ class Goals:
         for row in ("fastcgi-c-1", "fastcgi-c", "fastcgi-c-64", "fastcgi-64k", "php-fpm"):
             some = self.figures.get(row)
             if some and "lychgate" in some.rates:
-                self.add(f"{row}, rate to the best peer", ratio(some.rates["lychgate"], some.best_rate()), 1.3, least=True)
-                self.add(f"{row}, the best peer's CPU time to ours", self.inverse(self.cpu(row)), 1.3, least=True)
+                self.add(f"{row}, rate to the best peer{self.relayed(row, 'rate')}", ratio(some.rates["lychgate"], some.best_rate()), 1.3, least=True)
+                relayed = self.relayed(row, "cpu")
+                self.add(f"{row}, the best peer's CPU time to ours{relayed}", self.inverse(self.cpu(row)), 1.3, least=True)
                 best = min((p99 for name, p99 in some.p99s.items() if is_peer(name) and p99), default=None)
                 self.add(f"{row}, p99 to the best peer", ratio(some.p99s["lychgate"], best), 1)
         self.add("reverse proxy, CPU time to nginx", self.cpu("proxy-8k", "nginx"), 1)
@@ -186,7 +196,7 @@ class Goals:
 
 
 # The order of the columns of the summary.
-SERVERS = ["floor", "lychgate", "lighttpd", "h2o", "nginx", "apache"]
+SERVERS = ["floor", "relay", "lychgate", "lighttpd", "h2o", "nginx", "apache"]
 
 
 def summary(figures):
