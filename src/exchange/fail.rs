@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::exchange::authorizers::Refusal;
-use crate::http::fields::{is_field_name, is_field_value};
+use crate::http::fields::{Fields, is_field_name, is_field_value};
 use crate::http::status::Status;
 
 /// The end of a request without the answer it asked for.
@@ -110,12 +109,13 @@ impl Fail {
         self
     }
 
-    /// The same with fields of an authorizer's refusal, but for those of its body, of the connection, and of those there are.
+    /// The same with fields of a program's answer, but for those of its body, of the connection, and of those there are.
     #[must_use]
-    pub fn with_fields_of(mut self, refusal: &Refusal) -> Fail {
+    pub fn with_fields_of(mut self, fields: &[(Vec<u8>, Vec<u8>)]) -> Fail {
         let Fail::Reply(reply) = &mut self else { return self };
-        for (name, value) in &refusal.fields {
-            let is_known = reply.fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let known = reply.fields.clone();
+        for (name, value) in fields {
+            let is_known = known.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
             if !is_known && may_be_passed_on(name) && is_field_name(name) && is_field_value(value) {
                 reply.fields.push((Cow::Owned(name.clone()), value.clone()));
             }
@@ -155,6 +155,24 @@ this URL, please.";
             reply.module = module;
         }
         self
+    }
+}
+
+impl Reply {
+    /// Says its fields in an answer, in the place of those of the same names. Cookies stand beside each other, those of the
+    /// answer behind: of two with one name the last one counts.
+    pub fn say_fields(&self, answer: &mut Fields) {
+        let cookies: Vec<_> = answer.values(b"Set-Cookie").map(<[u8]>::to_vec).collect();
+        answer.remove("Set-Cookie");
+        for (name, _) in &self.fields {
+            answer.remove(name);
+        }
+        for (name, value) in &self.fields {
+            answer.append(name, value);
+        }
+        for cookie in cookies {
+            answer.append("Set-Cookie", cookie);
+        }
     }
 }
 

@@ -97,9 +97,7 @@ fn finish(ex: &Exchange, fail: &Reply, response: &mut Response) {
         response.body = Body::Bytes(Bytes::from(page));
         response.head.fields.append("Content-Type", "text/html; charset=utf-8");
     }
-    for (name, value) in &fail.fields {
-        response.head.fields.set(name, value);
-    }
+    fail.say_fields(&mut response.head.fields);
     if fail.connection == AfterFail::Close {
         response.connection = AfterResponse::Close;
     }

@@ -105,7 +105,7 @@ fn by_checker(ex: &Exchange, place: &Place) -> Result<Result<(), Fail>, Closed> 
         ByProgram::Refused(refusal) => {
             let note = authorizer::refused(ex, Part::AccessChecker);
             let fail = Fail::site(Status::UNAUTHORIZED, note).of_module("fcgid");
-            Err(fail.with_fields_of(refusal))
+            Err(fail.with_fields_of(&refusal.fields))
         }
     })
 }
@@ -132,7 +132,7 @@ fn by_user(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         ByProgram::Refused(refusal) => {
             let note = authorizer::refused(ex, Part::Authorizer);
             let fail = authn::challenge(ex, place, note).of_module("fcgid");
-            return Err(fail.with_fields_of(refusal).into());
+            return Err(fail.with_fields_of(&refusal.fields).into());
         }
         ByProgram::Declined => {}
     }

@@ -64,7 +64,7 @@ pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
             ByProgram::Refused(refusal) => {
                 let note = authorizer::refused(ex, Part::Authenticator);
                 let fail = challenge(ex, place, note).of_module("fcgid");
-                return Err(fail.with_fields_of(refusal).into());
+                return Err(fail.with_fields_of(&refusal.fields).into());
             }
             ByProgram::Declined => {}
         }

@@ -297,9 +297,7 @@ fn keep_status(response: &mut Response, fail: &Reply) {
     if response.head.status == Status::OK && response.status_by == StatusBy::Server {
         response.head.status = fail.status;
     }
-    for (name, value) in &fail.fields {
-        response.head.fields.set(name, value);
-    }
+    fail.say_fields(&mut response.head.fields);
     if fail.connection == AfterFail::Close {
         response.connection = AfterResponse::Close;
     }
