@@ -31,6 +31,9 @@ const SERVERS_OWN: &[&str] = &[
     "Upgrade",
 ];
 
+/// Fields of which the last one counts, as in Apache: two of them would contradict each other.
+const SAID_ONCE: &[&str] = &["Content-Range", "Content-Type", "ETag"];
+
 /// A reply's head, read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptReply {
@@ -42,8 +45,8 @@ pub struct ScriptReply {
     pub reason: Option<Vec<u8>>,
     /// What the script asks for.
     pub kind: Kind,
-    /// The fields for the client, in order, safe to send; Content-Type among them (the last one, if it came twice),
-    /// Location too when the kind is a document. Content-Length never.
+    /// The fields for the client, in order, safe to send; Content-Type among them, Location too when the kind is a document.
+    /// Content-Length never.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
     /// The length the script promised for its document.
     pub content_length: Option<u64>,
@@ -321,11 +324,10 @@ impl Head {
             // Apache takes it for a header, and sends no type.
             self.servers_own = true;
             self.drop_line(&line(), WhyDropped::Empty);
-        } else if is("Content-Type") {
-            self.fields
-                .retain(|(name, _)| !ascii::eq_ignore_case(name, b"Content-Type"));
-            self.fields.push((name, value));
         } else {
+            if SAID_ONCE.iter().any(|once| is(once)) {
+                self.fields.retain(|(known, _)| !ascii::eq_ignore_case(known, &name));
+            }
             self.fields.push((name, value));
         }
         Ok(())

@@ -99,6 +99,11 @@ const GOOD: &[(&str, &str, &str)] = &[
         "200 document | Content-Type: c/d |  | ",
     ),
     (
+        "the last ETag and Content-Range count",
+        "ETag: \"a\"\nX: 1\netag: \"b\"\nContent-Range: a\nContent-Range: b\n\n",
+        "200 document | X: 1; etag: \"b\"; Content-Range: b |  | ",
+    ),
+    (
         "an empty Content-Type",
         "Content-Type:\n\nx",
         "200 document |  | x | Empty Content-Type: ",

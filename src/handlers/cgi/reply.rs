@@ -1,6 +1,5 @@
 //! From the first byte of a script's output to an answer: the head of its reply, and what it asks for (RFC 3875 section 6).
 
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::time::SystemTime;
 
@@ -186,19 +185,17 @@ pub(in crate::handlers) fn head_telling(reply: &ScriptReply, body: Body, tell: i
     if reply.says_status {
         response.status_by = StatusBy::Script;
     }
+    let mut changed = None;
     for (name, value) in &reply.fields {
-        let value = if ascii::eq_ignore_case(name, b"Last-Modified") {
-            match modified(value) {
-                Some(date) => Cow::Owned(date.to_bytes().to_vec()),
-                None => continue,
-            }
-        } else {
-            Cow::Borrowed(value)
-        };
-        if response.head.fields.try_append(name, value.as_slice()).is_err() {
+        if ascii::eq_ignore_case(name, b"Last-Modified") {
+            changed = changed.max(modified(value)); // the latest, as in Apache
+        } else if response.head.fields.try_append(name, value).is_err() {
             let name = crate::scripts::notes::escaped(name);
             tell(&format!("field `{name}` of its reply cannot be sent"));
         }
+    }
+    if let Some(changed) = changed {
+        response.head.fields.append("Last-Modified", changed.to_bytes());
     }
     response
 }
