@@ -90,7 +90,8 @@ async fn begin(
     }
 }
 
-/// What a script says of its own document: of the one that it redirects to it would not be true. Apache sends the last two.
+/// What a script says of its own document: of the one that it redirects to, and of a page of ours, it would not be true.
+/// Apache sends the last two.
 const OF_ITS_DOCUMENT: [&str; 6] = [
     "Content-Type",
     "Content-Range",
@@ -112,6 +113,7 @@ pub(in crate::handlers) fn local_redirect(reply: &ScriptReply, target: Vec<u8>, 
 /// A redirect without a document, which the client follows (RFC 3875 section 6.2.3).
 pub(in crate::handlers) fn client_redirect(notes: &Notes, reply: &ScriptReply, location: Vec<u8>) -> Response {
     let mut response = head(notes, reply, Body::BuiltIn);
+    response.head.fields.remove_all(&OF_ITS_DOCUMENT);
     response.head.fields.append("Location", location);
     response
 }
