@@ -312,6 +312,10 @@ A Last-Modified with an offset,
 is the time it means; Apache takes whatever zone for GMT.
 One whose zone is a name but GMT, UTC or Z is dropped.
 .It
+If-Unmodified-Since is about the Last-Modified that it tells, and without one
+about nothing; Apache takes the present time.
+Conditions are about a document, never about a redirect to another place.
+.It
 Empty lines before the header, and lines of it that are no field, are passed
 over as long as one is good.
 A folded line belongs to the field before it; a field with a control

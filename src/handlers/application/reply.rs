@@ -18,9 +18,10 @@ use crate::handlers::application::stream::{Length, ReplyStream, UNWANTED};
 use crate::handlers::application::talk::{Event, Talk};
 use crate::handlers::cgi::broken_body;
 use crate::handlers::cgi::reply::{
-    add_what_the_name_says, client_redirect, head, local_redirect, spare_what_is_known, tell_dropped,
+    add_what_the_name_says, client_redirect, condition, head, local_redirect, precondition_failed, tell_dropped,
 };
 use crate::handlers::proxy::reply::overridden;
+use crate::http::conditional::Condition;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::scripts::notes::Weight;
@@ -118,7 +119,16 @@ async fn begin(
             Err(replaced(target, &reply))
         }
         Kind::Document => {
-            let mut response = document(ex, talk, &target.address, reply);
+            let mut response = head(talk.notes(), &reply, Body::Empty);
+            match condition(ex, &reply, &response) {
+                Condition::Proceed => {}
+                Condition::NotModified => response.head.status = Status::NOT_MODIFIED,
+                Condition::PreconditionFailed => {
+                    finish(talk).await?;
+                    return Err(precondition_failed(&reply, target.scheme.module()));
+                }
+            }
+            let mut response = document(ex, talk, &target.address, reply, response);
             add_what_the_name_says(&mut response, &place.types);
             Ok(Outcome::Reply(response))
         }
@@ -207,10 +217,14 @@ async fn finish(mut talk: Box<Talk>) -> Result<(), Fail> {
     }
 }
 
-fn document(ex: &Exchange, talk: Box<Talk>, address: &Address, mut reply: ScriptReply) -> Response {
+fn document(
+    ex: &Exchange,
+    talk: Box<Talk>,
+    address: &Address,
+    mut reply: ScriptReply,
+    mut response: Response,
+) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
-    let mut response = head(talk.notes(), &reply, Body::Empty);
-    spare_what_is_known(ex, &reply, &mut response);
     let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
     let length = if unwanted {
         Length::Unwanted

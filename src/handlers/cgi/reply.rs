@@ -74,7 +74,16 @@ async fn begin(
     tell_dropped(case.notes(), &reply.dropped);
     match std::mem::replace(&mut reply.kind, Kind::Document) {
         Kind::Document => {
-            let mut response = document(ex, talk, case, reply);
+            let mut response = head(case.notes(), &reply, Body::Empty);
+            match condition(ex, &reply, &response) {
+                Condition::Proceed => {}
+                Condition::NotModified => response.head.status = Status::NOT_MODIFIED,
+                Condition::PreconditionFailed => {
+                    finish(&mut talk).await?;
+                    return Err(precondition_failed(&reply, "cgi"));
+                }
+            }
+            let mut response = document(ex, talk, case, reply, response);
             add_what_the_name_says(&mut response, &place.types);
             Ok(Outcome::Reply(response))
         }
@@ -140,10 +149,8 @@ async fn finish(talk: &mut Talk) -> Result<(), Fail> {
     }
 }
 
-fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply) -> Response {
+fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply, mut response: Response) -> Response {
     let first = Bytes::from(std::mem::take(&mut reply.body_start));
-    let mut response = head(case.notes(), &reply, Body::Empty);
-    spare_what_is_known(ex, &reply, &mut response);
     let unwanted = ex.method == Method::Head || !response.head.status.allows_body();
     let length = if unwanted {
         // A client that leaves misses nothing.
@@ -202,16 +209,14 @@ pub(in crate::handlers) fn head_telling(reply: &ScriptReply, body: Body, tell: i
     response
 }
 
-/// Makes 304 of a document that the client has already. As in Apache, that is told by the ETag and Last-Modified of a script
-/// that names no status.
-pub(in crate::handlers) fn spare_what_is_known(ex: &Exchange, reply: &ScriptReply, response: &mut Response) {
-    if reply.says_status || response.head.status != Status::OK || ex.error_status().is_some() {
-        return;
+/// What the conditions of a request come to. As in Apache, they are about the document that a script answers GET with, naming
+/// no status; what is done by other methods is done.
+pub(in crate::handlers) fn condition(ex: &Exchange, reply: &ScriptReply, response: &Response) -> Condition {
+    let reads = matches!(ex.method, Method::Get | Method::Head);
+    if !reads || reply.says_status || response.head.status != Status::OK || ex.error_status().is_some() {
+        return Condition::Proceed;
     }
     let fields = &response.head.fields;
-    if !fields.contains("ETag") && !fields.contains("Last-Modified") {
-        return;
-    }
     let now = HttpDate::from(SystemTime::now());
     let known = Validators {
         etag: fields.value("ETag").and_then(ETag::parse),
@@ -219,10 +224,16 @@ pub(in crate::handlers) fn spare_what_is_known(ex: &Exchange, reply: &ScriptRepl
             .value("Last-Modified")
             .and_then(|value| HttpDate::parse(value, now)),
     };
-    let is_told = known.etag.is_some() || known.last_modified.is_some();
-    if is_told && conditional::evaluate(ex.method, &ex.head, &known, now) == Condition::NotModified {
-        response.head.status = Status::NOT_MODIFIED;
-    }
+    conditional::evaluate(ex.method, &ex.head, &known, now)
+}
+
+/// What stands for a document that is not the one which the client has in mind. What the script says beside it is said, as by
+/// Apache.
+pub(in crate::handlers) fn precondition_failed(reply: &ScriptReply, module: &'static str) -> Fail {
+    let note = "the document is not the one that If-Match or If-Unmodified-Since is about";
+    Fail::client(Status::PRECONDITION_FAILED, note)
+        .with_fields_of(&reply.fields)
+        .of_module(module)
 }
 
 /// When a script says that its document was changed last: never in the future, and nothing where it is no date, as in Apache
