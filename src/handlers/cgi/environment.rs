@@ -83,7 +83,11 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
         },
         query: ex.target.query.as_deref().unwrap_or_default(),
         authority: ex.head.target().ok().and_then(|target| target.authority()),
-        fields: ex.head.fields().collect(),
+        fields: ex
+            .head
+            .fields()
+            .filter(|(name, _)| !is_of_a_lost_body(ex, name))
+            .collect(),
         credentials: if place.conf.cgi.pass_auth.or(false) {
             Credentials::Passed
         } else {
@@ -126,10 +130,16 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
 
 /// The type of a body that a redirect has taken away would be a riddle, as behind a POST.
 fn content_type(ex: &Exchange) -> Option<&[u8]> {
-    if ex.previous.is_some() && !ex.body.is_the_clients_own() {
-        return None;
-    }
-    ex.head.field(b"Content-Type")
+    ex.head.field(b"Content-Type").filter(|_| !has_lost_its_body(ex))
+}
+
+/// Its coding would make a script wait for chunks.
+fn is_of_a_lost_body(ex: &Exchange, name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"Transfer-Encoding") && has_lost_its_body(ex)
+}
+
+fn has_lost_its_body(ex: &Exchange) -> bool {
+    ex.previous.is_some() && !ex.body.is_the_clients_own()
 }
 
 fn request_target(ex: &Exchange, place: &Place) -> Vec<u8> {
