@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::glob::{Glob, Slash};
+use crate::base::quoting;
 use crate::config::directives::DirConf;
 use crate::config::directives::etag::ETagEdit;
 use crate::config::directives::options::OptionsEdit;
@@ -264,7 +265,8 @@ does not tell what is in memory, so is everything, but on tmpfs, ramfs and overl
         summary: "Choose what is shown for an error.",
         manual: "The document is a text in quotes, a URL path of this site (which keeps the status, unless it is a \
 script that names one by Status, be it 200, and gets the REDIRECT_ variables when it is a script), a full URL (a redirect, so the \
-status is lost; ignored for 401), or the word default for the built-in page. It may hold %{...} as expressions do.",
+status is lost; ignored for 401), or the word default for the built-in page. The quotes count no more than in other \
+lines: \"/gone.html\" is a path too, and what has a space in it is a text. It may hold %{...} as expressions do.",
         set: Set::Dir(set_error_document),
     },
     Directive {
@@ -503,42 +505,62 @@ fn range_bound(args: &Args, default: u64) -> Said<Option<u64>> {
 }
 
 fn set_error_document(conf: &mut DirConf, args: &Args) -> Said<()> {
-    let line = args.bytes(0);
-    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
-    let (status, document) = line.split_at(end);
-    let document = document.trim_ascii();
-    let number = std::str::from_utf8(status).ok().and_then(|s| s.parse::<u16>().ok());
-    if number.is_some_and(|n| (300..400).contains(&n)) {
-        args.remark("ignored: a redirect keeps its built-in page");
+    let (status, rest) = quoting::next_word(args.bytes(0)).unwrap_or_default();
+    let number = std::str::from_utf8(&status).ok().and_then(|s| s.parse::<u16>().ok());
+    if let Some(number @ 100..400) = number {
+        args.remark(if number < 300 {
+            "ignored: it is no error, and has a page of its own"
+        } else {
+            "ignored: a redirect keeps its built-in page"
+        });
         return Ok(());
     }
     let Some(number) = number.filter(|n| (400..600).contains(n)) else {
         return Err(format!(
             "{} is not an error status; write a number from 400 to 599",
-            shown(status)
+            shown(&status)
         ));
     };
-    if document.is_empty() {
+    let Some(document) = error_document(rest) else {
         return Err("a document is missing; write a text in quotes, a path or a URL".into());
-    }
-    let is_path = document.first() == Some(&b'/');
-    if number == 401 && is_url(document) {
+    };
+    // As in Apache it is the word that counts, not whether it was quoted: one with a space is a text.
+    let form = match document.as_slice() {
+        text if text.contains(&b' ') => ErrorForm::Text,
+        [b'/', ..] => ErrorForm::Path,
+        url if is_url(url) => ErrorForm::Url,
+        _ => ErrorForm::Text,
+    };
+    if number == 401 && form == ErrorForm::Url {
         args.remark("ignored, as in Apache: with a full URL for 401 no client would ever be asked for its name");
         return Ok(());
     }
-    let value = match document {
-        word if word.eq_ignore_ascii_case(b"default") => ErrorDocument::BuiltIn,
-        path if is_path => computed(args, path, ErrorForm::Path)?,
-        url if is_url(url) => computed(args, url, ErrorForm::Url)?,
-        text => computed(args, &unquoted(text), ErrorForm::Text)?,
+    let value = if document.eq_ignore_ascii_case(b"default") {
+        ErrorDocument::BuiltIn
+    } else {
+        computed(args, &document, form)?
     };
     conf.core.error_documents.insert(number, value);
     Ok(())
 }
 
-/// The document, compiled where it has variables. Text that is not UTF-8 has none.
+/// The word behind the status. A quote that nobody closes (Apache 1.3 wrote `"text`) goes on to the end of the line; several
+/// words without quotes are one text.
+fn error_document(rest: &[u8]) -> Option<Vec<u8>> {
+    let (word, behind) = quoting::next_word(rest)?;
+    let is_quoted = rest.starts_with(b"\"") || rest.starts_with(b"'");
+    Some(if is_quoted || behind.is_empty() {
+        word
+    } else {
+        rest.trim_ascii_end().to_vec()
+    })
+}
+
+/// The document, compiled where it has variables or escapes. Text that is not UTF-8 has none.
 fn computed(args: &Args, document: &[u8], form: ErrorForm) -> Said<ErrorDocument> {
-    let text = std::str::from_utf8(document).ok().filter(|text| text.contains("%{"));
+    let text = std::str::from_utf8(document)
+        .ok()
+        .filter(|text| text.contains("%{") || text.contains('\\'));
     let Some(text) = text else {
         let document = document.to_vec();
         return Ok(match form {
@@ -558,28 +580,6 @@ pub fn is_url(word: &[u8]) -> bool {
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
         .count();
     scheme > 0 && word[scheme..].starts_with(b"://")
-}
-
-fn unquoted(text: &[u8]) -> Vec<u8> {
-    // Apache 1.3 wrote `"text` with one quote only; real files still do.
-    let Some(quote @ (b'"' | b'\'')) = text.first().copied() else {
-        return text.to_vec();
-    };
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = &text[1..];
-    while let Some((byte, after)) = rest.split_first() {
-        match (*byte, after.first()) {
-            (b'\\', Some(next)) if *next == quote || *next == b'\\' => {
-                out.push(*next);
-                rest = &after[1..];
-                continue;
-            }
-            (b, _) if b == quote => break,
-            (b, _) => out.push(b),
-        }
-        rest = after;
-    }
-    out
 }
 
 /// The pattern of a `<Files>` section's word; Apache takes shell-style wildcards.
