@@ -51,7 +51,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "DirectoryIndex",
         module: "mod_dir",
         syntax: "disabled|url-path ...",
-        words: Words::AtLeast(1),
+        words: Words::AtLeast(0),
         allowed: ANYWHERE,
         overrides: Override::Indexes,
         default: "index.html",
@@ -59,7 +59,8 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "Each is looked up by GET as a client's request for it would be, and the first that leads to a file is served: one that is \
 closed, or that rules send away, is passed over. Where none is left and one was closed, that is the answer, and there is no listing. A \
 name is a URL, with escapes, a query before the client's own, and a path behind a script; with a leading slash it is a path of the \
-site. Several lines of one section add up; disabled alone empties the list.",
+site. Several lines of one section add up; disabled alone empties the list. A section whose only line has no word has no \
+index files.",
         set: Set::Dir(|conf, args| {
             if args.count() == 1 && args.keyword(0) == "disabled" {
                 conf.dir.index.set(Vec::new());

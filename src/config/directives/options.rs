@@ -124,14 +124,14 @@ pub const DIRECTIVES: &[Directive] = &[Directive {
     name: "Options",
     module: "core",
     syntax: "[+|-]option ...",
-    words: Words::AtLeast(1),
+    words: Words::AtLeast(0),
     allowed: ANYWHERE,
     overrides: Override::Options,
     default: "FollowSymLinks",
     summary: "Say what may happen in a place.",
     manual: "The options are Indexes, FollowSymLinks, SymLinksIfOwnerMatch, ExecCGI, Includes, IncludesNOEXEC, MultiViews, All \
 and None. SymLinksIfOwnerMatch has its say beside FollowSymLinks too. Bare words replace what an outer section says; words with + or - change it. The two forms cannot be mixed, except that \
-All or None in front may be changed by the words behind it.",
+All or None in front may be changed by the words behind it. Without a word the line changes nothing.",
     set: Set::Dir(set_options),
 }];
 
