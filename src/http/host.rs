@@ -146,19 +146,22 @@ fn is_reg_name(name: &[u8]) -> bool {
 
 impl RequestHead {
     /// Finds the host of a parsed request and checks it. The authority of an absolute target wins over the Host field
-    /// and replaces it (RFC 9112 §3.2.2). `None` is an HTTP/1.0 or 0.9 request that names no host.
+    /// and replaces it (RFC 9112 §3.2.2), so that there the field may be empty. `None` is an HTTP/1.0 or 0.9 request that names no host.
     pub fn settle_host(&mut self) -> Result<Option<Host>, HostError> {
         if self.values(b"host").nth(1).is_some() {
             return Err(HostError::Repeated);
         }
         let from_field = match self.field(b"host") {
             None if self.version() >= Version::V11 => return Err(HostError::Missing),
-            None => None,
-            Some(value) => Some(Host::parse(value)?),
+            None => Ok(None),
+            Some(value) => Host::parse(value).map(Some),
         };
+        if from_field.as_ref().is_err_and(|error| *error != HostError::Empty) {
+            return from_field;
+        }
         let target = Target::parse(self.method(), self.target_bytes()).map_err(|_| HostError::Target)?;
         let Some(authority) = target.authority() else {
-            return Ok(from_field);
+            return from_field;
         };
         let (host, authority) = (Host::parse(authority)?, authority.to_vec());
         self.set_field(b"Host", &authority);

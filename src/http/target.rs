@@ -21,7 +21,7 @@ pub enum Target<'a> {
     Absolute {
         /// `http` or `https`, in the case received.
         scheme: &'a [u8],
-        /// Host and port; not empty, without user information.
+        /// Host and port; not empty, without user information, and without a colon at its end.
         authority: &'a [u8],
         /// Starts with a slash; `/` where the target has no path.
         path: &'a [u8],
@@ -138,14 +138,17 @@ fn absolute(target: &[u8]) -> Result<Target<'_>, TargetError> {
     }
     let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    if Host::parse(authority).is_err() {
-        return Err(TargetError::Authority);
+    // A colon may stand there without a port, as in Apache (RFC 3986 §3.2.3); a Host field must not have it.
+    let named = authority.strip_suffix(b":").unwrap_or(authority);
+    match Host::parse(named) {
+        Ok(host) if named == authority || host.port.is_none() => {}
+        _ => return Err(TargetError::Authority),
     }
     let (path, query) = split_query(rest);
     let path = if path.is_empty() { b"/" } else { path };
     Ok(Target::Absolute {
         scheme,
-        authority,
+        authority: named,
         path,
         query,
     })

@@ -101,6 +101,7 @@ fn every_request_of_one_point_one_has_one_good_host() {
         ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", Err(HostError::Name)),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Err(HostError::Empty)),
         ("GET / HTTP/1.0\r\nHost:\r\n\r\n", Err(HostError::Empty)),
+        ("GET http://b/ HTTP/1.1\r\nHost:\r\n\r\n", Ok(Some(b"b".to_vec()))),
         ("GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", Err(HostError::Port)),
         ("GET http://a/ HTTP/1.1\r\nHost: /\r\n\r\n", Err(HostError::Name)),
         ("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", Err(HostError::Target)),

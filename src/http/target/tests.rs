@@ -22,6 +22,8 @@ fn four_forms() {
         ("http://a.example/x?q", "a.example", "/x", Some("q")),
         ("HTTP://a.example:80", "a.example:80", "/", None),
         ("https://[::1]:8080?q", "[::1]:8080", "/", Some("q")),
+        ("http://a:/x", "a", "/x", None),
+        ("http://[::1]:?q", "[::1]", "/", Some("q")),
         ("http://a/b://c", "a", "/b://c", None),
     ] {
         let target = Target::parse(Method::Get, text.as_bytes()).expect("the target is good");
@@ -42,6 +44,8 @@ fn other_forms_are_refused() {
         (Method::Get, "http:/a", TargetError::Form),
         (Method::Get, "ftp://a/", TargetError::Form),
         (Method::Get, "file:///etc/passwd", TargetError::Form),
+        (Method::Get, "http://:/x", TargetError::Authority),
+        (Method::Get, "http://a:80:/x", TargetError::Authority),
         (Method::Get, "http:///x", TargetError::Authority),
         (Method::Get, "http://u:p@a/", TargetError::Authority),
         (Method::Get, "http://a b/", TargetError::Authority),
