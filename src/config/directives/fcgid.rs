@@ -321,13 +321,13 @@ before it.",
         overrides: Override::None,
         default: "",
         summary: "Give FastCGI programs that are started on demand a variable of their environment.",
-        manual: "SetEnv and PassEnv reach them with each request instead.",
+        manual: "SetEnv and PassEnv reach them with each request instead. A=1 as one word gives A the value 1=, as in Apache, with a warning.",
         set: Set::Site(|site, args| {
-            let name = args.bytes(0);
-            if name.is_empty() || name.contains(&b'=') {
-                return Err(format!("{} is not a variable's name", shown(name)));
+            let (name, value) = initial_variable(args);
+            if name.is_empty() {
+                return Err(format!("{} is not a variable's name", shown(args.bytes(0))));
             }
-            site.fcgid.initial_env.insert(name.to_vec(), args.bytes(1).to_vec());
+            site.fcgid.initial_env.insert(name, value);
             Ok(())
         }),
     },
@@ -477,6 +477,22 @@ files must give something this handler, or name a wrapper, for an access file to
         }),
     },
 ];
+
+/// A variable of a program's environment. As in Apache a name goes on over its equals signs; the program sees it end at the first.
+fn initial_variable(args: &Args) -> (Vec<u8>, Vec<u8>) {
+    let (word, value) = (args.bytes(0), args.bytes(1));
+    let Some(sign) = word.iter().position(|byte| *byte == b'=') else {
+        return (word.to_vec(), value.to_vec());
+    };
+    let (name, behind) = word.split_at(sign);
+    let value = [behind.get(1..).unwrap_or_default(), b"=", value].concat();
+    args.remark(format!(
+        "{} has the value {}, as in Apache; write the name and the value as two words",
+        shown(name),
+        shown(&value)
+    ));
+    (name.to_vec(), value)
+}
 
 #[cfg(test)]
 mod tests {
