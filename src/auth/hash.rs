@@ -82,7 +82,7 @@ impl Hash {
     /// Reads a stored password.
     pub fn parse(text: &[u8]) -> Result<Hash, Unusable> {
         let kind = match text {
-            [b'$', b'2', b'a' | b'b' | b'y', b'$', ..] if text.len() == 60 => {
+            [b'$', b'2', b'a' | b'b' | b'x' | b'y', b'$', ..] if text.len() == 60 => {
                 let cost = number(text.get(4..6).unwrap_or_default()).ok_or(Unusable::Unknown)?;
                 if cost > MOST_COST {
                     return Err(Unusable::TooCostly);
@@ -147,7 +147,13 @@ impl Hash {
     }
 
     fn bcrypt_is_of(&self, password: &[u8]) -> bool {
-        std::str::from_utf8(&self.text).is_ok_and(|text| bcrypt::verify(password, text).unwrap_or(false))
+        let text = match self.text.as_slice() {
+            // What a broken bcrypt made (`$2x$`): it read bytes from 0x80 on as negative numbers, and all others right.
+            [b'$', b'2', b'x', rest @ ..] if password.is_ascii() => [b"$2y", rest].concat(),
+            [b'$', b'2', b'x', ..] => return false,
+            text => text.to_vec(),
+        };
+        std::str::from_utf8(&text).is_ok_and(|text| bcrypt::verify(password, text).unwrap_or(false))
     }
 
     /// Hashes a new password; `random` are at least 16 bytes that nobody can guess.
@@ -220,6 +226,7 @@ mod tests {
     fn passwords_that_others_hashed_are_known() {
         let table = [
             ("pw", "$2y$04$xp7QiUz2HZu7AyQO0JxBUu.Lf0kJ/7E5GmFOVNcZJK5Q.XPYJUBzG"),
+            ("secret", "$2x$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"),
             ("password", "$apr1$saltsalt$yAAkm4libquA.ZWLHbSBq/"),
             ("password", "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/"),
             ("pw", "{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM="),
