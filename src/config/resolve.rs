@@ -507,6 +507,7 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
     settings.core.aliases = host.settings.core.aliases.clone();
     settings.aliases = host.settings.aliases.clone();
     settings.aliases.merge(&main.settings.aliases);
+    settings.core.path = host.settings.core.path.clone();
     if settings.proxy.inherit.value() == Some(&false) {
         settings.proxy.passes = host.settings.proxy.passes.clone();
     }

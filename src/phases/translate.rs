@@ -156,9 +156,9 @@ pub fn document_root_of(ex: &Exchange) -> Vec<u8> {
     crate::config::site::document_root(ex.config, ex.site)
 }
 
-/// A virtual host that is reached by ServerPath is served as if that were its root.
+/// A site with a ServerPath serves what is below it as if that were its root.
 fn behind_server_path<'a>(ex: &Exchange, url: &'a [u8]) -> &'a [u8] {
-    let Some(path) = ex.site.settings.core.path.value().filter(|_| ex.site.number > 0) else {
+    let Some(path) = ex.site.settings.core.path.value() else {
         return url;
     };
     let Some(rest) = path::below(url, path) else {

@@ -421,11 +421,11 @@ the machine's own name is taken.",
         module: "core",
         syntax: "url-path",
         words: Words::exactly(1),
-        allowed: crate::config::table::VHOST,
+        allowed: SITES,
         overrides: Override::None,
         default: "",
         summary: "Let clients that send no Host field reach a virtual host by a path.",
-        manual: "",
+        manual: "What is below the path is served as if that were the site's root. That of the main server holds for it alone.",
         set: Set::Site(|site, args| {
             site.core.path.set(args.bytes(0).to_vec());
             Ok(())
