@@ -12,7 +12,7 @@ use crate::config::directives::{self, DirConf};
 use crate::config::error::ConfigError;
 use crate::config::node::Node;
 use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
-use crate::config::words::{self, Args, Pattern, shown};
+use crate::config::words::{self, Args, Pattern, Surroundings, shown};
 use crate::lang::expr::{Expr, Trust};
 
 /// Reads what stands inside.
@@ -146,6 +146,7 @@ impl<'a> Inside<'a> {
             server_root: self.root,
             span: node.span(),
             section: around.path,
+            around: Surroundings::Section,
             methods: around.methods,
             options: match self.source {
                 Source::AccessFile(overrides) => Some(overrides.may_give()),

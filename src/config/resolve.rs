@@ -33,7 +33,7 @@ use crate::config::site::{Config, Section, Site};
 use crate::config::table::{SERVER, Set, VHOST, Words};
 use crate::config::tls_addresses;
 use crate::config::tls_behind;
-use crate::config::words::{self, Args, Pattern, shown};
+use crate::config::words::{self, Args, Pattern, Surroundings, shown};
 use crate::lang::expr::Trust;
 
 /// How files that settings name are read: from the disk, or from what was read before.
@@ -158,6 +158,7 @@ impl Resolver {
             server_root: &root,
             span: node.span(),
             section: None,
+            around: Surroundings::Site,
             methods: None,
             options: None,
             trust: Trust::Full,

@@ -13,7 +13,7 @@ use crate::config::node::Node;
 use crate::config::places;
 use crate::config::site::Config;
 use crate::config::table::{SERVICE, Set, Words};
-use crate::config::words::{Args, Said, below, shown};
+use crate::config::words::{Args, Said, Surroundings, below, shown};
 use crate::lang::expr::Trust;
 
 /// The longest name: with the directory and the number of a process it must fit into the address of a socket.
@@ -75,6 +75,7 @@ fn line(node: &Node, service: &mut Service, root: &[u8], complaints: &mut Vec<Co
         server_root: root,
         span: node.span(),
         section: None,
+        around: Surroundings::Site,
         methods: None,
         options: None,
         trust: Trust::Full,

@@ -21,6 +21,8 @@ pub struct Args<'a> {
     pub span: &'a super::error::Span,
     /// The path of the section around the directive, where it has one (`<Directory>`, `<Location>`).
     pub section: Option<&'a [u8]>,
+    /// Whether there is a section, or an access file, around the directive; `<If>` may have no path.
+    pub around: Surroundings,
     /// The methods that access control is about, inside `<Limit>` and `<LimitExcept>`.
     pub methods: Option<&'a Methods>,
     /// In `.htaccess`, what `Options` may name.
@@ -29,6 +31,15 @@ pub struct Args<'a> {
     pub trust: Trust,
     /// What the setter has to say although it accepts the directive, see [`Args::remark`].
     pub remarks: &'a RefCell<Vec<String>>,
+}
+
+/// What is around a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surroundings {
+    /// The server, a virtual host or a service.
+    Site,
+    /// A section of a place, or an access file.
+    Section,
 }
 
 /// A result whose error is a sentence.

@@ -4,7 +4,7 @@ use crate::config::directives::DirConf;
 use crate::config::error::Span;
 use crate::config::setting::{Prepended, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
-use crate::config::words::{Args, Said, shown};
+use crate::config::words::{Args, Said, Surroundings, shown};
 use crate::lang::expr::StringExpr;
 use crate::lang::regex::Regex;
 
@@ -77,8 +77,10 @@ pub const DIRECTIVES: &[Directive] = &[
                 [from] if !is_redirect(status.unwrap_or(302)) => {
                     add(conf, args, prefix(from), status.unwrap_or(302), None)
                 }
-                [to] if args.section.is_some() => add_section(conf, args, status.unwrap_or(302), Some(to)),
-                [] if args.section.is_some() && !is_redirect(status.unwrap_or(302)) => {
+                [to] if args.around == Surroundings::Section => {
+                    add_section(conf, args, status.unwrap_or(302), Some(to))
+                }
+                [] if args.around == Surroundings::Section && !is_redirect(status.unwrap_or(302)) => {
                     add_section(conf, args, status.unwrap_or(302), None)
                 }
                 _ => Err("takes `[status] url-path URL`".into()),

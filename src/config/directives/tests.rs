@@ -10,7 +10,7 @@ use super::{DirConf, Server, SiteSettings, all, foreign};
 use crate::base::quoting;
 use crate::config::error::Span;
 use crate::config::table::{Contexts, DIRECTORY, HTACCESS, Override, SERVER, Set, VHOST, Words};
-use crate::config::words::Args;
+use crate::config::words::{Args, Surroundings};
 use crate::lang::expr::Trust;
 
 #[test]
@@ -59,6 +59,7 @@ fn a_default_is_what_its_own_setter_takes() {
             server_root: b"/root",
             span: &span,
             section: None,
+            around: Surroundings::Site,
             methods: None,
             options: None,
             trust: Trust::Full,
