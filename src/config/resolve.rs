@@ -365,6 +365,7 @@ impl Resolver {
         self.old_fastcgi(&mut config);
         let mut main = site(std::mem::take(&mut self.main), 0);
         sort(&mut main.directories);
+        sort_matches(&mut main.directory_matches);
         config.sites.insert(0, main);
         config.proxy_protocol = config.sites.iter().any(|site| site.settings.remote_ip.expects_header());
         config.script_places = places::of(&config);
@@ -506,9 +507,9 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
     let mut settings = main.settings.clone();
     settings.merge(&host.settings);
     settings.core.aliases = host.settings.core.aliases.clone();
+    settings.core.path = host.settings.core.path.clone();
     settings.aliases = host.settings.aliases.clone();
     settings.aliases.merge(&main.settings.aliases);
-    settings.core.path = host.settings.core.path.clone();
     if settings.proxy.inherit.value() == Some(&false) {
         settings.proxy.passes = host.settings.proxy.passes.clone();
     }
@@ -525,6 +526,8 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
     let chain = |outer: &[Section], inner: Vec<Section>| outer.iter().cloned().chain(inner).collect::<Vec<_>>();
     let mut directories = chain(&main.directories, host.directories);
     sort(&mut directories);
+    let mut directory_matches = chain(&main.directory_matches, host.directory_matches);
+    sort_matches(&mut directory_matches);
     Site {
         number,
         span: Some(span),
@@ -532,7 +535,7 @@ fn laid_over(main: &Scope, host: Scope, span: Span, number: usize) -> Site {
         settings,
         base: Arc::new(base),
         directories,
-        directory_matches: chain(&main.directory_matches, host.directory_matches),
+        directory_matches,
         locations: chain(&main.locations, host.locations),
         proxies: chain(&main.proxies, host.proxies),
         balancers: Vec::new(),
@@ -547,6 +550,15 @@ fn sort(directories: &mut [Section]) {
         Pattern::Plain(path) => segments(path),
         Pattern::Glob(glob) => segments(glob.pattern()),
         Pattern::Regex(_) => usize::MAX,
+    });
+}
+
+/// As in Apache, a pattern with more slashes counts later (`reorder_sorter`), wherever it stands. What is built in has no line, and
+/// counts first.
+fn sort_matches(sections: &mut [Section]) {
+    sections.sort_by_key(|section| match &section.pattern {
+        Pattern::Regex(regex) if section.span.line > 0 => regex.pattern().matches('/').count(),
+        _ => 0,
     });
 }
 

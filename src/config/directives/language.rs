@@ -70,7 +70,7 @@ directories apply from the shortest to the longest; then those with regular expr
         ONE,
         SITES,
         "Hold the settings of the directories that a regular expression matches.",
-        "",
+        "One with more slashes in its pattern applies later, as in Apache; of those with as many, the later one.",
     ),
     entry(
         "<Else>",
