@@ -112,6 +112,21 @@ HTTP/1.1: an interim response 102 before the reply begins, or a leading zero of 
         }),
     },
     Directive {
+        name: "CGIDScriptTimeout",
+        module: "mod_cgid",
+        syntax: "time",
+        words: Words::exactly(1),
+        allowed: SERVER_FILES,
+        overrides: Override::None,
+        default: "",
+        summary: "The name that Apache 2.4 has for CGIScriptTimeout.",
+        manual: "",
+        set: Set::Dir(|conf, args| {
+            conf.cgi.script_timeout.set(args.duration(0)?);
+            Ok(())
+        }),
+    },
+    Directive {
         name: "CGIKillGrace",
         module: "lychgate",
         syntax: "time",

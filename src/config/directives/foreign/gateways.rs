@@ -22,7 +22,6 @@ foreign! {
     "BalancerGrowth" "mod_proxy" SV None "#" => Ignored(MEMBERS);
     "BalancerInherit" "mod_proxy" SV None "On|Off" => Ignored("virtual hosts have the balancers of the main server");
     "BalancerPersist" "mod_proxy" SV None "On|Off" => Ignored(MEMBERS);
-    "CGIDScriptTimeout" "mod_cgid" SVDH None "time[s|ms]" => Refused("it is called CGIScriptTimeout here");
     "DBDExptime" "mod_dbd" SV None "time-in-seconds" => Ignored(NOSQL);
     "DBDInitSQL" "mod_dbd" SV None "\"SQL statement\"" => Ignored(NOSQL);
     "DBDKeep" "mod_dbd" SV None "number" => Ignored(NOSQL);
