@@ -57,9 +57,14 @@ fn first_of(ex: &Exchange, conf: &DirConf, list: &[Redirect]) -> Result<(), Stop
         location.push(b'?');
         location.extend_from_slice(query);
     }
+    Err(sent_to(status, location))
+}
+
+/// The answer that sends the client elsewhere.
+pub fn sent_to(status: Status, location: Vec<u8>) -> Stop {
     let mut response = Response::new(status, Body::BuiltIn);
     response.head.fields.append("Location", location);
-    Err(Stop::Outcome(Box::new(Outcome::Reply(response))))
+    Stop::Outcome(Box::new(Outcome::Reply(response)))
 }
 
 /// Where everything of a section is sent.

@@ -312,7 +312,7 @@ fn translated(ex: &mut Exchange, early: Option<&DirConf>) -> Result<Translated, 
         return Ok(proxied);
     }
     redirect::of_server(ex, early.unwrap_or(&ex.site.base))?;
-    let found = translate::run(ex);
+    let found = translate::run(ex)?;
     match static_first::elsewhere(ex, &found)? {
         Some(proxied) => Ok(proxied),
         None => Ok(found),

@@ -5,9 +5,11 @@ use crate::config::directives::alias::{Alias as Entry, AliasFrom, AliasKind, Pla
 use crate::config::words::Pattern;
 use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
+use crate::exchange::response::Stop;
 use crate::exchange::trace::Step;
 use crate::exchange::view::View;
-use crate::phases::{user_dir, virtual_host};
+use crate::http::status::Status;
+use crate::phases::{redirect, user_dir, virtual_host};
 
 /// The file name a URL path stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +26,24 @@ pub struct Translated {
     pub document_root: Option<Vec<u8>>,
 }
 
-/// Translates the path of this pass.
-pub fn run(ex: &Exchange) -> Translated {
-    let (found, by) = way_of(ex, ex.target.path.as_bytes());
+/// Translates the path of this pass. The pages of a user may be elsewhere.
+pub fn run(ex: &Exchange) -> Result<Translated, Stop> {
+    let url = ex.target.path.as_bytes();
+    let (found, by) = way_of(ex, url);
+    if matches!(by, By::Host | By::Root)
+        && let Some(location) = user_dir::elsewhere(ex, url)
+    {
+        if let Some(place) = ex.site.settings.user_dirs.place.value() {
+            ex.trace(|| Step::Redirect {
+                by: "UserDir".to_owned(),
+                status: Status::FOUND.code(),
+                at: place.clone(),
+            });
+        }
+        return Err(redirect::sent_to(Status::FOUND, location));
+    }
     ex.trace(|| by.step(&found));
-    found
+    Ok(found)
 }
 
 /// Translates any path of the site, as PATH_TRANSLATED needs it.

@@ -1,11 +1,12 @@
-//! Users' own pages: from `/~name/` to a directory of the user's, as UserDir says.
+//! Users' own pages: from `/~name/` to a directory of the user's, or to another server, as UserDir says.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
-use crate::base::path;
+use crate::base::{path, quote};
+use crate::config::directives::userdir;
 use crate::exchange::Exchange;
 use crate::exchange::place::Alias;
 use crate::http::depends;
@@ -17,13 +18,42 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 /// More names than this are not remembered at a time.
 const NAMES: usize = 1024;
 
-/// The place of a path that begins with a user's name; nothing where it does not, or that user has no pages.
+/// The place of a path that begins with a user's name; nothing where it does not, or that user has no pages here.
 pub fn of(ex: &Exchange, url: &[u8]) -> Option<Translated> {
+    let (Pages::Directory(directory), user, rest) = pages(ex, url)? else {
+        return None;
+    };
+    Some(Translated {
+        path: [directory.as_slice(), rest].concat(),
+        alias: Alias::None,
+        context_prefix: user.to_vec(),
+        context_root: directory,
+        document_root: None,
+    })
+}
+
+/// The URL to which such a path is sent; nothing where it is not, or the user's pages are here. As in Apache the query stays behind.
+pub fn elsewhere(ex: &Exchange, url: &[u8]) -> Option<Vec<u8>> {
+    let (Pages::Url(mut location), _, rest) = pages(ex, url)? else {
+        return None;
+    };
+    quote::escape_path(&mut location, rest);
+    Some(location)
+}
+
+/// Where the pages of a user are.
+enum Pages {
+    Directory(Vec<u8>),
+    Url(Vec<u8>),
+}
+
+/// Where the pages of the user are that a path begins with, that beginning, and what follows it.
+fn pages<'a>(ex: &Exchange, url: &'a [u8]) -> Option<(Pages, &'a [u8], &'a [u8])> {
     let dirs = &ex.site.settings.user_dirs;
     let patterns = dirs.patterns.value()?;
     let behind = url.strip_prefix(b"/~")?;
     let end = behind.iter().position(|byte| *byte == b'/').unwrap_or(behind.len());
-    let (name, rest) = behind.split_at(end);
+    let name = behind.get(..end).unwrap_or(behind);
     if matches!(name, b"" | b"." | b"..") || dirs.disabled.find(name).is_some() {
         return None;
     }
@@ -33,21 +63,31 @@ pub fn of(ex: &Exchange, url: &[u8]) -> Option<Translated> {
     depends::on_more();
     let mut candidates = patterns
         .iter()
-        .filter_map(|pattern| directory(pattern, name))
+        .filter_map(|pattern| candidate(pattern, name))
         .peekable();
-    while let Some(directory) = candidates.next() {
-        if candidates.peek().is_some() && !path::as_path(&directory).exists() {
+    while let Some(found) = candidates.next() {
+        if let Pages::Directory(directory) = &found
+            && candidates.peek().is_some()
+            && !path::as_path(directory).exists()
+        {
             continue;
         }
-        return Some(Translated {
-            path: [directory.as_slice(), rest].concat(),
-            alias: Alias::None,
-            context_prefix: url.get(..end + 2).unwrap_or(url).to_vec(),
-            context_root: directory,
-            document_root: None,
-        });
+        let (user, rest) = url.split_at(end + 2);
+        return Some((found, user, rest));
     }
     None
+}
+
+/// What a pattern gives a user.
+fn candidate(pattern: &[u8], name: &[u8]) -> Option<Pages> {
+    match userdir::url_before_name(pattern) {
+        Some(before) => {
+            let mut url = before.to_vec();
+            quote::escape_path(&mut url, name);
+            Some(Pages::Url(url))
+        }
+        None => directory(pattern, name).map(Pages::Directory),
+    }
 }
 
 /// The directory that a pattern gives a user.
