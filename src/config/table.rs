@@ -112,6 +112,8 @@ pub enum Words {
     Between(usize, usize),
     /// At least so many.
     AtLeast(usize),
+    /// Between the two numbers; what follows is passed over, as Apache passes it over where it takes the line apart itself.
+    Leading(usize, usize),
     /// `on` or `off`; what follows is passed over, as Apache passes it over where it reads no more than a flag.
     Flag,
     /// The rest of the line as one word, quotes and all.
@@ -128,7 +130,7 @@ impl Words {
     pub fn takes(self, count: usize) -> bool {
         match self {
             Words::Between(low, high) => (low..=high).contains(&count),
-            Words::AtLeast(low) => count >= low,
+            Words::AtLeast(low) | Words::Leading(low, _) => count >= low,
             Words::Flag => count >= 1,
             Words::Raw => true,
         }
@@ -136,7 +138,11 @@ impl Words {
 
     /// What is to be said about words that nobody reads, if there are any.
     pub fn passed_over(self, words: &[Vec<u8>]) -> Option<String> {
-        let unread = words.get(1).filter(|_| self == Words::Flag)?;
+        let unread = match self {
+            Words::Flag => words.get(1)?,
+            Words::Leading(_, high) => words.get(high)?,
+            _ => return None,
+        };
         let hint = if unread.starts_with(b"#") {
             "a comment needs"
         } else {

@@ -45,7 +45,9 @@ fn a_default_is_what_its_own_setter_takes() {
     for directive in all().filter(|directive| !directive.default.is_empty()) {
         let words = match directive.words {
             Words::Raw => vec![directive.default.as_bytes().to_vec()],
-            Words::Between(..) | Words::AtLeast(_) | Words::Flag => quoting::words(directive.default.as_bytes()),
+            Words::Between(..) | Words::AtLeast(_) | Words::Leading(..) | Words::Flag => {
+                quoting::words(directive.default.as_bytes())
+            }
         };
         let name = directive.name;
         assert!(
