@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use sha1::Sha1;
 
 use super::{Function, NoValue};
+use crate::lang::tls_variable;
 use crate::lang::vars::Vars;
 
 /// The function of that name, in any case.
@@ -20,6 +21,7 @@ pub(super) fn by_name(name: &str) -> Option<Function> {
         "reqenv" => Function::RequestEnv,
         "osenv" => Function::OsEnv,
         "note" => Function::Note,
+        "ssl" => Function::Tls,
         "env" => Function::Env,
         "tolower" => Function::ToLower,
         "toupper" => Function::ToUpper,
@@ -49,6 +51,7 @@ pub(super) fn call<'a>(
         Function::RequestEnv => vars.env(name),
         Function::OsEnv => vars.os_env(name),
         Function::Note => vars.note(name),
+        Function::Tls => tls_variable::lookup(name, vars),
         Function::Env => vars.note(name).or_else(|| vars.env(name)).or_else(|| vars.os_env(name)),
         Function::ToLower => Some(argument.to_ascii_lowercase().into()),
         Function::ToUpper => Some(argument.to_ascii_uppercase().into()),

@@ -167,6 +167,7 @@ enum Function {
     RequestEnv,
     OsEnv,
     Note,
+    Tls,
     Env,
     ToLower,
     ToUpper,
