@@ -364,6 +364,7 @@ impl Exchange {
         };
         self.rewriting.media_type = None;
         self.rewriting.handler = None;
+        self.rewriting.overlaid.clear();
         for (name, value) in next.fields.iter() {
             self.rewriting.said.append(name, value);
         }

@@ -167,7 +167,7 @@ fn verdict(
     let encoding = field(b"accept-encoding");
     let language = field(b"accept-language");
     let negotiate = field(b"negotiate");
-    let variable = |name: &[u8]| ex.variables.get(name).map(Vec::as_slice);
+    let variable = |name: &[u8]| ex.variable(name);
     let codings = match (variable(b"no-gzip"), variable(b"gzip-only-text/html")) {
         (Some(_), _) => Codings::None,
         (None, Some(b"1")) => Codings::OfHtml,

@@ -32,6 +32,8 @@ pub struct Rewriting {
     pub said: Fields,
     /// The request's fields that decided, of rules and of expressions.
     pub vary: Vary,
+    /// What variables were before SetEnv said otherwise ([`Exchange::variable`]).
+    pub overlaid: Variables,
     /// What `Header note` kept, for expressions and logs.
     pub notes: Variables,
     /// What it has to say.

@@ -37,9 +37,34 @@ impl Previous {
 }
 
 impl Exchange {
-    /// A variable that the settings or a phase set, of this pass.
+    /// A variable that the settings or a phase set, of this pass. As in Apache, what it was before SetEnv counts until a program
+    /// or a page parsed for includes was told of the request: that one, and who asks behind it, sees what SetEnv says.
     pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
-        self.variables.get(name).map(Vec::as_slice)
+        let before = self
+            .rewriting
+            .overlaid
+            .get(name)
+            .filter(|_| !self.target.landed.is_told);
+        before.or_else(|| self.variables.get(name)).map(Vec::as_slice)
+    }
+
+    /// Sets a variable in place of any of its name.
+    pub fn set_variable(&mut self, name: Vec<u8>, value: Vec<u8>) {
+        self.rewriting.overlaid.remove(&name);
+        self.variables.insert(name, value);
+    }
+
+    /// Takes a variable away.
+    pub fn unset_variable(&mut self, name: &[u8]) {
+        self.rewriting.overlaid.remove(name);
+        self.variables.remove(name);
+    }
+
+    /// Sets a variable as SetEnv does, for scripts above all: see [`Exchange::variable`].
+    pub fn overlay_variable(&mut self, name: &[u8], value: &[u8]) {
+        if let Some(before) = self.variables.insert(name.to_vec(), value.to_vec()) {
+            self.rewriting.overlaid.entry(name.to_vec()).or_insert(before);
+        }
     }
 
     /// A variable as conditions ask for it: one of this pass, or one of a pass before it, which has `REDIRECT_` before its name, or UNIQUE_ID.

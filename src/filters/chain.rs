@@ -248,10 +248,7 @@ fn keep_protocol(ex: &Exchange, response: &mut Response, protocol: Protocol) {
 
 async fn run(ex: &mut Exchange, response: &mut Response, filter: Filter) -> Verdict {
     match filter {
-        Filter::Includes => {
-            ex.target.landed.is_told = true;
-            ssi::apply(ex, response).await
-        }
+        Filter::Includes => ssi::apply(ex, response).await,
         Filter::Inflate => inflate::answer(ex, response),
         Filter::Deflate => compress::apply(ex, response, Coding::Gzip).await,
         Filter::Brotli => compress::apply(ex, response, Coding::Brotli).await,

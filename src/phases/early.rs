@@ -41,10 +41,10 @@ fn apply(ex: &mut Exchange, rule: &Rule) {
                     Values::Filled => expand(value, &subject, &groups),
                     Values::Literal => value.clone(),
                 };
-                ex.variables.insert(name.clone(), value);
+                ex.set_variable(name.clone(), value);
             }
             None => {
-                ex.variables.remove(name);
+                ex.unset_variable(name);
             }
         }
         ex.trace(|| Step::Variable {

@@ -79,7 +79,7 @@ pub(super) fn of_rewritten(ex: &mut Exchange, place: &Place) {
 /// Sets the variables of SetEnv, and those of TLS that scripts are given.
 fn set_variables(ex: &mut Exchange, place: &Place) {
     for (name, value) in place.conf.env.variables.iter() {
-        ex.variables.insert(name.clone(), value.clone());
+        ex.overlay_variable(name, value);
         ex.trace(|| Step::Variable {
             by: "SetEnv",
             name: name.clone(),
@@ -88,7 +88,7 @@ fn set_variables(ex: &mut Exchange, place: &Place) {
         });
     }
     for (name, value) in ex.exported_tls_variables(place.conf.tls_access.options.in_force()) {
-        ex.variables.insert(name, value);
+        ex.set_variable(name, value);
     }
 }
 

@@ -349,10 +349,10 @@ fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
     for change in effects.env {
         match change.value {
             Some(value) => {
-                ex.variables.insert(change.name, value);
+                ex.set_variable(change.name, value);
             }
             None => {
-                ex.variables.remove(&change.name);
+                ex.unset_variable(&change.name);
             }
         }
     }

@@ -47,7 +47,8 @@ pub const DIRECTIVES: &[Directive] = &[
         summary: "Set a variable for scripts.",
         manual: "A variable that the server computes itself (SCRIPT_FILENAME, REMOTE_USER, CONTENT_LENGTH and the like) keeps its \
 computed value; the error log says so once. A name that has an equals sign in it is taken, with a warning, as in Apache; scripts see \
-an underscore in its place.",
+an underscore in its place. Where SetEnvIf or a rule has set the variable before, scripts and pages parsed for includes see the value \
+of SetEnv, but log formats, fields and expressions the earlier one, as in Apache.",
         set: Set::Dir(|conf, args| {
             check_name(args, args.bytes(0))?;
             conf.env

@@ -37,7 +37,7 @@ const FULL: usize = 16 * 1024;
 const AT_ONCE: usize = 64 * 1024;
 
 /// Has the body parsed.
-pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) -> Verdict {
+pub(in crate::filters) async fn apply(ex: &mut Exchange, response: &mut Response) -> Verdict {
     depends::on_more();
     let Some(parsable) = response.parsable.take() else {
         return Verdict::new("it is done already");
@@ -51,6 +51,7 @@ pub(in crate::filters) async fn apply(ex: &Exchange, response: &mut Response) ->
         ex.rewriting.lines.push(Level::Warn, "include", text);
         return Verdict::new("Options Includes is off");
     }
+    ex.target.landed.is_told = true;
     say_its_age(response, &place);
     if matches!(
         response.body,
