@@ -231,19 +231,20 @@ pub fn content_type(place: &Place) -> Option<Vec<u8>> {
     Some(completed(&place.conf, &media_type).unwrap_or(media_type))
 }
 
-/// A media type with its parameters set apart as Apache does, and with the character set in place of its own.
+/// A media type, with a character set in place of its own where one is known.
 fn with_charset(media_type: &[u8], charset: Option<&[u8]>) -> Vec<u8> {
+    let Some(charset) = charset else {
+        return media_type.to_vec();
+    };
     let mut parts = media_type.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let mut whole = parts.next().unwrap_or_default().to_vec();
     let is_charset = |part: &[u8]| part.to_ascii_lowercase().starts_with(b"charset=");
-    for part in parts.filter(|part| !part.is_empty() && (charset.is_none() || !is_charset(part))) {
+    for part in parts.filter(|part| !part.is_empty() && !is_charset(part)) {
         whole.extend_from_slice(b"; ");
         whole.extend_from_slice(part);
     }
-    if let Some(charset) = charset {
-        whole.extend_from_slice(b"; charset=");
-        whole.extend_from_slice(charset);
-    }
+    whole.extend_from_slice(b"; charset=");
+    whole.extend_from_slice(charset);
     whole
 }
 

@@ -156,14 +156,23 @@ commands. INCLUDES is for files where Options Includes is on, as in Apache.",
             Ok(())
         }),
     },
-    extensions!(
-        "AddType",
-        "media-type extension ...",
-        "Name the media type of files with an extension.",
-        types,
-        |_, _| Ok(()),
-        "It goes before the file that TypesConfig names."
-    ),
+    Directive {
+        name: "AddType",
+        module: "mod_mime",
+        syntax: "media-type extension ...",
+        words: Words::AtLeast(2),
+        allowed: ANYWHERE,
+        overrides: Override::FileInfo,
+        default: "",
+        summary: "Name the media type of files with an extension.",
+        manual: "It goes before the file that TypesConfig names.",
+        set: Set::Dir(|conf, args| {
+            for extension in args.rest(1) {
+                conf.mime.types.insert(lower(extension), parameters_apart(&value(args)));
+            }
+            Ok(())
+        }),
+    },
     Directive {
         name: "DefaultLanguage",
         module: "mod_mime",
@@ -283,6 +292,14 @@ fn value(args: &Args) -> Vec<u8> {
         Some(url) => [backends::HANDLER, url].concat(),
         None => args.bytes(0).to_ascii_lowercase(),
     }
+}
+
+/// A media type with its parameters set apart by a space, as Apache has those that names stand for; the type that ForceType says is
+/// sent as it is written.
+fn parameters_apart(media_type: &[u8]) -> Vec<u8> {
+    let parts = media_type.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let parts: Vec<&[u8]> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(&b"; "[..])
 }
 
 /// Checks a media type's form.
