@@ -35,22 +35,17 @@ fn nonsense_of_a_worker_starts_nothing_but_scripts_of_a_place() {
     let (launcher, to_launcher) = Channel::pair().expect("sockets work");
     let mut spawner = Spawner::new(to_launcher, Vec::new(), rules(&root)).expect("/dev/null is there");
     let serving = std::thread::spawn(move || spawner.serve());
-    let null = OwnedFd::from(
-        fs::File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/null")
-            .expect("it is there"),
-    );
     let mut dice = Dice::new(20);
     let mut line = Line::new(&launcher);
     for number in 0..PACKETS {
+        let null = null();
         let (payload, rights) = packet(&mut dice, number as u64, &null);
         if !line.send(&mut dice, &payload, &rights) {
             line = Line::new(&launcher); // what breaks the channel costs the worker its own scripts
         }
     }
     line = Line::new(&launcher);
+    let null = null();
     let (payload, _) = start(1, b"inside.sh", &null).encode();
     assert!(line.send_whole(&payload, &[null.as_fd(), null.as_fd()]));
     line.wait_for_end();
@@ -64,6 +59,12 @@ fn nonsense_of_a_worker_starts_nothing_but_scripts_of_a_place() {
     bystander.kill().expect("ours");
     bystander.wait().expect("ours");
     fs::remove_dir_all(root).expect("ours");
+}
+
+/// An output of its own: by that an order is known that comes twice.
+fn null() -> OwnedFd {
+    let file = fs::File::options().read(true).write(true).open("/dev/null");
+    OwnedFd::from(file.expect("it is there"))
 }
 
 /// A place with one script, a way out of it, and a script beside it; both scripts leave a trace.

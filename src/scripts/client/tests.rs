@@ -361,12 +361,9 @@ async fn what_the_next_spawner_has_taken_is_not_asked_for_again() {
     });
     let other = joined(play(other, 1, told.clone())).await;
     spawner.restarted(FIRST);
-    let (mut next, _) = {
-        let second = play(other, 1, told);
-        let next = started(&spawner, "exit 0").await;
-        drop(joined(second).await);
-        next
-    };
+    let second = play(other, 1, told);
+    let (mut next, _) = started(&spawner, "exit 0").await;
+    let _open = joined(second).await;
     assert!(next.ended().await.expect("it works").is_some());
     assert!(!start.is_finished(), "it is still waited for");
     start.abort();
