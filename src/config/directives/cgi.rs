@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::config::directives::DirConf;
 use crate::config::setting::{Setting, settings};
 use crate::config::table::{
     ANYWHERE, DIRECTORY, Directive, HTACCESS, Override, PATHS, SERVER, SERVER_FILES, SITES, Set, Words,
 };
-use crate::config::words::shown;
+use crate::config::words::{Args, shown};
 
 settings! {
     /// Scripts of a place.
@@ -121,10 +122,7 @@ HTTP/1.1: an interim response 102 before the reply begins, or a leading zero of 
         default: "",
         summary: "The name that Apache 2.4 has for CGIScriptTimeout.",
         manual: "",
-        set: Set::Dir(|conf, args| {
-            conf.cgi.script_timeout.set(args.duration(0)?);
-            Ok(())
-        }),
+        set: Set::Dir(script_timeout),
     },
     Directive {
         name: "CGIKillGrace",
@@ -254,10 +252,7 @@ long, the response ends; the process is left alone.",
         default: "",
         summary: "Bound how long a script may be silent.",
         manual: "After that time its process group is ended, and the answer is 504 if none has begun. Without it, Timeout counts.",
-        set: Set::Dir(|conf, args| {
-            conf.cgi.script_timeout.set(args.duration(0)?);
-            Ok(())
-        }),
+        set: Set::Dir(script_timeout),
     },
     Directive {
         name: "CGIStderrLimit",
@@ -352,3 +347,8 @@ server, so that User need not be able to write it; where it cannot be opened, th
         }),
     },
 ];
+
+fn script_timeout(conf: &mut DirConf, args: &Args) -> Result<(), String> {
+    conf.cgi.script_timeout.set(args.duration(0)?);
+    Ok(())
+}
