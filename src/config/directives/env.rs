@@ -48,7 +48,7 @@ pub const DIRECTIVES: &[Directive] = &[
         manual: "A variable that the server computes itself (SCRIPT_FILENAME, REMOTE_USER, CONTENT_LENGTH and the like) keeps its \
 computed value; the error log says so once. A name that has an equals sign in it is taken, with a warning, as in Apache; scripts see \
 an underscore in its place. Where SetEnvIf or a rule has set the variable before, scripts and pages parsed for includes see the value \
-of SetEnv, but log formats, fields and expressions the earlier one, as in Apache.",
+of SetEnv, but log formats, fields and expressions the earlier one, unless such a script or page was asked before them, as in Apache.",
         set: Set::Dir(|conf, args| {
             check_name(args, args.bytes(0))?;
             conf.env
