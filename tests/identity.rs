@@ -40,6 +40,10 @@ pub fn trials() -> Vec<Trial> {
             roles_and_scripts_see_the_jail_alone,
         ),
         identity("scripts_of_others_run_in_the_jail", scripts_of_others_run_in_the_jail),
+        identity(
+            "who_stops_his_own_scripts_stops_no_others",
+            who_stops_his_own_scripts_stops_no_others,
+        ),
     ]
 }
 
@@ -241,6 +245,25 @@ fn scripts_of_others_run_in_the_jail() -> Result<(), String> {
         .is_none_or(|effective| effective != "CapEff 00000000000000e4")
     {
         return Err(format!("{caps:?}"));
+    }
+    end(&root, server)
+}
+
+/// From the moment on that it is its user's a process can be stopped by him, and that is before it executes the script.
+fn who_stops_his_own_scripts_stops_no_others() -> Result<(), String> {
+    let root = site("stops", "id -u", 65534)?;
+    let stops = "#!/usr/bin/perl\n$| = 1; print \"Content-Type: text/plain\\n\\nbegun\"; kill STOP => -1 while 1;\n";
+    install(&root.join("cgi-bin/his/stops"), stops.as_bytes(), 41_008)?;
+    install(&root.join("cgi-bin/his/s"), b"#!/bin/sh\n", 41_008)?;
+    let section = format!("<Directory \"{}/cgi-bin/his\">", root.display());
+    let lines = [section, "SuexecUserGroup #41008 #41008".into(), "</Directory>".into()];
+    let server = boot(&root, &lines, &[])?;
+    let mut stopping = ask(&server, "/cgi-bin/his/stops")?;
+    stopping.wait_for(b"begun")?;
+    let mut stopped = Vec::new();
+    for _ in 0..20 {
+        stopped.push(ask(&server, "/cgi-bin/his/s")?);
+        expect_reply(&server, "65534\n")?;
     }
     end(&root, server)
 }

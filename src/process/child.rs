@@ -1,9 +1,13 @@
-//! Starting a program: what the child shall be, and the one function that makes it so.
+//! Starting a program: what the child shall be, and what makes it so, with somebody who waits or without.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::clone::{self, Failure, Orders, RawDirectory, RawIdentity, RawProgram};
@@ -17,6 +21,7 @@ use super::seccomp::Filter;
 use super::supervise::{Parcel, Supervision};
 
 /// What to start and what it shall be.
+#[derive(Clone)]
 pub struct ChildSpec<'a> {
     /// The program.
     pub program: Program<'a>,
@@ -126,57 +131,197 @@ pub struct SpawnError {
 
 pub use super::clone::keep_dispositions;
 
-/// Starts a program and returns once it has been executed. This is the only door to `exec`.
+/// A program that is being started, and may not have been executed yet. To be kept until [`Flight::has_landed`]: what it
+/// needs is lost for good when this is dropped before.
+pub struct Flight {
+    way: clone::Flight<Held>,
+    landing: Option<OwnedFd>,
+}
+
+/// Whether somebody waits for a program that is being started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// Nobody does, or they look at [`Flight::has_landed`].
+    Unseen,
+    /// Somebody does, at [`Flight::landing`].
+    Watched,
+}
+
+/// What a flight's orders lead to.
+struct Held {
+    _program: Option<CString>,
+    _directory: Option<CString>,
+    _words: (Vec<CString>, Environment),
+    _identity: Option<Identity>,
+    _filters: [Option<Filter>; 2],
+    _parcel: Option<Parcel>,
+}
+
+/// Starts a program and returns once it has been executed. One that was not for [`LANDING_LIMIT`] is killed: a process that
+/// becomes somebody else on its way can be stopped there by whoever is the same.
 pub fn spawn(spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
-    let argv = pointers(&spec.argv);
-    let env = spec.env.pointers();
-    let limits: Vec<(u32, [u64; 2])> = spec.limits.iter().map(|limit| limit.raw()).collect();
-    let mut descriptors: Vec<RawFd> = spec.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-    let mut parcel = spec.supervision.as_ref().map(Parcel::new);
-    let mut orders = Orders {
+    spawn_within(LANDING_LIMIT, spec)
+}
+
+/// How long [`spawn`] waits.
+pub const LANDING_LIMIT: Duration = Duration::from_secs(10);
+
+fn spawn_within(limit: Duration, spec: &ChildSpec<'_>) -> Result<Child, SpawnError> {
+    let (child, flight) = launch(spec.clone(), Landing::Watched)?;
+    if !flight.lands_within(limit) {
+        // Should it land after all, its end is not far.
+        let _ended = child.pidfd.signal(Signal::KILL).and_then(|()| child.pidfd.wait());
+        return Err(SpawnError {
+            step: Step::Execute,
+            errno: libc::ETIME,
+        });
+    }
+    match flight.failure() {
+        None => Ok(child),
+        Some(error) => {
+            // It has ended itself; nobody else knows of it, so we reap it. Where SIGCHLD is ignored the kernel has.
+            let _reaped = child.pidfd.wait();
+            Err(error)
+        }
+    }
+}
+
+/// Starts a program and does not wait for it. The error is that of making a process; of all that fails later
+/// [`Flight::failure`] tells, once the child has ended.
+pub fn launch(spec: ChildSpec<'_>, landing: Landing) -> Result<(Child, Flight), SpawnError> {
+    let failed = |error| SpawnError::new(Step::Clone, &error);
+    let (landing, taking_off) = match landing {
+        Landing::Unseen => (None, None),
+        Landing::Watched => pipe().map(|(read, write)| (Some(read), Some(write))).map_err(failed)?,
+    };
+    let program = match spec.program {
+        Program::Path(path) => Some(path.to_owned()),
+        Program::Descriptor(_) => None,
+    };
+    let directory = match spec.directory {
+        Directory::Path(path) => Some(path.to_owned()),
+        Directory::Inherited | Directory::Descriptor(_) => None,
+    };
+    let identity = spec.identity.cloned();
+    let filter = spec.filter.cloned();
+    let asking = spec
+        .supervision
+        .map(|supervision| (supervision.filter.clone(), supervision.exit));
+    let mut parcel = asking
+        .as_ref()
+        .map(|(filter, exit)| Parcel::new(&Supervision { filter, exit: *exit }));
+    let spec = ChildSpec {
+        program: program.as_deref().map_or(spec.program, Program::Path),
+        directory: directory.as_deref().map_or(spec.directory, Directory::Path),
+        identity: identity.as_ref(),
+        filter: filter.as_ref(),
+        ..spec
+    };
+    let mut orders = orders(&spec, parcel.as_mut());
+    orders.landing = taking_off.as_ref().map(AsRawFd::as_raw_fd);
+    // None of these is anything but a handle of what the orders lead to, which stays where it is.
+    let words = (spec.argv, spec.env);
+    let held = Held {
+        _words: words,
+        _program: program,
+        _directory: directory,
+        _identity: identity,
+        _filters: [filter, asking.map(|(filter, _)| filter)],
+        _parcel: parcel,
+    };
+    let (pid, pidfd, way) = clone::fly(orders, held).map_err(failed)?;
+    let child = Child {
+        pid,
+        pidfd: Pidfd::from(pidfd),
+    };
+    Ok((child, Flight { way, landing }))
+}
+
+/// The child's orders, which lead to what the description has and borrows, and to the parcel.
+fn orders(spec: &ChildSpec<'_>, parcel: Option<&mut Parcel>) -> Orders {
+    Orders {
         program: match spec.program {
             Program::Path(path) => RawProgram::Path(path.as_ptr()),
             Program::Descriptor(fd) => RawProgram::Descriptor(fd.as_raw_fd()),
         },
-        argv: &argv,
-        env: &env,
+        argv: pointers(&spec.argv),
+        env: spec.env.pointers(),
         directory: match spec.directory {
             Directory::Inherited => RawDirectory::Inherited,
             Directory::Path(path) => RawDirectory::Path(path.as_ptr()),
             Directory::Descriptor(fd) => RawDirectory::Descriptor(fd.as_raw_fd()),
         },
-        descriptors: &mut descriptors,
+        descriptors: spec.descriptors.iter().map(|fd| Cell::new(fd.as_raw_fd())).collect(),
         session: spec.session,
         umask: spec.umask,
         nice: spec.nice,
-        limits: &limits,
+        limits: spec.limits.iter().map(|limit| limit.raw()).collect(),
         identity: spec.identity.map(|identity| RawIdentity {
             uid: identity.uid,
             gid: identity.gid,
-            groups: &identity.groups,
+            groups: identity.groups.as_slice(),
         }),
         empty_bounding: spec.bounding == Bounding::Empty,
         no_new_privs: spec.new_privileges == NewPrivileges::Never,
         ruleset: spec.ruleset.map(|ruleset| ruleset.as_fd().as_raw_fd()),
         filter: spec.filter.map(Filter::raw),
-        supervision: parcel.as_mut().map(Parcel::raw),
+        supervision: parcel.map(Parcel::raw),
         parent_death: spec
             .parent_death
             .map(|signal| (signal.as_raw(), rustix::process::getpid().as_raw_nonzero().get())),
+        landing: None,
         failure: Failure::default(),
-    };
-    let (pid, pidfd) = clone::run(&mut orders).map_err(|error| SpawnError::new(Step::Clone, &error))?;
-    let child = Child {
-        pid,
-        pidfd: Pidfd::from(pidfd),
-    };
-    match orders.failure.taken() {
-        None => Ok(child),
-        Some((step, errno)) => {
-            // It has ended itself; nobody else knows of it, so we reap it. Where SIGCHLD is ignored the kernel has.
-            let _reaped = child.pidfd.wait();
-            Err(SpawnError { step, errno })
+    }
+}
+
+/// Both ends close on execution.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
+}
+
+impl Flight {
+    /// Whether the program has been executed, or the child has ended before.
+    pub fn has_landed(&self) -> bool {
+        self.way.has_landed()
+    }
+
+    fn lands_within(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while !self.has_landed() {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(left) = Timespec::try_from(left) else {
+                return false;
+            };
+            let mut polled: Vec<PollFd<'_>> = self.landing.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+            match rustix::event::poll(&mut polled, Some(&left)) {
+                Ok(0) => return self.has_landed(),
+                // It has left our memory before it closes anything.
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
         }
+        true
+    }
+
+    /// What could not be done for the child, if something could not; it has ended itself then. To be asked when it has landed.
+    pub fn failure(&self) -> Option<SpawnError> {
+        let (step, errno) = self.way.failure()?;
+        Some(SpawnError { step, errno })
+    }
+
+    /// What is readable, or hung up, once it has landed, where that is watched.
+    pub fn landing(&self) -> Option<BorrowedFd<'_>> {
+        self.landing.as_ref().map(AsFd::as_fd)
+    }
+}
+
+impl Child {
+    /// Makes it the leader of its own process group, as it does itself on its way to its program ([`Session::Group`]): its group
+    /// can be signalled from then on. One that has executed its program is what it made itself.
+    pub fn leads_its_group(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid);
+        // EACCES: it has executed its program. ESRCH: it has ended.
+        let _it_may_be_done = rustix::process::setpgid(pid, pid);
     }
 }
 
@@ -313,5 +458,7 @@ steps! {
     Suexec = 23 "may not be run as its user",
 }
 
+#[cfg(test)]
+mod flight;
 #[cfg(test)]
 mod tests;

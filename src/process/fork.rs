@@ -22,7 +22,7 @@ pub struct Forked(());
 /// moment stays so.
 pub fn fork(work: impl FnOnce(Forked) -> u8) -> io::Result<Child> {
     let pid = {
-        let _no_child_is_being_made = clone::lock_stack();
+        let _no_child_is_being_made = clone::lock_stacks();
         // SAFETY: the copy runs `work` and ends by `_exit`: it returns into no frame that the original owns. What it finds
         // in memory is whole: there is one thread, which is here; the C library prepares its allocator for the copies of
         // processes that have more, and the one lock of our own that is taken on the way to a child is held by us.

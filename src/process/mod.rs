@@ -1,10 +1,9 @@
 //! Children, privileges, signals, and messages that carry descriptors. The only room with `unsafe`.
 //!
-//! A child is described by a [`child::ChildSpec`] and started by [`child::spawn`], the only door to `exec` but
-//! [`handover::execute`], by which the launcher becomes another version of itself, and [`exec::exec`], by which a process
-//! that was started for it becomes a service. Roles talk
-//! over a [`channel::Channel`] in the small enums of [`message`]; what a role inherits is listed in an
-//! [`inherit::Outfit`].
+//! A child is described by a [`child::ChildSpec`] and started by [`child::spawn`], or by [`child::launch`] where nobody
+//! waits: the only door to `exec` but [`handover::execute`], by which the launcher becomes another version of itself, and
+//! [`exec::exec`], by which a process that was started for it becomes a service. Roles talk over a [`channel::Channel`] in the
+//! small enums of [`message`]; what a role inherits is listed in an [`inherit::Outfit`].
 #![expect(
     unsafe_code,
     reason = "system calls that no safe wrapper offers live here and nowhere else"

@@ -225,6 +225,9 @@ pub(super) struct Parcel {
     control: Box<[u64; 4]>,
 }
 
+// SAFETY: its pointers lead to boxes of its own and to the filter, and nobody but the child follows them.
+unsafe impl Send for Parcel {}
+
 impl Parcel {
     pub(super) fn new(supervision: &Supervision<'_>) -> Parcel {
         let mut byte = Box::new(0_u8);

@@ -4,8 +4,8 @@
 //! for. A script that has ended stays a zombie until its worker releases it, so that the number of its process group
 //! is never given to another while somebody may still signal it.
 //!
-//! Scripts are made by `process::child::spawn`, never by a fork. Under CGIProcessTree kill alone a fork of ours, the
-//! warden, stands between: that is what it costs.
+//! Scripts are made by `process::child::launch`, never by a fork, and nobody waits until one has been executed: any number
+//! are on their way at once. Under CGIProcessTree kill alone a fork of ours, the warden, stands between: that is what it costs.
 
 mod explain;
 mod line;
@@ -21,7 +21,6 @@ mod terms;
 mod warden;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,7 @@ use rustix::process::Signal;
 use crate::config::logs::system_log;
 use crate::config::site::Config;
 use crate::process::channel::{Channel, Heard, Wait};
-use crate::process::child::{self, Child};
+use crate::process::child;
 use crate::process::footprint;
 use crate::process::inherit::Inherited;
 use crate::process::mark::Mark;
@@ -41,7 +40,7 @@ use crate::process::say::{Weight, say, say_to};
 use line::Line;
 use powers::Powers;
 use prepare::{Refusal, Starter};
-use script::{By, Script};
+use script::Script;
 
 pub use explain::{Asked, Explained, Wanted};
 pub use powers::{exceeds, hastens, stays_root};
@@ -136,6 +135,7 @@ impl Spawner {
             for key in ready.lines {
                 self.serve_line(key);
             }
+            self.scripts.iter_mut().for_each(Script::let_land);
             self.tell_of_long_ones();
             self.starter.gates.serve(&ready.gates);
             self.end_abandoned();
@@ -348,28 +348,14 @@ impl Spawner {
             .mark
             .leave_on(&start.stdout)
             .map_err(|error| Refusal::system(&error));
-        let begun = taken
-            .and_then(|()| self.starter.start(start))
-            .and_then(|(by, care)| match by {
-                By::Us(_) if start.order.first_news == FirstNews::WithEnd => {
-                    let at = Instant::now() + self.brief();
-                    Ok((Script::new((line, id), by, care).told_at(at), None))
-                }
-                By::Us(child) => {
-                    let (child, pidfd) = with_clone(child).map_err(|error| Refusal::system(&error))?;
-                    let pid = child.pid;
-                    let pidfd = Some(pidfd);
-                    let started = ScriptNews::Started { id, pid, pidfd };
-                    Ok((Script::new((line, id), By::Us(child), care), Some(started)))
-                }
-                by @ By::Warden(..) => Ok((Script::new((line, id), by, care), None)),
-            });
-        match begun {
-            Ok((script, news)) => {
+        match taken.and_then(|()| self.starter.start(start)) {
+            Ok(begun) => {
+                let script = Script::new((line, id), begun);
+                let script = match start.order.first_news {
+                    FirstNews::AtOnce => script,
+                    FirstNews::WithEnd => script.told_at(Instant::now() + self.brief()),
+                };
                 self.scripts.push(script);
-                if let Some(news) = news {
-                    self.tell(line, news);
-                }
             }
             Err(refusal) => {
                 if let Some(said) = refusal.said {
@@ -452,19 +438,6 @@ const GRACE_ALONE: Duration = Duration::from_millis(1500);
 
 /// How long killed scripts are waited for: one may sit in a system call that nothing interrupts.
 const AFTER_KILL: Duration = Duration::from_millis(500);
-
-/// A second descriptor of the child, for the worker.
-fn with_clone(child: Child) -> io::Result<(Child, OwnedFd)> {
-    match child.pidfd.as_fd().try_clone_to_owned() {
-        Ok(pidfd) => Ok((child, pidfd)),
-        Err(error) => {
-            // Nobody could watch it: it must not run.
-            child.pidfd.signal(Signal::KILL)?;
-            child.pidfd.wait()?;
-            Err(error)
-        }
-    }
-}
 
 fn timespec(time: Duration) -> Timespec {
     Timespec {

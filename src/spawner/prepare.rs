@@ -2,8 +2,9 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -17,10 +18,12 @@ use super::terms::{Book, Care, Runner, Terms};
 use super::warden::{Task, post};
 use crate::config::directives::cgi::ProcessTree;
 use crate::gateway::refused::steers;
-use crate::process::child::{ChildSpec, Directory, Program, Session, SpawnError, Step, spawn};
+use crate::process::child::{
+    ChildSpec, Directory, Flight, LANDING_LIMIT, Landing, Program, Session, SpawnError, Step, launch,
+};
 use crate::process::descendants::ProcessTable;
 use crate::process::environment::Environment;
-use crate::process::message::{Failed, Runs, Start};
+use crate::process::message::{Failed, FirstNews, Runs, Start};
 use crate::process::null;
 use crate::process::supervise::{Entrance, Supervision};
 
@@ -41,6 +44,22 @@ pub(super) struct Judged {
     pub(super) found: Found,
     pub(super) terms: Arc<Terms>,
     pub(super) runner: Runner,
+}
+
+/// A script that was started, for all we know.
+pub(super) struct Begun {
+    pub(super) by: By,
+    pub(super) care: Care,
+    /// Nothing where it runs.
+    pub(super) start: Option<Starting>,
+}
+
+/// A script of ours that may not have been executed yet.
+pub(super) struct Starting {
+    flight: Flight,
+    found: Found,
+    /// When it is given up; once.
+    until: Option<Instant>,
 }
 
 /// Why nothing was started: for the worker, and for our own log where the worker should never have asked.
@@ -72,8 +91,8 @@ impl Starter {
     }
 
     /// Starts the script that an order names, in a process group of its own and in the directory it lies in. A warden has the
-    /// result to tell.
-    pub(super) fn start(&mut self, start: &Start) -> Result<(By, Care), Refusal> {
+    /// result to tell, and what is not waited for has [`Starting`].
+    pub(super) fn start(&mut self, start: &Start) -> Result<Begun, Refusal> {
         let Judged { found, terms, runner } = self.judged(start.order.place, &start.order.path, start.order.runs)?;
         let words = |_| refused((start.order.place, &start.order.path), Step::Words, Errno::INVAL);
         let (program, mut argv) = match start.order.runs {
@@ -113,28 +132,39 @@ impl Starter {
             filter,
             exit: exit.as_fd(),
         });
-        let failed = |error| Refusal::of_spawn(error, &found);
-        let by = match terms.tree {
-            ProcessTree::Group => By::Us(spawn(&spec).map_err(failed)?),
+        let care = terms.care;
+        let begun = match terms.tree {
+            ProcessTree::Group => {
+                let landing = match start.order.first_news {
+                    FirstNews::AtOnce => Landing::Watched,
+                    FirstNews::WithEnd => Landing::Unseen,
+                };
+                let launched = launch(spec, landing);
+                let (child, flight) = launched.map_err(|error| Refusal::of_spawn(error, &found))?;
+                let start = Some(Starting::new(flight, found, Instant::now() + LANDING_LIMIT));
+                let by = By::Us(child);
+                Begun { by, care, start }
+            }
             ProcessTree::Kill => {
                 // Without its warden nobody would know what belongs to it.
                 spec.parent_death = Some(Signal::KILL);
                 let task = Task {
                     id: start.id,
                     spec: &spec,
-                    failed: &|error| failed(error).failed,
-                    grace: terms.care.grace,
+                    failed: &|error| Refusal::of_spawn(error, &found).failed,
+                    grace: care.grace,
                     table: self.table.as_ref(),
                     null: &self.null,
                 };
                 let ward = post(&task).map_err(|error| Refusal::system(&error))?;
-                By::Warden(ward, None)
+                let by = By::Warden(ward, None);
+                Begun { by, care, start: None }
             }
         };
         if let Some((_, (entrance, _))) = calls {
             self.gates.add(entrance);
         }
-        Ok((by, terms.care))
+        Ok(begun)
     }
 
     /// Finds a script, the terms on which it runs and who it runs as, or what is in the way.
@@ -174,6 +204,41 @@ impl Starter {
     pub(super) fn environment(&self, env: &Environment) -> Environment {
         let is_admitted = |name: &[u8]| self.admitted_variables.iter().any(|admitted| admitted == name);
         env.only(|name| is_admitted(name) || !steers(name))
+    }
+}
+
+impl Starting {
+    /// One that is given up at this time.
+    pub(super) fn new(flight: Flight, found: Found, until: Instant) -> Starting {
+        let until = Some(until);
+        Starting { flight, found, until }
+    }
+
+    /// Whether it runs, or has ended without ever having run.
+    pub(super) fn is_over(&self) -> bool {
+        self.flight.has_landed()
+    }
+
+    /// When it is given up, should it not be over.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether it is to be given up now: whoever it runs as may have stopped it on its way.
+    pub(super) fn is_late(&mut self) -> bool {
+        let is_due = |until: &mut Instant| Instant::now() >= *until;
+        self.until.take_if(is_due).is_some() && !self.is_over()
+    }
+
+    /// What tells, by being readable, that it is over; nothing where nobody is to be told.
+    pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
+        self.flight.landing()
+    }
+
+    /// Why it never ran, once it is over.
+    pub(super) fn failed(&self) -> Option<Failed> {
+        let error = self.flight.failure()?;
+        Some(Refusal::of_spawn(error, &self.found).failed)
     }
 }
 

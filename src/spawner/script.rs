@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::prepare::{Begun, Starting};
 use super::terms::Care;
 use super::warden::{KILL_LIMIT, Left, Ward};
 use crate::config::directives::cgi::ClientGone;
@@ -21,6 +22,8 @@ pub(super) struct Script {
     key: (u64, u64),
     by: By,
     care: Care,
+    /// As long as it may not have been executed.
+    start: Option<Starting>,
     life: Life,
     released: bool,
     /// Its worker has died; at this time what is left of it gets SIGKILL.
@@ -47,11 +50,13 @@ enum Life {
 }
 
 impl Script {
-    pub(super) fn new(key: (u64, u64), by: By, care: Care) -> Script {
+    pub(super) fn new(key: (u64, u64), begun: Begun) -> Script {
+        let Begun { by, care, start } = begun;
         Script {
             key,
             by,
             care,
+            start,
             life: Life::Running,
             released: false,
             kill_at: None,
@@ -59,10 +64,11 @@ impl Script {
         }
     }
 
-    /// The same, of which its worker hears at this time, or with its end.
+    /// The same, of which its worker hears at this time, or with its end. A warden tells of its own as soon as that runs.
     pub(super) fn told_at(self, at: Instant) -> Script {
+        let is_ours = matches!(self.by, By::Us(_));
         Script {
-            tell_at: Some(at),
+            tell_at: is_ours.then_some(at),
             ..self
         }
     }
@@ -75,7 +81,10 @@ impl Script {
     /// What is readable when there is news of it; nothing when there will be none.
     pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
         match &self.by {
-            By::Us(child) => (self.life == Life::Running).then(|| child.pidfd.as_fd()),
+            By::Us(child) => {
+                let starting = self.start.as_ref().and_then(Starting::watched);
+                (self.life == Life::Running).then(|| starting.unwrap_or(child.pidfd.as_fd()))
+            }
             By::Warden(ward, _) => (self.life != Life::Reaped).then(|| ward.channel.as_fd()),
         }
     }
@@ -100,7 +109,12 @@ impl Script {
             return;
         }
         let signalled = match &self.by {
-            By::Us(child) => signal_group(child.pid, signal),
+            By::Us(child) => {
+                if self.start.is_some() {
+                    child.leads_its_group();
+                }
+                signal_group(child.pid, signal)
+            }
             By::Warden(ward, _) => {
                 let (id, signal) = (self.key.1, signal.as_raw());
                 match ward.channel.tell(&ScriptOrder::Signal { id, signal }, Wait::No) {
@@ -117,18 +131,38 @@ impl Script {
 
     /// What is new of it, if something is.
     pub(super) fn news(&mut self) -> Option<ScriptNews> {
-        let id = self.key.1;
-        match &self.by {
-            By::Us(child) => {
-                let pid = child.pid;
-                let ended = self.notice_end()?;
-                Some(match self.tell_at.take() {
-                    Some(_) => ScriptNews::Ran { id, pid, ended },
-                    None => ScriptNews::Ended { id, ended },
-                })
+        let By::Us(child) = &self.by else {
+            return self.hear_warden();
+        };
+        let (id, pid) = (self.key.1, child.pid);
+        if let Some(starting) = self.start.take_if(|starting| starting.is_over()) {
+            if let Some(failed) = starting.failed() {
+                // It has ended itself, or is about to; its worker lets go of what has failed without saying so.
+                let _reaped = child.pidfd.wait();
+                self.life = Life::Reaped;
+                return Some(ScriptNews::Failed { id, failed });
             }
-            By::Warden(..) => self.hear_warden(),
+            if starting.watched().is_some() {
+                return self.told_to_run();
+            }
         }
+        let ended = self.notice_end()?;
+        Some(match self.tell_at.take() {
+            Some(_) => ScriptNews::Ran { id, pid, ended },
+            None => ScriptNews::Ended { id, ended },
+        })
+    }
+
+    /// What was kept for its start is needed no longer than that takes, and that may not take too long.
+    pub(super) fn let_land(&mut self) {
+        if self.start.as_mut().is_some_and(Starting::is_late) {
+            self.signal(Signal::KILL);
+        }
+        let is_done = |starting: &mut Starting| {
+            let is_told_of = starting.watched().is_some();
+            starting.is_over() && !is_told_of && starting.failed().is_none()
+        };
+        self.start.take_if(is_done);
     }
 
     /// How our child ended, if it has and that was not known before.
@@ -232,20 +266,31 @@ impl Script {
         }
     }
 
-    /// When something is to be done about it: end it, as its worker has died, or tell of it.
+    /// When something is to be done about it: end it, as its worker has died or it does not come to run, or tell of it.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        self.kill_at.into_iter().chain(self.tell_at).min()
+        let given_up = self.start.as_ref().and_then(Starting::until);
+        self.kill_at.into_iter().chain(self.tell_at).chain(given_up).min()
     }
 
     /// That it runs, if its time to be told of has come.
     pub(super) fn overdue_news(&mut self, now: Instant) -> Option<ScriptNews> {
-        let By::Us(child) = &self.by else { return None };
         if self.life != Life::Running || self.tell_at.is_none_or(|at| at > now) {
             return None;
         }
+        if self.start.is_some() {
+            // Nobody has seen it run.
+            self.tell_at = Some(now + TOLD_AGAIN);
+            return None;
+        }
+        self.told_to_run()
+    }
+
+    /// That it runs.
+    fn told_to_run(&mut self) -> Option<ScriptNews> {
+        let By::Us(child) = &self.by else { return None };
         let Ok(pidfd) = child.pidfd.as_fd().try_clone_to_owned() else {
             // There are no descriptors at the moment. Its worker goes on waiting.
-            self.tell_at = Some(now + TOLD_AGAIN);
+            self.tell_at = Some(Instant::now() + TOLD_AGAIN);
             return None;
         };
         self.tell_at = None;
@@ -313,7 +358,7 @@ mod tests {
 
     use rustix::process::Signal;
 
-    use super::{By, Script};
+    use super::{Begun, By, Script};
     use crate::config::directives::cgi::ClientGone;
     use crate::process::child::{ChildSpec, Program, Session, spawn};
     use crate::process::message::ScriptNews;
@@ -334,7 +379,8 @@ mod tests {
             client_gone: ClientGone::Terminate,
             grace: LONG,
         };
-        let script = Script::new((0, 7), By::Us(child), care).told_at(Instant::now() + patience);
+        let (by, start) = (By::Us(child), None);
+        let script = Script::new((0, 7), Begun { by, care, start }).told_at(Instant::now() + patience);
         (script, pidfd.into())
     }
 

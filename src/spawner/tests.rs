@@ -24,6 +24,7 @@ use crate::process::message::{Failed, FirstNews, Order, Runs, ScriptNews, Script
 use crate::process::pidfd::{Exit, Pidfd};
 
 mod end;
+mod on_its_way;
 mod twice;
 mod warden;
 
@@ -95,8 +96,14 @@ impl Setup {
     }
 
     fn start(&self, id: u64, path: &str) -> PipeReader {
+        self.start_told(id, path, FirstNews::AtOnce)
+    }
+
+    fn start_told(&self, id: u64, path: &str, first_news: FirstNews) -> PipeReader {
         let (reader, writer) = io::pipe().expect("pipes work");
-        self.order(&ScriptOrder::Start(start(id, path, writer.into())));
+        let mut start = start(id, path, writer.into());
+        start.order.first_news = first_news;
+        self.order(&ScriptOrder::Start(start));
         reader
     }
 
@@ -235,8 +242,10 @@ fn failures_are_told_with_step_errno_and_first_line() {
         ("directory", early(Step::Kind, libc::EACCES)),
         ("../x", early(Step::Place, libc::EACCES)),
     ] {
-        setup.start(1, path);
-        assert_eq!(setup.failed(), expected, "{path}");
+        for first_news in [FirstNews::AtOnce, FirstNews::WithEnd] {
+            setup.start_told(1, path, first_news);
+            assert_eq!(setup.failed(), expected, "{path}");
+        }
     }
     setup.finish();
 }

@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Bounding, Child, ChildSpec, Directory, NewPrivileges, Program, Session, SpawnError, Step, spawn};
+use super::{
+    Bounding, Child, ChildSpec, Directory, Landing, NewPrivileges, Program, Session, SpawnError, Step, launch, spawn,
+};
 use crate::process::identity::Identity;
 use crate::process::limits::{Limit, Resource};
 use crate::process::pidfd::{Exit, Reap, signal_group};
 
-fn words(words: &[&str]) -> Vec<CString> {
+pub(super) fn words(words: &[&str]) -> Vec<CString> {
     words
         .iter()
         .map(|word| CString::new(*word).expect("no NUL in a test"))
         .collect()
 }
 
-fn null() -> OwnedFd {
+pub(super) fn null() -> OwnedFd {
     rustix::fs::open(
         "/dev/null",
         rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
@@ -29,29 +31,44 @@ fn null() -> OwnedFd {
     .expect("it is there")
 }
 
-/// Runs a shell script with its stdout read; `change` changes what it is started with.
-fn shell(script: &str, change: impl FnOnce(&mut ChildSpec<'_>)) -> (String, Exit) {
-    let null = null();
-    let (mut reader, writer) = io::pipe().expect("pipes work");
-    let argv = words(&["sh", "-c", script]);
-    let descriptors = vec![null.as_fd(), writer.as_fd(), null.as_fd()];
-    let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv, descriptors);
-    spec.env.push(b"PATH", b"/usr/bin:/bin");
-    change(&mut spec);
-    let child = spawn(&spec).expect("the shell is there");
-    drop(spec);
-    drop(writer);
-    let mut output = String::new();
-    reader.read_to_string(&mut output).expect("text");
-    (output, child.pidfd.wait().expect("it is our child").exit)
+/// Runs a shell script with its stdout read, once waited for and once not; `change` changes what it is started with.
+fn shell(script: &str, change: impl Fn(&mut ChildSpec<'_>)) -> (String, Exit) {
+    let run = |start: &dyn Fn(ChildSpec<'_>) -> Child| {
+        let null = null();
+        let (mut reader, writer) = io::pipe().expect("pipes work");
+        let argv = words(&["sh", "-c", script]);
+        let descriptors = vec![null.as_fd(), writer.as_fd(), null.as_fd()];
+        let mut spec = ChildSpec::new(Program::Path(c"/bin/sh"), argv, descriptors);
+        spec.env.push(b"PATH", b"/usr/bin:/bin");
+        change(&mut spec);
+        let child = start(spec);
+        drop(writer);
+        let mut output = String::new();
+        reader.read_to_string(&mut output).expect("text");
+        (output, child.pidfd.wait().expect("it is our child").exit)
+    };
+    let launched = run(&|spec| launch(spec, Landing::Unseen).expect("there is room").0);
+    let waited_for = run(&|spec| spawn(&spec).expect("the shell is there"));
+    assert_eq!(waited_for, launched);
+    waited_for
 }
 
-fn fails(program: &CStr, change: impl FnOnce(&mut ChildSpec<'_>)) -> SpawnError {
+fn fails(program: &CStr, change: impl Fn(&mut ChildSpec<'_>)) -> SpawnError {
     let null = null();
-    let descriptors = vec![null.as_fd(), null.as_fd(), null.as_fd()];
-    let mut spec = ChildSpec::new(Program::Path(program), words(&["x"]), descriptors);
-    change(&mut spec);
-    spawn(&spec).map(|child: Child| child.pid).expect_err("it cannot start")
+    let spec = || {
+        let descriptors = vec![null.as_fd(), null.as_fd(), null.as_fd()];
+        let mut spec = ChildSpec::new(Program::Path(program), words(&["x"]), descriptors);
+        change(&mut spec);
+        spec
+    };
+    let waited_for = spawn(&spec())
+        .map(|child: Child| child.pid)
+        .expect_err("it cannot start");
+    let (child, flight) = launch(spec(), Landing::Unseen).expect("there is room");
+    assert_eq!(child.pidfd.wait().expect("it is our child").exit, Exit::Code(127));
+    assert!(flight.has_landed());
+    assert_eq!(flight.failure(), Some(waited_for));
+    waited_for
 }
 
 #[test]
@@ -102,7 +119,8 @@ fn descriptors_are_put_in_order_whatever_their_numbers() {
     let files: Vec<OwnedFd> = (0..4)
         .map(|number: u8| {
             let (reader, mut writer) = io::pipe().expect("pipes work");
-            writer.write_all(&[b'a' + number, b'\n']).expect("there is room");
+            let line = [b'a' + number, b'\n'];
+            writer.write_all(&line.repeat(2)).expect("there is room"); // for two runs
             reader.into()
         })
         .collect();
@@ -147,11 +165,9 @@ fn standard_descriptors_may_be_our_own_swapped() {
 
 #[test]
 fn signals_are_default_and_unblocked_in_the_child() {
-    let (output, _) = shell("cat /proc/self/status", |_| {});
-    for line in output
-        .lines()
-        .filter(|line| ["SigBlk", "SigIgn", "SigCgt"].iter().any(|name| line.starts_with(name)))
-    {
+    let (output, _) = shell("cat /proc/self/status | grep -E '^Sig(Blk|Ign|Cgt)'", |_| {});
+    assert_eq!(output.lines().count(), 3);
+    for line in output.lines() {
         assert!(line.ends_with("\t0000000000000000"), "{line}"); // the Rust runtime ignores SIGPIPE in this process
     }
 }
@@ -276,7 +292,10 @@ fn failures_name_step_and_errno() {
     };
     assert_eq!(fails(c"/bin/true", |spec| spec.limits = vec![limit]).step, Step::Limits);
     let long = CString::new(vec![b'x'; 200_000]).expect("no NUL");
-    assert_eq!(fails(c"/bin/true", |spec| spec.argv = vec![long]).errno, libc::E2BIG);
+    assert_eq!(
+        fails(c"/bin/true", |spec| spec.argv = vec![long.clone()]).errno,
+        libc::E2BIG
+    );
 }
 
 #[test]
