@@ -42,6 +42,26 @@ pub fn words(line: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
+/// All words of `line` as mod_rewrite divides the lines of its rules: white space behind a backslash belongs to a word, a quote
+/// goes on to the next one of its kind, and every backslash stays, for patterns and substitutions to read.
+pub fn words_of_rules(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut rest = trim_start(line);
+    while let Some((first, after)) = rest.split_first() {
+        let quote = matches!(first, b'"' | b'\'').then_some(*first);
+        let text = if quote.is_some() { after } else { rest };
+        let is_end = |byte: u8| quote.map_or(is_space(byte), |quote| byte == quote);
+        let mut end = 0;
+        while let Some(byte) = text.get(end).filter(|byte| !is_end(**byte)) {
+            let is_pair = *byte == b'\\' && text.get(end + 1).is_some_and(|next| is_space(*next));
+            end += if is_pair { 2 } else { 1 };
+        }
+        words.push(text.get(..end).unwrap_or_default().to_vec());
+        rest = trim_start(text.get(end + 1..).unwrap_or_default());
+    }
+    words
+}
+
 /// `word` so that [`next_word`] reads it back, always between double quotes.
 pub fn quoted(word: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(word.len() + 2);
@@ -69,7 +89,7 @@ pub fn trim_start(text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{next_word, quoted, words};
+    use super::{next_word, quoted, words, words_of_rules};
 
     #[test]
     fn words_are_divided_as_apache_divides_them() {
@@ -91,6 +111,28 @@ mod tests {
             (r#""\"#, vec![r"\"]),
         ] {
             let got: Vec<String> = words(line.as_bytes())
+                .into_iter()
+                .map(|word| String::from_utf8(word).expect("tests write UTF-8"))
+                .collect();
+            assert_eq!(got, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_of_rules_are_divided_as_mod_rewrite_divides_them() {
+        for (line, want) in [
+            (r"^a\ b$ /c [L]", vec![r"^a\ b$", "/c", "[L]"]),
+            ("a\\\tb\tc", vec!["a\\\tb", "c"]),
+            (r"a\\ b c", vec![r"a\\ b", "c"]),
+            (r"a\\b c\", vec![r"a\\b", r"c\"]),
+            (r#""a b" 'c d' e"#, vec!["a b", "c d", "e"]),
+            (r#""a\"b c"#, vec![r"a\", "b", "c"]),
+            (r#""a\ b" c"d"#, vec![r"a\ b", r#"c"d"#]),
+            (r#""a"#, vec!["a"]),
+            (r#""" b "#, vec!["", "b"]),
+            ("", vec![]),
+        ] {
+            let got: Vec<String> = words_of_rules(line.as_bytes())
                 .into_iter()
                 .map(|word| String::from_utf8(word).expect("tests write UTF-8"))
                 .collect();

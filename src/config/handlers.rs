@@ -11,10 +11,11 @@ use crate::config::site::Config;
 use crate::config::words::{Args, Said, shown};
 
 /// The handlers that there are.
-const KNOWN: [&[u8]; 13] = [
+const KNOWN: [&[u8]; 14] = [
     b"none",
     b"default-handler",
-    b"cgi-script",
+    SCRIPT[0],
+    SCRIPT[1],
     b"server-parsed",
     b"type-map",
     TYPE_MAP_TYPE,
@@ -26,6 +27,14 @@ const KNOWN: [&[u8]; 13] = [
     AS_IS,
     AS_IS_TYPE,
 ];
+
+/// The handler of scripts, and the media type that stands for it (`mod_cgi`).
+const SCRIPT: [&[u8]; 2] = [b"cgi-script", b"application/x-httpd-cgi"];
+
+/// Whether a handler is that of scripts.
+pub fn is_script(handler: &[u8]) -> bool {
+    SCRIPT.contains(&handler)
+}
 
 /// The media type of type maps.
 const TYPE_MAP_TYPE: &[u8] = b"application/x-type-map";
@@ -169,6 +178,7 @@ mod tests {
             ("ForceType application/x-httpd-php", true),
             ("AddHandler cgi-script .cgi", false),
             ("SetHandler CGI-Script", false),
+            ("AddHandler application/x-httpd-cgi .cgi", false),
             ("SetHandler None", false),
             ("SetHandler default-handler", false),
             ("AddType application/x-httpd-cgi .cgi", false),

@@ -11,7 +11,7 @@ use crate::config::directives::overrides::Overrides;
 use crate::config::directives::{self, DirConf};
 use crate::config::error::ConfigError;
 use crate::config::node::Node;
-use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set, Words};
+use crate::config::table::{Contexts, DIRECTORY, Directive, HTACCESS, Override, Set};
 use crate::config::words::{self, Args, Pattern, Surroundings, shown};
 use crate::lang::expr::{Expr, Trust};
 
@@ -139,10 +139,10 @@ impl<'a> Inside<'a> {
             self.complaints
                 .push(ConfigError::warning(node.span(), node.name(), sentence));
         }
-        let raw = [node.args_raw().to_vec()];
+        let divided = entry.words.divided(node.args_raw());
         let remarks = RefCell::default();
         let args = Args {
-            words: if entry.words == Words::Raw { &raw } else { node.words() },
+            words: divided.as_deref().unwrap_or(node.words()),
             server_root: self.root,
             span: node.span(),
             section: around.path,
@@ -521,7 +521,11 @@ pub(super) fn entry(node: &Node, context: Contexts, inside: &str) -> Result<&'st
             format!("cannot stand in {inside}; it belongs in: {places}"),
         ));
     }
-    if !entry.words.takes(node.words().len()) {
+    let divided = entry.words.divided(node.args_raw());
+    if !entry
+        .words
+        .takes(divided.map_or(node.words().len(), |words| words.len()))
+    {
         let comment = node.words().iter().any(|word| word.first() == Some(&b'#'));
         let hint = if comment {
             "; a comment needs a line of its own"

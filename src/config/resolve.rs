@@ -30,7 +30,7 @@ use crate::config::providers;
 use crate::config::services;
 use crate::config::setting::Merge;
 use crate::config::site::{Config, Section, Site};
-use crate::config::table::{SERVER, Set, VHOST, Words};
+use crate::config::table::{SERVER, Set, VHOST};
 use crate::config::tls_addresses;
 use crate::config::tls_behind;
 use crate::config::words::{self, Args, Pattern, Surroundings, shown};
@@ -151,10 +151,10 @@ impl Resolver {
             Err(error) => return self.complaints.push(error),
         };
         let root = self.root.clone();
-        let raw = [node.args_raw().to_vec()];
+        let divided = entry.words.divided(node.args_raw());
         let remarks = RefCell::default();
         let args = Args {
-            words: if entry.words == Words::Raw { &raw } else { node.words() },
+            words: divided.as_deref().unwrap_or(node.words()),
             server_root: &root,
             span: node.span(),
             section: None,

@@ -12,7 +12,7 @@ use crate::config::inside::{complaint, entry};
 use crate::config::node::Node;
 use crate::config::places;
 use crate::config::site::Config;
-use crate::config::table::{SERVICE, Set, Words};
+use crate::config::table::{SERVICE, Set};
 use crate::config::words::{Args, Said, Surroundings, below, shown};
 use crate::lang::expr::Trust;
 
@@ -68,10 +68,10 @@ fn line(node: &Node, service: &mut Service, root: &[u8], complaints: &mut Vec<Co
         Ok(entry) => entry,
         Err(error) => return complaints.push(error),
     };
-    let raw = [node.args_raw().to_vec()];
+    let divided = entry.words.divided(node.args_raw());
     let remarks = RefCell::default();
     let args = Args {
-        words: if entry.words == Words::Raw { &raw } else { node.words() },
+        words: divided.as_deref().unwrap_or(node.words()),
         server_root: root,
         span: node.span(),
         section: None,

@@ -46,6 +46,38 @@ impl<T: Clone> Merge for Setting<T> {
     }
 }
 
+/// One value, which an inner scope replaces, but with nothing: that of its type (0) stands for the outer scope's, as in Apache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Yielding<T>(Setting<T>);
+
+impl<T> Default for Yielding<T> {
+    fn default() -> Self {
+        Yielding(Setting::default())
+    }
+}
+
+impl<T> Yielding<T> {
+    /// Records `value`, replacing an earlier one of the same scope.
+    pub fn set(&mut self, value: T) {
+        self.0.set(value);
+    }
+}
+
+impl<T: Copy> Yielding<T> {
+    /// The value, or `default` where no scope gave one.
+    pub fn or(&self, default: T) -> T {
+        self.0.or(default)
+    }
+}
+
+impl<T: Clone + Default + PartialEq> Merge for Yielding<T> {
+    fn merge(&mut self, inner: &Self) {
+        if inner.0.value() != Some(&T::default()) {
+            self.0.merge(&inner.0);
+        }
+    }
+}
+
 /// One value of a scope's own: an inner scope that gives none has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own<T>(Setting<T>);
@@ -218,7 +250,7 @@ pub(crate) use settings;
 
 #[cfg(test)]
 mod tests {
-    use super::{Appended, Mapped, Merge, Own, Setting};
+    use super::{Appended, Mapped, Merge, Own, Setting, Yielding};
 
     #[test]
     fn an_inner_scope_replaces_adds_and_takes_away() {
@@ -229,6 +261,16 @@ mod tests {
         inner.set(2);
         outer.merge(&inner);
         assert_eq!(outer.or(0), 2);
+
+        for (said, want) in [(3, 3), (0, 1)] {
+            let (mut outer, mut inner) = (Yielding::default(), Yielding::default());
+            outer.set(1);
+            outer.merge(&inner);
+            assert_eq!(outer.or(7), 1);
+            inner.set(said);
+            outer.merge(&inner);
+            assert_eq!(outer.or(7), want);
+        }
 
         let (mut outer, inner) = (Own::default(), Own::default());
         outer.set(1);

@@ -1,5 +1,6 @@
 //! One entry per directive: its name, where it may stand, what it takes, what it does, and its page of the manual.
 
+use crate::base::quoting;
 use crate::config::directives::service::Service;
 use crate::config::directives::{DirConf, Server, SiteSettings};
 use crate::config::words::{Args, shown};
@@ -112,7 +113,7 @@ pub enum Words {
     Between(usize, usize),
     /// At least so many.
     AtLeast(usize),
-    /// Between the two numbers; what follows is passed over, as Apache passes it over where it takes the line apart itself.
+    /// Between the two numbers, divided as mod_rewrite divides its lines; what follows is passed over, as Apache does there.
     Leading(usize, usize),
     /// `on` or `off`; what follows is passed over, as Apache passes it over where it reads no more than a flag.
     Flag,
@@ -133,6 +134,15 @@ impl Words {
             Words::AtLeast(low) | Words::Leading(low, _) => count >= low,
             Words::Flag => count >= 1,
             Words::Raw => true,
+        }
+    }
+
+    /// The words of a line that is not divided as others are.
+    pub fn divided(self, raw: &[u8]) -> Option<Vec<Vec<u8>>> {
+        match self {
+            Words::Raw => Some(vec![raw.to_vec()]),
+            Words::Leading(..) => Some(quoting::words_of_rules(raw)),
+            Words::Between(..) | Words::AtLeast(_) | Words::Flag => None,
         }
     }
 

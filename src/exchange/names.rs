@@ -58,10 +58,15 @@ impl Exchange {
 
     /// ServerName's port. A virtual host without a name is known by the address that it is at.
     fn own_port(&self) -> Option<u16> {
-        if self.site.number > 0 && !self.site.names_itself {
+        if !self.has_own_name() {
             return Some(self.connection.local.port());
         }
         self.site.settings.core.name.value().and_then(|name| name.port)
+    }
+
+    /// Whether ServerName is the site's own: a virtual host without one has the main server's, but for its scheme and port.
+    fn has_own_name(&self) -> bool {
+        self.site.number == 0 || self.site.names_itself
     }
 
     /// Whether the client speaks TLS with us.
@@ -73,7 +78,8 @@ impl Exchange {
     /// says, else http.
     pub fn scheme(&self) -> &'static [u8] {
         let settings = &self.site.settings;
-        let named = settings.core.name.value().and_then(|name| name.scheme.as_deref());
+        let name = settings.core.name.value().filter(|_| self.has_own_name());
+        let named = name.and_then(|name| name.scheme.as_deref());
         match settings.tls.spoken() {
             Engine::On => b"https",
             Engine::Optional if self.is_secure() => b"https",

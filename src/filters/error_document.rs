@@ -179,7 +179,8 @@ fn explanation(status: Status) -> &'static str {
         504 => "The program behind this page did not answer in time.",
         505 => "The server does not speak the version of HTTP that the request was made in.",
         506 => "What should be a form of this resource has several forms itself.",
-        300 => "There are several forms of this resource.",
+        300 => "More than one document may be meant.",
+        200..=299 => "The request has succeeded.",
         301..=399 => "The document has moved.",
         _ => "The server could not answer the request.",
     }

@@ -42,8 +42,9 @@ fn lifetime(expires: &Expires, media_type: Option<&[u8]>) -> Option<Lifetime> {
     let bare = bare.map(|value| value.trim_ascii().to_ascii_lowercase());
     let by_type = bare.as_ref().and_then(|bare| expires.by_type.find(bare));
     let by_kind = || {
-        let slash = bare.as_ref()?.iter().position(|byte| *byte == b'/')?;
-        let kind = [bare.as_ref()?.get(..=slash)?, b"*"].concat();
+        let bare = bare.as_ref().filter(|_| expires.has_kinds)?;
+        let slash = bare.iter().position(|byte| *byte == b'/')?;
+        let kind = [bare.get(..=slash)?, b"*"].concat();
         expires.by_type.find(&kind)
     };
     by_type.or_else(by_kind).or(expires.default.value()).copied()

@@ -65,6 +65,8 @@ pub enum Kind {
     LocalRedirect(Vec<u8>),
     /// Send the client there with 302 and a page of the server's (6.2.3).
     ClientRedirect(Vec<u8>),
+    /// Its Location is empty, and no status says what that means: nobody can go there.
+    Nowhere,
 }
 
 /// A line of the head that was left out.
@@ -315,9 +317,8 @@ impl Head {
         } else if is("Location") {
             if value.is_empty() {
                 self.drop_line(&line(), WhyDropped::Empty);
-            } else {
-                self.location = Some(value);
             }
+            self.location = Some(value);
         } else if is("Content-Length") {
             self.set_length(&value, &line());
         } else if is("Content-Type") && value.is_empty() {
@@ -328,6 +329,7 @@ impl Head {
             if SAID_ONCE.iter().any(|once| is(once)) {
                 self.fields.retain(|(known, _)| !ascii::eq_ignore_case(known, &name));
             }
+            let value = if is("Content-Type") { lower_type(value) } else { value };
             self.fields.push((name, value));
         }
         Ok(())
@@ -383,6 +385,8 @@ impl Head {
             .any(|(name, _)| ascii::eq_ignore_case(name, b"Content-Type"));
         let kind = match self.location.take() {
             None => Kind::Document,
+            Some(nothing) if nothing.is_empty() && status == 200 => Kind::Nowhere,
+            Some(nothing) if nothing.is_empty() => Kind::Document,
             // 200 is what no Status means: Apache redirects for both.
             Some(path) if status == 200 && path.starts_with(b"/") => {
                 let end = memchr::memchr(b'#', &path).unwrap_or(path.len());
@@ -423,6 +427,13 @@ fn field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let (name, value) = line.split_at(memchr::memchr(b':', line)?);
     let value = ascii::trim_ows(value.get(1..).unwrap_or_default());
     ascii::is_token(name).then(|| (name.to_vec(), value.to_vec()))
+}
+
+/// A media type in lower case, as Apache makes it, for those who compare it; its parameters stay as they are.
+fn lower_type(mut value: Vec<u8>) -> Vec<u8> {
+    let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
+    value.iter_mut().take(end).for_each(u8::make_ascii_lowercase);
+    value
 }
 
 /// What stands behind the version in a first line `HTTP/1.1 200 OK`, which nph scripts and cut-and-paste produce.

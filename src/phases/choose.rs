@@ -95,8 +95,12 @@ fn told(place: &Place, handler: Handler) -> Step {
 /// Whether a handler takes the place before any Action is asked.
 fn has_own_handler(ex: &Exchange, place: &Place) -> bool {
     match (place.alias, place.types.handler.as_deref()) {
-        (Alias::Proxied, _) | (Alias::Scripts, None) | (_, Some(b"cgi-script")) => true,
-        (_, Some(named)) if handlers::is_on_demand(named) || backends::of_handler(named).is_some() => true,
+        (Alias::Proxied, _) | (Alias::Scripts, None) => true,
+        (_, Some(named))
+            if handlers::is_script(named) || handlers::is_on_demand(named) || backends::of_handler(named).is_some() =>
+        {
+            true
+        }
         // A script is run whatever its handler, unless that has another script.
         (Alias::Scripts, Some(named)) => place.conf.actions.by_kind.find(named).is_none(),
         (_, None) if place.landing() == Landing::Directory => matches!(ex.method, Method::Get | Method::Head),
@@ -150,8 +154,7 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
             let handler = tells_of_server(named).unwrap_or(Handler::Status);
             return of_server(ex, place, named, handler);
         }
-        (_, Some(b"cgi-script")) => true,
-        (_, Some(named)) if handlers::is_on_demand(named) => true,
+        (_, Some(named)) if handlers::is_script(named) || handlers::is_on_demand(named) => true,
         (_, Some(b"default-handler") | None) => place.types.media_type.as_deref() == Some(b"application/x-httpd-cgi"),
         (_, Some(named)) if handlers::is_as_is(named) => false,
         // Served as it is, a PHP file would show its source.

@@ -52,10 +52,8 @@ pub(super) async fn found(ex: &mut Exchange, depth: usize) -> Result<Place, Stop
         }
         fixup::complete(ex, &mut place);
     }
-    if speling::concerns(ex, &place)
-        && let Some(response) = Box::pin(speling::run(ex, &place)).await
-    {
-        return Err(Stop::Outcome(Box::new(Outcome::Reply(response))));
+    if speling::concerns(ex, &place) {
+        Box::pin(speling::run(ex, &place)).await?;
     }
     Ok(place)
 }

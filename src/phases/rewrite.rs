@@ -372,9 +372,10 @@ fn elsewhere(decision: Decision) -> Stop {
     let reply = |response| Stop::Outcome(Box::new(Outcome::Reply(response)));
     match decision {
         Decision::Status(status) => match Status::new(status) {
-            Some(status) if status.is_error() => Fail::client(status, "").into(),
-            Some(status @ (Status::NO_CONTENT | Status::NOT_MODIFIED)) => reply(Response::new(status, Body::Empty)),
-            Some(status) => reply(Response::new(status, Body::BuiltIn)),
+            Some(Status::NOT_MODIFIED) => reply(Response::new(Status::NOT_MODIFIED, Body::Empty)),
+            Some(status) if status.is_redirect() => reply(Response::new(status, Body::BuiltIn)),
+            // Good ones too may have an ErrorDocument, as in Apache.
+            Some(status) => Fail::client(status, "").into(),
             None => Fail::internal(format!("a rule says {status}, which is no status")).into(),
         },
         Decision::TooManyRounds => {

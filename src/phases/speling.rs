@@ -3,14 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use bytes::Bytes;
-
 use crate::base::quote;
 use crate::config::directives::speling::Spelling;
 use crate::exchange::Exchange;
-use crate::exchange::page;
+use crate::exchange::fail::Fail;
 use crate::exchange::place::{Alias, Landing, Place};
-use crate::exchange::response::{Body, Response};
+use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::rewriting::Look;
 use crate::exchange::trace::Step;
 use crate::http::depends;
@@ -57,8 +55,32 @@ pub(super) fn concerns(ex: &Exchange, place: &Place) -> bool {
     settings(place).check && is_get && is_request && place.landing() == Landing::Missing
 }
 
-/// The answer that tells the client what is meant; nothing where nothing is near.
-pub(super) async fn run(ex: &Exchange, place: &Place) -> Option<Response> {
+/// Tells the client what is meant; where nothing is near it goes on.
+pub(super) async fn run(ex: &mut Exchange, place: &Place) -> Result<(), Stop> {
+    match meant(ex, place).await {
+        None => Ok(()),
+        Some(Meant::One(url)) => {
+            let mut response = Response::new(Status::MOVED_PERMANENTLY, Body::BuiltIn);
+            response.head.fields.append("Location", ex.own_url(&url));
+            Err(Stop::Outcome(Box::new(Outcome::Reply(response))))
+        }
+        Some(Meant::Several(list, note)) => {
+            // A page of the site's may stand for the list, as for that of a negotiation.
+            ex.rewriting.negotiated.list = Some(list);
+            Err(Fail::client(Status::MULTIPLE_CHOICES, note).of_module("speling").into())
+        }
+    }
+}
+
+/// What a name may mean.
+enum Meant {
+    /// What this URL leads to.
+    One(Vec<u8>),
+    /// One of those in this list, and what the log is told.
+    Several(Vec<u8>, String),
+}
+
+async fn meant(ex: &Exchange, place: &Place) -> Option<Meant> {
     if place.alias == Alias::Proxied {
         return None;
     }
@@ -89,20 +111,12 @@ pub(super) async fn run(ex: &Exchange, place: &Place) -> Option<Response> {
         ex.rewriting
             .lines
             .push(Level::Info, "speling", format!("Fixed spelling: {shown} to {to}{from}"));
-        let mut response = Response::new(Status::MOVED_PERMANENTLY, Body::BuiltIn);
-        response.head.fields.append("Location", ex.own_url(&url_of(ex, best)));
-        return Some(response);
+        return Some(Meant::One(url_of(ex, best)));
     }
     let count = open.len();
     ex.trace(|| Step::Handler("CheckSpelling", format!("{count} names are near")));
-    ex.rewriting.lines.push(
-        Level::Info,
-        "speling",
-        format!("Spelling fix: {shown}: {count} candidates{from}"),
-    );
-    let mut response = Response::new(Status::MULTIPLE_CHOICES, Body::Bytes(Bytes::from(list(ex, &open))));
-    response.head.fields.append("Content-Type", "text/html; charset=utf-8");
-    Some(response)
+    let note = format!("Spelling fix: {shown}: {count} candidates{from}");
+    Some(Meant::Several(list(ex, &open), note))
 }
 
 fn settings(place: &Place) -> Spelling {
@@ -185,10 +199,9 @@ fn url_of(ex: &Exchange, path: &[u8]) -> Vec<u8> {
     url
 }
 
-/// The page that proposes them.
+/// What proposes them.
 fn list(ex: &Exchange, open: &[(Reason, Vec<u8>)]) -> Vec<u8> {
-    let mut page = page::begin(b"Multiple Choices");
-    page.extend_from_slice(b"<p>The document name you requested (<code>");
+    let mut page = b"<p>The document name you requested (<code>".to_vec();
     quote::escape_html(&mut page, ex.target.path.as_bytes());
     page.extend_from_slice(b"</code>) could not be found on this server. However, we found documents with names similar to the one you requested.</p>\n<ul>\n");
     for (reason, path) in open {
@@ -199,7 +212,6 @@ fn list(ex: &Exchange, open: &[(Reason, Vec<u8>)]) -> Vec<u8> {
         page.extend_from_slice(format!("</a> ({})</li>\n", reason.words()).as_bytes());
     }
     page.extend_from_slice(b"</ul>\n");
-    page::end(&mut page, ex.signature().as_deref());
     page
 }
 

@@ -39,7 +39,8 @@ pub fn run(ex: &mut Exchange, translated: &Translated) -> Result<Place, Fail> {
     let extent = open::extent(&name).map_err(|error| refused(ex, &name, error))?;
     let landed = Landed::new(&name, &extent);
     let directories = directories_of(&name, &extent);
-    ex.file = landed.path.to_vec();
+    // As in Apache a directory that was asked for by its slash has it in its name.
+    ex.file = landed.asked.to_vec();
     ex.target.landed = exchange::Landed {
         path_info: landed.path_info.to_vec(),
         context_prefix: translated.context_prefix.clone(),

@@ -398,7 +398,10 @@ impl Conn {
                 return Then::Close;
             };
             depends = noted.filter(|_| may_be_kept);
-            response
+            match response {
+                None if self.reader.borrow().body_broke_off() => Box::pin(self.incomplete(&mut ex)).await,
+                response => response,
+            }
         };
         let then = if let Some(mut response) = response {
             depends = depends.filter(|_| shortcut::may_be_kept(&ex, &response, &thread.logs));
@@ -455,6 +458,12 @@ impl Conn {
         }
         self.writer.flush().await?;
         Ok((serving.await, None))
+    }
+
+    /// What a client gets that stops within a request's body and may still listen (RFC 9112 section 8): 400, as from Apache.
+    async fn incomplete(&self, ex: &mut Exchange) -> Option<Response> {
+        let fail = Fail::client(Status::BAD_REQUEST, "the client stopped within the request's body").closing();
+        serve::fail(ex, &self.thread, fail).await
     }
 
     /// Answers what could not be read as a request, and closes.

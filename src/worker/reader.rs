@@ -159,6 +159,11 @@ impl Reader {
         matches!(self.body, BodyState::Done)
     }
 
+    /// Whether the client has closed its sending side within the body; it may still read.
+    pub fn body_broke_off(&self) -> bool {
+        matches!(self.body, BodyState::Failed(BodyError::Gone)) && self.ended == Some(Gone::SendingClosed)
+    }
+
     /// Whether what is left of the body is little enough to be read away so that the connection can go on.
     pub fn worth_draining(&self) -> bool {
         match &self.body {

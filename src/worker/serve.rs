@@ -213,6 +213,11 @@ pub async fn refuse<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, fa
     finish(ex, outside, Err(fail)).await
 }
 
+/// Answers a request that failed on its way to an answer, with the page that its place has for that.
+pub async fn fail<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, fail: Fail) -> Option<Response> {
+    finish(ex, outside, Err(fail)).await
+}
+
 async fn finish<O: Outside + 'static>(
     ex: &mut Exchange,
     outside: &Rc<O>,
@@ -334,7 +339,9 @@ async fn from_outcome<O: Outside + 'static>(
 /// The phases in their order. `?` leaves early: a phase failed, or already knows the outcome.
 async fn one_pass<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>) -> Result<Outcome, Stop> {
     phases::request_fields::early(ex);
-    if phases::target::run(ex)? == Asked::Server {
+    // As in Apache, logs and fields know the variables of a request whose path is refused.
+    let asked = phases::target::run(ex).inspect_err(|_| phases::early::of_site(ex))?;
+    if asked == Asked::Server {
         phases::early::of_site(ex);
         phases::rewrite::of_server_itself(ex)?;
         return Ok(Outcome::Reply(options(ex)));

@@ -263,9 +263,10 @@ does not tell what is in memory, so is everything, but on tmpfs, ramfs and overl
         overrides: Override::FileInfo,
         default: "",
         summary: "Choose what is shown for an error.",
-        manual: "The document is a text in quotes, a URL path of this site (which keeps the status, unless it is a \
+        manual: "The status is one of an error, or 300, where several documents are near (CheckSpelling, MultiViews), or one below that, where \
+Redirect or a rule with [R] gives it (ErrorDocument 200 \"alive\"); redirects keep the built-in page. The document is a text in quotes, a URL path of this site (which keeps the status, unless it is a \
 script that names one by Status, be it 200, and gets the REDIRECT_ variables when it is a script), a full URL (a redirect, so the \
-status is lost; ignored for 401), or the word default for the built-in page. The quotes count no more than in other \
+status is lost; ignored for 401; any word with a scheme and a colon is one, such as mailto:me@example), or the word default for the built-in page. The quotes count no more than in other \
 lines: \"/gone.html\" is a path too, and what has a space in it is a text. It may hold %{...} as expressions do.",
         set: Set::Dir(set_error_document),
     },
@@ -431,7 +432,7 @@ the level (alias:debug, mod_alias.c:debug and alias_module:debug are the same) s
         overrides: Override::FileInfo,
         default: "",
         summary: "Give everything in a place to one handler.",
-        manual: "This version has the handlers cgi-script, fcgid-script (FcgidWrapper tells of it), send-as-is (for files that begin with a head of their own, \
+        manual: "This version has the handlers cgi-script (application/x-httpd-cgi is the same), fcgid-script (FcgidWrapper tells of it), send-as-is (for files that begin with a head of their own, \
 fields and an empty line, as scripts write it), type-map, default-handler, server-status, server-info and metrics, and application servers: \
 \"proxy:unix:/run/php/php-fpm.sock|fcgi://localhost\" by its socket, \"proxy:fcgi://127.0.0.1:9000\" by its port; ProxyPass explains the URLs. Any other that Action gives no script is told of when the configuration is read, and \
 what falls to it is answered with 500: a program's source is never shown. (Apache serves such files as they are.) The same holds for \
@@ -506,21 +507,28 @@ fn range_bound(args: &Args, default: u64) -> Said<Option<u64>> {
 
 fn set_error_document(conf: &mut DirConf, args: &Args) -> Said<()> {
     let (status, rest) = quoting::next_word(args.bytes(0)).unwrap_or_default();
-    let number = std::str::from_utf8(&status).ok().and_then(|s| s.parse::<u16>().ok());
-    if let Some(number @ 100..400) = number {
+    // As in Apache, a number as far as it is one: a colon behind it says nothing.
+    let digits = status.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest_of_word) = status.split_at(digits);
+    let number = std::str::from_utf8(digits).ok().and_then(|s| s.parse::<u16>().ok());
+    // 300 is no redirect: it leads nowhere by itself, and shows what may be meant. Those below are what rules and Redirect answer.
+    if let Some(number @ (100..=199 | 301..=399)) = number {
         args.remark(if number < 300 {
-            "ignored: it is no error, and has a page of its own"
+            "ignored: it is no final answer"
         } else {
             "ignored: a redirect keeps its built-in page"
         });
         return Ok(());
     }
-    let Some(number) = number.filter(|n| (400..600).contains(n)) else {
+    let Some(number) = number.filter(|n| matches!(n, 200..=300 | 400..600)) else {
         return Err(format!(
-            "{} is not an error status; write a number from 400 to 599",
+            "{} is not a status that has a page; write a number from 400 to 599, or one from 200 to 300",
             shown(&status)
         ));
     };
+    if !rest_of_word.is_empty() {
+        args.remark(format!("{} is taken for {number}", shown(&status)));
+    }
     let Some(document) = error_document(rest) else {
         return Err("a document is missing; write a text in quotes, a path or a URL".into());
     };
@@ -579,7 +587,7 @@ pub fn is_url(word: &[u8]) -> bool {
         .iter()
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
         .count();
-    scheme > 0 && word[scheme..].starts_with(b"://")
+    scheme > 0 && word[scheme..].starts_with(b":")
 }
 
 /// The pattern of a `<Files>` section's word; Apache takes shell-style wildcards.

@@ -1,18 +1,32 @@
 //! How long answers may be kept: `mod_expires`.
 
-use crate::config::setting::{Mapped, Setting, settings};
+use crate::config::setting::{Mapped, Merge, Setting};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
 
-settings! {
-    /// Lifetimes of answers.
-    pub struct Expires {
-        /// `ExpiresActive`.
-        active: Setting<bool>,
-        /// `ExpiresByType`: by media type in lower case; `type/*` stands for those of its kind that have none.
-        by_type: Mapped<Vec<u8>, Lifetime>,
-        /// `ExpiresDefault`.
-        default: Setting<Lifetime>,
+/// Lifetimes of answers.
+#[derive(Clone, Debug, Default)]
+pub struct Expires {
+    /// `ExpiresActive`.
+    pub active: Setting<bool>,
+    /// `ExpiresByType`: by media type in lower case; `type/*` stands for those of its kind that have none.
+    pub by_type: Mapped<Vec<u8>, Lifetime>,
+    /// Whether the innermost scope that says anything here names a kind; those of outer ones count only then.
+    pub has_kinds: bool,
+    /// `ExpiresDefault`.
+    pub default: Setting<Lifetime>,
+}
+
+impl Merge for Expires {
+    fn merge(&mut self, inner: &Self) {
+        let says_something =
+            inner.active.value().is_some() || inner.default.value().is_some() || !inner.by_type.is_empty();
+        if says_something {
+            self.has_kinds = inner.has_kinds;
+        }
+        self.active.merge(&inner.active);
+        self.by_type.merge(&inner.by_type);
+        self.default.merge(&inner.default);
     }
 }
 
@@ -63,12 +77,13 @@ pub const DIRECTIVES: &[Directive] = &[
         default: "",
         summary: "Say how long answers of a media type may be kept.",
         manual: "The base is access (or now) or modification, the units are years, months, weeks, days, hours, minutes and seconds; \
-A or M and a number of seconds say the same. A type like image/* stands for those of its kind that have no line of their own.",
+A or M and a number of seconds say the same. A type like image/* stands for those of its kind that have no line of their own. As in Apache, a section or an access file that has \
+any of these directives, but no such type, does without those of outer ones.",
         set: Set::Dir(|conf, args| {
             let lifetime = lifetime(args, 1)?;
-            conf.expires
-                .by_type
-                .insert(args.bytes(0).to_ascii_lowercase(), lifetime);
+            let media_type = args.bytes(0).to_ascii_lowercase();
+            conf.expires.has_kinds |= media_type.ends_with(b"/*");
+            conf.expires.by_type.insert(media_type, lifetime);
             Ok(())
         }),
     },

@@ -3,7 +3,7 @@
 use crate::config::backends;
 use crate::config::directives::{DirConf, status};
 use crate::config::filters::{self, Filter, Names};
-use crate::config::handlers::{is_on_demand, look_at_filters, look_at_handler};
+use crate::config::handlers::{is_on_demand, is_script, look_at_filters, look_at_handler};
 use crate::config::setting::{Mapped, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -316,7 +316,7 @@ fn look_at_script_handler(conf: &mut DirConf, args: &Args) -> Said<()> {
     look_at_handler(args)?;
     status::note_handler(conf);
     let handler = args.bytes(0).to_ascii_lowercase();
-    let is_script = handler == b"cgi-script" || is_on_demand(&handler);
+    let is_script = is_script(&handler) || is_on_demand(&handler);
     if is_script && args.section.is_none() && !conf.mime.last_extension.or(false) {
         let extension = String::from_utf8_lossy(&lower(args.bytes(1))).into_owned();
         args.remark(format!(

@@ -24,6 +24,7 @@ pub mod file_cache;
 pub mod filter;
 pub mod foreign;
 pub mod headers;
+pub mod keep_alive;
 pub mod language;
 pub mod limit;
 pub mod log;
@@ -250,6 +251,7 @@ static BY_FEATURE: &[&[Directive]] = &[
     file_cache::DIRECTIVES,
     filter::DIRECTIVES,
     headers::DIRECTIVES,
+    keep_alive::DIRECTIVES,
     language::DIRECTIVES,
     log::DIRECTIVES,
     mime::DIRECTIVES,

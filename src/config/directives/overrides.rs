@@ -100,7 +100,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "AllowOverride",
         module: "core",
         syntax: "None|All|class ...",
-        words: Words::AtLeast(1),
+        words: Words::AtLeast(0),
         allowed: DIRECTORY,
         overrides: Override::None,
         default: "None",
@@ -109,7 +109,7 @@ pub const DIRECTIVES: &[Directive] = &[
 Options alone is every option but MultiViews and SymLinksIfOwnerMatch. A directive of another class, or one that is \
 not known, makes every request below the file's directory fail with 500, and the error log names the file and the \
 line; Nonfatal lets such lines be passed over instead. Where no AllowOverride says anything, files are looked for \
-and may hold nothing; under None they are not looked for.\n\n\
+and may hold nothing; under None, or without a word, they are not looked for.\n\n\
 Files are read again when they have changed, with the next request. Each directory on the way where one may lie is \
 looked at with every request: measured with files of 100 bytes, a directory without such a file costs about 0.6 \
 microseconds of CPU time, on top of 17 for the request as a whole. AllowOverride None saves that.",
@@ -119,7 +119,7 @@ microseconds of CPU time, on top of 17 for the request as a whole. AllowOverride
         name: "AllowOverrideList",
         module: "core",
         syntax: "None|directive ...",
-        words: Words::AtLeast(1),
+        words: Words::AtLeast(0),
         allowed: DIRECTORY,
         overrides: Override::None,
         default: "None",

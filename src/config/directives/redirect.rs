@@ -66,7 +66,7 @@ pub const DIRECTIVES: &[Directive] = &[
         summary: "Send clients to another URL.",
         manual: "The status is permanent (301), temp (302, which holds without one), seeother (303), gone (410) or a number. What \
                  follows the path in the request is added to the URL, and the query too, unless the URL has one. A status that is \
-                 no redirect takes no URL. In a section of a place the path may be left out: everything there is sent to the URL, which may \
+                 no redirect takes no URL: Redirect 204 /favicon.ico. In a section of a place the path may be left out: everything there is sent to the URL, which may \
                  hold %{...} as expressions do, and comes before the redirects that name a path; in a <Location> also before anybody is asked for a password. \
                  A path that does not begin with a slash redirects nothing, as in Apache; a warning says so. Redirects come before every Alias. A rule of the server that makes a file of a path comes before its redirects; a rule of a \
                  place that leads elsewhere inside the server comes behind those of the place.",
@@ -168,7 +168,7 @@ fn leading_status<'a>(args: &Args<'a>) -> Said<(Option<u16>, &'a [Vec<u8>])> {
         "seeother" => Some(303),
         "gone" => Some(410),
         word if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) => {
-            Some(u16::try_from(args.number(0, 300..=599)?).map_err(|e| e.to_string())?)
+            Some(u16::try_from(args.number(0, 200..=599)?).map_err(|e| e.to_string())?)
         }
         _ => None,
     };

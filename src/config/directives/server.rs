@@ -221,7 +221,10 @@ has opened for the very same address is used; others of its sockets are not, wit
                     );
                 }
                 _ if args.keyword(1).starts_with("options=") => None,
-                other => return Err(format!("`{other}` is not a protocol; write `http`")),
+                other => {
+                    args.remark(format!("`{other}` is not a protocol, and passed over; write `http`"));
+                    None
+                }
             };
             for (address, port) in addresses_and_port(args.bytes(0))? {
                 server.core.listen.push(Listen {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::config::directives::SiteSettings;
-use crate::config::setting::{Appended, Own, Setting, settings};
+use crate::config::directives::keep_alive::KeptRequests;
+use crate::config::setting::{Appended, Own, Setting, Yielding, settings};
 use crate::config::table::{Directive, Override, SERVER, SITES, Set, Words};
 use crate::config::words::{Args, Said, shown};
 
@@ -23,13 +24,13 @@ settings! {
         /// `AccessFileName`.
         access_file_names: Setting<Vec<Vec<u8>>>,
         /// `Timeout`.
-        timeout: Setting<Duration>,
+        timeout: Yielding<Duration>,
         /// `KeepAlive`.
         keep_alive: Setting<bool>,
         /// `KeepAliveTimeout`.
-        keep_alive_timeout: Setting<Duration>,
-        /// `MaxKeepAliveRequests`; 0 is no limit.
-        max_keep_alive_requests: Setting<u64>,
+        keep_alive_timeout: Yielding<Duration>,
+        /// `MaxKeepAliveRequests`.
+        max_keep_alive_requests: Yielding<KeptRequests>,
         /// `LimitRequestLine` in bytes.
         limit_request_line: Setting<u64>,
         /// `LimitRequestFieldSize` in bytes.
@@ -189,12 +190,12 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "AccessFileName",
         module: "core",
         syntax: "name ...",
-        words: Words::AtLeast(1),
+        words: Words::AtLeast(0),
         allowed: SITES,
         overrides: Override::None,
         default: ".htaccess",
         summary: "Name the per-directory configuration files.",
-        manual: "See AllowOverride.",
+        manual: "See AllowOverride. Without a name there are none.",
         set: Set::Site(|site, args| {
             site.core.access_file_names.set(args.words.to_vec());
             Ok(())
@@ -256,36 +257,6 @@ sent them. RegisteredMethods answers methods that are not known with 501. Requir
         set: Set::Site(set_protocol_options),
     },
     Directive {
-        name: "KeepAlive",
-        module: "core",
-        syntax: "On|Off",
-        words: Words::Flag,
-        allowed: SITES,
-        overrides: Override::None,
-        default: "On",
-        summary: "Let a connection carry more than one request.",
-        manual: "",
-        set: Set::Site(|site, args| {
-            site.core.keep_alive.set(args.flag(0)?);
-            Ok(())
-        }),
-    },
-    Directive {
-        name: "KeepAliveTimeout",
-        module: "core",
-        syntax: "time",
-        words: Words::exactly(1),
-        allowed: SITES,
-        overrides: Override::None,
-        default: "5",
-        summary: "Say how long an idle connection is kept for its next request.",
-        manual: "Seconds, or a number with ms, s, min or h.",
-        set: Set::Site(|site, args| {
-            site.core.keep_alive_timeout.set(args.duration(0)?);
-            Ok(())
-        }),
-    },
-    Directive {
         name: "LimitInternalRecursion",
         module: "core",
         syntax: "redirects [subrequests]",
@@ -331,14 +302,6 @@ number is for both.",
         1..=16_777_216,
         "Bound the bytes of a request line.",
         "A longer line is answered with 414."
-    ),
-    number!(
-        "MaxKeepAliveRequests",
-        max_keep_alive_requests,
-        "100",
-        0..=u64::from(u32::MAX),
-        "Bound the requests of one connection.",
-        "0 is no bound."
     ),
     Directive {
         name: "MergeSlashes",
@@ -387,7 +350,7 @@ is too slow is answered with 408 and its connection closed; in the handshake it 
         name: "ServerAlias",
         module: "core",
         syntax: "name ...",
-        words: Words::AtLeast(1),
+        words: Words::AtLeast(0),
         allowed: crate::config::table::VHOST,
         overrides: Override::None,
         default: "",
@@ -440,7 +403,7 @@ the machine's own name is taken.",
         overrides: Override::None,
         default: "60",
         summary: "Bound every wait for a client's bytes, for room to send more, and for a script.",
-        manual: "Seconds, or a number with ms, s, min or h.",
+        manual: "Seconds, or a number with ms, s, min or h. In a virtual host, 0 is what the main server says.",
         set: Set::Site(|site, args| {
             site.core.timeout.set(args.duration(0)?);
             Ok(())

@@ -220,12 +220,12 @@ of one length, so that numbers without zeros before them compare as numbers. The
         name: "SSLRequireSSL",
         module: "mod_ssl",
         syntax: "",
-        words: Words::exactly(0),
+        words: Words::Leading(0, 0),
         allowed: DIRECTORY.or(HTACCESS),
         overrides: Override::AuthConfig,
         default: "",
         summary: "Keep out those who do not come by TLS.",
-        manual: "They get 403.",
+        manual: "They get 403. As in Apache a word behind it says nothing: SSLRequireSSL Off keeps them out too.",
         set: Set::Dir(|conf, _| {
             conf.tls_access.required.set(true);
             Ok(())

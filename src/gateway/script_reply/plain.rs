@@ -44,7 +44,9 @@ impl<'r> PlainHead<'r> {
                 8 if is("Location") => return None,
                 13 if is("Last-Modified") => return None,
                 6 if is("Status") => status = Some(status_of(value)?),
-                12 if is("Content-Type") && (std::mem::replace(&mut has_type, true) || value.is_empty()) => {
+                12 if is("Content-Type")
+                    && (std::mem::replace(&mut has_type, true) || value.is_empty() || has_capitals(value)) =>
+                {
                     return None;
                 }
                 14 if is("Content-Length") => {
@@ -57,6 +59,12 @@ impl<'r> PlainHead<'r> {
             }
         }
     }
+}
+
+/// Whether a media type is not in lower case; its parameters may have what they like.
+fn has_capitals(value: &[u8]) -> bool {
+    let mut parts = value.split(|byte| *byte == b';');
+    parts.next().is_some_and(|name| name.iter().any(u8::is_ascii_uppercase))
 }
 
 /// What a Status says.
@@ -112,6 +120,8 @@ mod tests {
             (b"Content-Type: a/b\n folded\n\n", false),
             (b"Content-Type: a/b\nContent-Type: c/d\n\n", false),
             (b"Content-Type:\n\n", false),
+            (b"Content-Type: Text/plain\n\n", false),
+            (b"Content-Type: text/plain; Charset=X\n\n", true),
             (b"Location: /x\n\n", false),
             (b"X: y\nEtag: \"1\"\n\n", false),
             (b"X: y\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\n\n", false),

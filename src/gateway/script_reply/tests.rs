@@ -19,6 +19,7 @@ fn told(input: &[u8]) -> String {
         Kind::Document => "document".to_owned(),
         Kind::LocalRedirect(path) => format!("local {}", text(path)),
         Kind::ClientRedirect(uri) => format!("client {}", text(uri)),
+        Kind::Nowhere => "nowhere".to_owned(),
     };
     let reason = reply
         .reason
@@ -280,7 +281,17 @@ const DROPPED: &[(&str, &str, &str)] = &[
     (
         "an empty Location",
         "Location: \nX: 1\n\nbody",
-        "200 document | X: 1 | body | Empty Location: ",
+        "200 nowhere | X: 1 | body | Empty Location: ",
+    ),
+    (
+        "an empty Location alone",
+        "Location:\n\n",
+        "200 nowhere |  |  | Empty Location: ",
+    ),
+    (
+        "an empty Location beside a status",
+        "Status: 301\nLocation:\n\n",
+        "301 document |  |  | Empty Location: ",
     ),
     (
         "framing and connection",

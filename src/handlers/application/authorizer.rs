@@ -292,7 +292,7 @@ impl Heard {
 fn judged(reply: ScriptReply, body: Vec<u8>) -> Said {
     let mut fields = reply.fields;
     let status = match reply.kind {
-        Kind::Document => Status::new(reply.status).unwrap_or(Status::INTERNAL_SERVER_ERROR),
+        Kind::Document | Kind::Nowhere => Status::new(reply.status).unwrap_or(Status::INTERNAL_SERVER_ERROR),
         Kind::LocalRedirect(location) | Kind::ClientRedirect(location) => {
             fields.push((b"Location".to_vec(), location));
             Status::FOUND

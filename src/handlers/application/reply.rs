@@ -114,11 +114,12 @@ async fn begin(
         redirect_as_said(place, &mut reply);
     }
     match std::mem::replace(&mut reply.kind, Kind::Document) {
-        Kind::Document if is_overridden(ex, place, target, &reply) => {
+        // From Apache, what such an application says beside an empty Location is its document.
+        Kind::Document | Kind::Nowhere if is_overridden(ex, place, target, &reply) => {
             finish(talk).await?;
             Err(replaced(target, &reply))
         }
-        Kind::Document => {
+        Kind::Document | Kind::Nowhere => {
             let mut response = head(talk.notes(), &reply, Body::Empty);
             match condition(ex, &reply, &response) {
                 Condition::Proceed => {}
@@ -139,7 +140,7 @@ async fn begin(
             Ok(Outcome::Again(again))
         }
         Kind::ClientRedirect(location) => {
-            let response = client_redirect(talk.notes(), &reply, location);
+            let response = client_redirect(talk.notes(), &reply, Some(location));
             finish(talk).await?;
             Ok(Outcome::Reply(response))
         }

@@ -94,7 +94,11 @@ async fn begin(
         }
         Kind::ClientRedirect(location) => {
             finish(&mut talk).await?;
-            Ok(Outcome::Reply(client_redirect(case.notes(), &reply, location)))
+            Ok(Outcome::Reply(client_redirect(case.notes(), &reply, Some(location))))
+        }
+        Kind::Nowhere => {
+            finish(&mut talk).await?;
+            Ok(Outcome::Reply(nowhere(case.notes(), reply)))
         }
     }
 }
@@ -120,11 +124,20 @@ pub(in crate::handlers) fn local_redirect(reply: &ScriptReply, target: Vec<u8>, 
 }
 
 /// A redirect without a document, which the client follows (RFC 3875 section 6.2.3).
-pub(in crate::handlers) fn client_redirect(notes: &Notes, reply: &ScriptReply, location: Vec<u8>) -> Response {
+pub(in crate::handlers) fn client_redirect(notes: &Notes, reply: &ScriptReply, location: Option<Vec<u8>>) -> Response {
     let mut response = head(notes, reply, Body::BuiltIn);
     response.head.fields.remove_all(&OF_ITS_DOCUMENT);
-    response.head.fields.append("Location", location);
+    if let Some(location) = location {
+        response.head.fields.append("Location", location);
+    }
     response
+}
+
+/// A redirect that leads nowhere, such as back to a page that the client did not name: as from Apache 302, without Location,
+/// and a page of ours.
+pub(in crate::handlers) fn nowhere(notes: &Notes, mut reply: ScriptReply) -> Response {
+    (reply.status, reply.reason) = (Status::FOUND.code(), None);
+    client_redirect(notes, &reply, None)
 }
 
 /// Lets a script whose document nobody wants come to its end: what it does is done before the client goes on. One that

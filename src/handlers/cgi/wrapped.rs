@@ -287,6 +287,7 @@ fn head(reply: &ScriptReply) -> Vec<u8> {
     match &reply.kind {
         // Which status that is, is for the client to say.
         Kind::LocalRedirect(location) => field(b"Location", location),
+        Kind::Nowhere => field(b"Location", b""),
         Kind::Document | Kind::ClientRedirect(_) => {
             let reason = reply.reason.as_deref();
             let usual = || Status::new(reply.status).map_or("", Status::reason).as_bytes();

@@ -4,6 +4,7 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use crate::base::date::HttpDate;
+use crate::config::directives::keep_alive::KeptRequests;
 use crate::exchange::Exchange;
 use crate::exchange::response::{AfterResponse, Body, Origin, Response};
 use crate::http::fields::{append_line, list_has_token};
@@ -20,10 +21,14 @@ impl Conn {
     /// Whether the connection goes on behind this response.
     pub(super) fn persistence(&self, ex: &Exchange, response: &Response, framing: ResponseFraming) -> Persistence {
         let core = &ex.site.settings.core;
-        let most = core.max_keep_alive_requests.or(100);
+        let left = core
+            .max_keep_alive_requests
+            .or(KeptRequests::USUAL)
+            .left_behind(self.requests);
         let willing = core.keep_alive.or(true)
+            && !core.keep_alive_timeout.or(KEEP_ALIVE).is_zero()
             && ex.variable(b"nokeepalive").is_none()
-            && (most == 0 || u64::from(self.requests) < most)
+            && left != Some(0)
             && response.connection == AfterResponse::Keep
             && !drops_connection(response.head.status)
             && !self.thread.drain.is_asked()
@@ -91,12 +96,10 @@ impl Conn {
         } else if stays == Persistence::KeepAlive && asked_to_stay {
             let core = &ex.site.settings.core;
             let timeout = core.keep_alive_timeout.or(KEEP_ALIVE).as_secs();
-            let value = match core.max_keep_alive_requests.or(100) {
-                0 => format!("timeout={timeout}"),
-                most => format!(
-                    "timeout={timeout}, max={}",
-                    most.saturating_sub(u64::from(self.requests))
-                ),
+            let kept = core.max_keep_alive_requests.or(KeptRequests::USUAL);
+            let value = match kept.left_behind(self.requests) {
+                None => format!("timeout={timeout}"),
+                Some(left) => format!("timeout={timeout}, max={left}"),
             };
             fields.append("Keep-Alive", value);
             fields.append("Connection", "Keep-Alive");

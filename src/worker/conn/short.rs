@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::ascii::append_decimal;
 use crate::base::date::HttpDate;
+use crate::config::directives::keep_alive::KeptRequests;
 use crate::exchange::response::{Body, FileBody, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::http::fields::list_has_token;
@@ -246,10 +247,10 @@ fn put_connection(out: &mut Vec<u8>, ex: &Exchange, stays: Persistence, requests
             let core = &ex.site.settings.core;
             out.extend_from_slice(b"Keep-Alive: timeout=");
             append_decimal(out, core.keep_alive_timeout.or(KEEP_ALIVE).as_secs());
-            let most = core.max_keep_alive_requests.or(100);
-            if most > 0 {
+            let kept = core.max_keep_alive_requests.or(KeptRequests::USUAL);
+            if let Some(left) = kept.left_behind(requests) {
                 out.extend_from_slice(b", max=");
-                append_decimal(out, most.saturating_sub(u64::from(requests)));
+                append_decimal(out, left);
             }
             out.extend_from_slice(b"\r\nConnection: Keep-Alive\r\n");
         }
