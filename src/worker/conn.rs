@@ -223,12 +223,6 @@ impl Conn {
             // A client that always has the next request ready must not keep the thread from the others.
             tokio::task::consume_budget().await;
             let next = self.next_head().await;
-            if matches!(next, Next::Tls) {
-                if Box::pin(self.secure()).await {
-                    continue;
-                }
-                return Box::pin(self.close()).await;
-            }
             let then = match self.serving(next) {
                 Ok(serving) => serving.await,
                 Err(then) => then,
@@ -252,9 +246,21 @@ impl Conn {
         match next {
             Next::Head(head, began, leads) => Ok(Box::pin(self.request(head.into_head(), began, leads))),
             Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
+            Next::Tls => Ok(Box::pin(self.upgrade())),
             Next::Answered(then) => Err(then),
             Next::Silence => Err(Then::Rest),
-            Next::Tls | Next::Closed => Err(Then::Close),
+            Next::Closed => Err(Then::Close),
+        }
+    }
+
+    /// Answers a request by the short way, if it goes, at once or in its time; apart from the waiting for the next, so that a
+    /// connection without a request has no room for one.
+    fn take(&mut self, mut head: Borrowed, began: Began) -> Result<Pin<Box<dyn Future<Output = Next> + '_>>, Next> {
+        match self.short_way(&mut head, &began) {
+            Shortcut::None => Err(Next::Head(head, began, None)),
+            Shortcut::Answered(then) => Err(Next::Answered(then)),
+            Shortcut::Begun(ahead) => Ok(Box::pin(self.finish(head, *ahead))),
+            Shortcut::Leads(destination) => Ok(Box::pin(self.carry(head, began, destination))),
         }
     }
 
@@ -269,23 +275,23 @@ impl Conn {
             match self.parse(&mut head) {
                 Ok(Progress::Complete { consumed }) => {
                     self.take_head(consumed);
-                    let mut whole = head.take().unwrap_or_else(Borrowed::new);
+                    let whole = head.take().unwrap_or_else(Borrowed::new);
                     let came = began.take().unwrap_or_else(Began::now);
                     has_just_answered = false;
-                    let then = match self.short_way(&mut whole, &came) {
-                        Shortcut::None => return Next::Head(whole, came, None),
-                        Shortcut::Leads(destination) => match Box::pin(self.carry(whole, came, destination)).await {
-                            Next::Answered(then) => then,
-                            next => return next,
-                        },
-                        Shortcut::Answered(then) => {
-                            has_just_answered = true;
-                            then
+                    // A block, so that nothing of this is kept while the next head is waited for.
+                    {
+                        let taking = match self.take(whole, came) {
+                            Err(Next::Answered(Then::GoOn)) => None,
+                            Err(next) => return next,
+                            Ok(taking) => Some(taking),
+                        };
+                        match taking {
+                            None => has_just_answered = true,
+                            Some(taking) => match taking.await {
+                                Next::Answered(Then::GoOn) => {}
+                                next => return next,
+                            },
                         }
-                        Shortcut::Begun(ahead) => Box::pin(self.finish(&mut whole, *ahead)).await,
-                    };
-                    if then != Then::GoOn {
-                        return Next::Answered(then);
                     }
                     // What was collected must not grow without bounds, nor one client have the thread to itself.
                     if self.writer.is_full() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::waits::Waited;
-use super::{Conn, timeout_of};
+use super::{Conn, Then, timeout_of};
 use crate::config::directives::site::StageTimeout;
 use crate::config::directives::tls;
 use crate::exchange::fail::Fail;
@@ -69,6 +69,11 @@ impl Conn {
 
     fn speaks(&self, engine: tls::Engine) -> bool {
         self.site.settings.tls.spoken() == engine && self.thread.engines.of(self.site).is_some()
+    }
+
+    /// The same, where the connection is to close otherwise.
+    pub(super) async fn upgrade(&mut self) -> Then {
+        if self.secure().await { Then::GoOn } else { Then::Close }
     }
 
     /// Comes to an agreement with the client; whether the connection goes on. A client that does not speak TLS is answered

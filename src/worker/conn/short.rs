@@ -13,7 +13,7 @@ use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
 use crate::http::head::{Progress, RequestHead, Version};
 use crate::net::stream::More;
-use crate::worker::conn::{Conn, KEEP_ALIVE, Then, behind, timeout_of};
+use crate::worker::conn::{Conn, KEEP_ALIVE, Next, Then, behind, timeout_of};
 use crate::worker::destination::Destination;
 use crate::worker::heads::Borrowed;
 use crate::worker::reader::Filler;
@@ -180,11 +180,11 @@ impl Conn {
     }
 
     /// Sends the body of an answer whose head is collected.
-    pub(super) async fn finish(&mut self, head: &mut Borrowed, ahead: Ahead) -> Then {
+    pub(super) async fn finish(&mut self, mut head: Borrowed, ahead: Ahead) -> Next {
         let thread = Rc::clone(&self.thread);
         let _until_sent = thread.take_in_hand();
         let Kept::Answer(ready) = &ahead.kept.value else {
-            return Then::Reset;
+            return Next::Answered(Then::Reset);
         };
         let framing = ready.framing;
         let sent = self.writer.body(&mut Body::File(ahead.body), framing).await;
@@ -200,7 +200,7 @@ impl Conn {
             self.log(ex, response, ahead.before, (stays, end), took);
         });
         self.is_answered();
-        then
+        Next::Answered(then)
     }
 
     /// What becomes of the connection behind an answer that is collected whole.

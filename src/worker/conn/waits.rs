@@ -50,33 +50,47 @@ impl Conn {
 
     /// Waits until a read comes to something; it is too late also for a connection that may rest meanwhile. It is `now`, or was a
     /// moment ago.
-    pub(super) async fn wait_for_bytes(&mut self, deadline: Instant, now: Instant) -> Waited {
-        if let Some(waited) = waited(self.reader.borrow_mut().fill()) {
-            return waited;
+    pub(super) fn wait_for_bytes(&mut self, deadline: Instant, now: Instant) -> impl Future<Output = Waited> {
+        // No async function: the arguments of one would be kept twice, and as long as it waits.
+        let Conn {
+            thread,
+            stream,
+            reader,
+            writer,
+            patience,
+            to_rest,
+            ..
+        } = self;
+        let read = waited(reader.borrow_mut().fill());
+        let (mut idle, mut until) = (None, deadline);
+        if read.is_none() {
+            if reader.borrow().buffer.is_empty() {
+                reader.borrow_mut().end_request();
+                let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
+                thread.roster.waits(self.seat, now);
+                idle = Some(thread.idlers.enter(stream, awaits, now));
+                if awaits == Awaits::Next && rest::is_worth_it(deadline, now) {
+                    until = now + rest::AFTER;
+                }
+            } else {
+                thread.roster.reads(self.seat);
+                reader.borrow_mut().tighten();
+            }
+            writer.rest();
         }
-        let nothing_came = self.reader.borrow().buffer.is_empty();
-        let idle = nothing_came.then(|| {
-            self.reader.borrow_mut().end_request();
-            let awaits = if self.requests > 0 { Awaits::Next } else { Awaits::First };
-            self.thread.roster.waits(self.seat, now);
-            self.thread.idlers.enter(&self.stream, awaits, now)
-        });
-        if !nothing_came {
-            self.thread.roster.reads(self.seat);
-            self.reader.borrow_mut().tighten();
-        }
-        self.writer.rest();
-        let may_rest = nothing_came && self.requests > 0 && rest::is_worth_it(deadline, now);
-        let until = if may_rest { now + rest::AFTER } else { deadline };
-        let (reader, patience) = (&self.reader, &mut self.patience);
-        let waited = poll_fn(|cx| match reader.borrow_mut().poll_fill(cx) {
-            Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
-            Poll::Pending => patience.poll_over(cx, until).map(|()| Waited::TooLate),
+        let may_rest = until < deadline;
+        poll_fn(move |cx| {
+            if let Some(read) = read {
+                return Poll::Ready(read);
+            }
+            let waited = match reader.borrow_mut().poll_fill(cx) {
+                Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
+                Poll::Pending => patience.poll_over(cx, until).map(|()| Waited::TooLate),
+            };
+            if may_rest && waited == Poll::Ready(Waited::TooLate) {
+                *to_rest = idle.take().and_then(Idle::stays);
+            }
+            waited
         })
-        .await;
-        if may_rest && waited == Waited::TooLate {
-            self.to_rest = idle.and_then(Idle::stays);
-        }
-        waited
     }
 }
