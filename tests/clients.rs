@@ -24,6 +24,10 @@ pub fn trials() -> Vec<Trial> {
             "clients::sixteen_requests_in_a_packet_are_answered_in_one",
             sixteen_requests_in_a_packet_are_answered_in_one,
         ),
+        trial(
+            "clients::answers_that_find_no_room_come_whole",
+            answers_that_find_no_room_come_whole,
+        ),
     ]
 }
 
@@ -97,6 +101,49 @@ fn sixteen_requests_in_a_packet_are_answered_in_one() -> Result<(), String> {
     Ok(())
 }
 
+/// A file that is kept in memory, asked for by a client that does not read for a while: one at a time, and many in a packet.
+fn answers_that_find_no_room_come_whole() -> Result<(), String> {
+    let (root, server) = boot("no-room")?;
+    let told = |e: std::io::Error| format!("a client that does not read: {e}");
+    let body: Vec<u8> = (0..8192_u32).map(|n| b'a' + (n % 23) as u8).collect();
+    server::write(&root.join("htdocs/8k.txt"), &body)?;
+    let request = b"GET /8k.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for together in [1, 3, 40] {
+        let mut client = TcpStream::connect(&server.listeners[0]).map_err(told)?;
+        client.set_read_timeout(Some(PATIENCE)).map_err(told)?;
+        for _ in 0..1200 / together {
+            client.write_all(&request.repeat(together)).map_err(told)?;
+            // What was sent is to be seen by itself.
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        let (mut replies, mut part) = (Vec::new(), vec![0; 64 * 1024]);
+        let mut count = 0;
+        while count < 1200 / together * together {
+            let length = client.read(&mut part).map_err(told)?;
+            if length == 0 {
+                return Err(format!("the connection ends behind {count} replies"));
+            }
+            replies.extend_from_slice(&part[..length]);
+            while let Some(end) = memchr::memmem::find(&replies, b"\r\n\r\n").map(|end| end + 4)
+                && replies.len() >= end + body.len()
+            {
+                if !replies.starts_with(b"HTTP/1.1 200 OK\r\n") || replies[end..end + body.len()] != body {
+                    return Err(format!("reply {count} is {}", replies[..end].escape_ascii()));
+                }
+                replies.drain(..end + body.len());
+                count += 1;
+            }
+        }
+        if !replies.is_empty() {
+            return Err(format!("{} bytes too many", replies.len()));
+        }
+    }
+    server.settle(PATIENCE)?;
+    server.stop()?;
+    let _left_for_the_end_of_the_run = std::fs::remove_dir_all(root);
+    Ok(())
+}
+
 /// One request by somebody else.
 fn exchange(server: &Server) -> Result<(), String> {
     let told = |e: std::io::Error| format!("another client: {e}");
@@ -117,7 +164,7 @@ fn boot(name: &str) -> Result<(PathBuf, Server), String> {
     let root = server::fresh_root(name);
     server::write(&root.join("htdocs/a.txt"), b"hello")?;
     // Silent clients are the server's own, not the system's.
-    let lines = ["AcceptFilter http none".to_owned()];
+    let lines = ["AcceptFilter http none".to_owned(), "MaxKeepAliveRequests 0".to_owned()];
     server::write_config(&root, &lines, "127.0.0.1:0")?;
     server::hand_over(&root, false)?;
     let command = server::program(&root, false, &[])?;

@@ -388,9 +388,9 @@ impl<V> FileCache<V> {
         self.contents.make_room(0, self.room_of_contents());
     }
 
-    /// Keeps the content of the file that an answer is made of.
-    pub fn keep_content(&self, answer: &Rc<Kept<V>>, content: &[u8]) {
-        self.contents.keep(answer, content, self.room_of_contents());
+    /// Keeps the content of the file that an answer is made of, behind what its head says before its date and behind it.
+    pub fn keep_content(&self, answer: &Rc<Kept<V>>, head: (&[u8], &[u8]), content: &[u8]) {
+        self.contents.keep(answer, head, content, self.room_of_contents());
     }
 
     /// How many bytes answers leave to contents.

@@ -1,9 +1,8 @@
 //! Contents of small files beside the answers that are made of them. An answer keeps its place in the cache without one, and so
 //! is its own ghost: how often it was given decides whether its content stays when others come.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
-use std::ops::Deref;
 use std::rc::{Rc, Weak};
 
 /// An answer counts as given so often at most; as many times it is passed over when room is needed.
@@ -12,10 +11,51 @@ const MOST: u8 = 3;
 /// So many answers are looked at for room that a new content needs; it is not kept if they are all in use.
 const LOOKS: usize = 32;
 
-/// The content of a file.
+/// The content of a file behind the head of its answer, so that both can be sent as they lie there.
 pub struct Content {
-    bytes: Box<[u8]>,
+    whole: RefCell<Box<[u8]>>,
+    /// Where the head has its date.
+    date: usize,
+    /// Where the content begins.
+    body: usize,
     held: Rc<Held>,
+}
+
+/// Bytes of a date (RFC 9110 section 5.6.7).
+const DATE: usize = 29;
+
+impl Content {
+    /// `head`: what it says before its date and behind it.
+    fn new((front, back): (&[u8], &[u8]), content: &[u8], held: &Rc<Held>) -> Content {
+        let whole = [front, &[b' '; DATE], back, b"\r\n", content]
+            .concat()
+            .into_boxed_slice();
+        held.contents.set(held.contents.get() + 1);
+        held.bytes.set(held.bytes.get() + whole.len() as u64);
+        Content {
+            date: front.len(),
+            body: whole.len() - content.len(),
+            whole: RefCell::new(whole),
+            held: Rc::clone(held),
+        }
+    }
+
+    /// The content by itself.
+    pub fn body(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.whole.borrow(), |whole| whole.get(self.body..).unwrap_or_default())
+    }
+
+    /// The head, which says nothing of the connection, and the content.
+    pub fn answer(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.whole.borrow(), |whole| &**whole)
+    }
+
+    /// Has the head say this date.
+    pub fn set_date(&self, date: &[u8; DATE]) {
+        if let Some(place) = self.whole.borrow_mut().get_mut(self.date..self.date + DATE) {
+            place.copy_from_slice(date);
+        }
+    }
 }
 
 /// What there is of contents.
@@ -25,18 +65,11 @@ struct Held {
     bytes: Cell<u64>,
 }
 
-impl Deref for Content {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 impl Drop for Content {
     fn drop(&mut self) {
         self.held.contents.set(self.held.contents.get() - 1);
-        self.held.bytes.set(self.held.bytes.get() - self.bytes.len() as u64);
+        let length = self.whole.borrow().len() as u64;
+        self.held.bytes.set(self.held.bytes.get() - length);
     }
 }
 
@@ -81,10 +114,11 @@ impl<T> Default for Contents<T> {
 }
 
 impl<T: AsRef<Slot>> Contents<T> {
-    /// Keeps the content of an answer that has none, if all of them have so much room that its turn comes.
-    pub fn keep(&self, answer: &Rc<T>, bytes: &[u8], room: u64) {
-        let length = bytes.len() as u64;
-        if !self.make_room(length, room) {
+    /// Keeps the content of an answer that has none, behind what its head says before its date and behind it, if all of them have
+    /// so much room that its turn comes.
+    pub fn keep(&self, answer: &Rc<T>, head: (&[u8], &[u8]), content: &[u8], room: u64) {
+        let length = head.0.len() + DATE + head.1.len() + b"\r\n".len() + content.len();
+        if !self.make_room(length as u64, room) {
             return;
         }
         let mut ring = self.ring.borrow_mut();
@@ -95,15 +129,10 @@ impl<T: AsRef<Slot>> Contents<T> {
                     .is_some_and(|one| (*one).as_ref().content.borrow().is_some())
             });
         }
-        self.held.contents.set(self.held.contents.get() + 1);
-        self.held.bytes.set(self.held.bytes.get() + length);
         // The use that it is read for gives no credit: what is asked for once goes first.
         let uses = &(**answer).as_ref().uses;
         uses.set(uses.get().saturating_sub(1));
-        let content = Rc::new(Content {
-            bytes: Box::from(bytes),
-            held: Rc::clone(&self.held),
-        });
+        let content = Rc::new(Content::new(head, content, &self.held));
         if (**answer).as_ref().content.replace(Some(content)).is_none() {
             ring.push_back(Rc::downgrade(answer));
         }
@@ -145,6 +174,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_answer_lies_whole_and_says_when() {
+        let (contents, answers) = (Contents::default(), answers(1));
+        contents.keep(&answers[0], (b"Date: ", b"\r\n"), b"hello", 100);
+        let Some(content) = answers[0].0.content() else {
+            panic!("it is kept")
+        };
+        for date in [b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sun, 06 Nov 1994 08:49:38 GMT"] {
+            content.set_date(date);
+            let expected = [b"Date: ", &date[..], b"\r\n\r\nhello"].concat();
+            assert_eq!(&*content.answer(), expected);
+            assert_eq!(&*content.body(), b"hello");
+        }
+        assert_eq!(contents.counts(), (1, content.answer().len() as u64));
+    }
+
     fn answers(count: usize) -> Vec<Rc<Answer>> {
         (0..count).map(|_| Rc::new(Answer(Slot::default()))).collect()
     }
@@ -153,7 +198,7 @@ mod tests {
     fn given(contents: &Contents<Answer>, answer: &Rc<Answer>, room: u64) -> bool {
         let is_there = answer.0.content().is_some();
         if !is_there {
-            contents.keep(answer, &[1; 1000], room);
+            contents.keep(answer, (b"a", b"b"), &[1; 967], room);
         }
         is_there
     }

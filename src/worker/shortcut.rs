@@ -208,7 +208,7 @@ pub fn keep_content(thread: &Thread, (kept, ready): (&Rc<Entry>, &Ready), body: 
         && readings.is_multiple_of(READINGS)
         && body.file.is_unchanged()
     {
-        cache.keep_content(kept, bytes);
+        cache.keep_content(kept, ready.head(), bytes);
     }
 }
 

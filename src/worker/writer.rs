@@ -1,7 +1,7 @@
 //! The writing side of a connection: heads and small bodies are collected and go out together, large files by the kernel,
 //! streams as they come.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -54,13 +54,30 @@ pub struct Writer {
     stream: Rc<Stream>,
     out: Vec<u8>,
     /// What follows `out` and is not copied: nothing more is collected behind it.
-    tail: Option<Rc<Content>>,
+    tail: Option<Tail>,
     /// How long a wait for room may last (Timeout).
     pub timeout: Duration,
     /// Bytes handed to the system since the connection began.
     pub bytes_out: u64,
     /// Bytes of bodies, without framing, since the connection began.
     pub body_bytes: u64,
+}
+
+/// A content that is kept.
+struct Tail {
+    content: Rc<Content>,
+    /// With the head that is kept before it.
+    with_head: bool,
+}
+
+impl Tail {
+    fn bytes(&self) -> Ref<'_, [u8]> {
+        if self.with_head {
+            self.content.answer()
+        } else {
+            self.content.body()
+        }
+    }
 }
 
 /// Why a response could not be sent whole.
@@ -95,6 +112,10 @@ impl Writer {
     /// Where a head is put; it goes out with what follows it.
     pub fn head(&mut self) -> &mut Vec<u8> {
         self.collect_tail();
+        self.buffer()
+    }
+
+    fn buffer(&mut self) -> &mut Vec<u8> {
         if self.out.capacity() == 0 {
             self.out = SPARE
                 .with_borrow_mut(Vec::pop)
@@ -105,14 +126,23 @@ impl Writer {
 
     /// Puts the content of a file behind its head. Sent before anything else is collected, it is not copied.
     pub fn put_content(&mut self, content: Rc<Content>) {
-        self.body_bytes += content.len() as u64;
         self.collect_tail();
-        self.tail = Some(content);
+        self.put_tail(content, false);
+    }
+
+    /// The same with the head that is kept before it, where nothing waits to be sent.
+    pub fn put_answer(&mut self, content: Rc<Content>) {
+        self.put_tail(content, true);
+    }
+
+    fn put_tail(&mut self, content: Rc<Content>, with_head: bool) {
+        self.body_bytes += content.body().len() as u64;
+        self.tail = Some(Tail { content, with_head });
     }
 
     fn collect_tail(&mut self) {
-        if let Some(content) = self.tail.take() {
-            self.out.extend_from_slice(&content);
+        if let Some(tail) = self.tail.take() {
+            self.buffer().extend_from_slice(&tail.bytes());
         }
     }
 
@@ -177,12 +207,12 @@ impl Writer {
 
     /// Bytes that the system was handed or is to be, since the connection began.
     pub fn taken_over(&self) -> u64 {
-        self.bytes_out + (self.out.len() + self.tail.as_ref().map_or(0, |content| content.len())) as u64
+        self.bytes_out + (self.out.len() + self.tail.as_ref().map_or(0, |tail| tail.bytes().len())) as u64
     }
 
     /// Whether anything waits to be sent.
     pub fn has_unsent(&self) -> bool {
-        !self.out.is_empty()
+        !self.out.is_empty() || self.tail.is_some()
     }
 
     /// Whether so much waits to be sent that no more is to be collected.
@@ -215,14 +245,20 @@ impl Writer {
     /// The same, with what is known of what follows.
     pub fn try_flush_with(&mut self, more: More) -> Poll<Result<(), Cut>> {
         let mut sent = 0;
-        if let Some(content) = self.tail.take() {
-            let all = self.out.len() + content.len();
-            let pieces = [IoSlice::new(&self.out), IoSlice::new(&content)];
+        if let Some(tail) = self.tail.take() {
+            let bytes = tail.bytes();
+            let all = self.out.len() + bytes.len();
             // Whatever goes wrong is seen again below.
-            sent = self.stream.try_write_vectored(&pieces).unwrap_or(0);
+            sent = if self.out.is_empty() {
+                self.stream.try_write(&bytes, more)
+            } else {
+                let pieces = [IoSlice::new(&self.out), IoSlice::new(&bytes)];
+                self.stream.try_write_vectored(&pieces)
+            }
+            .unwrap_or(0);
             self.bytes_out += sent as u64;
             if sent < all {
-                self.out.extend_from_slice(&content);
+                self.buffer().extend_from_slice(&bytes);
             } else {
                 self.out.clear();
                 sent = 0;

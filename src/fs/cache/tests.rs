@@ -127,7 +127,7 @@ fn answers_and_contents_together_keep_to_the_room() {
         let line = line(number);
         let name = cache.name(DOOR, line.as_bytes(), b"a");
         if let Some(kept) = cache.find(&name, now, |_| true) {
-            cache.keep_content(&kept, &[0; 10_000]);
+            cache.keep_content(&kept, (b"", b""), &[0; 10_000]);
         }
     }
     assert!(cache.counts().content_bytes > 800_000, "{:?}", cache.counts());

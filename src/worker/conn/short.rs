@@ -140,24 +140,37 @@ impl Conn {
         occasion.began.first_byte = Some(passed);
         let before = (self.writer.taken_over(), self.writer.body_bytes);
         let interim = self.reader.borrow_mut().begin_response(Filler::None);
-        self.writer.head().extend_from_slice(&interim);
+        if !interim.is_empty() {
+            self.writer.head().extend_from_slice(&interim);
+        }
         let date = date(began.wall + passed);
         let (stays, then, body) = ready.stage(head.place(), &occasion, |ex, response| {
             self.last_site = ex.site;
             self.writer.timeout = timeout_of(ex.site);
             let stays = self.persistence(ex, response, ready.framing);
-            let requests = self.requests;
-            let out = self.writer.head();
-            let (front, back) = ready.head();
-            for part in [front, &date, back] {
-                out.extend_from_slice(part);
-            }
-            put_connection(out, ex, stays, requests);
-            out.extend_from_slice(b"\r\n");
+            let told = Told::of(ex, stays);
+            let source = match source {
+                Source::Content(content) if told == Told::Nothing && !self.writer.has_unsent() => {
+                    content.set_date(&date);
+                    self.writer.put_answer(content);
+                    None
+                }
+                source => {
+                    let out = self.writer.head();
+                    let (front, back) = ready.head();
+                    for part in [front, &date, back] {
+                        out.extend_from_slice(part);
+                    }
+                    told.put(out, ex, self.requests);
+                    out.extend_from_slice(b"\r\n");
+                    Some(source)
+                }
+            };
             match source {
-                Source::Bytes(bytes) => self.writer.put(&bytes),
-                Source::Content(content) => self.writer.put_content(content),
-                Source::File(body) => match self.writer.file_at_once(&body) {
+                None => {}
+                Some(Source::Bytes(bytes)) => self.writer.put(&bytes),
+                Some(Source::Content(content)) => self.writer.put_content(content),
+                Some(Source::File(body)) => match self.writer.file_at_once(&body) {
                     Some(bytes) => shortcut::keep_content(&thread, (kept, ready), &body, bytes),
                     None => return (stays, Then::Close, Some(body)),
                 },
@@ -238,25 +251,47 @@ impl Conn {
     }
 }
 
-/// Appends what a head says of the connection, as `put_head` has it.
-fn put_connection(out: &mut Vec<u8>, ex: &Exchange, stays: Persistence, requests: u32) {
-    let mut values = ex.head.values(b"connection");
-    let asked_to_stay = values.any(|value| list_has_token(value, b"keep-alive"));
-    match (stays, ex.head.version()) {
-        (Persistence::KeepAlive, _) if asked_to_stay => {
-            let core = &ex.site.settings.core;
-            out.extend_from_slice(b"Keep-Alive: timeout=");
-            append_decimal(out, core.keep_alive_timeout.or(KEEP_ALIVE).as_secs());
-            let kept = core.max_keep_alive_requests.or(KeptRequests::USUAL);
-            if let Some(left) = kept.left_behind(requests) {
-                out.extend_from_slice(b", max=");
-                append_decimal(out, left);
-            }
-            out.extend_from_slice(b"\r\nConnection: Keep-Alive\r\n");
+/// What a head says of the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Close,
+    /// That it goes on.
+    Stays,
+    /// And for how long.
+    StaysFor,
+}
+
+impl Told {
+    /// As `put_head` has it.
+    fn of(ex: &Exchange, stays: Persistence) -> Told {
+        let mut values = ex.head.values(b"connection");
+        let asked_to_stay = values.any(|value| list_has_token(value, b"keep-alive"));
+        match (stays, ex.head.version()) {
+            (Persistence::KeepAlive, _) if asked_to_stay => Told::StaysFor,
+            (Persistence::KeepAlive, Version::V10) => Told::Stays,
+            (Persistence::Close, Version::V11 | Version::V10) => Told::Close,
+            (Persistence::KeepAlive, Version::V11) | (_, Version::V09) => Told::Nothing,
         }
-        (Persistence::KeepAlive, Version::V10) => out.extend_from_slice(b"Connection: Keep-Alive\r\n"),
-        (Persistence::Close, Version::V11 | Version::V10) => out.extend_from_slice(b"Connection: close\r\n"),
-        (Persistence::KeepAlive, Version::V11) | (_, Version::V09) => {}
+    }
+
+    fn put(self, out: &mut Vec<u8>, ex: &Exchange, requests: u32) {
+        match self {
+            Told::Nothing => {}
+            Told::Close => out.extend_from_slice(b"Connection: close\r\n"),
+            Told::Stays => out.extend_from_slice(b"Connection: Keep-Alive\r\n"),
+            Told::StaysFor => {
+                let core = &ex.site.settings.core;
+                out.extend_from_slice(b"Keep-Alive: timeout=");
+                append_decimal(out, core.keep_alive_timeout.or(KEEP_ALIVE).as_secs());
+                let kept = core.max_keep_alive_requests.or(KeptRequests::USUAL);
+                if let Some(left) = kept.left_behind(requests) {
+                    out.extend_from_slice(b", max=");
+                    append_decimal(out, left);
+                }
+                out.extend_from_slice(b"\r\nConnection: Keep-Alive\r\n");
+            }
+        }
     }
 }
 
