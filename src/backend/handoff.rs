@@ -14,11 +14,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
-use tokio::io::Interest;
-use tokio::net::UnixStream;
+
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::pool::Lease;
+use crate::backend::unix::Unix;
 use crate::gateway::handoff::{self, READY};
 
 /// What one read asks for.
@@ -81,7 +81,7 @@ impl Errand {
         }
     }
 
-    fn socket(&self) -> io::Result<&UnixStream> {
+    fn socket(&self) -> io::Result<&Unix> {
         self.lease
             .socket()
             .unix()
@@ -143,16 +143,14 @@ impl Errand {
 
     fn send(&self, bytes: &[u8], connection: Option<BorrowedFd<'_>>) -> io::Result<usize> {
         let socket = self.socket()?;
-        socket.try_io(Interest::WRITABLE, || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-            let mut control = SendAncillaryBuffer::new(&mut space);
-            if let Some(connection) = &connection {
-                control.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(connection)));
-            }
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            let send = || rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags);
-            Ok(rustix::io::retry_on_intr(send)?)
-        })
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if let Some(connection) = &connection {
+            control.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(connection)));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let send = || rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags);
+        Ok(rustix::io::retry_on_intr(send)?)
     }
 
     /// Tells the service that a connection it does not give back now is its own for good.
@@ -187,7 +185,7 @@ impl Errand {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let socket = self.socket()?;
-        let received = socket.try_io(Interest::READABLE, || {
+        let received = socket.attempt(|socket| {
             let receive = || {
                 let mut parts = [IoSliceMut::new(&mut room)];
                 let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;

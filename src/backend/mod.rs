@@ -14,6 +14,7 @@ pub mod scgi;
 pub mod service;
 mod socket;
 pub mod states;
+mod unix;
 mod waiting;
 pub mod wire;
 

@@ -376,7 +376,7 @@ impl Pool {
         match &self.address {
             Address::Service(_) => Err(io::ErrorKind::NotFound.into()),
             Address::Unix(path) => loop {
-                match Socket::to_path(path).await {
+                match Socket::to_path(path) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL_QUEUE).await,
                     made => return made,
                 }

@@ -138,7 +138,7 @@ impl Process {
     pub(super) async fn connect(&self) -> io::Result<Socket> {
         let until = Instant::now() + QUEUE_STAYS_FULL;
         loop {
-            match Socket::to_path(&self.path).await {
+            match Socket::to_path(&self.path) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
                     sleep(FULL_QUEUE).await;
                 }

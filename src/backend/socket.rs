@@ -1,11 +1,9 @@
 //! One connection to an application, over a Unix socket or TCP; bare, or within TLS.
 
-use std::ffi::OsStr;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll, ready};
 use std::thread::{self, ThreadId};
 
@@ -13,9 +11,10 @@ use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
 use crate::backend::patience::Patience;
+use crate::backend::unix::Unix;
 use crate::net::near;
 use crate::net::tls::{Below, Partner, Session};
 
@@ -33,7 +32,7 @@ pub(super) struct Socket {
 
 #[derive(Debug)]
 enum Bare {
-    Unix(UnixStream),
+    Unix(Unix),
     Tcp(TcpStream),
 }
 
@@ -61,10 +60,9 @@ fn here() -> ThreadId {
 }
 
 impl Socket {
-    pub(super) async fn to_path(path: &[u8]) -> io::Result<Socket> {
-        let unix = UnixStream::connect(OsStr::from_bytes(path)).await?;
+    pub(super) fn to_path(path: &[u8]) -> io::Result<Socket> {
         Ok(Socket {
-            bare: Some(Bare::Unix(unix)),
+            bare: Some(Bare::Unix(Unix::connect(path)?)),
             tls: None,
             patience: Patience::default(),
         })
@@ -133,7 +131,7 @@ impl Socket {
     }
 
     /// That of the file system, where it is one.
-    pub(super) fn unix(&self) -> Option<&UnixStream> {
+    pub(super) fn unix(&self) -> Option<&Unix> {
         match self.bare() {
             Bare::Unix(unix) => Some(unix),
             Bare::Tcp(_) => None,
@@ -216,21 +214,21 @@ impl Bare {
         let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
         // It says what it was told to say.
         let _nothing = match self {
-            Bare::Unix(unix) => unix.try_io(Interest::READABLE, nothing),
+            Bare::Unix(unix) => unix.attempt(|_| nothing()),
             Bare::Tcp(tcp) => tcp.try_io(Interest::READABLE, nothing),
         };
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Bare::Unix(unix) => unix.poll_read_ready(cx),
+            Bare::Unix(unix) => unix.poll_readable(cx),
             Bare::Tcp(tcp) => tcp.poll_read_ready(cx),
         }
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Bare::Unix(unix) => unix.poll_write_ready(cx),
+            Bare::Unix(unix) => unix.poll_writable(cx),
             Bare::Tcp(tcp) => tcp.poll_write_ready(cx),
         }
     }
@@ -246,7 +244,7 @@ impl Below for Bare {
 
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Bare::Unix(unix) => unix.try_write_vectored(pieces),
+            Bare::Unix(unix) => unix.try_write(pieces),
             Bare::Tcp(tcp) => tcp.try_write_vectored(pieces),
         }
     }
@@ -259,7 +257,7 @@ impl Parked {
             return Ok(self.socket);
         }
         let bare = match self.socket.bare.take() {
-            Some(Bare::Unix(unix)) => Bare::Unix(UnixStream::from_std(unix.into_std()?)?),
+            Some(Bare::Unix(unix)) => Bare::Unix(unix.moved()?),
             Some(Bare::Tcp(tcp)) => Bare::Tcp(TcpStream::from_std(tcp.into_std()?)?),
             None => return Err(io::ErrorKind::NotConnected.into()),
         };
@@ -284,7 +282,7 @@ impl Parked {
         self.is_at_home()
             && self.socket.tls.is_none()
             && match self.socket.bare() {
-                Bare::Unix(unix) => unix.try_io(Interest::READABLE, something).is_err(),
+                Bare::Unix(unix) => unix.attempt(|_| something()).is_err(),
                 Bare::Tcp(tcp) => tcp.try_io(Interest::READABLE, something).is_err(),
             }
     }

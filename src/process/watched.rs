@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
+use bytes::{BufMut, BytesMut};
+use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -14,6 +16,9 @@ use super::pidfd::Pidfd;
 /// A descriptor registered with the runtime, with the calls to make when it is ready.
 #[derive(Debug)]
 pub struct Watched<T: Steady>(AsyncFd<T>);
+
+/// So much room gets a buffer that has none.
+const LITTLE: usize = 64;
 
 /// Types that own one descriptor, the same from beginning to end.
 pub trait Steady: AsRawFd + private::Sealed {}
@@ -52,9 +57,42 @@ impl<T: Steady> Watched<T> {
         self.0.async_io(Interest::WRITABLE, |inner| call(inner)).await
     }
 
+    /// Ready when it can be read from.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(cx).map_ok(|_still| ())
+    }
+
+    /// Ready when it can be written to.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_write_ready(cx).map_ok(|_still| ())
+    }
+
     /// The descriptor's owner.
     pub fn inner(&self) -> &T {
         self.0.get_ref()
+    }
+
+    /// The descriptor's owner, of whom the runtime does not know any more.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl Watched<OwnedFd> {
+    /// Reads what a socket has into the room of the buffer, which gets some if it has none, unless there is known to be nothing;
+    /// 0 is the end.
+    pub fn receive(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        if buffer.len() == buffer.capacity() {
+            buffer.reserve(LITTLE);
+        }
+        let room = buffer.spare_capacity_mut();
+        let count = self.try_read(|socket| {
+            let ((read, _), _) = rustix::net::recv(socket, room, RecvFlags::empty())?;
+            Ok(read.len())
+        })?;
+        // SAFETY: so many bytes of the room were written just now.
+        unsafe { buffer.advance_mut(count) };
+        Ok(count)
     }
 }
 
