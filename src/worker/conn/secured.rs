@@ -71,7 +71,7 @@ impl Conn {
         self.site.settings.tls.spoken() == engine && self.thread.engines.of(self.site).is_some()
     }
 
-    /// The same, where the connection is to close otherwise.
+    /// Begins TLS where the client has chosen it: what becomes of the connection.
     pub(super) async fn upgrade(&mut self) -> Then {
         if self.secure().await { Then::GoOn } else { Then::Close }
     }

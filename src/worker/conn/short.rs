@@ -149,11 +149,10 @@ impl Conn {
             self.writer.timeout = timeout_of(ex.site);
             let stays = self.persistence(ex, response, ready.framing);
             let told = Told::of(ex, stays);
-            let source = match source {
+            match source {
                 Source::Content(content) if told == Told::Nothing && !self.writer.has_unsent() => {
                     content.set_date(&date);
                     self.writer.put_answer(content);
-                    None
                 }
                 source => {
                     let out = self.writer.head();
@@ -163,17 +162,15 @@ impl Conn {
                     }
                     told.put(out, ex, self.requests);
                     out.extend_from_slice(b"\r\n");
-                    Some(source)
+                    match source {
+                        Source::Bytes(bytes) => self.writer.put(&bytes),
+                        Source::Content(content) => self.writer.put_content(content),
+                        Source::File(body) => match self.writer.file_at_once(&body) {
+                            Some(bytes) => shortcut::keep_content(&thread, (kept, ready), &body, bytes),
+                            None => return (stays, Then::Close, Some(body)),
+                        },
+                    }
                 }
-            };
-            match source {
-                None => {}
-                Some(Source::Bytes(bytes)) => self.writer.put(&bytes),
-                Some(Source::Content(content)) => self.writer.put_content(content),
-                Some(Source::File(body)) => match self.writer.file_at_once(&body) {
-                    Some(bytes) => shortcut::keep_content(&thread, (kept, ready), &body, bytes),
-                    None => return (stays, Then::Close, Some(body)),
-                },
             }
             self.log(ex, response, before, (stays, End::Whole), passed);
             (stays, self.behind_whole(ex, stays), None)
