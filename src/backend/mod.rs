@@ -39,7 +39,7 @@ use crate::net::tls::{Clients, Partner};
 pub struct Backends {
     pools: Vec<(Scheme, Arc<Pool>)>,
     balances: Vec<Arc<Balance>>,
-    services: Vec<(Scheme, Processes)>,
+    services: Vec<(Scheme, Arc<Processes>)>,
     clients: Clients,
     /// A process has had enough requests for the launcher to know.
     news: Arc<Notify>,
@@ -68,12 +68,13 @@ impl Backends {
         }
     }
 
-    /// The connections to an address over which this is spoken, if it may be talked to.
+    /// The connections to an address over which this is spoken, if it may be talked to. For a service it is its door: which of
+    /// its processes has a request is chosen when it gets its connection.
     pub fn to(&self, scheme: Scheme, address: &Address) -> Option<&Arc<Pool>> {
         if let Address::Service(name) = address {
             let mut services = self.services.iter();
             let service = services.find(|(spoken, service)| *spoken == scheme && service.are_of(name));
-            return service.and_then(|(_, service)| service.least_busy());
+            return service.and_then(|(_, service)| service.door());
         }
         let mut pools = self.pools.iter();
         pools.find_map(|(spoken, pool)| (*spoken == scheme && pool.address() == address).then_some(pool))

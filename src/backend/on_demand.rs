@@ -273,7 +273,11 @@ impl Place {
         let process = Process::on_demand(path, Arc::clone(freed));
         Ok(Place {
             listener: listener.into(),
-            pool: Arc::new(Pool::of_process(Address::Service(b"fcgid".to_vec()), process)),
+            pool: Arc::new(Pool::of_process(
+                Address::Service(b"fcgid".to_vec()),
+                process,
+                Arc::default(),
+            )),
         })
     }
 

@@ -150,7 +150,8 @@ pub struct Pool {
     idle: Mutex<Vec<Idle>>,
     /// Requests that have a connection or are getting one.
     active: AtomicUsize,
-    ended: Notify,
+    /// There is a request less: here, or with any process of the service.
+    ended: Arc<Notify>,
     /// Requests that wait for processes.
     pub(super) waiting: Waiting,
     /// No connection is kept any more.
@@ -179,7 +180,7 @@ impl Pool {
             process: None,
             idle: Mutex::default(),
             active: AtomicUsize::new(0),
-            ended: Notify::new(),
+            ended: Arc::default(),
             waiting: Waiting::default(),
             closing: AtomicBool::new(false),
             failed: Mutex::default(),
@@ -187,10 +188,11 @@ impl Pool {
         }
     }
 
-    /// Those to a process of a service.
-    pub(super) fn of_process(address: Address, process: Process) -> Pool {
+    /// Those to a process of a service, whose processes all tell of it when a request has `ended`.
+    pub(super) fn of_process(address: Address, process: Process, ended: Arc<Notify>) -> Pool {
         Pool {
             process: Some(process),
+            ended,
             ..Pool::new(address)
         }
     }
@@ -232,60 +234,63 @@ impl Pool {
         locked(&self.idle).len()
     }
 
-    /// A kept connection for one request, if one is there and as many as may are not at work.
+    /// A kept connection for one request, if one is there and as many as may are not at work. Where this is a process of a
+    /// service, it is one to the process that has fewest requests.
     pub fn lease_kept(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Option<Lease> {
-        if which == Which::New || self.kept() == 0 {
+        if which == Which::New || self.is_of_one() && self.kept() == 0 {
             return None;
         }
         let turn = Pool::turn_at_once(self, agreed)?;
-        let owed = Owed::by(self);
-        let (socket, live) = self.kept_one(agreed.tls.as_ref(), which)?;
-        self.waiting.is_reused();
-        if let Some(process) = &self.process {
+        let pool = &turn.pool;
+        let owed = Owed::by(pool);
+        let (socket, live) = pool.kept_one(agreed.tls.as_ref(), which)?;
+        pool.waiting.is_reused();
+        if let Some(process) = &pool.process {
             process.is_given();
         }
         Some(Lease::new(turn, socket, agreed, Origin::Kept(live)).owing(owed))
     }
 
-    /// A connection for one request.
+    /// A connection for one request. Where this is a process of a service, it is one to the process that has fewest requests.
     pub async fn lease(self: &Arc<Pool>, agreed: &Agreed, which: Which) -> Result<Lease, NoLease> {
         let turn = Pool::turn(self, agreed).await?;
-        let owed = Owed::by(self);
-        if let Some(process) = &self.process {
+        let pool = Arc::clone(&turn.pool);
+        let owed = Owed::by(&pool);
+        if let Some(process) = &pool.process {
             process.is_given();
         }
         if which != Which::New
-            && let Some((socket, live)) = self.kept_one(agreed.tls.as_ref(), which)
+            && let Some((socket, live)) = pool.kept_one(agreed.tls.as_ref(), which)
         {
-            self.waiting.is_reused();
+            pool.waiting.is_reused();
             return Ok(Lease::new(turn, socket, agreed, Origin::Kept(live)).owing(owed));
         }
-        self.is_rested(agreed)?;
+        pool.is_rested(agreed)?;
         if which != Which::New
-            && let Some(idle) = self.waiting.for_another().await
+            && let Some(idle) = pool.waiting.for_another().await
             && let Ok(socket) = idle.parked.unpark()
         {
-            self.waiting.is_reused();
+            pool.waiting.is_reused();
             return Ok(Lease::new(turn, socket, agreed, Origin::Kept(idle.live)).owing(owed));
         }
-        let waiting = Unanswered::new(self);
-        match timeout_at(Instant::now() + agreed.connect, self.connected()).await {
+        let waiting = Unanswered::new(&pool);
+        match timeout_at(Instant::now() + agreed.connect, pool.connected()).await {
             Ok(Ok(mut socket)) => {
-                *locked(&self.failed) = None;
+                *locked(&pool.failed) = None;
                 if let Some(partner) = &agreed.tls {
                     secured(&mut socket, partner, agreed.handshake).await?;
                 }
                 Ok(Lease::new(turn, socket, agreed, Origin::New(waiting)).owing(owed))
             }
-            Ok(Err(error)) if self.process.is_some() && error.kind() == io::ErrorKind::WouldBlock => {
+            Ok(Err(error)) if pool.process.is_some() && error.kind() == io::ErrorKind::WouldBlock => {
                 Err(NoLease::QueueFull)
             }
             Ok(Err(error)) => {
-                *locked(&self.failed) = Some(Instant::now());
+                *locked(&pool.failed) = Some(Instant::now());
                 Err(NoLease::Unreachable(error))
             }
             Err(_) => {
-                *locked(&self.failed) = Some(Instant::now());
+                *locked(&pool.failed) = Some(Instant::now());
                 Err(NoLease::TimedOut(agreed.connect))
             }
         }
@@ -360,13 +365,22 @@ impl Pool {
             0 => usize::MAX,
             most => usize::try_from(most).unwrap_or(usize::MAX),
         };
-        let taken = pool.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, |active| {
-            (active < most).then_some(active + 1)
-        });
-        taken.is_ok().then(|| Turn {
-            pool: Arc::clone(pool),
-            is_answered: false,
-        })
+        let all = pool.process.as_ref().and_then(Process::all);
+        loop {
+            let least = all.as_ref().and_then(|all| all.least_busy());
+            let (pool, active) = least.unwrap_or_else(|| (pool, pool.active()));
+            if active >= most {
+                return None;
+            }
+            // Another thread may have chosen the same one meanwhile: then it may be no more the one that has fewest.
+            let taken = (pool.active).compare_exchange_weak(active, active + 1, Ordering::AcqRel, Ordering::Acquire);
+            if taken.is_ok() {
+                return Some(Turn {
+                    pool: Arc::clone(pool),
+                    is_answered: false,
+                });
+            }
+        }
     }
 
     async fn connected(&self) -> io::Result<Socket> {

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -48,10 +48,12 @@ pub enum News {
 
 impl Processes {
     /// Those that a service may have, with their sockets in `directory`.
-    pub(super) fn of(service: &Service, directory: &[u8], news: &Arc<Notify>) -> Processes {
+    pub(super) fn of(service: &Service, directory: &[u8], news: &Arc<Notify>) -> Arc<Processes> {
         let address = Address::Service(service.name.clone().into_bytes());
-        let pool = |number| {
+        let ended: Arc<Notify> = Arc::default();
+        let pool = |number, all: &Weak<Processes>| {
             let process = Process {
+                all: Weak::clone(all),
                 path: services::socket(directory, &service.name, number),
                 watchdog: service.watchdog,
                 portion: (service.max_requests / 10).max(1),
@@ -63,12 +65,12 @@ impl Processes {
                 edition: AtomicU64::new(0),
                 freed: None,
             };
-            Arc::new(Pool::of_process(address.clone(), process))
+            Arc::new(Pool::of_process(address.clone(), process, Arc::clone(&ended)))
         };
-        Processes {
+        Arc::new_cyclic(|all| Processes {
             name: service.name.clone(),
-            pools: (0..service.processes.most).map(pool).collect(),
-        }
+            pools: (0..service.processes.most).map(|number| pool(number, all)).collect(),
+        })
     }
 
     /// Whether they are the service's of this name.
@@ -76,9 +78,15 @@ impl Processes {
         self.name.as_bytes() == name
     }
 
-    /// The one that has fewest requests; of several the first, so that the last ones come to rest.
-    pub(super) fn least_busy(&self) -> Option<&Arc<Pool>> {
-        self.pools.iter().min_by_key(|pool| pool.active())
+    /// The one that has fewest requests, and how many; of several the first, so that the last ones come to rest.
+    pub(super) fn least_busy(&self) -> Option<(&Arc<Pool>, usize)> {
+        let all = self.pools.iter().map(|pool| (pool, pool.active()));
+        all.min_by_key(|(_, active)| *active)
+    }
+
+    /// The first of them: a request that comes to it goes to the least busy one.
+    pub(super) fn door(&self) -> Option<&Arc<Pool>> {
+        self.pools.first()
     }
 
     /// All of them.
@@ -116,6 +124,8 @@ impl Processes {
 /// What is known here of one process.
 #[derive(Debug)]
 pub(super) struct Process {
+    /// The service's processes, of which it is one; nothing where a worker has started it itself.
+    all: Weak<Processes>,
     /// Its socket.
     pub(super) path: Vec<u8>,
     watchdog: Duration,
@@ -150,6 +160,7 @@ impl Process {
     /// One that a worker has started itself.
     pub(super) fn on_demand(path: Vec<u8>, freed: Arc<Notify>) -> Process {
         Process {
+            all: Weak::new(),
             path,
             watchdog: Duration::ZERO,
             portion: 1,
@@ -161,6 +172,11 @@ impl Process {
             edition: AtomicU64::new(0),
             freed: Some(freed),
         }
+    }
+
+    /// All processes of its service.
+    pub(super) fn all(&self) -> Option<Arc<Processes>> {
+        self.all.upgrade()
     }
 
     /// It has a request less.
@@ -227,5 +243,94 @@ impl Drop for Owed {
         if let Some(process) = self.0.process() {
             process.unanswered.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+    use std::sync::{Arc, Barrier};
+    use std::time::Duration;
+
+    use super::Processes;
+    use crate::backend::pool::{Agreed, Keep, Lease, Pool, Which};
+    use crate::config::directives::service::Service;
+    use crate::config::services;
+
+    const AGREED: Agreed = Agreed {
+        keep: Keep::No,
+        connect: Duration::from_secs(20),
+        acquire: Duration::from_secs(20),
+        retry: Duration::ZERO,
+        most: 0,
+        idle: Duration::ZERO,
+        tls: None,
+        handshake: Duration::ZERO,
+    };
+
+    /// Three processes, and the directory of their sockets.
+    fn three() -> (Arc<Processes>, PathBuf, Vec<UnixListener>) {
+        let directory = std::env::temp_dir().join(format!("lychgate-service-{}", std::process::id()));
+        std::fs::create_dir(&directory).expect("nobody else has it");
+        let name = directory.to_str().expect("text").as_bytes();
+        let mut service = Service::new("three");
+        service.processes.most = 3;
+        let listeners = (0..3).map(|number| {
+            let path = services::socket(name, "three", number);
+            UnixListener::bind(str::from_utf8(&path).expect("text")).expect("it listens")
+        });
+        let listeners = listeners.collect();
+        (Processes::of(&service, name, &Arc::default()), directory, listeners)
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("it starts").block_on(test)
+    }
+
+    /// A connection, where each process may have so many requests.
+    async fn lease(pool: &Arc<Pool>, most: u64) -> Lease {
+        let agreed = Agreed { most, ..AGREED };
+        pool.lease(&agreed, Which::New).await.expect("it listens")
+    }
+
+    #[test]
+    fn requests_that_come_at_the_same_time_go_to_different_processes() {
+        let (processes, directory, _listeners) = three();
+        let active = || processes.pools().map(|pool| pool.active()).collect::<Vec<_>>();
+        let door = processes.door().expect("there are three");
+        // Six threads that have all found the way before one of them goes it.
+        let (here, there) = (Barrier::new(7), Barrier::new(7));
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    run(async {
+                        here.wait();
+                        let lease = lease(door, 0).await;
+                        there.wait();
+                        here.wait();
+                        drop(lease);
+                    });
+                });
+            }
+            here.wait();
+            there.wait();
+            let at_once = active();
+            here.wait();
+            assert_eq!(at_once, [2, 2, 2]);
+        });
+        assert_eq!(active(), [0, 0, 0]);
+        // Who waits for one process waits for any.
+        run(async {
+            let mut leases = Vec::new();
+            for _ in 0..6 {
+                leases.push(lease(door, 2).await);
+            }
+            let last = leases.pop();
+            let (_one_more, ()) = tokio::join!(lease(door, 2), async { drop(last) });
+            assert_eq!(active(), [2, 2, 2]);
+        });
+        std::fs::remove_dir_all(directory).expect("it is there");
     }
 }
