@@ -14,7 +14,8 @@ use crate::process::identity::{Identity, UnknownIdentity};
 /// The directives that name a file which the server makes itself.
 const LOGS: [&str; 4] = ["CustomLog", "ErrorLog", "GlobalLog", "TransferLog"];
 
-/// The logs of sites whose directories, or whose programs, are not there. `logs` of ServerRoot is made when the server starts.
+/// The logs of sites whose directories, or whose programs, are not there, and those whose programs get what a shell should.
+/// `logs` of ServerRoot is made when the server starts.
 pub(in crate::cli) fn unfit_logs(settings: &Settings) -> Vec<ConfigError> {
     let mut unfit = Vec::new();
     for node in &settings.nodes {
@@ -31,7 +32,10 @@ fn unfit_log(node: &Node, settings: &Settings) -> Option<ConfigError> {
     let directive = LOGS.iter().find(|name| node.name().eq_ignore_ascii_case(name))?;
     let word = node.words().first()?;
     let sentence = match word.strip_prefix(b"|") {
-        Some(command) => missing_program(command)?,
+        Some(command) => match missing_program(command) {
+            Some(sentence) => sentence,
+            None => return Some(ConfigError::warning(node.span(), node.name(), shell_word(command)?)),
+        },
         None if *directive == "ErrorLog" && is_system_log(word) => return None,
         None => missing_directory(settings, word)?,
     };
@@ -48,6 +52,21 @@ fn missing_program(command: &[u8]) -> Option<String> {
         .next()?;
     let is_missing = program.starts_with(b"/") && matches!(stat(program.as_slice()), Err(Errno::NOENT | Errno::NOTDIR));
     is_missing.then(|| format!("{} is not there; install it, or name another program", shown(&program)))
+}
+
+/// That a word of a command which no shell sees is meant for one.
+fn shell_word(command: &[u8]) -> Option<String> {
+    if command.starts_with(b"$") {
+        return None;
+    }
+    let words = split(command.strip_prefix(b"|").unwrap_or(command)).into_iter().skip(1);
+    let is_meant = |word: &Vec<u8>| {
+        let is_redirection = word.starts_with(b">") || word.starts_with(b"2>");
+        is_redirection || matches!(word.as_slice(), b"<" | b"|" | b"||" | b"&" | b"&&" | b";")
+    };
+    let word = words.into_iter().find(is_meant)?;
+    let told = "is for a shell, but `|` starts the program without one and hands it over as a word; `|$` in its place has a shell";
+    Some(format!("{} {told}", shown(&word)))
 }
 
 fn missing_directory(settings: &Settings, word: &[u8]) -> Option<String> {
@@ -96,8 +115,11 @@ mod tests {
             <VirtualHost *:80>\nErrorLog syslog:user:a/b\nCustomLog \"|/nowhere/program /nowhere/a\" common\n\
             CustomLog /dev/null/log common\nGlobalLog \"/no where/log\" common\n</VirtualHost>\n\
             <VirtualHost *:81>\nErrorLog /log\n</VirtualHost>\nCustomLog \"||/bin/sh -c /nowhere\" common\n\
-            CustomLog \"|$/nowhere\" common\nErrorLog \"||'/nowhere/a b' c\"\nCustomLog |program common\n";
+            CustomLog \"|$/nowhere\" common\nErrorLog \"||'/nowhere/a b' c\"\nCustomLog |program common\n\
+            CustomLog \"|/bin/cat >> /tmp/a\" common\nCustomLog \"|$/bin/cat >> /tmp/a\" common\nErrorLog \"||/bin/cat -u 2>&1 | cat\"\n\
+            GlobalLog \"|/bin/sh -c 'cat > /tmp/a'\" common\n";
         let loaded = load_text("a.conf", text, Path::new("/srv"));
+        let no_shell = "is for a shell, but `|` starts the program without one and hands it over as a word; `|$` in its place has a shell";
         let unfit = unfit_logs(&loaded.settings);
         let unfit: Vec<String> = unfit.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -109,6 +131,8 @@ mod tests {
                 "a.conf:8: CustomLog: `/dev/null` is not a directory; make it, or name another",
                 "a.conf:9: GlobalLog: `/no where` is not a directory; make it, or name another",
                 "a.conf:16: ErrorLog: `/nowhere/a b` is not there; install it, or name another program",
+                &format!("a.conf:18: warning: CustomLog: `>>` {no_shell}"),
+                &format!("a.conf:20: warning: ErrorLog: `2>&1` {no_shell}"),
             ]
         );
     }
