@@ -4,13 +4,14 @@
 //! programs, x32) are refused altogether, or they would be a way around the list.
 
 pub mod lists;
+mod program;
 
 use std::ffi::{c_long, c_ulong};
 use std::io;
 
-use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter,
-};
+use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
+
+use program::{Backwards, Ranges};
 
 /// Calls that fail, ready for the kernel.
 #[derive(Clone, Debug)]
@@ -51,24 +52,39 @@ pub enum When {
 
 impl Filter {
     /// A filter that refuses these calls and lets all others pass. Of the entries of one call, the first that fits decides.
-    /// The kernel takes 4096 instructions, which is some 500 entries; a longer list fails when it is entered.
+    /// The kernel takes 4096 instructions, which is some 400 entries; a longer list fails when it is entered.
     ///
     /// Where no argument decides, the kernel remembers the answer (since 5.11), and the list costs nothing. To know them it
-    /// asks the program for every call there is when it is entered: so calls are found by halves, not one after the other.
+    /// asks the program for every call there is when it is entered, and makes it into machine code: 20 us and 0.15 us for each
+    /// instruction, measured. So calls are found by halves, and neighbours that fare alike are one range.
     pub fn refusing(list: &[Refused]) -> Filter {
-        let mut calls: Vec<u32> = list.iter().map(number_of).collect();
+        let mut calls: Vec<u32> = list.iter().map(number_of).filter(|call| *call < X32_BIT).collect();
         calls.sort_unstable();
         calls.dedup();
-        let mut program = vec![
+        let mut program = Backwards::default();
+        let allowed = program.end(allow());
+        let mut ranges = Ranges::default();
+        ranges.from(0, allowed);
+        for call in calls {
+            let fate = match of_call(call, list).as_slice() {
+                [always] => program.end(*always),
+                judged => program.block(judged),
+            };
+            ranges.from(call, fate);
+            ranges.from(call + 1, allowed);
+        }
+        ranges.from(X32_BIT, program.end(refuse(libc::ENOSYS)));
+        let decided = program.among(&ranges.0);
+        program.go(decided);
+        program.block(&[
             load(ARCHITECTURE),
             jump(BPF_JEQ, AUDIT_ARCHITECTURE, 1, 0),
             refuse(libc::EPERM),
             load(NUMBER),
-            jump(BPF_JGE, X32_BIT, 0, 1),
-            refuse(libc::ENOSYS),
-        ];
-        program.extend(among(&calls, list));
-        Filter { program }
+        ]);
+        Filter {
+            program: program.forwards(),
+        }
     }
 
     /// A filter that has somebody else decide on these calls, see [`super::supervise`], and lets all others pass. Calls of
@@ -121,36 +137,17 @@ impl Filter {
 /// does. It is for those who run foreign code beside their secrets in one memory (SECCOMP_FILTER_FLAG_SPEC_ALLOW).
 pub(super) const FILTER_FLAGS: c_ulong = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
-/// What decides on a call whose number is loaded, which may be one of these (in order): halves, down to one.
-fn among(calls: &[u32], list: &[Refused]) -> Vec<sock_filter> {
-    match calls {
-        [] => vec![allow()],
-        [call] => {
-            let judged = of_call(*call, list);
-            let mut program = match u8::try_from(judged.len()) {
-                Ok(length) => vec![jump(BPF_JEQ, *call, 0, length)],
-                // Jumps on a condition reach 255 instructions, the one without reaches any.
-                Err(_) => vec![jump(BPF_JEQ, *call, 1, 0), skip(judged.len())],
-            };
-            program.extend(judged);
-            program.push(allow());
-            program
-        }
-        _ => {
-            let (low, high) = calls.split_at(calls.len() / 2);
-            let first = high.first().copied().unwrap_or(u32::MAX);
-            let low = among(low, list);
-            let mut program = vec![jump(BPF_JGE, first, 0, 1), skip(low.len())];
-            program.extend(low);
-            program.extend(among(high, list));
-            program
-        }
-    }
-}
-
-/// The tests of one call: those of its entries, in their order.
+/// The tests of one call: those of its entries, in their order. Where it is always refused, that alone.
 fn of_call(call: u32, list: &[Refused]) -> Vec<sock_filter> {
     let entries: Vec<_> = list.iter().filter(|refused| number_of(refused) == call).collect();
+    if let Some(Refused {
+        when: When::Always,
+        errno,
+        ..
+    }) = entries.first()
+    {
+        return vec![refuse(*errno)];
+    }
     let judged = entries.iter().enumerate().map(|(at, refused)| {
         let is_last = at + 1 == entries.len();
         let pass = if is_last { allow() } else { skip(0) };

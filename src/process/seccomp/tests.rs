@@ -141,6 +141,44 @@ fn each_call_is_found_among_many() {
     }
 }
 
+/// Whether a call with these arguments is refused, as the list has it.
+fn fits(when: When, arguments: [u64; 6]) -> bool {
+    let argument = |number: u32| u32::try_from(arguments[number as usize] & 0xffff_ffff).expect("a half");
+    match when {
+        When::Always => true,
+        When::AnyBit(number, bits) => argument(number) & bits != 0,
+        When::NoBit(number, bits) => argument(number) & bits == 0,
+        When::Is(number, mask, value) => argument(number) & mask == value,
+        When::IsNot(number, mask, value) => argument(number) & mask != value,
+        When::NotAmong(number, values) => !values.contains(&argument(number)),
+        When::Both(one, other) => fits(*one, arguments) && fits(*other, arguments),
+    }
+}
+
+#[test]
+fn programs_say_what_their_lists_say_and_are_short() {
+    // One that no conditional jump reaches over: every call another error.
+    let long = (0..400).map(|n| refused(n * 3, When::IsNot(0, !0, 1), i32::try_from(n).expect("few") + 1));
+    let lists = [
+        (lists::script(), 170),
+        (lists::worker(Unlinking::Refused), 230),
+        (lists::worker(Unlinking::Allowed), 230),
+        (long.collect(), 4096),
+    ];
+    for (list, most) in lists {
+        let filter = Filter::refusing(&list);
+        assert!(filter.program.len() <= most, "{} of {most}", filter.program.len());
+        for call in 0..1300 {
+            for arguments in [[0; 6], [1; 6], [u64::MAX; 6], [0x2000_0000; 6], [2, 3, 58, 0, 0, 0]] {
+                let mut entries = list.iter().filter(|entry| entry.call == call);
+                let first = entries.find(|entry| fits(entry.when, arguments));
+                let verdict = first.map_or(Verdict::Allowed, |entry| Verdict::Fails(entry.errno));
+                assert_eq!(filter.of(call, &arguments), verdict, "{call} {arguments:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_first_entry_of_a_call_that_fits_decides() {
     let filter = Filter::refusing(&[
