@@ -10,15 +10,14 @@ pub struct Htpasswd {
 }
 
 impl Htpasswd {
-    /// Reads a file's text. Of two lines with the same name the first counts.
+    /// Reads a file's text. Of two lines with the same name the first counts. A line without a colon is a user whom no password
+    /// lets in.
     pub fn parse(text: &[u8]) -> Htpasswd {
         let mut file = Htpasswd::default();
         for line in lines(text) {
-            let Some((name, rest)) = split_at_colons(&line) else {
-                continue;
-            };
+            let (name, rest) = split_at_colons(&line).unwrap_or((&line, b""));
             let hash = rest.split(|byte| *byte == b':').next().unwrap_or_default().to_vec();
-            if file.first.is_none() {
+            if file.first.is_none() && !hash.is_empty() {
                 file.first = Some(hash.clone());
             }
             file.users.entry(name.to_vec()).or_insert(hash);
@@ -80,7 +79,7 @@ mod tests {
             ("d", Some(b"")),
             ("long", Some(b"ab")),
             ("", Some(b"none")),
-            ("bare", None),
+            ("bare", Some(b"")),
             ("# comment", None),
         ];
         for (user, want) in table {

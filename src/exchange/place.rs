@@ -1,5 +1,6 @@
 //! Where a target landed: made by the walk alone, so that no handler opens a file that no walk has judged.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::directives::DirConf;
@@ -98,6 +99,15 @@ impl Place {
     pub fn has_includes(&self) -> bool {
         let options = self.conf.core.options.in_force();
         options.has(Options::INCLUDES) || options.has(Options::INCLUDES_NO_EXEC)
+    }
+
+    /// The name of what is there, that of a directory with a slash at its end.
+    pub fn full_name(&self) -> Cow<'_, [u8]> {
+        if self.landing() == Landing::Directory && !self.path.ends_with(b"/") {
+            Cow::Owned([&self.path, &b"/"[..]].concat())
+        } else {
+            Cow::Borrowed(&self.path)
+        }
     }
 
     /// What it is.

@@ -1,19 +1,21 @@
 //! What rules add to an answer: cookies, and the fields of the request that decided.
 
 use crate::exchange::Exchange;
-use crate::exchange::response::Response;
+use crate::exchange::response::{Origin, Response};
+use crate::filters::tables::Made;
 use crate::http::status::Status;
 
 /// Adds it.
-pub fn apply(ex: &Exchange, response: &mut Response) {
+pub fn apply(ex: &Exchange, response: &mut Response, made: Made) {
     let fields = &mut response.head.fields;
     for (_, cookie) in &ex.rewriting.cookies {
         fields.append("Set-Cookie", cookie.as_slice());
     }
-    // Redirects and errors are told without it, as by Apache.
+    // The server's own pages of redirects and errors are told without it, and what a server behind says of them, as by Apache.
     let names = ex.rewriting.vary.names();
     let status = response.head.status;
-    if names.is_empty() || status.code() >= 300 && status != Status::NOT_MODIFIED {
+    let is_told_without = made == Made::ByServer || response.origin == Origin::Behind;
+    if names.is_empty() || is_told_without && status.code() >= 300 && status != Status::NOT_MODIFIED {
         return;
     }
     let said = fields.joined(b"Vary").map(|vary| vary.into_owned()).unwrap_or_default();

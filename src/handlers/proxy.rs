@@ -205,7 +205,7 @@ pub(in crate::handlers) fn asked(place: &Place) -> Result<Target, Fail> {
         Alias::Proxied => parsed(&place.path)?,
         Alias::None | Alias::Files | Alias::Scripts => {
             let mut target = parsed(place.types.handler.as_deref().unwrap_or_default())?;
-            let name = [&target.path, place.path.as_slice()].concat();
+            let name = [&target.path, &*place.full_name()].concat();
             target.path.clear();
             escape_path_for_server(&mut target.path, &name, EncodedSlash::Escaped);
             target

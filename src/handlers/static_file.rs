@@ -16,6 +16,7 @@ use crate::exchange::place::{Landing, Place};
 use crate::exchange::response::{Body, Copied, FileBody, FilePart, Outcome, Response};
 use crate::exchange::tag;
 use crate::fs::open::{Found, Meta, OpenFile};
+use crate::handlers::cgi::broken_body;
 use crate::handlers::precompressed;
 use crate::http::coding::Coding;
 use crate::http::conditional::{self, Condition, ETag, Validators};
@@ -87,6 +88,20 @@ pub fn options(ex: &Exchange, place: &Place) -> Response {
         describe(&mut response, place);
     }
     response
+}
+
+/// Reads a body whose length is told at its end only, for LimitRequestBody bounds it all the same.
+pub async fn read_body(ex: &Exchange, place: &Place) -> Result<(), Fail> {
+    let limit = place.conf.core.limit_request_body.or(BODY_LIMIT);
+    ex.body.limit((limit > 0).then_some(limit));
+    while ex
+        .body
+        .data()
+        .await
+        .map_err(|error| broken_body(error).of_module("core"))?
+        .is_some()
+    {}
+    Ok(())
 }
 
 /// A body that came with the request is not read, but bounded all the same.

@@ -163,7 +163,7 @@ fn not_authorized(ex: &Exchange, place: &Place) -> Fail {
     if place.conf.authz.forbidden_on_failure.or(false) {
         return Fail::site(Status::FORBIDDEN, note).of_module("authz_core");
     }
-    authn::challenge(ex, place, note)
+    authn::challenge(ex, place, note).of_module("authz_core")
 }
 
 fn url(ex: &Exchange) -> String {

@@ -44,7 +44,8 @@ pub(super) fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     ex.client.auth_type = Some("Basic");
     let Some((user, password)) = credentials(ex) else {
         ex.trace(|| Step::User("the request has no name and password for AuthType Basic".to_owned()));
-        return Err(challenge(ex, place, "").into());
+        let note = unusable(ex);
+        return Err(challenge(ex, place, note).into());
     };
     // Logs and error documents have the name even where it is wrong, as in Apache.
     ex.client.user = Some(user.clone());
@@ -169,6 +170,20 @@ fn parse(field: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         Some(colon) => Some((text.get(..colon)?.to_vec(), text.get(colon + 1..)?.to_vec())),
         None => Some((text, Vec::new())),
     }
+}
+
+/// What the log has of an Authorization field that has no name and password, in Apache's words, which other programs look for.
+fn unusable(ex: &mut Exchange) -> String {
+    let Some(field) = ex.head.field(b"Authorization") else {
+        return String::new();
+    };
+    let scheme = field.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let url = String::from_utf8_lossy(ex.target.path.as_bytes()).into_owned();
+    if !scheme.eq_ignore_ascii_case(b"Basic") {
+        return format!("client used wrong authentication scheme: {url}");
+    }
+    ex.client.user = Some(Vec::new());
+    format!("user  not found: {url}: its name and password cannot be read")
 }
 
 /// What a provider knows.

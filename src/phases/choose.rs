@@ -175,6 +175,7 @@ fn chosen(ex: &mut Exchange, place: &Place) -> Result<Handler, Fail> {
         return Ok(Handler::Fcgid);
     }
     match place.landing() {
+        Landing::Missing if is_script && !named.is_some_and(handlers::is_on_demand) => script(ex, place),
         Landing::Missing => Err(missing(ex)),
         Landing::Directory if is_script => script(ex, place),
         // The handlers of files have nothing to show of a directory, and that of listings does not know POST.
@@ -332,7 +333,10 @@ fn script(ex: &Exchange, place: &Place) -> Result<Handler, Fail> {
         Landing::File => Ok(Handler::Cgi),
         Landing::Missing => Err(Fail::site(
             Status::NOT_FOUND,
-            format!("script not found: `{}`", String::from_utf8_lossy(&ex.file)),
+            format!(
+                "stderr from {}: script not found or unable to stat",
+                String::from_utf8_lossy(&ex.file)
+            ),
         )
         .of_module("cgi")),
         Landing::Directory => Err(Fail::site(

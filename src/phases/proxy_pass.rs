@@ -76,6 +76,7 @@ fn matched(pass: &Pass, path: &[u8]) -> Option<Found> {
             Some(Found::Rest(path.len() - rest.len()))
         }
         From::Match(regex) => regex.captures(path).map(Found::Groups),
+        From::Nothing => None,
     }
 }
 

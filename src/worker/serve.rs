@@ -250,7 +250,7 @@ pub fn finish_at_once<O: Outside>(ex: &mut Exchange, outside: &O, response: &mut
 
 /// What is done about the head of any answer.
 fn complete(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
-    rewriting::apply(ex, response);
+    rewriting::apply(ex, response, made);
     negotiated::apply(ex, response);
     let ((), effort) = effort::watched_at_once(|| change_fields(ex, response, made, coded));
     if let Some(pattern) = effort.gave_up {
@@ -367,7 +367,12 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     }
     // Each in a box of its own: in the future of every request there would be room for the largest, and futures are moved.
     let mut outcome = match handler {
-        Handler::StaticFile => handlers::static_file::run(ex, &place)?,
+        Handler::StaticFile => {
+            if ex.body.length() == BodyLength::Unknown {
+                Box::pin(handlers::static_file::read_body(ex, &place)).await?;
+            }
+            handlers::static_file::run(ex, &place)?
+        }
         Handler::AsIs => handlers::as_is::run(ex, &place)?,
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => Box::pin(handlers::autoindex::run(ex, &place, &Around(outside))).await?,

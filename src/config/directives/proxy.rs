@@ -60,6 +60,8 @@ pub enum From {
     Prefix(Vec<u8>),
     /// A regular expression.
     Match(Regex),
+    /// With nothing: no path of a request is like it.
+    Nothing,
 }
 
 /// Where a URL path leads.
@@ -423,7 +425,10 @@ fn pass_place(conf: &mut DirConf, args: &Args, compared: Compared) -> Said<()> {
         compared
     };
     if compared == Compared::Prefix && !section.starts_with(b"/") {
-        made(b"/", args.words, compared, args.span)?;
+        // It takes the place of an outer section's line all the same, and keeps its requests here.
+        let from = From::Nothing;
+        let pass = made(b"/", args.words, compared, args.span)?;
+        conf.proxy.pass.set(Pass { from, ..pass });
         args.remark(format!(
             "{} has none of `*`, `?` and `[`, and is taken for a path, which no request has; write ProxyPassMatch",
             shown(section)

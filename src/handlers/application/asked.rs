@@ -236,7 +236,7 @@ fn by_handler(place: &Place, backend: Backend) -> Result<Target, Fail> {
         let note = "the file's name has control characters or `?`, and is not given to the application";
         return Err(Fail::new(Status::FORBIDDEN, Blame::Client, note).of_module("proxy"));
     }
-    let mut target = parsed(&[handler, &place.path].concat())?;
+    let mut target = parsed(&[handler, &*place.full_name()].concat())?;
     if !target.path.starts_with(b"/") {
         target.path.insert(0, b'/');
     }
