@@ -124,6 +124,9 @@ impl Scheme {
 /// A handler of this beginning is an application server.
 pub const HANDLER: &[u8] = b"proxy:";
 
+/// The handler of what ProxyPass or a rule gives away.
+pub const SERVER: &[u8] = b"proxy-server";
+
 /// Where an application listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {

@@ -27,7 +27,7 @@ use crate::backend::on_demand::OnDemand;
 use crate::backend::pool::{Lease, Which};
 use crate::backend::wire::Repeatable;
 use crate::backend::{Backends, fastcgi, scgi};
-use crate::config::backends::{Address, Scheme};
+use crate::config::backends::{self, Address, Scheme};
 use crate::exchange::Exchange;
 use crate::exchange::error_facts;
 use crate::exchange::fail::Fail;
@@ -116,7 +116,7 @@ pub async fn run(
     let mut here = None;
     let way = known.way(ex, place, applications, &mut here)?;
     let target = &way.asked.target;
-    ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
+    ex.handler = place.types.handler.clone().unwrap_or_else(|| backends::SERVER.to_vec());
     let pool = way.pool(applications)?;
     let module = target.scheme.module();
     let mut input = Input::of(ex, place, module).await?;

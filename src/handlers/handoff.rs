@@ -40,7 +40,7 @@ pub fn explain(ex: &mut Exchange, place: &Place) -> Result<(Address, Vec<u8>), F
 /// Waits until the service of `place` is ready to take the connection.
 pub async fn run(ex: &mut Exchange, place: &Place, applications: &Applications) -> Result<Outcome, Fail> {
     let target = asked(place)?;
-    ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
+    ex.handler = place.types.handler.clone().unwrap_or_else(|| backends::SERVER.to_vec());
     let address = &target.address;
     let pool = Behind::Service.pool(ex, applications.backends(), &target)?;
     check(ex, address)?;

@@ -85,7 +85,7 @@ pub async fn run(
     mut begun: Option<Box<Begun>>,
 ) -> Result<Outcome, Fail> {
     let target = asked(place)?;
-    ex.handler = place.types.handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
+    ex.handler = place.types.handler.clone().unwrap_or_else(|| backends::SERVER.to_vec());
     let address = &target.address;
     let pool = Behind::Server.pool(ex, applications.backends(), &target)?;
     let max_forwards = match hops(ex)? {

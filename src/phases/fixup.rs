@@ -94,10 +94,6 @@ fn set_variables(ex: &mut Exchange, place: &Place) {
 
 /// What is left to be said of a place that stands.
 pub(super) fn complete(ex: &mut Exchange, place: &mut Place) {
-    // What a look at an index or a fallback meets besides files is forgotten, and changes nothing of the request.
-    if ex.rewriting.look == Look::Request || place.landing() == Landing::File {
-        request_fields::late(ex);
-    }
     let whole;
     let named = match place.landing() {
         // The name of a directory says nothing of what is in it.
@@ -117,6 +113,13 @@ pub(super) fn complete(ex: &mut Exchange, place: &mut Place) {
             ex.trace(|| said("SetHandler", "handler", &handler));
             place.types.handler = Some(handler_name(&handler));
         }
+    }
+    if place.alias != Alias::Proxied {
+        ex.handler = place.types.handler.clone().unwrap_or_default();
+    }
+    // What a look at an index or a fallback meets besides files is forgotten, and changes nothing of the request.
+    if ex.rewriting.look == Look::Request || place.landing() == Landing::File {
+        request_fields::late(ex);
     }
     if let Some(media_type) = &ex.rewriting.media_type {
         ex.trace(|| said("a rule's [T]", "type", media_type));

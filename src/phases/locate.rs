@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::config::backends;
 use crate::exchange::Exchange;
 use crate::exchange::authorizers::Refusal;
 use crate::exchange::client::{Patience, Question};
@@ -158,6 +159,7 @@ async fn completed(ex: &mut Exchange, place: Place) -> Result<Place, Stop> {
         ex.file.clone_from(&proxied.path);
         place.path = proxied.path;
         place.alias = Alias::Proxied;
+        ex.handler = backends::SERVER.to_vec();
     }
     redirect::of_sections(ex, &place.conf)?;
     if let Rewritten::Again(next) = rewritten {

@@ -145,7 +145,8 @@ that is no status line is always an error. (Apache takes such an answer for one 
         overrides: Override::None,
         default: "Off",
         summary: "Answer with the error pages of this server where a server behind it answers with an error.",
-        manual: "Without statuses it holds for 400 to 599, else for those alone. WWW-Authenticate of a 401 stays. It holds \
+        manual: "Without statuses it holds for 400 to 599, else for those alone; a line of an inner section takes the outer one's place (Apache joins \
+their statuses). WWW-Authenticate of a 401 stays, and Allow of a 405. It holds \
 for servers of HTTP and for FastCGI applications, whose cookies stay too; not for SCGI applications.",
         set: Set::Dir(|conf, args| {
             conf.proxy_http.error_override.set(error_override(args)?);

@@ -20,7 +20,7 @@ use crate::handlers::proxy::{MODULE, reverse};
 use crate::http::fields::{Fields, list_members};
 use crate::http::head::Version;
 use crate::http::received::{BodyEnd, Received};
-use crate::http::response::append_status_line;
+use crate::http::response::{ResponseHead, append_status_line};
 use crate::http::status::Status;
 
 /// Fields that concern the connection to the server behind alone (RFC 9110 section 7.6.1), or are said anew.
@@ -184,16 +184,20 @@ pub(in crate::handlers) fn overridden(place: &Place, status: Status) -> bool {
 /// The failure that stands for a response.
 fn replaced(received: &Received) -> Fail {
     let fail = Fail::client(received.head.status, "").of_module(MODULE);
-    match received.head.fields.joined(b"www-authenticate") {
-        Some(challenge) if received.head.status == Status::UNAUTHORIZED => {
-            fail.with_field("WWW-Authenticate", challenge.into_owned())
-        }
-        _ => fail,
+    // What such an answer must say (RFC 9110 sections 15.5.2 and 15.5.6).
+    let (name, known): (_, &[u8]) = match received.head.status {
+        Status::UNAUTHORIZED => ("WWW-Authenticate", b"www-authenticate"),
+        Status::METHOD_NOT_ALLOWED => ("Allow", b"allow"),
+        _ => return fail,
+    };
+    match received.head.fields.joined(known) {
+        Some(said) => fail.with_field(name, said.into_owned()),
+        None => fail,
     }
 }
 
 /// The head as it goes out here.
-pub(super) fn led_back(ex: &Exchange, place: &Place, received: Received) -> crate::http::response::ResponseHead {
+pub(super) fn led_back(ex: &Exchange, place: &Place, received: Received) -> ResponseHead {
     let (version, mut head) = (received.version, received.head);
     free_of_connection(&mut head.fields);
     let conf = &place.conf.proxy_http;

@@ -214,8 +214,9 @@ impl Variable {
             return Variable::ServerAddress;
         }
         match vars::Variable::from_name(&name) {
+            // Expressions alone know the handler, as in Apache.
+            Some(vars::Variable::Handler) | None => Variable::Unknown(name),
             Some(variable) => Variable::Server(variable),
-            None => Variable::Unknown(name),
         }
     }
 

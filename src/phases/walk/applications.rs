@@ -36,6 +36,8 @@ pub fn proxied(ex: &mut Exchange, translated: &Translated) -> Place {
         export(&mut ex.variables, &section.pattern, url);
         pieces.push(piece(ex, "Location", section));
     }
+    // Sections may ask for it, as in Apache.
+    ex.handler = backends::SERVER.to_vec();
     let judged = with_branches(ex, pieces, Vec::new());
     ex.set_conf(Arc::clone(&judged.conf));
     for field in &judged.fields {

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::config::backends;
 use crate::exchange::body::RequestBody;
 use crate::exchange::response::Response;
 use crate::exchange::{Began, Exchange};
@@ -152,7 +153,7 @@ impl Conn {
         destination: &Destination,
     ) -> Then {
         let handler = &destination.place.types.handler;
-        ex.handler = handler.clone().unwrap_or_else(|| b"proxy-server".to_vec());
+        ex.handler = handler.clone().unwrap_or_else(|| backends::SERVER.to_vec());
         let thread = Rc::clone(&self.thread);
         serve::finish_at_once(ex, &*thread, response);
         self.last_site = ex.site;
