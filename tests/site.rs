@@ -151,7 +151,7 @@ fn error_pages_are_pages_of_the_site() -> Result<(), String> {
         }
     }
     site.end_saying(&[
-        r"/cgi-bin/none`$",
+        r"/cgi-bin/none: script not found",
         r"is a directory",
         r"/\.htaccess",
         r"ends in CR LF.*sed -i",

@@ -379,10 +379,6 @@ impl Head {
         }
         let says_status = self.status.is_some();
         let (mut status, mut reason) = self.status.take().unwrap_or((200, None));
-        let typed = self
-            .fields
-            .iter()
-            .any(|(name, _)| ascii::eq_ignore_case(name, b"Content-Type"));
         let kind = match self.location.take() {
             None => Kind::Document,
             Some(nothing) if nothing.is_empty() && status == 200 => Kind::Nowhere,
@@ -392,17 +388,14 @@ impl Head {
                 let end = memchr::memchr(b'#', &path).unwrap_or(path.len());
                 Kind::LocalRedirect(path.into_iter().take(end).collect())
             }
+            // A document of the script's own beside it must have a status that says so (section 6.2.4).
+            Some(uri) if status == 200 => {
+                (status, reason) = (302, None);
+                Kind::ClientRedirect(uri)
+            }
             Some(uri) => {
-                let page_of_ours = status == 200 && !typed;
-                if status == 200 {
-                    (status, reason) = (302, None);
-                }
-                if page_of_ours {
-                    Kind::ClientRedirect(uri)
-                } else {
-                    self.fields.push((b"Location".to_vec(), uri));
-                    Kind::Document
-                }
+                self.fields.push((b"Location".to_vec(), uri));
+                Kind::Document
             }
         };
         let content_length = match self.content_length {

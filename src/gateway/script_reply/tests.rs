@@ -217,7 +217,7 @@ const REDIRECTS: &[(&str, &str, &str)] = &[
     (
         "with a document and no status",
         "Location: http://a/\nContent-Type: text/html\n\ndoc",
-        "302 document | Content-Type: text/html; Location: http://a/ | doc | ",
+        "302 client http://a/ | Content-Type: text/html | doc | ",
     ),
     (
         "any other status makes it a document",
