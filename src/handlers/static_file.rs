@@ -94,13 +94,8 @@ pub fn options(ex: &Exchange, place: &Place) -> Response {
 pub async fn read_body(ex: &Exchange, place: &Place) -> Result<(), Fail> {
     let limit = place.conf.core.limit_request_body.or(BODY_LIMIT);
     ex.body.limit((limit > 0).then_some(limit));
-    while ex
-        .body
-        .data()
-        .await
-        .map_err(|error| broken_body(error).of_module("core"))?
-        .is_some()
-    {}
+    let broken = |error| broken_body(error).of_module("core");
+    while ex.body.data().await.map_err(broken)?.is_some() {}
     Ok(())
 }
 
