@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::date::HttpDate;
 use crate::http::conditional::{self, Condition, ETag, Validators};
+use crate::http::fields::Marks;
 use crate::http::head::RequestHead;
 
 /// More fields than this make an answer one that is not given again.
@@ -80,6 +81,8 @@ struct Conditions {
 #[derive(Clone, Debug)]
 pub struct Asked {
     fields: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    /// The marks of the fields, where none of them was there.
+    absent: Option<Marks>,
     client: Option<IpAddr>,
     conditions: Option<Conditions>,
     /// The files that were looked at.
@@ -212,8 +215,11 @@ impl Depends {
             let values = head.values(&name).map(<[u8]>::to_vec).collect();
             (name, values)
         };
+        let fields: Vec<_> = self.fields.into_iter().map(values).collect();
+        let are_absent = fields.iter().all(|(_, values): &(_, Vec<_>)| values.is_empty());
         Some(Asked {
-            fields: self.fields.into_iter().map(values).collect(),
+            absent: are_absent.then(|| Marks::of_all(fields.iter().map(|(name, _)| name.as_slice()))),
+            fields,
             client: self.client.then_some(client),
             conditions: self.conditions,
             files: self.files,
@@ -226,9 +232,10 @@ impl Asked {
     /// Whether another request's answers are the same, those about files aside.
     pub fn hold(&self, head: &RequestHead, client: IpAddr, now: SystemTime) -> bool {
         let is_same = |(name, values): &(Vec<u8>, Vec<Vec<u8>>)| head.values(name).eq(values.iter().map(Vec::as_slice));
+        let are_absent = self.absent.is_some_and(|marks| !head.may_have(marks));
         self.until.is_none_or(|until| now < until)
             && self.client.is_none_or(|known| known == client)
-            && self.fields.iter().all(is_same)
+            && (are_absent || self.fields.iter().all(is_same))
             && self.conditions.as_ref().is_none_or(|known| known.hold(head, now))
     }
 

@@ -17,9 +17,14 @@ pub struct Fields {
 
 /// Which names may be among the fields: most questions are about one that is not, and are answered by one bit.
 #[derive(Clone, Copy, Debug, Default)]
-struct Marks(u64);
+pub struct Marks(u64);
 
 impl Marks {
+    /// Those of all these names.
+    pub fn of_all<'n>(names: impl Iterator<Item = &'n [u8]>) -> Marks {
+        Marks(names.fold(0, |marks, name| marks | Marks::of(name)))
+    }
+
     const NONE: Marks = Marks(0);
 
     /// The mark of a name, the same in any case.
@@ -232,6 +237,32 @@ impl Fields {
     pub fn value(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let entry = self.entries.get(self.position(name.as_ref())?)?;
         Some(&self.text[entry.value.clone()])
+    }
+
+    /// The number of the one field of that name; none if there are more.
+    pub(super) fn only_position(&self, name: &[u8]) -> Option<usize> {
+        let sought = Sought::of(name);
+        let mut found = self.entries.iter().enumerate();
+        let mut found = found.by_ref().filter(|(_, entry)| sought.is_that_of(entry, &self.text));
+        let (number, _) = found.next()?;
+        found.next().is_none().then_some(number)
+    }
+
+    /// The value of that number.
+    #[inline]
+    pub(super) fn value_at(&self, number: usize) -> Option<&[u8]> {
+        self.text.get(self.entries.get(number)?.value.clone())
+    }
+
+    /// The lines as they were taken, where nothing was changed since.
+    pub(super) fn block(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Whether there may be a field of one of the names with these marks; no is sure.
+    #[inline]
+    pub fn may_have(&self, marks: Marks) -> bool {
+        self.marks.may_have(marks.0)
     }
 
     /// Whether there may be a field of one of these names; no is sure.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::base::ascii;
-use crate::http::fields::{Fields, list_has_token, list_members};
+use crate::http::fields::{Fields, Names, list_has_token, list_members};
 use crate::http::head::{RequestHead, Version};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -103,6 +103,9 @@ pub fn parse_length(digits: &[u8]) -> Option<u64> {
     ascii::parse_decimal(digits).filter(|length| i64::try_from(*length).is_ok())
 }
 
+/// What a client says of the connection by.
+const CONNECTION: Names = Names::new(&[b"connection"]);
+
 /// Whether a connection goes on after the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
@@ -116,6 +119,12 @@ impl Persistence {
     /// What the client asks for: in 1.1 it stays unless `Connection: close`, in 1.0 it closes unless
     /// `Connection: keep-alive`, in 0.9 it closes (RFC 9112 §9.3).
     pub fn asked_by(head: &RequestHead) -> Persistence {
+        if !head.has_any(&CONNECTION) {
+            return match head.version() {
+                Version::V09 | Version::V10 => Persistence::Close,
+                Version::V11 => Persistence::KeepAlive,
+            };
+        }
         let has = |token: &[u8]| head.values(b"connection").any(|value| list_has_token(value, token));
         let stays = match head.version() {
             Version::V09 => false,
@@ -127,6 +136,12 @@ impl Persistence {
         } else {
             Persistence::Close
         }
+    }
+
+    /// Whether the client says that it would like the connection to stay.
+    pub fn is_asked_for(head: &RequestHead) -> bool {
+        let says = |value| list_has_token(value, b"keep-alive");
+        head.has_any(&CONNECTION) && head.values(b"connection").any(says)
     }
 
     /// Stays only if both do.

@@ -1,16 +1,19 @@
 //! The head of a request (RFC 9112 §2, §3, §5): request line and fields, parsed in pieces as they arrive.
 //!
 //! What could be read in two ways is refused. `httparse` reads the fields; lines, limits and the request line are ours. A head
-//! that comes in one piece, and is nothing but usual, `httparse` reads as a whole: see `head/whole.rs`.
+//! that comes in one piece, and is nothing but usual, `httparse` reads as a whole: see `head/whole.rs`. One with the field lines
+//! of the head before is hardly read at all: see `head/again.rs`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::http::depends;
-use crate::http::fields::{FieldError, Fields, Names};
+use crate::http::fields::{FieldError, Fields, Marks, Names};
+use crate::http::head::again::{Earlier, Lines};
 use crate::http::method::Method;
 use crate::http::target::{Target, TargetError};
 
+mod again;
 mod error;
 mod request_line;
 mod whole;
@@ -125,6 +128,8 @@ pub struct RequestHead {
     method: Method,
     version: Version,
     fields: Fields,
+    lines: Lines,
+    earlier: Earlier,
     scan: Scan,
 }
 
@@ -185,23 +190,25 @@ impl RequestHead {
             method: Method::Other,
             version: Version::V11,
             fields: Fields::new(),
+            lines: Lines::CHANGED,
+            earlier: Earlier::NONE,
             scan: Scan::START,
         }
     }
 
     /// How many bytes it holds memory for.
     pub fn capacity(&self) -> usize {
-        self.line.capacity() + self.fields.capacity()
+        self.line.capacity() + self.fields.capacity() + self.earlier.capacity()
     }
 
-    /// Forgets everything but the memory.
+    /// Forgets everything but the memory, and what the next head is compared with.
     pub fn clear(&mut self) {
         self.line.clear();
         self.method_end = 0;
         self.target = 0..0;
         self.method = Method::Other;
         self.version = Version::V11;
-        self.fields.clear();
+        self.put_lines_aside();
         self.scan = Scan::default();
     }
 
@@ -220,7 +227,9 @@ impl RequestHead {
             self.clear();
         }
         if self.scan.from == 0
-            && let Some(consumed) = self.read_whole(input, limits, options)
+            && let Some(consumed) = self
+                .read_again(input, limits, options)
+                .or_else(|| self.read_whole(input, limits, options))
         {
             self.scan.stage = Stage::Ended;
             return Ok(Progress::Complete { consumed });
@@ -407,12 +416,24 @@ impl RequestHead {
         self.fields.value(name)
     }
 
+    /// The value of the Host field where it is known that there is one and no other.
+    #[inline]
+    pub fn only_host(&self) -> Option<&[u8]> {
+        self.fields.value_at(self.lines.host?)
+    }
+
     /// Whether there is a field of any of these names.
     #[inline]
     pub fn has_any(&self, names: &Names) -> bool {
         // Where it is noted what was asked for, they are asked for one by one.
         let may_have = self.fields.may_have_any(names) || depends::is_recording();
         may_have && names.iter().any(|name| self.field(name).is_some())
+    }
+
+    /// Whether there may be a field of one of the names with these marks; no is sure. Nothing is noted of it.
+    #[inline]
+    pub fn may_have(&self, marks: Marks) -> bool {
+        self.fields.may_have(marks)
     }
 
     /// Every value of the field `name`, in order.
@@ -437,6 +458,7 @@ impl RequestHead {
     /// The fields, to be changed; framing and persistence were decided by what came.
     pub fn fields_mut(&mut self) -> &mut Fields {
         depends::on_more();
+        self.lines = Lines::CHANGED;
         &mut self.fields
     }
 
@@ -448,20 +470,17 @@ impl RequestHead {
 
     /// Makes `value` the one value of `name` (`RequestHeader set`).
     pub fn set_field(&mut self, name: &[u8], value: &[u8]) {
-        depends::on_more();
-        self.fields.set(name, value);
+        self.fields_mut().set(name, value);
     }
 
     /// Adds a field after those there are (`RequestHeader add`).
     pub fn append_field(&mut self, name: &[u8], value: &[u8]) {
-        depends::on_more();
-        self.fields.append(name, value);
+        self.fields_mut().append(name, value);
     }
 
     /// Takes every field of that name out; tells whether there was one.
     pub fn remove_field(&mut self, name: &[u8]) -> bool {
-        depends::on_more();
-        self.fields.remove(name)
+        self.fields_mut().remove(name)
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -275,15 +275,19 @@ impl Reader {
 
     /// Reads what is there into the buffer, or waits for it; `Ok(0)` is the end.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match self.fill() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.poll_more(cx),
+            other => Poll::Ready(other),
+        }
+    }
+
+    /// The same behind a read that found nothing.
+    pub fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
+            ready!(self.stream.poll_readable(cx))?;
             match self.fill() {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Poll::Ready(other),
-            }
-            match self.stream.poll_readable(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
-                Poll::Pending => return Poll::Pending,
             }
         }
     }

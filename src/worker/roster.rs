@@ -141,9 +141,7 @@ impl Roster {
             entry.phase = Phase::Answering;
             entry.since = now;
             entry.sent_before = entry.sends.count();
-            entry.text.clear();
-            entry.text.extend_from_slice(line);
-            entry.text.extend_from_slice(host.get(..HOST).unwrap_or(host));
+            entry.text = text(line, host.get(..HOST).unwrap_or(host));
             entry.line = u16::try_from(line.len()).unwrap_or(0);
         });
     }
@@ -206,6 +204,21 @@ impl Roster {
         if let Some(entry) = self.entries.borrow_mut().of_mut(seat.0) {
             change(entry);
         }
+    }
+}
+
+/// Both, one behind the other.
+fn text(line: &[u8], host: &[u8]) -> SmallVec<[u8; TEXT]> {
+    let mut text = [0; TEXT];
+    let length = line.len() + host.len();
+    match text.get_mut(..length) {
+        Some(room) => {
+            let (front, back) = room.split_at_mut(line.len());
+            front.copy_from_slice(line);
+            back.copy_from_slice(host);
+            SmallVec::from_buf_and_len(text, length)
+        }
+        None => SmallVec::from_vec([line, host].concat()),
     }
 }
 

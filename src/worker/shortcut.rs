@@ -9,6 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -126,6 +127,14 @@ impl Ready {
     /// What of the head stands before the date, and behind it.
     pub fn head(&self) -> (&[u8], &[u8]) {
         self.head.split_at_checked(self.date).unwrap_or_default()
+    }
+
+    /// A name for a request that is answered by it; nobody's where nobody asks for one.
+    pub fn unique_id(&self, thread: &Thread, now: SystemTime) -> [u8; 24] {
+        match self.scene {
+            Scenery::Bare { .. } => [0; 24],
+            Scenery::Own(_) => thread.unique_id(now),
+        }
     }
 
     /// Does something with the exchange as if it were that of this request.
@@ -253,6 +262,9 @@ pub fn host_of(head: &RequestHead) -> Option<&[u8]> {
     }
     if head.has_any(&BRINGS) {
         return None;
+    }
+    if let Some(host) = head.only_host() {
+        return Some(host).filter(|host| !host.is_empty());
     }
     let mut hosts = head.values(b"host");
     let host = hosts.next();

@@ -84,7 +84,7 @@ fn three_words(line: &[u8]) -> Option<[Range<usize>; 3]> {
 }
 
 /// Visible ASCII but `#`, which begins a fragment and is never sent; and bytes above ASCII, as Apache lets pass.
-fn may_stand_in_target(byte: u8) -> bool {
+pub(super) fn may_stand_in_target(byte: u8) -> bool {
     byte > b' ' && byte != b'#' && byte != 0x7f
 }
 

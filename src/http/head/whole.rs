@@ -50,9 +50,10 @@ impl RequestHead {
         self.method = known;
         self.target = target_start..target_end;
         self.version = version;
+        self.know_lines(limits);
         Some(consumed)
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

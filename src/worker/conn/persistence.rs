@@ -7,7 +7,7 @@ use crate::base::date::HttpDate;
 use crate::config::directives::keep_alive::KeptRequests;
 use crate::exchange::Exchange;
 use crate::exchange::response::{AfterResponse, Body, Origin, Response};
-use crate::http::fields::{append_line, list_has_token};
+use crate::http::fields::append_line;
 use crate::http::framing::{Persistence, ResponseFraming};
 use crate::http::head::Version;
 use crate::http::response::append_status_line;
@@ -86,14 +86,10 @@ impl Conn {
             is_theirs
         });
         framing.set_fields(fields);
-        let asked_to_stay = ex
-            .head
-            .values(b"connection")
-            .any(|value| list_has_token(value, b"keep-alive"));
         if let Body::Tunnel(tunnel) = &response.body {
             fields.set("Upgrade", tunnel.protocol());
             fields.set("Connection", "Upgrade");
-        } else if stays == Persistence::KeepAlive && asked_to_stay {
+        } else if stays == Persistence::KeepAlive && Persistence::is_asked_for(&ex.head) {
             let core = &ex.site.settings.core;
             let timeout = core.keep_alive_timeout.or(KEEP_ALIVE).as_secs();
             let kept = core.max_keep_alive_requests.or(KeptRequests::USUAL);

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::base::ascii::append_decimal;
-use crate::base::date::HttpDate;
+use crate::base::date::{HttpDate, Second};
 use crate::config::directives::keep_alive::KeptRequests;
 use crate::exchange::response::{Body, FileBody, Response};
 use crate::exchange::{Began, Connection, Exchange};
-use crate::http::fields::list_has_token;
 use crate::http::framing::Persistence;
 use crate::http::head::{Progress, RequestHead, Version};
 use crate::net::stream::More;
@@ -134,7 +133,7 @@ impl Conn {
         let mut occasion = Occasion {
             connection,
             began: *began,
-            unique_id: thread.unique_id(began.wall),
+            unique_id: ready.unique_id(&thread, began.wall),
         };
         let passed = began.instant.elapsed();
         occasion.began.first_byte = Some(passed);
@@ -262,10 +261,8 @@ enum Told {
 impl Told {
     /// As `put_head` has it.
     fn of(ex: &Exchange, stays: Persistence) -> Told {
-        let mut values = ex.head.values(b"connection");
-        let asked_to_stay = values.any(|value| list_has_token(value, b"keep-alive"));
         match (stays, ex.head.version()) {
-            (Persistence::KeepAlive, _) if asked_to_stay => Told::StaysFor,
+            (Persistence::KeepAlive, _) if Persistence::is_asked_for(&ex.head) => Told::StaysFor,
             (Persistence::KeepAlive, Version::V10) => Told::Stays,
             (Persistence::Close, Version::V11 | Version::V10) => Told::Close,
             (Persistence::KeepAlive, Version::V11) | (_, Version::V09) => Told::Nothing,
@@ -295,17 +292,13 @@ impl Told {
 /// The date as fields have it, worked out once a second and thread.
 fn date(now: SystemTime) -> [u8; 29] {
     thread_local! {
-        static LAST: Cell<(u64, [u8; 29])> = const { Cell::new((u64::MAX, [0; 29])) };
+        static LAST: Cell<(Second, [u8; 29])> = const { Cell::new((Second::NONE, [0; 29])) };
     }
-    let second = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .as_ref()
-        .map_or(0, Duration::as_secs);
     let (known, text) = LAST.get();
-    if known == second {
+    if known.contains(now) {
         return text;
     }
     let text = HttpDate::from(now).to_bytes();
-    LAST.set((second, text));
+    LAST.set((Second::of(now), text));
     text
 }

@@ -9,7 +9,7 @@ use crate::worker::conn::Conn;
 impl Conn {
     /// A request has come.
     pub(super) fn show(&self, head: &RequestHead, began: &Began) {
-        let (line, host) = (head.request_line(), head.field(b"host"));
+        let (line, host) = (head.request_line(), head.only_host().or_else(|| head.field(b"host")));
         let began = Instant::from_std(began.instant);
         self.thread.roster.answers(self.seat, line, host, began);
     }

@@ -79,11 +79,18 @@ impl Conn {
             writer.rest();
         }
         let may_rest = until < deadline;
+        let mut was_just_read = true;
         poll_fn(move |cx| {
             if let Some(read) = read {
                 return Poll::Ready(read);
             }
-            let waited = match reader.borrow_mut().poll_fill(cx) {
+            let mut reader = reader.borrow_mut();
+            let filled = if std::mem::take(&mut was_just_read) {
+                reader.poll_more(cx)
+            } else {
+                reader.poll_fill(cx)
+            };
+            let waited = match filled {
                 Poll::Ready(filled) => Poll::Ready(waited(filled).unwrap_or(Waited::Ended)),
                 Poll::Pending => patience.poll_over(cx, until).map(|()| Waited::TooLate),
             };

@@ -13,7 +13,7 @@ const REGISTERED: ProtocolOptions = ProtocolOptions {
 const EACH: [ProtocolOptions; 3] = [STRICT, UNSAFE, REGISTERED];
 
 /// Everything that there is of a head.
-fn all_of(head: &RequestHead) -> impl PartialEq + std::fmt::Debug {
+pub(in crate::http::head) fn all_of(head: &RequestHead) -> impl PartialEq + std::fmt::Debug {
     let fields: Vec<_> = head
         .fields()
         .map(|(name, value)| (name.to_vec(), value.to_vec()))
@@ -76,7 +76,7 @@ fn compare_in_pieces(input: &[u8], limits: &HeadLimits) {
     }
 }
 
-fn corpus() -> Vec<Vec<u8>> {
+pub(in crate::http::head) fn corpus() -> Vec<Vec<u8>> {
     let place = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/head");
     let files = std::fs::read_dir(place).expect("the corpus is there");
     let inputs = files.map(|file| std::fs::read(file.expect("a file").path()).expect("it can be read"));
