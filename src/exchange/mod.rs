@@ -16,6 +16,7 @@ pub mod names;
 pub mod negotiated;
 pub mod page;
 pub mod place;
+mod repeated;
 pub mod response;
 pub mod rewriting;
 pub mod state;
@@ -92,7 +93,7 @@ pub struct Exchange {
 }
 
 /// What is known of a place while its sections are still being merged.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Landed {
     /// What follows the file in the URL.
     pub path_info: Vec<u8>,
@@ -151,7 +152,7 @@ impl Began {
 }
 
 /// The target of one pass.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassTarget {
     /// The path as it came, undecoded, starting with a slash; `*` for `OPTIONS *`.
     pub raw_path: Vec<u8>,
@@ -415,38 +416,6 @@ impl Exchange {
         look.rewriting.look = Look::Ahead;
         look.rewriting.asked = Rc::clone(&self.rewriting.asked);
         look
-    }
-
-    /// Another request that came to the same as this one: all that the phases found, for another head.
-    #[must_use]
-    pub fn repeated(
-        &self,
-        head: impl Into<Box<RequestHead>>,
-        connection: Connection,
-        body: RequestBody,
-        (began, unique_id): (Began, [u8; 24]),
-    ) -> Exchange {
-        Exchange {
-            config: self.config,
-            site: self.site,
-            connection,
-            head: head.into(),
-            host: self.host.clone(),
-            host_port: self.host_port,
-            body,
-            began,
-            method: self.method,
-            target: self.target.clone(),
-            variables: self.variables.clone(),
-            previous: self.previous.clone(),
-            unique_id,
-            file: self.file.clone(),
-            handler: self.handler.clone(),
-            rewriting: self.rewriting.clone(),
-            client: self.client.clone(),
-            trail: None,
-            conf: Arc::clone(&self.conf),
-        }
     }
 
     /// What phases may change before a place is found, to begin again from.

@@ -30,6 +30,11 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
+    /// Whether nothing was negotiated.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.list_tag.is_none() && self.list.is_none() && !self.is_old
+    }
+
     /// The fields.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         self.fields.iter().map(|(name, value)| (*name, value.as_slice()))

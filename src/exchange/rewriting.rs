@@ -44,6 +44,51 @@ pub struct Rewriting {
     pub asked: Rc<Asked>,
 }
 
+impl Rewriting {
+    /// Whether both have left the same behind, which is next to nothing; no is not sure.
+    pub fn is_like(&self, other: &Rewriting) -> bool {
+        let is_next_to_nothing = |one: &Rewriting| {
+            // All of them, so that none is forgotten.
+            let Rewriting {
+                look,
+                main,
+                ahead: _,
+                ended,
+                media_type,
+                handler,
+                cookies,
+                said,
+                vary,
+                overlaid,
+                notes,
+                lines,
+                negotiated,
+                asked: _,
+            } = one;
+            *look == Look::Request
+                && main.is_none()
+                && !ended
+                && media_type.is_none()
+                && handler.is_none()
+                && cookies.is_empty()
+                && said.is_empty()
+                && vary.is_empty()
+                && overlaid.is_empty()
+                && notes.is_empty()
+                && lines.is_empty()
+                && negotiated.is_empty()
+        };
+        let is_same_way = |one: Option<IsAccessible>, other: Option<IsAccessible>| match (one, other) {
+            (Some(one), Some(other)) => std::ptr::fn_addr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        is_same_way(self.ahead, other.ahead)
+            && Rc::ptr_eq(&self.asked, &other.asked)
+            && is_next_to_nothing(self)
+            && is_next_to_nothing(other)
+    }
+}
+
 /// Whether the client of a request could have a file or a URL path.
 pub type IsAccessible = fn(&Exchange, Accessible, &[u8]) -> bool;
 
@@ -96,6 +141,11 @@ impl Vary {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             names.push(name.to_owned());
         }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 
     /// All of them.

@@ -311,7 +311,7 @@ impl<V> FileCache<V> {
     fn is_checked(&self, checked: &Cell<(u64, Instant)>, now: Instant) -> bool {
         let turn = TURNS.get();
         let (checked_in, checked_at) = checked.get();
-        let is_within = |time| now.saturating_duration_since(checked_at) < time;
+        let is_within = |time| checked_at.checked_add(time).is_none_or(|until| now < until);
         let counts = match self.check {
             Check::Request => false,
             Check::Turn => checked_in == turn && is_within(TURN),

@@ -312,15 +312,22 @@ fn field_variable(name: &[u8]) -> Option<Vec<u8>> {
 #[must_use]
 pub(super) fn append_field_variable(out: &mut Vec<u8>, name: &[u8]) -> bool {
     out.extend_from_slice(b"HTTP_");
-    for byte in name {
-        out.push(match byte {
-            b'-' => b'_',
-            byte if byte.is_ascii_alphanumeric() => byte.to_ascii_uppercase(),
-            _ => return false,
-        });
-    }
-    !name.is_empty()
+    out.extend(name.iter().map(|byte| IN_VARIABLES[usize::from(*byte)]));
+    !name.is_empty() && name.iter().all(|byte| IN_VARIABLES[usize::from(*byte)] != 0)
 }
+
+/// How the bytes of a field's name are written in its variable's; zero for one that no script is told of.
+const IN_VARIABLES: [u8; 256] = {
+    let (mut table, mut byte) = ([0; 256], 0_u8);
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = byte.to_ascii_uppercase();
+        }
+        byte += 1;
+    }
+    table[b'-' as usize] = b'_';
+    table
+};
 
 /// Whether a script is told of a field as this variable, as far as name and value decide it.
 pub fn is_told(variable: &[u8], value: &[u8], credentials: Credentials) -> bool {

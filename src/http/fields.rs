@@ -132,6 +132,15 @@ impl Fields {
         }
     }
 
+    /// Adds a field of ours whose value is a number.
+    pub fn append_decimal(&mut self, name: &'static str, number: u64) {
+        let (mark, name) = (self.marks.add(name.as_bytes()), self.store(name.as_bytes()));
+        let start = self.text.len();
+        ascii::append_decimal(&mut self.text, number);
+        let value = start..self.text.len();
+        self.entries.push(Entry { mark, name, value });
+    }
+
     fn push(&mut self, name: &[u8], value: &[u8]) {
         let entry = Entry {
             mark: self.marks.add(name),

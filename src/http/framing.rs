@@ -214,9 +214,7 @@ impl ResponseFraming {
         fields.remove("Transfer-Encoding");
         match self {
             ResponseFraming::Length(length) | ResponseFraming::NoBody { stated: Some(length) } => {
-                let mut digits = Vec::with_capacity(20);
-                ascii::append_decimal(&mut digits, length);
-                fields.append("Content-Length", digits);
+                fields.append_decimal("Content-Length", length);
             }
             ResponseFraming::Chunked => fields.append("Transfer-Encoding", "chunked"),
             ResponseFraming::UntilClose | ResponseFraming::NoBody { stated: None } => {}

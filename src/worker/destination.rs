@@ -2,6 +2,8 @@
 //! same name, whose answers to their questions are the same, goes there at once. Only the way is kept; every request is answered
 //! by the application or server itself. Without this file every such request goes through the phases.
 
+use std::cell::Cell;
+use std::mem::swap;
 use std::rc::Rc;
 
 use crate::exchange::body::RequestBody;
@@ -47,6 +49,33 @@ impl Destination {
         occasion: (Began, [u8; 24]),
     ) -> Exchange {
         self.ex.repeated(head, connection, body, occasion)
+    }
+
+    /// The same for a moment, and for a request without a body: what comes back is given to the next one.
+    pub fn lent<T>(
+        &self,
+        head: &mut Box<RequestHead>,
+        connection: Connection,
+        occasion: (Began, [u8; 24]),
+        act: impl FnOnce(&mut Exchange) -> T,
+    ) -> T {
+        thread_local! {
+            static SPARE: Cell<Option<Box<Exchange>>> = const { Cell::new(None) };
+        }
+        let mut ex = if let Some(mut spare) = SPARE.take() {
+            self.ex.repeat_in(&mut spare, connection, occasion);
+            spare
+        } else {
+            let (head, body) = (RequestHead::new(), RequestBody::none());
+            Box::new(self.ex.repeated(head, connection, body, occasion))
+        };
+        swap(&mut ex.head, head);
+        let done = act(&mut ex);
+        swap(&mut ex.head, head);
+        // It is of one connection.
+        ex.connection.tls = None;
+        SPARE.set(Some(ex));
+        done
     }
 }
 

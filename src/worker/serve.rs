@@ -252,9 +252,11 @@ pub fn finish_at_once<O: Outside>(ex: &mut Exchange, outside: &O, response: &mut
 fn complete(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
     rewriting::apply(ex, response, made);
     negotiated::apply(ex, response);
-    let ((), effort) = effort::watched_at_once(|| change_fields(ex, response, made, coded));
-    if let Some(pattern) = effort.gave_up {
-        ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
+    if coded != Coded::No || !ex.rewriting.said.is_empty() || headers::concern(ex) || expires::concern(ex) {
+        let ((), effort) = effort::watched_at_once(|| change_fields(ex, response, made, coded));
+        if let Some(pattern) = effort.gave_up {
+            ex.rewriting.lines.push(Level::Error, "headers", given_up(&pattern));
+        }
     }
     default_charset::apply(ex, response);
     negotiated::expire(ex, response);
@@ -264,9 +266,6 @@ fn complete(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded
 
 /// What filters leave to be said, Expires and Header.
 fn change_fields(ex: &mut Exchange, response: &mut Response, made: Made, coded: Coded) {
-    if coded == Coded::No && ex.rewriting.said.is_empty() && !headers::concern(ex) && !expires::concern(ex) {
-        return;
-    }
     let mut tables = Tables::split(ex, response, made);
     tables.say(coded);
     expires::apply(ex, response, &mut tables);

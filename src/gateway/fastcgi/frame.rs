@@ -1,10 +1,13 @@
 //! What an application is told of requests that differ in little: the pairs (section 3.4) that are the same for all of them, made
 //! once, with gaps for the rest. Pairs come in the order of names, as they do without a frame.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-use crate::base::ascii::append_decimal;
+use smallvec::SmallVec;
+
+use crate::base::ascii::{append_decimal, append_ipv4};
 use crate::gateway::fastcgi::params;
 use crate::gateway::meta_vars::{MetaVars, append_field_variable, is_told};
 use crate::gateway::request::Credentials;
@@ -12,6 +15,11 @@ use crate::gateway::request::Credentials;
 /// The gaps; the second is for all fields of the request.
 const GAPS: [&[u8]; 5] = [b"CONTENT_TYPE", FIELDS, b"REMOTE_ADDR", b"REMOTE_PORT", b"UNIQUE_ID"];
 const FIELDS: &[u8] = b"HTTP_";
+
+/// Requests have mostly no more fields than this.
+const FEW: usize = 16;
+/// So much room for names is kept from one request to the next.
+const LARGE: usize = 4096;
 
 /// The pairs that do not change.
 #[derive(Debug)]
@@ -55,8 +63,26 @@ impl Frame {
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
         occasion: &Occasion<'_>,
     ) -> bool {
-        let mut names = Vec::with_capacity(512);
-        let mut told: Vec<(Range<usize>, &[u8])> = Vec::with_capacity(16);
+        thread_local! {
+            static NAMES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        let mut names = NAMES.take();
+        let fits = self.append_with(out, fields, occasion, &mut names);
+        names.clear();
+        names.shrink_to(LARGE);
+        NAMES.set(names);
+        fits
+    }
+
+    /// The same with room for names, which is empty.
+    fn append_with<'f>(
+        &self,
+        out: &mut Vec<u8>,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+        occasion: &Occasion<'_>,
+        names: &mut Vec<u8>,
+    ) -> bool {
+        let mut told: SmallVec<[(Range<usize>, &[u8]); FEW]> = SmallVec::new();
         let mut content_type = None;
         for (name, value) in fields {
             if name.eq_ignore_ascii_case(b"content-type") {
@@ -64,7 +90,7 @@ impl Frame {
                 continue;
             }
             let start = names.len();
-            if !append_field_variable(&mut names, name) {
+            if !append_field_variable(names, name) {
                 names.truncate(start);
                 continue;
             }
@@ -88,13 +114,14 @@ impl Frame {
             fits &= params::append(out, name(range), value);
         }
         part(out);
-        let mut shown = Vec::with_capacity(64);
-        append_address(&mut shown, occasion.peer.ip());
-        fits &= params::append(out, b"REMOTE_ADDR", &shown);
+        let shown = names;
+        shown.clear();
+        append_address(shown, occasion.peer.ip());
+        fits &= params::append(out, b"REMOTE_ADDR", shown);
         part(out);
         shown.clear();
-        append_decimal(&mut shown, occasion.peer.port().into());
-        fits &= params::append(out, b"REMOTE_PORT", &shown);
+        append_decimal(shown, occasion.peer.port().into());
+        fits &= params::append(out, b"REMOTE_PORT", shown);
         part(out);
         fits &= params::append(out, b"UNIQUE_ID", occasion.unique_id);
         part(out);
@@ -105,14 +132,9 @@ impl Frame {
 /// Appends an address as it is written; of one of IPv4 that is little work.
 fn append_address(out: &mut Vec<u8>, ip: IpAddr) {
     let ip = ip.to_canonical();
-    let IpAddr::V4(four) = ip else {
-        return out.extend_from_slice(ip.to_string().as_bytes());
-    };
-    for (n, part) in four.octets().into_iter().enumerate() {
-        if n > 0 {
-            out.push(b'.');
-        }
-        append_decimal(out, part.into());
+    match ip {
+        IpAddr::V4(four) => append_ipv4(out, four),
+        IpAddr::V6(_) => out.extend_from_slice(ip.to_string().as_bytes()),
     }
 }
 

@@ -20,8 +20,13 @@ use crate::gateway::script_reply::plain::PlainHead;
 use crate::handlers::application::known::{Known, Way};
 use crate::handlers::cgi::reply::add_what_the_name_says;
 use crate::handlers::proxy::reply::overridden;
+use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::status::Status;
+
+/// The fields of most answers, with those that are added, are no more than so many, of so many bytes.
+const FIELDS: usize = 12;
+const BYTES: usize = 512;
 
 /// A request whose words are made.
 pub struct Worded<'k> {
@@ -99,6 +104,7 @@ impl Begun {
     pub fn answer(&self, place: &Place) -> Option<(Response, Output)> {
         let whole = self.conversation.whole()?;
         let mut response = Response::new(Status::OK, Body::Empty);
+        response.head.fields = Fields::with_room(FIELDS, BYTES);
         let head = PlainHead::of(whole.output().next()?, &mut response.head.fields)?;
         if let Some((status, reason)) = head.status {
             response.head.status = Status::new(status)?;

@@ -81,12 +81,7 @@ impl RequestHead {
     }
 
     /// Reads a head with the lines of the one before into this empty one; its length, or none and nothing has changed.
-    pub(super) fn read_again(
-        &mut self,
-        input: &[u8],
-        limits: &HeadLimits,
-        options: ProtocolOptions,
-    ) -> Option<usize> {
+    pub(super) fn read_again(&mut self, input: &[u8], limits: &HeadLimits, options: ProtocolOptions) -> Option<usize> {
         if self.earlier.lines.within.as_ref() != Some(limits) {
             return None;
         }

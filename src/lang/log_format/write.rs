@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::escape;
 use super::record::{AccessRecord, ConnectionState, Which};
 use super::{Item, Listed, Moment, Statuses, TimeForm, Value};
-use crate::base::ascii::append_decimal;
+use crate::base::ascii::{append_decimal, append_ipv4};
 use crate::lang::local_time;
 use crate::lang::tls_variable;
 
@@ -117,39 +117,12 @@ fn text(text: Option<&[u8]>, out: &mut Vec<u8>) {
     }
 }
 
-/// How an octet of an address is written, with a point behind it, and how long that is.
-const OCTETS: [([u8; 4], u8); 256] = {
-    let mut octets = [([b'.'; 4], 2); 256];
-    let mut octet = 0_u8;
-    loop {
-        let (hundreds, tens, ones) = (b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10);
-        octets[octet as usize] = match octet {
-            100.. => ([hundreds, tens, ones, b'.'], 4),
-            10.. => ([tens, ones, b'.', b'.'], 3),
-            _ => ([ones, b'.', b'.', b'.'], 2),
-        };
-        if octet == u8::MAX {
-            break;
-        }
-        octet += 1;
-    }
-    octets
-};
-
 pub(super) fn address(address: IpAddr, out: &mut Vec<u8>) {
     let IpAddr::V4(address) = address else {
         return formatted(format_args!("{address}"), out);
     };
-    // Most lines begin with one; the standard library's way takes five times as long.
-    let (mut text, mut end) = ([b'.'; 16], 0);
-    for octet in address.octets() {
-        let (digits, length) = OCTETS[usize::from(octet)];
-        text[end..end + 4].copy_from_slice(&digits);
-        end += usize::from(length);
-    }
-    let end = out.len() + end - 1;
-    out.extend_from_slice(&text);
-    out.truncate(end);
+    // Most lines begin with one.
+    append_ipv4(out, address);
 }
 
 pub(super) fn number(value: u64, out: &mut Vec<u8>) {

@@ -107,11 +107,11 @@ impl Conn {
             return Asked::LongWay(Some(Begun::Application(told)));
         };
         told.end();
-        let mut ex = self.exchange(head.lend(), (began, unique_id), RequestBody::none(), Some(destination));
-        ex.target.landed.is_told = true;
-        let then = self.give_at_once(&mut ex, &mut response, body.pieces(), destination);
-        head.take_back(ex.head);
-        Asked::Answered(then)
+        let (connection, occasion) = (self.connection(), (began, unique_id));
+        Asked::Answered(destination.lent(head.place(), connection, occasion, |ex| {
+            ex.target.landed.is_told = true;
+            self.give_at_once(ex, &mut response, body.pieces(), destination)
+        }))
     }
 
     async fn ask_server(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
@@ -152,8 +152,9 @@ impl Conn {
         pieces: impl Iterator<Item = &'p [u8]> + Clone,
         destination: &Destination,
     ) -> Then {
-        let handler = &destination.place.types.handler;
-        ex.handler = handler.clone().unwrap_or_else(|| backends::SERVER.to_vec());
+        ex.handler.clear();
+        let handler = destination.place.types.handler.as_deref();
+        ex.handler.extend_from_slice(handler.unwrap_or(backends::SERVER));
         let thread = Rc::clone(&self.thread);
         serve::finish_at_once(ex, &*thread, response);
         self.last_site = ex.site;
@@ -162,12 +163,12 @@ impl Conn {
         let length = response.body.length();
         let framing = ResponseFraming::decide(ex.head.version(), ex.head.method(), response.head.status, length);
         let stays = self.persistence(ex, response, framing);
-        ex.began.first_byte = Some(ex.began.instant.elapsed());
+        let took = ex.began.instant.elapsed();
+        ex.began.first_byte = Some(took);
         let interim = self.reader.borrow_mut().begin_response(Filler::None);
         self.writer.head().extend_from_slice(&interim);
         self.put_head(ex, response, framing, stays);
         self.writer.pieces(pieces, framing);
-        let took = ex.began.instant.elapsed();
         self.log(ex, response, before, (stays, End::Whole), took);
         self.is_answered();
         self.behind_whole(ex, stays)

@@ -3,7 +3,6 @@
 use std::task::Poll;
 use std::time::SystemTime;
 
-use crate::base::date::HttpDate;
 use crate::config::directives::keep_alive::KeptRequests;
 use crate::exchange::Exchange;
 use crate::exchange::response::{AfterResponse, Body, Origin, Response};
@@ -13,6 +12,7 @@ use crate::http::head::Version;
 use crate::http::response::append_status_line;
 use crate::http::status::Status;
 use crate::net::stream::More;
+use crate::worker::conn::short::date;
 use crate::worker::conn::{Conn, KEEP_ALIVE, Then};
 use crate::worker::reader::Filler;
 use crate::worker::writer::Cut;
@@ -106,7 +106,11 @@ impl Conn {
         append_status_line(out, response.head.status, response.head.reason());
         if !has_date {
             out.extend_from_slice(b"Date: ");
-            HttpDate::from(SystemTime::now()).append_to(out);
+            let began = &ex.began;
+            let now = began
+                .first_byte
+                .map_or_else(SystemTime::now, |passed| began.wall + passed);
+            out.extend_from_slice(&date(now));
             out.extend_from_slice(b"\r\n");
         }
         if !has_server {

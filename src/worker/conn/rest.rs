@@ -32,7 +32,7 @@ pub(super) const AFTER: Duration = Duration::from_millis(250);
 
 /// Whether a connection that is idle since `now` is to rest before its deadline.
 pub(super) fn is_worth_it(deadline: Instant, now: Instant) -> bool {
-    deadline.saturating_duration_since(now) > 2 * AFTER
+    deadline > now + 2 * AFTER
 }
 
 /// How often those at rest are looked through for some that are over, where there are any.

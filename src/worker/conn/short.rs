@@ -290,7 +290,7 @@ impl Told {
 }
 
 /// The date as fields have it, worked out once a second and thread.
-fn date(now: SystemTime) -> [u8; 29] {
+pub(super) fn date(now: SystemTime) -> [u8; 29] {
     thread_local! {
         static LAST: Cell<(Second, [u8; 29])> = const { Cell::new((Second::NONE, [0; 29])) };
     }

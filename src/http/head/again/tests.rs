@@ -137,7 +137,10 @@ fn lines_that_were_changed_or_that_name_a_user_are_forgotten() {
     }
     for secret in ["Authorization: Basic YTpi", "cookie: a=b", "Proxy-Authorization: x"] {
         let input = head("GET / HTTP/1.1", &format!("{secret}\r\n{LINES}"));
-        assert!(!is_read_again(&behind(&input), &input, &HeadLimits::default(), STRICT), "{secret}");
+        assert!(
+            !is_read_again(&behind(&input), &input, &HeadLimits::default(), STRICT),
+            "{secret}"
+        );
     }
     let two = head("GET / HTTP/1.1", &format!("host: b\r\n{LINES}"));
     let before = behind(&two);
@@ -151,7 +154,11 @@ fn lines_that_were_changed_or_that_name_a_user_are_forgotten() {
 fn whatever_was_read_before_a_head_is_the_same() {
     let mut inputs = corpus();
     inputs.extend(FAULTS.iter().map(|(input, _, _)| input.to_vec()));
-    inputs.extend([TYPICAL.to_vec(), head("GET / HTTP/1.1", LINES), head("GET / HTTP/1.0", "\r\n")]);
+    inputs.extend([
+        TYPICAL.to_vec(),
+        head("GET / HTTP/1.1", LINES),
+        head("GET / HTTP/1.0", "\r\n"),
+    ]);
     let (mut dice, mut again) = (Dice::new(23), 0);
     for before in &inputs {
         let mut used = RequestHead::new();
