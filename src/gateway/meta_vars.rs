@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Range;
 
+use crate::base::ascii::{append_decimal, append_ipv4};
 use crate::gateway::refused::is_refused;
 use crate::gateway::request::{Configured, Credentials, Names, Redirect, Request, Scheme, Script, Transport};
 
@@ -192,7 +194,9 @@ impl MetaVars {
     fn parties(&mut self, request: &Request<'_>) {
         let (server, client) = (&request.server, &request.client);
         self.set("SERVER_NAME", server.name, Replace::Yes);
-        self.set("SERVER_PORT", server.port.to_string().as_bytes(), Replace::Yes);
+        let mut shown = Vec::with_capacity(64);
+        append_decimal(&mut shown, server.port.into());
+        self.set("SERVER_PORT", &shown, Replace::Yes);
         self.set(
             "SERVER_ADMIN",
             server.admin.unwrap_or(b"[no address given]"),
@@ -200,17 +204,14 @@ impl MetaVars {
         );
         self.set("SERVER_SIGNATURE", server.signature, Replace::Yes);
         self.set("SERVER_SOFTWARE", server.software, Replace::Yes);
-        self.set(
-            "SERVER_ADDR",
-            request.local.ip().to_canonical().to_string().as_bytes(),
-            Replace::Yes,
-        );
-        self.set(
-            "REMOTE_ADDR",
-            request.peer.ip().to_canonical().to_string().as_bytes(),
-            Replace::Yes,
-        );
-        self.set("REMOTE_PORT", request.peer.port().to_string().as_bytes(), Replace::Yes);
+        for (name, address) in [("SERVER_ADDR", request.local), ("REMOTE_ADDR", request.peer)] {
+            shown.clear();
+            append_address(&mut shown, address.ip());
+            self.set(name, &shown, Replace::Yes);
+        }
+        shown.clear();
+        append_decimal(&mut shown, request.peer.port().into());
+        self.set("REMOTE_PORT", &shown, Replace::Yes);
         self.set_some("REMOTE_HOST", client.host);
         self.set_some("REMOTE_IDENT", client.ident);
         self.set_some("REMOTE_USER", client.user);
@@ -306,6 +307,15 @@ enum Replace {
 fn field_variable(name: &[u8]) -> Option<Vec<u8>> {
     let mut variable = Vec::with_capacity(5 + name.len());
     append_field_variable(&mut variable, name).then_some(variable)
+}
+
+/// Appends an address as it is written; of one of IPv4 that is little work.
+pub(super) fn append_address(out: &mut Vec<u8>, ip: IpAddr) {
+    let ip = ip.to_canonical();
+    match ip {
+        IpAddr::V4(four) => append_ipv4(out, four),
+        IpAddr::V6(_) => out.extend_from_slice(ip.to_string().as_bytes()),
+    }
 }
 
 /// Appends the variable of a field; `false`, and some of it may be there, for a name no script is told of.

@@ -29,7 +29,7 @@ impl Environment {
     /// One more variable. A value ends at its first NUL, where its program would see its end; a name that no environment can
     /// hold, an empty one or one with `=` or a NUL, is none.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        if name.is_empty() || memchr::memchr2(b'=', 0, name).is_some() {
+        if name.is_empty() || name.iter().any(|byte| matches!(byte, b'=' | 0)) {
             return;
         }
         let end = memchr::memchr(0, value).unwrap_or(value.len());

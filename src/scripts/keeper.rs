@@ -15,8 +15,7 @@ use crate::scripts::notes::Weight;
 use crate::scripts::pipe::Pipe;
 use crate::scripts::queue::Slot;
 
-/// So many bytes are read at once, and so often before others have their turn.
-const BLOCK: usize = 8 * 1024;
+/// So often it is read before others have their turn.
 const READS: usize = 16;
 /// A script that may run on is ended when it writes more than this, which nobody reads; no directive moves it.
 const UNREAD: u64 = 256 << 20;
@@ -233,11 +232,10 @@ async fn readable(pipe: Option<&mut Pipe>) {
 
 /// Reads what is there; false at the end.
 fn read(pipe: &Pipe, mut take: impl FnMut(&[u8])) -> bool {
-    let mut block = [0; BLOCK];
     for _ in 0..READS {
-        match pipe.read(&mut block) {
+        match pipe.read(&mut take) {
             Ok(0) => return false,
-            Ok(count) => take(block.get(..count).unwrap_or_default()),
+            Ok(_) => {}
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         }
     }

@@ -2,11 +2,12 @@
 //! it only once somebody has to wait: the output of a script that has ended already costs no registration.
 
 use std::io;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 
@@ -35,26 +36,21 @@ impl Pipe {
         Ok((Pipe::Direct(reader), writer))
     }
 
-    /// Reads what is there; nothing is the end, `WouldBlock` that there is nothing yet.
-    pub(super) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
+    /// Reads some of what is there, which `take` gets; nothing is the end, `WouldBlock` that there is nothing yet.
+    pub(super) fn read(&self, take: impl FnOnce(&[u8])) -> io::Result<usize> {
         match self {
-            Pipe::Direct(pipe) => Ok(rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut *room))?),
-            Pipe::Watched(pipe) => pipe.try_read(room),
+            Pipe::Direct(pipe) => read(pipe, take),
+            Pipe::Watched(pipe) => read_watched(pipe, take),
             Pipe::Broken => Ok(0),
         }
     }
 
     /// Reads what is there into `room`, or has the task of `cx` woken when there is something.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut BytesMut) -> Poll<io::Result<usize>> {
-        if let Pipe::Direct(_) = self {
-            let mut block = [0; FIRST_CHUNK];
-            match self.read(&mut block) {
+        if let Pipe::Direct(pipe) = self {
+            match read(pipe, |bytes| room.extend_from_slice(bytes)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watch()?,
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(count) => {
-                    room.extend_from_slice(block.get(..count).unwrap_or_default());
-                    return Poll::Ready(Ok(count));
-                }
+                done => return Poll::Ready(done),
             }
         }
         let Pipe::Watched(pipe) = self else {
@@ -91,6 +87,28 @@ impl Pipe {
     }
 }
 
+/// The room is not filled with zeros before: behind a script hardly anything is in the caches.
+fn read(pipe: &OwnedFd, take: impl FnOnce(&[u8])) -> io::Result<usize> {
+    let mut room = [const { MaybeUninit::uninit() }; FIRST_CHUNK];
+    loop {
+        match rustix::io::read(pipe, &mut room) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok((bytes, _)) => {
+                take(bytes);
+                return Ok(bytes.len());
+            }
+        }
+    }
+}
+
+fn read_watched(pipe: &Receiver, take: impl FnOnce(&[u8])) -> io::Result<usize> {
+    let mut room = [0; FIRST_CHUNK];
+    let count = pipe.try_read(&mut room)?;
+    take(room.get(..count).unwrap_or_default());
+    Ok(count)
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -107,7 +125,7 @@ mod tests {
             let (mut pipe, script) = Pipe::new().expect("pipes work");
             let mut script = std::fs::File::from(script);
             let mut room = BytesMut::new();
-            let nothing = pipe.read(&mut [0; 8]).map_err(|error| error.kind());
+            let nothing = pipe.read(|_| ()).map_err(|error| error.kind());
             assert_eq!(nothing, Err(ErrorKind::WouldBlock));
             script.write_all(b"one").expect("there is room");
             let read = poll_fn(|cx| pipe.poll_read(cx, &mut room)).await;
@@ -122,7 +140,7 @@ mod tests {
             // A child that another test starts at this moment may hold the other end a little longer.
             let end = loop {
                 pipe.readable().await;
-                match pipe.read(&mut [0; 8]) {
+                match pipe.read(|_| ()) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     end => break end,
                 }

@@ -2,14 +2,14 @@
 //! once, with gaps for the rest. Pairs come in the order of names, as they do without a frame.
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::base::ascii::{append_decimal, append_ipv4};
+use crate::base::ascii::append_decimal;
 use crate::gateway::fastcgi::params;
-use crate::gateway::meta_vars::{MetaVars, append_field_variable, is_told};
+use crate::gateway::meta_vars::{MetaVars, append_address, append_field_variable, is_told};
 use crate::gateway::request::Credentials;
 
 /// The gaps; the second is for all fields of the request.
@@ -126,15 +126,6 @@ impl Frame {
         fits &= params::append(out, b"UNIQUE_ID", occasion.unique_id);
         part(out);
         fits
-    }
-}
-
-/// Appends an address as it is written; of one of IPv4 that is little work.
-fn append_address(out: &mut Vec<u8>, ip: IpAddr) {
-    let ip = ip.to_canonical();
-    match ip {
-        IpAddr::V4(four) => append_ipv4(out, four),
-        IpAddr::V6(_) => out.extend_from_slice(ip.to_string().as_bytes()),
     }
 }
 
