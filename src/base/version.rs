@@ -23,14 +23,17 @@ pub enum Detail {
 
 /// The Server field's value, and SERVER_SOFTWARE.
 pub fn software(detail: Detail) -> Vec<u8> {
-    let numbers: Vec<&str> = VERSION.split('.').collect();
-    let some = |n: usize| numbers.iter().take(n).copied().collect::<Vec<_>>().join(".");
     match detail {
-        Detail::Product => "lychgate".into(),
-        Detail::Major => format!("lychgate/{}", some(1)),
-        Detail::Minor => format!("lychgate/{}", some(2)),
-        Detail::Version => format!("lychgate/{VERSION}"),
-        Detail::System => format!("lychgate/{VERSION} (Linux)"),
+        Detail::Product => "lychgate",
+        Detail::Major => concat!("lychgate/", env!("CARGO_PKG_VERSION_MAJOR")),
+        Detail::Minor => concat!(
+            "lychgate/",
+            env!("CARGO_PKG_VERSION_MAJOR"),
+            ".",
+            env!("CARGO_PKG_VERSION_MINOR")
+        ),
+        Detail::Version => concat!("lychgate/", env!("CARGO_PKG_VERSION")),
+        Detail::System => concat!("lychgate/", env!("CARGO_PKG_VERSION"), " (Linux)"),
     }
-    .into_bytes()
+    .into()
 }

@@ -36,6 +36,7 @@ use crate::http::head::{ParseError, Progress, RequestHead};
 use crate::http::status::Status;
 use crate::net::stream::Stream;
 use crate::net::tls::Secured;
+use crate::phases::choose::Handler;
 use crate::worker::accept::Counted;
 use crate::worker::conn::handoff::Hand;
 use crate::worker::conn::limits::{broken, limits_of, options_of};
@@ -260,6 +261,13 @@ impl Conn {
             Shortcut::None => Err(Next::Head(head, began, None)),
             Shortcut::Answered(then) => Err(Next::Answered(then)),
             Shortcut::Begun(ahead) => Ok(Box::pin(self.finish(head, *ahead))),
+            Shortcut::Leads(destination) if destination.handler == Handler::Cgi => {
+                let leads = Leads {
+                    destination,
+                    begun: None,
+                };
+                Err(Next::Head(head, began, Some(Box::new(leads))))
+            }
             Shortcut::Leads(destination) => Ok(Box::pin(self.carry(head, began, destination))),
         }
     }

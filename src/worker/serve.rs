@@ -358,7 +358,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
     phases::client_name::run(ex).await;
     let handler = phases::choose::run(ex, &place)?;
     inflate::request(ex, &place);
-    if matches!(handler, Handler::Application | Handler::Proxy) && !place.may_be_parsed() {
+    if matches!(handler, Handler::Application | Handler::Proxy | Handler::Cgi) && !place.may_be_parsed() {
         return Ok(behind(ex, outside, handler, place).await?);
     }
     if handler != Handler::StaticFile {
@@ -436,6 +436,9 @@ async fn asked<O: Outside + 'static>(
     };
     if handler == Handler::Proxy {
         return Box::pin(outside.ask_server(ex, place, server)).await;
+    }
+    if handler == Handler::Cgi {
+        return Box::pin(outside.run_script(ex, place)).await;
     }
     Box::pin(outside.ask_application(ex, place, known, application)).await
 }
