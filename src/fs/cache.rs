@@ -35,6 +35,9 @@ const COARSE: Duration = Duration::from_millis(2100);
 /// Of so many bytes an answer takes part in the estimate of how many answers there will be.
 const USUAL: u64 = 2048;
 
+/// So many requests are remembered as ones that were made: see [`FileCache::is_asked_again`].
+const ONCE: usize = 1024;
+
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Door {
@@ -190,6 +193,7 @@ pub struct FileCache<V> {
     shared: RefCell<HashMap<Vec<u8>, Weak<Shared>>>,
     size: u64,
     seed: RandomState,
+    once: Box<[Cell<u64>]>,
     check: Check,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -253,6 +257,7 @@ impl<V> FileCache<V> {
             shared: RefCell::default(),
             size: bytes,
             seed: RandomState::new(),
+            once: vec![Cell::new(0); ONCE].into_boxed_slice(),
             check,
             hits: Cell::new(0),
             misses: Cell::new(0),
@@ -270,6 +275,14 @@ impl<V> FileCache<V> {
             line,
             host,
         }
+    }
+
+    /// Whether this was asked before, as far as is remembered; it is from now on. What costs as much memory as it saves work is
+    /// kept for what is asked more than once: many a script has another query each time.
+    pub fn is_asked_again(&self, name: &Name<'_>) -> bool {
+        let place = usize::try_from(name.hash % ONCE as u64).unwrap_or(0);
+        let known = self.once.get(place).map(|place| place.replace(name.hash));
+        known == Some(name.hash)
     }
 
     /// Counts what came of looking for the answer to a request.

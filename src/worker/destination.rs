@@ -122,8 +122,10 @@ pub struct Scene {
 
 impl Scene {
     /// That of a request whose phases depend on this, if another may go the same way: one that only asks, and whose phases left
-    /// nothing behind but what they found. An error document is none, for its status is that of the error before it.
-    pub fn of(ex: &Exchange, depends: Depends) -> Option<Scene> {
+    /// nothing behind but what they found. An error document is none, for its status is that of the error before it. There is none
+    /// of what was not asked before.
+    pub fn of(thread: &Thread, ex: &Exchange, depends: Depends) -> Option<Scene> {
+        let cache = thread.cache.as_ref()?;
         let client = &ex.client;
         let is_plain = ex.trail.is_none()
             && client.user.is_none()
@@ -132,7 +134,8 @@ impl Scene {
             && ex.error_status().is_none()
             && ex.rewriting.lines.is_empty()
             && ex.head.target_bytes().starts_with(b"/");
-        if !is_plain || host_of(&ex.head).is_none() {
+        let host = host_of(&ex.head).filter(|_| is_plain)?;
+        if !cache.is_asked_again(&cache.name(door(&ex.connection), ex.head.request_line(), host)) {
             return None;
         }
         let asked = depends.asked(&ex.head, ex.connection.client.ip())?;

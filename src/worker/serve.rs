@@ -146,7 +146,7 @@ impl Outside for Thread {
     }
 
     fn scene(&self, ex: &Exchange, depends: Depends) -> Option<Scene> {
-        self.cache.as_ref().and_then(|_| Scene::of(ex, depends))
+        Scene::of(self, ex, depends)
     }
 
     fn keep(&self, scene: Scene, head: &RequestHead, found: (Handler, Place, Known)) {

@@ -258,3 +258,16 @@ fn what_has_just_changed_is_not_kept() {
     }
     let _ = std::fs::remove_file(&path);
 }
+
+#[test]
+fn what_was_asked_before_is_known_until_others_take_its_place() {
+    let cache = cache::<()>(1 << 20, Check::Turn);
+    let is_again = |number| cache.is_asked_again(&cache.name(DOOR, line(number).as_bytes(), b"a"));
+    assert!((0..100).all(|number| !is_again(number)));
+    // The places are as good as chosen by lot: two of a hundred may have the same one.
+    assert!((0..100).filter(|number| is_again(*number)).count() > 70);
+    assert!(!cache.is_asked_again(&cache.name(DOOR, line(5).as_bytes(), b"b")));
+    assert!((1000..21_000).filter(|number| is_again(*number)).count() < 100);
+    assert!((0..100).filter(|number| is_again(*number)).count() < 20);
+    assert!(is_again(99) && is_again(99));
+}
