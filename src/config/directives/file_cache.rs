@@ -69,8 +69,8 @@ that was looked at.",
         summary: "How much memory answers made of files may take.",
         manual: "The server keeps answers that depend on nothing but files and the request's head, and gives them again as long as \
 those files, and the .htaccess files on the way, are as they were: see FileCacheCheck. Of a file up to 32 KiB that is asked for again \
-the content is kept as well, as far as there is room; otherwise the file is opened for each request. Of requests for applications and \
-servers behind the way there is kept, and no answer. The size, in bytes or with K, M \
+the content is kept as well, as far as there is room; otherwise the file is opened for each request. Of requests for scripts, \
+applications and servers behind that are asked for again the way there is kept, and no answer. The size, in bytes or with K, M \
 or G behind the number, is that of all threads of the process together; where there is no such line it is a sixteenth of the \
 machine's memory, and 256M at most. What is asked for often stays; a crawl through a million files does not drive it out. Answers are \
 the same with off, only slower.",
