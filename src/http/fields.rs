@@ -20,12 +20,12 @@ pub struct Fields {
 pub struct Marks(u64);
 
 impl Marks {
+    const NONE: Marks = Marks(0);
+
     /// Those of all these names.
     pub fn of_all<'n>(names: impl Iterator<Item = &'n [u8]>) -> Marks {
         Marks(names.fold(0, |marks, name| marks | Marks::of(name)))
     }
-
-    const NONE: Marks = Marks(0);
 
     /// The mark of a name, the same in any case.
     #[inline]
@@ -251,8 +251,8 @@ impl Fields {
     /// The number of the one field of that name; none if there are more.
     pub(super) fn only_position(&self, name: &[u8]) -> Option<usize> {
         let sought = Sought::of(name);
-        let mut found = self.entries.iter().enumerate();
-        let mut found = found.by_ref().filter(|(_, entry)| sought.is_that_of(entry, &self.text));
+        let entries = self.entries.iter().enumerate();
+        let mut found = entries.filter(|(_, entry)| sought.is_that_of(entry, &self.text));
         let (number, _) = found.next()?;
         found.next().is_none().then_some(number)
     }

@@ -261,6 +261,7 @@ impl Conn {
             Shortcut::None => Err(Next::Head(head, began, None)),
             Shortcut::Answered(then) => Err(Next::Answered(then)),
             Shortcut::Begun(ahead) => Ok(Box::pin(self.finish(head, *ahead))),
+            // A script answers in its time: no future is made to find that out.
             Shortcut::Leads(destination) if destination.handler == Handler::Cgi => {
                 let leads = Leads {
                     destination,

@@ -1,6 +1,6 @@
-//! The short way of a request for an application or another server: what its phases found is kept, and the next request of the
-//! same name, whose answers to their questions are the same, goes there at once. Only the way is kept; every request is answered
-//! by the application or server itself. Without this file every such request goes through the phases.
+//! The short way of a request for a script, an application or another server: what its phases found is kept, and the next request
+//! of the same name, whose answers to their questions are the same, goes there at once. Only the way is kept; every request is
+//! answered by the script, application or server itself. Without this file every such request goes through the phases.
 
 use std::cell::Cell;
 use std::mem::swap;

@@ -76,7 +76,8 @@ pub trait Outside {
         begun: Option<Box<application::at_once::Begun>>,
     ) -> impl Future<Output = Result<Outcome, Fail>>;
 
-    /// What may be kept of a request on its way to who is behind this server, whose phases depend on this; nothing where nothing is kept.
+    /// What may be kept of a request on its way to a script or to who is behind this server, whose phases depend on this; nothing
+    /// where nothing is kept.
     fn scene(&self, _ex: &Exchange, _depends: Depends) -> Option<Scene> {
         None
     }
@@ -401,7 +402,8 @@ pub(super) fn parsable<O: Outside + 'static>(place: Place, outside: &Rc<O>) -> O
     })
 }
 
-/// The answer of who is behind this server. Where it was the way to them that the phases found, that is kept for the next request.
+/// The answer of a script, or of who is behind this server. Where it was the way to them that the phases found, that is kept for the
+/// next request.
 async fn behind<O: Outside + 'static>(
     ex: &mut Exchange,
     outside: &Rc<O>,
@@ -422,7 +424,7 @@ async fn behind<O: Outside + 'static>(
     Ok(outcome)
 }
 
-/// What a server that speaks HTTP answers, or an application of which this is known.
+/// What a script or a server that speaks HTTP answers, or an application of which this is known.
 async fn asked<O: Outside + 'static>(
     ex: &mut Exchange,
     outside: &Rc<O>,
