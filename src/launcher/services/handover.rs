@@ -41,6 +41,8 @@ impl Services {
             list: unpack.list(unpack_service)?,
             gone: unpack.list(unpack_service)?,
             fresh: Vec::new(),
+            has_log: false,
+            ended: Vec::new(),
         })
     }
 }

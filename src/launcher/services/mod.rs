@@ -43,6 +43,11 @@ pub struct Services {
     gone: Vec<Service>,
     /// The names of those that were started for settings that are not in force yet.
     fresh: Vec<String>,
+    /// Whether settings are in force, and with them an error log: before that nobody is listened to, for what is said in the
+    /// first moments belongs there too.
+    has_log: bool,
+    /// Processes that have ended before.
+    ended: Vec<(i32, Ended)>,
     serial: u64,
 }
 
@@ -131,6 +136,7 @@ impl Services {
     /// The settings of a plan are in force: services that they describe otherwise are replaced, those that they do not have
     /// go, and those that had failed get another chance.
     pub(super) fn settle(&mut self, plan: &Plan, stock: &Stock) -> Result<(), String> {
+        self.has_log = true;
         if self.directory.is_none() {
             return Ok(());
         }
@@ -153,6 +159,9 @@ impl Services {
                 }
             });
             result = result.and(done.unwrap_or(Ok(())));
+        }
+        for (pid, ended) in std::mem::take(&mut self.ended) {
+            self.notice_end(pid, &ended, stock);
         }
         result
     }
@@ -186,13 +195,15 @@ impl Services {
     /// What is to be waited for.
     pub(super) fn polled(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let now = Instant::now();
-        self.all().flat_map(move |service| service.polled(now))
+        let heard = self.all().filter(|_| self.has_log);
+        heard.flat_map(move |service| service.polled(now))
     }
 
     /// When something is to be done without an occasion.
     pub(super) fn next_time(&self) -> Option<Instant> {
         let now = Instant::now();
-        self.all().filter_map(|service| service.next_time(now)).min()
+        let seen_to = self.all().filter(|_| self.has_log);
+        seen_to.filter_map(|service| service.next_time(now)).min()
     }
 
     /// Their processes.
@@ -208,6 +219,7 @@ impl Services {
             list,
             gone,
             serial,
+            has_log: true,
             ..
         } = self
         else {
@@ -231,6 +243,10 @@ impl Services {
     /// Was this a process of one of them? Then what follows from its end is done.
     pub(super) fn notice_end(&mut self, pid: i32, ended: &Ended, stock: &Stock) -> bool {
         let has_it = |service: &Service| service.pids().any(|own| own == pid);
+        if !self.has_log && self.all().any(has_it) {
+            self.ended.push((pid, *ended));
+            return true;
+        }
         if let Some(at) = self.list.iter().position(has_it) {
             self.with(at, stock, |service, means| service.notice_end(pid, ended, means));
             return true;
