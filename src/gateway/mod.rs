@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod fastcgi;
+pub mod frame;
 pub mod handoff;
 pub mod meta_vars;
 pub mod refused;

@@ -6,6 +6,7 @@
 pub mod environment;
 mod failure;
 mod feed;
+pub mod known;
 pub(in crate::handlers) mod reply;
 mod stream;
 mod talk;
@@ -35,11 +36,12 @@ use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
 use crate::fs::spool::Spool;
 use crate::gateway::command_line::{DashWords, command_line};
-use crate::gateway::meta_vars::MetaVars;
 use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::feed::Feed;
+use crate::handlers::cgi::known::Known;
 use crate::handlers::cgi::talk::Talk;
 use crate::http::status::Status;
+use crate::process::environment::Environment;
 use crate::process::limits::{Limit, Resource};
 use crate::process::message::{Failed, FirstNews, Order, Runs};
 use crate::scripts::client::StartError;
@@ -47,33 +49,45 @@ use crate::scripts::notes::{About, Asked, Notes};
 use crate::scripts::queue::{NoSlot, Slot};
 use crate::scripts::{Care, Inherited, Scripts};
 
-/// Runs the script of `place` and answers with what it says.
-pub async fn run(ex: &mut Exchange, place: &Place, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
+/// Runs the script of `place` and answers with what it says. What is `known` of it need not be found out, and what is found out is
+/// known from then on.
+pub async fn run(ex: &mut Exchange, place: &Place, known: &Known, scripts: &Rc<Scripts>) -> Result<Outcome, Fail> {
     let words = arguments(ex);
-    run_with(ex, place, scripts, words).await
+    run_with(ex, place, (known, words), scripts).await
 }
 
 /// The same with these arguments, whatever the query is.
 pub async fn run_with(
     ex: &mut Exchange,
     place: &Place,
+    (known, arguments): (&Known, Vec<Vec<u8>>),
     scripts: &Rc<Scripts>,
-    arguments: Vec<Vec<u8>>,
 ) -> Result<Outcome, Fail> {
     let script = named(ex, place)?;
     let notes = scripts.notes(about(ex, place), || asked(ex));
     let mut input = input(ex, place).await?;
-    let env = environment::of_script(ex, place, scripts.inherited(), input.length);
-    environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
+    let length = input.length;
+    let told = length.is_none().then(|| known.environment(ex)).flatten();
+    let (env, case) = match told {
+        Some((env, path)) => (env, Case::new(Some(path), Rc::clone(&notes))),
+        None => {
+            let env = environment::of_script(ex, place, scripts.inherited(), length);
+            environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
+            if length.is_none() {
+                known.remember(ex, place, &env);
+            }
+            let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
+            (env.iter().collect(), case)
+        }
+    };
     let slot = turn(&ex.body, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));
     input.feed.prime().await;
-    let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
-    let length = input.length;
-    let mut order = order(place, script, arguments, &env, input.stdin.take());
+    let mut order = order(place, script, arguments, env, input.stdin.take());
     order.first_news = first_news(ex.method_name(), order.stdin.as_ref());
-    let outcome = match scripts.start(order, care(ex, place), slot, notes).await {
+    let asked = (ex.method_name(), &*environment::request_target(ex, place));
+    let outcome = match scripts.start(order, asked, care(ex, place), (slot, notes)).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
             reply::wait(ex, place, talk, case).await
@@ -104,7 +118,7 @@ pub fn explain(ex: &mut Exchange, place: &Place, inherited: &Inherited) -> Resul
     let env = environment::of_script(ex, place, inherited, None);
     let ignored = env.ignored().iter().map(environment::told).collect();
     Ok(Explained {
-        order: order(place, script, arguments(ex), &env, None),
+        order: order(place, script, arguments(ex), env.iter().collect(), None),
         care: care(ex, place),
         ignored,
     })
@@ -139,7 +153,7 @@ fn order(
     place: &Place,
     (number, path): (u32, Vec<u8>),
     arguments: Vec<Vec<u8>>,
-    env: &MetaVars,
+    env: Environment,
     stdin: Option<OwnedFd>,
 ) -> Order {
     Order {
@@ -147,7 +161,7 @@ fn order(
         path,
         runs: Runs::Itself,
         arguments,
-        env: env.iter().collect(),
+        env,
         limits: limits(place),
         stdin,
         first_news: FirstNews::AtOnce,

@@ -26,16 +26,9 @@ impl Environment {
         &self.0
     }
 
-    /// One more variable. A value ends at its first NUL, where its program would see its end; a name that no environment can
-    /// hold, an empty one or one with `=` or a NUL, is none.
+    /// One more variable, if it is one.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        if name.is_empty() || name.iter().any(|byte| matches!(byte, b'=' | 0)) {
-            return;
-        }
-        let end = memchr::memchr(0, value).unwrap_or(value.len());
-        for part in [name, b"=", value.get(..end).unwrap_or(value), b"\0"] {
-            self.0.extend_from_slice(part);
-        }
+        let _is_one = append(&mut self.0, name, value);
     }
 
     /// Names and values, those without a name and those that are no pair of them left out.
@@ -84,9 +77,22 @@ impl Environment {
 }
 
 /// A usual environment of a script has so many bytes, and somewhat less.
-const ROOM: usize = 2048;
+pub const ROOM: usize = 2048;
 /// So many variables it has, and somewhat fewer.
 const USUAL: usize = 64;
+
+/// Writes a variable behind others. A value ends at its first NUL, where its program would see its end; a name that no environment
+/// can hold, an empty one or one with `=` or a NUL, is none: `false`.
+pub fn append(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
+    if name.is_empty() || name.iter().any(|byte| matches!(byte, b'=' | 0)) {
+        return false;
+    }
+    let end = memchr::memchr(0, value).unwrap_or(value.len());
+    for part in [name, b"=", value.get(..end).unwrap_or(value), b"\0"] {
+        out.extend_from_slice(part);
+    }
+    true
+}
 
 fn pair(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(b'=', line).filter(|at| *at > 0)?;

@@ -32,7 +32,6 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
-use crate::process::environment::Environment;
 use crate::process::message::{Failed, Order};
 use crate::scripts::client::{Spawner, StartError, StartRequest};
 use crate::scripts::keeper::Keeper;
@@ -203,12 +202,18 @@ impl Scripts {
         &self.inherited
     }
 
-    /// Starts a script, on a thread with local tasks. It keeps its slot until its process has ended, and it is ended by the keeper
-    /// should this future be dropped before its end.
-    pub async fn start(&self, order: Order, care: Care, slot: Slot, notes: Rc<Notes>) -> Result<Script, StartError> {
+    /// Starts a script for a request with this method and target, on a thread with local tasks. It keeps its slot until its process
+    /// has ended, and it is ended by the keeper should this future be dropped before its end.
+    pub async fn start(
+        &self,
+        order: Order,
+        (method, target): (&[u8], &[u8]),
+        care: Care,
+        (slot, notes): (Slot, Rc<Notes>),
+    ) -> Result<Script, StartError> {
         let (stdout, script_stdout) = Pipe::new().map_err(|error| no_pipe(&error))?;
         let (stderr, script_stderr) = Pipe::new().map_err(|error| no_pipe(&error))?;
-        let asked = asked(&order.env);
+        let asked = asked(method, target);
         let request = StartRequest {
             order,
             stdout: script_stdout,
@@ -240,14 +245,13 @@ impl Scripts {
     }
 }
 
-/// The method and the target of a request, as its script is told them, cut.
-fn asked(env: &Environment) -> Vec<u8> {
-    let (Some(method), Some(target)) = (env.find(b"REQUEST_METHOD"), env.find(b"REQUEST_URI")) else {
+/// The method and the target of a request, cut; nothing where there is no request.
+fn asked(method: &[u8], target: &[u8]) -> Vec<u8> {
+    if method.is_empty() {
         return Vec::new();
-    };
-    let mut asked = [method, b" ", target].concat();
-    asked.truncate(MOST_ASKED);
-    asked
+    }
+    let room = MOST_ASKED.saturating_sub(method.len() + 1);
+    [method, b" ", target.get(..room).unwrap_or(target)].concat()
 }
 
 /// So much of them is kept.

@@ -51,7 +51,10 @@ async fn try_start_told(bench: &Bench, name: &str, care: Care, first_news: First
         stdin: None,
         first_news,
     };
-    bench.scripts.start(order, care, slot, notes(bench)).await
+    bench
+        .scripts
+        .start(order, (b"GET", b"/x"), care, (slot, notes(bench)))
+        .await
 }
 
 async fn start(bench: &Bench, name: &str, care: Care) -> Script {

@@ -5,8 +5,8 @@ use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::response::Outcome;
-use crate::handlers::application::Known;
 use crate::handlers::balance::{Judged, Turn};
+use crate::handlers::known::Known;
 use crate::worker::serve::Outside;
 use crate::worker::thread::Thread;
 

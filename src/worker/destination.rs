@@ -10,8 +10,8 @@ use crate::exchange::body::RequestBody;
 use crate::exchange::place::Place;
 use crate::exchange::{Began, Connection, Exchange};
 use crate::filters::chain;
-use crate::handlers::application::{self, Known};
-use crate::handlers::proxy;
+use crate::handlers::known::Known;
+use crate::handlers::{application, proxy};
 use crate::http::depends::{self, Asked, Depends};
 use crate::http::head::RequestHead;
 use crate::phases::choose::Handler;
@@ -28,10 +28,8 @@ pub struct Destination {
     pub handler: Handler,
     /// The place that the phases found.
     pub place: Place,
-    /// What is known of its application, if it is one.
+    /// What is known of who answers there.
     pub known: Known,
-    /// What is known of its server, if it is one.
-    pub server: proxy::at_once::Known,
 }
 
 impl Destination {
@@ -163,7 +161,6 @@ impl Scene {
             handler,
             place,
             known,
-            server: proxy::at_once::Known::default(),
         };
         cache.keep(
             &name,

@@ -9,7 +9,7 @@ use crate::exchange::looks::{Looks, Sight};
 use crate::exchange::place::Place;
 use crate::exchange::response::{Body, Outcome, Response};
 use crate::filters::chain;
-use crate::handlers::application::Known;
+use crate::handlers::known::Known;
 use crate::handlers::{as_is, static_file};
 use crate::http::status::Status;
 use crate::phases::ahead;
@@ -60,7 +60,7 @@ impl<O: Outside + 'static> Looks for Around<'_, O> {
                 let body = static_file::whole(look, &place)?;
                 Outcome::Reply(Response::new(Status::OK, body))
             }
-            Handler::Cgi => self.0.run_script(look, &place).await?,
+            Handler::Cgi => self.0.run_script(look, &place, &Known::default()).await?,
             Handler::Fcgid => self.0.ask_on_demand(look, &place).await?,
             Handler::Application => {
                 let known = Known::default();

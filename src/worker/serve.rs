@@ -21,7 +21,7 @@ use crate::filters::error_document::{self, Replacement};
 use crate::filters::tables::{self, Made, Tables};
 use crate::filters::{default_charset, expires, headers, inflate, negotiated, rewriting};
 use crate::handlers;
-use crate::handlers::application::Known;
+use crate::handlers::known::Known;
 use crate::handlers::{application, proxy};
 use crate::http::depends::{self, Depends};
 use crate::http::fields::append_line;
@@ -54,8 +54,13 @@ pub trait Outside {
     /// What a map program answers; `limit` is how long it may take.
     fn ask_map(&self, question: &Question, limit: Duration) -> impl Future<Output = Result<Option<Vec<u8>>, Fail>>;
 
-    /// What the script of the place answers.
-    fn run_script(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
+    /// What the script of the place answers, of which this is known.
+    fn run_script(
+        &self,
+        ex: &mut Exchange,
+        place: &Place,
+        known: &Known,
+    ) -> impl Future<Output = Result<Outcome, Fail>>;
 
     /// What the program of the place answers, which is started where it does not run.
     fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> impl Future<Output = Result<Outcome, Fail>>;
@@ -124,8 +129,8 @@ impl Outside for Thread {
         answer.map_err(|why| Fail::internal(why).of_module("rewrite"))
     }
 
-    async fn run_script(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
-        handlers::cgi::run(ex, place, &self.scripts).await
+    async fn run_script(&self, ex: &mut Exchange, place: &Place, known: &Known) -> Result<Outcome, Fail> {
+        handlers::cgi::run(ex, place, &known.script, &self.scripts).await
     }
 
     async fn ask_on_demand(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
@@ -133,7 +138,8 @@ impl Outside for Thread {
     }
 
     async fn run_program(&self, ex: &mut Exchange, place: &Place, arguments: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
-        handlers::cgi::run_with(ex, place, &self.scripts, arguments).await
+        let known = handlers::cgi::known::Known::default();
+        handlers::cgi::run_with(ex, place, (&known, arguments), &self.scripts).await
     }
 
     async fn ask_application(
@@ -143,7 +149,7 @@ impl Outside for Thread {
         known: &Known,
         begun: Option<Box<application::at_once::Begun>>,
     ) -> Result<Outcome, Fail> {
-        application::run(ex, place, known, &self.applications, begun).await
+        application::run(ex, place, &known.application, &self.applications, begun).await
     }
 
     fn scene(&self, ex: &Exchange, depends: Depends) -> Option<Scene> {
@@ -377,7 +383,7 @@ async fn handled<O: Outside + 'static>(ex: &mut Exchange, outside: &Rc<O>, mut p
         Handler::Options => Outcome::Reply(handlers::static_file::options(ex, &place)),
         Handler::Autoindex => Box::pin(handlers::autoindex::run(ex, &place, &Around(outside))).await?,
         Handler::TypeMap => Box::pin(handlers::type_map::run(ex, &place, &Around(outside))).await?,
-        Handler::Cgi => Box::pin(outside.run_script(ex, &place)).await?,
+        Handler::Cgi => Box::pin(outside.run_script(ex, &place, &Known::default())).await?,
         Handler::Fcgid => Box::pin(outside.ask_on_demand(ex, &place)).await?,
         Handler::Application => Box::pin(outside.ask_application(ex, &place, &Known::default(), None)).await?,
         Handler::Proxy => Box::pin(outside.ask_server(ex, &place, None)).await?,
@@ -424,7 +430,7 @@ async fn behind<O: Outside + 'static>(
     Ok(outcome)
 }
 
-/// What a script or a server that speaks HTTP answers, or an application of which this is known.
+/// What a script, an application or a server that speaks HTTP answers, of which this is known.
 async fn asked<O: Outside + 'static>(
     ex: &mut Exchange,
     outside: &Rc<O>,
@@ -440,7 +446,7 @@ async fn asked<O: Outside + 'static>(
         return Box::pin(outside.ask_server(ex, place, server)).await;
     }
     if handler == Handler::Cgi {
-        return Box::pin(outside.run_script(ex, place)).await;
+        return Box::pin(outside.run_script(ex, place, known)).await;
     }
     Box::pin(outside.ask_application(ex, place, known, application)).await
 }

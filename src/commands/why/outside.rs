@@ -15,9 +15,9 @@ use crate::exchange::response::{Body, Outcome, Response};
 use crate::exchange::rewriting::Question;
 use crate::exchange::state::State;
 use crate::exchange::trace::Step;
-use crate::handlers::application::Known;
 use crate::handlers::application::at_once::Begun;
 use crate::handlers::cgi;
+use crate::handlers::known::Known;
 use crate::handlers::{application, balance, handoff, proxy};
 use crate::http::status::Status;
 use crate::lang::log_level::Level;
@@ -119,7 +119,7 @@ impl Outside for StandIn {
         )))
     }
 
-    async fn run_script(&self, ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
+    async fn run_script(&self, ex: &mut Exchange, place: &Place, _known: &Known) -> Result<Outcome, Fail> {
         let explained = cgi::explain(ex, place, &Inherited::here())?;
         let started = match self.explain(&explained.order) {
             Err(error) => return Err(self.stop(format!("cannot take root's rights again: {error}"))),
@@ -159,7 +159,7 @@ impl Outside for StandIn {
     }
 
     async fn run_program(&self, ex: &mut Exchange, place: &Place, _: Vec<Vec<u8>>) -> Result<Outcome, Fail> {
-        self.run_script(ex, place).await
+        self.run_script(ex, place, &Known::default()).await
     }
 
     async fn ask_application(

@@ -2,7 +2,6 @@
 //! answered and asked. Both sides' records are here; no I/O is.
 
 pub mod answers;
-pub mod frame;
 pub mod params;
 pub mod record;
 pub mod requests;

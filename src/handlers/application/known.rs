@@ -14,13 +14,14 @@ use crate::config::backends::{self, Address, Scheme};
 use crate::exchange::Exchange;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
-use crate::gateway::fastcgi::frame::{Frame, Occasion};
+use crate::gateway::fastcgi::params;
 use crate::gateway::fastcgi::record::{self, Role};
+use crate::gateway::frame::{Frame, Occasion};
 use crate::gateway::meta_vars::MetaVars;
-use crate::gateway::request::Credentials;
 use crate::handlers::application::asked::Asked;
 use crate::handlers::application::{Applications, patience};
 use crate::handlers::behind::Behind;
+use crate::handlers::framed;
 use crate::http::head::RequestHead;
 
 /// The words of a usual request have so many bytes, and glibc keeps pieces of this size at hand.
@@ -76,7 +77,7 @@ impl Way {
 
 impl Known {
     /// Nothing so far, of what is to be kept for other requests.
-    pub fn lasting() -> Known {
+    pub(in crate::handlers) fn lasting() -> Known {
         Known {
             lasts: true,
             ..Known::default()
@@ -127,27 +128,12 @@ impl Known {
             return;
         };
         self.frame.get_or_init(|| {
-            let fixed = |name: &Vec<u8>| name.get(..4).is_none_or(|start| !start.eq_ignore_ascii_case(b"HTTP"));
             let is_steady = way.asked.target.scheme == Scheme::FastCgi
                 && way.asked.pass_headers.is_empty()
-                && place.conf.fastcgi.fixups.is_empty()
-                && variables.ignored().is_empty()
-                && ex.previous.is_none()
-                && ex.connection.tls.is_none()
-                && ex.client.host.is_none()
-                && ex.client.user.is_none()
-                && ex.head.target_bytes().starts_with(b"/")
-                && ex.variables.keys().all(fixed);
-            is_steady.then(|| Frame::of(variables, credentials(place)))
+                && place.conf.fastcgi.fixups.is_empty();
+            is_steady
+                .then(|| framed::frame(ex, place, variables, params::append))
+                .flatten()
         });
-    }
-}
-
-/// Whether the application is told of the client's credentials.
-fn credentials(place: &Place) -> Credentials {
-    if place.conf.cgi.pass_auth.or(false) {
-        Credentials::Passed
-    } else {
-        Credentials::Withheld
     }
 }

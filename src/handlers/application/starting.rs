@@ -170,7 +170,9 @@ pub(super) async fn process(
     let Ok(slot) = gate.take().await else {
         return Err(busy());
     };
-    match scripts.start(order, care(place), slot, Rc::clone(notes)).await {
+    // It serves several requests.
+    let none = (&b""[..], &b""[..]);
+    match scripts.start(order, none, care(place), (slot, Rc::clone(notes))).await {
         Ok(script) => {
             tokio::task::spawn_local(watch(script, ticket.started(), gate, Rc::clone(notes)));
             Ok(ticket)

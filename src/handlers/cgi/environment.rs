@@ -10,9 +10,10 @@ use crate::exchange::{Exchange, Previous};
 use crate::gateway::meta_vars::{Ignored, MetaVars, WhyIgnored};
 use crate::gateway::refused::is_refused;
 use crate::gateway::request::{
-    Client, Configured, Credentials, Names, Origin, Redirect, Request, Scheme, Script, Server, Transport,
+    Client, Configured, Names, Origin, Redirect, Request, Scheme, Script, Server, Transport,
 };
 use crate::gateway::script_path::split_path;
+use crate::handlers::framed;
 use crate::scripts::Inherited;
 use crate::scripts::notes::{Notes, Weight, escaped};
 
@@ -69,7 +70,7 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
     let (software, signature, request_target) = (ex.software(), signature(ex), request_target(ex, place));
     MetaVars::of(&Request {
         method: ex.method_name(),
-        request_target: &request_target,
+        request_target,
         protocol: ex.protocol().as_bytes(),
         scheme: if ex.scheme() == b"https" {
             Scheme::Https
@@ -88,11 +89,7 @@ pub(in crate::handlers) fn of(ex: &Exchange, place: &Place, told: Told<'_>, leng
             .fields()
             .filter(|(name, _)| !is_of_a_lost_body(ex, name))
             .collect(),
-        credentials: if place.conf.cgi.pass_auth.or(false) {
-            Credentials::Passed
-        } else {
-            Credentials::Withheld
-        },
+        credentials: framed::credentials(place),
         content_type: content_type(ex),
         content_length: length,
         place: Script {
@@ -142,11 +139,12 @@ fn has_lost_its_body(ex: &Exchange) -> bool {
     ex.previous.is_some() && !ex.body.is_the_clients_own()
 }
 
-fn request_target(ex: &Exchange, place: &Place) -> Vec<u8> {
+/// REQUEST_URI.
+pub(super) fn request_target<'a>(ex: &'a Exchange, place: &Place) -> &'a [u8] {
     match place.conf.cgi.request_uri.or(RequestUri::OriginalUri) {
-        RequestUri::OriginalUri => ex.head.target_bytes().to_vec(),
+        RequestUri::OriginalUri => ex.head.target_bytes(),
         // As in Apache: decoded, and without the query.
-        RequestUri::CurrentUri => ex.target.path.as_bytes().to_vec(),
+        RequestUri::CurrentUri => ex.target.path.as_bytes(),
     }
 }
 

@@ -2,18 +2,22 @@
 
 mod fixture;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::config::directives::DirConf;
-use crate::exchange::AgainMethod;
 use crate::exchange::body::{BodyError, BodyLength, Gone, Probed};
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{Body, Outcome};
+use crate::exchange::{AgainMethod, Exchange};
+use crate::handlers::cgi::environment;
+use crate::handlers::cgi::known::Known;
 use crate::handlers::cgi::tests::fixture::{
     ask, body, chunk, client, exchange, failure, leave, no_body, plain, read, reply, text,
 };
+use crate::process::environment::Environment;
 use crate::scripts::testing::{Bench, on_thread};
 
 #[test]
@@ -43,7 +47,7 @@ fn a_variable_set_in_vain_is_told_once() {
             let (mut ex, place) = exchange(&bench, "GET /x HTTP/1.1", &no_body(), DirConf::default());
             ex.variables.insert(b"SERVER_PROTOCOL".to_vec(), b"evil".to_vec());
             ex.variables.insert(b"GOOD".to_vec(), b"one".to_vec());
-            match super::run(&mut ex, &place, &bench.scripts).await {
+            match super::run(&mut ex, &place, &Known::default(), &bench.scripts).await {
                 Ok(Outcome::Reply(mut response)) => assert_eq!(text(&mut response).await, "HTTP/1.1 one\n"),
                 _ => panic!("no answer"),
             }
@@ -51,6 +55,65 @@ fn a_variable_set_in_vain_is_told_once() {
         let notes = bench.logs.all();
         let want = "variable `SERVER_PROTOCOL` is not passed as set: the server computes this one";
         assert!(notes.len() == 1 && notes[0].ends_with(want), "{notes:?}");
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn what_is_known_of_a_script_is_what_it_would_be_told() {
+    on_thread(async {
+        let bench = Bench::new(&[], 1);
+        let inherited = bench.scripts.inherited();
+        let conf = || DirConf::default();
+        let known = Known::lasting();
+        let (ex, place) = exchange(&bench, "GET /x/tail?a=b HTTP/1.1\nX-Once: 1", &no_body(), conf());
+        assert!(known.environment(&ex).is_none());
+        known.remember(&ex, &place, &environment::of_script(&ex, &place, inherited, None));
+        for fields in [
+            "",
+            "\nUser-Agent: curl\nAccept: */*\nCookie: a=b",
+            "\nContent-Type: text/plain\nZ: \nX_Odd: 1\nProxy: evil\nContent-Length: 0",
+            "\nAuthorization: Basic x\nProxy-Authorization: y",
+        ] {
+            let request = format!("GET /x/tail?a=b HTTP/1.1{fields}");
+            let (mut ex, place) = exchange(&bench, &request, &no_body(), conf());
+            (ex.unique_id, ex.connection.client) = ([b'u'; 24], SocketAddr::from(([192, 0, 2, 7], 4711)));
+            let long: Environment = environment::of_script(&ex, &place, inherited, None).iter().collect();
+            let (short, path) = known.environment(&ex).expect("it is known");
+            assert_eq!(short, long, "{fields}");
+            assert_eq!(Some(path), long.find(b"PATH"));
+        }
+        let twice = "GET /x/tail?a=b HTTP/1.1\nCookie: a=b\nCookie: c=d";
+        let (ex, _) = exchange(&bench, twice, &no_body(), conf());
+        assert!(known.environment(&ex).is_none(), "fields of one name are joined");
+        bench.finish().await;
+    });
+}
+
+#[test]
+fn what_would_be_told_otherwise_next_time_is_not_known() {
+    on_thread(async {
+        let bench = Bench::new(&[], 1);
+        type Change = fn(&mut Exchange);
+        let changes: [(bool, Change); 6] = [
+            (true, |_| {}),
+            (true, |ex| drop(ex.variables.insert(b"GOOD".to_vec(), b"1".to_vec()))),
+            (false, |ex| drop(ex.variables.insert(b"HTTP_X".to_vec(), b"1".to_vec()))),
+            (false, |ex| {
+                drop(ex.variables.insert(b"SERVER_NAME".to_vec(), b"1".to_vec()))
+            }),
+            (false, |ex| ex.client.user = Some(b"jo".to_vec())),
+            (false, |ex| ex.client.host = Some(b"a.example".to_vec())),
+        ];
+        for (number, (is_known, change)) in changes.into_iter().enumerate() {
+            for (lasts, known) in [(true, Known::lasting()), (false, Known::default())] {
+                let (mut ex, place) = exchange(&bench, "GET /x HTTP/1.1", &no_body(), DirConf::default());
+                change(&mut ex);
+                let told = environment::of_script(&ex, &place, bench.scripts.inherited(), None);
+                known.remember(&ex, &place, &told);
+                assert_eq!(known.environment(&ex).is_some(), is_known && lasts, "{number}");
+            }
+        }
         bench.finish().await;
     });
 }
@@ -405,7 +468,7 @@ fn a_file_outside_every_script_place_is_forbidden() {
         let bench = Bench::new(&[], 1);
         let (mut ex, mut place) = exchange(&bench, "GET /x HTTP/1.1", &no_body(), DirConf::default());
         place.path = b"/somewhere/else".to_vec();
-        match super::run(&mut ex, &place, &bench.scripts).await {
+        match super::run(&mut ex, &place, &Known::default(), &bench.scripts).await {
             Err(fail) => assert!(
                 fail.to_string().starts_with("403: `/somewhere/else` is not within"),
                 "{fail}"

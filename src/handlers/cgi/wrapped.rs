@@ -175,22 +175,21 @@ async fn attempt(
     input.feed.prime().await;
     let case = Case::new(besides.path, Rc::clone(&notes));
     let stdin = input.stdin()?;
+    let said = |name| wrapped.variables.find(name).unwrap_or_default();
+    let (method, target) = (said(b"REQUEST_METHOD".as_slice()), said(b"REQUEST_URI"));
     let order = Order {
         place: u32::try_from(number).map_err(|_| not_allowed(script))?,
         path: path.to_vec(),
         arguments: Vec::new(),
         env,
         limits: Vec::new(),
-        first_news: first_news(
-            wrapped.variables.find(b"REQUEST_METHOD").unwrap_or_default(),
-            stdin.as_ref(),
-        ),
+        first_news: first_news(method, stdin.as_ref()),
         stdin,
         runs: Runs::Itself,
     };
     match means
         .scripts
-        .start(order, care_of(means.site, &conf), slot, notes)
+        .start(order, (method, target), care_of(means.site, &conf), (slot, notes))
         .await
     {
         Ok(script) => Ok(Started {

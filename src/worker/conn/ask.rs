@@ -67,7 +67,7 @@ impl Conn {
 
     async fn ask_application(&mut self, head: &mut Borrowed, began: Began, destination: &Destination) -> Asked {
         let (unique_id, client) = (self.thread.unique_id(began.wall), self.connection().client);
-        let Some(mut worded) = Worded::of(&destination.known, head, client, unique_id) else {
+        let Some(mut worded) = Worded::of(&destination.known.application, head, client, unique_id) else {
             return Asked::LongWay(None);
         };
         self.show(head, &began);
@@ -120,7 +120,7 @@ impl Conn {
         let ex = self.exchange(own, (began, unique_id), RequestBody::none(), Some(destination));
         // In a box, so that the future of what is asked is small.
         let mut ex = Box::new(ex);
-        let (place, known) = (&destination.place, &destination.server);
+        let (place, known) = (&destination.place, &destination.known.server);
         let told = proxy::at_once::Begun::new(&ex, place, known, &self.thread.applications);
         let Some(mut told) = told else {
             head.take_back(ex.head);

@@ -20,6 +20,7 @@ use crate::exchange::place::{Alias, Place, Types};
 use crate::exchange::response::{Body, BodyStream, Broken, Outcome, Response};
 use crate::exchange::{Began, Connection, Exchange};
 use crate::fs::open::Found;
+use crate::handlers::cgi::known::Known;
 use crate::http::head::{HeadLimits, ProtocolOptions, RequestHead};
 use crate::http::target::{CleanPath, EncodedSlashes, Slashes};
 use crate::scripts::testing::Bench;
@@ -145,7 +146,7 @@ pub(super) async fn ask(
     conf: DirConf,
 ) -> Result<Outcome, Fail> {
     let (mut ex, place) = exchange(bench, request, client, conf);
-    crate::handlers::cgi::run(&mut ex, &place, &bench.scripts).await
+    crate::handlers::cgi::run(&mut ex, &place, &Known::default(), &bench.scripts).await
 }
 
 pub(super) async fn reply(bench: &Bench, request: &str, client: &Rc<RefCell<Client>>) -> Response {

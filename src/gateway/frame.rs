@@ -1,5 +1,5 @@
-//! What an application is told of requests that differ in little: the pairs (section 3.4) that are the same for all of them, made
-//! once, with gaps for the rest. Pairs come in the order of names, as they do without a frame.
+//! What a script or an application is told of requests that differ in little: the variables that are the same for all of them,
+//! written once, with gaps for the rest. They come in the order of names, as they do without a frame.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -8,7 +8,6 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::base::ascii::append_decimal;
-use crate::gateway::fastcgi::params;
 use crate::gateway::meta_vars::{MetaVars, append_address, append_field_variable, is_told};
 use crate::gateway::request::Credentials;
 
@@ -21,12 +20,16 @@ const FEW: usize = 16;
 /// So much room for names is kept from one request to the next.
 const LARGE: usize = 4096;
 
-/// The pairs that do not change.
+/// Writes a name and a value behind what is there; `false` where they have no form.
+pub type Write = fn(&mut Vec<u8>, &[u8], &[u8]) -> bool;
+
+/// The variables that do not change.
 #[derive(Debug)]
 pub struct Frame {
     /// What stands before each gap, and behind the last.
     parts: [Vec<u8>; GAPS.len() + 1],
     credentials: Credentials,
+    write: Write,
 }
 
 /// What changes.
@@ -40,7 +43,7 @@ pub struct Occasion<'a> {
 impl Frame {
     /// The frame that is left of the variables of one request without what is its own. Nothing else of them may depend on its
     /// fields or on its client.
-    pub fn of(variables: &MetaVars, credentials: Credentials) -> Frame {
+    pub fn of(variables: &MetaVars, credentials: Credentials, write: Write) -> Frame {
         let mut parts: [Vec<u8>; GAPS.len() + 1] = Default::default();
         for (name, value) in variables.iter() {
             if GAPS.contains(&name) || name.starts_with(FIELDS) {
@@ -48,13 +51,17 @@ impl Frame {
             }
             let before = GAPS.iter().filter(|gap| **gap < name).count();
             if let Some(part) = parts.get_mut(before) {
-                let _too_long_for_the_protocol = params::append(part, name, value);
+                let _has_no_form = write(part, name, value);
             }
         }
-        Frame { parts, credentials }
+        Frame {
+            parts,
+            credentials,
+            write,
+        }
     }
 
-    /// Appends the pairs of a request with these fields. `false`: it is one whose fields do not fit into a frame, and what was
+    /// Appends the variables of a request with these fields. `false`: it is one whose fields do not fit into a frame, and what was
     /// appended is of no use.
     #[must_use]
     pub fn append<'f>(
@@ -108,22 +115,22 @@ impl Frame {
         let mut parts = self.parts.iter();
         let mut part = |out: &mut Vec<u8>| out.extend_from_slice(parts.next().map_or(&[], Vec::as_slice));
         part(out);
-        let mut fits = content_type.is_none_or(|value| params::append(out, b"CONTENT_TYPE", value));
+        let mut fits = content_type.is_none_or(|value| (self.write)(out, b"CONTENT_TYPE", value));
         part(out);
         for (range, value) in &told {
-            fits &= params::append(out, name(range), value);
+            fits &= (self.write)(out, name(range), value);
         }
         part(out);
         let shown = names;
         shown.clear();
         append_address(shown, occasion.peer.ip());
-        fits &= params::append(out, b"REMOTE_ADDR", shown);
+        fits &= (self.write)(out, b"REMOTE_ADDR", shown);
         part(out);
         shown.clear();
         append_decimal(shown, occasion.peer.port().into());
-        fits &= params::append(out, b"REMOTE_PORT", shown);
+        fits &= (self.write)(out, b"REMOTE_PORT", shown);
         part(out);
-        fits &= params::append(out, b"UNIQUE_ID", occasion.unique_id);
+        fits &= (self.write)(out, b"UNIQUE_ID", occasion.unique_id);
         part(out);
         fits
     }

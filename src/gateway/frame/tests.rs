@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::gateway::fastcgi::frame::{Frame, Occasion, append_address};
 use crate::gateway::fastcgi::params;
+use crate::gateway::frame::{Frame, Occasion, append_address};
 use crate::gateway::meta_vars::MetaVars;
 use crate::gateway::meta_vars::tests::plain;
 use crate::gateway::request::Credentials;
@@ -14,7 +14,7 @@ type Field = (&'static [u8], &'static [u8]);
 fn both(fields: &[Field], credentials: Credentials) -> (Vec<u8>, Option<Vec<u8>>) {
     let mut bare = plain();
     bare.credentials = credentials;
-    let frame = Frame::of(&MetaVars::of(&bare), credentials);
+    let frame = Frame::of(&MetaVars::of(&bare), credentials, params::append);
     let mut whole = bare.clone();
     whole.fields = fields.to_vec();
     whole.content_type = fields
