@@ -68,17 +68,16 @@ pub async fn run_with(
     let mut input = input(ex, place).await?;
     let length = input.length;
     let told = length.is_none().then(|| known.environment(ex)).flatten();
-    let (env, case) = match told {
-        Some((env, path)) => (env, Case::new(Some(path), Rc::clone(&notes))),
-        None => {
-            let env = environment::of_script(ex, place, scripts.inherited(), length);
-            environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
-            if length.is_none() {
-                known.remember(ex, place, &env);
-            }
-            let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
-            (env.iter().collect(), case)
+    let (env, case) = if let Some((env, path)) = told {
+        (env, Case::new(Some(path), Rc::clone(&notes)))
+    } else {
+        let env = environment::of_script(ex, place, scripts.inherited(), length);
+        environment::warn_ignored(&env, |site, name| scripts.is_news(site, name), &notes);
+        if length.is_none() {
+            known.remember(ex, place, &env);
         }
+        let case = Case::new(env.find(b"PATH"), Rc::clone(&notes));
+        (env.iter().collect(), case)
     };
     let slot = turn(&ex.body, scripts).await?;
     // What has come of the body already is in the pipe before the script starts.
@@ -86,7 +85,7 @@ pub async fn run_with(
     input.feed.prime().await;
     let mut order = order(place, script, arguments, env, input.stdin.take());
     order.first_news = first_news(ex.method_name(), order.stdin.as_ref());
-    let asked = (ex.method_name(), &*environment::request_target(ex, place));
+    let asked = (ex.method_name(), environment::request_target(ex, place));
     let outcome = match scripts.start(order, asked, care(ex, place), (slot, notes)).await {
         Ok(script) => {
             let talk = Talk::new(script, input.feed, ex.body.clone());
