@@ -1,6 +1,7 @@
 //! Small facts about text, time and paths, so that the rest of the house sees our types.
 
 pub mod ascii;
+pub mod caseless;
 pub mod date;
 pub mod glob;
 pub mod json;

@@ -173,7 +173,8 @@ pub(super) fn spawner_rules(config: Config) -> Rules {
         .flat_map(|site| site.settings.fcgid.initial_env.iter());
     let commands = config.sites.iter().flat_map(|site| site.settings.fcgid.commands.iter());
     let of_commands = commands.flat_map(|(_, options)| options.initial_env.iter().map(|(name, _)| name));
-    let names = variables.chain(initial).map(|(name, _)| name);
+    let variables = variables.map(|(name, _)| &name.0);
+    let names = variables.chain(initial.map(|(name, _)| name));
     let mut names: Vec<Vec<u8>> = names.chain(of_commands).cloned().collect();
     names.sort();
     names.dedup();

@@ -232,6 +232,21 @@ impl<K: Ord + Clone, V: Clone> Merge for Mapped<K, V> {
     }
 }
 
+/// Which sections that are looked through anew for each name have a part in settings; who merges says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Laid {
+    /// `<Files>`.
+    pub files: bool,
+    /// `<Location>`.
+    pub locations: bool,
+    /// A branch of `<If>`.
+    pub branches: bool,
+}
+
+impl Merge for Laid {
+    fn merge(&mut self, _inner: &Self) {}
+}
+
 /// Writes a settings struct together with its merge, so that no field can be forgotten there.
 macro_rules! settings {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* }) => {

@@ -109,8 +109,8 @@ pub struct Landed {
     pub is_told: bool,
 }
 
-/// Variables in alphabetical order.
-pub type Variables = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
+/// Variables in alphabetical order. A name is the same in any case, as in Apache's tables.
+pub type Variables = crate::base::caseless::Table;
 
 /// The connection a request came on.
 #[derive(Clone, Debug)]
@@ -304,7 +304,7 @@ impl Exchange {
                 landed: Landed::default(),
                 filters: Vec::new(),
             },
-            variables: Variables::new(),
+            variables: Variables::default(),
             previous: None,
             unique_id: [b'-'; 24],
             file: Vec::new(),

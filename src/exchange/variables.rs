@@ -24,11 +24,17 @@ fn group(gid: u32) -> Option<String> {
     Some(Group::from_gid(Gid::from_raw(gid)).ok()??.name)
 }
 
+/// Stands before the names of former passes' variables.
+const PREFIX: &[u8] = b"REDIRECT_";
+
 impl Previous {
     /// A variable by the name that it has in the pass behind this one, with `REDIRECT_` before its own.
     fn renamed(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let name = name.strip_prefix(b"REDIRECT_")?;
-        if name == b"STATUS" {
+        let (prefix, name) = name.split_at_checked(PREFIX.len())?;
+        if !prefix.eq_ignore_ascii_case(PREFIX) {
+            return None;
+        }
+        if name.eq_ignore_ascii_case(b"STATUS") {
             return Some(Cow::Owned(self.status.digits().to_vec()));
         }
         let own = self.variables.get(name).map(|value| Cow::Borrowed(value.as_slice()));
@@ -63,7 +69,7 @@ impl Exchange {
     /// Sets a variable as SetEnv does, for scripts above all: see [`Exchange::variable`].
     pub fn overlay_variable(&mut self, name: &[u8], value: &[u8]) {
         if let Some(before) = self.variables.insert(name.to_vec(), value.to_vec()) {
-            self.rewriting.overlaid.entry(name.to_vec()).or_insert(before);
+            self.rewriting.overlaid.insert_new(name.to_vec(), before);
         }
     }
 
@@ -76,7 +82,7 @@ impl Exchange {
 
     /// UNIQUE_ID, which every request has from its beginning (Apache mod_unique_id).
     fn name_of_request(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        if name != b"UNIQUE_ID" {
+        if !name.eq_ignore_ascii_case(b"UNIQUE_ID") {
             return None;
         }
         depends::on_more();

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::config::directives::authn::AuthType;
 use crate::config::directives::compat::{From, Lists, Order, Satisfy};
-use crate::exchange::Exchange;
+use crate::config::setting::Laid;
 use crate::exchange::authorizers::{Part, Refusal};
 use crate::exchange::client::Question;
 use crate::exchange::fail::Fail;
 use crate::exchange::place::Place;
 use crate::exchange::trace::Step;
+use crate::exchange::{Exchange, Previous};
 use crate::http::depends;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -40,12 +41,12 @@ impl std::convert::From<Fail> for Closed {
 /// called again with the answer.
 pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     // A redirect inside the server that stays under the same settings is not judged again: the error document of a closed
-    // place may lie in it, as in Apache.
+    // place may lie in it, as in Apache. Those of sections for names hold of one name, so that an index is judged by its own.
     if ex
         .client
         .admitted
         .as_ref()
-        .is_some_and(|conf| Arc::ptr_eq(conf, &place.conf))
+        .is_some_and(|conf| Arc::ptr_eq(conf, &place.conf) && conf.core.laid == Laid::default())
     {
         ex.trace(|| Step::Access("open under these very settings already".to_owned()));
         return Ok(());
@@ -53,7 +54,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     if let Some(previous) = ex
         .previous
         .as_ref()
-        .filter(|previous| Arc::ptr_eq(&previous.conf, &place.conf))
+        .filter(|previous| is_same_ground(ex, previous, place))
     {
         ex.client.user.clone_from(&previous.user);
         ex.client.auth_type = previous.auth_type;
@@ -68,6 +69,19 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
     judged?;
     ex.client.admitted = Some(Arc::clone(&place.conf));
     Ok(())
+}
+
+/// Whether the pass before was judged under the very settings of this one.
+fn is_same_ground(ex: &Exchange, previous: &Previous, place: &Place) -> bool {
+    let laid = place.conf.core.laid;
+    Arc::ptr_eq(&previous.conf, &place.conf)
+        && !laid.branches
+        && (!laid.files || file_name(&previous.file) == file_name(&place.path))
+        && (!laid.locations || previous.url == ex.target.path.as_bytes())
+}
+
+fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {

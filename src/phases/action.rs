@@ -62,7 +62,7 @@ fn keep_former(ex: &mut Exchange) {
         former.extend(notes.map(|notes| (b"REDIRECT_ERROR_NOTES".to_vec(), notes)));
     }
     for (name, value) in former {
-        ex.variables.entry(name).or_insert(value);
+        ex.variables.insert_new(name, value);
     }
 }
 

@@ -82,7 +82,7 @@ fn set_variables(ex: &mut Exchange, place: &Place) {
         ex.overlay_variable(name, value);
         ex.trace(|| Step::Variable {
             by: "SetEnv",
-            name: name.clone(),
+            name: name.to_vec(),
             value: Some(value.clone()),
             at: None,
         });

@@ -418,6 +418,12 @@ fn merged(site: &'static Site, pieces: &[Piece]) -> Arc<DirConf> {
                 walk = piece.walk();
             }
             conf.merge(piece.conf());
+            match piece {
+                Piece::Section(_) | Piece::AccessFile(_) => {}
+                Piece::Files(_) => conf.core.laid.files = true,
+                Piece::Location(_) => conf.core.laid.locations = true,
+                Piece::Branch(_) => conf.core.laid.branches = true,
+            }
         }
         let conf = Arc::new(conf);
         if known.len() >= REMEMBERED {

@@ -142,7 +142,7 @@ fn environment(service: &Service) -> Environment {
         ("LISTEN_FDNAMES", "http".to_owned()),
         ("LISTEN_PID", std::process::id().to_string()),
     ];
-    let said = &service.conf.env.variables;
+    let said = &service.conf.env.exact;
     let is_said = |name: &str| said.iter().any(|(said, _)| said.as_slice() == name.as_bytes());
     let own = own.iter().filter(|(name, _)| !is_said(name));
     let mut environment: Environment = own.map(|(name, value)| (*name, value)).collect();

@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use crate::base::caseless::Name;
 use crate::config::setting::{Mapped, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SERVICE, Set, Words};
 use crate::config::words::{Args, Said, shown};
@@ -9,8 +10,19 @@ use crate::config::words::{Args, Said, shown};
 settings! {
     /// Variables of a place.
     pub struct Env {
-        /// Names and values; `SetEnv` and `PassEnv` give them, `UnsetEnv` takes them away.
-        variables: Mapped<Vec<u8>, Vec<u8>>,
+        /// Names and values; `SetEnv` and `PassEnv` give them, `UnsetEnv` takes them away. As in Apache's tables, a name is the same
+        /// in any case.
+        variables: Mapped<Name, Vec<u8>>,
+        /// The same for the environment of a service: to programs `no_proxy` and `NO_PROXY` are two.
+        exact: Mapped<Vec<u8>, Vec<u8>>,
+    }
+}
+
+impl Env {
+    /// Gives a variable a value.
+    pub fn insert(&mut self, name: &[u8], value: &[u8]) {
+        self.variables.insert(Name(name.to_vec()), value.to_vec());
+        self.exact.insert(name.to_vec(), value.to_vec());
     }
 }
 
@@ -30,7 +42,7 @@ pub const DIRECTIVES: &[Directive] = &[
             for name in args.words {
                 check_name(args, name)?;
                 if let Some(value) = std::env::var_os(std::ffi::OsStr::from_bytes(name)) {
-                    conf.env.variables.insert(name.clone(), value.as_bytes().to_vec());
+                    conf.env.insert(name, value.as_bytes());
                 }
             }
             Ok(())
@@ -51,9 +63,7 @@ an underscore in its place. Where SetEnvIf or a rule has set the variable before
 of SetEnv, but log formats, fields and expressions the earlier one, unless such a script or page was asked before them, as in Apache.",
         set: Set::Dir(|conf, args| {
             check_name(args, args.bytes(0))?;
-            conf.env
-                .variables
-                .insert(args.bytes(0).to_vec(), args.bytes(1).to_vec());
+            conf.env.insert(args.bytes(0), args.bytes(1));
             Ok(())
         }),
     },
@@ -69,7 +79,8 @@ of SetEnv, but log formats, fields and expressions the earlier one, unless such 
         manual: "",
         set: Set::Dir(|conf, args| {
             for name in args.words {
-                conf.env.variables.remove(name.clone());
+                conf.env.variables.remove(Name(name.clone()));
+                conf.env.exact.remove(name.clone());
             }
             Ok(())
         }),

@@ -181,7 +181,7 @@ fn static_server(known: &OldFastCgi, args: &Args) -> Said<OldProgram> {
             }
             "-initial-env" => {
                 let (name, value) = variable(args.bytes(value))?;
-                service.conf.env.variables.insert(name, value);
+                service.conf.env.insert(&name, &value);
             }
             "-listen-queue-depth" => {
                 service.queue = u16::try_from(args.number(value, 1..=65535)?).unwrap_or(u16::MAX);

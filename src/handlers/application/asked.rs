@@ -1,6 +1,7 @@
 //! Who is asked, and in which words: the URL that SetHandler, ProxyPass or a rule has come to, and the variables that are made
 //! of it as Apache's mod_proxy_fcgi makes them.
 
+use crate::base::caseless::Name;
 use crate::config::backends::{self, Scheme, Target};
 use crate::config::directives::fastcgi::{Backend, Fixup};
 use crate::config::directives::old_fastcgi::OldProgram;
@@ -70,7 +71,7 @@ impl PathInfo {
 /// What a variable asks of PATH_INFO. As in Apache, where the application's URL is what ProxyPass or a rule has come to, SetEnv comes
 /// too late for it; SetEnvIf and rules do not.
 fn said_of_path_info<'a>(ex: &'a Exchange, place: &Place, name: &[u8]) -> Option<&'a [u8]> {
-    let comes_late = place.alias == Alias::Proxied && place.conf.env.variables.find(name).is_some();
+    let comes_late = place.alias == Alias::Proxied && place.conf.env.variables.find(&Name(name.to_vec())).is_some();
     ex.variable(name).filter(|_| !comes_late)
 }
 
@@ -195,9 +196,13 @@ impl Asked {
         if fixups.is_empty() {
             return variables;
         }
-        let variables: Variables = variables.into_pairs().into_iter().collect();
+        let mut told = Variables::default();
+        for (name, value) in variables.into_pairs() {
+            // Capitals come first: what was set as `server_name` is not what the server says.
+            told.insert_new(name, value);
+        }
         // The expressions see what the application would.
-        let own = std::mem::replace(&mut ex.variables, variables);
+        let own = std::mem::replace(&mut ex.variables, told);
         for fixup in fixups.iter().filter(|fixup| may_change(fixup)) {
             apply(ex, fixup);
         }

@@ -168,7 +168,7 @@ async fn attempt(
         unique_id: &wrapped.unique_id,
     };
     let configured = conf.env.variables.iter();
-    let configured = configured.map(|(name, value)| (name.as_slice(), value.as_slice()));
+    let configured = configured.map(|(name, value)| (&**name, value.as_slice()));
     let env = variables.environment(script, besides, configured).into_iter().collect();
     let slot = turn(&wrapped.body, means.scripts).await?;
     input.feed.keep(notes.script_log_buffer().unwrap_or(0));

@@ -19,7 +19,12 @@ impl Vars for Seen<'_> {
     }
 
     fn env(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        match self.env.iter().rev().find(|change| change.name == name.as_bytes()) {
+        match self
+            .env
+            .iter()
+            .rev()
+            .find(|change| change.name.eq_ignore_ascii_case(name.as_bytes()))
+        {
             Some(change) => change.value.as_deref().map(Cow::Borrowed),
             None => self.host.env(name),
         }
