@@ -345,10 +345,10 @@ impl Exchange {
                 "more than {bound} redirects inside the server; LimitInternalRecursion moves the bound"
             )));
         }
-        let (path, query) = match next.target.iter().position(|b| *b == b'?') {
-            Some(at) => (next.target[..at].to_vec(), Some(next.target[at + 1..].to_vec())),
-            None => (next.target, None),
-        };
+        // A fragment is for clients (RFC 3986 section 3.5).
+        let target = next.target.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let mut parts = target.splitn(2, |byte| *byte == b'?').map(<[u8]>::to_vec);
+        let (path, query) = (parts.next().unwrap_or_default(), parts.next());
         let method = self.method;
         if next.method == AgainMethod::Get && method != Method::Head {
             self.method = Method::Get;

@@ -419,9 +419,11 @@ fn elsewhere(decision: Decision) -> Stop {
 
 /// The same request for another path.
 fn again(path: &[u8], query: Option<&[u8]>) -> Again {
+    // What rules have written is read as a URL, as in Apache: a fragment is none of the path, and the query behind it none either.
+    let mut parts = path.splitn(2, |byte| *byte == b'#');
     let mut target = Vec::new();
-    quote::escape_path(&mut target, path);
-    Again::same(target, query)
+    quote::escape_path(&mut target, parts.next().unwrap_or_default());
+    Again::same(target, query.filter(|_| parts.next().is_none()))
 }
 
 fn no_path(path: &[u8]) -> Stop {
