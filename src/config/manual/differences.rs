@@ -321,7 +321,11 @@ over as long as one is good.
 A folded line belongs to the field before it; a field with a control
 character is dropped.
 .It
-Content-Length is kept where it is right.
+The Content-Length that a script tells is passed on and holds: of a longer
+body the rest is cut, behind a shorter one the connection ends, and the error
+log tells of both.
+Apache counts itself (since 2.4.59), so that a script that counts characters
+for bytes seems right there: let it tell no length.
 Connection, Keep-Alive, Transfer-Encoding, Trailer and Upgrade are the
 server's own affair.
 .It
