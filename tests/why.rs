@@ -233,6 +233,10 @@ fn every_kind_of_decision_has_its_line() -> Result<(), String> {
             &["GET", "http://two.example/many/page", "--header", "Accept: image/png"],
         ),
         ("a type map", &["GET", "http://two.example/many/map.var"]),
+        (
+            "a type map under the same settings",
+            &["GET", "http://one.example/many/map.var"],
+        ),
         ("a page", &["GET", "http://two.example/pages/a.shtml"]),
         (
             "filters",

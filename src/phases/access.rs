@@ -46,7 +46,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
         .client
         .admitted
         .as_ref()
-        .is_some_and(|conf| Arc::ptr_eq(conf, &place.conf) && conf.core.laid == Laid::default())
+        .is_some_and(|conf| Arc::ptr_eq(conf, &place.conf) && conf.laid == Laid::default())
     {
         ex.trace(|| Step::Access("open under these very settings already".to_owned()));
         return Ok(());
@@ -73,7 +73,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {
 
 /// Whether the pass before was judged under the very settings of this one.
 fn is_same_ground(ex: &Exchange, previous: &Previous, place: &Place) -> bool {
-    let laid = place.conf.core.laid;
+    let laid = place.conf.laid;
     Arc::ptr_eq(&previous.conf, &place.conf)
         && !laid.branches
         && (!laid.files || file_name(&previous.file) == file_name(&place.path))

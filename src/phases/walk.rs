@@ -420,9 +420,9 @@ fn merged(site: &'static Site, pieces: &[Piece]) -> Arc<DirConf> {
             conf.merge(piece.conf());
             match piece {
                 Piece::Section(_) | Piece::AccessFile(_) => {}
-                Piece::Files(_) => conf.core.laid.files = true,
-                Piece::Location(_) => conf.core.laid.locations = true,
-                Piece::Branch(_) => conf.core.laid.branches = true,
+                Piece::Files(_) => conf.laid.files = true,
+                Piece::Location(_) => conf.laid.locations = true,
+                Piece::Branch(_) => conf.laid.branches = true,
             }
         }
         let conf = Arc::new(conf);

@@ -10,7 +10,7 @@ use crate::config::directives::options::OptionsEdit;
 use crate::config::directives::status;
 use crate::config::error::Span;
 use crate::config::handlers::look_at_handler;
-use crate::config::setting::{Appended, Laid, Mapped, Merge, Setting, settings};
+use crate::config::setting::{Appended, Mapped, Merge, Setting, settings};
 use crate::config::table::{ANYWHERE, Directive, Override, SERVER_FILES, Set, Words};
 use crate::config::words::{Args, Pattern, Said, shown};
 use crate::lang::expr::{Expr, StringExpr};
@@ -22,8 +22,6 @@ pub const BODY_LIMIT: u64 = 1 << 30;
 settings! {
     /// Apache's `core` settings of a place.
     pub struct Core {
-        /// Of which sections they are.
-        laid: Laid,
         /// Options in force.
         options: OptionsEdit,
         /// `AcceptPathInfo`.

@@ -64,12 +64,14 @@ pub mod tls_stapling;
 pub mod userdir;
 pub mod vhost_alias;
 
-use crate::config::setting::{Setting, settings};
+use crate::config::setting::{Laid, Setting, settings};
 use crate::config::table::Directive;
 
 settings! {
     /// The settings of a place, merged from all the sections that cover it.
     pub struct DirConf {
+        /// Which sections have a part in it.
+        laid: Laid,
         /// Options, documents, limits.
         core: core::Core,
         /// Scripts in the way of files.
