@@ -30,10 +30,9 @@ const PREFIX: &[u8] = b"REDIRECT_";
 impl Previous {
     /// A variable by the name that it has in the pass behind this one, with `REDIRECT_` before its own.
     fn renamed(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let (prefix, name) = name.split_at_checked(PREFIX.len())?;
-        if !prefix.eq_ignore_ascii_case(PREFIX) {
-            return None;
-        }
+        let name = name
+            .get(PREFIX.len()..)
+            .filter(|_| ascii::starts_with_ignore_case(name, PREFIX))?;
         if name.eq_ignore_ascii_case(b"STATUS") {
             return Some(Cow::Owned(self.status.digits().to_vec()));
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::base::path::file_name;
 use crate::config::directives::authn::AuthType;
 use crate::config::directives::compat::{From, Lists, Order, Satisfy};
 use crate::config::setting::Laid;
@@ -78,10 +79,6 @@ fn is_same_ground(ex: &Exchange, previous: &Previous, place: &Place) -> bool {
         && !laid.branches
         && (!laid.files || file_name(&previous.file) == file_name(&place.path))
         && (!laid.locations || previous.url == ex.target.path.as_bytes())
-}
-
-fn file_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 fn judge(ex: &mut Exchange, place: &Place) -> Result<(), Closed> {

@@ -250,8 +250,9 @@ fn asked(method: &[u8], target: &[u8]) -> Vec<u8> {
     if method.is_empty() {
         return Vec::new();
     }
-    let room = MOST_ASKED.saturating_sub(method.len() + 1);
-    [method, b" ", target.get(..room).unwrap_or(target)].concat()
+    let mut asked = [method, b" ", target].concat();
+    asked.truncate(MOST_ASKED);
+    asked
 }
 
 /// So much of them is kept.

@@ -57,7 +57,8 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::FileInfo,
         default: "",
         summary: "Set a variable for scripts.",
-        manual: "A variable that the server computes itself (SCRIPT_FILENAME, REMOTE_USER, CONTENT_LENGTH and the like) keeps its \
+        manual: "A name is the same in any case of its letters, but in a `<Service>`, where it is as it is written. \
+A variable that the server computes itself (SCRIPT_FILENAME, REMOTE_USER, CONTENT_LENGTH and the like) keeps its \
 computed value; the error log says so once. A name that has an equals sign in it is taken, with a warning, as in Apache; scripts see \
 an underscore in its place. Where SetEnvIf or a rule has set the variable before, scripts and pages parsed for includes see the value \
 of SetEnv, but log formats, fields and expressions the earlier one, unless such a script or page was asked before them, as in Apache.",
