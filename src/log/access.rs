@@ -8,8 +8,8 @@ use crate::log::sink::Sink;
 /// Lines beyond this size are written at once.
 const AT_ONCE: usize = 16 * 1024;
 
-/// Collects the lines of one turn of a thread's event loop for one sink and writes them together: [`flush`] is
-/// called when the loop has nothing to do (tokio's `on_thread_park`).
+/// Collects the lines of a thread for one sink and writes them together: [`flush`] is called when the thread's event loop has
+/// nothing to do (tokio's `on_thread_park`), but not at each of its turns when they are short.
 ///
 /// [`flush`]: AccessLog::flush
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Where lines go: a file, a program's pipe, standard error, any inherited descriptor.
 //!
-//! Files are written with one `write` to an `O_APPEND` descriptor for all the lines of a turn; those whose writes take
+//! Files are written with one `write` to an `O_APPEND` descriptor for all collected lines; those whose writes take
 //! long by a thread of their own; streams without waiting. What cannot be written now waits in a bounded queue. Lines
 //! that are lost are counted.
 

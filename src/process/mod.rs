@@ -9,6 +9,7 @@
     reason = "system calls that no safe wrapper offers live here and nowhere else"
 )]
 
+pub mod alarm;
 pub mod answer;
 pub mod backoff;
 pub mod bounded;

