@@ -23,3 +23,18 @@ pub fn check(ex: &Exchange) -> Result<(), Fail> {
     };
     Err(fail.with_field("Allow", methods(ex)))
 }
+
+/// What a rule or a redirect of the site says without a place to go to. With 405 goes what may be asked otherwise (RFC 9110
+/// section 15.5.6 has it so; Apache names TRACE): all but the method that was just refused.
+pub fn refusal(ex: &Exchange, status: Status, note: impl Into<String>) -> Fail {
+    let fail = Fail::client(status, note);
+    if status != Status::METHOD_NOT_ALLOWED {
+        return fail;
+    }
+    let refused = |method: &&str| match ex.method {
+        Method::Get => matches!(*method, "GET" | "HEAD"),
+        _ => method.as_bytes() == ex.head.method_bytes(),
+    };
+    let others: Vec<&str> = methods(ex).split(',').filter(|method| !refused(method)).collect();
+    fail.with_field("Allow", others.join(","))
+}

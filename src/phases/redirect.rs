@@ -4,6 +4,7 @@ use crate::base::{path, quote};
 use crate::config::directives::DirConf;
 use crate::config::directives::redirect::{From, Redirect, SectionRedirect};
 use crate::exchange::Exchange;
+use crate::exchange::allowed;
 use crate::exchange::fail::Fail;
 use crate::exchange::response::{Body, Outcome, Response, Stop};
 use crate::exchange::trace::Step;
@@ -43,7 +44,7 @@ fn first_of(ex: &Exchange, conf: &DirConf, list: &[Redirect]) -> Result<(), Stop
     ex.trace(|| by.step(code));
     let status = Status::new(code).unwrap_or(Status::FOUND);
     let Some(target) = to else {
-        return Err(Fail::client(status, format!("a redirect says {code}"))
+        return Err(allowed::refusal(ex, status, format!("a redirect says {code}"))
             .of_module("alias")
             .into());
     };

@@ -15,6 +15,7 @@ use crate::config::directives::rewrite::{RewriteOptions, Rules};
 use crate::config::site::{Section, document_root};
 use crate::exchange::Again;
 use crate::exchange::Exchange;
+use crate::exchange::allowed;
 use crate::exchange::fail::{Blame, Fail};
 use crate::exchange::place::{Alias, Landing, Place};
 use crate::exchange::response::{Body, Outcome, Response, Stop};
@@ -57,7 +58,7 @@ pub fn of_server_itself(ex: &mut Exchange) -> Result<(), Stop> {
     take_effects(ex, outcome.effects, Keep::NoTypes);
     match outcome.decision {
         Decision::Declined | Decision::File(_) | Decision::BelowDocumentRoot(_) | Decision::Url(_) => Ok(()),
-        other => Err(elsewhere(other)),
+        other => Err(elsewhere(ex, other)),
     }
 }
 
@@ -145,7 +146,7 @@ fn rewritten(ex: &mut Exchange, early: Option<&DirConf>) -> Result<Translated, S
             ex.target.query = outcome.query;
             return Ok(proxy_pass::to_url(ex, &url, PathForm::AsSent)?);
         }
-        other => return Err(elsewhere(other)),
+        other => return Err(elsewhere(ex, other)),
     };
     ex.target.query = outcome.query;
     Ok(found)
@@ -243,7 +244,7 @@ pub(super) fn of_directory(ex: &mut Exchange, place: &Place) -> Result<Rewritten
                     Ok(Rewritten::ToApplication(url, PathForm::Canonical))
                 }
                 Decision::Again(path) => Ok(Rewritten::Again(again(&path, outcome.query.as_deref()))),
-                other => Err(elsewhere(other)),
+                other => Err(elsewhere(ex, other)),
             }
         }
     }
@@ -368,14 +369,14 @@ fn take_effects(ex: &mut Exchange, effects: Effects, keep: Keep) {
 }
 
 /// Where a decision leads that ends this pass.
-fn elsewhere(decision: Decision) -> Stop {
+fn elsewhere(ex: &Exchange, decision: Decision) -> Stop {
     let reply = |response| Stop::Outcome(Box::new(Outcome::Reply(response)));
     match decision {
         Decision::Status(status) => match Status::new(status) {
             Some(Status::NOT_MODIFIED) => reply(Response::new(Status::NOT_MODIFIED, Body::Empty)),
             Some(status) if status.is_redirect() => reply(Response::new(status, Body::BuiltIn)),
             // Good ones too may have an ErrorDocument, as in Apache.
-            Some(status) => Fail::client(status, "").into(),
+            Some(status) => allowed::refusal(ex, status, "").into(),
             None => Fail::internal(format!("a rule says {status}, which is no status")).into(),
         },
         Decision::TooManyRounds => {

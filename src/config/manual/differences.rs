@@ -20,7 +20,8 @@ The
 .Li Allow
 field of a 405 names the methods that
 .Ic AllowMethods
-lets pass.
+lets pass; where a rule or a redirect says 405, all but the one that it was
+asked with.
 .It
 A password that hundreds of others wait before gets 503.
 .It
