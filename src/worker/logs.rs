@@ -151,10 +151,9 @@ impl Logs {
         if self.written.replace(now) != now {
             self.flush();
         } else if self.has_lines.get() && !self.is_alarm_set.get() {
-            let is_set = |alarm: &Alarm| alarm.set(LONGEST_WAIT).is_ok();
-            self.is_alarm_set.set(self.alarm.get().is_some_and(is_set));
-            if !self.is_alarm_set.get() {
-                self.flush();
+            match self.alarm.get().map(|alarm| alarm.set(LONGEST_WAIT)) {
+                Some(Ok(())) => self.is_alarm_set.set(true),
+                None | Some(Err(_)) => self.flush(),
             }
         }
     }
