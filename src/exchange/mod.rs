@@ -31,6 +31,7 @@ pub mod type_map;
 pub mod variables;
 pub mod view;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -140,12 +141,29 @@ pub struct Began {
     pub first_byte: Option<Duration>,
 }
 
+/// So long the time of day is told by the stopwatch: it saves a call for each request, and who sets the clock is followed soon
+/// enough.
+const BY_STOPWATCH: Duration = Duration::from_millis(10);
+
 impl Began {
     /// A request begins.
     pub fn now() -> Began {
+        thread_local! {
+            static ASKED: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
+        }
+        let instant = Instant::now();
+        let told = ASKED.get().and_then(|(asked, wall)| {
+            let since = instant.saturating_duration_since(asked);
+            (since < BY_STOPWATCH).then(|| wall + since)
+        });
+        let wall = told.unwrap_or_else(|| {
+            let wall = SystemTime::now();
+            ASKED.set(Some((instant, wall)));
+            wall
+        });
         Began {
-            wall: SystemTime::now(),
-            instant: Instant::now(),
+            wall,
+            instant,
             first_byte: None,
         }
     }

@@ -5,11 +5,13 @@ mod allocations;
 mod ground;
 mod orders;
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -34,7 +36,6 @@ use crate::net::accept::Listener;
 use crate::net::tls::Engines;
 use crate::phases;
 use crate::process::channel::{Channel, Wait};
-use crate::process::footprint;
 use crate::process::inherit::Inherited;
 use crate::process::message::FromWorker;
 use crate::process::say::say_to;
@@ -49,7 +50,7 @@ use crate::worker::crowd::{Crowd, Idlers, fitting};
 use crate::worker::logs::Logs;
 use crate::worker::maps::MapPrograms;
 use crate::worker::pulse::Pulse;
-use crate::worker::run::orders::{All, Order, take_orders};
+use crate::worker::run::orders::{All, First, Order};
 use crate::worker::stapling;
 use crate::worker::survey::{self, Question};
 use crate::worker::thread::{Protocol, Thread};
@@ -90,13 +91,13 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let stopping = Arc::new(AtomicBool::new(false));
     let mut orders = Vec::new();
     let mut askers = Vec::new();
-    let mut threads = Vec::new();
+    let mut parts = Vec::new();
     for (number, scripts) in inherited.scripts.into_iter().enumerate() {
         let (give, take) = mpsc::unbounded_channel();
         orders.push(give);
         let (ask, questions) = mpsc::unbounded_channel();
         askers.push(ask);
-        let part = Part {
+        parts.push(Part {
             config,
             protocol: protocol.clone(),
             number,
@@ -116,40 +117,44 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
             board: Arc::clone(&board),
             engines: Arc::clone(&engines),
             questions,
-        };
-        let thread = std::thread::Builder::new().name(format!("serve {number}"));
-        threads.push(
-            thread
-                .spawn(move || serve(part))
-                .map_err(|e| format!("cannot start a thread: {e}"))?,
-        );
+        });
     }
+    let (at_work, others) = mpsc::channel(1);
+    let mut parts = parts.into_iter();
+    let own = parts.next().ok_or("there is no way to the spawner")?;
+    let threads = parts.map(|part| beside(part, at_work.clone()));
+    let threads: Vec<_> = threads.collect::<Result<_, _>>()?;
+    drop(at_work);
     board.survey.begin(askers, Arc::clone(&launcher), inherited.settings);
-    launcher
-        .tell(&FromWorker::Ready, Wait::Yes)
-        .map_err(|e| format!("cannot reach the launcher: {e}"))?;
-    std::thread::Builder::new()
-        .name("orders".into())
-        .spawn({
-            let (sinks, stopping) = (sinks.clone(), Arc::clone(&stopping));
-            let all = All {
-                orders,
-                sinks,
-                maps,
-                backends,
-                board,
-            };
-            move || take_orders(&launcher, &all, &stopping)
-        })
-        .map_err(|e| format!("cannot start a thread: {e}"))?;
-    footprint::give_back();
-    let mut result = Ok(());
+    let first = First {
+        launcher,
+        all: All {
+            orders,
+            sinks: sinks.clone(),
+            maps,
+            backends,
+            board,
+        },
+        stopping: Arc::clone(&stopping),
+        others,
+    };
+    let mut result = serve(own, Some(first));
     for thread in threads {
         let ended = thread.join().unwrap_or_else(|_| Err("a thread panicked".into()));
         result = result.and(ended);
     }
     finish_logs(&sinks, &logs, &stopping);
     result
+}
+
+/// Starts one more thread, which lets go of `at_work` when it ends.
+fn beside(part: Part, at_work: mpsc::Sender<Infallible>) -> Result<JoinHandle<Result<(), String>>, String> {
+    let thread = std::thread::Builder::new().name(format!("serve {}", part.number));
+    let work = move || {
+        let _at_work = at_work;
+        serve(part, None)
+    };
+    thread.spawn(work).map_err(|e| format!("cannot start a thread: {e}"))
 }
 
 /// How long lines that wait for a slow log may keep a worker that drains from ending.
@@ -287,7 +292,8 @@ struct Part {
 /// So many threads beside each serving thread may wait for disks and name servers; what comes then waits for one of them.
 const WAITING_THREADS: usize = 128;
 
-fn serve(part: Part) -> Result<(), String> {
+/// Serves until it is told to end; the `first` thread takes the launcher's orders meanwhile.
+fn serve(part: Part, first: Option<First>) -> Result<(), String> {
     let logs = Rc::new(Logs::new(part.config, &part.sinks)?);
     thread_local! {
         static LOGS: std::cell::OnceCell<Rc<Logs>> = const { std::cell::OnceCell::new() };
@@ -309,7 +315,13 @@ fn serve(part: Part) -> Result<(), String> {
         })
         .build_local(LocalOptions::default())
         .map_err(|e| format!("cannot start the event loop: {e}"))?;
-    let result = runtime.block_on(accept_and_serve(part, Rc::clone(&logs)));
+    let serving = accept_and_serve(part, Rc::clone(&logs));
+    let result = runtime.block_on(async {
+        match first {
+            Some(first) => first.beside(serving).await,
+            None => serving.await,
+        }
+    });
     // Tasks that are still there are ended with the runtime, and with them what they own. A disk or a name server that does not
     // answer keeps no worker from ending.
     runtime.shutdown_background();

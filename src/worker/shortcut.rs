@@ -89,7 +89,7 @@ pub enum Source {
     /// The content of a file, or so much of it.
     Content(Rc<contents::Content>),
     /// A file that was opened.
-    File(FileBody),
+    File(Box<FileBody>),
 }
 
 /// What the access log is written by.
@@ -114,9 +114,9 @@ thread_local! {
 }
 
 /// What is another with each request.
-pub struct Occasion {
+pub struct Occasion<'a> {
     /// The connection it came on.
-    pub connection: Connection,
+    pub connection: &'a Connection,
     /// When it began.
     pub began: Began,
     /// Its name.
@@ -141,7 +141,7 @@ impl Ready {
     pub fn stage<T>(
         &self,
         head: &mut Box<RequestHead>,
-        occasion: &Occasion,
+        occasion: &Occasion<'_>,
         act: impl FnOnce(&Exchange, &Response) -> T,
     ) -> T {
         match &self.scene {
@@ -165,12 +165,12 @@ impl Scene {
     fn play<T>(
         &mut self,
         head: &mut Box<RequestHead>,
-        occasion: &Occasion,
+        occasion: &Occasion<'_>,
         act: impl FnOnce(&Exchange, &Response) -> T,
     ) -> T {
         let Scene { ex, response } = self;
         std::mem::swap(&mut ex.head, head);
-        ex.connection = occasion.connection.clone();
+        ex.connection.clone_from(occasion.connection);
         ex.began = occasion.began;
         ex.unique_id = occasion.unique_id;
         let done = act(ex, response);
@@ -196,7 +196,7 @@ pub fn source_at_hand(kept: &Entry, ready: &Ready) -> Option<Source> {
 fn opened(kept: &Entry, ready: &Ready) -> Option<Source> {
     let Content::File(part) = &ready.body else { return None };
     let probe = kept.file()?;
-    Some(Source::File(FileBody {
+    Some(Source::File(Box::new(FileBody {
         file: open::again(&probe.name, probe.found.as_ref()?)?,
         parts: vec![FilePart {
             preface: Bytes::new(),
@@ -205,7 +205,7 @@ fn opened(kept: &Entry, ready: &Ready) -> Option<Source> {
         }],
         trailer: Bytes::new(),
         copied: part.copied,
-    }))
+    })))
 }
 
 /// Keeps, now and then, what was read of an answer's file.

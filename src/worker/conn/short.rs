@@ -34,8 +34,10 @@ pub(super) enum Shortcut {
 /// An answer whose head is collected.
 pub(super) struct Ahead {
     kept: Rc<Entry>,
-    occasion: Occasion,
-    body: FileBody,
+    connection: Connection,
+    began: Began,
+    unique_id: [u8; 24],
+    body: Box<FileBody>,
     stays: Persistence,
     /// What the writer had sent or collected before it, of all and of bodies.
     before: (u64, u64),
@@ -59,7 +61,7 @@ impl Conn {
         let Some(kept) = found else { return Shortcut::None };
         match &kept.value {
             Kept::Answer(ready) => match shortcut::source(&kept, ready) {
-                Some(source) => self.give_kept((&kept, ready, source), connection, head, began),
+                Some(source) => self.give_kept((&kept, ready, source), &connection, head, began),
                 None => Shortcut::None,
             },
             Kept::Destination(destination) => Shortcut::Leads(Rc::clone(destination)),
@@ -107,7 +109,7 @@ impl Conn {
         };
         self.count(Some(&kept));
         self.take_head(consumed);
-        let Shortcut::Answered(then) = self.give_kept((&kept, ready, source), connection, &mut head, &began) else {
+        let Shortcut::Answered(then) = self.give_kept((&kept, ready, source), &connection, &mut head, &began) else {
             return false;
         };
         self.is_to_close = then != Then::GoOn;
@@ -123,7 +125,7 @@ impl Conn {
     fn give_kept(
         &mut self,
         (kept, ready, source): (&Rc<Entry>, &Ready, Source),
-        connection: Connection,
+        connection: &Connection,
         head: &mut Borrowed,
         began: &Began,
     ) -> Shortcut {
@@ -181,7 +183,9 @@ impl Conn {
         };
         Shortcut::Begun(Box::new(Ahead {
             kept: Rc::clone(kept),
-            occasion,
+            connection: connection.clone(),
+            began: occasion.began,
+            unique_id: occasion.unique_id,
             body,
             stays,
             before,
@@ -196,7 +200,7 @@ impl Conn {
             return Next::Answered(Then::Reset);
         };
         let framing = ready.framing;
-        let sent = self.writer.body(&mut Body::File(ahead.body), framing).await;
+        let sent = self.writer.body(&mut Body::File(*ahead.body), framing).await;
         let end = if sent.is_ok() { End::Whole } else { End::Cut };
         let then = behind(sent, framing, ahead.stays);
         let stays = if then == Then::GoOn {
@@ -204,7 +208,12 @@ impl Conn {
         } else {
             Persistence::Close
         };
-        ready.stage(head.place(), &ahead.occasion, |ex, response| {
+        let occasion = Occasion {
+            connection: &ahead.connection,
+            began: ahead.began,
+            unique_id: ahead.unique_id,
+        };
+        ready.stage(head.place(), &occasion, |ex, response| {
             let took = ex.began.instant.elapsed();
             self.log(ex, response, ahead.before, (stays, end), took);
         });

@@ -103,7 +103,7 @@ fn a_hit_asks_for_no_memory() {
     let (part, _far_ends) = part(listener, orders);
     let serving = std::thread::spawn(|| {
         counted::begin();
-        serve(part)
+        serve(part, None)
     });
     let mut client = TcpStream::connect(address).expect("it listens");
     client.set_read_timeout(Some(PATIENCE)).expect("a socket");

@@ -1,16 +1,20 @@
 //! The launcher's orders, and their way to the threads.
 
+use std::convert::Infallible;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::sync::mpsc;
 
 use crate::backend::Backends;
 use crate::log::sink::Sink;
 use crate::process::channel::{Channel, Heard, Wait};
+use crate::process::footprint;
 use crate::process::message::{FromWorker, ToWorker};
+use crate::process::watched::Watched;
 use crate::worker::board::Board;
 use crate::worker::maps::MapPrograms;
 
@@ -25,6 +29,38 @@ pub(super) enum Order {
     Stop,
 }
 
+/// What the first thread has besides the others: the launcher's orders, which it passes on.
+///
+/// A thread of its own for them would make every call of the system dearer on one core: where a process has one thread, the kernel
+/// knows that nobody else closes a descriptor meanwhile.
+pub(super) struct First {
+    pub(super) launcher: Arc<Channel>,
+    pub(super) all: All,
+    pub(super) stopping: Arc<AtomicBool>,
+    /// Ends when the last of the other threads does: each has the other side.
+    pub(super) others: mpsc::Receiver<Infallible>,
+}
+
+impl First {
+    /// Tells that all is ready, takes orders while this thread serves, and then until the last of the others has ended.
+    pub(super) async fn beside(mut self, serving: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+        let own = self.launcher.as_fd().try_clone_to_owned();
+        let channel = own
+            .and_then(|fd| Watched::new(Channel::from(fd), Interest::READABLE))
+            .map_err(|e| format!("cannot listen to the launcher: {e}"))?;
+        tokio::task::spawn_local(async move {
+            // This runs when the thread waits for the first time: it has what it needs to begin. Should the launcher be gone, that
+            // is what is heard first.
+            let _ = self.launcher.tell(&FromWorker::Ready, Wait::Yes);
+            footprint::give_back();
+            take_orders(&channel, &self.all, &self.stopping).await;
+        });
+        let served = serving.await;
+        let _ended = self.others.recv().await;
+        served
+    }
+}
+
 /// What the launcher's orders are for.
 pub(super) struct All {
     pub(super) orders: Vec<mpsc::UnboundedSender<Order>>,
@@ -35,7 +71,7 @@ pub(super) struct All {
 }
 
 /// Passes the launcher's orders on. Without a launcher there is nobody to end us later, so the worker drains and ends.
-pub(super) fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) {
+async fn take_orders(launcher: &Watched<Channel>, all: &All, stopping: &AtomicBool) {
     let All {
         orders,
         sinks,
@@ -50,7 +86,7 @@ pub(super) fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) 
         }
     };
     loop {
-        match launcher.hear::<ToWorker>(Wait::Yes) {
+        match launcher.read(|channel| channel.hear::<ToWorker>(Wait::No)).await {
             Ok(Heard::Message(ToWorker::Drain { limit, idle })) => tell(Order::Drain { limit, idle }),
             Ok(Heard::Message(ToWorker::SpawnerRestarted { pid })) => tell(Order::SpawnerRestarted { pid }),
             Ok(Heard::Message(ToWorker::ReopenLogs { first, logs })) => {
@@ -67,7 +103,7 @@ pub(super) fn take_orders(launcher: &Channel, all: &All, stopping: &AtomicBool) 
             Ok(Heard::Message(ToWorker::Report { number })) => {
                 let counts = board.counts();
                 // A launcher without room for it goes without.
-                let _unheard = launcher.tell(&FromWorker::Report { number, counts }, Wait::No);
+                let _unheard = launcher.inner().tell(&FromWorker::Report { number, counts }, Wait::No);
             }
             Ok(Heard::Message(ToWorker::ServiceRenewed { name, process })) => {
                 backends.renewed(&name, u16::try_from(process).unwrap_or(u16::MAX));
