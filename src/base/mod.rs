@@ -8,6 +8,7 @@ pub mod json;
 pub mod natural;
 pub mod numbered;
 pub mod path;
+pub mod placed;
 pub mod printed;
 pub mod quote;
 pub mod quoting;

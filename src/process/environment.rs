@@ -46,12 +46,17 @@ impl Environment {
     #[must_use]
     pub fn only(&self, mut is_wanted: impl FnMut(&[u8]) -> bool) -> Environment {
         let mut some = Environment::with_room(self.0.len());
+        // Those that are wanted and follow one another go together: mostly that is all of them.
+        let (mut end, mut copied) = (0, 0);
         for line in self.lines() {
-            if pair(line).is_some_and(|(name, _)| is_wanted(name)) {
-                some.0.extend_from_slice(line);
-                some.0.push(0);
+            let start = end;
+            end += line.len() + 1;
+            if pair(line).is_none_or(|(name, _)| !is_wanted(name)) {
+                some.0.extend_from_slice(self.0.get(copied..start).unwrap_or_default());
+                copied = end;
             }
         }
+        some.0.extend_from_slice(self.0.get(copied..end).unwrap_or_default());
         some
     }
 

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use crate::base::placed::placed;
 use crate::config::directives::cgi::ClientGone;
 use crate::process::child::Step;
 use crate::process::message::{Failed, Order};
@@ -223,7 +224,7 @@ impl Scripts {
         let script = Script::new(Rc::clone(&life), stdout, care);
         let (tell, started) = oneshot::channel();
         let (spawner, counted) = (self.spawner.clone(), Counted::new(&self.keepers, &life));
-        tokio::task::spawn_local(async move {
+        let keeping = || async move {
             let _until_its_end = counted;
             match spawner.start(request, care.silence).await {
                 Ok(running) => {
@@ -236,7 +237,8 @@ impl Scripts {
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }
-        });
+        };
+        tokio::task::spawn_local(placed(keeping));
         match started.await {
             Ok(Ok(())) => Ok(script),
             Ok(Err(error)) => Err(error),

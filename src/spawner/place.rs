@@ -28,12 +28,15 @@ pub(super) struct Found {
 /// links.
 pub(super) fn find(place: &ScriptPlace, path: &[u8]) -> Result<Found, (Step, Errno)> {
     let (root, below) = split(place, path).ok_or(OUTSIDE)?;
-    let full = full_name(root, below)?;
+    find_below(root, below, full_name(root, below)?, place.links)
+}
+
+fn find_below(root: &[u8], below: &[u8], full: CString, links: ScriptLinks) -> Result<Found, (Step, Errno)> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let root =
         rustix::fs::openat(CWD, root, flags | OFlags::DIRECTORY, Mode::empty()).map_err(|errno| (Step::Open, errno))?;
     let resolve = ResolveFlags::NO_MAGICLINKS
-        | match place.links {
+        | match links {
             ScriptLinks::Follow => ResolveFlags::empty(),
             ScriptLinks::OwnerMatch | ScriptLinks::Beneath => ResolveFlags::BENEATH,
         };
@@ -55,8 +58,7 @@ pub(super) fn find_in(site: &Site, place: &ScriptPlace, path: &[u8]) -> Result<F
     let full = full_name(root, below)?;
     let policies = links::on_the_way(site, full.as_bytes());
     if policies.iter().all(|(_, policy)| *policy == ScriptLinks::Follow) {
-        let links = ScriptLinks::Follow;
-        return find(&ScriptPlace { links, ..place.clone() }, path);
+        return find_below(root, below, full, ScriptLinks::Follow);
     }
     let parts = full.as_bytes().split(|byte| *byte == b'/');
     let parts: Vec<&[u8]> = parts.filter(|part| !part.is_empty()).collect();
@@ -115,7 +117,9 @@ fn outside(errno: Errno) -> (Step, Errno) {
 }
 
 fn full_name(root: &[u8], below: &[u8]) -> Result<CString, (Step, Errno)> {
-    let mut full = root.to_vec();
+    // With room for a slash and for the end.
+    let mut full = Vec::with_capacity(root.len() + below.len() + 2);
+    full.extend_from_slice(root);
     if full.last() != Some(&b'/') {
         full.push(b'/');
     }

@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Buf;
 use tokio::time::Instant;
 
+use crate::base::placed::placed;
 use crate::config::site::Site;
 use crate::exchange::body::RequestBody;
 use crate::exchange::fail::Fail;
@@ -245,7 +246,7 @@ impl Conn {
             (next, _) => next,
         };
         match next {
-            Next::Head(head, began, leads) => Ok(Box::pin(self.request(head.into_head(), began, leads))),
+            Next::Head(head, began, leads) => Ok(placed(|| self.request(head.into_head(), began, leads))),
             Next::Broken(head, began, fail) => Ok(Box::pin(self.refused(head.into_head(), began, *fail))),
             Next::Tls => Ok(Box::pin(self.upgrade())),
             Next::Answered(then) => Err(then),
@@ -260,7 +261,7 @@ impl Conn {
         match self.short_way(&mut head, &began) {
             Shortcut::None => Err(Next::Head(head, began, None)),
             Shortcut::Answered(then) => Err(Next::Answered(then)),
-            Shortcut::Begun(ahead) => Ok(Box::pin(self.finish(head, *ahead))),
+            Shortcut::Begun(ahead) => Ok(placed(|| self.finish(head, *ahead))),
             // A script answers in its time: no future is made to find that out.
             Shortcut::Leads(destination) if destination.handler == Handler::Cgi => {
                 let leads = Leads {
@@ -269,7 +270,7 @@ impl Conn {
                 };
                 Err(Next::Head(head, began, Some(Box::new(leads))))
             }
-            Shortcut::Leads(destination) => Ok(Box::pin(self.carry(head, began, destination))),
+            Shortcut::Leads(destination) => Ok(placed(|| self.carry(head, began, destination))),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::placed::placed;
 use crate::config::directives::site::{StageTimeout, Trace};
 use crate::exchange::allowed;
 use crate::exchange::body::BodyLength;
@@ -443,12 +444,12 @@ async fn asked<O: Outside + 'static>(
         None => (None, None),
     };
     if handler == Handler::Proxy {
-        return Box::pin(outside.ask_server(ex, place, server)).await;
+        return placed(|| outside.ask_server(ex, place, server)).await;
     }
     if handler == Handler::Cgi {
-        return Box::pin(outside.run_script(ex, place, known)).await;
+        return placed(|| outside.run_script(ex, place, known)).await;
     }
-    Box::pin(outside.ask_application(ex, place, known, application)).await
+    placed(|| outside.ask_application(ex, place, known, application)).await
 }
 
 fn told_user(ex: &Exchange, mut outcome: Result<Outcome, Fail>) -> Result<Outcome, Fail> {
