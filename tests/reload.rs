@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::support::processes;
 use crate::support::server::{self, Server};
-use crate::support::site::{ask, done, end};
+use crate::support::site::{ask, done, end, role};
 use crate::support::traffic::{self, Traffic};
 use crate::support::wire::{Judge, Wire};
 
@@ -37,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
         reload("a_restart_cuts_and_serves_on", a_restart_cuts_and_serves_on),
         reload("a_graceful_stop_keeps_to_its_limit", a_graceful_stop_keeps_to_its_limit),
         reload("a_stop_ends_everything_in_seconds", a_stop_ends_everything_in_seconds),
+        reload("orders_reach_every_thread", orders_reach_every_thread),
     ]
 }
 
@@ -336,6 +338,60 @@ fn a_stop_ends_everything_in_seconds() -> Result<(), String> {
     Ok(())
 }
 
+/// The first of the threads takes the launcher's orders, for the others too: it does so when it has nothing left to serve and they
+/// have. Where it is the only one, it is the whole process.
+fn orders_reach_every_thread() -> Result<(), String> {
+    for threads in [1, 3] {
+        let (root, server) = boot(&format!("orders-{threads}"), |root| {
+            let mut lines = traffic::config(root)?;
+            lines.push(format!("ServerThreads {threads}"));
+            let large = fs::File::create(root.join("htdocs/large.txt")).map_err(|e| e.to_string())?;
+            large.set_len(64 << 20).map_err(|e| e.to_string())?;
+            Ok(lines)
+        })?;
+        let worker = role(&server, "worker")?.as_raw_nonzero().get();
+        server::poll(PATIENCE, || {
+            let tasks = fs::read_dir(format!("/proc/{worker}/task")).map_err(|e| e.to_string())?;
+            let count = tasks.count();
+            (count == threads)
+                .then_some(())
+                .ok_or(format!("{count} threads of {threads}"))
+        })?;
+        // Each of those workers is left with one request, and so with one of its threads. Its client does not read on.
+        let mut begun = Vec::new();
+        for _ in 0..4 {
+            let mut one = ask(&server, "/large.txt")?;
+            one.wait_for(b"\r\n\r\n")?;
+            begun.push(one);
+            done(&control(&root, "graceful")?)?;
+        }
+        let left = processes::descendants(server.pid());
+        let roles = left.iter().filter(|process| process.name == "lychgate").count();
+        if roles != 10 {
+            return Err(format!("{roles} roles: {left:?}"));
+        }
+        // Threads that had nothing left to serve have ended by now, and nobody was cut for that.
+        std::thread::sleep(Duration::from_millis(600));
+        for mut one in begun.drain(..2) {
+            let length = one.reply(Judge::Strict)?.body.len();
+            if length != 64 << 20 {
+                return Err(format!("only {length} bytes came"));
+            }
+        }
+        let stopped = Instant::now();
+        done(&control(&root, "stop")?)?;
+        server::poll(PATIENCE, || {
+            let left = processes::descendants(server.pid());
+            left.is_empty().then_some(()).ok_or(format!("{left:?}"))
+        })?;
+        // Who does not hear the order is killed after three seconds.
+        in_time(stopped, Duration::from_millis(2800))?;
+        server.stop()?;
+        let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
+    }
+    Ok(())
+}
+
 fn boot(name: &str, lines: impl Fn(&Path) -> Result<Vec<String>, String>) -> Result<(PathBuf, Server), String> {
     // Commands read the same file, so the port must be one.
     boot_at(name, &format!("127.0.0.1:{}", server::free_port()), lines)
@@ -374,7 +430,7 @@ fn error_log(root: &Path) -> String {
 /// The old roles end; those that serve are a worker and a spawner.
 fn roles_are_two(server: &Server) -> Result<(), String> {
     server::poll(PATIENCE, || {
-        let left = crate::support::processes::descendants(server.pid());
+        let left = processes::descendants(server.pid());
         if left.len() == 2 {
             Ok(())
         } else {
