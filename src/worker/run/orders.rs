@@ -41,6 +41,10 @@ pub(super) struct First {
     pub(super) others: mpsc::Receiver<Infallible>,
 }
 
+/// So long after it is ready a worker has mostly answered who waited for it: they do not wait for what it gives back, and what they
+/// took besides goes with it.
+const STARTED: Duration = Duration::from_millis(100);
+
 impl First {
     /// Tells that all is ready, takes orders while this thread serves, and then until the last of the others has ended.
     pub(super) async fn beside(mut self, serving: impl Future<Output = Result<(), String>>) -> Result<(), String> {
@@ -52,7 +56,10 @@ impl First {
             // This runs when the thread waits for the first time: it has what it needs to begin. Should the launcher be gone, that
             // is what is heard first.
             let _ = self.launcher.tell(&FromWorker::Ready, Wait::Yes);
-            footprint::give_back();
+            tokio::task::spawn_local(async {
+                tokio::time::sleep(STARTED).await;
+                footprint::give_back();
+            });
             take_orders(&channel, &self.all, &self.stopping).await;
         });
         let served = serving.await;
