@@ -122,7 +122,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
     let (at_work, others) = mpsc::channel(1);
     let mut parts = parts.into_iter();
     let own = parts.next().ok_or("there is no way to the spawner")?;
-    let threads = parts.map(|part| beside(part, at_work.clone()));
+    let threads = parts.map(|part| start_another(part, at_work.clone()));
     let threads: Vec<_> = threads.collect::<Result<_, _>>()?;
     drop(at_work);
     board.survey.begin(askers, Arc::clone(&launcher), inherited.settings);
@@ -138,7 +138,9 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
         stopping: Arc::clone(&stopping),
         others,
     };
-    let mut result = serve(own, Some(first));
+    // Should it fail, that is before anything is served.
+    serve(own, Some(first))?;
+    let mut result = Ok(());
     for thread in threads {
         let ended = thread.join().unwrap_or_else(|_| Err("a thread panicked".into()));
         result = result.and(ended);
@@ -148,7 +150,7 @@ pub fn run(inherited: Inherited, protocol: &Protocol, debuggers: Debuggers) -> R
 }
 
 /// Starts one more thread, which lets go of `at_work` when it ends.
-fn beside(part: Part, at_work: mpsc::Sender<Infallible>) -> Result<JoinHandle<Result<(), String>>, String> {
+fn start_another(part: Part, at_work: mpsc::Sender<Infallible>) -> Result<JoinHandle<Result<(), String>>, String> {
     let thread = std::thread::Builder::new().name(format!("serve {}", part.number));
     let work = move || {
         let _at_work = at_work;

@@ -62,9 +62,10 @@ impl First {
             });
             take_orders(&channel, &self.all, &self.stopping).await;
         });
-        let served = serving.await;
+        // An error is one of the beginning, and with it the process ends.
+        serving.await?;
         let _ended = self.others.recv().await;
-        served
+        Ok(())
     }
 }
 
