@@ -310,6 +310,11 @@ impl Spawner {
             ScriptOrder::Start(start) => {
                 self.release(line, &start.released);
                 self.start(line, &start);
+                let key = (line, start.id);
+                // Its worker sees the end of its output with the news, not behind them.
+                drop(start);
+                // Where there is one processor, it has had it, and a quick one has ended.
+                self.hear_script(key);
             }
             ScriptOrder::Signal { id, signal } => {
                 if let (Some(script), Some(signal)) = (self.script((line, id)), Signal::from_named_raw(signal)) {

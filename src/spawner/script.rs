@@ -135,7 +135,8 @@ impl Script {
             return self.hear_warden();
         };
         let (id, pid) = (self.key.1, child.pid);
-        if let Some(starting) = self.start.take_if(|starting| starting.is_over()) {
+        // What was kept for its start is let go of behind the news.
+        if let Some(starting) = self.start.as_mut().filter(|starting| starting.is_over()) {
             if let Some(failed) = starting.failed() {
                 // It has ended itself, or is about to; its worker lets go of what has failed without saying so.
                 let _reaped = child.pidfd.wait();
@@ -143,6 +144,7 @@ impl Script {
                 return Some(ScriptNews::Failed { id, failed });
             }
             if starting.watched().is_some() {
+                self.start = None;
                 return self.told_to_run();
             }
         }
