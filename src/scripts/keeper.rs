@@ -68,13 +68,18 @@ impl Keeper {
         };
         if let Some(ended) = keeper.running.known_end() {
             keeper.note_end(Ok(Some(ended)));
-            keeper.read_stderr();
         }
         keeper
     }
 
     /// Runs until the script has ended and its request has left.
     pub(super) async fn run(mut self) {
+        if self.life.has_ended() {
+            // All is there already, and whoever waits for the answer goes first.
+            tokio::task::yield_now().await;
+            self.read_stderr();
+            self.read_will();
+        }
         while !self.is_done() {
             let deadline = self.deadline();
             tokio::select! {

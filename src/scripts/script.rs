@@ -22,6 +22,8 @@ use crate::scripts::pipe::Pipe;
 pub struct Script {
     life: Rc<Life>,
     stdout: Option<Pipe>,
+    /// Nothing more comes of it. It is closed with the script: the answer need not wait for that.
+    is_at_end: bool,
     room: BytesMut,
     care: Care,
     /// What was decided for the time after it is dropped.
@@ -67,6 +69,7 @@ impl Script {
         Script {
             life,
             stdout: Some(stdout),
+            is_at_end: false,
             room: BytesMut::new(),
             wish: None,
             started: Instant::now(),
@@ -84,7 +87,7 @@ impl Script {
                 Ok(bytes) if !bytes.is_empty() => Output::Bytes(bytes),
                 // An error of a pipe would be a fault of ours; for the script it is the end.
                 Ok(_) | Err(_) => {
-                    self.stdout = None;
+                    self.is_at_end = true;
                     Output::End(OutputEnd::Closed)
                 }
             });
@@ -101,7 +104,7 @@ impl Script {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        let Some(stdout) = &mut self.stdout else {
+        let Some(stdout) = self.stdout.as_mut().filter(|_| !self.is_at_end) else {
             return Poll::Ready(Ok(Bytes::new()));
         };
         let count = ready!(stdout.poll_read(cx, &mut self.room))?;
@@ -213,7 +216,7 @@ impl Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        let mut stdout = self.stdout.take();
+        let mut stdout = self.stdout.take().filter(|_| !self.is_at_end);
         let wish = self.wish.unwrap_or(match (&stdout, self.care.client_gone) {
             (None, _) | (_, ClientGone::Finish) => Wish::Finish,
             (_, ClientGone::Terminate) => Wish::Terminate,

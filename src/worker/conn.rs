@@ -548,6 +548,10 @@ impl Conn {
             stays: then == Then::GoOn,
             aborted,
         };
+        if then == Then::GoOn && self.reader.borrow().buffer.is_empty() {
+            // The client has its answer while we write about it. Whatever goes wrong is seen at the next wait.
+            let _sent = self.writer.try_flush();
+        }
         self.thread.log_request(ex, Some(response), &sent);
         then
     }
