@@ -79,10 +79,12 @@ def socket_of(directory, name, row):
 
 
 def variables(directory, row):
-    """What an application is told at the least."""
-    told = ["REQUEST_METHOD=GET", f"SCRIPT_NAME={row.path}", f"REQUEST_URI={row.path}", "SERVER_PROTOCOL=HTTP/1.1"]
+    """What an application must be told (RFC 3875 section 4.1), and what most ask for."""
+    told = ["GATEWAY_INTERFACE=CGI/1.1", "QUERY_STRING=", "REMOTE_ADDR=127.0.0.1", "REQUEST_METHOD=GET"]
+    told += [f"SCRIPT_NAME={row.path}", "SERVER_NAME=localhost", "SERVER_PORT=80", "SERVER_PROTOCOL=HTTP/1.1"]
+    told += ["SERVER_SOFTWARE=floor", f"REQUEST_URI={row.path}", "HTTP_HOST=localhost"]
     if row.kind == "php":
-        told.append(f"SCRIPT_FILENAME={directory}/htdocs{row.path}")
+        told += [f"DOCUMENT_ROOT={directory}/htdocs", f"SCRIPT_FILENAME={directory}/htdocs{row.path}"]
     return told
 
 
