@@ -39,6 +39,10 @@ pub fn trials() -> Vec<Trial> {
         reload("a_graceful_stop_keeps_to_its_limit", a_graceful_stop_keeps_to_its_limit),
         reload("a_stop_ends_everything_in_seconds", a_stop_ends_everything_in_seconds),
         reload("orders_reach_every_thread", orders_reach_every_thread),
+        reload(
+            "programs_of_maps_go_with_their_worker",
+            programs_of_maps_go_with_their_worker,
+        ),
     ]
 }
 
@@ -390,6 +394,33 @@ fn orders_reach_every_thread() -> Result<(), String> {
         let _left_for_the_end_of_the_run = fs::remove_dir_all(root);
     }
     Ok(())
+}
+
+/// They see its end before the launcher does, and that is nothing to write about.
+fn programs_of_maps_go_with_their_worker() -> Result<(), String> {
+    let (root, server) = boot("reload-maps", |root| {
+        let mut lines = traffic::config(root)?;
+        lines.push("RewriteEngine On".to_owned());
+        lines.push("RewriteMap same prg:/bin/cat".to_owned());
+        lines.push("RewriteRule ^/same/(.*) /${same:$1}".to_owned());
+        Ok(lines)
+    })?;
+    for _ in 0..10 {
+        let reply = ask(&server, "/same/file.vers")?.reply(Judge::Strict)?;
+        if reply.body != b"content\n" {
+            return Err(format!("{reply:?}"));
+        }
+        done(&control(&root, "graceful")?)?;
+    }
+    server::poll(PATIENCE, || {
+        let left = processes::descendants(server.pid());
+        (left.len() == 3).then_some(()).ok_or(format!("{left:?}"))
+    })?;
+    let told = error_log(&root);
+    if told.contains("RewriteMap") {
+        return Err(told);
+    }
+    end(&root, server)
 }
 
 fn boot(name: &str, lines: impl Fn(&Path) -> Result<Vec<String>, String>) -> Result<(PathBuf, Server), String> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::bind::Bound;
 use super::ctl::Reports;
 use super::logs::OpenLogs;
-use super::maps::Maps;
+use super::maps::{Maps, Need};
 use super::orphans::Asked;
 use super::roles::{Given, RoleProcess, Stock};
 use super::services::News;
@@ -321,8 +321,12 @@ impl Generation {
             }
             return true;
         }
-        let is_needed = matches!(self.phase, Phase::Starting(_) | Phase::Serving | Phase::Draining);
-        self.maps.notice_end(pid, ended, is_needed)
+        let need = match self.phase {
+            Phase::Starting(_) | Phase::Serving => Need::Sure,
+            Phase::Draining => Need::Perhaps,
+            Phase::Stopping(_) | Phase::Killed => Need::None,
+        };
+        self.maps.notice_end(pid, ended, need)
     }
 
     fn told_end(&self, role: &str, ended: &Ended) {

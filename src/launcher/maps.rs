@@ -31,7 +31,23 @@ struct Running {
     started: Instant,
     backoff: Backoff,
     restart_at: Option<Instant>,
+    /// What is said of its end if it is started again.
+    untold: Option<String>,
 }
+
+/// What a map's program that has ended was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Its worker serves.
+    Sure,
+    /// Its worker ends by itself some day, and it may have heard of that before we do.
+    Perhaps,
+    /// Its worker is stopped.
+    None,
+}
+
+/// How long it takes at most until we hear of the end of a worker whose pipes have closed.
+const HEARSAY: Duration = Duration::from_millis(100);
 
 impl Maps {
     /// Those of a plan; `identity` is who they are that name nobody.
@@ -49,6 +65,7 @@ impl Maps {
                 started: Instant::now(),
                 backoff: Backoff::default(),
                 restart_at: None,
+                untold: None,
             })
         });
         Ok(Maps(running.collect::<Result<_, String>>()?))
@@ -68,6 +85,9 @@ impl Maps {
         running.kill();
         running.child = None;
         running.restart_at = None;
+        if let Some(told) = running.untold.take() {
+            say("launcher", Weight::Error, &told);
+        }
         match running.start(stock, stderr) {
             Ok((keys, values)) => worker.tell(&ToWorker::MapProgram {
                 number: u32::try_from(number).unwrap_or(u32::MAX),
@@ -83,19 +103,24 @@ impl Maps {
     }
 
     /// Was this one of them? Then it is due to be started again, now or later, if it is still needed.
-    pub(super) fn notice_end(&mut self, pid: i32, ended: &Ended, is_needed: bool) -> bool {
+    pub(super) fn notice_end(&mut self, pid: i32, ended: &Ended, need: Need) -> bool {
         let is_it = |running: &&mut Running| running.child.as_ref().is_some_and(|child| child.pid == pid);
         let Some(running) = self.0.iter_mut().find(is_it) else {
             return false;
         };
         running.child = None;
-        if !is_needed {
+        if need == Need::None {
             return true;
         }
         let wait = running.backoff.died(running.started.elapsed());
-        running.restart_at = Some(Instant::now() + wait);
         let told = format!("{} ended ({}): it is started again", running.program, ended.exit);
-        say("launcher", Weight::Error, &told);
+        if need == Need::Sure {
+            say("launcher", Weight::Error, &told);
+            running.restart_at = Some(Instant::now() + wait);
+        } else {
+            running.untold = Some(told);
+            running.restart_at = Some(Instant::now() + wait.max(HEARSAY));
+        }
         true
     }
 
@@ -147,6 +172,7 @@ impl Maps {
             running.kill();
             running.child = None;
             running.restart_at = None;
+            running.untold = None;
         }
     }
 }
