@@ -55,12 +55,7 @@ pub fn run(ex: &mut Exchange, place: &Place) -> Result<Outcome, Fail> {
         return Ok(Outcome::Again(reply::local_redirect(&head, target, tell)));
     }
     let mut response = reply::head_telling(&head, Body::Empty, tell);
-    if !response.head.fields.contains("Content-Type")
-        && let Some(content_type) = static_file::content_type(place)
-    {
-        response.head.fields.append("Content-Type", content_type);
-    }
-    reply::add_what_the_name_says(&mut response, &place.types);
+    reply::add_what_the_name_says(&mut response, place);
     body(ex, place, response, file, start).map(Outcome::Reply)
 }
 

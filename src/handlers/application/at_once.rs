@@ -113,7 +113,7 @@ impl Begun {
         if !response.head.status.allows_body() || overridden(place, response.head.status) {
             return None;
         }
-        add_what_the_name_says(&mut response, &place.types);
+        add_what_the_name_says(&mut response, place);
         let (start, length) = (head.body, head.content_length);
         response.body = Body::Stream(Box::new(Untold), length);
         let body = Output { whole, start };

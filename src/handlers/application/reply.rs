@@ -130,7 +130,7 @@ async fn begin(
                 }
             }
             let mut response = document(ex, talk, &target.address, reply, response);
-            add_what_the_name_says(&mut response, &place.types);
+            add_what_the_name_says(&mut response, place);
             Ok(Outcome::Reply(response))
         }
         Kind::LocalRedirect(target) => {

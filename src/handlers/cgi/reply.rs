@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::base::ascii;
 use crate::base::date::HttpDate;
 use crate::exchange::fail::Fail;
-use crate::exchange::place::{Place, Types};
+use crate::exchange::place::Place;
 use crate::exchange::response::{AfterResponse, Body, Outcome, Response, StatusBy};
 use crate::exchange::{Again, Exchange};
 use crate::gateway::script_reply::{Dropped, Kind, ReplyReader, ScriptReply};
@@ -16,6 +16,7 @@ use crate::handlers::cgi::failure::Case;
 use crate::handlers::cgi::stream::{Length, ScriptStream, UNWANTED};
 use crate::handlers::cgi::talk::{Event, Talk};
 use crate::handlers::cgi::{broken_body, is_nph};
+use crate::handlers::static_file;
 use crate::http::conditional::{self, Condition, ETag, Validators};
 use crate::http::fields::list_members;
 use crate::http::method::Method;
@@ -84,7 +85,7 @@ async fn begin(
                 }
             }
             let mut response = document(ex, talk, case, reply, response);
-            add_what_the_name_says(&mut response, &place.types);
+            add_what_the_name_says(&mut response, place);
             Ok(Outcome::Reply(response))
         }
         Kind::LocalRedirect(target) => {
@@ -177,9 +178,17 @@ fn document(ex: &Exchange, mut talk: Talk, case: &Case, mut reply: ScriptReply, 
     response
 }
 
-/// The coding and the languages that the script's name has, which Apache tells of its output as of any file's.
-pub(in crate::handlers) fn add_what_the_name_says(response: &mut Response, types: &Types) {
-    let fields = &mut response.head.fields;
+/// The coding and the languages that the script's name has, which Apache tells of its output as of any file's; and the type,
+/// where the script says none.
+pub(in crate::handlers) fn add_what_the_name_says(response: &mut Response, place: &Place) {
+    let has_body = response.head.status.allows_body();
+    let (fields, types) = (&mut response.head.fields, &place.types);
+    if has_body
+        && !fields.contains("Content-Type")
+        && let Some(content_type) = static_file::content_type(place)
+    {
+        fields.append("Content-Type", content_type);
+    }
     if !types.encodings.is_empty() {
         fields.set("Content-Encoding", types.encodings.join(&b", "[..]));
     }
